@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain values that travel between the parts: payloads, failures, journal entries.
+
+Nothing here does I/O or knows protobuf: `wire.py` turns these into the contract's messages and back, the replay
+machine folds them. They are slotted dataclasses without validation, because they are made on the hot path from
+data that was checked at the border.
+
+Times are integers, milliseconds since the Unix epoch by Redis' clock (the one clock of the mesh), and their names
+end in `_ms`; the public face turns them into `datetime` and `timedelta`.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+
+class Payload(NamedTuple):
+    """One value on the wire: `form` is `json` (UTF-8 JSON text), `bytes` (raw), `text`, `uri` (claim check) or `none`."""
+
+    form: str
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def digest(self) -> bytes:
+        """Eight bytes that stand for this value in `task:` and `attempt:` entries (found to differ = blocked)."""
+        return hashlib.blake2b(self.data, digest_size=8, key=self.form.encode()).digest()
+
+
+NOTHING = Payload("none", b"")
+
+
+class FailureCode(enum.StrEnum):
+    """Why a task or workflow failed; the contract's FailureCode without its prefix."""
+
+    APPLICATION = "APPLICATION"
+    INVALID_INPUT = "INVALID_INPUT"
+    TIMEOUT = "TIMEOUT"
+    CANCELED = "CANCELED"
+    AGENT_LOST = "AGENT_LOST"
+    NO_AGENT = "NO_AGENT"
+    RATE_LIMITED = "RATE_LIMITED"
+    DEPENDENCY = "DEPENDENCY"
+    AGENT_DRAINED = "AGENT_DRAINED"
+    POLICY_DENIED = "POLICY_DENIED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(slots=True, frozen=True)
+class Failure:
+    """A failure as data: exceptions are never pickled or rebuilt.
+
+    `retryable` is None where the policy decides alone. `retry_after_ms` is a delay, not a date.
+    """
+
+    code: FailureCode
+    message: str
+    type: str = ""
+    retryable: bool | None = None
+    retry_after_ms: int | None = None
+    source: str = ""
+    stack_trace: str = ""
+    details: Payload | None = None
+    cause: Failure | None = None
+    attempt: int = 0
+    agent_id: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Trace:
+    """W3C trace context as it travels in envelopes and `start`; empty when nobody traces."""
+
+    traceparent: str = ""
+    tracestate: str = ""
+    baggage: str = ""
+
+    @property
+    def sampled(self) -> bool:
+        return self.traceparent.endswith("01")
+
+
+NO_TRACE = Trace()
+
+
+class Usage(NamedTuple):
+    """Tokens that one model took for one attempt."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+# ── the bodies of journal entries (DESIGN, law 2) ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True, frozen=True)
+class Start:
+    """`start`: what a run begins with; `seed` is 16 random bytes for `ctx.random` and `ctx.uuid`."""
+
+    definition: str
+    version: int
+    python: str  # "3.11": equal Python minors only, see DESIGN 4
+    input: Payload
+    seed: bytes
+    labels: Mapping[str, str] = field(default_factory=dict)
+    timeout_ms: int | None = None
+    trace: Trace = NO_TRACE
+    span_id: bytes = b""
+    starter: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """`task:<step>`: the step's result (`output`) or its failure; the one write-once name that ends a step."""
+
+    output: Payload | None
+    failure: Failure | None
+    capability: str = ""
+    digest: bytes = b""
+    attempt: int = 0
+    agent_id: str = ""
+    started_ms: int = 0
+    ended_ms: int = 0
+    usage: tuple[Usage, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Question:
+    """What a human is asked: by an agent instead of answering, by workflow code, or because attempts ran out.
+
+    `source` is `workflow`, `agent` or `exhausted`. `schema` is the JSON Schema of the answer (b"" = any of `choices`,
+    or any JSON). `default` is what stands when `deadline_ms` passes (None: the step fails with TIMEOUT).
+    """
+
+    text: str
+    source: str
+    choices: tuple[str, ...] = ()
+    context: Payload = NOTHING
+    suggestion: Payload = NOTHING
+    schema: bytes = b""
+    default: Payload | None = None
+    deadline_ms: int | None = None
+    assignee: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Attempt:
+    """`attempt:<step>#<n>`: a failed attempt, or an agent's request to ask a human (then `question` is set)."""
+
+    failure: Failure | None
+    question: Question | None = None
+    capability: str = ""
+    digest: bytes = b""
+    agent_id: str = ""
+    started_ms: int = 0
+    ended_ms: int = 0
+    usage: tuple[Usage, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class TimerFired:
+    """`timer:<k>`."""
+
+    due_ms: int
+
+
+@dataclass(slots=True, frozen=True)
+class Signaled:
+    """`signal:<signal_id>`: came in."""
+
+    signal: str
+    payload: Payload
+    sender: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Escalated:
+    """`escalated:<step>#<k>`: the question of the k-th escalation of that step."""
+
+    question: Question
+
+
+class Action(enum.StrEnum):
+    """What a human (or, at the deadline, the owner) decided; the contract's EscalationAction plus EXPIRED."""
+
+    RETRY = "RETRY"
+    COMPLETE = "COMPLETE"
+    FAIL = "FAIL"
+    CANCEL_WORKFLOW = "CANCEL_WORKFLOW"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(slots=True, frozen=True)
+class Decided:
+    """`decided:<step>#<k>`; COMPLETE, FAIL and EXPIRED come together with `task:<step>`, which carries the value."""
+
+    action: Action
+    value: Payload | None = None
+    attempts: int = 0  # RETRY: how many more
+    comment: str = ""  # RETRY: also the hint that the handler reads
+    resolver: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Patched:
+    """`patch:<name>`."""
+
+    answer: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Cancel:
+    """`cancel`; `timeout` is true when the workflow's own time ran out (it closes TIMED_OUT)."""
+
+    reason: str = ""
+    requester: str = ""
+    timeout: bool = False
+
+
+class State(enum.StrEnum):
+    """A workflow's state as people see it; the last four are closed."""
+
+    RUNNING = "RUNNING"
+    WAITING_FOR_HUMAN = "WAITING_FOR_HUMAN"
+    BLOCKED = "BLOCKED"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    TIMED_OUT = "TIMED_OUT"
+
+    @property
+    def closed(self) -> bool:
+        return self in CLOSED
+
+
+CLOSED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELED, State.TIMED_OUT})
+
+
+@dataclass(slots=True, frozen=True)
+class Close:
+    """`close`: how the run ended."""
+
+    state: State
+    output: Payload | None = None
+    failure: Failure | None = None
+
+
+Body: TypeAlias = (
+    Start | Outcome | Attempt | TimerFired | Signaled | Escalated | Decided | Patched | Cancel | Close
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Entry:
+    """One journal entry. `n` is dense from 1; `time_ms` is the journal id's clock part."""
+
+    name: str
+    body: Body
+    n: int = 0
+    time_ms: int = 0
+    actor: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+
+@dataclass(slots=True, frozen=True)
+class Mismatch:
+    """Why a run is BLOCKED: what the journal has, what the code asks for, and where (`review.py:27`)."""
+
+    expected: str
+    found: str
+    where: str = ""
+    agreed: int = 0
+    detail: str = ""
+
+
+JSON: TypeAlias = Any  # a JSON value: str, int, float, bool, None, list, dict
