@@ -254,9 +254,7 @@ class Close:
     failure: Failure | None = None
 
 
-Body: TypeAlias = (
-    Start | Outcome | Attempt | TimerFired | Signaled | Escalated | Decided | Patched | Cancel | Close
-)
+Body: TypeAlias = Start | Outcome | Attempt | TimerFired | Signaled | Escalated | Decided | Patched | Cancel | Close
 
 
 @dataclass(slots=True, frozen=True)
