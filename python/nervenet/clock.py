@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time, identities and chance: the only module that asks the operating system for them.
+
+Whoever needs the time takes a `Clock`, whoever makes up names takes a source of random bytes, so that tests (and the
+replay machine, which has neither) decide both. Ids are short enough to be read aloud: eight base32 characters are 40
+random bits, which is one collision in a million among 1,500 processes alive at once; workflow ids are UUIDv7
+(RFC 9562), which sort by their time and can be made by clients that never talk to each other.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import TypeAlias
+
+Entropy: TypeAlias = Callable[[int], bytes]
+"""Gives that many random bytes; `os.urandom` outside tests."""
+
+
+class Clock:
+    """The machine's clock. Tests pass a subclass that stands still until it is moved."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds that never go back: for deadlines and durations within one process."""
+        return time.monotonic()
+
+
+SYSTEM = Clock()
+
+
+def new_id(prefix: str, entropy: Entropy = os.urandom) -> str:
+    """`<prefix>-` and eight base32 characters: `new_id("n")` names a node, `new_id("summarize")` an agent."""
+    return f"{prefix}-{base64.b32encode(entropy(5)).decode().lower()}"
+
+
+def uuid7(now_ms: int, entropy: Entropy = os.urandom) -> uuid.UUID:
+    """A UUIDv7: 48 bits of milliseconds, then 74 random bits."""
+    random = int.from_bytes(entropy(10), "big")
+    high, low = random >> 62 & 0xFFF, random & (1 << 62) - 1
+    return uuid.UUID(int=(now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def new_workflow_id(definition: str, clock: Clock = SYSTEM, entropy: Entropy = os.urandom) -> str:
+    """`review-0190…`: the id of a workflow that was started without one."""
+    return f"{definition}-{uuid7(clock.now_ms(), entropy)}"

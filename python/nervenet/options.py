@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frozen options: how a call is retried, timed and routed, and how a workflow is started.
+
+    CAREFUL = CallOptions(retry=RetryPolicy(max_attempts=3, on_exhausted="escalate"),
+                          timeouts=Timeouts(attempt=timedelta(minutes=2)))
+
+A field that is left out is *unset* and inherits, field by field, nested ones too: mesh defaults < agent < call; labels
+merge key by key. The defaults stand in one place, the dataclasses `Resolved` and `ResolvedStart`, which are what the
+rest of the product reads: plain numbers, every question answered. Mistakes are refused where the option is written,
+not where it is used.
+
+Unset is a value of its own because None already says something: `max_attempts=None` is "no limit".
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self, get_args
+
+
+class _Unset(enum.Enum):
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset.UNSET
+
+OnExhausted = Literal["fail", "escalate"]
+Policy = Literal["least_loaded", "round_robin", "sticky", "queue"]
+OnCancel = Literal["request", "wait", "leave"]
+IfExists = Literal["same", "error", "restart_if_closed"]
+Durability = Literal["normal", "strict"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+
+
+def check_name(name: str, what: str, *, step: bool = True) -> str:
+    """Give `name` back if it can be a name; with `step` also one that can begin a step's name."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{what} {name!r} is not a name: letters, digits, '_' and '-', a letter first, at most 63")
+    if step and name == "ask":
+        raise ValueError(f"{what} 'ask' is taken: the steps of ctx.ask have that name")
+    return name
+
+
+class FrozenMap(Mapping[str, str]):
+    """A mapping that stays as it is and hashes, so that options can be keys of a cache."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, str]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> str:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+EMPTY = FrozenMap({})
+
+
+class _Options:
+    """What the option classes share: repr of what is set, merging, and the checks of their fields."""
+
+    none_is_unset: ClassVar[bool] = False
+
+    def is_set(self, name: str) -> bool:
+        value = getattr(self, name)
+        return value is not UNSET and not (value is None and self.none_is_unset)
+
+    def given(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if self.is_set(f.name)}  # type: ignore[arg-type]  # every subclass is a dataclass
+
+    def merge(self, other: Self, /) -> Self:
+        """These options with what `other` sets on top."""
+        mine, theirs = self.given(), other.given()
+        return type(self)(**mine | {name: _merged(mine.get(name), value) for name, value in theirs.items()})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+
+    def _refuse(self, name: str, expected: str) -> None:
+        raise ValueError(f"{type(self).__name__}.{name} is {getattr(self, name)!r}: {expected}")
+
+    def _check_number(self, name: str, at_least: float, at_most: float = float("inf"), *, whole: bool = False) -> None:
+        value = getattr(self, name)
+        if value is UNSET:
+            return
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not at_least <= value <= at_most:
+            bound = f"at least {at_least:g}" if at_most == float("inf") else f"from {at_least:g} to {at_most:g}"
+            self._refuse(name, f"a {'whole ' if whole else ''}number, {bound}")
+
+    def _check_time(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is UNSET or value is None:
+            return
+        if not isinstance(value, timedelta):
+            self._refuse(name, "a timedelta, e.g. timedelta(seconds=30)")
+        if value <= timedelta(0):
+            self._refuse(name, "longer than zero")
+
+    def _check_choice(self, name: str, choices: Any) -> None:
+        if self.is_set(name) and getattr(self, name) not in get_args(choices):
+            self._refuse(name, "one of " + ", ".join(get_args(choices)))
+
+    def _freeze_map(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is UNSET or value is None:
+            return
+        if not isinstance(value, Mapping) or not all(isinstance(s, str) for pair in value.items() for s in pair):
+            self._refuse(name, 'a mapping of strings to strings, e.g. {"team": "legal"}')
+        object.__setattr__(self, name, FrozenMap(value))
+
+
+def _merged(mine: Any, theirs: Any) -> Any:
+    if isinstance(mine, _Options) and isinstance(theirs, _Options):
+        return mine.merge(theirs)
+    if isinstance(mine, FrozenMap):
+        return FrozenMap({**mine, **theirs})
+    return theirs
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RetryPolicy(_Options):
+    """How often and when a failed attempt is followed by another one.
+
+    `max_attempts` counts attempts, not retries (None: no limit). `non_retryable` names failure types, as classes or
+    as words. `on_exhausted="escalate"` asks a human instead of failing.
+    """
+
+    max_attempts: int | None = UNSET
+    initial_interval: timedelta = UNSET
+    max_interval: timedelta = UNSET
+    multiplier: float = UNSET
+    jitter: float = UNSET
+    non_retryable: Collection[str | type[Exception]] = UNSET
+    avoid_failed_agents: bool = UNSET
+    on_exhausted: OnExhausted = UNSET
+
+    def __post_init__(self) -> None:
+        if self.max_attempts is not None:
+            self._check_number("max_attempts", 1, whole=True)
+        self._check_time("initial_interval")
+        self._check_time("max_interval")
+        self._check_number("multiplier", 1)
+        self._check_number("jitter", 0, 1)
+        self._check_choice("on_exhausted", OnExhausted)
+        if self.non_retryable is not UNSET:
+            if isinstance(self.non_retryable, str):
+                self._refuse("non_retryable", "a collection of types or their names, e.g. [CardDeclined]")
+            names = tuple(error if isinstance(error, str) else error.__name__ for error in self.non_retryable)
+            object.__setattr__(self, "non_retryable", names)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Timeouts(_Options):
+    """How long things may take; None or left out everywhere: as long as they like (`accept`: 5 s).
+
+    `attempt` one try, `total` all tries with their pauses, `queue` waiting for a free agent, `accept` an assigned
+    agent's silence before it begins, `heartbeat` the longest silence between the handler's own
+    `progress/emit/checkpoint/check`.
+    """
+
+    attempt: timedelta | None = UNSET
+    total: timedelta | None = UNSET
+    queue: timedelta | None = UNSET
+    accept: timedelta | None = UNSET
+    heartbeat: timedelta | None = UNSET
+
+    def __post_init__(self) -> None:
+        for name in ("attempt", "total", "queue", "accept", "heartbeat"):
+            self._check_time(name)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Selection(_Options):
+    """Which agent gets the task: `match` its labels; `sticky_key` (policy `sticky`): equal keys, equal agent."""
+
+    policy: Policy = field(default=UNSET, kw_only=False)
+    match: Mapping[str, str] = UNSET
+    sticky_key: str | None = UNSET
+
+    def __post_init__(self) -> None:
+        self._check_choice("policy", Policy)
+        self._freeze_map("match")
+        if self.policy == "sticky" and not (self.is_set("sticky_key") and self.sticky_key):
+            self._refuse("sticky_key", 'policy "sticky" needs one, e.g. sticky_key=customer_id')
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CallOptions(_Options):
+    """How one call, or all calls of an agent or a mesh, are made.
+
+    `step` names the step (for one call). `on_cancel`: `request` asks the agent to stop and goes on, `wait` goes on
+    when it has stopped, `leave` lets it run.
+    """
+
+    none_is_unset: ClassVar[bool] = True
+
+    retry: RetryPolicy | None = None
+    timeouts: Timeouts | None = None
+    selection: Selection | None = None
+    labels: Mapping[str, str] | None = None
+    step: str | None = None
+    on_cancel: OnCancel = UNSET
+
+    def __post_init__(self) -> None:
+        self._freeze_map("labels")
+        self._check_choice("on_cancel", OnCancel)
+        if self.step is not None:
+            check_name(self.step, "step")
+
+    def resolve(self) -> Resolved:
+        return resolve(self)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StartOptions(_Options):
+    """How a workflow is started.
+
+    `timeout` bounds the whole run. `if_exists`: what the same id with the same input means. `durability="strict"` is
+    an assertion that a mesh which is not strict refuses. `abandon_children` lets started children outlive it.
+    """
+
+    none_is_unset: ClassVar[bool] = True
+
+    labels: Mapping[str, str] | None = None
+    timeout: timedelta | None = None
+    if_exists: IfExists = UNSET
+    durability: Durability | None = None
+    abandon_children: bool = UNSET
+
+    def __post_init__(self) -> None:
+        self._freeze_map("labels")
+        self._check_time("timeout")
+        self._check_choice("if_exists", IfExists)
+        self._check_choice("durability", Durability)
+
+    def resolve(self) -> ResolvedStart:
+        return resolve_start(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """CallOptions with every question answered; times in milliseconds. These are the defaults of the product."""
+
+    max_attempts: int | None = 5
+    initial_ms: int = 1_000
+    max_ms: int = 60_000
+    multiplier: float = 2.0
+    jitter: float = 0.2
+    non_retryable: tuple[str, ...] = ()
+    avoid_failed_agents: bool = False
+    escalate: bool = False
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    queue_ms: int | None = None
+    accept_ms: int | None = 5_000
+    heartbeat_ms: int | None = None
+    policy: Policy = "least_loaded"
+    match: Mapping[str, str] = EMPTY
+    sticky_key: str | None = None
+    labels: Mapping[str, str] = EMPTY
+    step: str | None = None
+    on_cancel: OnCancel = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedStart:
+    """StartOptions with every question answered."""
+
+    labels: Mapping[str, str] = EMPTY
+    timeout_ms: int | None = None
+    if_exists: IfExists = "same"
+    durability: Durability | None = None
+    abandon_children: bool = False
+
+
+DEFAULTS = Resolved()
+
+
+@lru_cache(maxsize=1024)
+def resolve(*layers: CallOptions | None) -> Resolved:
+    """What these layers, weakest first, come to; None is a layer that sets nothing."""
+    merged = CallOptions()
+    for layer in layers:
+        merged = merged.merge(layer) if layer is not None else merged
+    plain: dict[str, Any] = {}
+    for group in (merged.retry, merged.timeouts, merged.selection, merged):
+        plain |= group.given() if group is not None else {}
+    for name in ("retry", "timeouts", "selection"):
+        plain.pop(name, None)
+    for name in ("attempt", "total", "queue", "accept", "heartbeat", "initial_interval", "max_interval"):
+        if name in plain:
+            plain[name.removesuffix("_interval") + "_ms"] = to_ms(plain.pop(name))
+    if "on_exhausted" in plain:
+        plain["escalate"] = plain.pop("on_exhausted") == "escalate"
+    return Resolved(**plain) if plain else DEFAULTS
+
+
+@lru_cache(maxsize=256)
+def resolve_start(*layers: StartOptions | None) -> ResolvedStart:
+    """The same for StartOptions."""
+    merged = StartOptions()
+    for layer in layers:
+        merged = merged.merge(layer) if layer is not None else merged
+    plain = merged.given()
+    if "timeout" in plain:
+        plain["timeout_ms"] = to_ms(plain.pop("timeout"))
+    return ResolvedStart(**plain)
+
+
+def to_ms(span: timedelta | None) -> int | None:
+    """Whole milliseconds, at least one."""
+    return None if span is None else max(1, span // timedelta(milliseconds=1))
