@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may ask for: a real Valkey, a real etcd and a namespace of its own.
+
+The servers live as long as the pytest worker and are started synchronously, so they belong to no event loop: tests keep
+their function-scoped loops. Tests that kill or reconfigure a server start their own with `nervenet.dev.servers`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from nervenet.dev.servers import Server, etcd, valkey
+
+
+@pytest.fixture(scope="session")
+def shared_valkey() -> Iterator[Server]:
+    with valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_etcd() -> Iterator[Server]:
+    with etcd() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_valkey: Server) -> str:
+    return shared_valkey.url
+
+
+@pytest.fixture
+def etcd_url(shared_etcd: Server) -> str:
+    return shared_etcd.url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """Unique per test and run, so that tests share servers but never data."""
+    return f"t-{uuid.uuid4().hex[:12]}"
