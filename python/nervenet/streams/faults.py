@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong between us and Redis: one small tree, and which of it is worth another try.
+
+Hides hiredis, redis-py and the socket from everybody else: their errors are translated here, at the border,
+once. Whether a command may be tried again is a property of the error (`retry`), because by Law 2 it does not depend on
+the command: every command of ours is idempotent, so one whose reply was lost is simply sent again.
+"""
+
+from __future__ import annotations
+
+from nervenet.errors import NervenetError
+
+__all__ = [
+    "AuthenticationFailed",
+    "BadAddress",
+    "ConnectionLost",
+    "LinkClosed",
+    "LinkError",
+    "NotMaster",
+    "Overloaded",
+    "RedisRefused",
+    "UnfitServer",
+]
+
+_TEMPORARY = frozenset(
+    {
+        "LOADING",  # reads its data after a start
+        "NOSCRIPT",  # SCRIPT FLUSH, or a failover to a server that never saw the script: loaded again, then repeated
+        "READONLY",  # was a master a moment ago
+        "MASTERDOWN",
+        "NOREPLICAS",  # min-replicas-to-write is not met for now
+        "BUSY",  # a script runs for too long
+        "CLUSTERDOWN",
+        "TRYAGAIN",  # a slot is on the move
+    }
+)
+_DEMOTED = frozenset({"READONLY", "MASTERDOWN"})
+_NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+
+
+class LinkError(NervenetError):
+    """Something between us and Redis. `retry` says whether the same command may succeed in a moment."""
+
+    retry: bool = False
+
+
+class ConnectionLost(LinkError):
+    """The connection broke or there is none. The command may have run or not: by Law 2 it is safe to send it again."""
+
+    retry = True
+
+
+class NotMaster(ConnectionLost):
+    """The server at this address is a replica: writing to it would be writing to nobody. Look again in a moment."""
+
+
+class LinkClosed(LinkError):
+    """Our own side closed the link: a bug of ours if anybody sees it outside a shutdown."""
+
+
+class Overloaded(LinkError):
+    """More commands in flight than a link takes. The caller did not wait for `room()`; nothing was sent."""
+
+
+class BadAddress(LinkError):
+    """The Redis URL cannot be used; the message names the forms that can. The configuration's fault."""
+
+
+class UnfitServer(LinkError):
+    """The server is too old or of a kind that this link cannot use; the message says what it needs."""
+
+
+class RedisRefused(LinkError):
+    """Redis answered with an error: `code` is its first word (`NOGROUP`, `OOM`, `WRONGTYPE`, …)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+        self.retry = self.code in _TEMPORARY
+
+    @property
+    def demoted(self) -> bool:
+        """Whether the server says that it is no master (any more)."""
+        return self.code in _DEMOTED
+
+    @property
+    def not_allowed(self) -> bool:
+        """Whether it is about who we are: a missing or wrong password, or a user without the right."""
+        return self.code in _NOT_ALLOWED
+
+
+class AuthenticationFailed(LinkError):
+    """Redis does not accept our user or password, or the user may not do what a link must. The configuration's fault."""

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only connection to Redis: one multiplexed connection for commands, and one for each reader that blocks.
+
+It hides connecting, logging in, reconnecting, batching, retrying and the retry table of the data plane. Two ways to say
+something:
+
+- `send` is one try on the connection there is, sync, and fails with `ConnectionLost` when that breaks;
+- `call` and `script` are the same with retries, for at most `patience` seconds. A command whose reply was lost is sent
+  again although it may have run: by Law 2 every command of ours is idempotent, so nothing has to be known about it.
+
+All of them issue the command at once, at the call and not at the `await`: whatever is issued in the same tick of the loop
+leaves in one write. Order is promised only between commands that await each other.
+
+    link = await Link.open("redis://localhost:6379/0", name="n-4kq2hd7a")
+    first, second = link.call("XADD", key, "*", "n", "start"), link.call("SADD", owned, workflow_id)  # one write
+    await first, await second
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from nervenet.streams.address import Address
+from nervenet.streams.backoff import Backoff
+from nervenet.streams.connection import Arg, Connection, Counters
+from nervenet.streams.dial import ServerIdentity, dial
+from nervenet.streams.faults import (
+    AuthenticationFailed,
+    BadAddress,
+    ConnectionLost,
+    LinkClosed,
+    LinkError,
+    NotMaster,
+    Overloaded,
+    RedisRefused,
+    UnfitServer,
+)
+from nervenet.streams.reader import Reader
+from nervenet.streams.script import Script, packaged_scripts
+from nervenet.streams.subscription import Subscription
+
+__all__ = [
+    "Arg",
+    "AuthenticationFailed",
+    "BadAddress",
+    "ConnectionLost",
+    "Link",
+    "LinkClosed",
+    "LinkError",
+    "LinkStats",
+    "NotMaster",
+    "Overloaded",
+    "Reader",
+    "RedisRefused",
+    "Script",
+    "ServerIdentity",
+    "Subscription",
+    "UnfitServer",
+]
+
+_LAST_WORDS: Final = 2.0
+_STABLE: Final = 5.0
+_Child = TypeVar("_Child", Reader, Subscription)
+
+_log = logging.getLogger(__name__)
+
+Hook = Callable[[ServerIdentity, ServerIdentity], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStats:
+    """A link at one moment, for `nervenet doctor` and metrics. `rtt` is in seconds, measured while the link idles."""
+
+    address: str
+    connected: bool
+    server: ServerIdentity
+    in_flight: int
+    commands: int
+    writes: int
+    bytes_in: int
+    bytes_out: int
+    dropped: int
+    retried: int
+    reconnects: int
+    rtt: float | None
+
+
+class Link:
+    """A connection to Redis that heals itself. Open it with `Link.open`, share it in the whole process, `close` it."""
+
+    def __init__(self, address: Address, name: str, patience: float) -> None:
+        self.address = address
+        self.name = name
+        self.patience = patience
+        self.on_reconnect: list[Hook] = []
+        self._loop = asyncio.get_running_loop()
+        self._counters = Counters()
+        self._scripts = {script.sha: script for script in packaged_scripts()}
+        self._connection: Connection | None = None
+        self._up = asyncio.Event()
+        self._closed = False
+        self._trouble = ""
+        self._server = self._told = ServerIdentity("", "")
+        self._children: set[Reader | Subscription] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "connected" if self._connection else f"down: {self._trouble}"
+        return f"<Link {self.name} to {self.address}, {state}>"
+
+    @classmethod
+    async def open(cls, url: str, *, name: str = "nervenet", wait: float = 5.0, patience: float = 30.0) -> Link:
+        """Connect, trying for `wait` seconds; a wrong password, URL or server fails at once with its own error."""
+        link = cls(Address.parse(url), name, patience)
+        connection, server = await link.connect(wait)
+        link._server = link._told = server
+        link._use(connection)
+        link._task = asyncio.create_task(link._keep(connection), name=f"link {name}")
+        return link
+
+    @property
+    def server(self) -> ServerIdentity:
+        """Who answered last."""
+        return self._server
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def stats(self) -> LinkStats:
+        counted = {key: getattr(self._counters, key) for key in Counters.__slots__}
+        in_flight = self._connection.in_flight if self._connection else 0
+        return LinkStats(str(self.address), self.connected, self._server, in_flight, **counted)
+
+    # -- saying something ----------------------------------------------------------------------------------------
+
+    def send(self, *args: Arg) -> asyncio.Future[Any]:
+        """One try: issued now, in one write with all that this tick issues. The future fails with a `LinkError`."""
+        connection = self._connection
+        if connection is None:
+            return self._refusal()
+        return connection.send(args)
+
+    def call(self, *args: Arg) -> Coroutine[Any, Any, Any]:
+        """`send`, tried again (up to `patience` seconds) while the error is one that passes; waits for room first."""
+        connection = self._connection
+        if connection is None or connection.full:
+            return self._insist(args, None)
+        return self._insist(args, connection.send(args))
+
+    def script(self, script: Script, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Coroutine[Any, Any, Any]:
+        """`call` of a script by its name (EVALSHA); a server that does not know it is told, and asked again."""
+        if script.sha not in self._scripts:
+            self._scripts[script.sha] = script
+        return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+
+    async def room(self) -> None:
+        """Return once there is room for another command. Whoever loops over `send` awaits it first: at twice the
+        load at which this waits, `send` fails with `Overloaded`."""
+        if self._connection is not None:
+            await self._connection.room()
+
+    async def ping(self) -> float:
+        """The time of one round trip, in seconds, behind whatever is in flight already."""
+        began = self._loop.time()
+        await self.call("PING")
+        return self._loop.time() - began
+
+    async def dedicated(self) -> Reader:
+        """A connection of its own for one reader that blocks. Connects at its first read."""
+        return self._adopt(Reader(self))
+
+    async def subscribe(self) -> Subscription:
+        """A connection of its own for pub/sub."""
+        return self._adopt(Subscription(self))
+
+    async def close(self) -> None:
+        """Let what is in flight be answered (for two seconds at most), then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        connection = self._connection
+        if connection is not None:
+            await asyncio.wait((connection.send(("PING",)),), timeout=_LAST_WORDS)
+        await _cancelled(self._task)
+        await _cancelled(self._telling)
+        if connection is not None:
+            connection.abort("the link was closed")
+        self._connection = None
+        self._up.set()
+        for child in tuple(self._children):
+            await child.close()
+
+    def _refusal(self) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        future.set_exception(self._down())
+        future.exception()
+        return future
+
+    def _down(self) -> LinkError:
+        if self._closed:
+            return LinkClosed(f"the link to {self.address} is closed")
+        return ConnectionLost(self._trouble or f"not connected to {self.address}")
+
+    async def _insist(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
+        try:
+            if reply is not None:
+                return await reply
+            return await self._once(args)
+        except LinkError as error:
+            if not error.retry:
+                raise
+            return await self._again(args, error)
+
+    async def _once(self, args: tuple[Arg, ...]) -> Any:
+        while self._connection is not None and self._connection.full:
+            await self._connection.room()
+        return await self.send(*args)
+
+    async def _again(self, args: tuple[Arg, ...], error: LinkError) -> Any:
+        deadline = self._loop.time() + self.patience
+        backoff = Backoff()
+        while True:
+            self._counters.retried += 1
+            if not await self._recovered(args, error, backoff, deadline - self._loop.time()):
+                error.add_note(f"tried again for {self.patience:g} s; {self._trouble or self!r}")
+                raise error
+            try:
+                return await self._once(args)
+            except LinkError as again:
+                if not again.retry:
+                    raise
+                error = again
+
+    async def _recovered(self, args: tuple[Arg, ...], error: LinkError, backoff: Backoff, left: float) -> bool:
+        """Wait until another try makes sense; False when the time is up."""
+        if left <= 0:
+            return False
+        if isinstance(error, RedisRefused):
+            await asyncio.sleep(min(left, backoff.next()))
+            if error.code == "NOSCRIPT" and (script := self._scripts.get(str(args[1]))) is not None:
+                self.send("SCRIPT", "LOAD", script.source)
+            return True
+        try:
+            async with asyncio.timeout(left):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # -- staying connected ---------------------------------------------------------------------------------------
+
+    async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
+        """A new connection to the same server, tried until `wait` seconds are over (for ever without)."""
+        deadline = None if wait is None else self._loop.time() + wait
+        backoff = Backoff()
+        while True:
+            try:
+                return await dial(self.address, self.name, self._counters, self._scripts.values(), watched=watched)
+            except LinkError as error:
+                self._trouble = str(error)
+                if deadline is not None and (not error.retry or self._loop.time() >= deadline):
+                    raise
+            await asyncio.sleep(backoff.next())
+
+    def met(self, server: ServerIdentity) -> None:
+        """A reader reached a server that is not the one the commands go to: the commands have to look again."""
+        if self._connection is not None and not server.same(self._server):
+            self._connection.abort("another server answers at this address")
+
+    def forget(self, child: Reader | Subscription) -> None:
+        self._children.discard(child)
+
+    def _adopt(self, child: _Child) -> _Child:
+        self._children.add(child)
+        return child
+
+    def _use(self, connection: Connection) -> None:
+        if connection.lost.done():
+            return
+        connection.on_lost = self._lose
+        self._connection = connection
+        self._up.set()
+
+    def _lose(self) -> None:
+        self._connection = None
+        self._up.clear()
+
+    async def _keep(self, connection: Connection) -> None:
+        backoff = Backoff()
+        while True:
+            began = self._loop.time()
+            self._trouble = await connection.lost
+            _log.warning("%s: %s; connecting again", self.name, self._trouble)
+            await _cancelled(self._telling)
+            if self._loop.time() - began > _STABLE:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+            connection, self._server = await self.connect()
+            self._counters.reconnects += 1
+            self._use(connection)
+            if not self._server.same(self._told):
+                self._telling = asyncio.create_task(self._tell(self._told, self._server), name=f"{self.name} came back")
+
+    async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        _log.warning("%s: another Redis answers at %s (%s, was %s)", self.name, self.address, new, old)
+        for hook in self.on_reconnect:
+            try:
+                await hook(old, new)
+            except Exception:  # noqa: BLE001 - one hook's bug must not keep the others from putting things right
+                _log.exception("%s: a hook failed after Redis came back", self.name)
+        self._told = new  # only now: if this connection breaks while the hooks work, they start again on the next
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection of its own for one reader that blocks (XREAD, XREADGROUP), with a deadline that does not trust the peer.
+
+A read is never repeated by itself: entries that a group read had already handed out are in the consumer's pending list, and
+only the caller knows how to take them from there. So a broken read raises `ConnectionLost`, the next one connects again, and
+`connects` has risen: read your pending list (id 0) then, and once more a BLOCK later, because a half-dead predecessor of
+this connection may still be handed one entry. That also holds for a cancelled read, which closes its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.streams.faults import ConnectionLost, LinkClosed
+
+if TYPE_CHECKING:
+    from nervenet.streams.connection import Arg, Connection
+    from nervenet.streams.link import Link
+
+__all__ = ["LONGEST_BLOCK_MS", "Reader"]
+
+LONGEST_BLOCK_MS: Final = 2_000
+_GRACE: Final = 2.0
+
+
+class Reader:
+    """Made by `Link.dedicated`. One read at a time."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._connection: Connection | None = None
+        self._busy = self._closed = False
+        self.connects = 0
+
+    def __repr__(self) -> str:
+        return f"<Reader of {self._link.name}, {self._connection or 'not connected'}, {self.connects} connects>"
+
+    async def read(self, *args: Arg) -> Any:
+        """Send one command and wait for its reply: its BLOCK (2,000 ms at most) and two seconds, no longer."""
+        if self._busy:
+            raise RuntimeError("a Reader reads one thing at a time")
+        limit = _block_ms(args) / 1000 + _GRACE
+        self._busy = True
+        try:
+            connection = await self._connected()
+            return await self._within(limit, connection, args)
+        finally:
+            self._busy = False
+
+    async def close(self) -> None:
+        """Close the connection; a read that waits fails with `ConnectionLost`."""
+        self._closed = True
+        self._link.forget(self)
+        if self._connection is not None:
+            self._connection.abort("the reader was closed")
+
+    async def _connected(self) -> Connection:
+        if self._closed:
+            raise LinkClosed("this reader is closed")
+        if self._connection is None or self._connection.lost.done():
+            self._connection, server = await self._link.connect(self._link.patience, watched=False)
+            self._link.met(server)
+            self.connects += 1
+        return self._connection
+
+    async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...]) -> Any:
+        reply = connection.send(args)
+        try:
+            await asyncio.wait((reply,), timeout=limit)
+        except asyncio.CancelledError:
+            connection.abort("its reader was cancelled")
+            raise
+        if not reply.done():
+            connection.abort(f"no answer to a read within {limit:g} s")
+        try:
+            return await reply
+        except ConnectionLost:
+            if self._closed:
+                raise LinkClosed("the reader was closed while it read") from None
+            raise
+
+
+def _block_ms(args: tuple[Arg, ...]) -> int:
+    if "BLOCK" not in args:
+        return 0
+    block = int(args[args.index("BLOCK") + 1])
+    if not 0 < block <= LONGEST_BLOCK_MS:
+        raise ValueError(f"BLOCK {block}: a read blocks for 1 to {LONGEST_BLOCK_MS} ms, or its broken link eats a task")
+    return block
