@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be called, started and signalled: Target, Agent, Workflow, Signal, and the analysis of handler signatures.
+
+A definition is a description and nothing else: it is frozen, knows no connection, and is not callable, because a call
+that looks local would hide whether it is durable. `Context`, `Client` and the test kit reach its `fn`.
+
+The one trick of the typing: Agent, Workflow and Signal take plain type variables (`Agent[Doc, Facts]`) and inherit from
+`Target[[In], Out]`, which is generic over a ParamSpec. `Context.call` checks its argument through `*args: P.args`, so
+checkers know the declared type while they look at the argument (literals, TypedDicts, lists of subclasses); with a
+plain type variable mypy gives up there (python/mypy#19201).
+
+`Task` and `Context` live above this module, so handlers are recognised by the marker classes that those inherit from,
+or, where an annotation cannot be evaluated because it is imported for checkers only, by their names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, get_origin, get_type_hints, overload
+
+from typing_extensions import TypeForm, TypeVar
+
+from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
+from nervenet.payloads import Codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+P = ParamSpec("P")
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
+O = TypeVar("O")  # noqa: E741
+
+Run = Literal["auto", "thread", "process"]
+OnError = Literal["fail", "block"]
+
+
+class TaskBase:
+    """Marks `Task`: an optional first parameter of a handler."""
+
+
+class ContextBase:
+    """Marks `Context`: the first parameter of a workflow."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Target(Generic[P, Out]):
+    """What Agent, Workflow and Signal have in common, for generic helpers of your own."""
+
+    name: str
+    input: Codec[Any]
+    output: Codec[Any]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    if not TYPE_CHECKING:  # for checkers a target is simply not callable
+
+        def __call__(self, *args: object, **kwargs: object) -> None:
+            raise TypeError(self._not_callable())
+
+    def _not_callable(self) -> str:
+        return f"{type(self).__name__.lower()} {self.name!r} is not callable"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Agent(Target[[In], Out], Generic[In, Out]):
+    """One capability: a handler of this mesh, or (`Agent.remote`) one that somebody else serves.
+
+    `version` is "" where any version will do (remote). `fn` is None when remote. `options` are what callers inherit.
+    """
+
+    version: str = "1"
+    options: CallOptions | None = None
+    slots: int = 10
+    labels: Mapping[str, str] = EMPTY
+    run: Run = "auto"
+    lifespan: Callable[[], Any] | None = None
+    fn: Callable[..., Any] | None = None
+    is_async: bool = False
+    takes_task: bool = False
+    takes_payload: bool = True
+    parameter: str = ""  # the payload's name: errors begin with it
+    description: str = ""
+    location: str = ""
+
+    @overload  # plain classes: every checker; the second: unions, Literal, None (mypy 2, pyright)
+    @staticmethod
+    def remote(
+        name: str, input: type[I], output: type[O], /, *, version: str | None = None, options: CallOptions | None = None
+    ) -> Agent[I, O]: ...
+    @overload
+    @staticmethod
+    def remote(
+        name: str,
+        input: TypeForm[I],
+        output: TypeForm[O],
+        /,
+        *,
+        version: str | None = None,
+        options: CallOptions | None = None,
+    ) -> Agent[I, O]: ...
+    @staticmethod
+    def remote(
+        name: str, input: Any, output: Any, /, *, version: str | None = None, options: CallOptions | None = None
+    ) -> Agent[Any, Any]:
+        """An agent in another language, or one whose imports are heavy: only its name and types are needed here."""
+        return Agent(
+            check_name(name, "agent"),
+            Codec.of(input),
+            Codec.of(output),
+            version=version or "",
+            options=options,
+            takes_payload=input is not None,
+        )
+
+    def _not_callable(self) -> str:
+        return (
+            f"agent {self.name!r} is not callable: a call goes through the mesh. In a workflow: "
+            f"await ctx.call({self.name}, …); outside: await client.call({self.name}, …, request_id=…); "
+            f"alone in a test: await run_agent({self.name}, …)"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Workflow(Target[[In], Out], Generic[In, Out]):
+    """A workflow definition. `version` is 0 where the highest live one is meant (remote); `fn` is None when remote.
+
+    `options` are the defaults of its starts, `defaults` (the mesh's) those of the calls that it makes.
+    """
+
+    version: int = 1
+    options: StartOptions | None = None
+    defaults: CallOptions | None = None
+    on_error: OnError = "fail"
+    fn: Callable[..., Any] | None = None
+    takes_input: bool = True
+    parameter: str = ""
+    description: str = ""
+    location: str = ""
+    _fingerprint: str = field(default="", kw_only=True)
+
+    @overload
+    @staticmethod
+    def remote(name: str, input: type[I], output: type[O], /, *, version: int | None = None) -> Workflow[I, O]: ...
+    @overload
+    @staticmethod
+    def remote(
+        name: str, input: TypeForm[I], output: TypeForm[O], /, *, version: int | None = None
+    ) -> Workflow[I, O]: ...
+    @staticmethod
+    def remote(name: str, input: Any, output: Any, /, *, version: int | None = None) -> Workflow[Any, Any]:
+        """A workflow whose code is not at hand: enough to start it and to read its result."""
+        check_name(name, "workflow")
+        return Workflow(name, Codec.of(input), Codec.of(output), version=version or 0, takes_input=input is not None)
+
+    def fingerprint(self) -> str:
+        """Hash of the source of the module that this workflow stood in when it was imported; "" when remote."""
+        return self._fingerprint
+
+    def _not_callable(self) -> str:
+        return (
+            f"workflow {self.name!r} is not callable: in a workflow: await ctx.call({self.name}, …); "
+            f"outside: await client.run({self.name}, …); in a test: WorkflowTest().run({self.name}, …)"
+        )
+
+
+class Signal(Target[[T], None], Generic[T]):
+    """A message to a running workflow: `approve = Signal("approve", Approval)`."""
+
+    @overload
+    def __init__(self, name: str, type: type[T], /) -> None: ...
+    @overload
+    def __init__(self, name: str, type: TypeForm[T], /) -> None: ...
+    def __init__(self, name: str, type: Any, /) -> None:
+        super().__init__(check_name(name, "signal", step=False), Codec.of(type), Codec.of(None))
+
+    def _not_callable(self) -> str:
+        return f"signal {self.name!r} is not callable: await handle.signal({self.name}, …)"
+
+
+# ── from a function to a definition ──────────────────────────────────────────────────────────────────────────────────
+
+
+def define_agent(
+    fn: Callable[..., Any],
+    *,
+    name: str | None = None,
+    version: str = "1",
+    slots: int | None = None,
+    labels: Mapping[str, str] = EMPTY,
+    run: Run = "auto",
+    lifespan: Callable[[], Any] | None = None,
+    options: CallOptions | None = None,
+    local: Mapping[str, Any] | None = None,
+) -> Agent[Any, Any]:
+    """The Agent of a handler `[task: Task,] [payload: T] -> R`; a TypeError or ValueError says what is wrong with it.
+
+    `local` are the names visible where the decorator stands, for annotations that name local classes.
+    """
+    name = _name_of(fn, name, "agent")
+    shape = _analyse(fn, name, TaskBase, local or {})
+    _check_run(fn, name, run, shape)
+    if slots is not None and not _whole(slots):
+        raise ValueError(f"{name!r}: slots is {slots!r}: a whole number, at least 1")
+    if lifespan is not None and not shape.marked:
+        raise TypeError(f"{name!r} has a lifespan, but no Task parameter that would give it: add task: Task[…] first")
+    return Agent(
+        name,
+        Codec.of(shape.input),
+        Codec.of(shape.output),
+        version=str(version),
+        options=options,
+        slots=slots or ((os.cpu_count() or 1) if run == "process" else 10),
+        labels=CallOptions(labels=labels).labels or EMPTY,
+        run=run,
+        lifespan=lifespan,
+        fn=fn,
+        is_async=shape.is_async,
+        takes_task=shape.marked,
+        takes_payload=shape.takes_payload,
+        parameter=shape.parameter,
+        description=inspect.getdoc(_underlying(fn)) or "",
+        location=_location(fn),
+    )
+
+
+def define_workflow(
+    fn: Callable[..., Any],
+    *,
+    name: str | None = None,
+    version: int = 1,
+    on_error: OnError = "fail",
+    options: StartOptions | None = None,
+    defaults: CallOptions | None = None,
+    local: Mapping[str, Any] | None = None,
+) -> Workflow[Any, Any]:
+    """The Workflow of an `async def name(ctx: Context[, input: T]) -> R`."""
+    name = _name_of(fn, name, "workflow")
+    if not _whole(version):
+        raise ValueError(f"workflow {name!r}: version is {version!r}: a whole number, at least 1")
+    if on_error not in ("fail", "block"):
+        raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
+    shape = _analyse(fn, name, ContextBase, local or {})
+    if not shape.is_async:
+        raise TypeError(f"workflow {name!r} must be async def: it waits for its agents")
+    if not shape.marked:
+        raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
+    return Workflow(
+        name,
+        Codec.of(shape.input),
+        Codec.of(shape.output),
+        version=version,
+        options=options,
+        defaults=defaults,
+        on_error=on_error,
+        fn=fn,
+        takes_input=shape.takes_payload,
+        parameter=shape.parameter,
+        description=inspect.getdoc(_underlying(fn)) or "",
+        location=_location(fn),
+        _fingerprint=_module_fingerprint(_underlying(fn)),
+    )
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+class _Shape(NamedTuple):
+    """What a signature says: whether Task or Context comes first, then the payload, then the answer."""
+
+    marked: bool
+    takes_payload: bool
+    parameter: str
+    input: Any
+    output: Any
+    is_async: bool
+
+
+def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str, Any]) -> _Shape:
+    inner = _underlying(fn)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TypeError(f"{name!r} is a generator: return one value, and stream the parts with task.emit(part)")
+    signature = inspect.signature(fn)
+    parameters = _positional(signature, name)
+    hints = _Hints(inner, name, local)
+    marked = bool(parameters) and hints.is_marker(parameters[0], marker)
+    payloads = parameters[1:] if marked else parameters
+    if len(payloads) > 1:
+        found = ", ".join(p.name for p in payloads)
+        raise TypeError(
+            f"{name!r} has {len(payloads)} payload parameters ({found}): a task carries one. "
+            "Make them one model or dataclass."
+        )
+    output = hints.of("return", signature.return_annotation)
+    given = hints.of(payloads[0].name, payloads[0].annotation) if payloads else None
+    parameter = payloads[0].name if payloads else ""
+    is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(inner)
+    return _Shape(marked, bool(payloads), parameter, given, output, is_async)
+
+
+def _positional(signature: inspect.Signature, name: str) -> list[inspect.Parameter]:
+    """The parameters that a call can fill. Keyword-only ones with a default (functools.partial makes them) stay out."""
+    found = []
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{name!r} takes {parameter}: a task carries one payload. Make it one model or list.")
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.default is parameter.empty:
+                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the payload is positional.")
+            continue
+        found.append(parameter)
+    return found
+
+
+class _Hints:
+    """Annotations of one function, evaluated one by one where they are strings."""
+
+    def __init__(self, fn: Callable[..., Any], name: str, local: Mapping[str, Any]) -> None:
+        self._globals: dict[str, Any] = getattr(fn, "__globals__", {})
+        self._local = dict(local)
+        self._name = name
+
+    def of(self, parameter: str, annotation: Any) -> Any:
+        what = "its return type" if parameter == "return" else f"parameter {parameter!r}"
+        if annotation is inspect.Parameter.empty:
+            raise TypeError(
+                f"{self._name!r}: {what} has no annotation: it says what travels. "
+                f"Write {'-> None or the type' if parameter == 'return' else f'{parameter}: the type (or Any)'}."
+            )
+        try:
+            return self._evaluate(annotation)
+        except NameError as error:
+            raise TypeError(
+                f"{self._name!r}: {what} is annotated {annotation!r}, but {error}. "
+                "Import or define it above the function, not under TYPE_CHECKING."
+            ) from None
+
+    def is_marker(self, parameter: inspect.Parameter, marker: type) -> bool:
+        annotation = parameter.annotation
+        try:
+            found = self._evaluate(annotation)
+        except NameError:
+            head = str(annotation).partition("[")[0].rpartition(".")[2]
+            return head == marker.__name__.removesuffix("Base")
+        origin = get_origin(found) or found
+        return isinstance(origin, type) and issubclass(origin, marker)
+
+    def _evaluate(self, annotation: Any) -> Any:
+        holder = SimpleNamespace(__annotations__={"it": annotation})
+        found = get_type_hints(holder, self._globals, self._local, include_extras=True)["it"]
+        return None if found is type(None) else found
+
+
+def _underlying(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The plain function inside: of a partial, a bound method, a decorated function, an object with `__call__`."""
+    while True:
+        if isinstance(fn, partial):
+            fn = fn.func
+        elif inspect.ismethod(fn):
+            fn = fn.__func__
+        elif (wrapped := getattr(fn, "__wrapped__", None)) is not None:
+            fn = wrapped
+        elif inspect.isfunction(fn) or inspect.isbuiltin(fn) or inspect.isclass(fn):
+            return fn
+        else:
+            fn = type(fn).__call__
+
+
+def _name_of(fn: object, name: str | None, what: str) -> str:
+    if isinstance(fn, Target) or not callable(fn):
+        raise TypeError(f"@mesh.{what} takes a function, not {fn!r}")
+    found = name or getattr(fn, "__name__", None)
+    if found is None or found == "<lambda>":
+        raise TypeError(f"this {what} has no name of its own: mesh.{what}(name=…)")
+    return check_name(found, what)
+
+
+def _check_run(fn: Callable[..., Any], name: str, run: str, shape: _Shape) -> None:
+    if run not in ("auto", "thread", "process"):
+        raise ValueError(f"{name!r}: run is {run!r}: 'auto', 'thread' or 'process'")
+    if shape.is_async and run != "auto":
+        raise TypeError(f"{name!r} is async def, which runs on the loop: run={run!r} is for def")
+    if run == "process" and (not inspect.isfunction(fn) or "<" in fn.__qualname__):
+        raise TypeError(f"{name!r}: run='process' needs a plain def at module level: a pool process imports it")
+
+
+def _location(fn: Callable[..., Any]) -> str:
+    code = getattr(_underlying(fn), "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "?"
+
+
+def _module_fingerprint(fn: Callable[..., Any]) -> str:
+    module = sys.modules.get(fn.__module__)
+    return _fingerprint_of(module) if module is not None else ""
+
+
+@lru_cache(maxsize=256)
+def _fingerprint_of(module: ModuleType) -> str:
+    """Read while the module is being imported, so a later edit of the file does not change what this process says."""
+    path = getattr(module, "__file__", None)
+    try:
+        source = Path(path).read_bytes() if path else b""
+    except OSError:  # inside a zip, or gone
+        source = b""
+    return hashlib.blake2b(source, digest_size=8).hexdigest() if source else ""
