@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
 
-from nervenet.streams.faults import ConnectionLost, LinkError, Overloaded, RedisRefused
+from nervenet.streams.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[str] = loop.create_future()
 
     def __repr__(self) -> str:
-        state = f"lost: {self.lost.result()}" if self.lost.done() else f"{len(self._waiting)} in flight"
+        state = f"lost: {self._reason}" if self._reason else f"{len(self._waiting)} in flight"
         return f"<Connection {state}>"
 
     # -- commands ------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         if self._reason is not None:
             return _failed(future, ConnectionLost(self._reason))
         if len(waiting) >= _HARD * MAX_IN_FLIGHT or self._unsent_bytes >= _HARD * MAX_UNSENT:
-            return _failed(future, Overloaded(f"{len(waiting)} commands, {self._unsent_bytes} bytes wait for Redis"))
+            return _failed(future, LinkFull(f"{len(waiting)} commands, {self._unsent_bytes} bytes wait for Redis"))
         packed = _pack(args)
         if args[0] in _PAGE_READS:
             self._pages.append(self._answered + len(waiting))
@@ -142,9 +142,8 @@ class Connection(asyncio.Protocol):
     # -- the transport's side ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=1024 * 1024)
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=1024 * 1024)
         self._quiet_since = self._looked = self._loop.time()
         if self._watched:
             self._timer = self._loop.call_later(_LOOK_EVERY, self._look)

@@ -8,6 +8,7 @@ would acknowledge writes that nobody ever sees again), so are servers that are t
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ __all__ = ["ServerIdentity", "dial"]
 
 _OLDEST: Final = (6, 2)
 _TIMEOUT: Final = 5.0
+_LOG_IN: Final = "log in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ async def dial(
 async def _translated(address: Address) -> AsyncIterator[None]:
     try:
         yield
+    except ssl.SSLCertVerificationError as error:
+        raise UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}") from error
     except TimeoutError as error:
         raise ConnectionLost(f"no answer from Redis at {address} within {_TIMEOUT:.0f} s") from error
     except (OSError, UnicodeError) as error:
@@ -74,7 +78,7 @@ async def _greet(connection: Connection, address: Address, name: str, scripts: t
         asked.append((what, connection.send(args)))
 
     if address.password is not None:
-        ask("log in", "AUTH", *((address.username,) if address.username else ()), address.password)
+        ask(_LOG_IN, "AUTH", *((address.username,) if address.username else ()), address.password)
     if address.db:
         ask(f"select database {address.db}", "SELECT", address.db)
     ask("name the connection", "CLIENT", "SETNAME", name)
@@ -91,7 +95,7 @@ async def _allowed(address: Address, what: str, reply: Awaitable[Any]) -> Any:
     try:
         return await reply
     except RedisRefused as refused:
-        if not refused.not_allowed:
+        if refused.retry or not (refused.not_allowed or what == _LOG_IN):
             raise
         who = f"user {address.username!r}" if address.username else "no user name"
         how = "a password" if address.password is not None else "no password"

@@ -16,8 +16,8 @@ __all__ = [
     "ConnectionLost",
     "LinkClosed",
     "LinkError",
+    "LinkFull",
     "NotMaster",
-    "Overloaded",
     "RedisRefused",
     "UnfitServer",
 ]
@@ -28,13 +28,14 @@ _TEMPORARY = frozenset(
         "NOSCRIPT",  # SCRIPT FLUSH, or a failover to a server that never saw the script: loaded again, then repeated
         "READONLY",  # was a master a moment ago
         "MASTERDOWN",
+        "UNBLOCKED",  # what a blocked reader hears when its master becomes a replica
         "NOREPLICAS",  # min-replicas-to-write is not met for now
         "BUSY",  # a script runs for too long
         "CLUSTERDOWN",
         "TRYAGAIN",  # a slot is on the move
     }
 )
-_DEMOTED = frozenset({"READONLY", "MASTERDOWN"})
+_DEMOTED = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 _NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
@@ -58,7 +59,7 @@ class LinkClosed(LinkError):
     """Our own side closed the link: a bug of ours if anybody sees it outside a shutdown."""
 
 
-class Overloaded(LinkError):
+class LinkFull(LinkError):
     """More commands in flight than a link takes. The caller did not wait for `room()`; nothing was sent."""
 
 

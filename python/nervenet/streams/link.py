@@ -34,8 +34,8 @@ from nervenet.streams.faults import (
     ConnectionLost,
     LinkClosed,
     LinkError,
+    LinkFull,
     NotMaster,
-    Overloaded,
     RedisRefused,
     UnfitServer,
 )
@@ -51,9 +51,9 @@ __all__ = [
     "Link",
     "LinkClosed",
     "LinkError",
+    "LinkFull",
     "LinkStats",
     "NotMaster",
-    "Overloaded",
     "Reader",
     "RedisRefused",
     "Script",
@@ -162,7 +162,7 @@ class Link:
 
     async def room(self) -> None:
         """Return once there is room for another command. Whoever loops over `send` awaits it first: at twice the
-        load at which this waits, `send` fails with `Overloaded`."""
+        load at which this waits, `send` fails with `LinkFull`."""
         if self._connection is not None:
             await self._connection.room()
 
@@ -261,6 +261,8 @@ class Link:
         deadline = None if wait is None else self._loop.time() + wait
         backoff = Backoff()
         while True:
+            if self._closed:
+                raise LinkClosed(f"the link to {self.address} is closed")
             try:
                 return await dial(self.address, self.name, self._counters, self._scripts.values(), watched=watched)
             except LinkError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.streams.faults import ConnectionLost, LinkClosed
+from nervenet.streams.faults import ConnectionLost, LinkClosed, RedisRefused
 
 if TYPE_CHECKING:
     from nervenet.streams.connection import Arg, Connection
@@ -59,7 +59,11 @@ class Reader:
         if self._closed:
             raise LinkClosed("this reader is closed")
         if self._connection is None or self._connection.lost.done():
-            self._connection, server = await self._link.connect(self._link.patience, watched=False)
+            connection, server = await self._link.connect(self._link.patience, watched=False)
+            if self._closed:
+                connection.abort("the reader was closed")
+                raise LinkClosed("this reader is closed")
+            self._connection = connection
             self._link.met(server)
             self.connects += 1
         return self._connection
@@ -78,6 +82,10 @@ class Reader:
         except ConnectionLost:
             if self._closed:
                 raise LinkClosed("the reader was closed while it read") from None
+            raise
+        except RedisRefused as refused:
+            if refused.demoted:
+                raise ConnectionLost(str(refused)) from None
             raise
 
 
