@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thin asyncio client for etcd's v3 API that loses no watch event and knows what became of its writes.
+
+    async with Etcd.open("http://a:2379,b:2379") as etcd:
+        await etcd.put("/greeting", b"hello")
+        async for item in etcd.watch("/"):
+            print(item)  # a Snapshot first, then Changes; a Snapshot again only after a compaction
+
+Hides gRPC, etcd's messages, endpoint rotation, log-in and every rule about what may be repeated. Why our own: of the
+published clients one does not import beside today's protobuf, two lose events when a connection is cut, the rest are
+synchronous or cannot attach a lease. There is no server-side magic here: list, watch, put, compare-and-set, leases.
+"""
+
+from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.client import Etcd, MemberStatus, Swap
+from nervenet.registry.etcd.faults import BadAddress, Compacted, EtcdError, EtcdRefused, EtcdUnavailable, LeaseNotFound
+from nervenet.registry.etcd.keys import KeyValue, Listing
+from nervenet.registry.etcd.watch import Change, Changes, Snapshot, Watch
+
+__all__ = [
+    "Address",
+    "BadAddress",
+    "Change",
+    "Changes",
+    "Compacted",
+    "Etcd",
+    "EtcdError",
+    "EtcdRefused",
+    "EtcdUnavailable",
+    "KeyValue",
+    "LeaseNotFound",
+    "Listing",
+    "MemberStatus",
+    "Snapshot",
+    "Swap",
+    "Tls",
+    "Watch",
+]

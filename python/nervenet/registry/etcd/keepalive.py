@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All leases of one client kept over one stream: a node keeps a thousand agents' leases beside its own.
+
+A stream that does not answer in time is broken for everybody on it; each waiting caller learns it and tries again, on
+another member.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, TypeAlias
+
+from nervenet.registry._etcd import etcd_pb2 as pb
+from nervenet.registry.etcd.faults import EtcdError, EtcdUnavailable, LeaseNotFound
+from nervenet.registry.etcd.transport import Method, Stream, Transport
+
+_Stream: TypeAlias = Stream[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse]
+
+_KEEP_ALIVE: Final = Method[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse](
+    "/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveResponse
+)
+
+
+class KeepAlives:
+    """`renew(lease)` → seconds that it now lives."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._stream: _Stream | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._waiting: dict[int, deque[asyncio.Future[int]]] = {}
+        self._turn = asyncio.Lock()  # gRPC takes one write at a time
+
+    async def renew(self, lease: int, patience: float) -> int:
+        """Raises LeaseNotFound when it is gone, EtcdUnavailable when nobody answered within `patience`."""
+        stream: _Stream | None = None
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(patience):
+                async with self._turn:
+                    stream = await self._open()
+                    self._waiting.setdefault(lease, deque()).append(answer)
+                    await stream.send(pb.LeaseKeepAliveRequest(id=lease))
+                ttl = await answer
+        except TimeoutError:
+            fault = EtcdUnavailable(f"no answer to a keep-alive in {patience:.1f} s", sent=True)
+            if stream is not None:
+                self._break(stream, fault)
+            raise fault from None
+        except EtcdUnavailable as fault:
+            if stream is not None:
+                self._break(stream, fault)
+            raise
+        finally:
+            self._forget(lease, answer)
+        if ttl <= 0:
+            raise LeaseNotFound(f"lease {lease:x} is gone")
+        return ttl
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            self._break(self._stream, EtcdUnavailable("this etcd client is closed", sent=True))
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+
+    async def _open(self) -> _Stream:
+        if self._stream is None:
+            self._stream = await self._transport.stream(_KEEP_ALIVE)
+            self._reader = asyncio.create_task(self._read(self._stream), name="etcd-keepalive")
+        return self._stream
+
+    async def _read(self, stream: _Stream) -> None:
+        try:
+            while True:
+                answer = await stream.receive()
+                waiting = self._waiting.get(answer.id)
+                if waiting:
+                    future = waiting.popleft()
+                    if not future.done():
+                        future.set_result(answer.ttl)
+        except EtcdError as fault:
+            self._break(stream, fault)
+        except asyncio.CancelledError:
+            self._break(stream, EtcdUnavailable("the keep-alive stream was cancelled", sent=True))
+
+    def _break(self, stream: _Stream, fault: EtcdError) -> None:
+        if stream is not self._stream:
+            return
+        self._stream = None
+        stream.close()
+        self._transport.rotate(stream.endpoint)
+        orphans, self._waiting = self._waiting, {}
+        for future in (future for waiting in orphans.values() for future in waiting):
+            if not future.done():
+                future.set_exception(fault)
+
+    def _forget(self, lease: int, answer: asyncio.Future[int]) -> None:
+        # A caller that gave up must not take the answer of the next one.
+        waiting = self._waiting.get(lease)
+        if waiting is None:
+            return
+        if answer in waiting:
+            waiting.remove(answer)
+        if not waiting:
+            del self._waiting[lease]
+        if answer.done() and not answer.cancelled():
+            answer.exception()  # seen, whoever was told

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One gRPC channel per member, one of them in use; rotation, log-in and the rule of what may be repeated.
+
+Why not one channel over all members with gRPC's own balancing: a frozen member or one without a leader looks healthy to
+a balancer. Here whoever meets an error moves everybody on to the next member.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar, cast
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from nervenet.clock import SYSTEM, Clock
+from nervenet.registry._etcd import etcd_pb2 as pb
+from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.faults import EtcdError, EtcdRefused, EtcdUnavailable, StaleToken, translate
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+CONNECT_WITHIN: Final = 2.0
+ANSWER_WITHIN: Final = 2.0
+"""Seconds for one try at one member: a frozen one must not use up the patience of a whole call."""
+
+_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
+    # Find a frozen member in some seconds. etcd allows a ping every five, and none without a call (it answers GOAWAY).
+    ("grpc.keepalive_time_ms", 6_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Not shorter: it is also the least time that a connection attempt gets, TLS handshake included.
+    ("grpc.initial_reconnect_backoff_ms", 2_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 4_000),
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.enable_retries", 0),  # we know better what may be repeated
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # one client's broken connection is not another's
+)
+
+
+@dataclass(frozen=True)  # no slots: 3.11 cannot make a slotted frozen Generic
+class Method(Generic[Q, A]):
+    """A method of etcd by its path: our messages carry other names than etcd's."""
+
+    path: str
+    answer: type[A]
+
+
+_LOGIN: Final = Method[pb.AuthenticateRequest, pb.AuthenticateResponse](
+    "/etcdserverpb.Auth/Authenticate", pb.AuthenticateResponse
+)
+
+
+class Backoff:
+    """Seconds until the next try: doubling from 20 ms, bounded, each between half of it and the whole."""
+
+    __slots__ = ("_chance", "_longest", "_seconds")
+
+    def __init__(self, chance: random.Random, longest: float = 0.5) -> None:
+        self._chance, self._longest = chance, longest
+        self._seconds = 0.02
+
+    def next(self) -> float:
+        seconds, self._seconds = self._seconds, min(self._seconds * 2, self._longest)
+        return seconds * self._chance.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        self._seconds = 0.02
+
+
+class Endpoint:
+    """One member: its channel and the callables that were made for it."""
+
+    __slots__ = ("_unary", "channel", "name")
+
+    def __init__(self, name: str, credentials: grpc.ChannelCredentials | None) -> None:
+        self.name = name
+        self.channel = (
+            grpc.aio.secure_channel(name, credentials, options=_OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(name, options=_OPTIONS)
+        )
+        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[Any, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.name}>"
+
+    def unary(self, method: Method[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
+        call = self._unary.get(method.path)
+        if call is None:
+            call = self._unary[method.path] = self.channel.unary_unary(
+                method.path, request_serializer=_serialize, response_deserializer=method.answer.FromString
+            )
+        return call
+
+    async def ready(self, patience: float) -> None:
+        """Connected, or EtcdUnavailable that surely sent nothing: this is how a write knows that it did not happen."""
+        state = self.channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                while state is not grpc.ChannelConnectivity.READY:
+                    if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+                        raise EtcdUnavailable(f"no etcd at {self.name}", sent=False)
+                    await self.channel.wait_for_state_change(state)
+                    state = self.channel.get_state(try_to_connect=True)
+        except TimeoutError:
+            raise EtcdUnavailable(f"no connection to etcd at {self.name} in {patience:.1f} s", sent=False) from None
+
+
+class Stream(Generic[Q, A]):
+    """A bidirectional call whose errors are ours."""
+
+    __slots__ = ("_call", "endpoint")
+
+    def __init__(self, endpoint: Endpoint, call: grpc.aio.StreamStreamCall[Q, A]) -> None:
+        self.endpoint, self._call = endpoint, call
+
+    async def send(self, request: Q) -> None:
+        try:
+            await self._call.write(request)
+        except grpc.aio.AioRpcError as error:
+            raise translate(error) from None
+        except asyncio.InvalidStateError as error:
+            raise EtcdUnavailable(f"{self.endpoint.name} ended the stream: {error}", sent=True) from None
+
+    async def receive(self) -> A:
+        try:
+            answer = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise translate(error) from None
+        if answer is grpc.aio.EOF:  # type: ignore[attr-defined]  # the published stubs do not know it
+            raise EtcdUnavailable(f"{self.endpoint.name} ended the stream", sent=True)
+        return cast("A", answer)
+
+    def close(self) -> None:
+        self._call.cancel()
+
+
+class Transport:
+    """The members, and the one that is in use."""
+
+    def __init__(
+        self, address: Address, tls: Tls, *, patience: float, clock: Clock = SYSTEM, chance: random.Random | None = None
+    ) -> None:
+        self.address, self.clock, self.chance = address, clock, chance or random.Random()
+        self.patience = patience
+        credentials = _credentials(tls) if address.secure else None
+        names = self.chance.sample(address.endpoints, len(address.endpoints))  # clients spread over the members
+        self.endpoints = [Endpoint(name, credentials) for name in names]
+        self.current = self.endpoints[0]
+        self._token = ""
+        self._open_house = False  # a user is configured, but the server has authentication switched off
+        self._login_lock = asyncio.Lock()
+        self._closed = False
+
+    def rotate(self, failed: Endpoint) -> None:
+        """Move on from `failed`; many calls that fail together move one step, not many."""
+        if failed is self.current:
+            at = self.endpoints.index(failed)
+            self.current = self.endpoints[(at + 1) % len(self.endpoints)]
+
+    async def call(self, method: Method[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
+        """One answer from whichever member gives it. `repeat`: having it happen twice would be harmless.
+
+        Raises EtcdUnavailable when patience ran out, or at once when it was sent, perhaps happened and must not twice.
+        """
+        deadline = self.clock.monotonic() + (self.patience if patience is None else patience)
+        backoff, logins = Backoff(self.chance), 0
+        while True:
+            endpoint, token = self.current, self._token
+            left = max(0.05, deadline - self.clock.monotonic())
+            try:
+                return await self.once(endpoint, method, request, left)
+            except StaleToken:
+                logins += 1
+                if not self.address.user or logins > 2 or method is _LOGIN:
+                    raise
+                await self._login(token)
+            except EtcdUnavailable as fault:
+                self.rotate(endpoint)
+                left = deadline - self.clock.monotonic()
+                if left <= 0 or (fault.sent and not repeat):
+                    raise
+                await asyncio.sleep(min(backoff.next(), left))
+
+    async def once(self, endpoint: Endpoint, method: Method[Q, A], request: Q, patience: float) -> A:
+        """One try at one member."""
+        self._check_open()
+        await endpoint.ready(min(patience, CONNECT_WITHIN))
+        try:
+            return await endpoint.unary(method)(
+                request, timeout=min(patience, ANSWER_WITHIN), metadata=self._metadata(await self._authority(method))
+            )
+        except grpc.aio.AioRpcError as error:
+            raise translate(error) from None
+
+    async def stream(self, method: Method[Q, A]) -> Stream[Q, A]:
+        """A new stream to the member in use; the caller repeats, and rotates when it breaks."""
+        self._check_open()
+        endpoint = self.current
+        try:
+            await endpoint.ready(CONNECT_WITHIN)
+            token = await self._authority(method)
+        except EtcdUnavailable:
+            self.rotate(endpoint)
+            raise
+        call = endpoint.channel.stream_stream(
+            method.path, request_serializer=_serialize, response_deserializer=method.answer.FromString
+        )(None, metadata=self._metadata(token))
+        return Stream(endpoint, call)
+
+    def forget_token(self) -> None:
+        """The next call logs in first: a watch was refused for its token."""
+        self._token = ""
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.gather(*(endpoint.channel.close(None) for endpoint in self.endpoints))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EtcdError("this etcd client is closed")
+
+    def _metadata(self, token: str) -> grpc.aio.Metadata:
+        # hasleader: a member that lost its leader says so at once, instead of keeping us waiting.
+        pairs = [("hasleader", "true"), ("token", token)] if token else [("hasleader", "true")]
+        return grpc.aio.Metadata(*pairs)
+
+    async def _authority(self, method: Method[Any, Any]) -> str:
+        if self.address.user and not self._token and not self._open_house and method is not _LOGIN:
+            await self._login("")
+        return self._token
+
+    async def _login(self, stale: str) -> None:
+        async with self._login_lock:
+            if self._token != stale:  # somebody else just did
+                return
+            self._token = ""
+            request = pb.AuthenticateRequest(name=self.address.user, password=self.address.password)
+            try:
+                self._token = (await self.call(_LOGIN, request, repeat=True)).token
+            except EtcdRefused as refusal:
+                if "not enabled" not in str(refusal):
+                    raise
+                self._open_house = True  # until a call is refused for want of a token
+            else:
+                self._open_house = False
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    def read(path: Path | None) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    return grpc.ssl_channel_credentials(read(tls.ca), read(tls.key), read(tls.certificate))

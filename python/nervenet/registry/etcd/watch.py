@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""List, then watch: everything that happens under a prefix, with nothing missed and nothing twice.
+
+Hides disconnects, members that freeze or lose their leader, fragments and compaction. The one number that matters is
+the next revision wanted: one past the last event that was handed on, never the revision of an answer's header, which
+runs ahead of the events still to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+from nervenet.registry._etcd import etcd_pb2 as pb
+from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, StaleToken
+from nervenet.registry.etcd.keys import KeyValue, Listing, as_key_value, prefix_end, to_bytes
+from nervenet.registry.etcd.transport import Backoff, Method, Stream, Transport
+
+log = logging.getLogger(__name__)
+
+_WATCH: Final = Method[pb.WatchRequest, pb.WatchResponse]("/etcdserverpb.Watch/Watch", pb.WatchResponse)
+
+CREATED_WITHIN: Final = 3.0
+
+
+class Change(NamedTuple):
+    """One key was put, or (`deleted`) removed; then `kv` has key and mod_revision only."""
+
+    kv: KeyValue
+    deleted: bool
+
+
+class Changes(NamedTuple):
+    """What happened, in order, up to `revision`; a revision is never split over two of these."""
+
+    changes: list[Change]
+    revision: int
+
+
+class Snapshot(NamedTuple):
+    """All that stands under the prefix at `revision`: what is not in it does not exist (any more)."""
+
+    kvs: list[KeyValue]
+    revision: int
+
+
+class Watch:
+    """Iterate it: a Snapshot, then Changes for ever. A Snapshot again means that history was lost: compare, go on.
+
+    `live` is true while a member is connected and tells news; false is no error, only age. The iteration ends with an
+    error only when etcd refuses the very first list.
+    """
+
+    def __init__(self, transport: Transport, list_all: Callable[[str], Awaitable[Listing]], prefix: str) -> None:
+        self._transport, self._list, self._prefix = transport, list_all, prefix
+        self._backoff = Backoff(transport.chance, longest=2.0)
+        self._next = 0
+        self._listed = False
+        self.live = False
+
+    def __repr__(self) -> str:
+        return f"<Watch {self._prefix} next {self._next} {'live' if self.live else 'not connected'}>"
+
+    async def __aiter__(self) -> AsyncIterator[Snapshot | Changes]:
+        while True:
+            if not self._next:
+                listing = await self._snapshot()
+                self._next = listing.revision + 1
+                yield Snapshot(listing.kvs, listing.revision)
+            try:
+                async for changes in self._follow():
+                    yield changes
+            except Compacted:
+                self._next = 0
+                continue
+            except EtcdError as fault:
+                log.info("watch of %s interrupted: %s", self._prefix, fault)
+                if isinstance(fault, StaleToken):
+                    self._transport.forget_token()
+            await asyncio.sleep(self._backoff.next())
+
+    async def _snapshot(self) -> Listing:
+        while True:
+            try:
+                listing = await self._list(self._prefix)
+                self._listed = True
+                return listing
+            except EtcdUnavailable as fault:
+                log.info("list of %s: %s", self._prefix, fault)
+            except EtcdRefused as refusal:
+                if not self._listed:
+                    raise
+                log.warning("list of %s: %s", self._prefix, refusal)
+            await asyncio.sleep(self._backoff.next())
+
+    async def _follow(self) -> AsyncIterator[Changes]:
+        stream = await self._transport.stream(_WATCH)
+        try:
+            await self._begin(stream)
+            self.live = True
+            self._backoff.reset()
+            held: list[Change] = []
+            while True:
+                answer = _checked(await stream.receive())
+                held += [Change(as_key_value(event.kv), event.type == pb.Event.DELETE) for event in answer.events]
+                if answer.fragment:
+                    continue
+                if held:
+                    self._next = held[-1].kv.mod_revision + 1
+                    yield Changes(held, held[-1].kv.mod_revision)
+                    held = []
+                elif not answer.created:
+                    # A progress notice, which the server sends only to a watch that has everything up to here.
+                    self._next = max(self._next, answer.header.revision + 1)
+        except EtcdUnavailable:
+            self._transport.rotate(stream.endpoint)
+            raise
+        finally:
+            self.live = False
+            stream.close()
+
+    async def _begin(self, stream: Stream[pb.WatchRequest, pb.WatchResponse]) -> None:
+        wanted = pb.WatchCreateRequest(
+            key=to_bytes(self._prefix),
+            range_end=prefix_end(self._prefix),
+            start_revision=self._next,
+            progress_notify=True,
+            fragment=True,
+        )
+        try:
+            async with asyncio.timeout(CREATED_WITHIN):
+                await stream.send(pb.WatchRequest(create_request=wanted))
+                created = _checked(await stream.receive())
+        except TimeoutError:
+            raise EtcdUnavailable(f"{stream.endpoint.name} did not begin the watch", sent=True) from None
+        if created.header.revision < self._next - 1:
+            await self._ask_whether_history_went_back()
+
+    async def _ask_whether_history_went_back(self) -> None:
+        # A member may lag behind; but a store restored from a backup counts from an older revision, and a watch of
+        # revisions to come would wait in silence until it gets there.
+        if (await self._list(self._prefix)).revision < self._next - 1:
+            raise Compacted(f"etcd's history went back before revision {self._next - 1}")
+
+
+def _checked(answer: pb.WatchResponse) -> pb.WatchResponse:
+    if answer.compact_revision:
+        raise Compacted(f"revisions before {answer.compact_revision} are compacted")
+    if answer.canceled:
+        reason = answer.cancel_reason
+        if "auth" in reason or "permission" in reason or "user name" in reason:
+            raise StaleToken(reason)
+        raise EtcdUnavailable(f"etcd cancelled the watch: {reason or 'no reason given'}", sent=True)
+    return answer
