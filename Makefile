@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a newcomer, a developer and CI does, by name. Each target installs what it needs, once:
+# the stamps know the locks they were made from, so a changed lock is the only thing that installs again.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+GENVENV := build/generate-venv
+READY := $(VENV)/.ready
+GENREADY := $(GENVENV)/.ready
+# An inherited find-links or index must not decide what is installed: the hashes name the files, the registry serves them.
+PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
+INSTALL := install --quiet --no-compile --require-hashes
+
+PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
+WORKERS ?= 2
+ARGS ?=
+
+# KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
+export KEEP KILL
+
+.PHONY: help setup demo test lint generate bench clean lock
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv with everything that the other targets need
+	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
+
+demo: $(READY) ## audit the licence of every installed distribution on a mesh of real processes (KEEP=1, KILL=node|agent)
+	@$(BIN)/python -m examples.licence_audit $(ARGS)
+
+test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
+	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
+
+generate: $(READY) $(GENREADY) ## make generated/ anew from protos/
+	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
+
+bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
+	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+lock: $(READY) ## resolve requirements/ anew from pyproject.toml
+	@tools/lock $(BIN)/uv
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(READY): requirements/dev.txt
+	@tools/venv $(VENV) 3.11 3.14
+	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
+	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt
+	@$(PIP) $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# grpcio-tools 1.66 has wheels up to Python 3.13.
+$(GENREADY): requirements/generate.txt
+	@tools/venv $(GENVENV) 3.11 3.13
+	@echo "Installing the generator into $(GENVENV) (once)."
+	@$(PIP) $(GENVENV)/bin/python -m pip $(INSTALL) -r requirements/generate.txt
+	@touch $@

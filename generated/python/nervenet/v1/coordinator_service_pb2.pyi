@@ -1,0 +1,351 @@
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from nervenet.v1 import common_pb2 as _common_pb2
+from nervenet.v1 import workflow_pb2 as _workflow_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class IfExists(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IF_EXISTS_UNSPECIFIED: _ClassVar[IfExists]
+    IF_EXISTS_SAME: _ClassVar[IfExists]
+    IF_EXISTS_ERROR: _ClassVar[IfExists]
+    IF_EXISTS_RESTART_IF_CLOSED: _ClassVar[IfExists]
+
+class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DURABILITY_UNSPECIFIED: _ClassVar[Durability]
+    DURABILITY_NORMAL: _ClassVar[Durability]
+    DURABILITY_STRICT: _ClassVar[Durability]
+IF_EXISTS_UNSPECIFIED: IfExists
+IF_EXISTS_SAME: IfExists
+IF_EXISTS_ERROR: IfExists
+IF_EXISTS_RESTART_IF_CLOSED: IfExists
+DURABILITY_UNSPECIFIED: Durability
+DURABILITY_NORMAL: Durability
+DURABILITY_STRICT: Durability
+
+class StartWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "definition", "version", "input", "labels", "timeout", "if_exists", "durability", "wait", "payload_format", "trace", "starter")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    IF_EXISTS_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    STARTER_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    definition: str
+    version: int
+    input: _common_pb2.Payload
+    labels: _containers.ScalarMap[str, str]
+    timeout: _duration_pb2.Duration
+    if_exists: IfExists
+    durability: Durability
+    wait: _duration_pb2.Duration
+    payload_format: _common_pb2.PayloadFormat
+    trace: _common_pb2.TraceContext
+    starter: str
+    def __init__(self, workflow_id: _Optional[str] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., starter: _Optional[str] = ...) -> None: ...
+
+class StartWorkflowResponse(_message.Message):
+    __slots__ = ("workflow", "created")
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    workflow: _workflow_pb2.Workflow
+    created: bool
+    def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ..., created: bool = ...) -> None: ...
+
+class StartWorkflowsRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[StartWorkflowRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[StartWorkflowRequest, _Mapping]]] = ...) -> None: ...
+
+class StartOutcome(_message.Message):
+    __slots__ = ("workflow_id", "created", "error")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    created: bool
+    error: RequestStatus
+    def __init__(self, workflow_id: _Optional[str] = ..., created: bool = ..., error: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
+
+class RequestStatus(_message.Message):
+    __slots__ = ("code", "message", "reason", "metadata", "retry_after")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    reason: str
+    metadata: _containers.ScalarMap[str, str]
+    retry_after: _duration_pb2.Duration
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., retry_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class StartWorkflowsResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[StartOutcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[StartOutcome, _Mapping]]] = ...) -> None: ...
+
+class AwaitWorkflowsRequest(_message.Message):
+    __slots__ = ("workflow_ids", "forget_workflow_ids", "payload_format")
+    WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    FORGET_WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    forget_workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    payload_format: _common_pb2.PayloadFormat
+    def __init__(self, workflow_ids: _Optional[_Iterable[str]] = ..., forget_workflow_ids: _Optional[_Iterable[str]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
+
+class AwaitWorkflowsResponse(_message.Message):
+    __slots__ = ("workflows", "unknown_workflow_ids")
+    WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    workflows: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]
+    unknown_workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., unknown_workflow_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_TASK_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    wait: _duration_pb2.Duration
+    payload_format: _common_pb2.PayloadFormat
+    include_task_payloads: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., include_task_payloads: bool = ...) -> None: ...
+
+class GetWorkflowResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: _workflow_pb2.Workflow
+    def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ...) -> None: ...
+
+class ListWorkflowsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "states", "definition", "labels", "started_after")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    states: _containers.RepeatedScalarFieldContainer[_workflow_pb2.WorkflowState]
+    definition: str
+    labels: _containers.ScalarMap[str, str]
+    started_after: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowState, str]]] = ..., definition: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., started_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListWorkflowsResponse(_message.Message):
+    __slots__ = ("workflows", "next_page_token", "total_count")
+    WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    workflows: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]
+    next_page_token: str
+    total_count: int
+    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_count: _Optional[int] = ...) -> None: ...
+
+class ListJournalRequest(_message.Message):
+    __slots__ = ("workflow_id", "page_size", "page_token", "after_sequence", "payload_format")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    page_size: int
+    page_token: str
+    after_sequence: int
+    payload_format: _common_pb2.PayloadFormat
+    def __init__(self, workflow_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., after_sequence: _Optional[int] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
+
+class ListJournalResponse(_message.Message):
+    __slots__ = ("entries", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.JournalEntry]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[_workflow_pb2.JournalEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "after_sequence", "include_progress", "include_partials", "payload_format")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    after_sequence: int
+    include_progress: bool
+    include_partials: bool
+    payload_format: _common_pb2.PayloadFormat
+    def __init__(self, workflow_id: _Optional[str] = ..., after_sequence: _Optional[int] = ..., include_progress: bool = ..., include_partials: bool = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
+
+class WatchWorkflowResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _workflow_pb2.JournalEntry
+    def __init__(self, entry: _Optional[_Union[_workflow_pb2.JournalEntry, _Mapping]] = ...) -> None: ...
+
+class SignalWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "signal", "payload", "request_id", "sender")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    signal: str
+    payload: _common_pb2.Payload
+    request_id: str
+    sender: str
+    def __init__(self, workflow_id: _Optional[str] = ..., signal: _Optional[str] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., request_id: _Optional[str] = ..., sender: _Optional[str] = ...) -> None: ...
+
+class SignalWorkflowResponse(_message.Message):
+    __slots__ = ("sequence", "created")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    created: bool
+    def __init__(self, sequence: _Optional[int] = ..., created: bool = ...) -> None: ...
+
+class CancelWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "reason", "requester")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    reason: str
+    requester: str
+    def __init__(self, workflow_id: _Optional[str] = ..., reason: _Optional[str] = ..., requester: _Optional[str] = ...) -> None: ...
+
+class CancelWorkflowResponse(_message.Message):
+    __slots__ = ("state", "created")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    state: _workflow_pb2.WorkflowState
+    created: bool
+    def __init__(self, state: _Optional[_Union[_workflow_pb2.WorkflowState, str]] = ..., created: bool = ...) -> None: ...
+
+class RunTaskRequest(_message.Message):
+    __slots__ = ("request_id", "capability", "input", "retry", "timeouts", "selection", "labels", "wait", "payload_format")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    capability: str
+    input: _common_pb2.Payload
+    retry: _common_pb2.RetryPolicy
+    timeouts: _common_pb2.Timeouts
+    selection: _common_pb2.Selection
+    labels: _containers.ScalarMap[str, str]
+    wait: _duration_pb2.Duration
+    payload_format: _common_pb2.PayloadFormat
+    def __init__(self, request_id: _Optional[str] = ..., capability: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., retry: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., selection: _Optional[_Union[_common_pb2.Selection, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
+
+class RunTaskResponse(_message.Message):
+    __slots__ = ("workflow",)
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    workflow: _workflow_pb2.Workflow
+    def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ...) -> None: ...
+
+class ListEscalationsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "workflow_id", "state")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    workflow_id: str
+    state: _workflow_pb2.EscalationState
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., workflow_id: _Optional[str] = ..., state: _Optional[_Union[_workflow_pb2.EscalationState, str]] = ...) -> None: ...
+
+class ListEscalationsResponse(_message.Message):
+    __slots__ = ("escalations", "next_page_token", "open_count")
+    ESCALATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OPEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    escalations: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Escalation]
+    next_page_token: str
+    open_count: int
+    def __init__(self, escalations: _Optional[_Iterable[_Union[_workflow_pb2.Escalation, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., open_count: _Optional[int] = ...) -> None: ...
+
+class GetEscalationRequest(_message.Message):
+    __slots__ = ("escalation_id",)
+    ESCALATION_ID_FIELD_NUMBER: _ClassVar[int]
+    escalation_id: str
+    def __init__(self, escalation_id: _Optional[str] = ...) -> None: ...
+
+class GetEscalationResponse(_message.Message):
+    __slots__ = ("escalation",)
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    escalation: _workflow_pb2.Escalation
+    def __init__(self, escalation: _Optional[_Union[_workflow_pb2.Escalation, _Mapping]] = ...) -> None: ...
+
+class ResolveEscalationRequest(_message.Message):
+    __slots__ = ("escalation_id", "resolution")
+    ESCALATION_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_FIELD_NUMBER: _ClassVar[int]
+    escalation_id: str
+    resolution: _workflow_pb2.EscalationResolution
+    def __init__(self, escalation_id: _Optional[str] = ..., resolution: _Optional[_Union[_workflow_pb2.EscalationResolution, _Mapping]] = ...) -> None: ...
+
+class ResolveEscalationResponse(_message.Message):
+    __slots__ = ("escalation",)
+    ESCALATION_FIELD_NUMBER: _ClassVar[int]
+    escalation: _workflow_pb2.Escalation
+    def __init__(self, escalation: _Optional[_Union[_workflow_pb2.Escalation, _Mapping]] = ...) -> None: ...
