@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mesh: a set of agents and workflows, and how a file is turned into one.
+
+    mesh = Mesh("hello")
+
+    @mesh.agent(slots=8)
+    async def greet(name: str) -> str:
+        return f"Hello, {name}"
+
+A mesh is inert: importing one reads no configuration, connects nowhere and starts nothing. It holds no global state
+either, so two meshes in one process do not know of each other, and `include` composes files.
+
+Most lines here are overloads: they are what turns a function's annotations into `Agent[In, Out]` for mypy and pyright.
+Those with Task come first, because a handler with one parameter would otherwise match "a payload called task".
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import linecache
+import sys
+import traceback
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+from typing_extensions import TypeVar
+
+from nervenet.definitions import Agent, Workflow, define_agent, define_workflow
+from nervenet.errors import NervenetError, detail
+from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from types import ModuleType
+
+    from nervenet.agent.task import Task
+    from nervenet.durable.context import Context
+
+I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
+O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True, default=None)
+
+
+class LoadError(NervenetError):
+    """The file or module that should hold a mesh does not: the message says what was found, and where it broke."""
+
+
+class _AgentDecorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[[Task[None], I], Awaitable[O]], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[None]], Awaitable[O]], /) -> Agent[None, O]: ...  # type: ignore[overload-overlap]  # a Task is never a payload
+    @overload
+    def __call__(self, fn: Callable[[I], Awaitable[O]], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[], Awaitable[O]], /) -> Agent[None, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[None], I], O], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[None]], O], /) -> Agent[None, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[I], O], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[], O], /) -> Agent[None, O]: ...
+
+
+class _ResourceAgentDecorator(Protocol[R_co]):
+    """With `lifespan=` the handler must take `Task[R]`."""
+
+    @overload
+    def __call__(self, fn: Callable[[Task[R_co], I], Awaitable[O]], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[R_co]], Awaitable[O]], /) -> Agent[None, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[R_co], I], O], /) -> Agent[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Task[R_co]], O], /) -> Agent[None, O]: ...
+
+
+class _WorkflowDecorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[[Context, I], Coroutine[Any, Any, O]], /) -> Workflow[I, O]: ...
+    @overload
+    def __call__(self, fn: Callable[[Context], Coroutine[Any, Any, O]], /) -> Workflow[None, O]: ...
+
+
+class Mesh:
+    """A set of agents and workflows under one name.
+
+    The name is the service name in traces and the first part of agent ids; `defaults` are the weakest options of every
+    call, below the agent's and the call's own.
+    """
+
+    def __init__(self, name: str, /, *, defaults: CallOptions | None = None) -> None:
+        self.name = check_name(name, "mesh", step=False)
+        self.defaults = defaults
+        self.agents: dict[str, Agent[Any, Any]] = {}
+        self.workflows: dict[tuple[str, int], Workflow[Any, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Mesh {self.name} {len(self.workflows)} workflows, {len(self.agents)} agents>"
+
+    @overload
+    def agent(
+        self,
+        *,
+        name: str | None = None,
+        version: str = "1",
+        slots: int | None = None,
+        labels: Mapping[str, str] = ...,
+        run: Literal["auto", "thread", "process"] = "auto",
+        options: CallOptions | None = None,
+    ) -> _AgentDecorator: ...
+    @overload
+    def agent(
+        self,
+        *,
+        lifespan: Callable[[], AbstractAsyncContextManager[R]] | Callable[[], AbstractContextManager[R]],
+        name: str | None = None,
+        version: str = "1",
+        slots: int | None = None,
+        labels: Mapping[str, str] = ...,
+        run: Literal["auto", "thread", "process"] = "auto",
+        options: CallOptions | None = None,
+    ) -> _ResourceAgentDecorator[R]: ...
+    @overload
+    def agent(self, fn: Callable[[Task[None], I], Awaitable[O]], /) -> Agent[I, O]: ...
+    @overload
+    def agent(self, fn: Callable[[Task[None]], Awaitable[O]], /) -> Agent[None, O]: ...  # type: ignore[overload-overlap]  # a Task is never a payload
+    @overload
+    def agent(self, fn: Callable[[I], Awaitable[O]], /) -> Agent[I, O]: ...
+    @overload
+    def agent(self, fn: Callable[[], Awaitable[O]], /) -> Agent[None, O]: ...
+    @overload
+    def agent(self, fn: Callable[[Task[None], I], O], /) -> Agent[I, O]: ...
+    @overload
+    def agent(self, fn: Callable[[Task[None]], O], /) -> Agent[None, O]: ...
+    @overload
+    def agent(self, fn: Callable[[I], O], /) -> Agent[I, O]: ...
+    @overload
+    def agent(self, fn: Callable[[], O], /) -> Agent[None, O]: ...
+    def agent(
+        self,
+        fn: Any = None,
+        *,
+        name: str | None = None,
+        version: str = "1",
+        slots: int | None = None,
+        labels: Mapping[str, str] = EMPTY,
+        run: Literal["auto", "thread", "process"] = "auto",
+        lifespan: Any = None,
+        options: CallOptions | None = None,
+    ) -> Any:
+        """Make a handler `[task: Task,] [payload: T] -> R` an agent of this mesh.
+
+        Use it bare, with options, or call it on any callable (`mesh.agent(service.method)`). `slots` is how many run
+        at once in a process (10; run="process": the CPU count). `lifespan`, a context manager function, is entered
+        once per process that runs handlers and gives `task.resource`.
+        """
+
+        def decorate(fn: Any) -> Agent[Any, Any]:
+            agent = define_agent(
+                fn,
+                name=name,
+                version=version,
+                slots=slots,
+                labels=labels,
+                run=run,
+                lifespan=lifespan,
+                options=_above(self.defaults, options),
+                local=_names_where_decorated(),
+            )
+            return self._add_agent(agent)
+
+        return decorate if fn is None else decorate(fn)
+
+    @overload
+    def workflow(
+        self,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        on_error: Literal["fail", "block"] = "fail",
+        options: StartOptions | None = None,
+    ) -> _WorkflowDecorator: ...
+    @overload
+    def workflow(self, fn: Callable[[Context, I], Coroutine[Any, Any, O]], /) -> Workflow[I, O]: ...
+    @overload
+    def workflow(self, fn: Callable[[Context], Coroutine[Any, Any, O]], /) -> Workflow[None, O]: ...
+    def workflow(
+        self,
+        fn: Any = None,
+        *,
+        name: str | None = None,
+        version: int = 1,
+        on_error: Literal["fail", "block"] = "fail",
+        options: StartOptions | None = None,
+    ) -> Any:
+        """Make an `async def name(ctx: Context[, input: T]) -> R` a workflow of this mesh.
+
+        Two versions of one name live side by side; starts take the highest. `on_error="block"` parks a run whose
+        function raised, for code you would rather mend than lose.
+        """
+
+        def decorate(fn: Any) -> Workflow[Any, Any]:
+            workflow = define_workflow(
+                fn,
+                name=name,
+                version=version,
+                on_error=on_error,
+                options=options,
+                defaults=self.defaults,
+                local=_names_where_decorated(),
+            )
+            return self._add_workflow(workflow)
+
+        return decorate if fn is None else decorate(fn)
+
+    def include(self, *others: Mesh) -> None:
+        """Take over what these meshes hold now; their own defaults stay with their definitions."""
+        for other in others:
+            for agent in other.agents.values():
+                self._add_agent(agent)
+            for workflow in other.workflows.values():
+                self._add_workflow(workflow)
+
+    def _add_agent(self, agent: Agent[Any, Any]) -> Agent[Any, Any]:
+        self._refuse_twice(agent, self.agents.get(agent.name))
+        for workflow in self.workflows.values():
+            self._refuse_twice(agent, workflow if workflow.name == agent.name else None)
+        self.agents[agent.name] = agent
+        return agent
+
+    def _add_workflow(self, workflow: Workflow[Any, Any]) -> Workflow[Any, Any]:
+        self._refuse_twice(workflow, self.workflows.get((workflow.name, workflow.version)))
+        self._refuse_twice(workflow, self.agents.get(workflow.name))
+        self.workflows[workflow.name, workflow.version] = workflow
+        return workflow
+
+    def _refuse_twice(
+        self, new: Agent[Any, Any] | Workflow[Any, Any], old: Agent[Any, Any] | Workflow[Any, Any] | None
+    ) -> None:
+        if old is None or old is new:
+            return
+        hint = "or version= for both" if isinstance(new, Workflow) and isinstance(old, Workflow) else "or leave one out"
+        raise ValueError(
+            f"mesh {self.name!r} has the name {new.name!r} twice: "
+            f"{_kind(old)} at {old.location}, {_kind(new)} at {new.location}. Give one another name=, {hint}."
+        )
+
+
+def _above(weak: CallOptions | None, strong: CallOptions | None) -> CallOptions | None:
+    return weak.merge(strong) if weak is not None and strong is not None else strong or weak
+
+
+def _kind(target: Agent[Any, Any] | Workflow[Any, Any]) -> str:
+    return f"workflow v{target.version}" if isinstance(target, Workflow) else "agent"
+
+
+def _names_where_decorated() -> Mapping[str, Any]:
+    """The local names of the function that is being executed around the decorator, for string annotations."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return frame.f_locals if frame is not None else {}
+
+
+# ── from a file or a module to a mesh ────────────────────────────────────────────────────────────────────────────────
+
+
+def load_mesh(target: str) -> Mesh:
+    """Import `hello.py`, `path/app.py:mesh`, `pkg.module` or `pkg.module:mesh` and give the mesh in it.
+
+    The folder of the file (or the working directory, for a module) goes on sys.path, so that what stands beside it can
+    be imported. Raises LoadError.
+    """
+    place, _, attribute = target.partition(":")
+    module = _import_file(Path(place)) if place.endswith(".py") or "/" in place else _import_module(place, Path.cwd())
+    return _named(module, place, attribute) if attribute else _only(module, place)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is not there"
+        raise LoadError(f"{path} {kind}: give the file that holds the mesh, or its module (looked in {Path.cwd()})")
+    path = path.resolve()
+    parts = [path.stem] if path.name != "__init__.py" else []
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        parts.insert(0, root.name)
+        root = root.parent
+    module = _import_module(".".join(parts), root)
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != path:
+        raise LoadError(f"{path}: another module {module.__name__!r} was found first, {found}: rename the file")
+    return module
+
+
+def _import_module(name: str, folder: Path) -> ModuleType:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise LoadError(f"there is no module {error.name!r} (looked in {folder} and on sys.path)") from None
+        raise _broken(error, name) from error
+    except Exception as error:  # whatever the user's module raises belongs into the message
+        raise _broken(error, name) from error
+
+
+def _broken(error: Exception, name: str) -> LoadError:
+    """Where and why the import failed: the innermost line outside nervenet and Python's own import machinery."""
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno or 0
+    else:
+        own = str(Path(__file__).parent)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((own, "<"))]
+        frames = [f for f in frames if f"{Path(importlib.__file__).parent}" not in f.filename]
+        if not frames:
+            return LoadError(f"{name} cannot be imported: {detail(error)}")
+        file, line = frames[-1].filename, frames[-1].lineno or 0
+    source = linecache.getline(file, line).strip()
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return LoadError(f"{file}:{line}: {type(error).__name__}: {message}" + (f"\n    {source}" if source else ""))
+
+
+def _only(module: ModuleType, place: str) -> Mesh:
+    names: dict[int, str] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Mesh):
+            names.setdefault(id(value), name)
+    found = list(names.values())
+    if not found:
+        raise LoadError(f'{place} has no mesh: it needs one at module level, e.g. mesh = Mesh("{module.__name__}")')
+    if len(found) > 1:
+        raise LoadError(f"{place} has {len(found)} meshes ({', '.join(found)}): say which one, e.g. {place}:{found[0]}")
+    mesh: Mesh = getattr(module, found[0])
+    return mesh
+
+
+def _named(module: ModuleType, place: str, attribute: str) -> Mesh:
+    value: Any = module
+    for part in attribute.split("."):
+        value = getattr(value, part, None)
+    if isinstance(value, Mesh):
+        return value
+    meshes = [name for name, value in vars(module).items() if isinstance(value, Mesh)]
+    there = f"its meshes: {', '.join(meshes)}" if meshes else "it has none"
+    what = "is not there" if value is None else f"is no mesh but {type(value).__name__}"
+    raise LoadError(f"{place}:{attribute} {what} ({there})")
