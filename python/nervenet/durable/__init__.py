@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replay machine: a workflow as a pure function of its journal. No I/O, no clock, no generated code in here."""
+
+from nervenet.durable.commands import (
+    CloseRun,
+    Command,
+    Dispatch,
+    Escalate,
+    Expire,
+    FailStep,
+    Publish,
+    StartTimer,
+    StopTimer,
+    Withdraw,
+)
+from nervenet.durable.context import Answer, Context, TokenUsage
+from nervenet.durable.failures import failure_of
+from nervenet.durable.fold import Pending
+from nervenet.durable.machine import PYTHON, Interrupted, Machine
+
+__all__ = [
+    "PYTHON",
+    "Answer",
+    "CloseRun",
+    "Command",
+    "Context",
+    "Dispatch",
+    "Escalate",
+    "Expire",
+    "FailStep",
+    "Interrupted",
+    "Machine",
+    "Pending",
+    "Publish",
+    "StartTimer",
+    "StopTimer",
+    "TokenUsage",
+    "Withdraw",
+    "failure_of",
+]

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What workflow code asks of the world: the first parameter of every workflow.
+
+    @mesh.workflow
+    async def review(ctx: Context, doc: Doc) -> Summary:
+        facts = await ctx.call(extract, doc)
+        say = await ctx.ask("Release?", choices=["yes", "no"], deadline=timedelta(days=7), default="no")
+        ...
+
+A call is written down where it is made: its input is encoded (later mutation is not seen) and its line remembered;
+it becomes a step, with a name and a number, when it is first awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from typing_extensions import ParamSpec, TypeForm, TypeVar
+
+from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
+from nervenet.durable.fold import Pending
+from nervenet.durable.lines import Site
+from nervenet.errors import CallFailed, CallTimedOut
+from nervenet.options import CallOptions, check_name, resolve
+from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
+from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
+
+if TYPE_CHECKING:
+    from nervenet.durable.machine import Machine
+
+P = ParamSpec("P")
+I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
+O = TypeVar("O")  # noqa: E741
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+VIEW_LIMIT = 64 << 10
+_TEXT: Codec[str] = Codec.of(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """What a human said. `expired`: nobody did in time, and `value` is the default (resolver `deadline`)."""
+
+    value: T_co
+    resolver: str = ""
+    comment: str = ""
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that models took, in all and by model."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    by_model: Mapping[str, TokenUsage] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class Context(ContextBase):
+    """The workflow's door to the world. Everything it gives is the same on every replay."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._fold = machine._fold
+        self._random: random.Random | None = None
+        self._uuids = 0
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.workflow_id}>"
+
+    # ── who and when ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def workflow_id(self) -> str:
+        return self._fold.workflow_id
+
+    @property
+    def run(self) -> int:
+        """1, 2, …: which life of the workflow id this is."""
+        return self._fold.run
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels that the workflow was started with."""
+        return MappingProxyType(self._fold.labels)
+
+    @property
+    def entries(self) -> int:
+        """Entries in the journal so far."""
+        return self._fold.entries
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens of all steps so far, failed attempts included."""
+        items = self._fold.usage
+        models = {model: TokenUsage(item.input_tokens, item.output_tokens) for model, item in items.items()}
+        totals = models.values()
+        return TokenUsage(sum(u.input_tokens for u in totals), sum(u.output_tokens for u in totals), models)
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that is silent in replay: each line is said once."""
+        return _Log(self._machine)
+
+    @property
+    def random(self) -> random.Random:
+        """Chance that replays: seeded when the workflow was started."""
+        if self._random is None:
+            self._random = random.Random(self._fold.seed)
+        return self._random
+
+    def uuid(self) -> uuid.UUID:
+        """A version 4 UUID that replays."""
+        self._uuids += 1
+        digest = hashlib.blake2b(self._uuids.to_bytes(8, "big"), key=self._fold.seed, digest_size=16).digest()
+        return uuid.UUID(bytes=digest, version=4)
+
+    def now(self) -> datetime:
+        """The time of the last journal entry, in UTC; it stands still while the code runs."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self._fold.now_ms)
+
+    async def sleep_until(self, when: datetime, /) -> None:
+        """Sleep until a moment (aware datetime), however long that is; at once if it has passed."""
+        due_ms = _epoch_ms(when, "sleep_until")
+        await asyncio.sleep(max(0, due_ms - self._fold.now_ms) / 1000)
+
+    # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def call(self, target: Target[[None], O], /, *, options: CallOptions | None = None) -> Coroutine[Any, Any, O]: ...
+    @overload
+    def call(self, target: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, O]: ...
+    @overload
+    def call(self, target: Target[[I], O], input: I, /, *, options: CallOptions) -> Coroutine[Any, Any, O]: ...
+    @overload
+    def call(
+        self, target: str, input: object = None, /, *, options: CallOptions | None = None
+    ) -> Coroutine[Any, Any, Any]: ...
+    def call(
+        self, target: Any, input: Any = None, /, *, options: CallOptions | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Call an agent, durably: `await ctx.call(greet, "Ada")`. By name (a str) it takes and gives plain JSON.
+
+        Raises CallFailed when the step failed for good, CallTimedOut when its time ran out.
+        """
+        return self._outcome(self._prepare(target, input, sys._getframe(1), **kwargs))
+
+    async def map(
+        self,
+        target: Target[[I], O],
+        inputs: Iterable[I],
+        /,
+        *,
+        concurrency: int = 50,
+        options: CallOptions | None = None,
+    ) -> list[O]:
+        """One call per input, at most `concurrency` at a time; results in input order. The first failure cancels the
+        rest and is raised."""
+        items = list(inputs)
+        results: list[Any] = [None] * len(items)
+        frame = sys._getframe(0)
+
+        async def keep(index: int) -> None:
+            results[index] = await self._outcome(self._prepare(target, items[index], frame, options))
+
+        await _bounded(keep, len(items), concurrency)
+        return results
+
+    async def map_settled(
+        self,
+        target: Target[[I], O],
+        inputs: Iterable[I],
+        /,
+        *,
+        concurrency: int = 50,
+        options: CallOptions | None = None,
+    ) -> list[O | CallFailed]:
+        """Like `map`, but a failed call is a CallFailed in the list, and the rest goes on."""
+        items = list(inputs)
+        results: list[Any] = [None] * len(items)
+        frame = sys._getframe(0)
+
+        async def keep(index: int) -> None:
+            try:
+                results[index] = await self._outcome(self._prepare(target, items[index], frame, options))
+            except CallFailed as failed:
+                results[index] = failed
+
+        await _bounded(keep, len(items), concurrency)
+        return results
+
+    async def as_completed(self, coros: Iterable[Coroutine[Any, Any, O]], /) -> AsyncIterator[O]:
+        """The results of coroutines in the order in which they come; started in the order given."""
+        done: asyncio.Queue[asyncio.Task[O]] = asyncio.Queue()
+        tasks = [asyncio.create_task(coro) for coro in coros]
+        for task in tasks:
+            task.add_done_callback(done.put_nowait)
+        try:
+            for _ in tasks:
+                yield (await done.get()).result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _prepare(self, target: Any, input: Any, frame: FrameType, options: CallOptions | None = None) -> Pending:
+        defaults = self._machine.workflow.defaults
+        version = None
+        codec, output = ANY, ANY
+        if isinstance(target, Agent):
+            name, codec, output = target.name, target.input, target.output
+            resolved = resolve(defaults, target.options, options)
+            if target.fn is None:  # code at hand moves with its agents; a remote version was asked for
+                version = target.version or None
+        elif isinstance(target, str):
+            name = check_name(target, "agent")
+            resolved = resolve(defaults, options)
+        else:
+            what = (
+                f"{target!r}: child workflows are not part of this release"
+                if isinstance(target, Workflow)
+                else repr(target)
+            )
+            raise TypeError(f"ctx.call takes an agent or the name of one, not {what}")
+        payload = NOTHING if input is None and codec is ANY else codec.encode(input)
+        if payload.size > self._machine.payload_limit:
+            check_size(payload, self._machine.payload_limit, f"{name}: input")
+        return Pending("call", name, output, Site(frame.f_code, frame.f_lineno), payload, resolved, version)
+
+    async def _outcome(self, call: Pending) -> Any:
+        """Make the call a step and wait for its outcome."""
+        outcome = await self._settled(call, call.options.step or call.capability)
+        return _value(call, outcome)
+
+    async def _settled(self, call: Pending, base: str) -> Outcome:
+        fold = self._fold
+        if fold.loop.is_closed():
+            raise GeneratorExit  # a `finally` block of a workflow that is being dropped
+        fold.issue(call, base)
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            if fold.give_up(call, call.options.on_cancel) and call.options.on_cancel == "wait":
+                call.future = asyncio.Future(loop=fold.loop)
+                await call.future
+            raise
+
+    # ── messages and people ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def receive(self, signal: Signal[T], /) -> T:
+        """The oldest unread message of this signal, whether it came before or comes later."""
+        future = self._fold.listen(signal.name)
+        try:
+            payload = await future
+        except asyncio.CancelledError:
+            self._fold.unlisten(signal.name, future)
+            raise
+        value: T = signal.input.decode(payload, signal.name)
+        return value
+
+    def publish(self, view: object, /) -> None:
+        """Show watchers a value (plain JSON, at most 64 KiB); the last one counts, also after the end."""
+        payload = ANY.encode(view)
+        if payload.size > VIEW_LIMIT:
+            raise PayloadTooLarge(
+                f"publish: the view is {format_size(payload.size)}, limit {format_size(VIEW_LIMIT)}; publish a summary."
+            )
+        self._machine.show(payload)
+
+    @overload
+    def ask(
+        self,
+        question: str,
+        *,
+        choices: Sequence[str],
+        context: object = None,
+        deadline: timedelta | datetime | None = None,
+        default: str | None = None,
+        assignee: str | None = None,
+    ) -> Coroutine[Any, Any, Answer[str]]: ...
+    @overload
+    def ask(
+        self,
+        question: str,
+        *,
+        answer: TypeForm[T],
+        context: object = None,
+        deadline: timedelta | datetime | None = None,
+        default: T | None = None,
+        assignee: str | None = None,
+    ) -> Coroutine[Any, Any, Answer[T]]: ...
+    def ask(
+        self,
+        question: str,
+        *,
+        choices: Sequence[str] = (),
+        answer: Any = None,
+        context: object = None,
+        deadline: timedelta | datetime | None = None,
+        default: Any = None,
+        assignee: str | None = None,
+    ) -> Coroutine[Any, Any, Answer[Any]]:
+        """Ask a human: one of `choices`, or a value of the type `answer`. `default` stands when `deadline` passes;
+        without one that raises CallTimedOut."""
+        if bool(choices) == (answer is not None):
+            raise TypeError("ctx.ask takes either choices or answer=, the type of the answer")
+        if choices and default is not None and default not in choices:
+            raise ValueError(f"ctx.ask: the default {default!r} is not one of the choices {list(choices)!r}")
+        codec = Codec.of(answer) if answer is not None else _TEXT
+        frame = sys._getframe(1)
+        asked = Question(
+            question,
+            "workflow",
+            choices=tuple(choices),
+            context=NOTHING if context is None else ANY.encode(context),
+            schema=codec.schema() if answer is not None else b"",
+            default=None if default is None else codec.encode(default),
+            deadline_ms=self._deadline_ms(deadline),
+            assignee=assignee or "",
+        )
+        return self._answer(Pending("ask", "", codec, Site(frame.f_code, frame.f_lineno), question=asked))
+
+    async def _answer(self, call: Pending) -> Answer[Any]:
+        outcome = await self._settled(call, "ask")
+        value = _value(call, outcome)
+        decided = call.decided
+        if decided is None:
+            return Answer(value)
+        return Answer(value, decided.resolver, decided.comment, decided.action == "EXPIRED")
+
+    def _deadline_ms(self, deadline: timedelta | datetime | None) -> int | None:
+        if deadline is None:
+            return None
+        if isinstance(deadline, timedelta):
+            return self._fold.now_ms + deadline // timedelta(milliseconds=1)
+        return _epoch_ms(deadline, "deadline")
+
+
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    """Sends what the workflow says to its machine, which knows whether it has been said before."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(logging.getLogger(f"nervenet.workflow.{machine.workflow.name}"), {})
+        self._machine = machine
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        error = sys.exc_info()[1] if kwargs.get("exc_info") is True else kwargs.get("exc_info")
+        words = str(msg) % args if args else str(msg)
+        self._machine.say(level, f"{words}: {error!r}" if isinstance(error, BaseException) else words)
+
+
+async def _bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
+    """`work(0)` … `work(count - 1)`, so many at a time, begun in order; the first error cancels the rest."""
+    if concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency}: at least 1")
+    todo = iter(range(count))
+
+    async def worker() -> None:
+        for index in todo:
+            await work(index)
+
+    workers = [asyncio.create_task(worker()) for _ in range(min(concurrency, count))]
+    try:
+        await asyncio.gather(*workers)
+    except BaseException:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise
+
+
+def _value(call: Pending, outcome: Outcome) -> Any:
+    failure = outcome.failure
+    if failure is not None:
+        raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
+    try:
+        return call.output.decode(outcome.output or NOTHING)
+    except InvalidPayload as error:
+        words = f"the result of {call.step} does not fit: {error}"
+        failure = Failure(FailureCode.INVALID_INPUT, words, "InvalidPayload", source=call.step, retryable=False)
+        raise CallFailed(failure, call.step) from None
+
+
+def _epoch_ms(when: datetime, what: str) -> int:
+    if when.tzinfo is None:
+        raise ValueError(f"{what}: {when!r} has no time zone; use an aware datetime, e.g. datetime(…, tzinfo=UTC)")
+    return (when - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)

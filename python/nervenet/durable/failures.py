@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exceptions → failures as data. Nothing is pickled; what travels is what a reader wants: type, words, lines, causes."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+
+from nervenet.durable.lines import is_machinery
+from nervenet.errors import AgentError, CallFailed
+from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge
+from nervenet.records import Failure, FailureCode, Payload
+
+_DEPTH = 8
+"""Causes that are kept: longer chains are wrappers around wrappers."""
+
+
+def failure_of(error: BaseException, *, source: str = "", depth: int = _DEPTH) -> Failure:
+    """The failure that an exception leaving user code comes to; a CallFailed carries its own through."""
+    if isinstance(error, CallFailed):
+        return error.failure
+    cause = _cause_of(error)
+    below = None if cause is None or depth == 0 else failure_of(cause, depth=depth - 1)
+    return Failure(
+        code=_code_of(error),
+        message=_words(error),
+        type=error.type if isinstance(error, AgentError) else type(error).__name__,
+        retryable=_retryable(error),
+        retry_after_ms=_retry_after_ms(error),
+        source=source,
+        stack_trace=stack_of(error),
+        details=_details_of(error),
+        cause=below,
+    )
+
+
+def stack_of(error: BaseException) -> str:
+    """The traceback's user frames, as Python prints them."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_machinery(f.filename)]
+    return "".join(traceback.format_list(frames))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return f"{error.message}: " + "; ".join(f"{type(e).__name__}: {_words(e)}" for e in error.exceptions[:3])
+    return str(error)
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    """What stands behind an error: its cause, its context, or the first of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        first: BaseException = error.exceptions[0]
+        return first
+    if error.__cause__ is not None:
+        return error.__cause__
+    return None if error.__suppress_context__ else error.__context__
+
+
+def _code_of(error: BaseException) -> FailureCode:
+    if isinstance(error, InvalidPayload):
+        return FailureCode.INVALID_INPUT
+    if isinstance(error, PayloadTooLarge):
+        return FailureCode.PAYLOAD_TOO_LARGE
+    return FailureCode.APPLICATION
+
+
+def _retryable(error: BaseException) -> bool | None:
+    """False where the error, or anything that caused it, says so; else the policy decides."""
+    link: BaseException | None = error
+    for _ in range(_DEPTH):
+        if link is None:
+            break
+        if isinstance(link, AgentError) and not link.retryable:
+            return False
+        link = link.__cause__
+    return None
+
+
+def _retry_after_ms(error: BaseException) -> int | None:
+    after = error.retry_after if isinstance(error, AgentError) else None
+    return None if after is None else after // timedelta(milliseconds=1)
+
+
+def _details_of(error: BaseException) -> Payload | None:
+    details = error.details if isinstance(error, AgentError) else None
+    return None if details is None else ANY.encode(details)

@@ -1,0 +1,487 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state that a journal comes to: steps, timers, signals, and what is still wanted of the world.
+
+Code asks (`issue`, `give_up`, `start_timer`, `receive` …), entries tell (`take`). Both change plain state, and each
+change that the world must hear of leaves a command. `outstanding()` says the same from the state alone, which is what
+makes a machine rebuilt from its journal as good as the one that was lost.
+
+An entry about something that the code has asked for and given up is ignored; one about something that it never asked
+for means that this code is not the code that wrote the journal: `Contradiction`, and the run is blocked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from nervenet.durable.commands import (
+    Command,
+    Dispatch,
+    Escalate,
+    Expire,
+    FailStep,
+    StartTimer,
+    StopTimer,
+    Withdraw,
+)
+from nervenet.durable.lines import Site
+from nervenet.durable.loop import DurableLoop, DurableTimer
+from nervenet.durable.retry import Again, Tally, next_attempt
+from nervenet.options import DEFAULTS, Resolved
+from nervenet.payloads import Codec
+from nervenet.records import (
+    NOTHING,
+    Action,
+    Attempt,
+    Cancel,
+    Decided,
+    Entry,
+    Escalated,
+    Failure,
+    FailureCode,
+    Outcome,
+    Payload,
+    Question,
+    Signaled,
+    TimerFired,
+    Usage,
+)
+
+SENT, FAILING, ASKING, OPEN, SETTLED = "sent", "failing", "asking", "open", "settled"
+"""Where a step is: with the agents · out of attempts, its failure not yet recorded · its question not yet recorded ·
+with a human · decided, its outcome is the next entry."""
+
+
+class Contradiction(Exception):
+    """The journal has `expected`, this code asks for `found` (None: whatever it waits for now)."""
+
+    def __init__(self, expected: str, found: str | None = None, site: Site | None = None) -> None:
+        super().__init__(expected, found)
+        self.expected = expected
+        self.found = found
+        self.site = site
+
+
+class Pending:
+    """One step that the code waits for. The node reads step, kind, attempt, capability, since_ms, lost, question."""
+
+    __slots__ = (
+        "at_ms",
+        "attempt",
+        "avoid",
+        "born",
+        "capability",
+        "decided",
+        "digest",
+        "failure",
+        "future",
+        "hint",
+        "input",
+        "k",
+        "kind",
+        "options",
+        "output",
+        "phase",
+        "question",
+        "since_ms",
+        "site",
+        "step",
+        "tally",
+        "total_due_ms",
+        "version",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        capability: str,
+        output: Codec[Any],
+        site: Site,
+        input: Payload = NOTHING,
+        options: Resolved = DEFAULTS,
+        version: str | None = None,
+        question: Question | None = None,
+    ) -> None:
+        self.step = ""
+        self.kind = kind
+        self.capability = capability
+        self.version = version
+        self.input = input
+        self.digest = input.digest() if kind == "call" else b""
+        self.output = output
+        self.options = options
+        self.site = site
+        self.attempt = 0
+        self.tally = Tally(options.max_attempts)
+        self.since_ms = self.at_ms = self.born = self.k = 0
+        self.total_due_ms: int | None = None
+        self.hint = ""
+        self.avoid: tuple[str, ...] = ()
+        self.phase = SENT
+        self.question = question
+        self.decided: Decided | None = None
+        self.failure: Failure | None = None
+        self.future: asyncio.Future[Outcome]
+
+    @property
+    def lost(self) -> int:
+        """Agents that died with this step."""
+        return self.tally.lost
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.step} #{self.attempt} {self.phase} since {self.since_ms}>"
+
+    def wanted(self) -> Command | None:
+        """What the world still has to do for this step."""
+        match self.phase:
+            case "sent":
+                return Dispatch(
+                    self.step,
+                    self.attempt,
+                    self.capability,
+                    self.version,
+                    self.input,
+                    self.digest,
+                    self.options,
+                    self.at_ms,
+                    self.total_due_ms,
+                    self.hint,
+                    self.avoid,
+                )
+            case "failing":
+                return FailStep(self.step, self._outcome(None, self.failure))
+            case "asking":
+                assert self.question is not None
+                return Escalate(self.step, self.k, self.question)
+            case "open":
+                return self._expiry()
+        return None
+
+    def check(self, entry: Entry, capability: str, digest: bytes) -> None:
+        """Whether the entry speaks of this very call."""
+        if (capability and capability != self.capability) or (digest and self.digest and digest != self.digest):
+            theirs, ours = (f"{name} {d.hex()}" for name, d in ((capability, digest), (self.capability, self.digest)))
+            raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
+
+    def _expiry(self) -> Expire | None:
+        question = self.question
+        if question is None or question.deadline_ms is None:
+            return None
+        failure = None
+        if question.default is None:
+            failure = Failure(
+                FailureCode.TIMEOUT, f"nobody answered in time: {question.text}", "TimeoutError", source=self.step
+            )
+        decided = Decided(Action.EXPIRED, question.default, resolver="deadline")
+        return Expire(self.step, self.k, question.deadline_ms, decided, self._outcome(question.default, failure))
+
+    def _outcome(self, output: Payload | None, failure: Failure | None) -> Outcome:
+        return Outcome(output, failure, self.capability, self.digest, self.attempt)
+
+
+class Fold:
+    """The state of one run. `commands` are those of the entry being applied."""
+
+    __slots__ = (
+        "canceled",
+        "commands",
+        "counters",
+        "entries",
+        "labels",
+        "loop",
+        "now_ms",
+        "on_report",
+        "pending",
+        "receivers",
+        "run",
+        "seed",
+        "timer_count",
+        "timer_mark",
+        "timers",
+        "unread",
+        "usage",
+        "withdrawn",
+        "workflow_id",
+    )
+
+    def __init__(self, workflow_id: str, run: int, on_report: Callable[[str], None]) -> None:
+        self.workflow_id = workflow_id
+        self.run = run
+        self.on_report = on_report
+        self.loop: DurableLoop
+        self.seed = b""
+        self.labels: Any = None
+        self.now_ms = self.entries = 0
+        self.commands: list[Command] = []
+        self.pending: dict[str, Pending] = {}
+        self.withdrawn: dict[str, Pending] = {}
+        self.counters: dict[str, int] = {}
+        self.timers: dict[int, DurableTimer] = {}
+        self.timer_count = self.timer_mark = 0
+        self.unread: dict[str, list[Payload]] = {}
+        self.receivers: dict[str, list[asyncio.Future[Payload]]] = {}
+        self.usage: dict[str, Usage] = {}
+        self.canceled: Cancel | None = None
+
+    # ── what the code asks ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def issue(self, call: Pending, base: str) -> None:
+        """The code awaits this call from now on: it gets its name, and the world its first command."""
+        count = self.counters[base] = self.counters.get(base, 0) + 1
+        call.step = base if count == 1 else f"{base}.{count}"
+        call.since_ms, call.born = self.now_ms, self.entries
+        call.future = asyncio.Future(loop=self.loop)
+        self.pending[call.step] = call
+        if call.kind == "ask":
+            call.k, call.phase = 1, ASKING
+        else:
+            call.attempt = 1
+            self._set_total(call)
+        self._want(call)
+
+    def give_up(self, call: Pending, on_cancel: str) -> bool:
+        """The code no longer waits for this call; whether the world was told to stop it."""
+        if self.pending.pop(call.step, None) is None:
+            return False
+        self.commands = [c for c in self.commands if getattr(c, "step", None) != call.step]
+        if call.born == self.entries or on_cancel == "leave":  # nobody has heard of it, or nobody shall
+            return False
+        self.withdrawn[call.step] = call
+        self.commands.append(_withdrawal(call))
+        return True
+
+    def start_timer(self, handle: DurableTimer) -> int:
+        self.timer_count = k = self.timer_count + 1
+        self.timers[k] = handle
+        self.commands.append(StartTimer(k, handle.due_ms))
+        return k
+
+    def stop_timer(self, k: int) -> None:
+        handle = self.timers.pop(k, None)
+        if handle is None:
+            return
+        if k > self.timer_mark:
+            self.commands.remove(StartTimer(k, handle.due_ms))
+        else:
+            self.commands.append(StopTimer(k))
+
+    def report(self, message: str) -> None:
+        self.on_report(message)
+
+    def listen(self, signal: str) -> asyncio.Future[Payload]:
+        """The next unread message of this signal: now, or when it comes."""
+        future: asyncio.Future[Payload] = asyncio.Future(loop=self.loop)
+        if unread := self.unread.get(signal):
+            future.set_result(unread.pop(0))
+        else:
+            self.receivers.setdefault(signal, []).append(future)
+        return future
+
+    def unlisten(self, signal: str, future: asyncio.Future[Payload]) -> None:
+        """The receiver was cancelled: what it was just given goes back to the front of the unread."""
+        waiting = self.receivers.get(signal, [])
+        if future in waiting:
+            waiting.remove(future)
+        elif future.done() and not future.cancelled():
+            self.unread.setdefault(signal, []).insert(0, future.result())
+
+    # ── what the journal tells ───────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, entry: Entry) -> None:
+        """Time moves to this entry; commands begin anew."""
+        self.entries += 1
+        self.now_ms = entry.time_ms
+        self.timer_mark = self.timer_count
+        self.commands = []
+
+    def take(self, entry: Entry) -> None:
+        """Fold one entry that is neither start, cancel nor close. Raises Contradiction."""
+        taker = _TAKERS.get(type(entry.body))
+        if taker is None:
+            raise Contradiction(entry.name)
+        taker(self, entry, entry.body)
+
+    def outstanding(self) -> Iterator[Command]:
+        """Everything that is still wanted, from the state alone."""
+        for call in self.pending.values():
+            if (command := call.wanted()) is not None:
+                yield command
+        yield from (_withdrawal(call) for call in self.withdrawn.values())
+        yield from (StartTimer(k, handle.due_ms) for k, handle in self.timers.items())
+
+    def asks(self) -> tuple[str, Site | None]:
+        """What the code waits for, in words, and the line of the first of it."""
+        steps = list(self.pending.values())
+        words = [("task:" if call.kind == "call" else "escalated:") + call.step for call in steps]
+        words += [f"signal {name}" for name, waiting in self.receivers.items() if waiting]
+        words += [f"timer:{k}" for k in self.timers]
+        more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+        return ", ".join(words[:3]) + more, steps[0].site if steps else None
+
+    def _task(self, entry: Entry, outcome: Outcome) -> None:
+        step = entry.name[5:]
+        call = self.pending.pop(step, None)
+        if call is None:
+            self._ignore(entry, step)
+            if (call := self.withdrawn.pop(step, None)) is None:
+                return
+        else:
+            call.check(entry, outcome.capability, outcome.digest)
+        self._spend(outcome.usage)
+        if not call.future.done():
+            call.future.set_result(outcome)
+
+    def _attempt(self, entry: Entry, body: Attempt) -> None:
+        call, n = self._numbered(entry)
+        if call is None:
+            return
+        if call.kind != "call" or n > call.attempt:
+            raise Contradiction(entry.name, f"attempt:{call.step}#{call.attempt}", call.site)
+        call.check(entry, body.capability, body.digest)
+        self._spend(body.usage)
+        if n < call.attempt or call.phase != SENT:
+            return
+        if body.question is not None:
+            self._ask(call, replace(body.question, source="agent"))
+        else:
+            self._failed(call, body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id)
+
+    def _timer(self, entry: Entry, body: TimerFired) -> None:
+        k = _number(entry.name[6:])
+        if k > self.timer_count:
+            raise Contradiction(entry.name)
+        handle = self.timers.pop(k, None)
+        if handle is None:
+            return
+        if handle.due_ms != body.due_ms:
+            raise Contradiction(f"{entry.name} due {body.due_ms}", f"{entry.name} due {handle.due_ms}")
+        self.loop.fire(handle)
+
+    def _signal(self, entry: Entry, body: Signaled) -> None:
+        waiting = self.receivers.get(body.signal)
+        while waiting:
+            future = waiting.pop(0)
+            if not future.done():
+                future.set_result(body.payload)
+                return
+        self.unread.setdefault(body.signal, []).append(body.payload)
+
+    def _escalated(self, entry: Entry, body: Escalated) -> None:
+        call, k = self._numbered(entry)
+        if call is None or k < call.k or (k == call.k and call.phase in (OPEN, SETTLED)):
+            return
+        theirs, ours = body.question, call.question
+        if k > call.k or ours is None or call.phase != ASKING:
+            raise Contradiction(entry.name, site=call.site)
+        if (theirs.text, theirs.choices) != (ours.text, ours.choices):
+            raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
+        call.question, call.phase = theirs, OPEN
+        self._want(call)
+
+    def _decided(self, entry: Entry, body: Decided) -> None:
+        call, k = self._numbered(entry)
+        if call is None or k < call.k:
+            return
+        if k > call.k or call.question is None or call.phase != OPEN:
+            raise Contradiction(entry.name, site=call.site)
+        if body.action is Action.RETRY and call.kind == "ask":
+            self._ask(call, call.question)
+        elif body.action is Action.RETRY:
+            call.tally = call.tally.grant(body.attempts)
+            call.hint, call.question = body.comment, None
+            self._set_total(call)
+            self._again(call, 0)
+        elif body.action is Action.CANCEL_WORKFLOW:  # `cancel` comes with it; a step that is shielded from it ends too
+            words = body.comment or "the workflow was canceled instead of answering"
+            self._fail(call, Failure(FailureCode.CANCELED, words, source=call.step))
+        else:
+            call.decided, call.phase = body, SETTLED
+
+    # ── how a step goes on ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, call: Pending, failure: Failure, agent_id: str) -> None:
+        call.tally = call.tally.after(failure)
+        if agent_id and call.options.avoid_failed_agents and agent_id not in call.avoid:
+            call.avoid = (*call.avoid, agent_id)[-8:]
+        decision = next_attempt(
+            call.options,
+            failure,
+            call.tally,
+            now_ms=self.now_ms,
+            total_due_ms=call.total_due_ms,
+            seed=f"{self.workflow_id}~{self.run}/{call.step}#{call.attempt}",
+        )
+        if isinstance(decision, Again):
+            self._again(call, decision.at_ms)
+        elif call.options.escalate:
+            failure = decision.failure
+            words = f"{call.capability} failed: {failure.type or failure.code}: {failure.message}"
+            self._ask(call, Question(words, "exhausted", schema=call.output.schema(), failure=failure))
+        else:
+            self._fail(call, decision.failure)
+
+    def _again(self, call: Pending, at_ms: int) -> None:
+        call.attempt += 1
+        call.at_ms, call.phase = at_ms, SENT
+        self._want(call)
+
+    def _fail(self, call: Pending, failure: Failure) -> None:
+        call.failure, call.question, call.phase = replace(failure, attempt=call.attempt), None, FAILING
+        self._want(call)
+
+    def _ask(self, call: Pending, question: Question) -> None:
+        call.k += 1
+        call.question, call.phase = question, ASKING
+        self._want(call)
+
+    def _want(self, call: Pending) -> None:
+        if (command := call.wanted()) is not None:
+            self.commands.append(command)
+
+    def _set_total(self, call: Pending) -> None:
+        total_ms = call.options.total_ms
+        call.total_due_ms = None if total_ms is None else self.now_ms + total_ms
+
+    def _numbered(self, entry: Entry) -> tuple[Pending | None, int]:
+        """The pending step and the number in `<kind>:<step>#<number>`; None for a step that is over."""
+        step, _, number = entry.name.partition(":")[2].rpartition("#")
+        call = self.pending.get(step)
+        if call is None:
+            self._ignore(entry, step)
+        return call, _number(number)
+
+    def _ignore(self, entry: Entry, step: str) -> None:
+        """An entry of a step that nobody waits for: late if the step was ever asked for, else a contradiction."""
+        base, _, count = step.partition(".")
+        if _number(count or "1") > self.counters.get(base, 0):
+            raise Contradiction(entry.name)
+
+    def _spend(self, usage: tuple[Usage, ...]) -> None:
+        for item in usage:
+            old = self.usage.get(item.model)
+            self.usage[item.model] = (
+                item
+                if old is None
+                else Usage(item.model, old.input_tokens + item.input_tokens, old.output_tokens + item.output_tokens)
+            )
+
+
+def _withdrawal(call: Pending) -> Withdraw:
+    return Withdraw(call.step, call.attempt, call.options.on_cancel == "wait")
+
+
+def _number(text: str) -> int:
+    """A number in an entry's name; one that nobody can have asked for where it is none."""
+    return int(text) if text.isdecimal() else 1 << 62
+
+
+_TAKERS: dict[type, Callable[[Fold, Entry, Any], None]] = {
+    Outcome: Fold._task,
+    Attempt: Fold._attempt,
+    TimerFired: Fold._timer,
+    Signaled: Fold._signal,
+    Escalated: Fold._escalated,
+    Decided: Fold._decided,
+}

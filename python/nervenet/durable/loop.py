@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event loop that workflow code runs on: plain asyncio on top, no I/O and no clock underneath.
+
+`asyncio.gather`, `TaskGroup`, `wait_for`, `timeout`, `sleep`, `Semaphore`, `Queue` and the rest are asyncio's own code;
+what makes them durable is what they find below. Time stands still while code runs (it is the time of the last journal
+entry), a timer is a command to the outside, callbacks run in the order they were asked for, and everything that would
+reach out of the workflow raises NotDurable with the line and the cure. `run()` runs callbacks until none is left.
+
+Sets are the one place where CPython itself would bring chance in: `asyncio.wait` and `as_completed` iterate sets of
+tasks, which hash by address. Tasks and futures of this loop hash by their creation number instead. A task hashes
+itself while it is constructed, so the number is set before `super().__init__`.
+
+Rejected: a loop that subclasses `BaseEventLoop` (it owns a selector and 600 bytes of deque), and an import sandbox
+(it fights every library that users bring).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import math
+import sys
+from asyncio.events import _get_running_loop, _set_running_loop
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Protocol, TypeAlias
+
+from nervenet.durable.lines import Site, called_name, line_of_coroutine, user_frame
+from nervenet.errors import NotDurable
+
+LIMIT = 100_000
+"""Callbacks that one entry may cause before the workflow is taken for an endless loop."""
+
+ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
+
+
+class Runaway(Exception):
+    """More than LIMIT callbacks for one entry; the argument is the line that the last one stood at."""
+
+
+class Timers(Protocol):
+    """What the loop asks of the fold: the time, and timers that survive."""
+
+    now_ms: int
+
+    def start_timer(self, handle: DurableTimer) -> int: ...
+    def stop_timer(self, k: int) -> None: ...
+    def report(self, message: str) -> None: ...
+
+
+class DurableHandle(asyncio.Handle):
+    """A callback to run; asyncio's own handle without its debugging fields."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: DurableLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._callback: Any = callback
+        self._args = args
+        self._loop = loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._callback!r}{' cancelled' if self._cancelled else ''}>"
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = None
+        self._args = ()
+
+
+class DurableTimer(DurableHandle):
+    """A callback at a time: the `timer:<k>` entry runs it."""
+
+    __slots__ = ("due_ms", "k")
+
+    def __init__(
+        self,
+        due_ms: int,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: DurableLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        super().__init__(callback, args, loop, context)
+        self.due_ms = due_ms
+        self.k = 0
+
+    def when(self) -> float:
+        return self.due_ms / 1000
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            super().cancel()
+            self._loop.timers.stop_timer(self.k)
+
+
+class DurableFuture(asyncio.Future[Any]):
+    """A future that sets order alike in every process."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class DurableTask(asyncio.Task[Any]):
+    """A task that sets order alike in every process, and that may be dropped half-way without noise."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, coro: Any, loop: DurableLoop, name: str | None, context: contextvars.Context | None) -> None:
+        loop.created = self.number = loop.created + 1
+        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)
+        self._log_destroy_pending = False
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+_Base: Any = asyncio.AbstractEventLoop
+
+
+class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract methods; `_forbid` below answers them
+    """One workflow's event loop. `timers` is the fold, `title` names the workflow in errors."""
+
+    def __init__(self, timers: Timers, title: str) -> None:
+        self.timers = timers
+        self.title = title
+        self.created = 0
+        self.stop_now = False
+        self._closed = False
+        self._running = False
+        self._ready: list[DurableHandle] = []
+        self._tasks: list[DurableTask] = []
+        self._prune_at = 16
+        self._handler: ExceptionHandler | None = None
+
+    def __repr__(self) -> str:
+        return f"<DurableLoop of {self.title}>"
+
+    # ── what the machine does with it ────────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        """Run callbacks until none is left or `stop_now` is set. Raises Runaway past LIMIT."""
+        budget = LIMIT
+        with _Entered(self):
+            while self._ready:
+                batch, self._ready = self._ready, []
+                for handle in batch:
+                    if self.stop_now:
+                        return
+                    if handle._cancelled:
+                        continue
+                    if (budget := budget - 1) < 0:
+                        raise Runaway(_line_of(handle))
+                    try:
+                        handle._context.run(handle._callback, *handle._args)
+                    except (SystemExit, asyncio.CancelledError):
+                        pass  # a task that ends so has recorded it; asyncio's own loop would stop here
+                    except Exception as error:  # noqa: BLE001  # a callback's error is reported, as asyncio does
+                        self.call_exception_handler(
+                            {"message": f"Exception in callback {handle!r}", "exception": error}
+                        )
+
+    def halt(self, _: object) -> None:
+        """The main task is done: what is left in the queue is nobody's."""
+        self.stop_now = True
+
+    def close_tasks(self) -> None:
+        """Drop everything: pending coroutines are closed (their `finally` blocks run), newest first, in silence."""
+        self._closed = True
+        tasks, self._tasks = self._tasks, []
+        with _Entered(self):
+            for task in reversed(tasks):
+                if not task.done():
+                    _close_quietly(task)
+        self._ready = []
+
+    # ── what asyncio does with it ────────────────────────────────────────────────────────────────────────────────────
+
+    def time(self) -> float:
+        return self.timers.now_ms / 1000
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> DurableHandle:
+        handle = DurableHandle(callback, args, self, context)
+        if not self._closed:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> DurableHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> DurableHandle:
+        # Seconds as floats carry about a quarter of a microsecond today; less than 10 µs over is not another millisecond.
+        due_ms = math.ceil(when * 1000 - 0.01)
+        timer = DurableTimer(due_ms, callback, args, self, context)
+        if due_ms > self.timers.now_ms:
+            timer.k = self.timers.start_timer(timer)
+        else:
+            self._ready.append(timer)
+        return timer
+
+    def fire(self, timer: DurableTimer) -> None:
+        """The timer's entry came: its callback runs next."""
+        self._ready.append(timer)
+
+    def create_future(self) -> DurableFuture:
+        future = DurableFuture(loop=self)
+        self.created = future.number = self.created + 1
+        return future
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+        eager_start: bool | None = None,
+    ) -> DurableTask:
+        if eager_start:
+            raise self.not_durable("create_task(eager_start=True)", "Create the task without eager_start.")
+        task = DurableTask(coro, self, name, context)
+        # Held here until done: asyncio keeps weak references only, and a task that the garbage collector takes at a
+        # moment of its own choosing would be chance.
+        self._tasks.append(task)
+        if len(self._tasks) > self._prune_at:
+            self._tasks = [t for t in self._tasks if not t.done()]
+            self._prune_at = max(16, 2 * len(self._tasks))
+        return task
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """asyncio's debug mode reads clocks and stacks; here it changes nothing."""
+
+    def get_task_factory(self) -> None:
+        return None
+
+    async def shutdown_asyncgens(self) -> None:
+        """Generators are closed as they are dropped; nothing is left to do."""
+
+    def get_exception_handler(self) -> ExceptionHandler | None:
+        return self._handler
+
+    def set_exception_handler(self, handler: ExceptionHandler | None) -> None:
+        self._handler = handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.timers.report(f"{context.get('message', 'error')}" + (f": {error!r}" if error is not None else ""))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._closed or not self._running:
+            return  # garbage of a dropped workflow speaks from other threads of thought
+        if self._handler is None:
+            self.default_exception_handler(context)
+        else:
+            self._handler(self, context)
+
+    def _timer_handle_cancelled(self, handle: object) -> None:
+        """asyncio's TimerHandle would call this; ours tells the fold itself."""
+
+    # ── what can't be durable ────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_in_executor(self, executor: object, func: Callable[..., object], *args: object) -> Any:
+        inner = func.args[0] if isinstance(func, functools.partial) and func.args else func  # to_thread's wrapping
+        raise self.not_durable("run_in_executor", _as_agent(getattr(inner, "__name__", "work")))
+
+    def not_durable(self, method: str, cure: str = "") -> NotDurable:
+        """The error for a call that leaves the workflow, naming the user's call, the line and the cure."""
+        frame, inner = user_frame(sys._getframe(1))
+        where = "" if frame is None else f" ({Site(frame.f_code, frame.f_lineno)})"
+        return NotDurable(sentence(called_name(inner, method), self.title, where, cure or _as_agent("work")))
+
+    def _asyncgen_dropped(self, agen: AsyncGenerator[Any, Any]) -> None:
+        if self._running and not self._closed:
+            self.create_task(agen.aclose())
+
+
+def sentence(call: str, title: str, where: str, cure: str) -> str:
+    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent: …`"""
+    return f"{call} in workflow {title!r}{where} cannot be replayed after a crash. {cure}"
+
+
+def _as_agent(name: str) -> str:
+    if not name.isidentifier():
+        name = "work"
+    return f"Make it an agent: @mesh.agent def {name}(value: T) -> R: …, then: await ctx.call({name}, value)"
+
+
+_STAY = "A workflow can't stop or run its loop: await the coroutine instead."
+_SIGNAL = "Declare a Signal and wait for it: await ctx.receive(signal)"
+_TASKS = "The loop's own tasks make sets iterate alike in every process: leave the factory alone."
+_CURES = {
+    "add_signal_handler": _SIGNAL,
+    "remove_signal_handler": _SIGNAL,
+    "call_soon_threadsafe": "Nothing outside may call in. " + _SIGNAL,
+    "run_forever": _STAY,
+    "run_until_complete": _STAY,
+    "stop": _STAY,
+    "close": _STAY,
+    "set_task_factory": _TASKS,
+}
+
+
+def _forbid(name: str) -> Callable[..., Any]:
+    def refuse(self: DurableLoop, *args: object, **kwargs: object) -> Any:
+        if name == "run_until_complete" and args and asyncio.iscoroutine(args[0]):
+            args[0].close()
+        raise self.not_durable(name, _CURES.get(name, ""))
+
+    refuse.__name__ = name
+    return refuse
+
+
+for _name in vars(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and _name not in vars(DurableLoop):
+        setattr(DurableLoop, _name, _forbid(_name))
+
+
+class _Entered:
+    """This loop is asyncio's running loop meanwhile; whoever ran before comes back afterwards.
+
+    Works inside a callback or a task of another loop, and with no loop at all. CPython 3.14 refuses to enter a task
+    while another is current, so an outer task is left and entered again.
+    """
+
+    __slots__ = ("_hooks", "_loop", "_outer", "_task")
+
+    def __init__(self, loop: DurableLoop) -> None:
+        self._loop = loop
+
+    def __enter__(self) -> None:
+        self._outer = outer = _get_running_loop()
+        self._task = None if outer is None else asyncio.current_task(outer)
+        if self._task is not None:
+            _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, self._loop._asyncgen_dropped)
+        _set_running_loop(self._loop)
+        self._loop._running = True
+
+    def __exit__(self, *_: object) -> None:
+        self._loop._running = False
+        _set_running_loop(self._outer)
+        sys.set_asyncgen_hooks(*self._hooks)
+        if self._task is not None:
+            _enter_task(self._outer, self._task)  # type: ignore[arg-type]
+
+
+def _close_quietly(task: DurableTask) -> None:
+    with suppress(BaseException):  # a `finally` block of a workflow that is being dropped: nobody is left to care
+        task.get_coro().close()
+
+
+def _line_of(handle: DurableHandle) -> str:
+    """Where the code behind a callback stands, for the report of an endless loop."""
+    task = getattr(handle._callback, "__self__", None)
+    if isinstance(task, asyncio.Task):
+        return line_of_coroutine(task.get_coro())
+    code = getattr(handle._callback, "__code__", None)
+    return "" if code is None else str(Site(code, code.co_firstlineno))
+
+
+def overrun_line(frame: FrameType | None) -> str:
+    """The user's line that a thread is at, for the report of code that would not stop."""
+    found, _ = user_frame(frame)
+    return "" if found is None else str(Site(found.f_code, found.f_lineno))

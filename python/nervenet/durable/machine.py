@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One workflow as a pure function of its journal: entries in, commands out.
+
+    machine = Machine(review, "review-118")
+    commands = machine.apply(start_entry)            # live: the new commands of this entry
+
+    for entry in journal:                            # after a crash
+        machine.apply(entry, replaying=True)
+    commands = machine.outstanding()                 # everything still wanted
+
+`apply` feeds one entry, runs the user's code until it is idle, and returns. No clock, no socket, no chance: what it
+returns depends on the entries alone, so any node can take any workflow over by folding its journal again.
+
+Whatever goes wrong in here ends as BLOCKED with a diff, never as an exception of `apply` and never as a failed
+workflow: the run waits for code that fits. The exception is KeyboardInterrupt, which is the user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from nervenet.definitions import Workflow
+from nervenet.durable.commands import CloseRun, Command, Publish, Withdraw
+from nervenet.durable.context import Context
+from nervenet.durable.failures import failure_of, stack_of
+from nervenet.durable.fold import Contradiction, Fold, Pending
+from nervenet.durable.lines import line_of_coroutine, line_of_traceback
+from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
+from nervenet.errors import NotDurable
+from nervenet.payloads import InvalidPayload, PayloadTooLarge, check_size
+from nervenet.records import (
+    Cancel,
+    Close,
+    Entry,
+    Failure,
+    FailureCode,
+    Mismatch,
+    Payload,
+    Start,
+    State,
+)
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The interpreter that this process is: part of what a definition is, see DESIGN 4."""
+
+_INTERRUPTING = threading.Lock()
+
+
+class Interrupted(BaseException):
+    """Raised inside workflow code that would not stop; not an Exception, so that user code rarely catches it."""
+
+
+class Machine:
+    """The coordinator's brain. Not thread-safe, but for `interrupt`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_fold",
+        "_interrupted",
+        "_log",
+        "_main",
+        "_replaying",
+        "_thread",
+        "blocked",
+        "payload_limit",
+        "result",
+        "view",
+        "workflow",
+        "workflow_id",
+    )
+
+    def __init__(
+        self,
+        workflow: Workflow[Any, Any],
+        workflow_id: str,
+        run: int = 1,
+        *,
+        log: Callable[[int, str], None] | None = None,
+        payload_limit: int = 1 << 20,
+    ) -> None:
+        self.workflow = workflow
+        self.workflow_id = workflow_id
+        self.payload_limit = payload_limit
+        self.blocked: Mismatch | None = None
+        self.result: Close | None = None
+        self.view: Payload | None = None
+        self._fold = Fold(workflow_id, run, self._report)
+        self._log = log
+        self._main: asyncio.Task[Any] | None = None
+        self._closed: Close | None = None
+        self._replaying = False
+        self._thread = 0
+        self._interrupted: str | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Machine {self.workflow_id}~{self.run} {self.state} {self.entries} entries, {len(self.pending)} pending>"
+        )
+
+    @property
+    def run(self) -> int:
+        return self._fold.run
+
+    @property
+    def entries(self) -> int:
+        """Entries applied so far."""
+        return self._fold.entries
+
+    @property
+    def pending(self) -> Mapping[str, Pending]:
+        """The steps that the code waits for, in the order it asked for them."""
+        return MappingProxyType(self._fold.pending)
+
+    @property
+    def cancel(self) -> Cancel | None:
+        """The `cancel` entry, once there is one."""
+        return self._fold.canceled
+
+    @property
+    def state(self) -> State:
+        if self._closed is not None:
+            return self._closed.state
+        if self.blocked is not None:
+            return State.BLOCKED
+        if self._fold.canceled is not None and self.result is None:
+            return State.CANCELING
+        waiting = any(call.question is not None for call in self._fold.pending.values())
+        return State.WAITING_FOR_HUMAN if waiting and self.result is None else State.RUNNING
+
+    def apply(self, entry: Entry, *, replaying: bool = False) -> list[Command]:
+        """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over)."""
+        if self.blocked is not None or self._closed is not None:
+            return []
+        fold = self._fold
+        self._replaying = replaying
+        try:
+            self._thread = threading.get_ident()
+            try:
+                fold.begin(entry)
+                self._take(entry)
+            finally:
+                self._leave()
+        except Contradiction as found:
+            self._contradicted(found)
+        except Runaway as endless:
+            self._block("an idle workflow", f"more than {LIMIT:,} callbacks without waiting", str(endless))
+        except (Exception, Interrupted) as error:  # noqa: BLE001  # nothing may take the node with it
+            self._broke(error)
+        if replaying or self.blocked is not None:
+            return []
+        return fold.commands
+
+    def outstanding(self) -> list[Command]:
+        """Everything that is still wanted of the world; what a node does first after a replay."""
+        if self.blocked is not None or self._closed is not None:
+            return []
+        commands = list(self._fold.outstanding())
+        if self.result is not None:
+            commands = [command for command in commands if isinstance(command, Withdraw)]
+        if self.view is not None:
+            commands.append(Publish(self.view))
+        if self.result is not None:
+            commands.append(CloseRun(self.result))
+        return commands
+
+    def close(self) -> None:
+        """Drop the code, in silence: `finally` blocks of the user run, what they ask for goes nowhere."""
+        if self._main is None:
+            return
+        self._main = None
+        self._fold.loop.close_tasks()
+        self._fold.commands = []
+
+    def interrupt(self) -> bool:
+        """Break into an `apply` that takes too long, from another thread (the node's watchdog); False when none runs.
+
+        The run is then BLOCKED with the line that it stood at. Code that waits inside C (`time.sleep`) is reached only
+        when that returns; call it again until it answers False.
+        """
+        with _INTERRUPTING:
+            thread = self._thread
+            if not thread:
+                return False
+            if self._interrupted is None:
+                self._interrupted = overrun_line(sys._current_frames().get(thread))
+            self._fold.loop.stop_now = True
+            _raise_in(thread, Interrupted)
+            return True
+
+    # ── one entry ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, entry: Entry) -> None:
+        body = entry.body
+        if isinstance(body, Start):
+            self._start(entry, body)
+        elif self._main is None and self.result is None:
+            raise Contradiction(entry.name, "start")
+        elif isinstance(body, Cancel):
+            self._cancel(body)
+        elif isinstance(body, Close):
+            self._close(entry, body)
+        else:
+            self._fold.take(entry)
+        main = self._main
+        if main is not None:
+            self._fold.loop.run()
+            if self._interrupted is not None:
+                raise Interrupted
+            if main.done():
+                self._finish(main)
+
+    def _start(self, entry: Entry, body: Start) -> None:
+        workflow, fold = self.workflow, self._fold
+        if fold.entries > 1:
+            raise Contradiction(entry.name)
+        theirs = f"{body.definition} v{body.version} on Python {body.python}"
+        ours = f"{workflow.name} v{workflow.version} on Python {PYTHON}"
+        if theirs != ours:
+            raise Contradiction(f"start of {theirs}", ours)
+        fold.seed, fold.labels = body.seed, body.labels
+        fold.loop = loop = DurableLoop(fold, workflow.name)
+        assert workflow.fn is not None
+        try:
+            given = (workflow.input.decode(body.input, workflow.parameter),) if workflow.takes_input else ()
+        except InvalidPayload as error:
+            self._finished(Close(State.FAILED, failure=failure_of(error)))
+            return
+        code = workflow.fn(Context(self), *given)
+        self._main = main = loop.create_task(code, name=workflow.name, context=contextvars.Context())
+        main.add_done_callback(loop.halt)
+
+    def _cancel(self, body: Cancel) -> None:
+        if self._fold.canceled is not None:
+            return
+        self._fold.canceled = body
+        if self._main is not None:
+            self._main.cancel()
+
+    def _close(self, entry: Entry, body: Close) -> None:
+        """The run is over. The node alone may end one whose code still waits: when its time for clean-up is over."""
+        if body.state is not State.TIMED_OUT and not _same_end(self.result, body):
+            ours = f"close {self.result.state}" if self.result is not None else None
+            raise Contradiction(f"close {body.state}", ours)
+        self._closed = self.result = body
+        self.close()
+
+    # ── the end of the code ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _finish(self, main: asyncio.Task[Any]) -> None:
+        canceled = self._fold.canceled
+        if main.cancelled():
+            if canceled is None:
+                failure = Failure(FailureCode.CANCELED, "the workflow's code cancelled itself", "CancelledError")
+                self._finished(Close(State.FAILED, failure=failure))
+                return
+            state = State.TIMED_OUT if canceled.timeout else State.CANCELED
+            code = FailureCode.TIMEOUT if canceled.timeout else FailureCode.CANCELED
+            self._finished(Close(state, failure=Failure(code, canceled.reason, source=canceled.requester)))
+            return
+        error = main.exception()
+        if error is None:
+            try:
+                self._finished(Close(State.SUCCEEDED, self._output(main.result())))
+                return
+            except (InvalidPayload, PayloadTooLarge) as unfit:
+                error = unfit
+        self._failed(error)
+
+    def _output(self, value: object) -> Payload:
+        output = self.workflow.output.encode(value)
+        check_size(output, self.payload_limit, f"{self.workflow.name}: output")
+        return output
+
+    def _failed(self, error: BaseException) -> None:
+        error = self._translated(error)
+        if self.workflow.on_error == "block":
+            where = line_of_traceback(error.__traceback__)
+            self._block("code that goes on", f"{type(error).__name__}: {error}", where, stack_of(error))
+            return
+        self._finished(Close(State.FAILED, failure=failure_of(error)))
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """asyncio's own words for what can't be durable, as NotDurable."""
+        if not isinstance(error, RuntimeError):
+            return error
+        words = str(error)
+        if "running event loop" in words or "another loop is running" in words or "loop is already running" in words:
+            call, cure = "A nested event loop (asyncio.run)", "Await the coroutine instead."
+        elif "attached to a different loop" in words or "different event loop" in words:
+            call = "Awaiting a future of another loop"
+            cure = "Make it an agent, or declare a Signal and wait for it: await ctx.receive(signal)"
+        else:
+            return error
+        where = line_of_traceback(error.__traceback__)
+        found = NotDurable(sentence(call, self.workflow.name, f" ({where})" if where else "", cure))
+        found.__cause__ = error
+        return found.with_traceback(error.__traceback__)
+
+    def _finished(self, close: Close) -> None:
+        fold = self._fold
+        kept = [command for command in fold.commands if isinstance(command, (Withdraw, Publish))]
+        self.result = close
+        self.close()
+        fold.timers.clear()
+        fold.commands = [*kept, CloseRun(close)]
+
+    # ── blocked ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _contradicted(self, found: Contradiction) -> None:
+        asks, site = self._fold.asks()
+        if self.result is not None:
+            asks = f"close {self.result.state}"
+        where = found.site or site
+        standing = "" if self._main is None else line_of_coroutine(self._main.get_coro())
+        self._block(found.expected, found.found or asks or "nothing", str(where) if where else standing)
+
+    def _broke(self, error: BaseException) -> None:
+        if self._interrupted is not None:
+            self._block("an idle workflow", "code that did not stop and was interrupted", self._interrupted)
+        else:
+            words = "".join(traceback.format_exception(error))
+            self._block("a fold", f"{type(error).__name__}: {error}", line_of_traceback(error.__traceback__), words)
+
+    def _block(self, expected: str, found: str, where: str, detail: str = "") -> None:
+        self.blocked = Mismatch(expected, found, where, max(0, self.entries - 1), detail)
+        self.close()
+
+    def _leave(self) -> None:
+        with _INTERRUPTING:
+            thread, self._thread = self._thread, 0
+            if self._interrupted is not None:
+                _raise_in(thread, None)  # take back what has not struck yet
+
+    # ── what the context and the loop reach for ──────────────────────────────────────────────────────────────────────
+
+    def show(self, view: Payload) -> None:
+        """The code published; of several in one entry the last one counts."""
+        if self._main is None:
+            return
+        self.view = view
+        fold = self._fold
+        fold.commands = [command for command in fold.commands if not isinstance(command, Publish)]
+        fold.commands.append(Publish(view))
+
+    def _report(self, message: str) -> None:
+        self.say(logging.WARNING, message)
+
+    def say(self, level: int, message: str) -> None:
+        """Log for the workflow, unless this has been said before the crash."""
+        if self._replaying or self._main is None:
+            return
+        if self._log is not None:
+            self._log(level, message)
+        else:
+            logging.getLogger(f"nervenet.workflow.{self.workflow.name}").log(level, "%s: %s", self.workflow_id, message)
+
+
+def _same_end(ours: Close | None, theirs: Close) -> bool:
+    if ours is None or ours.state is not theirs.state or ours.output != theirs.output:
+        return False
+    return _kind(ours.failure) == _kind(theirs.failure)
+
+
+def _kind(failure: Failure | None) -> tuple[str, str] | None:
+    return None if failure is None else (failure.code, failure.type)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
+    )
