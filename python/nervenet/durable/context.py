@@ -151,14 +151,12 @@ class Context(ContextBase):
     def call(
         self, target: str, input: object = None, /, *, options: CallOptions | None = None
     ) -> Coroutine[Any, Any, Any]: ...
-    def call(
-        self, target: Any, input: Any = None, /, *, options: CallOptions | None = None
-    ) -> Coroutine[Any, Any, Any]:
+    def call(self, target: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call an agent, durably: `await ctx.call(greet, "Ada")`. By name (a str) it takes and gives plain JSON.
 
         Raises CallFailed when the step failed for good, CallTimedOut when its time ran out.
         """
-        return self._outcome(self._prepare(target, input, sys._getframe(1), **kwargs))
+        return self._outcome(self._prepare(sys._getframe(1), target, *args, **kwargs))
 
     async def map(
         self,
@@ -176,7 +174,7 @@ class Context(ContextBase):
         frame = sys._getframe(0)
 
         async def keep(index: int) -> None:
-            results[index] = await self._outcome(self._prepare(target, items[index], frame, options))
+            results[index] = await self._outcome(self._prepare(frame, target, items[index], options=options))
 
         await _bounded(keep, len(items), concurrency)
         return results
@@ -197,7 +195,7 @@ class Context(ContextBase):
 
         async def keep(index: int) -> None:
             try:
-                results[index] = await self._outcome(self._prepare(target, items[index], frame, options))
+                results[index] = await self._outcome(self._prepare(frame, target, items[index], options=options))
             except CallFailed as failed:
                 results[index] = failed
 
@@ -217,7 +215,9 @@ class Context(ContextBase):
             for task in tasks:
                 task.cancel()
 
-    def _prepare(self, target: Any, input: Any, frame: FrameType, options: CallOptions | None = None) -> Pending:
+    def _prepare(
+        self, frame: FrameType, target: Any, input: Any = None, /, *, options: CallOptions | None = None
+    ) -> Pending:
         defaults = self._machine.workflow.defaults
         version = None
         codec, output = ANY, ANY
