@@ -86,22 +86,21 @@ async def _greet(connection: Connection, address: Address, name: str, scripts: t
     ask("ask for its role", "INFO", "replication")
     for script in scripts:
         ask(f"load the script {script.name}", "SCRIPT", "LOAD", script.source)
-    answers = [await _allowed(address, what, reply) for what, reply in asked]
+    replies = await asyncio.gather(*(reply for _, reply in asked), return_exceptions=True)
+    answers = [_allowed(address, what, reply) for (what, _), reply in zip(asked, replies, strict=True)]
     infos = answers[len(answers) - len(scripts) - 2 :][:2]
     return _judge(address, _facts(infos[0]) | _facts(infos[1]))
 
 
-async def _allowed(address: Address, what: str, reply: Awaitable[Any]) -> Any:
-    try:
-        return await reply
-    except RedisRefused as refused:
-        if refused.retry or not (refused.not_allowed or what == _LOG_IN):
-            raise
-        who = f"user {address.username!r}" if address.username else "no user name"
-        how = "a password" if address.password is not None else "no password"
-        raise AuthenticationFailed(
-            f"Redis at {address} did not let us {what} with {who} and {how}: {refused}"
-        ) from None
+def _allowed(address: Address, what: str, reply: Any) -> Any:
+    if not isinstance(reply, BaseException):
+        return reply
+    forbidden = isinstance(reply, RedisRefused) and (reply.not_allowed or (what == _LOG_IN and not reply.retry))
+    if not forbidden:
+        raise reply
+    who = f"user {address.username!r}" if address.username else "no user name"
+    how = "a password" if address.password is not None else "no password"
+    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {reply}")
 
 
 def _facts(info: bytes) -> dict[str, str]:

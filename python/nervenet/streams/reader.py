@@ -40,6 +40,8 @@ class Reader:
         """Send one command and wait for its reply: its BLOCK (2,000 ms at most) and two seconds, no longer."""
         if self._busy:
             raise RuntimeError("a Reader reads one thing at a time")
+        if self._closed:
+            raise LinkClosed("this reader is closed")
         limit = _block_ms(args) / 1000 + _GRACE
         self._busy = True
         try:
@@ -56,16 +58,14 @@ class Reader:
             self._connection.abort("the reader was closed")
 
     async def _connected(self) -> Connection:
-        if self._closed:
-            raise LinkClosed("this reader is closed")
         if self._connection is None or self._connection.lost.done():
             connection, server = await self._link.connect(self._link.patience, watched=False)
-            if self._closed:
-                connection.abort("the reader was closed")
-                raise LinkClosed("this reader is closed")
             self._connection = connection
             self._link.met(server)
             self.connects += 1
+        if self._closed:  # maybe while we connected
+            self._connection.abort("the reader was closed")
+            raise LinkClosed("this reader is closed")
         return self._connection
 
     async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...]) -> Any:

@@ -65,9 +65,11 @@ class Subscription:
                 self._connection.write("UNSUBSCRIBE", name)
 
     async def __aiter__(self) -> AsyncIterator[tuple[bytes, bytes]]:
-        while not self._closed:
+        while True:
             while self._messages:
                 yield self._messages.popleft()
+            if self._closed:
+                return
             self._news.clear()
             await self._news.wait()
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a link: which addresses work, and what the others are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nervenet.dev.servers import free_port, valkey
+from nervenet.streams.address import Address
+from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("redis+sentinel://:pw-hidden@a:26379/mymaster", "Sentinel"),
+        ("redis+cluster://a:6379", "Cluster"),
+        ("http://:pw-hidden@a:6379", "http"),
+        ("localhost:6379", "redis://"),
+        ("redis://h?ssl_cert_reqs=sometimes&nonsense=1", "nonsense"),
+        ("redis://h:notaport", "port"),
+    ],
+)
+def test_an_unusable_address_names_the_usable_forms_and_no_password(url: str, word: str) -> None:
+    with pytest.raises(BadAddress) as caught:
+        Address.parse(url)
+    text = str(caught.value)
+    assert word.lower() in text.lower()
+    assert "rediss://" in text
+    assert "unix://" in text
+    assert "pw-hidden" not in text
+
+
+def test_an_address_is_understood_as_redis_py_understands_it() -> None:
+    plain = Address.parse("redis://ann:s%40crt@example.org:6380/3")
+    assert (plain.host, plain.port, plain.db, plain.username, plain.password) == (
+        "example.org",
+        6380,
+        3,
+        "ann",
+        "s@crt",
+    )
+    assert plain.tls is None
+    assert "crt" not in f"{plain} {plain!r}"
+    assert Address.parse("redis://").host == "localhost"
+    assert Address.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
+    secured = Address.parse("rediss://example.org")
+    assert secured.tls is not None
+    assert secured.tls.check_hostname
+
+
+async def test_a_password_opens_and_a_wrong_one_says_so() -> None:
+    async with valkey(options={"requirepass": "open-sesame"}) as server:
+        with pytest.raises(AuthenticationFailed, match="no password"):
+            await Link.open(server.url)
+        with pytest.raises(AuthenticationFailed, match="WRONGPASS") as caught:
+            await Link.open(server.url.replace("://", "://:guess@"))
+        assert "guess" not in str(caught.value)
+        link = await Link.open(server.url.replace("://", "://:open-sesame@") + "/1")
+        await link.call("ACL", "SETUSER", "ann", "on", ">pw", "~*", "&*", "+@all", "-info")
+        with pytest.raises(AuthenticationFailed, match=r"'ann'.*NOPERM"):
+            await Link.open(server.url.replace("://", "://ann:pw@"))
+        await link.close()
+
+
+async def test_a_password_where_none_is_wanted_says_so(redis_url: str) -> None:
+    with pytest.raises(AuthenticationFailed, match="log in"):
+        await Link.open(redis_url.replace("://", "://bob:pw@"))
+
+
+async def test_a_unix_socket_works(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with valkey(options={"unixsocket": str(path)}):
+        link = await Link.open(f"unix://{path}?db=1")
+        assert await link.call("ECHO", "hello") == b"hello"
+        await link.close()
+
+
+async def test_opening_waits_for_a_server_that_is_still_to_come() -> None:
+    port = free_port()
+    with pytest.raises(ConnectionLost, match="cannot reach"):
+        await Link.open(f"redis://127.0.0.1:{port}", wait=0.05)
+
+
+async def test_a_replica_is_refused() -> None:
+    async with valkey() as server:
+        link = await Link.open(server.url)
+        await link.call("REPLICAOF", "127.0.0.1", free_port())
+        with pytest.raises(NotMaster, match="replica of"):
+            await Link.open(server.url, wait=0.05)
+        await link.close()
