@@ -1,2 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nervenet."""
+"""nervenet: durable multi-agent workflows without a central brain.
+
+    from nervenet import Context, Mesh
+
+    mesh = Mesh("hello")
+
+    @mesh.agent
+    async def greet(name: str) -> str:
+        return f"Hello, {name}"
+
+    @mesh.workflow
+    async def welcome(ctx: Context, name: str) -> str:
+        return await ctx.call(greet, name)
+
+Only the public names stand here, each loaded at its first use (PEP 562), so that `import nervenet` costs nothing and a
+process imports gRPC, Redis or pydantic only if its role needs them. Checkers see ordinary imports.
+
+Where things are, from the top; imports flow down only (tested):
+
+    cli/ testing/ integrations/ dev/    for people
+    mesh.py process.py dashboard/ client/    a mesh, a role of it, the way in
+    node/ agent/    who drives workflows, who does the work; they meet only on the wire
+    streams/ registry/ rpc/    the only doors to Redis, etcd and gRPC
+    durable/    the replay machine: no I/O at all
+    telemetry.py wire.py definitions.py payloads.py options.py records.py config.py clock.py errors.py
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nervenet.config import Config as Config
+    from nervenet.definitions import Agent as Agent
+    from nervenet.definitions import Signal as Signal
+    from nervenet.definitions import Target as Target
+    from nervenet.definitions import Workflow as Workflow
+    from nervenet.errors import AgentError as AgentError
+    from nervenet.errors import CallFailed as CallFailed
+    from nervenet.errors import Escalate as Escalate
+    from nervenet.errors import NervenetError as NervenetError
+    from nervenet.errors import NotDurable as NotDurable
+    from nervenet.errors import RequestError as RequestError
+    from nervenet.errors import WorkflowFailed as WorkflowFailed
+    from nervenet.mesh import Mesh as Mesh
+    from nervenet.options import CallOptions as CallOptions
+    from nervenet.options import RetryPolicy as RetryPolicy
+    from nervenet.options import Selection as Selection
+    from nervenet.options import StartOptions as StartOptions
+    from nervenet.options import Timeouts as Timeouts
+    from nervenet.records import Failure as Failure
+
+__all__ = [
+    # composing
+    "Mesh", "Agent", "Workflow", "Signal", "Target",
+    # options
+    "CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions",
+    # outside
+    "Failure", "Config",
+    # raise these
+    "AgentError", "Escalate",
+    # catch these
+    "NervenetError", "CallFailed", "WorkflowFailed", "NotDurable", "RequestError",
+]  # fmt: skip
+
+_HOMES = {
+    "mesh": ("Mesh",),
+    "definitions": ("Agent", "Workflow", "Signal", "Target"),
+    "options": ("CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions"),
+    "records": ("Failure",),
+    "config": ("Config",),
+    "errors": ("AgentError", "Escalate", "NervenetError", "CallFailed", "WorkflowFailed", "NotDurable", "RequestError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nervenet' has no attribute {name!r}")
+    value = getattr(import_module(f"nervenet.{home}"), name)
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -41,9 +41,9 @@ Durability = Literal["normal", "strict"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-def check_name(name: str, what: str, *, step: bool = True) -> str:
+def check_name(name: Any, what: str, *, step: bool = True) -> str:
     """Give `name` back if it can be a name; with `step` also one that can begin a step's name."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise ValueError(f"{what} {name!r} is not a name: letters, digits, '_' and '-', a letter first, at most 63")
     if step and name == "ask":
         raise ValueError(f"{what} 'ask' is taken: the steps of ctx.ask have that name")

@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration, read once: argument or flag > environment > `nervenet.toml` > default.
+
+    config = Config.load(address="mesh.internal:7700")
+    config.address, config.sources["address"]          # ("mesh.internal:7700", "argument")
+
+`SETTINGS` is the table of the documentation: name, how it is read, default. The file is searched in the working
+directory only, and there are no profiles: what holds for a process can be read off `nervenet config show`. A wrong
+value is refused with a sentence that names the setting, where the value came from, and what it should look like. Only
+the token is read again later (`current_token`), because files with tokens are rotated under running processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from nervenet.errors import ConfigError
+
+FILE = "nervenet.toml"
+MiB = 1 << 20
+
+Durability = Literal["normal", "strict"]
+LogForm = Literal["auto", "pretty", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. `read` turns text (or a value of its own type) into the value, or raises ValueError."""
+
+    name: str
+    read: Callable[[Any], Any]
+    default: Any
+    expected: str
+    field: str = ""
+    secret: bool = False
+
+    @property
+    def environment(self) -> str:
+        return f"NERVENET_{self.name.upper()}"
+
+    def parse(self, value: object, source: str) -> Any:
+        try:
+            return self.read(value)
+        except (ValueError, TypeError, AttributeError):  # a file may hold any TOML value
+            shown = "***" if self.secret else repr(value)
+            raise ConfigError(
+                f"{self.name} is {shown} (from {source}), which cannot be used: it should be {self.expected}"
+            ) from None
+
+
+# ── readers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_][A-Za-z0-9_.-]*):(?P<port>\d{1,5})")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
+_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MiB, "GiB": 1 << 30}
+_TRUTH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+
+
+def parse_duration(value: str | timedelta) -> int:
+    """Milliseconds of `30s`, `7d`, `1.5h`, `250ms` or a timedelta."""
+    if isinstance(value, timedelta):
+        found = value / timedelta(milliseconds=1)
+    elif match := _DURATION.fullmatch(value.strip()):
+        found = float(match[1]) * _MS[match[2]]
+    else:
+        raise ValueError(value)
+    if found < 0:
+        raise ValueError(value)
+    return round(found)
+
+
+def parse_size(value: str | int) -> int:
+    """Bytes of `1MiB`, `512KiB`, `1.5MB`, or of a plain number."""
+    match = _SIZE.fullmatch(str(value).strip())
+    if match is None or isinstance(value, bool):
+        raise ValueError(value)
+    return round(float(match[1]) * _BYTES[match[2] or "B"])
+
+
+def split_host_port(address: str) -> tuple[str, int]:
+    """`("::1", 7700)` of `[::1]:7700`; ValueError for what is no host:port."""
+    match = _HOST_PORT.fullmatch(address.strip())
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(address)
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether that host is this machine, as far as its name says."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _text(value: str) -> str:
+    if not (text := value.strip()):
+        raise ValueError(value)
+    return text
+
+
+def _word(pattern: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return value
+
+    return read
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError(value)
+        return value.lower()
+
+    return read
+
+
+def _truth(value: str | bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    try:
+        return _TRUTH[value.lower()]
+    except KeyError:
+        raise ValueError(value) from None
+
+
+def _count(value: str | int) -> int:
+    found = int(value)
+    if found < 1 or isinstance(value, (bool, float)):
+        raise ValueError(value)
+    return found
+
+
+def _payload_limit(value: str | int) -> int:
+    found = parse_size(value)
+    if not 1024 <= found <= 4 * MiB:
+        raise ValueError(value)
+    return found
+
+
+def _address(value: str) -> str:
+    if not value.startswith("dns:///"):
+        for one in value.split(","):
+            split_host_port(one)
+    return value.strip()
+
+
+def _listen(value: str) -> str:
+    split_host_port(value)
+    return value.strip()
+
+
+def _dashboard(value: str) -> str:
+    value = value.strip()
+    if value.lower() == "off":
+        return "off"
+    return _listen(f"127.0.0.1{value}" if value.startswith(":") else value)
+
+
+def _advertise(value: str) -> str:
+    host = split_host_port(value if _HOST_PORT.fullmatch(value) else f"{value}:0")[0]
+    if _is_wildcard(host):
+        raise ValueError(value)
+    return value
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        scheme, separator, rest = value.strip().partition("://")
+        if scheme not in schemes or not separator or not rest:
+            raise ValueError(value)
+        return value.strip()
+
+    return read
+
+
+def _file(value: str | Path) -> str:
+    if not Path(value).is_file():
+        raise ValueError(value)
+    return str(value)
+
+
+def _tls(value: str | Path) -> str:
+    return str(value).lower() if str(value).lower() in ("on", "off") else _file(value)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("address", _address, "localhost:7700", "host:port, host:port,host:port or dns:///name:port"),
+    Setting(
+        "namespace", _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"), "default", "letters, digits, '.', '_', '-', at most 63"
+    ),
+    Setting("token", _text, None, "the token's text", secret=True),
+    Setting("token_file", _file, None, "the path of a file that can be read"),
+    Setting("tls", _tls, None, "off, on (the system's authorities) or the path of a CA file"),
+    Setting("tls_cert", _file, None, "the path of a PEM file that can be read"),
+    Setting("tls_key", _file, None, "the path of a PEM file that can be read"),
+    Setting(
+        "redis",
+        _url("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+        None,
+        "a URL: redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…",
+        secret=True,
+    ),
+    Setting(
+        "etcd",
+        _url("http", "https"),
+        None,
+        "a URL: http://a:2379,b:2379 or https://user:password@a:2379",
+        secret=True,
+    ),
+    Setting("listen", _listen, None, "host:port (port 0: any free one)"),
+    Setting("advertise", _advertise, None, "host or host:port that others can dial, not 0.0.0.0"),
+    Setting("dashboard", _dashboard, None, "off, :port or host:port"),
+    Setting("durability", _choice("normal", "strict"), "normal", "normal or strict"),
+    Setting("retention", parse_duration, parse_duration("7d"), "a duration, e.g. 7d, 12h", field="retention_ms"),
+    Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
+    Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
+    Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
+    Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
+    Setting("log", _choice("auto", "pretty", "json"), "auto", "auto, pretty or json"),
+    Setting("replay_check", _truth, False, "on or off"),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every setting with its value. `sources` says where each came from; None is "not set", see the methods."""
+
+    address: str
+    namespace: str
+    token: str | None
+    token_file: str | None
+    tls: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    redis: str | None
+    etcd: str | None
+    listen: str | None
+    advertise: str | None
+    dashboard: str | None
+    durability: Durability
+    retention_ms: int
+    payload_limit: int
+    max_workflows: int
+    drain_ms: int
+    log_level: str
+    log: LogForm
+    replay_check: bool
+    sources: Mapping[str, str]
+
+    @classmethod
+    def load(
+        cls, *, environ: Mapping[str, str] | None = None, directory: Path | str | None = None, **overrides: Any
+    ) -> Self:
+        """Read the settings. `overrides` are arguments by a setting's name (`retention="7d"` or a timedelta); None and
+        what is empty in the environment count as not given. Raises ConfigError."""
+        environ = os.environ if environ is None else environ
+        file = Path(directory or ".") / FILE
+        in_file = _read_file(file)
+        _refuse_unknown(overrides, "argument")
+        values: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for setting in SETTINGS:
+            given, source = _strongest(setting, overrides, environ, in_file)
+            values[setting.field or setting.name] = (
+                setting.parse(given, source) if given is not None else setting.default
+            )
+            sources[setting.name] = source
+        _check_pairs(values, sources)
+        return cls(**values, sources=sources)
+
+    def require(self, name: Literal["redis", "etcd"], who: str) -> str:
+        """The value of a setting that `who` cannot do without (`config.require("redis", "a node")`)."""
+        value: str | None = getattr(self, name)
+        if value is None:
+            setting = _BY_NAME[name]
+            raise ConfigError(
+                f"{name} is not set, and {who} needs it: set {setting.environment}, or {name} in {FILE}, "
+                f"to {setting.expected}"
+            )
+        return value
+
+    def current_token(self) -> str | None:
+        """The token to send now: the file is read at each call, so a rotated one holds from its next use."""
+        if self.token is not None or self.token_file is None:
+            return self.token
+        try:
+            return Path(self.token_file).read_text(encoding="utf-8").strip() or None
+        except OSError as error:
+            raise ConfigError(f"token_file {self.token_file} cannot be read any more: {error.strerror}") from None
+
+    def listen_for(self, role: Literal["node", "agent"]) -> str:
+        """Where a process of that role listens."""
+        return self.listen or ("127.0.0.1:7700" if role == "node" else "127.0.0.1:0")
+
+    def tls_for(self, address: str) -> str:
+        """`off`, `on` or a CA file, for dialing (or listening at) this address: off only where it is this machine."""
+        if self.tls is not None:
+            return self.tls
+        if address.startswith("dns:///"):
+            address = address.removeprefix("dns:///")
+        hosts = [one.strip().rpartition(":")[0].strip("[]") for one in address.split(",")]
+        return "off" if all(is_loopback(host) for host in hosts) else "on"
+
+    def advertised(self, bound: str) -> str:
+        """What others dial to reach what is bound at `bound` (host:port)."""
+        host, port = split_host_port(bound)
+        if self.advertise is not None:
+            return self.advertise if _HOST_PORT.fullmatch(self.advertise) else f"{self.advertise}:{port}"
+        if _is_wildcard(host):
+            raise ConfigError(
+                f"listen is {bound}, which nobody can dial: set NERVENET_ADVERTISE (or advertise in {FILE}) "
+                "to the host name or address by which others reach this process"
+            )
+        return bound
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Name, value and source of each setting, for people; passwords and tokens stay hidden."""
+        return [(s.name, _shown(s, getattr(self, s.field or s.name)), self.sources[s.name]) for s in SETTINGS]
+
+    def __repr__(self) -> str:
+        given = [f"{name}={value}" for name, value, source in self.shown() if source != "default"]
+        return f"<Config {' '.join(given) or 'defaults'}>"
+
+
+def _strongest(
+    setting: Setting, overrides: Mapping[str, Any], environ: Mapping[str, str], in_file: Mapping[str, Any]
+) -> tuple[Any, str]:
+    if overrides.get(setting.name) is not None:
+        return overrides[setting.name], "argument"
+    if environ.get(setting.environment):
+        return environ[setting.environment], setting.environment
+    if setting.name in in_file:
+        return in_file[setting.name], FILE
+    return None, "default"
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from None
+    _refuse_unknown(found, FILE)
+    return found
+
+
+def _refuse_unknown(given: Mapping[str, Any], source: str) -> None:
+    for name in given:
+        if name not in _BY_NAME:
+            close = difflib.get_close_matches(name.removesuffix("_ms"), _BY_NAME, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(_BY_NAME)}"
+            raise ConfigError(f"{source}: there is no setting {name!r}; {hint}")
+
+
+def _check_pairs(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """A stronger source's token hides a weaker one's token file and the other way round; certificate needs key."""
+    strength = {"argument": 0, FILE: 2, "default": 3}
+    if values["token"] is not None and values["token_file"] is not None:
+        token, file = (strength.get(sources[name], 1) for name in ("token", "token_file"))
+        if token == file:
+            raise ConfigError(f"token and token_file are both set (from {sources['token']}): keep one of them")
+        values["token_file" if token < file else "token"] = None
+    if (values["tls_cert"] is None) != (values["tls_key"] is None):
+        there, missing = ("tls_cert", "tls_key") if values["tls_cert"] else ("tls_key", "tls_cert")
+        raise ConfigError(
+            f"{there} is set (from {sources[there]}) but {missing} is not: a certificate and its key go together"
+        )
+
+
+def _shown(setting: Setting, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if setting.field:
+        return _duration(value)
+    if setting.name == "payload_limit":
+        return next(
+            (f"{value // size}{unit}" for unit, size in (("MiB", MiB), ("KiB", 1024)) if value % size == 0), f"{value}B"
+        )
+    if setting.secret:
+        return _without_password(str(value)) if "://" in str(value) else "***"
+    return str(value)
+
+
+def _duration(ms: int) -> str:
+    unit = next((unit for unit in ("d", "h", "m", "s") if ms % _MS[unit] == 0), "ms")
+    return f"{ms // _MS[unit]}{unit}" if ms else "0s"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{name}:***{at}{hosts}" if colon else parts.netloc))
