@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Makefile says what it can do, and a machine without what it needs is told so in a sentence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_bare_make_lists_every_target_on_a_line_of_its_own() -> None:
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    targets = [line.split()[1] for line in said]
+    assert all(len(line.split()) > 3 for line in said)
+    assert {"setup", "demo", "test", "lint", "generate", "bench", "clean"} <= set(targets)
+    assert len(targets) == len(set(targets))
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path) -> Path:
+    """A PATH with a shell and make's own needs, but no Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bash", "env", "dirname", "realpath"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def launcher(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_without_a_suitable_python_setup_says_what_to_install(tmp_path: Path, bare_path: Path) -> None:
+    launcher(bare_path, "python3.13", "echo 'this version is switched off' >&2; exit 127")
+    ended = subprocess.run(
+        [ROOT / "tools/venv", tmp_path / "venv", "3.11", "3.14"],
+        env={"PATH": str(bare_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1 and not (tmp_path / "venv").exists()
+    (sentence,) = ended.stderr.splitlines()
+    assert sentence.startswith("No Python from 3.11 to 3.14") and "python3-venv" in sentence
+
+
+def test_an_older_python_first_on_the_path_is_passed_over(tmp_path: Path, bare_path: Path) -> None:
+    launcher(bare_path, "python3.14", "exit 1")
+    launcher(bare_path, "python3", f'exec "{os.path.realpath(sys.executable)}" "$@"')
+    subprocess.run(
+        [ROOT / "tools/venv", tmp_path / "venv", "3.11", "3.14"],
+        env={"PATH": str(bare_path)}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert (tmp_path / "venv/bin/python").exists()
