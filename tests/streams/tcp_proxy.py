@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -60,9 +61,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(target: str) -> AsyncIterator[Proxy]:
+async def proxied(target: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy in front of `target`; with `tls` its clients speak TLS to it."""
     proxy = Proxy(target)
-    proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+    proxy._server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield proxy
     finally:

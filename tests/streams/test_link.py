@@ -120,6 +120,19 @@ async def test_callers_wait_for_room_and_the_careless_are_refused(
     await link.close()
 
 
+async def test_room_is_passed_on_when_the_one_who_waited_is_cancelled(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MAX_IN_FLIGHT", 10)
+    link = await Link.open(redis_url)
+    callers = [asyncio.create_task(link.call("ECHO", i)) for i in range(200)]
+    for caller in callers[:150]:
+        asyncio.get_running_loop().call_later(0.0005, caller.cancel)
+    replies = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 5)
+    assert replies[150:] == [str(i).encode() for i in range(150, 200)]
+    await link.close()
+
+
 async def test_pages_of_unknown_size_are_limited_more_tightly(redis_url: str, namespace: str) -> None:
     link = await Link.open(redis_url)
     await link.call("XADD", namespace, "*", "e", b"x" * 1000)

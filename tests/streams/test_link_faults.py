@@ -36,8 +36,7 @@ async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> N
         outcomes = await asyncio.gather(*one_try, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} <= {bytes, ConnectionLost}
         with suppress(ConnectionLost):
-            while True:
-                await link.send("PING")
+            await _until_it_fails(link)
         assert not link.connected
         with pytest.raises(ConnectionLost):
             await link.send("PING")
@@ -55,8 +54,7 @@ async def test_a_call_gives_up_when_its_patience_ends() -> None:
         link = await Link.open(server.url, patience=0.2)
         server.kill()
         with suppress(ConnectionLost):
-            while True:
-                await link.send("PING")
+            await _until_it_fails(link)
         with pytest.raises(ConnectionLost) as caught:
             await link.call("PING")
         assert "0.2 s" in caught.value.__notes__[0]
@@ -89,6 +87,55 @@ async def test_another_server_behind_the_address_is_announced_and_a_mere_blip_is
         assert not old.same(new)
         assert told.empty()
         await link.close()
+
+
+async def test_what_was_being_put_right_when_the_connection_broke_again_is_begun_again() -> None:
+    async with valkey() as server:
+        link = await Link.open(server.url)
+        first, runs, done = link.server, 0, asyncio.Event()
+
+        async def hook(old: ServerIdentity, new: ServerIdentity) -> None:
+            nonlocal runs
+            runs += 1
+            assert old == first
+            if runs == 1:
+                with suppress(ConnectionLost):
+                    await link.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+                await asyncio.Event().wait()
+            done.set()
+
+        link.on_reconnect.append(hook)
+        await server.restart()
+        await asyncio.wait_for(done.wait(), 5)
+        assert runs == 2
+        await link.close()
+
+
+async def test_a_call_waits_until_enough_replicas_are_back_and_scripts_are_over() -> None:
+    async with valkey(options={"busy-reply-threshold": "20"}) as server:
+        link, admin = await Link.open(server.url), await Link.open(server.url)
+        await admin.call("CONFIG", "SET", "min-replicas-to-write", 1)
+        with pytest.raises(RedisRefused, match="NOREPLICAS"):
+            await link.send("SET", "k", "v")
+        write = asyncio.create_task(link.call("SET", "k", "v"))
+        await admin.call("CONFIG", "SET", "min-replicas-to-write", 0)
+        assert await write == b"OK"
+
+        endless = link.send("EVAL", "while true do end", 0)
+        with pytest.raises(RedisRefused, match="BUSY"):
+            await _until_it_fails(admin)
+        read = asyncio.create_task(admin.call("GET", "k"))
+        assert await admin.send("SCRIPT", "KILL") == b"OK"
+        assert await read == b"v"
+        with pytest.raises(RedisRefused):
+            await endless
+        await link.close()
+        await admin.close()
+
+
+async def _until_it_fails(link: Link) -> None:
+    while True:
+        await link.send("PING")
 
 
 async def test_a_connection_that_fell_silent_is_replaced_within_five_seconds(redis_url: str, namespace: str) -> None:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
 from nervenet.streams.address import Address
-from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster
+from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster, UnfitServer
+
+from .tcp_proxy import proxied
 
 
 @pytest.mark.parametrize(
@@ -78,10 +83,33 @@ async def test_a_unix_socket_works(tmp_path: Path) -> None:
         await link.close()
 
 
+async def test_tls_is_verified_against_the_authority_of_the_url(redis_url: str, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
+    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *ec, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    async with proxied(redis_url, tls) as proxy:
+        url = proxy.url.replace("redis://", "rediss://")
+        link = await Link.open(f"{url}?ssl_ca_certs={certificate}")
+        big = b"x" * 3_000_000
+        assert await asyncio.gather(*(link.call("ECHO", big) for _ in range(3))) == [big] * 3
+        await link.close()
+        with pytest.raises(UnfitServer, match="not to be trusted"):
+            await Link.open(url)
+
+
 async def test_opening_waits_for_a_server_that_is_still_to_come() -> None:
     port = free_port()
     with pytest.raises(ConnectionLost, match="cannot reach"):
         await Link.open(f"redis://127.0.0.1:{port}", wait=0.05)
+    opening = asyncio.create_task(Link.open(f"redis://127.0.0.1:{port}"))
+    async with valkey(port=port):
+        link = await opening
+        await link.close()
 
 
 async def test_a_replica_is_refused() -> None:

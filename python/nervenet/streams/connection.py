@@ -121,7 +121,11 @@ class Connection(asyncio.Protocol):
         while self.full and self._reason is None:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._room.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._make_room()  # it may have been this one's turn
+                raise
 
     def divert(self, push: Callable[[Any], None]) -> None:
         """From now on replies answer nothing: they are all given to `push` (a subscriber's connection)."""
@@ -216,13 +220,16 @@ class Connection(asyncio.Protocol):
         self._transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
 
     def _make_room(self) -> None:
-        room = self._room
-        for _ in range(min(len(room), max(1, MAX_IN_FLIGHT - len(self._waiting)))):
-            if self.full and self._reason is None:
-                return
-            waiter = room.popleft()
+        free = min(MAX_IN_FLIGHT - len(self._waiting), MAX_PAGES - len(self._pages))
+        if not self.full:
+            self._call_in(free)
+
+    def _call_in(self, waiters: int) -> None:
+        while waiters > 0 and self._room:
+            waiter = self._room.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+                waiters -= 1
 
     def _end(self, reason: str) -> None:
         if self._reason is not None:
@@ -237,15 +244,9 @@ class Connection(asyncio.Protocol):
             if not future.done():
                 _failed(future, ConnectionLost(reason))
         self._unsent = []
-        self._make_all_room()
+        self._call_in(len(self._room))
         if not self.lost.done():
             self.lost.set_result(reason)
-
-    def _make_all_room(self) -> None:
-        while self._room:
-            waiter = self._room.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
 
     # -- signs of life -------------------------------------------------------------------------------------------
 
