@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -50,9 +49,8 @@ def test_without_a_suitable_python_setup_says_what_to_install(tmp_path: Path, ba
 
 def test_an_older_python_first_on_the_path_is_passed_over(tmp_path: Path, bare_path: Path) -> None:
     launcher(bare_path, "python3.14", "exit 1")
-    launcher(bare_path, "python3", f'exec "{os.path.realpath(sys.executable)}" "$@"')
-    subprocess.run(
-        [ROOT / "tools/venv", tmp_path / "venv", "3.11", "3.14"],
-        env={"PATH": str(bare_path)}, capture_output=True, check=True,
-    )  # fmt: skip
-    assert (tmp_path / "venv/bin/python").exists()
+    launcher(
+        bare_path, "python3", f'[ "$1" = -m ] && {{ echo "$@" > {tmp_path}/made; exit; }}; exec {sys.executable} "$@"'
+    )
+    subprocess.run([ROOT / "tools/venv", "folder", "3.11", "3.14"], env={"PATH": str(bare_path)}, check=True)
+    assert (tmp_path / "made").read_text() == "-m venv --clear folder\n"
