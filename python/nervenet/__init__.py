@@ -30,11 +30,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nervenet.agent.task import Task as Task
     from nervenet.config import Config as Config
     from nervenet.definitions import Agent as Agent
     from nervenet.definitions import Signal as Signal
     from nervenet.definitions import Target as Target
     from nervenet.definitions import Workflow as Workflow
+    from nervenet.durable.context import Answer as Answer
+    from nervenet.durable.context import Context as Context
+    from nervenet.durable.context import TokenUsage as TokenUsage
     from nervenet.errors import AgentError as AgentError
     from nervenet.errors import CallFailed as CallFailed
     from nervenet.errors import Escalate as Escalate
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
 __all__ = [
     # composing
     "Mesh", "Agent", "Workflow", "Signal", "Target",
+    # inside
+    "Context", "Task", "Answer", "TokenUsage",
     # options
     "CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions",
     # outside
@@ -66,6 +72,8 @@ __all__ = [
 _HOMES = {
     "mesh": ("Mesh",),
     "definitions": ("Agent", "Workflow", "Signal", "Target"),
+    "durable.context": ("Context", "Answer", "TokenUsage"),
+    "agent.task": ("Task",),
     "options": ("CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions"),
     "records": ("Failure",),
     "config": ("Config",),
@@ -74,13 +82,15 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'nervenet' has no attribute {name!r}")
-    value = getattr(import_module(f"nervenet.{home}"), name)
-    globals()[name] = value  # the next use does not come here
-    return value
+if not TYPE_CHECKING:  # or checkers would take any misspelt name
+
+    def __getattr__(name: str) -> Any:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'nervenet' has no attribute {name!r}")
+        value = getattr(import_module(f"nervenet.{home}"), name)
+        globals()[name] = value  # the next use does not come here
+        return value
 
 
 def __dir__() -> list[str]:

@@ -251,11 +251,9 @@ def define_workflow(
         raise ValueError(f"workflow {name!r}: version is {version!r}: a whole number, at least 1")
     if on_error not in ("fail", "block"):
         raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
-    shape = _analyse(fn, name, ContextBase, local or {})
-    if not shape.is_async:
+    if not _is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def: it waits for its agents")
-    if not shape.marked:
-        raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
+    shape = _analyse(fn, name, ContextBase, local or {})
     return Workflow(
         name,
         Codec.of(shape.input),
@@ -296,6 +294,8 @@ def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str
     parameters = _positional(signature, name)
     hints = _Hints(inner, name, local)
     marked = bool(parameters) and hints.is_marker(parameters[0], marker)
+    if marker is ContextBase and not marked:
+        raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
     payloads = parameters[1:] if marked else parameters
     if len(payloads) > 1:
         found = ", ".join(p.name for p in payloads)
@@ -306,8 +306,11 @@ def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str
     output = hints.of("return", signature.return_annotation)
     given = hints.of(payloads[0].name, payloads[0].annotation) if payloads else None
     parameter = payloads[0].name if payloads else ""
-    is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(inner)
-    return _Shape(marked, bool(payloads), parameter, given, output, is_async)
+    return _Shape(marked, bool(payloads), parameter, given, output, _is_async(fn))
+
+
+def _is_async(fn: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(_underlying(fn))
 
 
 def _positional(signature: inspect.Signature, name: str) -> list[inspect.Parameter]:
