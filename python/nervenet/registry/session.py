@@ -102,6 +102,8 @@ class Session:
     async def _stop(self) -> None:
         self._keeper.cancel()
         await asyncio.wait([self._keeper])
+        if not self._keeper.cancelled():
+            self._keeper.result()  # it ended by itself: lost, or an error nobody thought of
 
     async def _keep(self) -> None:
         period = self.ttl / 3

@@ -140,7 +140,7 @@ class Stream(Generic[Q, A]):
             answer = await self._call.read()
         except grpc.aio.AioRpcError as error:
             raise translate(error) from None
-        if answer is grpc.aio.EOF:  # type: ignore[attr-defined]  # the published stubs do not know it
+        if answer is grpc.aio.EOF:
             raise EtcdUnavailable(f"{self.endpoint.name} ended the stream", sent=True)
         return cast("A", answer)
 
@@ -216,10 +216,10 @@ class Transport:
         except EtcdUnavailable:
             self.rotate(endpoint)
             raise
-        call = endpoint.channel.stream_stream(
+        open_stream: grpc.aio.StreamStreamMultiCallable[Q, A] = endpoint.channel.stream_stream(
             method.path, request_serializer=_serialize, response_deserializer=method.answer.FromString
-        )(None, metadata=self._metadata(token))
-        return Stream(endpoint, call)
+        )
+        return Stream(endpoint, open_stream(metadata=self._metadata(token)))
 
     def forget_token(self) -> None:
         """The next call logs in first: a watch was refused for its token."""

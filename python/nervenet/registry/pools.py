@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The score of every agent, kept current, and for each requirement the agents that meet it.
+
+An agent's report is always a little old. So beside it we count what we have assigned since, and what came back since;
+both are dropped when a report arrives that was measured after them. Clocks differ, so a sample's time is moved by the
+least distance seen between an agent's sampling and our receiving: what is left is the delay.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from nervenet.registry.rendezvous import unit
+from nervenet.registry.selection import Choice, Explained, Requirement, explain, select
+from nervenet.registry.views import AgentView, CapabilityView, LoadView
+
+if TYPE_CHECKING:
+    from nervenet.options import Policy
+
+IN_TRANSIT_MS: Final = 50
+"""A task assigned this shortly before a sample may not have reached the agent yet: it is still counted as ours."""
+
+REMEMBERED: Final = 10_000
+"""Requirements, and keys of conversations, whose agents are remembered; labels may come from callers."""
+
+_NO_LOAD: Final = LoadView()
+
+
+class Candidate:
+    """One capability of one agent. `score` is what selection compares: the share of slots taken; inf = no room."""
+
+    __slots__ = ("_assigned", "_finished", "_reported", "agent_id", "capability", "labels", "score", "standing", "unit")
+
+    def __init__(self, standing: Standing, capability: CapabilityView) -> None:
+        self.standing = standing
+        self.agent_id = standing.agent.id
+        self.capability = capability
+        self.labels: Mapping[str, str] = {**standing.agent.labels, **capability.labels}
+        self.unit = unit(self.agent_id)
+        self.score = 0.0
+        self._reported = 0
+        self._assigned: list[int] = []
+        self._finished = 0
+
+    def __repr__(self) -> str:
+        return f"<Candidate {self.agent_id} {self.capability.name} {self.occupancy}>"
+
+    @property
+    def agent(self) -> AgentView:
+        return self.standing.agent
+
+    @property
+    def stream(self) -> str:
+        """The id in `inbox:{…}` that its tasks go to."""
+        return self.standing.agent.stream
+
+    @property
+    def barred(self) -> str:
+        """Why it gets nothing at all for now ("" = it may)."""
+        return self.standing.barred
+
+    @property
+    def quality(self) -> tuple[float, int]:
+        """What decides between two equals: fewer failures, then the faster one."""
+        load = self.standing.load
+        return load.error_rate, load.average_ms
+
+    @property
+    def in_flight(self) -> int:
+        """Of this capability: reported, plus assigned since, less what came back since."""
+        return max(0, self._reported - self._finished) + len(self._assigned)
+
+    @property
+    def slots(self) -> int:
+        whole = self.standing.slots
+        return min(self.capability.slots or whole, whole)
+
+    @property
+    def load(self) -> float:
+        """The score as a number for people: 1.0 and more means full."""
+        return max(self.in_flight / self.slots, self.standing.in_flight / self.standing.slots)
+
+    @property
+    def occupancy(self) -> str:
+        if self.in_flight >= self.slots:
+            return f"{self.in_flight} of {self.slots}"
+        return f"{self.standing.in_flight} of {self.standing.slots}"
+
+    def lacks(self, requirement: Requirement) -> str:
+        return requirement.missing(self.capability.version, self.labels)
+
+    def take(self, at_ms: int) -> None:
+        self._assigned.append(at_ms)
+
+    def give_back(self, at_ms: int) -> None:
+        if at_ms in self._assigned:
+            self._assigned.remove(at_ms)
+        else:
+            self._finished += 1
+
+    def inherit(self, before: Candidate) -> None:
+        self._reported, self._assigned, self._finished = before._reported, before._assigned, before._finished
+
+    def report(self, active: int, sampled_ms: int) -> None:
+        self._reported, self._finished = active, 0
+        if self._assigned:
+            self._assigned = [at for at in self._assigned if at > sampled_ms - IN_TRANSIT_MS]
+
+    @property
+    def since_report(self) -> int:
+        """Assigned less finished since the last report."""
+        return len(self._assigned) - self._finished
+
+    def rescore(self) -> None:
+        load = self.load
+        self.score = load if load < 1.0 else inf
+
+
+class Standing:
+    """One agent: its record, its last report, and its candidates, one for each capability."""
+
+    __slots__ = ("_skew", "agent", "candidates", "ejected", "load")
+
+    def __init__(self, agent: AgentView) -> None:
+        self.agent, self.load = agent, _NO_LOAD
+        self.ejected = ""
+        self._skew: float = inf
+        self.candidates = {name: Candidate(self, capability) for name, capability in agent.capabilities.items()}
+
+    @property
+    def slots(self) -> int:
+        return self.load.slots or self.agent.slots
+
+    @property
+    def in_flight(self) -> int:
+        since = sum(candidate.since_report for candidate in self.candidates.values())
+        return max(0, self.load.active + self.load.queued + since)
+
+    @property
+    def barred(self) -> str:
+        if self.agent.state != "ACTIVE":
+            return f"is {self.agent.state.lower()}"
+        return f"ejected: {self.ejected}" if self.ejected else ""
+
+    def inherit(self, before: Standing) -> None:
+        """The record changed, the agent is the same: its counts go on."""
+        self.load, self.ejected, self._skew = before.load, before.ejected, before._skew
+        for name, candidate in self.candidates.items():
+            if name in before.candidates:
+                candidate.inherit(before.candidates[name])
+
+    def report(self, load: LoadView, received_ms: int) -> None:
+        self.load = load
+        self._skew = min(self._skew, received_ms - load.sample_ms)
+        sampled_ms = int(load.sample_ms + self._skew)
+        for name, candidate in self.candidates.items():
+            candidate.report(load.active_by_capability.get(name, 0), sampled_ms)
+        self.rescore()
+
+    def rescore(self) -> None:
+        for candidate in self.candidates.values():
+            candidate.rescore()
+
+
+class Pools:
+    """All agents as candidates. The table feeds it; the owner of a task tells it what it assigned and got back."""
+
+    def __init__(self, chance: Callable[[], float] | None = None) -> None:
+        self._chance = chance or random.Random().random
+        self._standings: dict[str, Standing] = {}
+        self._by_capability: dict[str, dict[str, Candidate]] = {}
+        self._eligible: dict[Requirement, tuple[Candidate, ...]] = {}
+        self._turns: dict[Requirement, int] = {}
+        self._keepers: dict[tuple[Requirement, str], Choice] = {}
+
+    def __repr__(self) -> str:
+        return f"<Pools {len(self._standings)} agents, {len(self._by_capability)} capabilities>"
+
+    def choose(
+        self,
+        requirement: Requirement,
+        policy: Policy = "least_loaded",
+        *,
+        avoid: Collection[str] = (),
+        sticky_key: str | None = None,
+    ) -> Choice:
+        """The agent for one task, or the queue. Say `assign` when it was really sent."""
+        eligible = self._eligible.get(requirement)
+        if eligible is None:
+            eligible = self._find(requirement)
+        if policy == "sticky" and sticky_key is not None and not avoid:
+            return self._keeper(requirement, sticky_key, eligible)
+        turn = 0
+        if policy == "round_robin":
+            turn = self._turns[requirement] = self._turns.get(requirement, -1) + 1
+        return select(eligible, policy, chance=self._chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
+
+    def explain(
+        self,
+        requirement: Requirement,
+        policy: Policy = "least_loaded",
+        *,
+        avoid: Collection[str] = (),
+        sticky_key: str | None = None,
+    ) -> Explained:
+        """What `choose` would say now, with a verdict on every agent of the capability; changes nothing."""
+        return explain(
+            self.candidates(requirement.capability),
+            requirement,
+            policy,
+            chance=self._chance,
+            avoid=avoid,
+            sticky_key=sticky_key,
+            turn=self._turns.get(requirement, -1) + 1,
+        )
+
+    def candidates(self, capability: str) -> list[Candidate]:
+        """Every registered agent with this capability, whatever its state, by id."""
+        serving = self._by_capability.get(capability, {})
+        return [serving[agent_id] for agent_id in sorted(serving)]
+
+    def assign(self, agent_id: str, capability: str, now_ms: int) -> None:
+        """A task was sent to its inbox at `now_ms` (our clock)."""
+        standing = self._standings.get(agent_id)
+        if standing and (candidate := standing.candidates.get(capability)):
+            candidate.take(now_ms)
+            standing.rescore()
+
+    def release(self, agent_id: str, capability: str, assigned_ms: int) -> None:
+        """That task (told by the time it was assigned at; 0 when it came from a queue) is no longer with the agent."""
+        standing = self._standings.get(agent_id)
+        if standing and (candidate := standing.candidates.get(capability)):
+            candidate.give_back(assigned_ms)
+            standing.rescore()
+
+    def eject(self, agent_id: str, why: str) -> None:
+        """Give it nothing until `readmit`: it accepts nothing, or fails everything."""
+        self._set_ejected(agent_id, why)
+
+    def readmit(self, agent_id: str) -> None:
+        self._set_ejected(agent_id, "")
+
+    def _set_ejected(self, agent_id: str, why: str) -> None:
+        standing = self._standings.get(agent_id)
+        if standing and standing.ejected != why:
+            standing.ejected = why
+            self._forget(standing.agent)
+
+    def put_agent(self, agent: AgentView) -> None:
+        """New or changed; counts and ejection outlive a change of the record."""
+        before = self._standings.get(agent.id)
+        standing = Standing(agent)
+        if before:
+            self.remove_agent(agent.id)
+            standing.inherit(before)
+        self._standings[agent.id] = standing
+        for name, candidate in standing.candidates.items():
+            self._by_capability.setdefault(name, {})[agent.id] = candidate
+        standing.rescore()
+        self._forget(agent)
+
+    def remove_agent(self, agent_id: str) -> None:
+        standing = self._standings.pop(agent_id, None)
+        if standing is None:
+            return
+        for name in standing.candidates:
+            serving = self._by_capability[name]
+            del serving[agent_id]
+            if not serving:
+                del self._by_capability[name]
+        self._forget(standing.agent)
+
+    def put_load(self, agent_id: str, load: LoadView, received_ms: int) -> None:
+        standing = self._standings.get(agent_id)
+        if standing:
+            standing.report(load, received_ms)
+
+    def _keeper(self, requirement: Requirement, key: str, eligible: tuple[Candidate, ...]) -> Choice:
+        # Weighing a thousand agents costs more than anything else here, and gives the same until the agents change.
+        choice = self._keepers.get((requirement, key))
+        if choice is None:
+            choice = select(eligible, "sticky", chance=self._chance, sticky_key=key)
+            if len(self._keepers) >= REMEMBERED:
+                self._keepers.clear()
+            self._keepers[requirement, key] = choice
+        return choice
+
+    def _find(self, requirement: Requirement) -> tuple[Candidate, ...]:
+        found = tuple(c for c in self.candidates(requirement.capability) if not c.barred and not c.lacks(requirement))
+        if len(self._eligible) >= REMEMBERED:
+            self._eligible.clear()
+            self._turns.clear()
+        self._eligible[requirement] = found
+        return found
+
+    def _forget(self, agent: AgentView) -> None:
+        for requirement in [r for r in self._eligible if r.capability in agent.capabilities]:
+            del self._eligible[requirement]
+        self._keepers.clear()

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which agent gets a task: pure functions over candidates that are at hand.
+
+`select` is the hot path: one pass over numbers that `pools` keeps current, nothing computed about an agent. `explain`
+says the same at leisure: every candidate, its score, and why it is out. An answer without an agent means the shared
+queue of the requirement, where the first agent with room takes the task: late binding beats a stale guess.
+
+Why every agent is looked at, and no heap is kept: a heap must be mended at each report and each assignment, for each
+requirement; the pass over a thousand agents costs less than sending the task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from nervenet.registry.rendezvous import spread
+
+if TYPE_CHECKING:
+    from nervenet.options import Policy
+    from nervenet.registry.pools import Candidate
+
+
+class Requirement(NamedTuple):
+    """What a task asks of an agent. Hashable; make it with `require`."""
+
+    capability: str
+    match: tuple[tuple[str, str], ...] = ()
+    version: str = ""
+
+    @property
+    def hash(self) -> str:
+        return requirement_hash(self.match, self.version)
+
+    def missing(self, version: str, labels: Mapping[str, str]) -> str:
+        """What a capability of this version and labels lacks ("" = nothing)."""
+        if self.version and version != self.version:
+            return f"version {version or 'unknown'}, asked for {self.version}"
+        for key, value in self.match:
+            if labels.get(key) != value:
+                return f"label {key}={labels.get(key, '')}, asked for {value}"
+        return ""
+
+
+def require(capability: str, match: Mapping[str, str] | None = None, version: str | None = None) -> Requirement:
+    return Requirement(capability, tuple(sorted(match.items())) if match else (), version or "")
+
+
+def requirement_hash(match: Mapping[str, str] | Iterable[tuple[str, str]], version: str | None = None) -> str:
+    """What stands behind the capability in `queue:{<capability>/<hash>}`; "" when nothing is asked for.
+
+    The first 16 hex digits of SHA-256 over the UTF-8 text: version, then for each label, sorted by its key as UTF-8
+    bytes, a NUL, the key, a NUL, the value. Agents in other languages compute it too.
+    """
+    labels = sorted(dict(match).items(), key=lambda item: item[0].encode())
+    if not labels and not version:
+        return ""
+    text = "\0".join([version or "", *(part for label in labels for part in label)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Choice(NamedTuple):
+    """The agent, or None for the shared queue; `why` is for people."""
+
+    agent: Candidate | None
+    why: str
+
+
+class Verdict(NamedTuple):
+    """One agent in the eyes of `explain`. Less `score` is better; `rejected` is "" for those that could have it."""
+
+    agent_id: str
+    score: float
+    rejected: str
+
+
+class Explained(NamedTuple):
+    choice: Choice
+    verdicts: list[Verdict]
+
+
+_score = attrgetter("score")
+
+BY_POLICY = Choice(None, "the policy is queue")
+NOBODY = Choice(None, "no live agent serves it")
+ALL_BUSY = Choice(None, "no agent has a free slot")
+
+
+def select(
+    eligible: Sequence[Candidate],
+    policy: Policy,
+    *,
+    chance: Callable[[], float],
+    avoid: Collection[str] = (),
+    sticky_key: str | None = None,
+    turn: int = 0,
+) -> Choice:
+    """The choice among agents that meet the requirement, are active and not ejected, sorted by id.
+
+    `chance` gives numbers in [0, 1); `turn` counts up for ROUND_ROBIN. Agents in `avoid` get the task only when no
+    other lives. STICKY without a key is LEAST_LOADED.
+    """
+    if policy == "queue":
+        return BY_POLICY
+    if avoid:
+        eligible = [candidate for candidate in eligible if candidate.agent_id not in avoid] or eligible
+    if not eligible:
+        return NOBODY
+    if policy == "sticky" and sticky_key is not None:
+        return Choice(_keeper(eligible, sticky_key), "sticky")
+    if policy == "round_robin":
+        return _next(eligible, turn)
+    return _least_loaded(eligible, chance)
+
+
+def _least_loaded(eligible: Sequence[Candidate], chance: Callable[[], float]) -> Choice:
+    scores = list(map(_score, eligible))
+    least = min(scores)
+    if least == inf:
+        return ALL_BUSY
+    if scores.count(least) == 1:
+        return Choice(eligible[scores.index(least)], "least loaded")
+    # Two of the equals by chance, so that nodes which see the same table do not all choose the same one.
+    one, other = _equal(eligible, scores, least, chance()), _equal(eligible, scores, least, chance())
+    return Choice(one if one.quality <= other.quality else other, "least loaded, by chance among equals")
+
+
+def _equal(eligible: Sequence[Candidate], scores: list[float], least: float, chance: float) -> Candidate:
+    start = int(chance * len(scores))
+    try:
+        return eligible[scores.index(least, start)]
+    except ValueError:
+        return eligible[scores.index(least, 0, start)]
+
+
+def _next(eligible: Sequence[Candidate], turn: int) -> Choice:
+    count = len(eligible)
+    for step in range(count):
+        candidate = eligible[(turn + step) % count]
+        if candidate.score < inf:
+            return Choice(candidate, "next in turn")
+    return ALL_BUSY
+
+
+def _keeper(eligible: Sequence[Candidate], key: str) -> Candidate:
+    # Room does not matter: a conversation waits for its agent, unless the accept timeout moves it.
+    factor = spread(key)
+    weights = [candidate.unit * factor % 1.0 for candidate in eligible]
+    return eligible[weights.index(max(weights))]
+
+
+def explain(
+    everybody: Iterable[Candidate],
+    requirement: Requirement,
+    policy: Policy,
+    *,
+    chance: Callable[[], float],
+    avoid: Collection[str] = (),
+    sticky_key: str | None = None,
+    turn: int = 0,
+) -> Explained:
+    """`select` over all agents of the capability, with a verdict on each: the chosen first, then by score."""
+    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in everybody}
+    eligible = [candidate for candidate, reason in reasons.items() if not reason]
+    choice = select(eligible, policy, chance=chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
+    others_live = any(candidate.agent_id not in avoid for candidate in eligible)
+    for candidate in eligible:
+        if others_live and candidate.agent_id in avoid:
+            reasons[candidate] = "to be avoided: it failed this task before"
+        elif candidate.score == inf and candidate is not choice.agent:
+            reasons[candidate] = f"no free slot ({candidate.occupancy})"
+    verdicts = [Verdict(candidate.agent_id, candidate.load, reason) for candidate, reason in reasons.items()]
+    chosen = choice.agent.agent_id if choice.agent else ""
+    verdicts.sort(key=lambda v: (v.agent_id != chosen, bool(v.rejected), v.score, v.agent_id))
+    return Explained(choice, verdicts)

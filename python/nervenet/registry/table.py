@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry as every node holds it: agents, their load, nodes. List, then watch; reading costs a dict look-up.
+
+    async with Table(etcd, "default") as table:      # entered = synced
+        choice = table.pools.choose(require("classify"))
+        table.on_change(lambda news: print(news.how, news.kind, news.id))
+
+It is a cache. With etcd out of reach it keeps what it knew and says `fresh = False`; afterwards it catches up, and a
+removal that happened meanwhile is told like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import NamedTuple, Self, TypeAlias
+
+from nervenet.clock import SYSTEM, Clock
+from nervenet.registry.codec import PROTO_JSON, Decoders
+from nervenet.registry.etcd import Etcd, KeyValue, Snapshot, Watch
+from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES, Layout
+from nervenet.registry.pools import Pools
+from nervenet.registry.rendezvous import rendezvous
+from nervenet.registry.views import AgentView, LoadView, NodeView
+
+log = logging.getLogger(__name__)
+
+View: TypeAlias = AgentView | LoadView | NodeView
+
+
+class How(enum.StrEnum):
+    """What happened to a record. EXPIRED: its lease is gone, by time or by leave; TOMBSTONED: its death was proven."""
+
+    PUT = "put"
+    LOAD = "load"
+    EXPIRED = "removed-expired"
+    TOMBSTONED = "removed-tombstoned"
+
+    @property
+    def removed(self) -> bool:
+        return self in (How.EXPIRED, How.TOMBSTONED)
+
+
+class News(NamedTuple):
+    """One change: `kind` is `agents`, `nodes` or `load`; `old` None = it is new, `new` None = it is gone."""
+
+    kind: str
+    id: str
+    old: View | None
+    new: View | None
+    how: How
+    revision: int
+
+
+class Table:
+    """Start it with `async with` (waits until it has everything) or `start`; the callbacks run in its own task."""
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        namespace: str,
+        *,
+        decoders: Decoders = PROTO_JSON,
+        clock: Clock = SYSTEM,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.layout = Layout(namespace)
+        self.agents: dict[str, AgentView] = {}
+        self.loads: dict[str, LoadView] = {}
+        self.nodes: dict[str, NodeView] = {}
+        self.pools = Pools((chance or random.Random()).random)
+        self.synced = asyncio.Event()
+        self.revision = 0
+        self._leases: dict[str, int] = {}
+        self._tombstones: dict[str, bytes] = {}
+        self._listeners: list[Callable[[News], None]] = []
+        self._decoders, self._clock = decoders, clock
+        self._watch: Watch = etcd.watch(self.layout.prefix)
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "fresh" if self.fresh else "not fresh"
+        return f"<Table {self.layout.namespace} {len(self.nodes)} nodes, {len(self.agents)} agents, {state}>"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether etcd is telling us news. When not, what stands here is the past: nobody is buried on its word."""
+        return self._watch.live
+
+    def lease(self, process_id: str) -> int:
+        """The lease that its record was put with; 0 = it has no record (or no lease)."""
+        return self._leases.get(process_id, 0)
+
+    def lives(self, process_id: str) -> bool:
+        """Whether an agent or node of this id is registered."""
+        return process_id in self.agents or process_id in self.nodes
+
+    def tombstone(self, process_id: str) -> bytes | None:
+        """The proof of its death, as JSON, for as long as it stands."""
+        return self._tombstones.get(process_id)
+
+    def nodes_for(self, definition: str, version: int, python: str, *, draining: bool = False) -> list[NodeView]:
+        """Nodes that may own a workflow of this definition."""
+        return [
+            node
+            for node in self.nodes.values()
+            if node.runs(definition, version, python) and (draining or node.state == "ACTIVE")
+        ]
+
+    def owner_for(self, workflow_id: str, nodes: Iterable[NodeView]) -> str | None:
+        """The node among these that a workflow belongs to by rendezvous."""
+        return rendezvous(workflow_id, (node.id for node in nodes))
+
+    def on_change(self, listener: Callable[[News], None]) -> Callable[[], None]:
+        """Called for each change, in order, after the table shows it. → a function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def start(self) -> None:
+        """Until the first list is in. Raises EtcdRefused when etcd refuses it; waits as long as etcd is away."""
+        self._task = asyncio.create_task(self._follow(), name=f"registry-table-{self.layout.namespace}")
+        synced = asyncio.create_task(self.synced.wait())
+        try:
+            await asyncio.wait([self._task, synced], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+        if not self.synced.is_set():
+            await self._task
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()  # it ended by itself: say why
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _follow(self) -> None:
+        async for item in self._watch:
+            if isinstance(item, Snapshot):
+                self._compare(item)
+                self.synced.set()
+            else:
+                for kv, deleted in item.changes:
+                    if deleted:
+                        self._remove(*self.layout.split(kv.key), kv.mod_revision)
+                    else:
+                        self._put(kv)
+            self.revision = item.revision
+
+    def _compare(self, snapshot: Snapshot) -> None:
+        """Bring the table to what stands now: tombstones first, so that those who are gone are known to be dead."""
+        standing: dict[str, set[str]] = {AGENTS: set(), LOAD: set(), NODES: set(), TOMBSTONES: set()}
+        for kv in sorted(snapshot.kvs, key=lambda kv: (self.layout.split(kv.key)[0] != TOMBSTONES, kv.mod_revision)):
+            kind, name = self.layout.split(kv.key)
+            standing.setdefault(kind, set()).add(name)
+            self._put(kv)
+        for kind, known in ((LOAD, self.loads), (AGENTS, self.agents), (NODES, self.nodes)):
+            for name in known.keys() - standing[kind]:
+                self._remove(kind, name, snapshot.revision)
+        self._tombstones = {name: proof for name, proof in self._tombstones.items() if name in standing[TOMBSTONES]}
+
+    def _put(self, kv: KeyValue) -> None:
+        kind, name = self.layout.split(kv.key)
+        try:
+            self._store(kind, name, kv)
+        except ValueError as error:
+            log.warning("%s makes no sense and is left out: %s", kv.key, error)
+            self._remove(kind, name, kv.mod_revision)
+
+    def _store(self, kind: str, name: str, kv: KeyValue) -> None:
+        if kind == LOAD:
+            load = self._decoders.load(name, kv.value)
+            old_load, self.loads[name] = self.loads.get(name), load
+            if load != old_load:
+                self.pools.put_load(name, load, self._clock.now_ms())
+                self._tell(News(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
+        elif kind == AGENTS:
+            agent = self._decoders.agent(name, kv.value)
+            self._leases[name] = kv.lease
+            old_agent, self.agents[name] = self.agents.get(name), agent
+            if agent != old_agent:
+                self._put_in_pools(agent, known=old_agent is not None)
+                self._tell(News(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
+        elif kind == NODES:
+            node = self._decoders.node(name, kv.value)
+            self._leases[name] = kv.lease
+            old_node, self.nodes[name] = self.nodes.get(name), node
+            if node != old_node:
+                self._tell(News(NODES, name, old_node, node, How.PUT, kv.mod_revision))
+        elif kind == TOMBSTONES:
+            self._tombstones[name] = kv.value
+
+    def _put_in_pools(self, agent: AgentView, *, known: bool) -> None:
+        self.pools.put_agent(agent)
+        load = self.loads.get(agent.id)
+        if load is not None and not known:  # the two keys come in any order
+            self.pools.put_load(agent.id, load, self._clock.now_ms())
+
+    def _remove(self, kind: str, name: str, revision: int) -> None:
+        how = How.TOMBSTONED if name in self._tombstones else How.EXPIRED
+        old: AgentView | NodeView | None = None
+        if kind == LOAD:
+            self.loads.pop(name, None)
+        elif kind == TOMBSTONES:
+            self._tombstones.pop(name, None)
+        elif kind == AGENTS:
+            old = self.agents.pop(name, None)
+            self.pools.remove_agent(name)
+        elif kind == NODES:
+            old = self.nodes.pop(name, None)
+        if old is not None:
+            self._leases.pop(name, None)
+            self._tell(News(kind, name, old, None, how, revision))
+
+    def _tell(self, news: News) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(news)
+            except Exception:
+                log.exception("a listener failed on %s", news)
