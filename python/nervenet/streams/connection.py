@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
 
+from nervenet.clock import SYSTEM
 from nervenet.streams.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Arg", "Connection", "Counters"]
+__all__ = ["Arg", "Connection", "Counters", "failing"]
 
 Arg = bytes | str | int | float
 
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._unsent_bytes = 0
         self._scheduled = False
         self._choked = False
+        self._unwritten = 0
         self._answered = 0
         self._pages: deque[int] = deque()  # the places in the row at which a page of unknown size is expected
         self._room: deque[asyncio.Future[None]] = deque()
@@ -90,9 +92,9 @@ class Connection(asyncio.Protocol):
         waiting = self._waiting
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._reason is not None:
-            return _failed(future, ConnectionLost(self._reason))
+            return failing(future, ConnectionLost(self._reason))
         if len(waiting) >= _HARD * MAX_IN_FLIGHT or self._unsent_bytes >= _HARD * MAX_UNSENT:
-            return _failed(future, LinkFull(f"{len(waiting)} commands, {self._unsent_bytes} bytes wait for Redis"))
+            return failing(future, LinkFull(f"{len(waiting)} commands, {self._unsent_bytes} bytes wait for Redis"))
         packed = _pack(args)
         if args[0] in _PAGE_READS:
             self._pages.append(self._answered + len(waiting))
@@ -134,8 +136,7 @@ class Connection(asyncio.Protocol):
     def write(self, *args: Arg) -> None:
         """A command whose reply is not ours to match (on a diverted connection)."""
         if self._reason is None:
-            packed = _pack(args)
-            self._queue(packed)
+            self._queue(_pack(args))
 
     def abort(self, reason: str) -> None:
         """Give the connection up: whoever waits for a reply gets `ConnectionLost`."""
@@ -160,6 +161,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._choked = False
+        self._quiet_since = self._loop.time()
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -242,7 +244,7 @@ class Connection(asyncio.Protocol):
         waiting, self._waiting = self._waiting, deque()
         for future in waiting:
             if not future.done():
-                _failed(future, ConnectionLost(reason))
+                failing(future, ConnectionLost(reason))
         self._unsent = []
         self._call_in(len(self._room))
         if not self.lost.done():
@@ -254,9 +256,10 @@ class Connection(asyncio.Protocol):
         if self._reason is not None:
             return
         now = self._loop.time()
-        if now - self._looked > 2 * _LOOK_EVERY:  # it was us who slept: what came meanwhile is still to be read
-            self._quiet_since = now
+        overslept = now - self._looked > 2 * _LOOK_EVERY  # what came meanwhile is still to be read
         self._looked = now
+        if overslept or self._upload_moves():
+            self._quiet_since = now
         silence = now - self._quiet_since
         if (self._waiting or self._pinged) and silence > _SILENCE:
             self.abort(f"no answer from Redis for {silence:.1f} s")
@@ -265,23 +268,28 @@ class Connection(asyncio.Protocol):
             self.ping()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
 
+    def _upload_moves(self) -> bool:
+        """Whether the peer takes what we write: on a slow line a large command is silent for long."""
+        before, self._unwritten = self._unwritten, self._transport.get_write_buffer_size() if self._transport else 0
+        return self._unwritten < before
+
     def ping(self) -> asyncio.Future[Any] | None:
         """Ask for a sign of life and note how long it takes (`rtt`)."""
         if self._push is not None:
             self._pinged = True
             self.write("PING")
             return None
-        began = self._loop.time()
+        began = SYSTEM.monotonic()
         future = self.send(("PING",))
         future.add_done_callback(lambda done: self._pong(done, began))
         return future
 
     def _pong(self, done: asyncio.Future[Any], began: float) -> None:
         if not done.cancelled() and done.exception() is None:
-            self._counters.rtt = self._loop.time() - began
+            self._counters.rtt = SYSTEM.monotonic() - began
 
 
-def _failed(future: asyncio.Future[Any], error: LinkError) -> asyncio.Future[Any]:
+def failing(future: asyncio.Future[Any], error: LinkError) -> asyncio.Future[Any]:
     """A future that fails with `error`, silently if nobody asks: a broken connection would log once per command."""
     future.set_exception(error)
     future.exception()

@@ -24,9 +24,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from nervenet.clock import SYSTEM
 from nervenet.streams.address import Address
 from nervenet.streams.backoff import Backoff
-from nervenet.streams.connection import Arg, Connection, Counters
+from nervenet.streams.connection import Arg, Connection, Counters, failing
 from nervenet.streams.dial import ServerIdentity, dial
 from nervenet.streams.faults import (
     AuthenticationFailed,
@@ -144,7 +145,7 @@ class Link:
         """One try: issued now, in one write with all that this tick issues. The future fails with a `LinkError`."""
         connection = self._connection
         if connection is None:
-            return self._refusal()
+            return failing(self._loop.create_future(), self._down())
         return connection.send(args)
 
     def call(self, *args: Arg) -> Coroutine[Any, Any, Any]:
@@ -168,9 +169,9 @@ class Link:
 
     async def ping(self) -> float:
         """The time of one round trip, in seconds, behind whatever is in flight already."""
-        began = self._loop.time()
+        began = SYSTEM.monotonic()
         await self.call("PING")
-        return self._loop.time() - began
+        return SYSTEM.monotonic() - began
 
     async def dedicated(self) -> Reader:
         """A connection of its own for one reader that blocks. Connects at its first read."""
@@ -185,23 +186,16 @@ class Link:
         if self._closed:
             return
         self._closed = True
+        await _cancelled(self._task)
+        await _cancelled(self._telling)
         connection = self._connection
         if connection is not None:
             await asyncio.wait((connection.send(("PING",)),), timeout=_LAST_WORDS)
-        await _cancelled(self._task)
-        await _cancelled(self._telling)
-        if connection is not None:
             connection.abort("the link was closed")
         self._connection = None
         self._up.set()
         for child in tuple(self._children):
             await child.close()
-
-    def _refusal(self) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
-        future.set_exception(self._down())
-        future.exception()
-        return future
 
     def _down(self) -> LinkError:
         if self._closed:
@@ -306,6 +300,7 @@ class Link:
             await asyncio.sleep(backoff.next())
             connection, self._server = await self.connect()
             self._counters.reconnects += 1
+            _log.info("%s: connected again to %s", self.name, self.address)
             self._use(connection)
             if not self._server.same(self._told):
                 self._telling = asyncio.create_task(self._tell(self._told, self._server), name=f"{self.name} came back")

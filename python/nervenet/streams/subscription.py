@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.streams.backoff import Backoff
 from nervenet.streams.faults import RedisRefused
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Subscription:
             reason = await connection.lost
             self._connection = None
             _log.info("subscriptions of %s: %s; connecting again", self._link.name, reason)
+            await asyncio.sleep(Backoff().next())
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, RedisRefused):
