@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from nervenet.registry.rendezvous import unit
-from nervenet.registry.selection import Choice, Explained, Requirement, explain, select
+from nervenet.registry.selection import Choice, Eligible, Explained, Requirement, explain, select
 from nervenet.registry.views import AgentView, CapabilityView, LoadView
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
 IN_TRANSIT_MS: Final = 50
 """A task assigned this shortly before a sample may not have reached the agent yet: it is still counted as ours."""
 
-REMEMBERED: Final = 10_000
-"""Requirements, and keys of conversations, whose agents are remembered; labels may come from callers."""
+KEPT_REQUIREMENTS: Final = 256
+KEPT_KEYS: Final = 10_000
+"""Whose agents are remembered; labels and the keys of conversations come from callers, so there is an end to it."""
 
 _NO_LOAD: Final = LoadView()
 
@@ -32,15 +32,25 @@ _NO_LOAD: Final = LoadView()
 class Candidate:
     """One capability of one agent. `score` is what selection compares: the share of slots taken; inf = no room."""
 
-    __slots__ = ("_assigned", "_finished", "_reported", "agent_id", "capability", "labels", "score", "standing", "unit")
+    __slots__ = (
+        "_assigned",
+        "_finished",
+        "_reported",
+        "agent_id",
+        "capability",
+        "labels",
+        "score",
+        "seats",
+        "standing",
+    )
 
     def __init__(self, standing: Standing, capability: CapabilityView) -> None:
         self.standing = standing
         self.agent_id = standing.agent.id
         self.capability = capability
         self.labels: Mapping[str, str] = {**standing.agent.labels, **capability.labels}
-        self.unit = unit(self.agent_id)
         self.score = 0.0
+        self.seats: list[tuple[list[float], int]] = []  # where else its score is written down
         self._reported = 0
         self._assigned: list[int] = []
         self._finished = 0
@@ -116,7 +126,9 @@ class Candidate:
 
     def rescore(self) -> None:
         load = self.load
-        self.score = load if load < 1.0 else inf
+        self.score = score = load if load < 1.0 else inf
+        for scores, place in self.seats:
+            scores[place] = score
 
 
 class Standing:
@@ -172,7 +184,7 @@ class Pools:
         self._chance = chance or random.Random().random
         self._standings: dict[str, Standing] = {}
         self._by_capability: dict[str, dict[str, Candidate]] = {}
-        self._eligible: dict[Requirement, tuple[Candidate, ...]] = {}
+        self._eligible: dict[Requirement, Eligible] = {}
         self._turns: dict[Requirement, int] = {}
         self._keepers: dict[tuple[Requirement, str], Choice] = {}
 
@@ -278,19 +290,24 @@ class Pools:
         if standing:
             standing.report(load, received_ms)
 
-    def _keeper(self, requirement: Requirement, key: str, eligible: tuple[Candidate, ...]) -> Choice:
+    def _keeper(self, requirement: Requirement, key: str, eligible: Eligible) -> Choice:
         # Weighing a thousand agents costs more than anything else here, and gives the same until the agents change.
         choice = self._keepers.get((requirement, key))
         if choice is None:
             choice = select(eligible, "sticky", chance=self._chance, sticky_key=key)
-            if len(self._keepers) >= REMEMBERED:
+            if len(self._keepers) >= KEPT_KEYS:
                 self._keepers.clear()
             self._keepers[requirement, key] = choice
         return choice
 
-    def _find(self, requirement: Requirement) -> tuple[Candidate, ...]:
-        found = tuple(c for c in self.candidates(requirement.capability) if not c.barred and not c.lacks(requirement))
-        if len(self._eligible) >= REMEMBERED:
+    def _find(self, requirement: Requirement) -> Eligible:
+        serving = self._by_capability.get(requirement.capability, {}).values()
+        found = Eligible(c for c in serving if not c.barred and not c.lacks(requirement))
+        for place, candidate in enumerate(found.candidates):
+            candidate.seats.append((found.scores, place))
+        if len(self._eligible) >= KEPT_REQUIREMENTS:
+            for eligible in self._eligible.values():
+                self._dissolve(eligible)
             self._eligible.clear()
             self._turns.clear()
         self._eligible[requirement] = found
@@ -298,5 +315,9 @@ class Pools:
 
     def _forget(self, agent: AgentView) -> None:
         for requirement in [r for r in self._eligible if r.capability in agent.capabilities]:
-            del self._eligible[requirement]
+            self._dissolve(self._eligible.pop(requirement))
         self._keepers.clear()
+
+    def _dissolve(self, eligible: Eligible) -> None:
+        for candidate in eligible.candidates:
+            candidate.seats = [seat for seat in candidate.seats if seat[0] is not eligible.scores]

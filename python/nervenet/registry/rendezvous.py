@@ -9,7 +9,7 @@ The weight is part of the protocol between nodes of different releases, so it is
     spread(key)  = 2**20 + h(key) / 2**25     (so that the product's fraction is chance)
     weight       = fraction(unit(member) * spread(key)) in IEEE double precision; a tie goes to the greater name
 
-Why not one hash of both: for a thousand members that costs half a millisecond, this takes a tenth of it.
+Why not one hash of both: for a thousand members that costs more than half a millisecond, this a fifth of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which agent gets a task: pure functions over candidates that are at hand.
 
-`select` is the hot path: one pass over numbers that `pools` keeps current, nothing computed about an agent. `explain`
+`select` is the hot path: a pass over numbers that are kept current, nothing is computed about an agent. `explain`
 says the same at leisure: every candidate, its score, and why it is out. An answer without an agent means the shared
 queue of the requirement, where the first agent with room takes the task: late binding beats a stale guess.
 
@@ -12,12 +12,11 @@ requirement; the pass over a thousand agents costs less than sending the task.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from nervenet.registry.rendezvous import spread
+from nervenet.registry.rendezvous import spread, unit
 
 if TYPE_CHECKING:
     from nervenet.options import Policy
@@ -82,15 +81,34 @@ class Explained(NamedTuple):
     verdicts: list[Verdict]
 
 
-_score = attrgetter("score")
-
 BY_POLICY = Choice(None, "the policy is queue")
 NOBODY = Choice(None, "no live agent serves it")
 ALL_BUSY = Choice(None, "no agent has a free slot")
 
 
+class Eligible:
+    """The agents that meet a requirement, are active and not ejected, by id, with their scores side by side.
+
+    `scores` is written by the candidates themselves when they change (`Candidate.seats`), so that a choice among a
+    thousand reads one list of numbers.
+    """
+
+    __slots__ = ("candidates", "places", "scores", "units")
+
+    def __init__(self, candidates: Iterable[Candidate]) -> None:
+        self.candidates = sorted(candidates, key=lambda candidate: candidate.agent_id)
+        self.scores = [candidate.score for candidate in self.candidates]
+        self.units = [unit(candidate.agent_id) for candidate in self.candidates]
+        self.places = {candidate.agent_id: place for place, candidate in enumerate(self.candidates)}
+
+    def without(self, avoid: Collection[str]) -> list[int]:
+        """Where those to be avoided stand; nowhere when no other agent lives."""
+        places = [self.places[agent_id] for agent_id in avoid if agent_id in self.places]
+        return places if len(places) < len(self.candidates) else []
+
+
 def select(
-    eligible: Sequence[Candidate],
+    eligible: Eligible,
     policy: Policy,
     *,
     chance: Callable[[], float],
@@ -98,58 +116,64 @@ def select(
     sticky_key: str | None = None,
     turn: int = 0,
 ) -> Choice:
-    """The choice among agents that meet the requirement, are active and not ejected, sorted by id.
+    """The choice among the eligible agents.
 
     `chance` gives numbers in [0, 1); `turn` counts up for ROUND_ROBIN. Agents in `avoid` get the task only when no
     other lives. STICKY without a key is LEAST_LOADED.
     """
     if policy == "queue":
         return BY_POLICY
-    if avoid:
-        eligible = [candidate for candidate in eligible if candidate.agent_id not in avoid] or eligible
-    if not eligible:
+    if not eligible.candidates:
         return NOBODY
+    out = eligible.without(avoid) if avoid else ()
     if policy == "sticky" and sticky_key is not None:
-        return Choice(_keeper(eligible, sticky_key), "sticky")
+        return Choice(_keeper(eligible, out, sticky_key), "sticky")
+    scores = eligible.scores
+    if out:
+        scores = scores.copy()
+        for place in out:
+            scores[place] = inf
     if policy == "round_robin":
-        return _next(eligible, turn)
-    return _least_loaded(eligible, chance)
+        return _next(eligible, scores, turn)
+    return _least_loaded(eligible, scores, chance)
 
 
-def _least_loaded(eligible: Sequence[Candidate], chance: Callable[[], float]) -> Choice:
-    scores = list(map(_score, eligible))
+def _least_loaded(eligible: Eligible, scores: list[float], chance: Callable[[], float]) -> Choice:
     least = min(scores)
     if least == inf:
         return ALL_BUSY
     if scores.count(least) == 1:
-        return Choice(eligible[scores.index(least)], "least loaded")
+        return Choice(eligible.candidates[scores.index(least)], "least loaded")
     # Two of the equals by chance, so that nodes which see the same table do not all choose the same one.
-    one, other = _equal(eligible, scores, least, chance()), _equal(eligible, scores, least, chance())
+    one = eligible.candidates[_place(scores, least, chance())]
+    other = eligible.candidates[_place(scores, least, chance())]
     return Choice(one if one.quality <= other.quality else other, "least loaded, by chance among equals")
 
 
-def _equal(eligible: Sequence[Candidate], scores: list[float], least: float, chance: float) -> Candidate:
+def _place(scores: list[float], least: float, chance: float) -> int:
     start = int(chance * len(scores))
     try:
-        return eligible[scores.index(least, start)]
+        return scores.index(least, start)
     except ValueError:
-        return eligible[scores.index(least, 0, start)]
+        return scores.index(least, 0, start)
 
 
-def _next(eligible: Sequence[Candidate], turn: int) -> Choice:
-    count = len(eligible)
+def _next(eligible: Eligible, scores: list[float], turn: int) -> Choice:
+    count = len(scores)
     for step in range(count):
-        candidate = eligible[(turn + step) % count]
-        if candidate.score < inf:
-            return Choice(candidate, "next in turn")
+        place = (turn + step) % count
+        if scores[place] < inf:
+            return Choice(eligible.candidates[place], "next in turn")
     return ALL_BUSY
 
 
-def _keeper(eligible: Sequence[Candidate], key: str) -> Candidate:
+def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
     # Room does not matter: a conversation waits for its agent, unless the accept timeout moves it.
     factor = spread(key)
-    weights = [candidate.unit * factor % 1.0 for candidate in eligible]
-    return eligible[weights.index(max(weights))]
+    weights = [each * factor % 1.0 for each in eligible.units]
+    for place in out:
+        weights[place] = -1.0
+    return eligible.candidates[weights.index(max(weights))]
 
 
 def explain(
@@ -164,11 +188,11 @@ def explain(
 ) -> Explained:
     """`select` over all agents of the capability, with a verdict on each: the chosen first, then by score."""
     reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in everybody}
-    eligible = [candidate for candidate, reason in reasons.items() if not reason]
+    eligible = Eligible(candidate for candidate, reason in reasons.items() if not reason)
     choice = select(eligible, policy, chance=chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
-    others_live = any(candidate.agent_id not in avoid for candidate in eligible)
-    for candidate in eligible:
-        if others_live and candidate.agent_id in avoid:
+    out = eligible.without(avoid)
+    for place, candidate in enumerate(eligible.candidates):
+        if place in out:
             reasons[candidate] = "to be avoided: it failed this task before"
         elif candidate.score == inf and candidate is not choice.agent:
             reasons[candidate] = f"no free slot ({candidate.occupancy})"

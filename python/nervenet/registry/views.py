@@ -34,7 +34,7 @@ class AgentView:
     transport: str = "REDIS"
     control_endpoint: str = ""
     inbox: str = ""
-    labels: Mapping[str, str] = NONE
+    labels: Mapping[str, str] = field(default_factory=dict)
     slots: int = 1
     record: bytes = field(default=b"", repr=False)
 
