@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking into the streams, and cleaning up behind the dead (Bury).
+
+Hides what Redis says about groups, consumers and pending lists. Everything here may be done by any node, at any time,
+twice and by several at once; it takes no lock and copies nothing. Cleaning is not rescue: what is deleted here too early is sent
+again by its owner. The one thing that would lose more is never done: a consumer goes only while nothing is pending
+under its name, in one script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from nervenet.streams.faults import RedisRefused
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Arg, Link
+from nervenet.streams.queues import GROUP
+from nervenet.streams.script import packaged_scripts
+
+__all__ = ["Groups", "Pending", "Place"]
+
+PlaceKind: TypeAlias = Literal["gone", "unread", "pending", "lost"]
+
+_TRIM_PAGE: Final = 500
+
+
+class Place(NamedTuple):
+    """Where a stream entry is. `lost` = delivered and pending nowhere: as good as `gone`, delete it and send again."""
+
+    kind: PlaceKind
+    consumer: str = ""
+
+
+class Pending(NamedTuple):
+    """One line of a group's pending list."""
+
+    id: bytes
+    consumer: str
+    idle_ms: int
+    deliveries: int
+
+
+class Groups:
+    """The groups of one namespace's inboxes and queues."""
+
+    __slots__ = ("_keys", "_link", "_scripts")
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._scripts = {script.name: script for script in packaged_scripts()}
+
+    async def place(self, stream: bytes, id: bytes) -> Place:
+        """The third look of an owner at a step that nobody claimed."""
+        kind, *consumer = await self._link.script(self._scripts["entry_place"], (stream,), (GROUP, id))
+        return Place(kind.decode(), consumer[0].decode() if consumer else "")
+
+    async def pending(self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b"") -> list[Pending]:
+        """The group's pending list, or a consumer's share of it, from behind `after` on; [] also without stream or group."""
+        words: list[Arg] = ["XPENDING", stream, GROUP, b"(" + after if after else "-", "+", count]
+        try:
+            reply = await self._link.call(*words, *((consumer,) if consumer else ()))
+        except RedisRefused as error:
+            if error.code != "NOGROUP":
+                raise
+            return []
+        return [Pending(at, who.decode(), idle, times) for at, who, idle, times in reply]
+
+    async def consumers(self, stream: bytes) -> list[str]:
+        """Who ever read from the group, dead or alive."""
+        try:
+            reply = await self._link.call("XINFO", "CONSUMERS", stream, GROUP)
+        except RedisRefused as error:
+            if error.code not in ("NOGROUP", "ERR"):
+                raise
+            return []
+        return [dict(zip(row[::2], row[1::2], strict=True))[b"name"].decode() for row in reply]
+
+    async def drop_consumer(self, stream: bytes, consumer: str) -> bool:
+        """Delete a dead process' consumer; False while something is pending under it (drop that first)."""
+        return bool(await self._link.script(self._scripts["consumer_drop"], (stream,), (GROUP, consumer)))
+
+    async def trim(self, stream: bytes) -> int:
+        """Remove what was delivered and is pending nowhere; how many entries that were."""
+        removed, start = 0, b"-"
+        while start:
+            keys, args = (stream,), (GROUP, start, _TRIM_PAGE)
+            count, start = await self._link.script(self._scripts["stream_trim"], keys, args)
+            removed += count
+        return removed
+
+    async def bury(self, process_id: str) -> None:
+        """Delete the inbox and the wake of a process that is gone for a lease."""
+        await self._link.call("DEL", self._keys.inbox(process_id))
+        await self._link.call("DEL", self._keys.wake(process_id))
+
+    async def depth(self, stream: bytes) -> int:
+        """Entries in the stream: waiting ones, and those that somebody works on."""
+        return int(await self._link.call("XLEN", stream))
+
+    async def names(self, kind: str, count: int = 1_000) -> AsyncIterator[list[str]]:
+        """What stands between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
+        cursor = b"0"
+        while True:
+            cursor, keys = await self._link.call("SCAN", cursor, "MATCH", self._keys.every(kind), "COUNT", count)
+            if keys:
+                yield [self._keys.tag(key) for key in keys]
+            if cursor == b"0":
+                return

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the head of a workflow says: its fields, and the claims of its running steps.
+
+Hides the spelling of the hash from everybody else. A head is what lists, reads and the owner's look need without the
+journal; whatever is in it and not derived by the owner (`at`, `note`, `state`, `blocked`) is kept true by the scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from nervenet.records import State
+
+__all__ = ["FIELDS", "Claim", "Head", "parse_claims", "parse_head"]
+
+FIELDS: Final = {
+    "run": b"run",
+    "state": b"state",
+    "owner": b"owner",
+    "last": b"last",
+    "size": b"bytes",
+    "created_ms": b"created",
+    "closed_ms": b"closed",
+    "definition": b"definition",
+    "version": b"version",
+    "python": b"python",
+    "req": b"req",
+    "labels": b"labels",
+    "at": b"at",
+    "note": b"note",
+    "trace": b"trace",
+    "suppressed": b"suppressed",
+    "adoptions": b"adoptions",
+    "watch_until_ms": b"watch_until",
+    "blocked": b"blocked",
+}
+"""Attribute of `Head` → field of the hash."""
+
+_NUMBERS: Final = frozenset(
+    {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms"}
+)
+_BYTES: Final = frozenset({"last", "req", "blocked"})
+
+
+class Head(NamedTuple):
+    """The head of one workflow. Fields that were not asked for, or never set, hold their default.
+
+    `last` is the id of the last journal entry, `size` the bytes of all entries, `req` the sha256 that makes a second start the same, `labels` JSON text,
+    `suppressed` how many duplicates were turned away, `adoptions` how many adoptions in a row no entry followed,
+    `blocked` the diff of a BLOCKED run.
+    """
+
+    run: int = 1
+    state: State = State.RUNNING
+    owner: str = ""
+    last: bytes = b"0-0"
+    size: int = 0
+    created_ms: int = 0
+    closed_ms: int = 0
+    definition: str = ""
+    version: int = 0
+    python: str = ""
+    req: bytes = b""
+    labels: str = ""
+    at: str = ""
+    note: str = ""
+    trace: str = ""
+    suppressed: int = 0
+    adoptions: int = 0
+    watch_until_ms: int = 0
+    blocked: bytes = b""
+
+    @property
+    def closed(self) -> bool:
+        return self.closed_ms != 0
+
+
+class Claim(NamedTuple):
+    """Who runs a step, by Redis' clock. A claim of a lower attempt than the pending one is none: it waits for override."""
+
+    step: str
+    attempt: int
+    agent_id: str
+    since_ms: int
+    until_ms: int
+    beat_ms: int
+    fraction: float
+
+    @classmethod
+    def parse(cls, step: str, text: bytes) -> Claim:
+        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat count from since."""
+        attempt, agent, since_text, until, beat, fraction = text.split(b" ")
+        since = int(since_text)
+        return cls(step, int(attempt), agent.decode(), since, since + int(until), since + int(beat), float(fraction))
+
+
+def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
+    """From hash fields (by their Redis names) to values."""
+    found: dict[str, object] = {}
+    for attribute, field in FIELDS.items():
+        value = values.get(field)
+        if value is None:
+            continue
+        if attribute in _NUMBERS:
+            found[attribute] = int(value)
+        elif attribute == "state":
+            found[attribute] = State(value.decode())
+        else:
+            found[attribute] = value if attribute in _BYTES else value.decode()
+    return Head(**found)  # type: ignore[arg-type]
+
+
+def parse_claims(pairs: Sequence[bytes]) -> dict[str, Claim]:
+    """From `c:<step>`, claim, `c:<step>`, claim, …"""
+    found: dict[str, Claim] = {}
+    for i in range(0, len(pairs), 2):
+        step = pairs[i][2:].decode()
+        found[step] = Claim.parse(step, pairs[i + 1])
+    return found

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A workflow's journal, head and claims as typed calls: law 2 (every fact once, under its name) lives in these scripts.
+
+Hides the scripts' arguments and answers. Invariants that callers may lean on:
+
+- one script is one step: it happens whole or (a full Redis, a lost connection) not at all;
+- an answer carries the owner as of that very step, so whoever appended knows whom to wake;
+- everything is safe to repeat: after a lost reply it reads `exists`, `closed`, `mine` or `run` the next time;
+- entries are opaque bytes, their sequence and time are the journal id's (`<ms>-<n>`, n dense from 1).
+
+Every method issues its command when it is called, not when it is awaited, so what one tick asks for leaves in one write.
+The calls of the hot path have a second form, `…_nowait`: one try, the future of the raw reply, and `Claimed.parse` or
+`Appended.parse` for it. It saves the coroutines that retry, about a third of a call's cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from nervenet.records import State
+from nervenet.streams.answers import (
+    Adopted,
+    Appended,
+    AppendStatus,
+    Claimed,
+    Created,
+    Decision,
+    Look,
+    NewWorkflow,
+    RawEntry,
+    parse_entries,
+    parse_status,
+)
+from nervenet.streams.heads import FIELDS, Head, parse_head
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Arg, Link
+from nervenet.streams.script import packaged_scripts
+
+__all__ = ["CLAIM_TTL_MS", "Journal"]
+
+CLAIM_TTL_MS: Final = 6_000
+PAGE_ENTRIES: Final = 500
+PAGE_BYTES: Final = 1024 * 1024
+ADOPT_ENTRIES: Final = 100
+ADOPT_BYTES: Final = 256 * 1024
+NOTE_BYTES: Final = 60
+
+_T = TypeVar("_T")
+
+
+class Journal:
+    """The journals of one namespace. Holds no state but the way to Redis."""
+
+    __slots__ = ("_append", "_claim", "_keys", "_link", "_renew", "_scripts")
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._scripts = {script.name: script for script in packaged_scripts()}
+        self._append = self._scripts["journal_append"].sha
+        self._claim = self._scripts["task_claim"].sha
+        self._renew = self._scripts["claims_renew"].sha
+
+    # ── life of a workflow ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def create(self, new: NewWorkflow) -> Awaitable[Created]:
+        """Third step of a start, after `running_add` and `own` (see ownership.py for the order and its crashes)."""
+        head: list[Arg] = ["owner", new.owner, "definition", new.definition, "version", new.version]
+        head += ["python", new.python, "created", new.created_ms, "req", new.req]
+        if new.labels:
+            head += ["labels", new.labels]
+        if new.trace:
+            head += ["trace", new.trace]
+        keys = (self._keys.head(new.workflow_id), self._keys.journal(new.workflow_id))
+        reply = self._link.script(self._scripts["workflow_create"], keys, (new.not_after_ms, new.entry, *head))
+        return _parsed(reply, Created.parse)
+
+    def adopt(self, workflow_id: str, new_owner: str, expected_owner: str) -> Awaitable[Adopted]:
+        """Compare-and-set of the owner, with what a replay begins with; `expected_owner=new_owner` loads one's own."""
+        keys = (self._keys.head(workflow_id), self._keys.journal(workflow_id))
+        args = (new_owner, expected_owner, ADOPT_ENTRIES, ADOPT_BYTES)
+        return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse)
+
+    def close(
+        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+    ) -> Awaitable[Appended]:
+        """Entry, state and retention in one. `closed` = it was already; the book-keeping (`finish`) is still to be done."""
+        k = self._keys
+        keys = (k.head, k.journal, k.checkpoints, k.live, k.view)
+        args = (run, owner, entry, state.value, retention_ms)
+        reply = self._link.script(self._scripts["workflow_close"], [key(workflow_id) for key in keys], args)
+        return _parsed(reply, Appended.parse)
+
+    # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def append(
+        self, workflow_id: str, run: int, name: str, entry: bytes, *, owner: str | None = None
+    ) -> Awaitable[Appended]:
+        """Append once under `name`; with `owner` only while that node owns the workflow (what coordinators decide)."""
+        reply = self._link.call(*self._appending(workflow_id, run, name, entry, owner))
+        return _parsed(reply, Appended.parse)
+
+    def append_nowait(
+        self, workflow_id: str, run: int, name: str, entry: bytes, *, owner: str | None = None
+    ) -> asyncio.Future[Any]:
+        """`append`, one try; `Appended.parse` reads the future's result."""
+        return self._link.send(*self._appending(workflow_id, run, name, entry, owner))
+
+    def decide(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        k: int,
+        decided: bytes,
+        *,
+        outcome: bytes | None = None,
+        cancel: bytes | None = None,
+        owner: str | None = None,
+    ) -> Awaitable[Decision]:
+        """Decide escalation `<step>#<k>` once. Without `outcome` the step stays open (a granted retry)."""
+        keys = self._keys.written(workflow_id)
+        args = (run, step, k, owner or "", decided, outcome or b"", cancel or b"")
+        return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse)
+
+    async def read(
+        self, workflow_id: str, after: bytes | str = b"", count: int = PAGE_ENTRIES, room: int = PAGE_BYTES
+    ) -> list[RawEntry]:
+        """One page of entries behind the id `after`; an empty one is the end."""
+        start: bytes | str = "-" if not after else b"(" + (after if isinstance(after, bytes) else after.encode())
+        keys = (self._keys.journal(workflow_id),)
+        return parse_entries(await self._link.script(self._scripts["journal_read"], keys, (start, count, room)))
+
+    # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def claim(
+        self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int = CLAIM_TTL_MS
+    ) -> Awaitable[Claimed]:
+        """Ask to run one attempt. Only `run` is a yes."""
+        reply = self._link.call(*self._claiming(workflow_id, run, step, attempt, agent_id, ttl_ms))
+        return _parsed(reply, Claimed.parse)
+
+    def claim_nowait(
+        self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int = CLAIM_TTL_MS
+    ) -> asyncio.Future[Any]:
+        """`claim`, one try; `Claimed.parse` reads the future's result."""
+        return self._link.send(*self._claiming(workflow_id, run, step, attempt, agent_id, ttl_ms))
+
+    def renew(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        attempt: int,
+        agent_id: str,
+        *,
+        fraction: float | None = None,
+        checkpoint: bytes | None = None,
+        beat: bool = True,
+        ttl_ms: int = CLAIM_TTL_MS,
+    ) -> Awaitable[bool]:
+        """Extend a claim; False = gone, the handler has to stop. `beat` = the handler gave a sign of life."""
+        head, checkpoints = self._keys.head(workflow_id), self._keys.checkpoints(workflow_id)
+        done = "" if fraction is None else f"{fraction:.4g}"
+        args: list[Arg] = [run, step, attempt, agent_id, ttl_ms, done, "1" if beat else "0"]
+        if checkpoint is not None:
+            args.append(checkpoint)
+        return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool)
+
+    # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def heads(self, workflow_ids: Iterable[str], fields: Sequence[str] | None = None) -> list[Head | None]:
+        """Many heads in one write; `fields` (attributes of `Head`) spares reading the rest. None = no head."""
+        names = [b"run", *(FIELDS[field] for field in (fields or FIELDS) if field != "run")]
+        replies = [self._link.call("HMGET", self._keys.head(each), *names) for each in workflow_ids]
+        return [_head(names, await reply) for reply in replies]
+
+    def look(self, workflow_id: str, steps: Sequence[str]) -> Awaitable[Look | None]:
+        """Which of these pending steps are over, and who runs the others. None = no head."""
+        fields = [f"{kind}:{step}" for step in steps for kind in ("e:task", "c")]
+        reply = self._link.call("HMGET", self._keys.head(workflow_id), "run", "closed", "owner", "last", *fields)
+        return _parsed(reply, lambda values: Look.parse(steps, values))
+
+    def set_head(
+        self,
+        workflow_id: str,
+        run: int,
+        owner: str,
+        *,
+        state: State | None = None,
+        at: str | None = None,
+        note: str | None = None,
+        blocked: bytes | None = None,
+        view: bytes | None = None,
+    ) -> Awaitable[AppendStatus]:
+        """What the owner shows to lists and watchers; None leaves a field as it is. `new` = written."""
+        args: list[Arg] = [run, owner, "0" if view is None else "1", view or b""]
+        if state is not None:
+            args += ["state", state.value]
+        if at is not None:
+            args += ["at", _clipped(at)]
+        if note is not None:
+            args += ["note", _clipped(note)]
+        if blocked is not None:
+            args += ["blocked", blocked]
+        keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
+        return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status)
+
+    def watch(self, workflow_id: str, for_ms: int) -> Awaitable[bool]:
+        """Have every entry published for so long; False = no head, or closed: nothing more will happen."""
+        reply = self._link.script(self._scripts["head_watch"], (self._keys.head(workflow_id),), (for_ms,))
+        return _parsed(reply, bool)
+
+    async def view(self, workflow_id: str) -> bytes | None:
+        """What the workflow's code published last."""
+        value: bytes | None = await self._link.call("GET", self._keys.view(workflow_id))
+        return value
+
+    async def now_ms(self) -> int:
+        """Redis' clock, the one clock of the mesh."""
+        seconds, micros = await self._link.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # ── the words of the hot scripts, built without detours ──────────────────────────────────────────────────────────
+
+    def _appending(self, workflow_id: str, run: int, name: str, entry: bytes, owner: str | None) -> tuple[Arg, ...]:
+        return ("EVALSHA", self._append, 3, *self._keys.written(workflow_id), run, name, entry, owner or "")
+
+    def _claiming(
+        self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int
+    ) -> tuple[Arg, ...]:
+        head, _, checkpoints = self._keys.written(workflow_id)
+        return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
+
+
+async def _parsed(reply: Coroutine[Any, Any, Any], parse: Callable[[Any], _T]) -> _T:
+    return parse(await reply)
+
+
+def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None:
+    return None if values[0] is None else parse_head(dict(zip(names, values, strict=True)))
+
+
+def _clipped(text: str) -> str:
+    """At most 60 bytes, so that the head stays a listpack; never half a character."""
+    return text.encode()[:NOTE_BYTES].decode(errors="ignore")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walking the sorted sets that list workflows and escalations, page by page, without losing or repeating any.
+
+A cursor is (score, member), not an offset: what comes or goes between two pages shifts nothing. Redis can't begin a range by
+score at a member, so a page begins at the score and skips what the cursor has passed; where more than a page shares
+one score (a batch of starts in one millisecond) the page is read wider.
+
+Escalations are derived: the owner sets and clears them from the fold, the record itself is in the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable
+from typing import NamedTuple
+
+from nervenet.streams.keys import Keys, escalation_id
+from nervenet.streams.link import Link
+
+__all__ = ["Listed", "Listing"]
+
+
+class Listed(NamedTuple):
+    """One row, and the cursor behind it. The score is a time in ms (a start's, a deadline's; inf = no deadline)."""
+
+    score: float
+    member: str
+
+
+class Listing:
+    """The lists of one namespace."""
+
+    __slots__ = ("_keys", "_link")
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def running(self, after: Listed | None = None, count: int = 500, *, newest: bool = False) -> list[Listed]:
+        """Open workflows by start time (and ids whose start is under way), oldest first unless `newest`."""
+        return await self._page(self._keys.running, after, count, newest)
+
+    async def closed(
+        self, day: str, after: Listed | None = None, count: int = 500, *, newest: bool = True
+    ) -> list[Listed]:
+        """Workflows that were closed on that day, by start time. A head may be gone before its row."""
+        return await self._page(self._keys.closed(day), after, count, newest)
+
+    async def escalations(self, after: Listed | None = None, count: int = 500) -> list[Listed]:
+        """Open escalations by deadline; members are escalation ids (`parse_escalation_id`)."""
+        return await self._page(self._keys.escalations, after, count, newest=False)
+
+    def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
+        score = "+inf" if deadline_ms is None else deadline_ms
+        return self._link.call("ZADD", self._keys.escalations, score, escalation_id(workflow_id, step, k))
+
+    def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
+        """After the reply of what decided it (or of the workflow's close)."""
+        return self._link.call("ZREM", self._keys.escalations, escalation_id(workflow_id, step, k))
+
+    async def _page(self, key: bytes, after: Listed | None, count: int, newest: bool) -> list[Listed]:
+        command, start, end = ("ZREVRANGEBYSCORE", "+inf", "-inf") if newest else ("ZRANGEBYSCORE", "-inf", "+inf")
+        if after is not None:
+            start = _score(after.score)
+        wide = count
+        while True:
+            reply = await self._link.call(command, key, start, end, "WITHSCORES", "LIMIT", 0, wide)
+            rows = [Listed(float(reply[i + 1]), reply[i].decode()) for i in range(0, len(reply), 2)]
+            fresh = [row for row in rows if after is None or (row < after if newest else row > after)]
+            if len(fresh) >= count or len(rows) < wide:
+                return fresh[:count]
+            wide += max(count, len(rows) - len(fresh))
+
+
+def _score(score: float) -> str:
+    return "+inf" if math.isinf(score) else f"{score:.0f}"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who owns which workflow, and which are open: the index that adoption and sweep walk.
+
+The owner stands in the head; everything here is derived from it and lies in other slots, so the protocols are ordered so
+that a crash between two steps leaves a harmless extra, never a workflow that nobody finds. `owned:<node>` is the fast
+index, `running` the truth.
+
+**Start**: `running_add` → `own` → `Journal.create`, each after the reply of the one before it. What a crash leaves:
+
+- behind `running_add`: an id without a head; the sweep removes it once it is older than the grace;
+- behind `own`: the same, and an id in an owned set that its node drops when it finds no head;
+- behind `create`: all is there; the owner finds it in its set even if no wake came.
+
+`not_after_ms` of the create is the score + half the grace, so that a starter that slept cannot create what the sweep has
+removed. Any Redis time that the caller saw *earlier* is a safe stand-in for the score. With it, and where Redis is no
+cluster, all three may be sent in one tick on one connection (they arrive in order, and a broken connection cuts off the
+end, not the middle), but only with `Link.send`, which does not retry: retried commands overtake each other. The caller then
+checks all three replies before it tells anybody of the start: when `create` went through and one of the others did not (a
+Redis that was full for a moment), it repeats them at once; `expired` means to begin again.
+
+**Start of what is there** (`exists`): the `running_add` before it moved the start time; `running_keep` puts it back for an
+open workflow, `finish` clears up behind a closed one.
+
+**Close**: `Journal.close` → `finish`. **Hand-over**: `own` for the target → `move` → its wake → `disown` for oneself.
+**Adopt**: `own` → `Journal.adopt` → `disown` for the dead. Removals wait for the reply of what makes them needless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
+
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
+
+__all__ = ["Moved", "Ownership", "day_of"]
+
+MoveStatus: TypeAlias = Literal["moved", "mine", "refused", "closed", "unknown"]
+
+_PAGE: Final = 500
+_BUCKET_MARGIN_MS: Final = 3_600_000
+
+
+class Moved(NamedTuple):
+    """`mine` = the target owned it already (a lost reply); `owner` as of now."""
+
+    status: MoveStatus
+    owner: str
+
+
+class Ownership:
+    """The owned sets, `running` and the closed buckets of one namespace."""
+
+    __slots__ = ("_keys", "_link", "_scripts")
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._scripts = {script.name: script for script in packaged_scripts()}
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def running_add(self, workflow_id: str) -> int:
+        """First step of a start. The score: Redis' time in ms, which becomes the workflow's `created_ms`."""
+        return int(await self._link.script(self._scripts["running_add"], (self._keys.running,), (workflow_id,)))
+
+    def running_add_nowait(self, workflow_id: str) -> asyncio.Future[Any]:
+        """`running_add`, one try; `int` reads the future's result."""
+        return self._link.send("EVALSHA", self._scripts["running_add"].sha, 1, self._keys.running, workflow_id)
+
+    async def running_keep(self, workflow_id: str, created_ms: int) -> None:
+        """Give an open workflow its start time back, which a second start had moved."""
+        await self._link.call("ZADD", self._keys.running, "XX", created_ms, workflow_id)
+
+    async def running_remove(self, workflow_id: str, score: int) -> bool:
+        """The sweep's: take an id without a head out, unless its score is another by now (somebody starts it again)."""
+        keys, args = (self._keys.running,), (workflow_id, score)
+        return bool(await self._link.script(self._scripts["running_remove"], keys, args))
+
+    # ── owned sets ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def own(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
+        """Put ids into a node's set; what it does not own in truth it drops again."""
+        return self._link.call("SADD", self._keys.owned(node_id), *workflow_ids)
+
+    def own_nowait(self, node_id: str, workflow_id: str) -> asyncio.Future[Any]:
+        return self._link.send("SADD", self._keys.owned(node_id), workflow_id)
+
+    def disown(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
+        """Take ids out of a node's set. Only after the reply of what made them needless there."""
+        return self._link.call("SREM", self._keys.owned(node_id), *workflow_ids)
+
+    async def owned(self, node_id: str, count: int = _PAGE) -> AsyncIterator[list[str]]:
+        """The node's set, page by page; an id may come twice, and one that came or went meanwhile may be missing."""
+        cursor = b"0"
+        while True:
+            cursor, members = await self._link.call("SSCAN", self._keys.owned(node_id), cursor, "COUNT", count)
+            if members:
+                yield [member.decode() for member in members]
+            if cursor == b"0":
+                return
+
+    async def owns(self, node_id: str, workflow_ids: Sequence[str]) -> list[bool]:
+        """Which of these are in the node's set: does the owner know of them?"""
+        if not workflow_ids:
+            return []
+        return [bool(hit) for hit in await self._link.call("SMISMEMBER", self._keys.owned(node_id), *workflow_ids)]
+
+    # ── moving and ending ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def move(self, workflow_id: str, new_owner: str, expected_owner: str) -> Moved:
+        """Compare-and-set of the owner for a hand-over; the target loads it by `Journal.adopt`."""
+        keys, args = (self._keys.head(workflow_id),), (new_owner, expected_owner)
+        status, owner = await self._link.script(self._scripts["owner_move"], keys, args)
+        return Moved(cast("MoveStatus", status.decode()), owner.decode())
+
+    async def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int, retention_ms: int) -> None:
+        """The book-keeping behind a close, by the owner or any sweep. `running` goes last: until then it is repeated."""
+        keys = (self._keys.closed(day_of(closed_ms)),)
+        keep = retention_ms + retention_ms // 10 + _BUCKET_MARGIN_MS
+        listed = self._link.script(self._scripts["closed_add"], keys, (workflow_id, created_ms, keep))
+        disowned = self._link.call("SREM", self._keys.owned(owner), workflow_id)
+        await listed
+        await disowned
+        await self._link.call("ZREM", self._keys.running, workflow_id)
+
+
+def day_of(ms: int) -> str:
+    """The name of a closed bucket: the day in UTC, `2026-11-24`."""
+    return datetime.datetime.fromtimestamp(ms / 1000, tz=datetime.UTC).date().isoformat()

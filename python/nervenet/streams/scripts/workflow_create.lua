@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Creates head and journal of a workflow, with its `start` entry. Idempotent: who comes second gets the first's head.
+--
+-- KEYS[1]  nn:<ns>:wf:{<id>}           head
+-- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry
+-- ARGV     not_after ms, entry, then head fields and values in pairs (owner, definition, version, created, req, …)
+-- Answers  {'created', journal id} | {'expired'} | {'exists', field, value, …} (the head without markers and claims)
+--
+-- The fields that every other script reads stand first: a head is a listpack, searched from its beginning.
+local head, journal = KEYS[1], KEYS[2]
+
+if redis.call('EXISTS', head) == 1 then
+  local answer = {'exists'}
+  local all = redis.call('HGETALL', head)
+  for i = 1, #all, 2 do
+    local kind = string.sub(all[i], 1, 2)
+    if kind ~= 'e:' and kind ~= 'c:' then
+      answer[#answer + 1] = all[i]
+      answer[#answer + 1] = all[i + 1]
+    end
+  end
+  return answer
+end
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if now > tonumber(ARGV[1]) then
+  return {'expired'}
+end
+
+local id = string.format('%.0f-1', now)
+redis.call('XADD', journal, id, 'n', 'start', 'e', ARGV[2])
+redis.call('HSET', head, 'run', '1', 'state', 'RUNNING', 'last', id, 'bytes', #ARGV[2], unpack(ARGV, 3))
+redis.call('HSET', head, 'e:start', id)
+return {'created', id}
