@@ -65,10 +65,16 @@ def write(endpoint: Endpoint, findings: str) -> Reply:
 
 def _reply(answer: object) -> Reply:
     match answer:
-        case {"choices": [{"message": {"content": str(text)}}, *_], **rest} if text.strip():
-            usage = rest.get("usage") or {}
-            return Reply(" ".join(text.split()), usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+        case {"choices": [{"message": {"content": str(text)}}, *_]} if text.strip():
+            return Reply(" ".join(text.split()), *_usage(answer))
     raise AgentError("the endpoint answered without a text", type="LlmAnswer")
+
+
+def _usage(answer: object) -> tuple[int, int]:
+    match answer:
+        case {"usage": {"prompt_tokens": int(read), "completion_tokens": int(written)}}:
+            return read, written
+    return 0, 0  # not every stand-in counts
 
 
 def _refused(error: urllib.error.HTTPError) -> AgentError:

@@ -95,6 +95,14 @@ class ValidationInput(Model):
     found: str
 
 
+class Dispute(Model):
+    """What a human needs before deciding whether the files or the metadata count."""
+
+    validation: Validation
+    files: list[FileMatch]
+    holders: list[Holder]
+
+
 class SummaryInput(Model):
     name: str
     version: str

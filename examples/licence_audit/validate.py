@@ -49,6 +49,11 @@ def _narrowed(meant: Meant) -> str:
     return " AND ".join([*exact, *dict.fromkeys(vague)])
 
 
+def _shortest(wording: str, options: frozenset[str]) -> str:
+    """The id where only one is meant, else the wording itself."""
+    return next(iter(options)) if len(options) == 1 else wording
+
+
 def _plain(classifier: str) -> str:
     return classifier.removeprefix("OSI Approved :: ")
 
@@ -57,11 +62,15 @@ def _problems(meant: Meant, found: dict[str, str]) -> list[str]:
     if not found:
         return ["no shipped text was recognised as a licence"]
     allowed = {spdx.same_text(one) for _, options in meant for one in options}
-    missing = [wording for wording, options in meant if not {spdx.same_text(one) for one in options} & found.keys()]
+    missing = dict.fromkeys(
+        _shortest(wording, options)
+        for wording, options in meant
+        if not {spdx.same_text(one) for one in options} & found.keys()
+    )
     extra = [one for text, one in sorted(found.items()) if text not in allowed]
     problems = []
     if missing:
         problems.append(f"declared {', '.join(missing)}, but no such text is shipped")
     if extra:
-        problems.append(f"the files contain {', '.join(extra)}, which is not declared")
+        problems.append(f"the files contain {', '.join(extra)}, which the metadata does not declare")
     return problems

@@ -7,10 +7,12 @@ import asyncio
 
 from nervenet import CallOptions, Context, RetryPolicy
 
-from .agents import classify, extract, mesh, summarize, validate
+from .agents import classify, extract, summarize, validate
+from .agents import mesh as mesh
 from .models import (
     Audit,
     Classification,
+    Dispute,
     Distribution,
     Progress,
     Summary,
@@ -36,7 +38,9 @@ async def licence_audit(ctx: Context, distribution: Distribution) -> Audit:
             ctx.call(validate, ValidationInput(declared=distribution.declared, found=classified.found))
         )
     facts, checked = reading.result(), checking.result()
-    licence, decision = await _settle(ctx, distribution, classified, checked)
+    licence, decision = await _settle(
+        ctx, distribution, Dispute(files=classified.files, validation=checked, holders=facts.holders), classified
+    )
     ctx.publish(_progress("summarize", classified, checked).model_dump())
     summary: Summary = await ctx.call(
         summarize,
@@ -72,16 +76,17 @@ async def licence_audit(ctx: Context, distribution: Distribution) -> Audit:
 
 
 async def _settle(
-    ctx: Context, distribution: Distribution, classified: Classification, checked: Validation
+    ctx: Context, distribution: Distribution, dispute: Dispute, classified: Classification
 ) -> tuple[str, str]:
     """The expression to judge, and how it was decided where files and metadata disagree."""
+    checked = dispute.validation
     if checked.agrees:
         return classified.found, ""
     ctx.publish(_progress("mismatch", classified, checked).model_dump())
     answer = await ctx.ask(
         f"{distribution.name}: {checked.mismatch}. Which counts?",
         choices=[TRUST_FILES, TRUST_METADATA, REJECT],
-        context=checked,
+        context=dispute,
     )
     decision = f"{answer.resolver} decided: {answer.value}" + (f" ({answer.comment})." if answer.comment else ".")
     licence = {TRUST_FILES: classified.found, TRUST_METADATA: checked.declared}.get(answer.value, "")

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from nervenet.dev import servers
 from nervenet.dev.servers import Server, ServerFailed, backing, etcd, valkey
 
