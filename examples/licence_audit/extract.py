@@ -20,7 +20,7 @@ _COPYRIGHT = re.compile(
 )
 _BOILERPLATE = re.compile(r"(?i)^(\[|<|\{|owner|holder|notice|statement|interest|disclaimer|and |or |in |of |to |for )")
 _ADDRESS = re.compile(r"(?i)<[^>]*>|https?://\S+|\(see .*|copyright\s*(\(c\)|©)?")
-_TAIL = re.compile(rf"(?i)[\s.,;:]+all rights reserved\W*$|\s+\([^)]*\)\W*$|\s+(?P<years>{_YEARS})\W*$")
+_TAIL = re.compile(rf"(?i)[\s,;:]+all rights reserved\W*$|\s+\([^)]*\)\W*$|\s+(?P<years>{_YEARS})\W*$")
 
 _RULES: dict[str, dict[str, str]] = {
     "permits": {

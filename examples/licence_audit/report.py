@@ -89,7 +89,7 @@ def page(report: Report, details: Mapping[str, Detail], *, title: str) -> str:
         licences=_licences(report.rows),
         questions=_questions(report.rows, details),
         rows="\n".join(_row(row) for row in report.rows),
-        data=json.dumps(data, ensure_ascii=False).replace("</", "<\\/"),
+        data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
     )
 
 
