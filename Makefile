@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 GENREADY := $(GENVENV)/.ready
 # An inherited find-links or index must not decide what is installed: the hashes name the files, the registry serves them.
 PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
-INSTALL := install --quiet --no-compile --require-hashes
+INSTALL := install --quiet --no-compile --use-pep517 --require-hashes
 
 PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
 WORKERS ?= 2

@@ -70,7 +70,8 @@ async def proxied(target: str, tls: ssl.SSLContext | None = None) -> AsyncIterat
     finally:
         proxy._server.close()
         for writer in proxy._writers:
-            writer.transport.abort()
+            if not writer.is_closing():  # CPython 3.11.2 cannot abort a TLS transport that is gone
+                writer.transport.abort()
         for task in proxy._tasks:
             task.cancel()
         await asyncio.gather(*proxy._tasks, return_exceptions=True)
