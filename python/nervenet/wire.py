@@ -383,7 +383,24 @@ def encode_entry(body: Body, actor: str = "") -> bytes:
 
 def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
     """A stored entry with what its id (`<ms>-<n>`) and name say."""
-    message = workflow.JournalEntry.FromString(data)
+    return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """An entry as its JournalEntry in proto JSON, name, number and time included; payloads keep their very bytes."""
+    message = entry_message(entry.body, entry.actor)
+    message.name, message.sequence = entry.name, entry.n
+    message.time.CopyFrom(timestamp(entry.time_ms) or Timestamp())
+    return json_format.MessageToDict(message)
+
+
+def entry_from_json(data: Mapping[str, Any]) -> Entry:
+    """What `entry_to_json` made, or any other JournalEntry in proto JSON."""
+    message = json_format.ParseDict(dict(data), workflow.JournalEntry())
+    return _entry_in(message, message.name, message.sequence, timestamp_ms(message.time))
+
+
+def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -> Entry:
     kind = message.WhichOneof("attributes")
     body: Body
     if kind == "task":
@@ -498,6 +515,42 @@ def decode_envelope(data: bytes) -> Envelope:
         labels=dict(m.labels) if m.labels else {},
         avoid=tuple(m.avoid_agents) if m.avoid_agents else (),
     )
+
+
+# ── what a running attempt says ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def encode_payload(payload: Payload) -> bytes:
+    """A payload alone, as checkpoints are stored."""
+    return payload_out(payload).SerializeToString()
+
+
+def decode_payload(data: bytes) -> Payload:
+    return payload_in(common.Payload.FromString(data))
+
+
+def encode_progress(
+    step: str,
+    attempt: int,
+    agent_id: str,
+    time_ms: int,
+    *,
+    fraction: float | None = None,
+    message: str = "",
+    partial: Payload | None = None,
+    sequence: int = 0,
+) -> bytes:
+    """One TaskProgress, as it lies in a live stream."""
+    return task.TaskProgress(
+        step=step,
+        attempt=attempt,
+        agent_id=agent_id,
+        fraction=cast(float, fraction),  # None is "not set"
+        message=message,
+        partial=payload_out(partial) if partial is not None else None,
+        partial_sequence=sequence,
+        time=timestamp(time_ms),
+    ).SerializeToString()
 
 
 # ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -142,15 +142,14 @@ class Context(ContextBase):
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @overload
-    def call(self, target: Target[[None], O], /, *, options: CallOptions | None = None) -> Coroutine[Any, Any, O]: ...
+    # `async def` here only: with `-> Coroutine[…]` mypy makes gather(ctx.call(a, …), ctx.call(b)) an Any.
+    async def call(self, target: Target[[None], O], /, *, options: CallOptions | None = None) -> O: ...
     @overload
-    def call(self, target: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, O]: ...
+    async def call(self, target: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> O: ...
     @overload
-    def call(self, target: Target[[I], O], input: I, /, *, options: CallOptions) -> Coroutine[Any, Any, O]: ...
+    async def call(self, target: Target[[I], O], input: I, /, *, options: CallOptions) -> O: ...
     @overload
-    def call(
-        self, target: str, input: object = None, /, *, options: CallOptions | None = None
-    ) -> Coroutine[Any, Any, Any]: ...
+    async def call(self, target: str, input: object = None, /, *, options: CallOptions | None = None) -> Any: ...
     def call(self, target: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call an agent, durably: `await ctx.call(greet, "Ada")`. By name (a str) it takes and gives plain JSON.
 
@@ -242,22 +241,22 @@ class Context(ContextBase):
         return Pending("call", name, output, Site(frame.f_code, frame.f_lineno), payload, resolved, version)
 
     async def _outcome(self, call: Pending) -> Any:
-        """Make the call a step and wait for its outcome."""
-        outcome = await self._settled(call, call.options.step or call.capability)
-        return _value(call, outcome)
-
-    async def _settled(self, call: Pending, base: str) -> Outcome:
+        """Make the call a step, wait for its outcome, and give its value or raise its failure."""
         fold = self._fold
-        if fold.loop.is_closed():
+        if not fold.loop.is_alive():
             raise GeneratorExit  # a `finally` block of a workflow that is being dropped
-        fold.issue(call, base)
+        fold.issue(call)
         try:
-            return await call.future
+            outcome = await call.future
         except asyncio.CancelledError:
             if fold.give_up(call, call.options.on_cancel) and call.options.on_cancel == "wait":
                 call.future = asyncio.Future(loop=fold.loop)
                 await call.future
             raise
+        failure = outcome.failure
+        if failure is None:
+            return _decoded(call, outcome)
+        raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
 
     # ── messages and people ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -335,8 +334,7 @@ class Context(ContextBase):
         return self._answer(Pending("ask", "", codec, Site(frame.f_code, frame.f_lineno), question=asked))
 
     async def _answer(self, call: Pending) -> Answer[Any]:
-        outcome = await self._settled(call, "ask")
-        value = _value(call, outcome)
+        value = await self._outcome(call)
         decided = call.decided
         if decided is None:
             return Answer(value)
@@ -383,10 +381,7 @@ async def _bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int,
         raise
 
 
-def _value(call: Pending, outcome: Outcome) -> Any:
-    failure = outcome.failure
-    if failure is not None:
-        raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
+def _decoded(call: Pending, outcome: Outcome) -> Any:
     try:
         return call.output.decode(outcome.output or NOTHING)
     except InvalidPayload as error:

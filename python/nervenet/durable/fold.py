@@ -227,8 +227,9 @@ class Fold:
 
     # ── what the code asks ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def issue(self, call: Pending, base: str) -> None:
+    def issue(self, call: Pending) -> None:
         """The code awaits this call from now on: it gets its name, and the world its first command."""
+        base = "ask" if call.kind == "ask" else call.options.step or call.capability
         count = self.counters[base] = self.counters.get(base, 0) + 1
         call.step = base if count == 1 else f"{base}.{count}"
         call.since_ms, call.born = self.now_ms, self.entries
@@ -262,8 +263,9 @@ class Fold:
         handle = self.timers.pop(k, None)
         if handle is None:
             return
-        if k > self.timer_mark:
-            self.commands.remove(StartTimer(k, handle.due_ms))
+        command = StartTimer(k, handle.due_ms)
+        if k > self.timer_mark and command in self.commands:  # nobody has heard of it
+            self.commands.remove(command)
         else:
             self.commands.append(StopTimer(k))
 

@@ -253,6 +253,10 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def is_closed(self) -> bool:
         return self._closed
 
+    def is_alive(self) -> bool:
+        """Whether code runs that will be heard: not that of a workflow which is being dropped."""
+        return self._running and not self._closed
+
     def get_debug(self) -> bool:
         return False
 
@@ -299,8 +303,16 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         return NotDurable(sentence(called_name(inner, method), self.title, where, cure or _as_agent("work")))
 
     def _asyncgen_dropped(self, agen: AsyncGenerator[Any, Any]) -> None:
-        if self._running and not self._closed:
+        """An async generator lost its last reference: it is closed, and what its `finally` awaits is awaited, as long
+        as the workflow lives."""
+        if self.is_alive():
             self.create_task(agen.aclose())
+            return
+        closing: Any = agen.aclose()
+        with suppress(BaseException):
+            closing.send(None)
+        with suppress(BaseException):
+            closing.close()
 
 
 def sentence(call: str, title: str, where: str, cure: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ctypes
+import json
 import logging
 import sys
 import threading
@@ -156,9 +157,8 @@ class Machine:
             self._block("an idle workflow", f"more than {LIMIT:,} callbacks without waiting", str(endless))
         except (Exception, Interrupted) as error:  # noqa: BLE001  # nothing may take the node with it
             self._broke(error)
-        if replaying or self.blocked is not None:
-            return []
-        return fold.commands
+        commands, fold.commands = fold.commands, []
+        return [] if replaying or self.blocked is not None else commands
 
     def outstanding(self) -> list[Command]:
         """Everything that is still wanted of the world; what a node does first after a replay."""
@@ -173,13 +173,22 @@ class Machine:
             commands.append(CloseRun(self.result))
         return commands
 
+    def waits(self) -> str:
+        """What the code waits for, in words and with its line: `task:extract (review.py:27)`."""
+        asks, site = self._fold.asks()
+        line = str(site) if site is not None else self._standing()
+        return (asks or "nothing that is durable") + (f" ({line})" if line else "")
+
     def close(self) -> None:
         """Drop the code, in silence: `finally` blocks of the user run, what they ask for goes nowhere."""
         if self._main is None:
             return
         self._main = None
+        self._fold.timers.clear()  # so that a `finally` which stops its timer finds nothing to stop
         self._fold.loop.close_tasks()
-        self._fold.commands = []
+
+    def __del__(self) -> None:
+        self.close()  # a machine that was merely forgotten is dropped as silently as one that was closed
 
     def interrupt(self) -> bool:
         """Break into an `apply` that takes too long, from another thread (the node's watchdog); False when none runs.
@@ -311,7 +320,6 @@ class Machine:
         kept = [command for command in fold.commands if isinstance(command, (Withdraw, Publish))]
         self.result = close
         self.close()
-        fold.timers.clear()
         fold.commands = [*kept, CloseRun(close)]
 
     # ── blocked ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,8 +329,10 @@ class Machine:
         if self.result is not None:
             asks = f"close {self.result.state}"
         where = found.site or site
-        standing = "" if self._main is None else line_of_coroutine(self._main.get_coro())
-        self._block(found.expected, found.found or asks or "nothing", str(where) if where else standing)
+        self._block(found.expected, found.found or asks or "nothing", str(where) if where else self._standing())
+
+    def _standing(self) -> str:
+        return "" if self._main is None else line_of_coroutine(self._main.get_coro())
 
     def _broke(self, error: BaseException) -> None:
         if self._interrupted is not None:
@@ -366,9 +376,18 @@ class Machine:
 
 
 def _same_end(ours: Close | None, theirs: Close) -> bool:
-    if ours is None or ours.state is not theirs.state or ours.output != theirs.output:
+    if ours is None or ours.state is not theirs.state or not _same_value(ours.output, theirs.output):
         return False
     return _kind(ours.failure) == _kind(theirs.failure)
+
+
+def _same_value(ours: Payload | None, theirs: Payload | None) -> bool:
+    """Equal bytes, or equal JSON (a journal that went through a tool may be spaced in another way)."""
+    if ours == theirs:
+        return True
+    if ours is None or theirs is None or ours.form != "json" or theirs.form != "json":
+        return False
+    return bool(json.loads(ours.data) == json.loads(theirs.data))
 
 
 def _kind(failure: Failure | None) -> tuple[str, str] | None:

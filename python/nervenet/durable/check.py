@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does this code still say what its journal says? The replay check, and the words of a disagreement.
+
+Three users: the test kit and `nervenet dev` fold every journal again after each entry and compare (a difference is
+code that is not deterministic: `random`, `time.time()`, iteration over sets of strings), `replay` holds recorded
+journals against today's code, and a BLOCKED run shows its two columns.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import Any
+
+from nervenet.definitions import Workflow
+from nervenet.durable.commands import Command, Dispatch
+from nervenet.durable.machine import Machine
+from nervenet.records import Entry, Mismatch
+
+
+def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Iterable[Entry]) -> Machine:
+    """The machine that these entries come to, as a node makes it after a crash."""
+    machine = Machine(workflow, workflow_id, run)
+    for entry in entries:
+        machine.apply(entry, replaying=True)
+    return machine
+
+
+def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
+    """A second machine from the same entries, and how it differs from the first (None: not at all).
+
+    The second one runs with another state of `random`, so that code which draws from it is found out.
+    """
+    kept = random.getstate()
+    random.seed(len(entries))
+    try:
+        again = rebuild(machine.workflow, machine.workflow_id, machine.run, entries)
+    finally:
+        random.setstate(kept)
+    if again.blocked is not None:
+        return again, again.blocked
+    first = _difference(machine.outstanding(), again.outstanding())
+    if first is None:
+        return again, None
+    ours, theirs = first
+    where = next((site for side in (theirs, ours) if (site := _line(again, machine, side))), "")
+    detail = "The same journal led to two different wishes: the code depends on something that is not in its journal."
+    return again, Mismatch(_words(ours), _words(theirs), where, len(entries), detail)
+
+
+def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:
+    """Every command that each entry brings, in words: equal in every process, or the code is not deterministic."""
+    machine = Machine(workflow, workflow_id, run)
+    lines = [f"{entry.n} {entry.name} → {command!r}" for entry in entries for command in machine.apply(entry)]
+    return [*lines, f"{machine.state} {machine.blocked!r}"]
+
+
+def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) -> str:
+    """The two columns that people read."""
+    flow = machine.workflow
+    since = f" since {_clock(at.time_ms)}" if at is not None else ""
+    where = f", {mismatch.where}" if mismatch.where else ""
+    left, right = "the journal has", "this code asks for"
+    number = f"{at.n if at is not None else mismatch.agreed + 1:>2} "
+    has = mismatch.expected + (f" {_clock(at.time_ms)}" if at is not None else "")
+    width = max(len(left), len(has))
+    agreed = "1 entry before it agrees" if mismatch.agreed == 1 else f"{mismatch.agreed} entries before it agree"
+    lines = [
+        f"{machine.workflow_id} is BLOCKED: the code and the journal disagree{since} ({flow.name} v{flow.version}{where})",
+        f"   {left:<{width}}     {right}    ({agreed})",
+        f"{number}{has:<{width}}  ≠  {mismatch.found}",
+        mismatch.detail.rstrip() or "Nothing is lost or retried. Deploy the code that ran before.",
+    ]
+    return "\n".join(lines)
+
+
+def _difference(first: list[Command], second: list[Command]) -> tuple[Command | None, Command | None] | None:
+    for pair in zip_longest(first, second):
+        if pair[0] != pair[1] or type(pair[0]) is not type(pair[1]):
+            return pair
+    return None
+
+
+def _words(command: Command | None) -> str:
+    if command is None:
+        return "nothing more"
+    if isinstance(command, Dispatch):
+        given = command.input.data[:60].decode(errors="replace")
+        return f"task:{command.step} #{command.attempt} {command.capability}({given})"
+    return repr(command)
+
+
+def _line(again: Machine, machine: Machine, command: Command | None) -> str:
+    step = getattr(command, "step", None)
+    call = again.pending.get(step) or machine.pending.get(step) if step is not None else None
+    return str(call.site) if call is not None else ""
+
+
+def _clock(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%H:%M:%S")

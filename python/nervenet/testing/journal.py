@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A journal as a value: looked at by tests, kept in files, replayed against the code of every later day.
+
+The file is JSON and its entries are the contract's `JournalEntry` messages in proto JSON, the same that
+`nervenet show --journal --json` prints, so a journal that went wrong in production is a test case as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nervenet import wire
+from nervenet.definitions import Workflow
+from nervenet.durable.check import blocked_text
+from nervenet.durable.machine import Machine
+from nervenet.records import Entry
+
+
+class Journal:
+    """The entries of one run, in order."""
+
+    def __init__(self, workflow_id: str, run: int, entries: Iterable[Entry]) -> None:
+        self.workflow_id = workflow_id
+        self.run = run
+        self.entries: Sequence[Entry] = tuple(entries)
+
+    def __repr__(self) -> str:
+        return f"<Journal of {self.workflow_id}: {', '.join(self.names)}>"
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the entries: what happened, in order."""
+        return [entry.name for entry in self.entries]
+
+    def dump(self, path: Path | str) -> None:
+        """Write it to a file, making the folders above it."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "workflowId": self.workflow_id,
+            "run": self.run,
+            "entries": [wire.entry_to_json(entry) for entry in self.entries],
+        }
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path | str) -> Journal:
+        """Read what `dump` wrote."""
+        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = [wire.entry_from_json(item) for item in content["entries"]]
+        return Journal(content.get("workflowId", ""), content.get("run", 1), entries)
+
+
+def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
+    """Hold a recorded journal against today's code; AssertionError with the two columns where they disagree."""
+    __tracebackhide__ = True
+    machine = Machine(workflow, journal.workflow_id, journal.run)
+    for entry in journal.entries:
+        machine.apply(entry, replaying=True)
+        if machine.blocked is not None:
+            raise AssertionError(blocked_text(machine, machine.blocked, entry))
+    machine.close()

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test writes: stubs, a script of the world, and one run to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import ParamSpec, TypeVar
+
+from nervenet.definitions import Agent, Signal, Target, Workflow
+from nervenet.errors import WorkflowCanceled, WorkflowFailed
+from nervenet.payloads import ANY
+from nervenet.records import NOTHING, Failure, FailureCode, State
+from nervenet.testing.journal import Journal
+from nervenet.testing.simulation import Said, Simulation, Stub, answers_of
+
+if TYPE_CHECKING:
+    from nervenet.durable.machine import Machine
+
+P = ParamSpec("P")
+I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
+O = TypeVar("O")  # noqa: E741
+T_co = TypeVar("T_co", covariant=True)
+
+_NOW = timedelta(0)
+
+
+class Run(Generic[T_co]):
+    """How it went."""
+
+    def __init__(self, workflow: Workflow[Any, T_co], machine: Machine, simulation: Simulation) -> None:
+        self._workflow = workflow
+        self._machine = machine
+        self._calls = simulation.calls
+        self.journal = Journal(machine.workflow_id, machine.run, simulation.entries)
+
+    def __repr__(self) -> str:
+        return f"<Run of {self._workflow.name} {self.state}, {len(self.journal)} entries, {self.elapsed}>"
+
+    @property
+    def state(self) -> str:
+        """SUCCEEDED, FAILED, CANCELED or TIMED_OUT."""
+        return str(self._machine.state)
+
+    @property
+    def result(self) -> T_co:
+        """What the workflow returned; WorkflowFailed or WorkflowCanceled if it did not."""
+        close = self._machine.result
+        assert close is not None
+        if close.state is State.SUCCEEDED:
+            value: T_co = self._workflow.output.decode(close.output or NOTHING)
+            return value
+        failure = close.failure or Failure(FailureCode.INTERNAL, "no reason was recorded")
+        kind = WorkflowCanceled if close.state is State.CANCELED else WorkflowFailed
+        raise kind(failure, self._machine.workflow_id)
+
+    @property
+    def elapsed(self) -> timedelta:
+        """From the first entry to the last, in the workflow's time."""
+        first, last = self.journal.entries[0], self.journal.entries[-1]
+        return timedelta(milliseconds=last.time_ms - first.time_ms)
+
+    @property
+    def view(self) -> Any:
+        """What the code published last (None: nothing)."""
+        return None if self._machine.view is None else ANY.decode(self._machine.view)
+
+    def calls(self, agent: Agent[I, Any], /) -> list[I]:
+        """The input of each call of this agent, in order; attempts do not count."""
+        return list(self._calls.get(agent.name, ()))
+
+
+class Script:
+    """Something that will happen at a time after the start."""
+
+    def __init__(self, test: WorkflowTest, after_ms: int) -> None:
+        self._test = test
+        self._after_ms = after_ms
+
+    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """A signal comes in."""
+        if not isinstance(signal, Signal):
+            raise TypeError(f"t.after(…).signal takes a Signal, not {signal!r}")
+        value = args[0] if args else None
+        number = len(self._test.script) + 1
+        self._test.script.append((self._after_ms, lambda world: world.signal(signal, value, number)))
+
+    def cancel(self) -> None:
+        """Somebody cancels the workflow."""
+        self._test.script.append((self._after_ms, Simulation.cancel))
+
+
+class WorkflowTest:
+    """The world around a workflow, as a test wants it. One instance may run several workflows, one after another.
+
+    `seed` decides `ctx.random` and `ctx.uuid`. With `crash_everywhere` the workflow is dropped and rebuilt after every
+    entry (every second one past 100, every third past 200 …, none past 1,000).
+    """
+
+    def __init__(self, *, seed: int = 0, crash_everywhere: bool = True) -> None:
+        self.seed = seed
+        self.crash_everywhere = crash_everywhere
+        self.script: list[tuple[int, Callable[[Simulation], None]]] = []
+        self._stubs: dict[str, Stub] = {}
+        self._answers: dict[str, list[Said]] = {}
+
+    def stub(
+        self,
+        agent: Agent[I, O],
+        fn: Callable[[I], O | Awaitable[O]] | BaseException | Sequence[O | BaseException],
+        /,
+        *,
+        takes: timedelta = _NOW,
+    ) -> None:
+        """What answers in the agent's place: a function of the input, an exception, or a list, one per attempt.
+
+        `takes` is how long each attempt lasts, in the workflow's time.
+        """
+        self._stubs[agent.name] = Stub(agent, answers_of(agent, fn), _ms(takes))
+
+    def after(self, delay: timedelta, /) -> Script:
+        """`t.after(timedelta(days=3)).signal(approve, …)`: counted from the start."""
+        return Script(self, _ms(delay))
+
+    def answer(self, question: str, value: object, /, *, after: timedelta = _NOW) -> None:
+        """What a human says to this question, so long after it is asked; said again, it is for the next time.
+
+        An exception as value refuses: the step fails with it.
+        """
+        self._answers.setdefault(question, []).append(Said(value, _ms(after)))
+
+    def run(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Run[O]:
+        """Run the workflow to its end."""
+        __tracebackhide__ = True
+        if not isinstance(workflow, Workflow) or workflow.fn is None:
+            raise TypeError(f"t.run takes a workflow whose code is at hand, not {workflow!r}")
+        given = workflow.input.encode(args[0] if args else None)
+        world = Simulation(workflow, self.seed, self._stubs, self._answers, crash_everywhere=self.crash_everywhere)
+        for after_ms, action in self.script:
+            world.at(world.now_ms + after_ms, lambda action=action: action(world))  # type: ignore[misc]  # default argument binds the loop's value
+        world.run(given)
+        return Run(workflow, world.machine, world)
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world in which a test's workflow runs: agents, humans, timers and one clock that jumps to what comes next.
+
+It does what a node does (commands in, entries out) with nothing behind it, so a week passes in microseconds and the
+same test gives the same journal every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from nervenet.definitions import Agent, Signal, Workflow
+from nervenet.durable import (
+    PYTHON,
+    CloseRun,
+    Command,
+    Dispatch,
+    Escalate,
+    Expire,
+    FailStep,
+    Machine,
+    Publish,
+    StartTimer,
+    StopTimer,
+    Withdraw,
+    failure_of,
+)
+from nervenet.durable.check import blocked_text, replay_check
+from nervenet.errors import Escalate as AskHuman
+from nervenet.payloads import ANY, Codec
+from nervenet.records import (
+    NOTHING,
+    Action,
+    Attempt,
+    Body,
+    Cancel,
+    Decided,
+    Entry,
+    Escalated,
+    Failure,
+    FailureCode,
+    Outcome,
+    Payload,
+    Question,
+    Signaled,
+    Start,
+    TimerFired,
+)
+
+BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reader recognises
+CHECKED = 1_000
+"""Entries after which the crash check stops: each one replays all before it."""
+EVERY = 100
+"""Entries up to which every single one is followed by a crash; further on every second, third, …"""
+
+
+@dataclass(frozen=True)
+class Stub:
+    """What stands for an agent: `answer` is asked once per attempt and takes `takes_ms` of the test's time."""
+
+    agent: Agent[Any, Any]
+    answer: Callable[[Any], Any]
+    takes_ms: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a human will say to a question, and how long they think."""
+
+    value: object
+    after_ms: int
+
+
+class Simulation:
+    """One run of one workflow. `run()` returns when it is closed; AssertionError says why that can't be."""
+
+    def __init__(
+        self,
+        workflow: Workflow[Any, Any],
+        seed: int,
+        stubs: dict[str, Stub],
+        answers: dict[str, list[Said]],
+        *,
+        crash_everywhere: bool,
+    ) -> None:
+        self.workflow = workflow
+        self.machine = Machine(workflow, f"{workflow.name}-test-{seed}")
+        self.entries: list[Entry] = []
+        self.calls: dict[str, list[Any]] = {}
+        self.now_ms = BEGIN_MS
+        self._seed = hashlib.blake2b(str(seed).encode(), digest_size=16).digest()
+        self._stubs = stubs
+        self._answers = {question: list(said) for question, said in answers.items()}
+        self._crash_everywhere = crash_everywhere
+        self._names: set[str] = set()
+        self._timers: set[int] = set()
+        self._agenda: list[tuple[int, int, Callable[[], object]]] = []
+        self._asked = 0
+
+    # ── the clock ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def at(self, time_ms: int, action: Callable[[], object]) -> None:
+        """Something will happen; of two at the same time the one asked for first comes first."""
+        self._asked += 1
+        heapq.heappush(self._agenda, (time_ms, self._asked, action))
+
+    def run(self, given: Payload) -> None:
+        start = Start(self.workflow.name, self.workflow.version, PYTHON, given, self._seed)
+        self.append("start", start)
+        while not self.machine.state.closed:
+            if not self._agenda:
+                raise AssertionError(self._stuck())
+            time_ms, _, action = heapq.heappop(self._agenda)
+            self.now_ms = max(self.now_ms, time_ms)
+            action()
+
+    def _stuck(self) -> str:
+        waits = self.machine.waits()
+        return (
+            f"{self.workflow.name} waits for {waits}, and nothing that this test scripts will ever bring it: "
+            "t.after(…).signal(…), t.answer(…, …)"
+        )
+
+    # ── the journal ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def append(self, name: str, body: Body) -> bool:
+        """Write an entry once, tell the machine, do what it wants."""
+        if name in self._names or self.machine.state.closed:
+            return False
+        self._names.add(name)
+        entry = Entry(name, body, len(self.entries) + 1, self.now_ms)
+        self.entries.append(entry)
+        commands = self.machine.apply(entry)
+        if self.machine.blocked is not None:
+            raise AssertionError(blocked_text(self.machine, self.machine.blocked, entry))
+        self._crash(entry)
+        for command in commands:
+            self._do(command)
+        return True
+
+    def _crash(self, entry: Entry) -> None:
+        n = entry.n
+        if not self._crash_everywhere or n > CHECKED or n % (1 + n // EVERY):
+            return
+        rebuilt, difference = replay_check(self.machine, self.entries)
+        if difference is not None:
+            raise AssertionError(blocked_text(self.machine, difference, entry))
+        self.machine.close()
+        self.machine = rebuilt
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Dispatch():
+                self._dispatch(command)
+            case Withdraw(step=step, attempt=attempt):
+                gone = Failure(FailureCode.CANCELED, "withdrawn by the workflow", source=step)
+                self._later(f"task:{step}", Outcome(None, gone, attempt=attempt))
+            case StartTimer(k=k, due_ms=due_ms):
+                self._timers.add(k)
+                self.at(due_ms, lambda: self._fire(k, due_ms))
+            case StopTimer(k=k):
+                self._timers.discard(k)
+            case FailStep(step=step, outcome=outcome):
+                self._later(f"task:{step}", outcome)
+            case Escalate(step=step, k=k, question=question):
+                self.at(self.now_ms, lambda: self._escalate(step, k, question))
+            case Expire():
+                self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))
+            case CloseRun(close=close):
+                self._later("close", close)
+            case Publish():
+                pass  # the machine keeps it
+
+    def _later(self, name: str, body: Body) -> None:
+        self.at(self.now_ms, lambda: self.append(name, body))
+
+    def _fire(self, k: int, due_ms: int) -> None:
+        if k in self._timers:
+            self._timers.discard(k)
+            self.append(f"timer:{k}", TimerFired(due_ms))
+
+    # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _dispatch(self, task: Dispatch) -> None:
+        stub = self._stubs.get(task.capability)
+        if stub is None:
+            where = self.machine.pending[task.step].site
+            raise AssertionError(
+                f"no stub for agent {task.capability!r}, called at {where}: t.stub({task.capability}, …)"
+            )
+        if task.attempt == 1:
+            self.calls.setdefault(task.capability, []).append(_decoded(stub.agent.input, task.input))
+        self.at(max(self.now_ms, task.at_ms), lambda: self._attempt(task, stub))
+
+    def _attempt(self, task: Dispatch, stub: Stub) -> None:
+        pending = self.machine.pending.get(task.step)
+        if pending is None or pending.attempt != task.attempt:
+            return
+        begun = self.now_ms
+        dues = [begun + stub.takes_ms]
+        if task.options.attempt_ms is not None:
+            dues.append(begun + task.options.attempt_ms)
+        if task.total_due_ms is not None:
+            dues.append(task.total_due_ms)
+        if (due := min(dues)) < begun + stub.takes_ms:
+            late = Failure(FailureCode.TIMEOUT, f"attempt took longer than {due - begun} ms", "TimeoutError")
+            body: Outcome | Attempt = Attempt(late)
+        else:
+            body = self._ask_stub(task, stub)
+        name = f"task:{task.step}" if isinstance(body, Outcome) else f"attempt:{task.step}#{task.attempt}"
+        self.at(due, lambda: self._report(task, name, body, begun))
+
+    def _ask_stub(self, task: Dispatch, stub: Stub) -> Outcome | Attempt:
+        agent = stub.agent
+        try:
+            value = stub.answer(_decoded(agent.input, task.input))
+            if inspect.isawaitable(value):
+                value = _awaited(value)
+            return Outcome(agent.output.encode(value), None, attempt=task.attempt)
+        except AssertionError:
+            raise  # the test's own
+        except AskHuman as asks:
+            return Attempt(None, self._question(agent, asks))
+        except Exception as error:  # noqa: BLE001  # as an agent does: whatever a handler raises is its failure
+            return Attempt(replace(failure_of(error, source=task.step), attempt=task.attempt))
+
+    def _question(self, agent: Agent[Any, Any], asks: AskHuman) -> Question:
+        deadline = None if asks.deadline is None else self.now_ms + asks.deadline // timedelta(milliseconds=1)
+        return Question(
+            asks.question,
+            "agent",
+            choices=asks.choices,
+            context=NOTHING if asks.context is None else ANY.encode(asks.context),
+            suggestion=NOTHING if asks.suggestion is None else agent.output.encode(asks.suggestion),
+            schema=agent.output.schema(),
+            deadline_ms=deadline,
+        )
+
+    def _report(self, task: Dispatch, name: str, body: Outcome | Attempt, begun: int) -> None:
+        pending = self.machine.pending.get(task.step)
+        if pending is None or pending.attempt != task.attempt:
+            return
+        filled: Any = body
+        agent_id = f"{task.capability}-stub"
+        filled = replace(filled, capability=task.capability, digest=task.digest, agent_id=agent_id)
+        self.append(name, replace(filled, started_ms=begun, ended_ms=self.now_ms))
+
+    # ── humans ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _escalate(self, step: str, k: int, question: Question) -> None:
+        call = self.machine.pending.get(step)
+        if call is None or not self.append(f"escalated:{step}#{k}", Escalated(question)):
+            return
+        said = self._answers.get(question.text)
+        if not said:
+            return
+        reply = said.pop(0)
+        codec: Codec[Any] = call.output
+        if isinstance(reply.value, BaseException):
+            decided, outcome = Decided(Action.FAIL, resolver="test"), Outcome(None, failure_of(reply.value))
+        else:
+            value = codec.encode(reply.value)
+            decided, outcome = Decided(Action.COMPLETE, value, resolver="test"), Outcome(value, None)
+        self.at(self.now_ms + reply.after_ms, lambda: self._decide(step, k, decided, outcome))
+
+    def _decide(self, step: str, k: int, decided: Decided, outcome: Outcome) -> None:
+        if step in self.machine.pending and self.append(f"decided:{step}#{k}", decided):
+            self.append(f"task:{step}", outcome)
+
+    # ── what the script does ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def signal(self, signal: Signal[Any], value: object, number: int) -> None:
+        body = Signaled(signal.name, signal.input.encode(value), "test")
+        self.append(f"signal:test-{number}", body)
+
+    def cancel(self) -> None:
+        self.append("cancel", Cancel("the test said so", "test"))
+
+
+def answers_of(agent: Agent[Any, Any], fn: Any) -> Callable[[Any], Any]:
+    """A function, an exception to raise, or a list of what each attempt gets, as one function."""
+    if isinstance(fn, BaseException):
+        return lambda _: _raised(fn)
+    if callable(fn):
+        return fn  # type: ignore[no-any-return]  # narrowed from Any
+    if isinstance(fn, Sequence) and not isinstance(fn, (str, bytes)):
+        left = list(fn)
+
+        def next_of(_: object) -> Any:
+            if not left:
+                raise AssertionError(f"the stub of {agent.name!r} has {len(fn)} answers, and was asked once more")
+            return _raised(left.pop(0))
+
+        return next_of
+    raise TypeError(f"t.stub({agent.name}, …) takes a function, an exception or a list of answers, not {fn!r}")
+
+
+def _raised(answer: object) -> object:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _decoded(codec: Codec[Any], payload: Payload) -> Any:
+    return codec.decode(payload)
+
+
+def _awaited(value: Any) -> Any:
+    async def wait() -> Any:
+        return await value
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    with ThreadPoolExecutor(1) as aside:  # an async test: its loop is busy with us
+        return aside.submit(asyncio.run, wait()).result()
