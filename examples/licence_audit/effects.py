@@ -3,7 +3,8 @@
 
 The mesh records an outcome once by its own law, so its journals cannot prove that nothing ran twice for nothing. This
 file can: each handler writes a row when it begins and completes it when it ends; a row without end is an attempt whose
-process died. SQLite in WAL mode, because agents and their pool processes all write to it at once.
+process died. SQLite in WAL mode, because agents and their pool processes all write to it at once. LICENCE_AUDIT_EFFECTS
+names the file; without it nothing is written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from nervenet import Task
 
 PATH = "LICENCE_AUDIT_EFFECTS"
 AGENT = "LICENCE_AUDIT_AGENT"
-DEFAULT = Path("build/licence_audit/effects.sqlite")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS effects (
@@ -35,7 +35,10 @@ CREATE TABLE IF NOT EXISTS effects (
 @contextmanager
 def recorded(task: Task[Any]) -> Iterator[None]:
     """Wrap a handler's work: one row per attempt, in seconds since the epoch."""
-    path = where()
+    if not (place := os.environ.get(PATH)):
+        yield
+        return
+    path = Path(place)
     row = _begin(path, task)
     outcome = "returned"
     try:
@@ -55,10 +58,6 @@ def _begin(path: Path, task: Task[Any]) -> int | None:
         return db.execute(
             "INSERT INTO effects (task_id, run, attempt, pid, start, agent) VALUES (?, ?, ?, ?, ?, ?)", row
         ).lastrowid
-
-
-def where() -> Path:
-    return Path(os.environ.get(PATH, DEFAULT))
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -99,7 +99,7 @@ class Dispute(Model):
     """What a human needs before deciding whether the files or the metadata count."""
 
     validation: Validation
-    files: list[FileMatch]
+    classification: Classification
     holders: list[Holder]
 
 
@@ -130,6 +130,7 @@ class Audit(Model):
     confidence: float
     verdict: Verdict
     text: str
+    files: list[FileMatch] = []
     facts: Facts
     mismatch: str = ""
     decision: str = ""

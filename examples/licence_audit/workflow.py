@@ -38,9 +38,8 @@ async def licence_audit(ctx: Context, distribution: Distribution) -> Audit:
             ctx.call(validate, ValidationInput(declared=distribution.declared, found=classified.found))
         )
     facts, checked = reading.result(), checking.result()
-    licence, decision = await _settle(
-        ctx, distribution, Dispute(files=classified.files, validation=checked, holders=facts.holders), classified
-    )
+    dispute = Dispute(validation=checked, classification=classified, holders=facts.holders)
+    licence, decision = await _settle(ctx, distribution, dispute)
     ctx.publish(_progress("summarize", classified, checked).model_dump())
     summary: Summary = await ctx.call(
         summarize,
@@ -62,6 +61,7 @@ async def licence_audit(ctx: Context, distribution: Distribution) -> Audit:
         found=classified.found,
         confidence=classified.confidence,
         verdict=summary.verdict,
+        files=classified.files,
         text=summary.text,
         facts=facts,
         mismatch=checked.mismatch,
@@ -75,11 +75,9 @@ async def licence_audit(ctx: Context, distribution: Distribution) -> Audit:
     )
 
 
-async def _settle(
-    ctx: Context, distribution: Distribution, dispute: Dispute, classified: Classification
-) -> tuple[str, str]:
+async def _settle(ctx: Context, distribution: Distribution, dispute: Dispute) -> tuple[str, str]:
     """The expression to judge, and how it was decided where files and metadata disagree."""
-    checked = dispute.validation
+    checked, classified = dispute.validation, dispute.classification
     if checked.agrees:
         return classified.found, ""
     ctx.publish(_progress("mismatch", classified, checked).model_dump())

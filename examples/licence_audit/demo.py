@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`: a whole mesh on this machine audits every distribution installed here, through the public client.
+
+KEEP=1 leaves it up to look around; KILL=node or KILL=agent kills one with -9 half-way (KILL=node:TERM asks it to leave).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from nervenet import Client, NervenetError, WorkflowHandle
+from nervenet.dev.servers import backing
+
+from . import effects, report
+from .collect import OPEN, Outcome, outcomes
+from .documents import canonical, installed
+from .live import Moment, Pace, Screen, print_rows
+from .models import Audit, Distribution
+from .processes import AGENTS, NODES, ROOT, Mesh, Part, ProcessFailed
+from .workflow import licence_audit
+
+FOLDER = ROOT / "build" / "licence_audit"
+LIMIT = 300.0
+"""Seconds after which the audit counts as stuck."""
+
+Audits = Mapping[str, tuple[Distribution, WorkflowHandle[Audit]]]
+
+
+class Kill(NamedTuple):
+    """Whom to kill half-way, and how."""
+
+    kind: str
+    signum: signal.Signals
+
+    @classmethod
+    def asked(cls, words: str) -> Kill | None:
+        if not words:
+            return None
+        kind, _, how = words.partition(":")
+        try:
+            if kind not in ("node", "agent"):
+                raise KeyError(kind)
+            return cls(kind, signal.Signals[f"SIG{(how or 'KILL').upper()}"])
+        except KeyError:
+            raise SystemExit(f"KILL={words}: use KILL=node or KILL=agent, with :TERM for SIGTERM") from None
+
+
+def main() -> int:
+    console = Console()
+    kill = Kill.asked(os.environ.get("KILL", ""))
+    keep = os.environ.get("KEEP", "") not in ("", "0")
+    try:
+        return asyncio.run(_until_terminated(demo(console, kill, keep)))
+    except (NervenetError, ProcessFailed, TimeoutError) as error:
+        console.print(f"✗ {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("Stopped; nothing is left running.")
+        return 130
+
+
+async def _until_terminated(work: Coroutine[object, object, int]) -> int:
+    """SIGTERM ends the demo as Ctrl-C does: through its own clean-up."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+async def demo(console: Console, kill: Kill | None, keep: bool) -> int:
+    screen = Screen(console)
+    distributions = installed()
+    namespace = f"audit-{uuid.uuid4().hex[:6]}"
+    _fresh(FOLDER)
+    began = time.monotonic()
+    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, FOLDER) as mesh:
+        screen.say(
+            f"{NODES} nodes and {len(AGENTS)} agents are up after {time.monotonic() - began:.1f} s "
+            f"(namespace {namespace}, {mesh.address}); auditing {len(distributions)} distributions"
+        )
+        async with Client(mesh.address, namespace=namespace) as client:
+            began = time.monotonic()
+            audits = await _start(client, distributions)
+            with screen.open():
+                await _follow(client, mesh, screen, audits, kill, began)
+            seconds = round(time.monotonic() - began, 1)
+            found = await outcomes(client, audits)
+        result, late = _report(found, mesh, seconds)
+        print_rows(console, result)
+        _conclude(screen, result, late, found, mesh, keep)
+        if keep:
+            await asyncio.Event().wait()
+    return 1 if result.workflows.failed or late else 0
+
+
+def _fresh(folder: Path) -> None:
+    """An evidence file of this run alone."""
+    for path in folder.glob("effects.sqlite*"):
+        path.unlink()
+
+
+async def _start(client: Client, distributions: list[Distribution]) -> Audits:
+    given = {f"audit-{canonical(one.name)}": one for one in distributions}
+    handles = await client.start_many(licence_audit, given)
+    return {workflow_id: (one, handles[workflow_id]) for workflow_id, one in given.items()}
+
+
+async def _follow(client: Client, mesh: Mesh, screen: Screen, audits: Audits, kill: Kill | None, began: float) -> None:
+    """Show the audit until nothing runs any more; half-way through kill whom we were asked to kill."""
+    pace, note = Pace(), ""
+    killed: Part | None = None
+    while True:
+        states = Counter([info.state async for info in client.list(definition=licence_audit.name)])
+        running = sum(states[state] for state in OPEN) + len(audits) - states.total()
+        load = effects.load(mesh.effects)
+        moment = Moment(
+            total=len(audits),
+            done=states["SUCCEEDED"],
+            waiting=states["WAITING_FOR_HUMAN"],
+            failed=len(audits) - running - states["SUCCEEDED"] - states["WAITING_FOR_HUMAN"],
+            load=load,
+            seconds=time.monotonic() - began,
+            per_second=pace.at(load.ended),
+            note=note,
+        )
+        screen.show(moment)
+        if not running:
+            return
+        if kill and killed is None and 3 * running <= 2 * len(audits):
+            killed = mesh.victim(kill.kind)
+            killed.kill(kill.signum)
+            note = f"{kill.signum.name} to {killed.name} (pid {killed.pid}) with {running} workflows running"
+            screen.say(note)
+        mesh.check(spared=killed)
+        if moment.seconds > LIMIT:
+            raise TimeoutError(f"{running} workflows still run after {LIMIT:.0f} s; the logs are in {FOLDER / 'logs'}")
+        await asyncio.sleep(0.25)
+
+
+def _report(found: list[Outcome], mesh: Mesh, seconds: float) -> tuple[report.Report, list[str]]:
+    recorded = {task: when for outcome in found for task, when in outcome.recorded.items()}
+    states = Counter(outcome.row.state for outcome in found)
+    succeeded, waiting = states["SUCCEEDED"], states["WAITING_FOR_HUMAN"]
+    result = report.Report(
+        distributions=len(found),
+        workflows=report.Workflows(succeeded=succeeded, waiting=waiting, failed=len(found) - succeeded - waiting),
+        tasks=report.Tasks(
+            completed=len(recorded),
+            attempts=effects.load(mesh.effects).started,
+            duplicates_suppressed=sum(outcome.duplicates for outcome in found),
+        ),
+        rows=[outcome.row for outcome in found],
+        nodes=NODES,
+        agents=len(AGENTS),
+        seconds=seconds,
+    )
+    details = {outcome.row.workflow_id: outcome.detail for outcome in found}
+    report.write(mesh.folder, result, details, title="Licence audit")
+    return result, effects.late_starts(mesh.effects, recorded)
+
+
+def _conclude(
+    screen: Screen, result: report.Report, late: list[str], found: list[Outcome], mesh: Mesh, keep: bool
+) -> None:
+    flows, tasks = result.workflows, result.tasks
+    screen.say(
+        f"\n{result.distributions} distributions: {flows.succeeded} judged, {flows.waiting} wait for a human, "
+        f"{flows.failed} failed; {tasks.completed} tasks in {tasks.attempts} attempts, {result.seconds} s"
+    )
+    if late:
+        screen.say(f"✗ {len(late)} attempts began after their outcome was recorded: {', '.join(late[:5])}")
+    screen.say(f"report   {_near(mesh.folder / 'report.html')}   {_near(mesh.folder / 'report.json')}")
+    screen.say(f"effects  {_near(mesh.effects)}   logs  {_near(mesh.folder / 'logs')}")
+    if keep:
+        first = mesh.nodes[0].address if mesh.nodes[0].alive else mesh.nodes[1].address
+        screen.say("The mesh stays up until Ctrl-C. In another terminal:\n")
+        _commands(
+            screen, found, first, f"NERVENET_ADDRESS={shlex.quote(mesh.address)} NERVENET_NAMESPACE={mesh.namespace}"
+        )
+    else:
+        screen.say("Nothing is left running. make demo KEEP=1 leaves it up; then try:\n")
+        _commands(screen, found, "HOST:PORT", "")
+
+
+def _commands(screen: Screen, found: list[Outcome], address: str, settings: str) -> None:
+    nervenet = _near(Path(sys.executable).with_name("nervenet"))
+    asking = next((outcome.row.escalation for outcome in found if outcome.row.escalation), "audit-NAME/ask")
+    some = found[0].row.workflow_id
+    if settings:
+        screen.say(f"  export {settings}")
+    for line in (
+        f"{nervenet} escalations list",
+        f"{nervenet} escalations resolve {asking}",
+        f"{nervenet} show {some}",
+        f"{nervenet} agents list",
+        f"grpcurl -plaintext {address} list",
+    ):
+        screen.say(f"  {line}")
+
+
+def _near(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
