@@ -53,7 +53,7 @@ _T = TypeVar("_T")
 class Journal:
     """The journals of one namespace. Holds no state but the way to Redis."""
 
-    __slots__ = ("_append", "_claim", "_keys", "_link", "_renew", "_scripts")
+    __slots__ = ("_append", "_claim", "_create", "_keys", "_link", "_renew", "_scripts")
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
@@ -61,21 +61,18 @@ class Journal:
         self._scripts = {script.name: script for script in packaged_scripts()}
         self._append = self._scripts["journal_append"].sha
         self._claim = self._scripts["task_claim"].sha
+        self._create = self._scripts["workflow_create"].sha
         self._renew = self._scripts["claims_renew"].sha
 
     # ── life of a workflow ───────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, new: NewWorkflow) -> Awaitable[Created]:
         """Third step of a start, after `running_add` and `own` (see ownership.py for the order and its crashes)."""
-        head: list[Arg] = ["owner", new.owner, "definition", new.definition, "version", new.version]
-        head += ["python", new.python, "created", new.created_ms, "req", new.req]
-        if new.labels:
-            head += ["labels", new.labels]
-        if new.trace:
-            head += ["trace", new.trace]
-        keys = (self._keys.head(new.workflow_id), self._keys.journal(new.workflow_id))
-        reply = self._link.script(self._scripts["workflow_create"], keys, (new.not_after_ms, new.entry, *head))
-        return _parsed(reply, Created.parse)
+        return _parsed(self._link.call(*self._creating(new)), Created.parse)
+
+    def create_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
+        """`create`, one try; `Created.parse` reads the future's result."""
+        return self._link.send(*self._creating(new))
 
     def adopt(self, workflow_id: str, new_owner: str, expected_owner: str) -> Awaitable[Adopted]:
         """Compare-and-set of the owner, with what a replay begins with; `expected_owner=new_owner` loads one's own."""
@@ -224,6 +221,16 @@ class Journal:
         return int(seconds) * 1000 + int(micros) // 1000
 
     # ── the words of the hot scripts, built without detours ──────────────────────────────────────────────────────────
+
+    def _creating(self, new: NewWorkflow) -> tuple[Arg, ...]:
+        head: tuple[Arg, ...] = ("owner", new.owner, "definition", new.definition, "version", new.version)
+        head += ("python", new.python, "created", new.created_ms, "req", new.req)
+        if new.labels:
+            head += ("labels", new.labels)
+        if new.trace:
+            head += ("trace", new.trace)
+        key, journal, _ = self._keys.written(new.workflow_id)
+        return ("EVALSHA", self._create, 2, key, journal, new.not_after_ms, new.entry, *head)
 
     def _appending(self, workflow_id: str, run: int, name: str, entry: bytes, owner: str | None) -> tuple[Arg, ...]:
         return ("EVALSHA", self._append, 3, *self._keys.written(workflow_id), run, name, entry, owner or "")

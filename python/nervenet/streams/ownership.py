@@ -29,14 +29,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
+from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["Moved", "Ownership", "day_of"]
+__all__ = ["Closed", "Moved", "Ownership", "day_of"]
 
 MoveStatus: TypeAlias = Literal["moved", "mine", "refused", "closed", "unknown"]
 
@@ -49,6 +50,15 @@ class Moved(NamedTuple):
 
     status: MoveStatus
     owner: str
+
+
+class Closed(NamedTuple):
+    """A closed workflow whose books are to be done."""
+
+    workflow_id: str
+    owner: str
+    created_ms: int
+    closed_ms: int
 
 
 class Ownership:
@@ -117,17 +127,33 @@ class Ownership:
         status, owner = await self._link.script(self._scripts["owner_move"], keys, args)
         return Moved(cast("MoveStatus", status.decode()), owner.decode())
 
-    async def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int, retention_ms: int) -> None:
-        """The book-keeping behind a close, by the owner or any sweep. `running` goes last: until then it is repeated."""
-        keys = (self._keys.closed(day_of(closed_ms)),)
+    async def finish(self, closed: Sequence[Closed], retention_ms: int) -> None:
+        """The book-keeping behind closes, by the owner or any sweep; one command of a kind for a batch of them.
+
+        `running` goes last: until then it is repeated.
+        """
+        for i in range(0, len(closed), _PAGE):
+            await self._finish(closed[i : i + _PAGE], retention_ms)
+
+    async def _finish(self, closed: Sequence[Closed], retention_ms: int) -> None:
         keep = retention_ms + retention_ms // 10 + _BUCKET_MARGIN_MS
-        listed = self._link.script(self._scripts["closed_add"], keys, (workflow_id, created_ms, keep))
-        disowned = self._link.call("SREM", self._keys.owned(owner), workflow_id)
-        await listed
-        await disowned
-        await self._link.call("ZREM", self._keys.running, workflow_id)
+        days: dict[str, list[Arg]] = {}
+        owned: dict[str, list[str]] = {}
+        for one in closed:
+            days.setdefault(day_of(one.closed_ms), []).extend((one.created_ms, one.workflow_id))
+            owned.setdefault(one.owner, []).append(one.workflow_id)
+        script = self._scripts["closed_add"]
+        calls = [self._link.script(script, (self._keys.closed(day),), (keep, *rows)) for day, rows in days.items()]
+        calls += [self._link.call("SREM", self._keys.owned(owner), *ids) for owner, ids in owned.items()]
+        await asyncio.gather(*calls)
+        await self._link.call("ZREM", self._keys.running, *(one.workflow_id for one in closed))
+
+
+@functools.lru_cache(maxsize=16)
+def _day(number: int) -> str:
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=number)).isoformat()
 
 
 def day_of(ms: int) -> str:
     """The name of a closed bucket: the day in UTC, `2026-11-24`."""
-    return datetime.datetime.fromtimestamp(ms / 1000, tz=datetime.UTC).date().isoformat()
+    return _day(ms // 86_400_000)

@@ -77,6 +77,10 @@ class Queues:
         """To whoever is free first. A requirement's queue is named by `make_queue` before its first task."""
         return self._link.call("XADD", self._keys.queue(capability, requirement), "*", "e", envelope)
 
+    def send_queue_nowait(self, capability: str, envelope: bytes, requirement: str = "") -> asyncio.Future[Any]:
+        """`send_queue`, one try, as the raw future."""
+        return self._link.send("XADD", self._keys.queue(capability, requirement), "*", "e", envelope)
+
     def wake(self, news: News) -> Awaitable[bytes | None]:
         """Tell an owner of an entry; None = that node is buried: read the owner again, or leave it to the adopter."""
         return self._link.call(*self._waking(news))
@@ -123,8 +127,15 @@ class Queues:
 
     def trim_wakes(self, node_id: str, upto: bytes) -> Awaitable[int]:
         """Forget the news up to and including this id; the node's own business."""
+        return self._link.call(*self._trimming(node_id, upto))
+
+    def trim_wakes_nowait(self, node_id: str, upto: bytes) -> asyncio.Future[Any]:
+        """`trim_wakes`, one try, as the raw future."""
+        return self._link.send(*self._trimming(node_id, upto))
+
+    def _trimming(self, node_id: str, upto: bytes) -> tuple[Arg, ...]:
         ms, _, n = upto.partition(b"-")
-        return self._link.call("XTRIM", self._keys.wake(node_id), "MINID", b"%s-%d" % (ms, int(n) + 1))
+        return ("XTRIM", self._keys.wake(node_id), "MINID", b"%s-%d" % (ms, int(n) + 1))
 
     # ── making ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks and wakes on their way: nothing is sent to the dead, and nothing is left behind that nobody would ever read."""
+
+from __future__ import annotations
+
+import pytest
+
+from nervenet.streams.groups import Place
+from nervenet.streams.link import RedisRefused
+from nervenet.streams.queues import GROUP, Delivered, News, parse_tasks, parse_wakes
+from tests.streams.store import FIRST, OWNER, SECOND, Store
+
+
+async def read(store: Store, stream: bytes, consumer: str, count: int = 10) -> list[Delivered]:
+    return parse_tasks(await store.link.call(*store.queues.read_tasks(stream, consumer, count)))
+
+
+async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
+    news = News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x")
+    assert await store.queues.send_inbox(FIRST, b"task") is None
+    assert await store.queues.wake(news) is None
+    assert await store.snapshot() == {}
+    await store.queues.make_inbox(FIRST)
+    await store.queues.make_wake(OWNER)
+    assert await store.queues.send_inbox(FIRST, b"task")
+    assert await store.queues.wake(news)
+    await store.groups.bury(FIRST)
+    await store.groups.bury(OWNER)
+    assert await store.queues.send_inbox(FIRST, b"task") is None
+    assert await store.snapshot() == {}
+
+
+async def test_making_twice_is_harmless(store: Store) -> None:
+    for _ in range(2):
+        await store.queues.make_inbox(FIRST)
+        await store.queues.make_wake(OWNER)
+        await store.queues.make_queue("ocr", "9f2c", b'{"model": "large"}')
+    assert await store.link.call("XINFO", "GROUPS", store.keys.wake(OWNER)) == []
+    assert await store.queues.queues("ocr") == {"9f2c": b'{"model": "large"}'}
+
+
+async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(store: Store) -> None:
+    inbox = store.keys.inbox(FIRST)
+    await store.queues.make_inbox(FIRST)
+    sent = await store.queues.send_inbox(FIRST, b"\x00task")
+    assert sent is not None
+    assert await store.groups.place(inbox, sent) == Place("unread")
+    assert await read(store, inbox, FIRST) == [Delivered(sent, b"\x00task")]
+    assert await read(store, inbox, FIRST) == []
+    assert await store.groups.place(inbox, sent) == Place("pending", FIRST)
+    own = parse_tasks(await store.link.call(*store.queues.read_own(inbox, FIRST, 10)))
+    assert own == [Delivered(sent, b"\x00task")], "after a reconnect the pending list has it"
+    await store.queues.drop(inbox, sent)
+    assert await store.groups.place(inbox, sent) == Place("gone")
+    assert (await store.groups.pending(inbox), await store.groups.depth(inbox)) == ([], 0)
+
+
+async def test_an_entry_that_was_deleted_under_its_reader_reads_as_nothing_to_do(store: Store) -> None:
+    inbox = store.keys.inbox(FIRST)
+    await store.queues.make_inbox(FIRST)
+    sent = await store.queues.send_inbox(FIRST, b"task")
+    assert sent is not None
+    await read(store, inbox, FIRST)
+    await store.link.call("XDEL", inbox, sent)
+    assert parse_tasks(await store.link.call(*store.queues.read_own(inbox, FIRST, 10))) == [Delivered(sent, None)]
+    assert await store.groups.place(inbox, sent) == Place("gone")
+
+
+async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: Store) -> None:
+    inbox = store.keys.inbox(FIRST)
+    await store.queues.make_inbox(FIRST)
+    await store.queues.make_wake(OWNER)
+    await store.queues.send_inbox(FIRST, b"task")
+    (task,) = await read(store, inbox, FIRST)
+    writes = store.link.stats.writes
+    news = News(OWNER, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
+    woken = await store.queues.complete(news, inbox, task.id)
+    assert store.link.stats.writes == writes + 1
+    assert (await store.groups.depth(inbox), await store.groups.pending(inbox)) == (0, [])
+    (wake,) = parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1)))
+    assert wake == (woken, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
+
+
+async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leaves_all_the_same(store: Store) -> None:
+    inbox = store.keys.inbox(FIRST)
+    await store.queues.make_inbox(FIRST)
+    await store.queues.send_inbox(FIRST, b"task")
+    (task,) = await read(store, inbox, FIRST)
+    news = News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"result")
+    assert await store.queues.complete(news, inbox, task.id) is None
+    assert await store.groups.depth(inbox) == 0
+
+
+async def test_large_news_travels_without_its_entry(store: Store) -> None:
+    await store.queues.make_wake(OWNER)
+    for size in (8 * 1024, 8 * 1024 + 1):
+        await store.queues.wake(News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x" * size))
+    small, large = parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1)))
+    assert (small.entry, large.entry) == (b"x" * 8 * 1024, None)
+    await store.queues.trim_wakes(OWNER, small.id)
+    assert parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1))) == [large]
+    await store.queues.trim_wakes(OWNER, large.id)
+    assert parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1))) == []
+    assert await store.queues.wake(News(OWNER, "review-7", 1, b"5-2", "x", b"")), "an empty wake is not a buried one"
+
+
+async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: Store) -> None:
+    queue = store.keys.queue("ocr")
+    sent = await store.queues.send_queue("ocr", b"early")
+    assert await store.groups.place(queue, sent) == Place("unread")
+    assert (await store.groups.pending(queue), await store.groups.consumers(queue)) == ([], [])
+    await store.queues.make_queue("ocr")
+    assert await read(store, queue, FIRST) == [Delivered(sent, b"early")]
+
+
+async def test_a_consumer_goes_only_when_nothing_is_pending_under_it(store: Store) -> None:
+    queue = store.keys.queue("ocr")
+    await store.queues.make_queue("ocr")
+    sent = await store.queues.send_queue("ocr", b"task")
+    await read(store, queue, FIRST)
+    assert not await store.groups.drop_consumer(queue, FIRST)
+    assert [pending.id for pending in await store.groups.pending(queue, FIRST)] == [sent]
+    await store.queues.drop(queue, sent)
+    assert await store.groups.consumers(queue) == [FIRST]
+    assert await store.groups.drop_consumer(queue, FIRST)
+    assert await store.groups.consumers(queue) == []
+
+
+async def test_what_is_delivered_and_pending_nowhere_is_seen_and_trimmed(store: Store) -> None:
+    """P3 of the model: such an entry would neither be read again nor leave."""
+    queue = store.keys.queue("ocr")
+    await store.queues.make_queue("ocr")
+    ids = [await store.queues.send_queue("ocr", b"task %d" % i) for i in range(30)]
+    for _ in range(20):
+        await read(store, queue, FIRST, 1)
+    held = {ids[3], ids[7], ids[15]}
+    await store.link.call("XACK", queue, GROUP, *(set(ids[:20]) - held))
+    assert await store.groups.place(queue, ids[5]) == Place("lost")
+    assert await store.groups.trim(queue) == 17
+    left = [row[0] for row in await store.link.call("XRANGE", queue, "-", "+")]
+    assert left == [ids[3], ids[7], ids[15], *ids[20:]]
+    assert await store.groups.trim(queue) == 0
+    await store.link.call("XACK", queue, GROUP, *held)
+    assert await store.groups.trim(queue) == 3
+    assert [row.id for row in await read(store, queue, SECOND, 100)] == ids[20:]
+
+
+async def test_trimming_a_long_pending_list_goes_page_by_page_and_misses_none(store: Store) -> None:
+    queue = store.keys.queue("ocr")
+    await store.queues.make_queue("ocr")
+    ids = [await store.queues.send_queue("ocr", b"x") for _ in range(1_600)]
+    await read(store, queue, FIRST, 1_500)
+    await store.link.call("XACK", queue, GROUP, *ids[1:1_500:3])
+    assert await store.groups.trim(queue) == 500
+    assert await store.groups.depth(queue) == 1_100
+    assert len(await store.groups.pending(queue, count=10_000)) == 1_000
+
+
+async def test_trimming_leaves_alone_what_nobody_has_read_and_what_is_not_there(store: Store) -> None:
+    queue = store.keys.queue("ocr")
+    assert await store.groups.trim(queue) == 0
+    await store.queues.send_queue("ocr", b"x")
+    assert await store.groups.trim(queue) == 0
+    await store.queues.make_queue("ocr")
+    assert await store.groups.trim(queue) == 0
+    assert await store.groups.depth(queue) == 1
+
+
+async def test_the_pending_list_goes_on_behind_an_id_and_other_errors_are_not_swallowed(store: Store) -> None:
+    queue = store.keys.queue("ocr")
+    await store.queues.make_queue("ocr")
+    ids = [await store.queues.send_queue("ocr", b"x") for _ in range(5)]
+    await read(store, queue, FIRST, 5)
+    assert [row.id for row in await store.groups.pending(queue, after=ids[1], count=2)] == ids[2:4]
+    await store.link.call("SET", store.keys.view("w"), "no stream")
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        await store.groups.pending(store.keys.view("w"))
+
+
+async def test_names_finds_who_left_keys_behind(store: Store) -> None:
+    for process in (FIRST, SECOND):
+        await store.queues.make_inbox(process)
+    assert {name async for page in store.groups.names("inbox") for name in page} == {FIRST, SECOND}
+    assert [page async for page in store.groups.names("wake")] == []
