@@ -45,15 +45,17 @@ from nervenet.records import (
     Trace,
     Usage,
 )
+from nervenet.v1 import agent_pb2 as agent
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from google.protobuf.message import Message
 
+    from nervenet.definitions import Workflow
     from nervenet.options import Resolved
 
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -620,6 +622,46 @@ def timeouts_in(message: common.Timeouts) -> dict[str, Any]:
     """Keyword arguments for options.Timeouts from what is set."""
     spans = {name: optional_ms(message, name) for name in ("queue", "accept", "attempt", "total", "heartbeat")}
     return {name: timedelta(milliseconds=ms) for name, ms in spans.items() if ms is not None}
+
+
+def encode_node_record(
+    node_id: str,
+    address: str,
+    definitions: Iterable[Workflow[Any, Any]],
+    *,
+    state: str,
+    max_workflows: int,
+    owned: int,
+    now_ms: int,
+    python: str,
+    runtime: str,
+    pid: int,
+) -> bytes:
+    """A NodeRecord as it stands in etcd. `python` is the minor that replays alike, `runtime` is for people."""
+    refs = [
+        agent.DefinitionRef(
+            name=d.name,
+            version=d.version,
+            runtime=python,
+            fingerprint=d.fingerprint(),
+            input_schema=d.input.schema().decode(),
+            output_schema=d.output.schema().decode(),
+            description=d.description,
+        )
+        for d in definitions
+    ]
+    record = agent.NodeRecord(
+        node_id=node_id,
+        address=address,
+        definitions=refs,
+        state=f"AGENT_STATE_{state}",
+        register_time=timestamp(now_ms),
+        max_workflows=max_workflows,
+        owned_workflows=owned,
+        runtime=runtime,
+        pid=pid,
+    )
+    return to_json(record)
 
 
 def to_json(message: Message) -> bytes:

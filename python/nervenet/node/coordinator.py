@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The light object that drives exactly one workflow: entries go into its machine, commands come out and are carried out.
+
+It hides order. News of a journal may come early, twice or not at all; the machine gets every entry once, by its dense
+number: what comes early waits, a gap is read, a known number is dropped, a known number with another time means that
+history was rewritten and the host loads the workflow again.
+
+It holds nothing that the journal cannot rebuild, except where it sent what (`Sent`): a look at Redis can replace that
+too, which is what `watch.py` does. Coordinators do no I/O of their own: they ask their host's journal and dispatcher,
+and never wait for an answer in the middle of an entry.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.durable import (
+    CloseRun,
+    Command,
+    Dispatch,
+    Escalate,
+    Expire,
+    FailStep,
+    Machine,
+    Publish,
+    StartTimer,
+    StopTimer,
+    Withdraw,
+)
+from nervenet.records import Attempt, Cancel, Close, Entry, Failure, FailureCode, Outcome, Start, State, TimerFired
+from nervenet.wire import decode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.node.hosting import Host
+    from nervenet.node.timers import Timer
+    from nervenet.records import Body
+
+_log = logging.getLogger(__name__)
+
+
+CLEAN_UP_MS = 30_000
+"""A workflow whose time is up may clean up for so long."""
+
+
+class Sent:
+    """One attempt as its owner sees it: what was sent where, and what is known of its claim."""
+
+    __slots__ = ("agent_id", "claimed_by", "dispatch", "entry_id", "over", "sent_ms", "started_ms", "stream", "timers")
+
+    def __init__(self, dispatch: Dispatch, now_ms: int) -> None:
+        self.dispatch = dispatch
+        self.sent_ms = now_ms
+        self.started_ms = 0
+        self.stream = b""
+        self.entry_id = b""
+        self.agent_id = ""
+        self.claimed_by = ""
+        self.over = False
+        self.timers: list[Timer] = []
+
+    def end(self) -> None:
+        self.over = True
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+    def __repr__(self) -> str:
+        return f"<Sent {self.dispatch.step}#{self.dispatch.attempt} to {self.agent_id or self.stream!r}>"
+
+
+class Coordinator:
+    """See the module. Made by the host, fed by it, dropped by it."""
+
+    __slots__ = (
+        "_early",
+        "_host",
+        "_mirrored",
+        "_reading",
+        "_timers",
+        "applied",
+        "applied_ms",
+        "created_ms",
+        "dropped",
+        "labels",
+        "machine",
+        "recovered",
+        "sent",
+        "timeout_ms",
+        "trace",
+        "wishes",
+        "workflow_id",
+    )
+
+    def __init__(self, host: Host, machine: Machine, start: Start) -> None:
+        self._host = host
+        self.machine = machine
+        self.workflow_id = machine.workflow_id
+        self.trace = start.trace
+        self.labels = dict(start.labels)
+        self.timeout_ms = start.timeout_ms
+        self.applied = 0
+        self.applied_ms = 0
+        self.created_ms = 0
+        self.sent: dict[str, Sent] = {}
+        self.dropped = False
+        self.recovered = False
+        self.wishes: dict[str, Body] = {}
+        self._timers: dict[int, Timer] = {}
+        self._early: dict[int, tuple[int, str, bytes]] = {}
+        self._reading = False
+        self._mirrored: tuple[State, str] = (State.RUNNING, "")
+
+    def __repr__(self) -> str:
+        return f"<Coordinator {self.workflow_id} {self.machine.state} {self.applied} entries, {len(self.sent)} sent>"
+
+    @property
+    def run(self) -> int:
+        return self.machine.run
+
+    # ── entries in ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def feed(self, n: int, ms: int, name: str, data: bytes) -> None:
+        """One stored entry, from a wake, a page or an answer; in any order."""
+        if self.dropped:
+            return
+        if n == self.applied + 1:
+            self._apply(decode_entry(name, data, n, ms))
+            self._feed_early()
+        elif n > self.applied:
+            self._early[n] = (ms, name, data)
+            self.catch_up()
+        elif n == self.applied and ms != self.applied_ms:
+            self._host.reload(self, f"entry {n} was rewritten")
+
+    def feed_own(self, entry: Entry) -> None:
+        """An entry that this node appended itself, in the form it was made from."""
+        if self.dropped:
+            return
+        if entry.n == self.applied + 1:
+            self._apply(entry)
+            self._feed_early()
+        elif entry.n > self.applied:
+            self.catch_up()
+
+    def _feed_early(self) -> None:
+        while self._early and (late := self._early.pop(self.applied + 1, None)) is not None:
+            self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]))
+
+    def catch_up(self) -> None:
+        """Something is missing: read the journal from the last applied entry on, once at a time."""
+        if not self._reading and not self.dropped:
+            self._reading = True
+            self._host.spawn(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while not self.dropped:
+                page = await self._host.journal.read(self.workflow_id, self.last_id)
+                for raw in page:
+                    if raw.n > self.applied:
+                        self.feed(raw.n, raw.ms, raw.name, raw.data)
+                if len(page) < 2:
+                    return
+        finally:
+            self._reading = False
+
+    @property
+    def last_id(self) -> str:
+        """The id of the last applied entry; reading goes on behind it."""
+        return f"{self.applied_ms}-{self.applied}"
+
+    def replay(self, entry: Entry) -> None:
+        """Fold an entry of the past: its commands were carried out by somebody, or will be outstanding."""
+        self._at(entry)
+        self.machine.apply(entry, replaying=True)
+
+    def resume(self, skip: Callable[[Dispatch], bool]) -> None:
+        """After a replay: carry out what is outstanding, but for dispatches whose attempt somebody holds."""
+        self.recovered = True
+        self._arm_timeout()
+        for command in self.machine.outstanding():
+            if isinstance(command, Dispatch) and skip(command):
+                self.sent[command.step] = self._watch_dispatch(command)
+            else:
+                self._carry_out(command)
+        self._host.escalations.relist(self)
+        self._mirror()
+
+    def _at(self, entry: Entry) -> None:
+        self.applied, self.applied_ms = entry.n, entry.time_ms
+        if entry.n == 1:
+            self.created_ms = entry.time_ms
+
+    def _arm_timeout(self) -> None:
+        """The workflow's own time: first a cancel, then, when clean-up takes too long, the end."""
+        timers, cancel = self._host.timers, self.machine.cancel
+        if cancel is None and self.timeout_ms is not None:
+            self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
+        elif cancel is not None and cancel.timeout:
+            self._timers[0] = timers.at(self._host.clock.now_ms() + CLEAN_UP_MS, self._clean_up_is_over)
+
+    def _time_is_up(self) -> None:
+        self.record("cancel", Cancel(f"it took longer than {self.timeout_ms} ms", self._host.node_id, timeout=True))
+
+    def _clean_up_is_over(self) -> None:
+        failure = Failure(FailureCode.TIMEOUT, "its time ran out, and its clean-up took too long", "TimeoutError")
+        self._host.close_run(self, Close(State.TIMED_OUT, failure=failure))
+
+    def _apply(self, entry: Entry) -> None:
+        self._at(entry)
+        name = entry.name
+        if name.startswith("task:"):
+            self._over(name[5:])
+            self._host.escalations.step_over(self, name[5:])
+        elif name.startswith("attempt:"):
+            step, _, n = name[8:].rpartition("#")
+            if (sent := self.sent.get(step)) is not None and sent.dispatch.attempt == int(n):
+                self._over(step)
+        elif name.startswith("decided:"):
+            self._host.escalations.decided(self, name[8:])
+        elif name.startswith("escalated:"):
+            self._host.escalations.asked(self, entry)
+        commands = self.machine.apply(entry)
+        if isinstance(entry.body, Close):
+            self._host.closed(self, entry.body)
+            return
+        if isinstance(entry.body, (Start, Cancel)):
+            self._arm_timeout()
+        for command in commands:
+            self._carry_out(command)
+        self._mirror()
+
+    def _over(self, step: str) -> None:
+        sent = self.sent.pop(step, None)
+        if sent is not None:
+            sent.end()
+            if sent.agent_id:
+                self._host.dispatcher.over(sent)
+
+    # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Dispatch():
+                self._dispatch(command)
+            case CloseRun():
+                self._host.close_run(self, command.close)
+            case StartTimer():
+                self._timers[command.k] = self._host.timers.at(command.due_ms, self._fire, command)
+            case StopTimer():
+                self._stop_timer(command)
+            case Withdraw():
+                self._withdraw(command)
+            case FailStep():
+                self._over(command.step)
+                self.record(f"task:{command.step}", command.outcome)
+            case Escalate():
+                self._host.escalations.ask(self, command)
+            case Expire():
+                self._host.escalations.expire_at(self, command)
+            case Publish():
+                self._host.publish(self, command.view)
+
+    def _dispatch(self, command: Dispatch) -> None:
+        self._over(command.step)
+        sent = self.sent[command.step] = self._watch_dispatch(command)
+        if command.at_ms > sent.sent_ms:
+            sent.timers.append(self._host.timers.at(command.at_ms, self._send, sent))
+        else:
+            self._send(sent)
+
+    def _watch_dispatch(self, command: Dispatch) -> Sent:
+        sent = Sent(command, self._host.clock.now_ms())
+        if command.total_due_ms is not None:
+            sent.timers.append(self._host.timers.at(command.total_due_ms, self._ran_out, sent, "all its attempts"))
+        if command.options.queue_ms is not None:
+            due = max(sent.sent_ms, command.at_ms) + command.options.queue_ms
+            sent.timers.append(self._host.timers.at(due, self._host.watch.queue_timeout, self, sent))
+        return sent
+
+    def _send(self, sent: Sent) -> None:
+        if not sent.over and not self.dropped:
+            self._host.dispatcher.send(self, sent)
+
+    def _ran_out(self, sent: Sent, of_what: str) -> None:
+        if not sent.over:
+            self.give_up_attempt(sent, FailureCode.TIMEOUT, f"the time for {of_what} is over", retryable=False)
+
+    def give_up_attempt(
+        self, sent: Sent, code: FailureCode, message: str, *, agent_id: str = "", retryable: bool | None = None
+    ) -> None:
+        """Append the attempt's failure in the owner's name; the fold decides how the step goes on."""
+        d = sent.dispatch
+        failure = Failure(
+            code, message, type=code.title().replace("_", ""), retryable=retryable, attempt=d.attempt, agent_id=agent_id
+        )
+        body = Attempt(failure, None, d.capability, d.digest, agent_id, sent.started_ms, self._host.clock.now_ms())
+        self.record(f"attempt:{d.step}#{d.attempt}", body)
+        if agent_id:
+            self._host.dispatcher.tell_to_stop(self, d.step, agent_id, d.attempt, message)
+
+    def _withdraw(self, command: Withdraw) -> None:
+        sent = self.sent.get(command.step)
+        failure = Failure(FailureCode.CANCELED, "the workflow gave it up", "Canceled", attempt=command.attempt)
+        capability, digest = ("", b"") if sent is None else (sent.dispatch.capability, sent.dispatch.digest)
+        outcome = Outcome(None, failure, capability, digest, command.attempt)
+        self._over(command.step)
+        self._host.spawn(self._withdrawn(command, sent, outcome))
+
+    async def _withdrawn(self, command: Withdraw, sent: Sent | None, outcome: Outcome) -> None:
+        holder = await self._host.watch.holder(self, command.step) if sent is not None else ""
+        if holder and command.wait:
+            await self._host.dispatcher.stop(self, command.step, holder, command.attempt, "canceled")
+        await self._host.append(self, f"task:{command.step}", outcome)
+        if holder and not command.wait:
+            self._host.dispatcher.tell_to_stop(self, command.step, holder, command.attempt, "canceled")
+
+    def _stop_timer(self, command: StopTimer) -> None:
+        if (timer := self._timers.pop(command.k, None)) is not None:
+            timer.cancel()
+
+    def _fire(self, command: StartTimer) -> None:
+        self._timers.pop(command.k, None)
+        self.record(f"timer:{command.k}", TimerFired(command.due_ms))
+
+    def record(self, name: str, body: Body) -> None:
+        """Append an owner's entry, and fold it when it is in."""
+        self._host.spawn(self._host.append(self, name, body))
+
+    def repeat_wishes(self) -> None:
+        """Owner's entries that Redis did not take when they were due."""
+        wishes, self.wishes = self.wishes, {}
+        for name, body in wishes.items():
+            if isinstance(body, Close):
+                self._host.close_run(self, body)
+            else:
+                self.record(name, body)
+
+    # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _mirror(self) -> None:
+        """Tell the head when the state that people see has changed; running on is not worth a command."""
+        machine = self.machine
+        state = machine.state
+        if state is self._mirrored[0] and state is not State.WAITING_FOR_HUMAN:
+            return
+        note = ""
+        if machine.blocked is not None:
+            note = f"code and journal disagree, {machine.blocked.where}"
+        elif state is State.WAITING_FOR_HUMAN:
+            note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
+        if (state, note) != self._mirrored and not state.closed:
+            self._mirrored = (state, note)
+            self._host.mirror(self, state, self.at, note[:60])
+
+    @property
+    def at(self) -> str:
+        return next(iter(self.machine.pending), "")
+
+    def drop(self) -> None:
+        """Let go: another node has it, or it is over. Nothing of it is left in timers or counters."""
+        if self.dropped:
+            return
+        self.dropped = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for step in tuple(self.sent):
+            self._over(step)
+        self._early.clear()
+        self.machine.close()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends attempts to agents: pick one, put the envelope into its inbox, or into the queue of the requirement.
+
+It hides selection, envelopes and what happens when an inbox turns out to be buried. Nothing is journalled before or
+after: a copy that gets lost is found by the watch, a second one is turned away by the claim (DESIGN 6). One command per
+attempt, no task, no await: the reply comes to a callback that notes the entry's id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nervenet.errors import NervenetError, detail
+from nervenet.registry.selection import require
+from nervenet.telemetry import producer
+from nervenet.wire import Envelope, encode_envelope, task_id
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from nervenet.node.coordinator import Coordinator, Sent
+    from nervenet.node.hosting import Host
+    from nervenet.records import Trace
+    from nervenet.registry.selection import Requirement
+
+_log = logging.getLogger(__name__)
+
+AGAIN_MS = 500
+"""When a send failed, it is tried again after this; until then the link was down or full."""
+
+
+class AgentControl(Protocol):
+    """The control plane's way to agents."""
+
+    async def cancel_task(
+        self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
+    ) -> None:
+        """Raises a NervenetError when the agent can't be told."""
+
+
+class Dispatcher:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self.control: AgentControl | None = None
+        self._host = host
+        self._pools = host.table.pools
+        self._queues = host.queues
+        self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
+        self._made: set[Requirement] = set()
+
+    def send(self, coordinator: Coordinator, sent: Sent, avoid: tuple[str, ...] = ()) -> None:
+        """Pick and send; called again for the same attempt when the watch found its copy lost."""
+        dispatch = sent.dispatch
+        options = dispatch.options
+        requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
+        choice = self._pools.choose(
+            requirement, options.policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key
+        )
+        self.over(sent)
+        now = sent.sent_ms = self._host.clock.now_ms()
+        agent = choice.agent
+        agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
+        sent.entry_id = b""
+        envelope = encode_envelope(
+            Envelope(
+                workflow_id=coordinator.workflow_id,
+                run=coordinator.run,
+                step=dispatch.step,
+                capability=dispatch.capability,
+                attempt=dispatch.attempt,
+                input=dispatch.input,
+                digest=dispatch.digest,
+                reply_to=self._host.node_id,
+                agent_id=agent_id,
+                trace=self._trace(coordinator, dispatch.step, dispatch.attempt),
+                deadline_ms=dispatch.total_due_ms,
+                attempt_timeout_ms=options.attempt_ms,
+                heartbeat_timeout_ms=options.heartbeat_ms,
+                enqueue_ms=now,
+                hint=dispatch.hint,
+                labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
+                avoid=dispatch.avoid,
+            )
+        )
+        if agent is not None:
+            sent.stream = self._host.keys.inbox(agent.stream)
+            self._pools.assign(agent_id, dispatch.capability, now)
+            future = self._queues.send_inbox_nowait(agent.stream, envelope)
+            if options.accept_ms is not None:
+                self._host.watch.expect_acceptance(coordinator, sent, options.accept_ms)
+        else:
+            sent.stream = self._host.keys.queue(dispatch.capability, requirement.hash)
+            if requirement not in self._made:
+                self._host.spawn(self._make(coordinator, sent, requirement, envelope))
+                return
+            future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
+        future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
+
+    def _trace(self, coordinator: Coordinator, step: str, attempt: int) -> Trace:
+        trace = coordinator.trace
+        if not trace.sampled:
+            return trace
+        return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
+
+    async def _make(self, coordinator: Coordinator, sent: Sent, requirement: Requirement, envelope: bytes) -> None:
+        """The first task of a requirement: its queue gets its name and group before it."""
+        says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
+        await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
+        self._made.add(requirement)
+        if not sent.over:
+            sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
+
+    def forget_queues(self) -> None:
+        """Redis may have lost them: make each again before its next task."""
+        self._made.clear()
+
+    def _requirement(self, capability: str, match: Any, version: str | None) -> Requirement:
+        key = (capability, match, version)
+        found = self._requirements.get(key)
+        if found is None:
+            if len(self._requirements) > 10_000:
+                self._requirements.clear()
+            found = self._requirements[key] = require(capability, match, version)
+        return found
+
+    def _placed(
+        self, coordinator: Coordinator, sent: Sent, at_ms: int, avoid: tuple[str, ...], reply: asyncio.Future[Any]
+    ) -> None:
+        if sent.over or sent.sent_ms != at_ms or reply.cancelled():
+            return
+        error = reply.exception()
+        if error is not None:
+            _log.debug("%s not sent: %s", sent, error)
+            due = self._host.clock.now_ms() + AGAIN_MS
+            sent.timers.append(self._host.timers.at(due, self._again, coordinator, sent, at_ms))
+        elif (entry_id := reply.result()) is None:  # that inbox is buried: another agent
+            self.send(coordinator, sent, (*avoid, sent.agent_id))
+        else:
+            sent.entry_id = entry_id
+
+    def _again(self, coordinator: Coordinator, sent: Sent, at_ms: int) -> None:
+        if not sent.over and sent.sent_ms == at_ms:
+            self.send(coordinator, sent)
+
+    def over(self, sent: Sent) -> None:
+        """The task is no longer with the agent that we assigned it to."""
+        if sent.agent_id:
+            self._pools.release(sent.agent_id, sent.dispatch.capability, sent.sent_ms)
+            sent.agent_id = ""
+
+    # ── stopping what runs ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def tell_to_stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
+        """Make fast what the claim's renewal makes sure: the handler stops."""
+        self._host.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
+
+    async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
+        agent = self._host.table.agents.get(agent_id)
+        if agent is None or not agent.control_endpoint or self.control is None:
+            return
+        task = task_id(coordinator.workflow_id, coordinator.run, step)
+        try:
+            await self.control.cancel_task(agent.control_endpoint, agent_id, task, coordinator.run, attempt, reason)
+        except NervenetError as error:
+            _log.debug("%s was not told to stop %s: %s", agent_id, task, detail(error))

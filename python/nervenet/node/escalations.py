@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to humans, from wherever they come: asked by the owner, decided by anyone, once.
+
+It hides the list `escalations`, which is derived from the fold (the record itself is in the journal): set when
+`escalated:` is in, cleared when the question is decided or its step or workflow is over. A crash in between leaves an
+entry too many, which reading checks against the journal, or too few, which the next owner sets again.
+
+The three sources, workflow code, an agent that asks instead of answering and a task out of attempts, are one record
+here; `Question.source` tells them apart for people only.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.records import Cancel, Escalated
+from nervenet.streams.listing import Listing
+from nervenet.wire import encode_entry
+
+if TYPE_CHECKING:
+    from nervenet.durable import Escalate, Expire
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.hosting import Host
+    from nervenet.records import Decided, Entry, Outcome
+    from nervenet.streams.answers import Decision
+
+_log = logging.getLogger(__name__)
+
+
+class Escalations:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._listing = Listing(host.link, host.keys)
+
+    def ask(self, coordinator: Coordinator, command: Escalate) -> None:
+        """The owner's entry; listed once it is in."""
+        self._host.spawn(self._ask(coordinator, command))
+
+    async def _ask(self, coordinator: Coordinator, command: Escalate) -> None:
+        name = f"escalated:{command.step}#{command.k}"
+        await self._host.append(coordinator, name, Escalated(command.question))
+
+    def asked(self, coordinator: Coordinator, entry: Entry) -> None:
+        """`escalated:…` is in the journal."""
+        assert isinstance(entry.body, Escalated)
+        self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms)
+
+    def relist(self, coordinator: Coordinator) -> None:
+        """After a replay: whoever owned it before may not have come to it."""
+        for pending in coordinator.machine.pending.values():
+            if pending.question is not None and pending.phase == "open":
+                self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms)
+
+    def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None) -> None:
+        step, _, k = which.rpartition("#")
+        self._host.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
+
+    def decided(self, coordinator: Coordinator, which: str) -> None:
+        """`decided:<step>#<k>` was folded."""
+        step, _, k = which.rpartition("#")
+        self._unlist(coordinator.workflow_id, step, int(k))
+
+    def step_over(self, coordinator: Coordinator, step: str) -> None:
+        """`task:<step>` was folded: its open question, if it had one, is withdrawn."""
+        pending = coordinator.machine.pending.get(step)
+        if pending is not None and pending.k and pending.question is not None:
+            self._unlist(coordinator.workflow_id, step, pending.k)
+
+    def workflow_over(self, coordinator: Coordinator) -> None:
+        for pending in coordinator.machine.pending.values():
+            if pending.question is not None and pending.k:
+                self._unlist(coordinator.workflow_id, pending.step, pending.k)
+
+    def _unlist(self, workflow_id: str, step: str, k: int) -> None:
+        self._host.spawn(self._listing.escalation_clear(workflow_id, step, k))
+
+    def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
+        self._host.timers.at(command.at_ms, self._expire, coordinator, command)
+
+    def _expire(self, coordinator: Coordinator, command: Expire) -> None:
+        pending = coordinator.machine.pending.get(command.step)
+        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase == "open":
+            self._host.spawn(
+                self.decide(
+                    coordinator.workflow_id,
+                    coordinator.run,
+                    command.step,
+                    command.k,
+                    command.decided,
+                    command.outcome,
+                    None,
+                    self._host.node_id,
+                    owner=self._host.node_id,
+                )
+            )
+
+    async def decide(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        k: int,
+        decided: Decided,
+        outcome: Outcome | None,
+        cancel: Cancel | None,
+        actor: str,
+        *,
+        owner: str | None = None,
+    ) -> Decision:
+        """One decision; with `outcome` the step's end is written with it. The answer says who was first."""
+        decision = await self._host.journal.decide(
+            workflow_id,
+            run,
+            step,
+            k,
+            encode_entry(decided, actor),
+            outcome=None if outcome is None else encode_entry(outcome, actor),
+            cancel=None if cancel is None else encode_entry(cancel, actor),
+            owner=owner,
+        )
+        if decision.decided:
+            host = self._host
+            host.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, f"decided:{step}#{k}", b"")
+            if decision.owner != host.node_id:
+                self._unlist(workflow_id, step, k)
+        return decision

@@ -1,0 +1,640 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node's workflows: which it owns, how they begin, how their news arrives, how they are let go.
+
+It hides ownership. Everybody else asks the host for a coordinator or records a fact; only here is it decided which
+node has a workflow, and every such operation (start, adopt, load, hand over, close) on one workflow runs alone.
+Nothing in memory is the truth: `owned`, `running` and the head in Redis are, and `sweep.py` compares.
+
+A start is three steps on three slots, ordered so that a crash leaves a harmless extra (DESIGN 6): the id into
+`running`, the id into the owner's set, then head and journal with a date behind which the creation is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nervenet.durable import PYTHON, Machine
+from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
+from nervenet.node.coordinator import Coordinator
+from nervenet.records import NO_TRACE, Entry, Payload, Start, Trace
+from nervenet.registry.rendezvous import rendezvous
+from nervenet.streams.answers import Created, NewWorkflow
+from nervenet.streams.faults import LinkError
+from nervenet.streams.ownership import Closed
+from nervenet.streams.queues import News
+from nervenet.wire import decode_entry, encode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from nervenet.clock import Entropy
+    from nervenet.config import Config
+    from nervenet.definitions import Workflow
+    from nervenet.node.dispatching import Dispatcher
+    from nervenet.node.escalations import Escalations
+    from nervenet.node.timers import MeshClock, Timers
+    from nervenet.node.watch import Watch
+    from nervenet.records import Body, Close, State
+    from nervenet.registry.table import Table
+    from nervenet.streams.answers import Adopted, Appended
+    from nervenet.streams.heads import Head
+    from nervenet.streams.journal import Journal
+    from nervenet.streams.keys import Keys
+    from nervenet.streams.link import Link
+    from nervenet.streams.ownership import Ownership
+    from nervenet.streams.queues import Queues
+
+_log = logging.getLogger(__name__)
+
+GRACE_MS = 60_000
+"""How long a start may take: an id in `running` without a head is cleared after it, a creation refused after half."""
+MANY_LOADS = 64
+"""So many workflows are adopted at once: an adoption storm must not starve the living."""
+
+
+@dataclass(slots=True, frozen=True)
+class StartRequest:
+    """One checked start. `version` 0 = the highest that a live node has."""
+
+    workflow_id: str
+    definition: str
+    input: Payload
+    version: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    timeout_ms: int | None = None
+    if_exists: str = "same"
+    trace: Trace = NO_TRACE
+    starter: str = ""
+
+
+class Started(NamedTuple):
+    """The workflow is in its journal. `created` is false when it was there before."""
+
+    workflow_id: str
+    created: bool
+    owner: str
+
+
+class _Plan(NamedTuple):
+    """A start with everything decided: who owns it, which version runs."""
+
+    request: StartRequest
+    owner: str
+    version: int
+    req: bytes
+    start: Start
+
+
+class Host:
+    """See the module. Built by `node.py`, which also fills in the parts that need the host themselves."""
+
+    dispatcher: Dispatcher
+    watch: Watch
+    escalations: Escalations
+
+    def __init__(
+        self,
+        node_id: str,
+        config: Config,
+        definitions: Mapping[tuple[str, int], Workflow[Any, Any]],
+        *,
+        link: Link,
+        keys: Keys,
+        journal: Journal,
+        queues: Queues,
+        ownership: Ownership,
+        table: Table,
+        clock: MeshClock,
+        timers: Timers,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        self.node_id = node_id
+        self.config = config
+        self.definitions = definitions
+        self.link = link
+        self.keys = keys
+        self.journal = journal
+        self.queues = queues
+        self.ownership = ownership
+        self.table = table
+        self.clock = clock
+        self.timers = timers
+        self.retention_ms = config.retention_ms
+        self.draining = False
+        self.coordinators: dict[str, Coordinator] = {}
+        self.recovered = 0
+        self._entropy = entropy
+        self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._loads = asyncio.Semaphore(MANY_LOADS)
+        self._on_close: dict[str, list[Callable[[Close], None]]] = {}
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._finished: list[Closed] = []
+        self._loop = asyncio.get_running_loop()
+
+    def __repr__(self) -> str:
+        return f"<Host {self.node_id} {len(self.coordinators)} workflows{', draining' if self.draining else ''}>"
+
+    def coordinator(self, workflow_id: str) -> Coordinator | None:
+        return self.coordinators.get(workflow_id)
+
+    def spawn(self, work: Awaitable[object]) -> None:
+        """Run something for a workflow beside everything else; its error is logged, never lost."""
+        task = asyncio.ensure_future(work, loop=self._loop)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, LinkError):
+                _log.warning("%s: given up for now, the watch will repeat it: %s", self.node_id, error)
+            else:
+                _log.error("%s: %r", self.node_id, error, exc_info=error)
+
+    # ── who can run what ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def has(self, definition: str, version: int, python: str = PYTHON) -> bool:
+        return python == PYTHON and (definition, version) in self.definitions
+
+    def able(self, definition: str, version: int, python: str = PYTHON) -> list[str]:
+        """The nodes that could own such a workflow now, this one among them."""
+        found = [
+            node.id
+            for node in self.table.nodes.values()
+            if node.state == "ACTIVE" and node.id != self.node_id and node.runs(definition, version, python)
+        ]
+        if not self.draining and self.has(definition, version, python):
+            found.append(self.node_id)
+        return found
+
+    def highest_version(self, name: str) -> int:
+        """Of all live nodes; 0 = nobody has the definition."""
+        versions = [v for n, v in self.definitions if n == name]
+        versions += [d.version for node in self.table.nodes.values() for d in node.definitions if d.name == name]
+        return max(versions, default=0)
+
+    # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, request: StartRequest) -> Started:
+        """Raises RequestError: unknown definition, id taken by another request, node full, Redis away."""
+        (outcome,) = await self.start_many((request,))
+        if isinstance(outcome, RequestError):
+            raise outcome
+        return outcome
+
+    async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
+        """Each start on its own; one round trip a step for all of them."""
+        plans = [self._plan(request) for request in requests]
+        for _ in range(3):  # again only when this process slept past the date of a creation
+            ready = [plan for plan in plans if isinstance(plan, _Plan)]
+            created = await self._create(ready) if ready else {}
+            if not any(answer.status == "expired" for answer in created.values()):
+                break
+        else:
+            return [self._away() for _ in requests]
+        outcomes: list[Started | RequestError] = []
+        for plan in plans:
+            if isinstance(plan, _Plan):
+                outcomes.append(await self._outcome(plan, created[id(plan)]))
+            else:
+                outcomes.append(plan)
+        return outcomes
+
+    def _plan(self, request: StartRequest) -> _Plan | RequestError:
+        name = request.definition
+        version = request.version or self.highest_version(name)
+        able = self.able(name, version)
+        if not able:
+            return self._nobody(name, request.version)
+        full = len(self.coordinators) >= self.config.max_workflows
+        owner = self.node_id if self.node_id in able and not full else self._another(request.workflow_id, able)
+        if owner is None:
+            return Overloaded(
+                f"{self.node_id} has {len(self.coordinators)} workflows, its limit (NERVENET_MAX_WORKFLOWS)",
+                code="RESOURCE_EXHAUSTED",
+                reason="NODE_FULL",
+            )
+        start = Start(
+            definition=name,
+            version=version,
+            python=PYTHON,
+            input=request.input,
+            seed=self._entropy(16),
+            labels=request.labels,
+            timeout_ms=request.timeout_ms,
+            trace=request.trace,
+            span_id=self._entropy(8) if request.trace.sampled else b"",
+            starter=request.starter,
+        )
+        return _Plan(request, owner, version, request_hash(name, request.input), start)
+
+    def _another(self, workflow_id: str, able: list[str]) -> str | None:
+        return rendezvous(workflow_id, [node for node in able if node != self.node_id])
+
+    def _nobody(self, name: str, version: int) -> RequestError:
+        known = sorted(
+            {d for d, _ in self.definitions} | {d.name for n in self.table.nodes.values() for d in n.definitions}
+        )
+        which = f"workflow {name!r}" + (f" version {version}" if version else "")
+        listed = ", ".join(k for k in known if "." not in k) or "none"
+        return NotFound(
+            f"no live node has {which} (there are: {listed})", code="NOT_FOUND", reason="DEFINITION_NOT_FOUND"
+        )
+
+    def _away(self) -> RequestError:
+        return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
+
+    async def _create(self, plans: list[_Plan]) -> dict[int, Created]:
+        mine = [p.request.workflow_id for p in plans if p.owner == self.node_id]
+        for workflow_id in mine:
+            if workflow_id not in self.coordinators:
+                self._early.setdefault(workflow_id, [])
+        try:
+            return await self._create_at_once(plans)
+        except LinkError:
+            try:
+                return {id(plan): await self._create_in_order(plan) for plan in plans}
+            except LinkError:
+                for workflow_id in mine:
+                    self._early.pop(workflow_id, None)
+                raise
+
+    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, Created]:
+        """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
+        now, seen = self.clock.now_ms(), self.clock.seen_ms
+        replies = []
+        for plan in plans:
+            workflow_id = plan.request.workflow_id
+            added = self.ownership.running_add_nowait(workflow_id)
+            owned = self.ownership.own_nowait(plan.owner, workflow_id)
+            replies.append((added, owned, self.journal.create_nowait(self._new(plan, now, seen))))
+        answers: list[Any] = await asyncio.gather(*(one for reply in replies for one in reply), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return {id(plan): Created.parse(answer) for plan, answer in zip(plans, answers[2::3], strict=True)}
+
+    async def _create_in_order(self, plan: _Plan) -> Created:
+        score = await self.ownership.running_add(plan.request.workflow_id)
+        await self.ownership.own(plan.owner, plan.request.workflow_id)
+        return await self.journal.create(self._new(plan, score, score))
+
+    def _new(self, plan: _Plan, created_ms: int, seen_ms: int) -> NewWorkflow:
+        request = plan.request
+        return NewWorkflow(
+            workflow_id=request.workflow_id,
+            owner=plan.owner,
+            definition=request.definition,
+            version=plan.version,
+            python=PYTHON,
+            req=plan.req,
+            entry=encode_entry(plan.start, self.node_id),
+            created_ms=created_ms,
+            not_after_ms=seen_ms + GRACE_MS // 2,
+            labels=json.dumps(dict(request.labels), separators=(",", ":")) if request.labels else "",
+            trace=request.trace.traceparent if request.trace.sampled else "",
+        )
+
+    async def _outcome(self, plan: _Plan, created: Created) -> Started | RequestError:
+        workflow_id = plan.request.workflow_id
+        if created.status == "created":
+            if plan.owner == self.node_id:
+                self._begin(plan, created.id)
+            else:
+                self.wake(plan.owner, workflow_id, 1, created.id, "start")
+            return Started(workflow_id, True, plan.owner)
+        head = created.head
+        assert head is not None
+        if head.closed:
+            self.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+        else:
+            await self.ownership.running_keep(workflow_id, head.created_ms)
+        if head.owner == plan.owner == self.node_id and not head.closed and workflow_id not in self.coordinators:
+            await self.load(workflow_id)  # my own creation whose answer was lost, or mine and not yet loaded
+        self._early.pop(workflow_id, None)
+        if plan.request.if_exists == "error" or not self._same(plan, head.definition, head.req):
+            return self._taken(plan, head.state, head.req)
+        return Started(workflow_id, False, head.owner)
+
+    def _same(self, plan: _Plan, definition: str, req: bytes) -> bool:
+        return definition == plan.request.definition and req == plan.req
+
+    def _taken(self, plan: _Plan, state: State, req: bytes) -> RequestError:
+        difference = (
+            "" if req == plan.req else f" with another input ({req.hex()[:12]}, this one is {plan.req.hex()[:12]})"
+        )
+        return AlreadyExists(
+            f"workflow {plan.request.workflow_id} exists{difference} and is {state}",
+            code="ALREADY_EXISTS",
+            reason="WORKFLOW_EXISTS",
+            metadata={"state": str(state), "workflow_id": plan.request.workflow_id},
+        )
+
+    def _begin(self, plan: _Plan, journal_id: bytes) -> None:
+        """The first entry of a workflow that was created here: no need to read what was just written."""
+        ms = int(journal_id.partition(b"-")[0])
+        coordinator = self._new_coordinator(
+            plan.request.workflow_id, plan.request.definition, plan.version, 1, plan.start
+        )
+        self._host(coordinator)
+        coordinator.feed_own(Entry("start", plan.start, 1, ms, self.node_id))
+        self._feed_kept(coordinator)
+
+    def starting(self, workflow_id: str) -> bool:
+        """Whether a start or load of it is under way here."""
+        return workflow_id in self._early
+
+    def belongs_to(self, workflow_id: str, head: Head) -> str | None:
+        """Which node takes a workflow over whose owner is gone."""
+        return rendezvous(workflow_id, self.able(head.definition, head.version, head.python))
+
+    # ── load, adopt, let go ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def load(self, workflow_id: str, dead: str | None = None) -> bool:
+        """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
+
+        True when it is hosted afterwards, or needs no host any more.
+        """
+        async with self._loads, self._lock(workflow_id):
+            if workflow_id in self.coordinators:
+                return True
+            self._early.setdefault(workflow_id, [])
+            try:
+                if dead is not None:
+                    await self.ownership.own(self.node_id, workflow_id)
+                adopted = await self.journal.adopt(workflow_id, self.node_id, dead or self.node_id)
+                return await self._take(workflow_id, adopted)
+            finally:
+                self._early.pop(workflow_id, None)
+
+    async def _take(self, workflow_id: str, adopted: Adopted) -> bool:
+        head = adopted.head
+        if adopted.status == "closed":
+            if head is not None:
+                self.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+            return True
+        if adopted.status not in ("adopted", "mine") or head is None:
+            await self.ownership.disown(self.node_id, workflow_id)
+            return adopted.status == "refused"
+        if not self.has(head.definition, head.version, head.python):
+            _log.warning("%s: no code here for %s v%d of %s", self.node_id, head.definition, head.version, workflow_id)
+            return False
+        coordinator = await self._replay(workflow_id, adopted)
+        self._host(coordinator)
+        if adopted.status == "adopted":
+            self.recovered += 1
+            _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+        claims = adopted.claims
+        now = self.clock.now_ms()
+        coordinator.resume(
+            lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt and c.until_ms > now
+        )
+        self._feed_kept(coordinator)
+        return True
+
+    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
+        entries = adopted.entries
+        head = adopted.head
+        assert head is not None
+        coordinator: Coordinator | None = None
+        while entries:
+            for raw in entries:
+                entry = decode_entry(raw.name, raw.data, raw.n, raw.ms)
+                if coordinator is None:
+                    assert isinstance(entry.body, Start)
+                    coordinator = self._new_coordinator(
+                        workflow_id, head.definition, head.version, head.run, entry.body
+                    )
+                coordinator.replay(entry)
+            if entries[-1].id == head.last:
+                break
+            entries = await self.journal.read(workflow_id, entries[-1].id)
+        assert coordinator is not None
+        return coordinator
+
+    def _new_coordinator(self, workflow_id: str, definition: str, version: int, run: int, start: Start) -> Coordinator:
+        workflow = self.definitions[definition, version]
+        machine = Machine(workflow, workflow_id, run, payload_limit=self.config.payload_limit)
+        return Coordinator(self, machine, start)
+
+    def _host(self, coordinator: Coordinator) -> None:
+        self.coordinators[coordinator.workflow_id] = coordinator
+        self.watch.add(coordinator)
+
+    def _feed_kept(self, coordinator: Coordinator) -> None:
+        for n, ms, name, data in self._early.pop(coordinator.workflow_id, ()):
+            coordinator.feed(n, ms, name, data)
+
+    def reload(self, coordinator: Coordinator, why: str) -> None:
+        """The journal is not what this machine has folded: drop it, and read again."""
+        _log.warning("%s: read again: %s", coordinator.workflow_id, why)
+        self.forget(coordinator)
+        self.spawn(self.load(coordinator.workflow_id))
+
+    def forget(self, coordinator: Coordinator) -> None:
+        if self.coordinators.get(coordinator.workflow_id) is coordinator:
+            del self.coordinators[coordinator.workflow_id]
+        coordinator.drop()
+
+    async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
+        """Give a workflow to another node: its set, the owner, the wake, then our own set."""
+        workflow_id = coordinator.workflow_id
+        async with self._lock(workflow_id):
+            if coordinator.dropped:
+                return False
+            await self.ownership.own(target, workflow_id)
+            moved = await self.ownership.move(workflow_id, target, self.node_id)
+            if moved.status not in ("moved", "mine"):
+                return False
+            self.forget(coordinator)
+            self.wake(target, workflow_id, coordinator.run, b"0-0", "")
+            await self.ownership.disown(self.node_id, workflow_id)
+            return True
+
+    def _lock(self, workflow_id: str) -> asyncio.Lock:
+        lock = self._locks.get(workflow_id)
+        if lock is None:
+            lock = self._locks[workflow_id] = asyncio.Lock()
+            self._loop.call_later(60, self._drop_lock, workflow_id)
+        return lock
+
+    def _drop_lock(self, workflow_id: str) -> None:
+        lock = self._locks.get(workflow_id)
+        if lock is not None and lock.locked():
+            self._loop.call_later(60, self._drop_lock, workflow_id)
+        else:
+            self._locks.pop(workflow_id, None)
+
+    # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def news(self, workflow_id: str, journal_id: bytes, name: str, data: bytes) -> None:
+        """A wake: an entry of a workflow that we own, or only a hint that there is one."""
+        ms, _, n = journal_id.partition(b"-")
+        coordinator = self.coordinators.get(workflow_id)
+        if coordinator is None:
+            if (kept := self._early.get(workflow_id)) is None:
+                self.spawn(self.load(workflow_id))
+            elif data:
+                kept.append((int(n), int(ms), name, data))
+        elif data:
+            coordinator.feed(int(n), int(ms), name, data)
+        elif int(n) > coordinator.applied or not name:
+            coordinator.catch_up()
+
+    # ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def append(self, coordinator: Coordinator, name: str, body: Body) -> None:
+        """An owner's entry. If the workflow is not ours any more, we learn it here and let go."""
+        data = encode_entry(body, self.node_id)
+        try:
+            answer = await self.journal.append(coordinator.workflow_id, coordinator.run, name, data, owner=self.node_id)
+        except LinkError:
+            coordinator.wishes[name] = body
+            raise
+        self._answered(coordinator, name, body, answer)
+
+    def _answered(self, coordinator: Coordinator, name: str, body: Body, answer: Appended) -> None:
+        if answer.status == "new":
+            ms, _, n = answer.id.partition(b"-")
+            coordinator.feed_own(Entry(name, body, int(n), int(ms), self.node_id))
+        elif answer.status == "exists":
+            coordinator.catch_up()  # somebody was first: his entry is the fact
+        elif answer.status in ("not_owner", "stale"):
+            self.forget(coordinator)
+        elif answer.status == "unknown":
+            _log.error("%s has no head any more; it can't go on here", coordinator.workflow_id)
+            self.forget(coordinator)
+
+    async def record(self, workflow_id: str, run: int, name: str, body: Body, actor: str) -> Appended:
+        """A fact from outside (signal, cancel): append, then wake the owner."""
+        data = encode_entry(body, actor)
+        answer = await self.journal.append(workflow_id, run, name, data)
+        if answer.status in ("new", "exists"):
+            self.tell_owner(
+                workflow_id, answer.owner, answer.run, answer.id, name, data if answer.status == "new" else b""
+            )
+        return answer
+
+    def tell_owner(self, workflow_id: str, owner: str, run: int, journal_id: bytes, name: str, data: bytes) -> None:
+        if owner == self.node_id:
+            self.news(workflow_id, journal_id, name, data)
+        else:
+            self.wake(owner, workflow_id, run, journal_id, name, data)
+
+    def wake(self, owner: str, workflow_id: str, run: int, journal_id: bytes, name: str, data: bytes = b"") -> None:
+        """News for another node. If it gets lost, the owner's watch, or its sweep, finds the entry."""
+        self.queues.wake_nowait(News(owner, workflow_id, run, journal_id, name, data)).add_done_callback(_heard)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def close_run(self, coordinator: Coordinator, close: Close) -> None:
+        self.spawn(self._close_run(coordinator, close))
+
+    async def _close_run(self, coordinator: Coordinator, close: Close) -> None:
+        data = encode_entry(close, self.node_id)
+        workflow_id, run = coordinator.workflow_id, coordinator.run
+        try:
+            answer = await self.journal.close(workflow_id, run, self.node_id, data, close.state, self.retention_ms)
+        except LinkError:
+            coordinator.wishes["close"] = close
+            raise
+        if answer.status == "closed":
+            self.closed(coordinator, close)
+        else:
+            self._answered(coordinator, "close", close, answer)
+
+    def closed(self, coordinator: Coordinator, close: Close) -> None:
+        """`close` is in the journal and folded: tell who waits, and do the books."""
+        workflow_id = coordinator.workflow_id
+        created_ms, closed_ms = coordinator.created_ms, coordinator.applied_ms
+        for step, sent in coordinator.sent.items():
+            if sent.agent_id:
+                self.dispatcher.tell_to_stop(
+                    coordinator, step, sent.agent_id, sent.dispatch.attempt, "the workflow is over"
+                )
+        self.escalations.workflow_over(coordinator)
+        self.forget(coordinator)
+        self.finish(workflow_id, self.node_id, created_ms, closed_ms)
+        for tell in self._on_close.pop(workflow_id, ()):
+            tell(close)
+
+    def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int) -> None:
+        """The book-keeping of what is closed: one set of commands a tick for all of them."""
+        if not self._finished:
+            self._loop.call_soon(self._finish)
+        self._finished.append(Closed(workflow_id, owner, created_ms, closed_ms))
+
+    def _finish(self) -> None:
+        closed, self._finished = self._finished, []
+        self.spawn(self.ownership.finish(closed, self.retention_ms))
+
+    def on_close(self, workflow_id: str, tell: Callable[[Close], None]) -> Callable[[], None] | None:
+        """Call `tell` when a workflow that is hosted here closes; None when it is not hosted here."""
+        if workflow_id not in self.coordinators:
+            return None
+        waiting = self._on_close.setdefault(workflow_id, [])
+        waiting.append(tell)
+        return lambda: waiting.remove(tell) if tell in waiting else None
+
+    # ── what people see ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def mirror(self, coordinator: Coordinator, state: State, at: str, note: str) -> None:
+        blocked = coordinator.machine.blocked
+        told = None
+        if blocked is not None:
+            _log.error(
+                "%s is BLOCKED: journal %s, code %s (%s)",
+                coordinator.workflow_id,
+                blocked.expected,
+                blocked.found,
+                blocked.where,
+            )
+            told = json.dumps(
+                {
+                    "expected": blocked.expected,
+                    "found": blocked.found,
+                    "where": blocked.where,
+                    "agreed": blocked.agreed,
+                    "detail": blocked.detail,
+                    "time_ms": self.clock.now_ms(),
+                }
+            ).encode()
+        self.spawn(
+            self.journal.set_head(
+                coordinator.workflow_id, coordinator.run, self.node_id, state=state, at=at, note=note, blocked=told
+            )
+        )
+
+    def publish(self, coordinator: Coordinator, view: Payload) -> None:
+        self.spawn(self.journal.set_head(coordinator.workflow_id, coordinator.run, self.node_id, view=view.data))
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way any more; for the end of the process."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        _log.debug("not told: %s", error)
+
+
+def request_hash(definition: str, input: Payload) -> bytes:
+    """What makes a second start the same: definition and input, JSON in its canonical form (sorted, compact)."""
+    data = input.data
+    if input.form == "json":
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"the input is not JSON: {error}", code="INVALID_ARGUMENT", reason="INVALID_FIELD"
+            ) from None
+        data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node: one process that hosts coordinators and serves the control plane. All nodes are alike, none is special.
+
+Here the parts are put together and nothing else is decided: link and etcd session, the registry's table, the host with
+its dispatcher, watch, sweep and burial, and the gRPC services on top. An id is one incarnation: when etcd says that the
+lease is gone, the node lets go of everything and comes back under a new id; what it owned is adopted like a dead
+node's.
+
+    async with Node.open(mesh.workflows, config, serve=serve) as node:
+        print(node.address)
+        await stop.wait()
+        await node.drain()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.durable import PYTHON
+from nervenet.node.builtin import builtin
+from nervenet.node.bury import Bury
+from nervenet.node.dispatching import AgentControl, Dispatcher
+from nervenet.node.escalations import Escalations
+from nervenet.node.hosting import Host
+from nervenet.node.sweep import Sweep
+from nervenet.node.timers import MeshClock, Timers
+from nervenet.node.watch import Watch
+from nervenet.registry.etcd import Etcd
+from nervenet.registry.session import Session
+from nervenet.registry.table import How, News, Table
+from nervenet.streams.faults import LinkError
+from nervenet.streams.journal import Journal
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+from nervenet.streams.ownership import Ownership
+from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.wire import encode_node_record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from nervenet.config import Config
+    from nervenet.definitions import Workflow
+    from nervenet.streams.link import ServerIdentity
+
+_log = logging.getLogger(__name__)
+
+LEASE = 5
+WAKES = 1_000
+BLOCK_MS = 2_000
+
+
+class Served(NamedTuple):
+    """The gRPC side of a node, while it serves."""
+
+    address: str
+    control: AgentControl
+
+
+class Serve(Protocol):
+    """Starts the services of a node; leaving the context stops them gracefully."""
+
+    def __call__(self, node: Node, /) -> AbstractAsyncContextManager[Served]: ...
+
+
+class Node:
+    """See the module; made by `open`."""
+
+    def __init__(self, host: Host, etcd: Etcd, session: Session, entropy: Entropy) -> None:
+        self.host = host
+        self.etcd = etcd
+        self.session = session
+        self.address = ""
+        self._entropy = entropy
+        self._sweep = Sweep(host, lambda: self.session.alive)
+        self._bury = Bury(host, lambda: self.session.alive)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._state = "STARTING"
+
+    def __repr__(self) -> str:
+        return f"<Node {self.host.node_id} at {self.address}, {self._state}, {len(self.host.coordinators)} workflows>"
+
+    @property
+    def node_id(self) -> str:
+        return self.host.node_id
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        workflows: Mapping[tuple[str, int], Workflow[Any, Any]],
+        config: Config,
+        *,
+        serve: Serve,
+        clock: Clock = SYSTEM,
+        entropy: Entropy = os.urandom,
+    ) -> AsyncIterator[Self]:
+        """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach."""
+        node_id = new_id("n", entropy)
+        definitions = builtin() | dict(workflows)
+        async with AsyncExitStack() as stack:
+            link = await Link.open(config.require("redis", "a node"), name=node_id)
+            stack.push_async_callback(link.close)
+            etcd = await stack.enter_async_context(Etcd.open(config.require("etcd", "a node"), clock=clock))
+            session = await stack.enter_async_context(await Session.open(etcd, LEASE, clock=clock))
+            table = await stack.enter_async_context(Table(etcd, config.namespace, clock=clock))
+            mesh_clock = MeshClock(clock)
+            await mesh_clock.learn(link)
+            keys = Keys(config.namespace)
+            timers = Timers(mesh_clock, asyncio.get_running_loop())
+            stack.callback(timers.close)
+            host = Host(
+                node_id,
+                config,
+                definitions,
+                link=link,
+                keys=keys,
+                journal=Journal(link, keys),
+                queues=Queues(link, keys),
+                ownership=Ownership(link, keys),
+                table=table,
+                clock=mesh_clock,
+                timers=timers,
+                entropy=entropy,
+            )
+            node = cls(host, etcd, session, entropy)
+            await stack.enter_async_context(node._running(serve))
+            yield node
+
+    @asynccontextmanager
+    async def _running(self, serve: Serve) -> AsyncIterator[None]:
+        host = self.host
+        host.dispatcher = Dispatcher(host)
+        host.watch = Watch(host)
+        host.escalations = Escalations(host)
+        await host.queues.make_wake(self.node_id)
+        async with serve(self) as served:
+            self.address = served.address
+            host.dispatcher.control = served.control
+            await self._register("ACTIVE")
+            stop_listening = host.table.on_change(self._registry_news)
+            host.link.on_reconnect.append(self._redis_came_back)
+            works = (self._news, host.watch.run, self._sweep.run, self._bury.run, self._housekeeping)
+            self._tasks = [
+                asyncio.create_task(self._forever(work()), name=f"{self.node_id} {work.__qualname__}") for work in works
+            ]
+            try:
+                yield
+            finally:
+                stop_listening()
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.wait(self._tasks)
+                for coordinator in tuple(host.coordinators.values()):
+                    host.forget(coordinator)
+                async with asyncio.timeout(5):
+                    await host.settle()
+
+    async def _forever(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - whatever it is, see below
+            _log.critical("%s: a part of this node has failed; it can't go on", self.node_id, exc_info=True)
+            os._exit(70)  # a node that only half works is worse than a dead one: its workflows go on elsewhere
+
+    async def drain(self) -> None:
+        """Take nothing new, give every workflow to another node. What nobody can take waits for a later one."""
+        self.host.draining = True
+        await self._register("DRAINING")
+        stayed = await self._sweep.hand_over_all()
+        if stayed:
+            _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)
+
+    # ── who I am ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _register(self, state: str) -> None:
+        self._state = state
+        host = self.host
+        record = encode_node_record(
+            host.node_id,
+            self.address,
+            host.definitions.values(),
+            state=state,
+            max_workflows=host.config.max_workflows,
+            owned=len(host.coordinators),
+            now_ms=host.clock.now_ms(),
+            python=PYTHON,
+            runtime=f"python {platform.python_version()}, nervenet {version('nervenet')}",
+            pid=os.getpid(),
+        )
+        await self.session.put(host.table.layout.node(host.node_id), record)
+
+    async def _housekeeping(self) -> None:
+        """What is checked once a lease: the clock, the wake, the lease itself."""
+        host = self.host
+        while True:
+            try:
+                async with asyncio.timeout(LEASE):
+                    await self.session.lost.wait()
+                await self._reincarnate()
+            except TimeoutError:
+                pass
+            try:
+                await host.clock.learn(host.link)
+                if self.session.alive:
+                    await host.queues.make_wake(self.node_id)
+            except LinkError as error:
+                _log.warning("%s: %s", self.node_id, error)
+
+    async def _reincarnate(self) -> None:
+        """The lease is gone: others adopt what this id owned, and this process begins anew."""
+        host = self.host
+        old = host.node_id
+        for coordinator in tuple(host.coordinators.values()):
+            host.forget(coordinator)
+        await self.session.abandon()
+        self.session = await Session.open(self.etcd, LEASE)
+        host.node_id = new_id("n", self._entropy)
+        _log.warning("%s lost its lease and comes back as %s", old, host.node_id)
+        await host.queues.make_wake(host.node_id)
+        await self._register(self._state)
+        self._sweep.node_gone(old)
+
+    def _registry_news(self, news: News) -> None:
+        if not news.how.removed:
+            return
+        if news.kind == "nodes" and news.id != self.node_id:
+            _log.info("node %s is gone (%s)", news.id, news.how)
+            self._sweep.node_gone(news.id)
+        elif news.kind == "agents":
+            self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+
+    async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        """Another server, or the same one restarted: what was in its memory may be gone. Read everything again."""
+        host = self.host
+        host.dispatcher.forget_queues()
+        await host.queues.make_wake(self.node_id)
+        coordinators = list(host.coordinators.values())
+        _log.warning("%s: Redis came back, a look at %d workflows", self.node_id, len(coordinators))
+        await host.watch.look_at(coordinators)
+        await self._sweep.own_set()
+
+    # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _news(self) -> None:
+        """Read the wake stream, from its beginning after every connect: what is known is dropped by its number."""
+        host = self.host
+        reader = await host.link.dedicated()
+        last, connects, mine = b"0", 0, host.node_id
+        while True:
+            try:
+                reply = await reader.read(*host.queues.read_wakes(host.node_id, last, WAKES, BLOCK_MS))
+            except LinkError as error:
+                _log.debug("%s: %s", self.node_id, error)
+                await asyncio.sleep(0.1)
+                last = b"0"
+                continue
+            if (reader.connects, host.node_id) != (connects, mine):
+                connects, mine, last = reader.connects, host.node_id, b"0"
+            wakes = parse_wakes(reply)
+            for wake in wakes:
+                host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+            if wakes:
+                last = wakes[-1].id
+                host.queues.trim_wakes_nowait(host.node_id, last)

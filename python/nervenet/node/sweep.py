@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the promise that no accepted workflow is without an owner that knows of it.
+
+Three walks, each decided from what Redis and the registry say at that moment, all of them repeatable by any node at any
+time without harm:
+
+- *own set*, once a lease: what is in it and not hosted is loaded, what turns out to be another's is dropped;
+- *the dead*: the owned sets of nodes that are gone are split by rendezvous among those who have the code;
+- *running*, once a minute and at start: the truth behind the sets. Owner gone: adopt; owner alive but the id not in its
+  set: put it there; closed: finish the books; old and without a head: take it out.
+
+Nobody adopts while his own session is not alive: with etcd out of reach the table is the past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.node.hosting import GRACE_MS
+from nervenet.registry.rendezvous import rendezvous
+from nervenet.streams.faults import LinkError
+from nervenet.streams.listing import Listed, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.hosting import Host
+    from nervenet.streams.heads import Head
+
+_log = logging.getLogger(__name__)
+
+OWN_EVERY = 5.0
+RUNNING_EVERY = 60.0
+PAGE = 500
+FIELDS = ("owner", "state", "definition", "version", "python", "created_ms", "closed_ms")
+
+
+class Sweep:
+    """The walks of one node. `alive` says whether its session is."""
+
+    def __init__(self, host: Host, alive: Callable[[], bool]) -> None:
+        self._host = host
+        self._listing = Listing(host.link, host.keys)
+        self._alive = alive
+        self._dead: set[str] = set()
+        self._news = asyncio.Event()
+
+    def node_gone(self, node_id: str) -> None:
+        """A hint: look at its set now."""
+        self._dead.add(node_id)
+        self._news.set()
+
+    async def run(self) -> None:
+        """For as long as the node lives."""
+        loop = asyncio.get_running_loop()
+        next_own = next_running = loop.time()
+        while True:
+            try:
+                if loop.time() >= next_running and self._may():
+                    next_running = loop.time() + RUNNING_EVERY
+                    await self.running()
+                if loop.time() >= next_own:
+                    next_own = loop.time() + OWN_EVERY
+                    await self.own_set()
+                    await self.dead_sets()
+            except LinkError as error:
+                _log.warning("%s: the sweep was cut short: %s", self._host.node_id, error)
+            self._news.clear()
+            try:
+                async with asyncio.timeout(max(0.05, min(next_own, next_running) - loop.time())):
+                    await self._news.wait()
+                next_own = loop.time()
+            except TimeoutError:
+                pass
+
+    def _may(self) -> bool:
+        return self._alive() and not self._host.draining
+
+    # ── the own set ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def own_set(self) -> None:
+        host = self._host
+        listed: set[str] = set()
+        async for page in host.ownership.owned(host.node_id):
+            listed.update(page)
+            missing = [w for w in page if w not in host.coordinators and not host.starting(w)]
+            if missing and not host.draining:
+                await self._load_mine(missing)
+        unlisted = [w for w, c in tuple(host.coordinators.items()) if w not in listed and not c.dropped]
+        if unlisted:
+            await host.ownership.own(host.node_id, *unlisted)
+
+    async def _load_mine(self, workflow_ids: list[str]) -> None:
+        """Those whose head names me; an id that is another's, or nobody's and past its grace, does not belong here."""
+        host = self._host
+        heads = await host.journal.heads(workflow_ids, ("owner", "state"))
+        mine = [
+            w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner == host.node_id
+        ]
+        others = [
+            w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner != host.node_id
+        ]
+        headless = [w for w, head in zip(workflow_ids, heads, strict=True) if head is None and not host.starting(w)]
+        if others or headless:
+            await host.ownership.disown(host.node_id, *others, *headless)
+        await asyncio.gather(*(host.load(w) for w in mine))
+
+    # ── the dead ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def dead_sets(self) -> None:
+        """Level-triggered: a dead node stays on the list until its set is empty."""
+        for node_id in tuple(self._dead):
+            if not self._may():
+                return
+            if self._host.table.lives(node_id) or await self._share(node_id):
+                self._dead.discard(node_id)
+
+    async def _share(self, dead: str) -> bool:
+        """My part of a dead node's workflows; True when nothing is left that I could take."""
+        host = self._host
+        left = False
+        async for page in host.ownership.owned(dead):
+            heads = await host.journal.heads(page, FIELDS)
+            mine = [
+                w for w, h in zip(page, heads, strict=True) if h is not None and h.owner == dead and self._is_mine(w, h)
+            ]
+            gone = [w for w, h in zip(page, heads, strict=True) if h is None or h.owner != dead]
+            for workflow_id, head in zip(page, heads, strict=True):
+                if head is not None and head.closed:
+                    host.finish(workflow_id, dead, head.created_ms, head.closed_ms)
+            taken = await asyncio.gather(*(host.load(w, dead) for w in mine))
+            done = gone + [w for w, ok in zip(mine, taken, strict=True) if ok]
+            if done:
+                await host.ownership.disown(dead, *done)
+            left = left or len(done) < len(page)
+        return not left
+
+    def _is_mine(self, workflow_id: str, head: Head) -> bool:
+        host = self._host
+        return not head.closed and host.belongs_to(workflow_id, head) == host.node_id
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def running(self) -> None:
+        """Every id in `running`, page by page: what has nobody who cares gets somebody."""
+        host = self._host
+        adopted = 0
+        after: Listed | None = None
+        while page := await self._listing.running(after, PAGE):
+            after = page[-1]
+            scores = {row.member: int(row.score) for row in page if row.member not in host.coordinators}
+            ids = list(scores)
+            heads = await host.journal.heads(ids, FIELDS)
+            now = host.clock.now_ms()
+            known: dict[str, list[str]] = {}
+            for workflow_id, head in zip(ids, heads, strict=True):
+                if head is None:
+                    if scores[workflow_id] + GRACE_MS < now:
+                        await host.ownership.running_remove(workflow_id, scores[workflow_id])
+                elif head.closed:
+                    host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+                elif host.table.lives(head.owner):
+                    known.setdefault(head.owner, []).append(workflow_id)
+                elif self._is_mine(workflow_id, head) and self._may():
+                    adopted += await host.load(workflow_id, head.owner)
+            for owner, owned in known.items():
+                await self._remind(owner, owned)
+        if adopted:
+            _log.info("%s: the sweep adopted %d workflows", host.node_id, adopted)
+
+    async def _remind(self, owner: str, workflow_ids: list[str]) -> None:
+        """A living owner that does not know of a workflow finds it in its own set."""
+        knows = await self._host.ownership.owns(owner, workflow_ids)
+        unknown = [w for w, known in zip(workflow_ids, knows, strict=True) if not known]
+        if unknown:
+            await self._host.ownership.own(owner, *unknown)
+
+    # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def hand_over_all(self) -> int:
+        """Give every workflow to another node that has its code; how many had to stay for a later node's sweep."""
+        host = self._host
+        coordinators = list(host.coordinators.values())
+        stayed = 0
+        for start in range(0, len(coordinators), PAGE):
+            page = coordinators[start : start + PAGE]
+            moved = await asyncio.gather(*(self._hand_over(coordinator) for coordinator in page))
+            stayed += moved.count(False)
+        return stayed
+
+    async def _hand_over(self, coordinator: Coordinator) -> bool:
+        workflow = coordinator.machine.workflow
+        target = rendezvous(coordinator.workflow_id, self._host.able(workflow.name, workflow.version))
+        return target is not None and await self._host.hand_over(coordinator, target)

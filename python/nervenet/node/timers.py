@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One clock and one heap for everything that a node does later: durable timers, retries, deadlines, rounds.
+
+It hides that there is a single handle in the event loop however many workflows wait (DESIGN 10: no timer task per
+workflow). Times are milliseconds of Redis' clock, of which `MeshClock` keeps an estimate: local monotonic time plus an
+offset, so that neither a skewed nor a stepped wall clock moves a timer.
+
+Two shapes, because most waiting is of one kind: a heap for dates, and `Round` for "again in five seconds", which is a
+queue in order of time and costs an append.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from nervenet.clock import Clock
+    from nervenet.streams.link import Link
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class MeshClock:
+    """Redis' time, estimated."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = clock.now_ms() - clock.monotonic() * 1000
+        self.seen_ms = 0  # a time that Redis has told: certainly not ahead of it
+
+    def now_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000 + self._offset)
+
+    async def learn(self, link: Link) -> None:
+        """Ask Redis; the answer is taken to be from the middle of the round trip."""
+        before = self._clock.monotonic()
+        seconds, micros = await link.call("TIME")
+        middle = (before + self._clock.monotonic()) / 2
+        self.seen_ms = int(seconds) * 1000
+        self._offset = self.seen_ms + int(micros) / 1000 - middle * 1000
+
+
+class Timer:
+    """One date; `cancel` makes it nothing."""
+
+    __slots__ = ("_args", "_call", "due_ms")
+
+    def __init__(self, due_ms: int, call: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.due_ms = due_ms
+        self._call: Callable[..., object] | None = call
+        self._args = args
+
+    def cancel(self) -> None:
+        self._call = None
+        self._args = ()
+
+    def fire(self) -> None:
+        if self._call is not None:
+            self._call(*self._args)
+
+
+class Timers:
+    """The heap. Everything fires in the event loop's thread, late by at most the loop's own lag."""
+
+    LONGEST_MS = 60_000  # an estimate of the clock may change, so a far date is looked at again
+
+    def __init__(self, clock: MeshClock, loop: asyncio.AbstractEventLoop) -> None:
+        self.clock = clock
+        self._loop = loop
+        self._heap: list[tuple[int, int, Timer]] = []
+        self._count = itertools.count()
+        self._handle: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, due_ms: int, call: Callable[..., object], *args: Any) -> Timer:
+        timer = Timer(due_ms, call, args)
+        heapq.heappush(self._heap, (due_ms, next(self._count), timer))
+        if self._heap[0][2] is timer:
+            self._arm()
+        return timer
+
+    def close(self) -> None:
+        self._closed = True
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._heap and not self._closed:
+            wait = min(self._heap[0][0] - self.clock.now_ms(), self.LONGEST_MS)
+            self._handle = self._loop.call_later(max(wait, 0) / 1000, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        now = self.clock.now_ms()
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
+            try:
+                timer.fire()
+            except Exception:  # noqa: BLE001 - one timer's bug must not stop the others
+                _log.exception("a timer failed")
+        self._arm()
+
+
+class Round(Generic[T]):
+    """Things that are all due the same time after they were put in; `due` hands out those whose time has come."""
+
+    __slots__ = ("_queue", "clock", "delay_ms")
+
+    def __init__(self, clock: MeshClock, delay_ms: int) -> None:
+        self.clock = clock
+        self.delay_ms = delay_ms
+        self._queue: deque[tuple[int, T]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, thing: T) -> None:
+        self._queue.append((self.clock.now_ms() + self.delay_ms, thing))
+
+    def due(self, most: int) -> list[T]:
+        now = self.clock.now_ms()
+        queue, found = self._queue, list[T]()
+        while queue and queue[0][0] <= now and len(found) < most:
+            found.append(queue.popleft()[1])
+        return found

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Law 3: the owner answers for each pending step until its outcome is in the journal.
+
+Once a lease, and at each hint, every workflow is looked at: did the journal move on without our hearing of it, is each
+pending step somewhere where it will be done? What is lost is sent again; a second copy is harmless by Law 2. So no
+message, claim or queue entry has to survive anything, and news of a death only makes this faster.
+
+The look is read-only and cheap: one HMGET for a workflow, and only for steps that nobody has claimed one question about
+their stream entry. It is staggered (each workflow by the time it was added) and batched. `judge` decides, as a pure
+function; `_treat` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.node.timers import Round
+from nervenet.records import FailureCode
+from nervenet.streams.faults import LinkError
+from nervenet.streams.groups import Groups
+
+if TYPE_CHECKING:
+    from nervenet.node.coordinator import Coordinator, Sent
+    from nervenet.node.hosting import Host
+    from nervenet.streams.answers import Look
+    from nervenet.streams.heads import Claim
+
+_log = logging.getLogger(__name__)
+
+LEASE_MS = 5_000
+ASLEEP_MS = 60_000
+"""Workflows that only wait for timers, signals or people are looked at once a minute."""
+TICK = 0.1
+BATCH = 1_000
+OVERTIME_MS = 2_000
+"""An agent ends its own attempt in time; the owner steps in this much later."""
+
+
+class Case(enum.Enum):
+    """What the owner thinks of a pending step."""
+
+    FINE = "held by a claim that is renewed, or not sent yet"
+    LOST = "its agent is gone"
+    OVERTIME = "it runs longer than it may"
+    UNCLAIMED = "nobody has claimed it: where is its copy?"
+
+
+def judge(sent: Sent, claim: Claim | None, *, now_ms: int, dead: bool) -> Case:
+    """`dead`: the claimant's death is proven. A claim of a lower attempt counts as none."""
+    if claim is not None and claim.attempt == sent.dispatch.attempt:
+        limit = sent.dispatch.options.attempt_ms
+        if dead or claim.until_ms < now_ms:
+            return Case.LOST
+        if limit is not None and claim.since_ms + limit + OVERTIME_MS < now_ms:
+            return Case.OVERTIME
+        return Case.FINE
+    if sent.dispatch.at_ms > now_ms:
+        return Case.FINE
+    return Case.UNCLAIMED
+
+
+class Watch:
+    """The rounds of one node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._groups = Groups(host.link, host.keys)
+        self._awake: Round[Coordinator] = Round(host.clock, LEASE_MS)
+        self._asleep: Round[Coordinator] = Round(host.clock, ASLEEP_MS)
+        self._accepting: dict[int, Round[tuple[Coordinator, Sent, int]]] = {}
+
+    def add(self, coordinator: Coordinator) -> None:
+        self._awake.put(coordinator)
+
+    def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
+        """An agent's inbox has it: if it is not claimed by then, another agent shall."""
+        expected = self._accepting.get(within_ms)
+        if expected is None:
+            expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
+        expected.put((coordinator, sent, sent.sent_ms))
+
+    async def run(self) -> None:
+        """For as long as the node lives."""
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self._tick()
+            except LinkError as error:
+                _log.warning("%s: no look at the workflows for now: %s", self._host.node_id, error)
+
+    async def _tick(self) -> None:
+        for expected in self._accepting.values():
+            late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
+            await self._look_at(dict.fromkeys(late))
+        due = self._awake.due(BATCH) + self._asleep.due(BATCH)
+        alive = [c for c in due if not c.dropped]
+        await self._look_at(dict.fromkeys(alive))
+        for coordinator in alive:
+            if not coordinator.dropped:
+                (self._awake if coordinator.sent else self._asleep).put(coordinator)
+
+    async def look_at(self, coordinators: list[Coordinator]) -> None:
+        """Now, because of a hint: an agent died, Redis came back."""
+        for start in range(0, len(coordinators), BATCH):
+            await self._look_at(dict.fromkeys(coordinators[start : start + BATCH]))
+
+    async def _look_at(self, coordinators: dict[Coordinator, None]) -> None:
+        journal = self._host.journal
+        looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
+        for coordinator, look in looks:
+            self._treat_workflow(coordinator, await look)
+
+    def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
+        host = self._host
+        if coordinator.dropped:
+            return
+        if look is None:
+            _log.error("%s: its head is gone", coordinator.workflow_id)
+            return
+        if look.owner != host.node_id or look.run != coordinator.run:
+            host.forget(coordinator)
+            return
+        ms, _, n = look.last.partition(b"-")
+        if int(n) < coordinator.applied or (int(n) == coordinator.applied and int(ms) != coordinator.applied_ms):
+            host.reload(coordinator, "history was rewritten")
+            return
+        if int(n) > coordinator.applied:
+            coordinator.catch_up()
+        coordinator.repeat_wishes()
+        now = host.clock.now_ms()
+        for step, sent in tuple(coordinator.sent.items()):
+            if step not in look.done:
+                self._treat(coordinator, sent, look.claims.get(step), now)
+
+    def _treat(self, coordinator: Coordinator, sent: Sent, claim: Claim | None, now_ms: int) -> None:
+        dead = claim is not None and self._host.table.tombstone(claim.agent_id) is not None
+        case = judge(sent, claim, now_ms=now_ms, dead=dead)
+        if claim is not None and claim.attempt == sent.dispatch.attempt:
+            sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
+            if case is Case.LOST:
+                text = f"agent {claim.agent_id} is gone" if dead else f"agent {claim.agent_id} went silent"
+                coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id)
+            elif case is Case.OVERTIME:
+                text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
+                coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
+        elif case is Case.UNCLAIMED:
+            sent.claimed_by = ""
+            if sent.entry_id:
+                self._host.spawn(self._find(coordinator, sent, sent.sent_ms))
+            elif not sent.stream:  # another owner sent it, and its claim is gone
+                self._host.dispatcher.send(coordinator, sent)
+
+    async def _find(self, coordinator: Coordinator, sent: Sent, at_ms: int) -> None:
+        """Rule 3: in a living agent's inbox, or in the queue, it waits; else it is sent again, the same attempt."""
+        host = self._host
+        stream, entry_id = sent.stream, sent.entry_id
+        place, consumer = await self._groups.place(stream, entry_id)
+        if not _still(coordinator, sent, at_ms):
+            return
+        accept_ms = sent.dispatch.options.accept_ms
+        late = accept_ms is not None and host.clock.now_ms() >= at_ms + accept_ms
+        if sent.agent_id:
+            waits = place in ("unread", "pending") and host.table.lives(sent.agent_id) and not late
+        else:
+            waits = place == "unread" or (place == "pending" and host.table.lives(consumer))
+        if waits:
+            return
+        _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)
+        if place != "gone":
+            await host.queues.drop(stream, entry_id)
+        if _still(coordinator, sent, at_ms):
+            avoid = (sent.agent_id,) if sent.agent_id else ()
+            host.dispatcher.send(coordinator, sent, avoid)
+
+    async def holder(self, coordinator: Coordinator, step: str) -> str:
+        """Who claims a step now; "" = nobody."""
+        look = await self._host.journal.look(coordinator.workflow_id, (step,))
+        claim = look.claims.get(step) if look is not None else None
+        return claim.agent_id if claim is not None else ""
+
+    def queue_timeout(self, coordinator: Coordinator, sent: Sent) -> None:
+        """Nobody may have claimed it in time: then this attempt is over."""
+        if not sent.over:
+            self._host.spawn(self._queue_timeout(coordinator, sent))
+
+    async def _queue_timeout(self, coordinator: Coordinator, sent: Sent) -> None:
+        if not await self.holder(coordinator, sent.dispatch.step) and not sent.over:
+            text = f"no agent took it within {sent.dispatch.options.queue_ms} ms"
+            coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
+
+    async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
+        """The hint that matters: at once rules 2 and 3 for what was sent to it, or claimed by it."""
+        touched = [
+            coordinator
+            for coordinator in self._host.coordinators.values()
+            if any(
+                sent.agent_id == agent_id or (proven and sent.claimed_by == agent_id)
+                for sent in coordinator.sent.values()
+            )
+            or (proven and any(not sent.agent_id for sent in coordinator.sent.values()))
+        ]
+        if touched:
+            _log.info("%s is gone: a look at %d workflows", agent_id, len(touched))
+            await self.look_at(touched)
+
+
+def _still(coordinator: Coordinator, sent: Sent, at_ms: int) -> bool:
+    """Whether this sending is still the one that counts."""
+    return not sent.over and sent.sent_ms == at_ms and not coordinator.dropped
