@@ -33,6 +33,8 @@ class Session:
         self.lost = asyncio.Event()
         self._etcd, self._clock, self._deadline = etcd, clock, deadline
         self._closed = False
+        self._writing = asyncio.Lock()
+        self._revisions: dict[str, int] = {}
         self._keeper = asyncio.create_task(self._keep(), name=f"etcd-session-{lease:x}")
 
     @classmethod
@@ -66,12 +68,23 @@ class Session:
         return self.remaining > 0.0
 
     async def put(self, key: str, value: bytes) -> int:
-        """The key stands as long as the lease → its revision. Raises LeaseNotFound (and the session is lost)."""
-        try:
-            return await self._etcd.put(key, value, lease=self.id)
-        except LeaseNotFound:
-            self._lose()
-            raise
+        """The key stands as long as the lease → its revision. Raises LeaseNotFound (and the session is lost).
+
+        Each write names the revision that it replaces: one that was given up, and sits in a frozen member until that
+        thaws, then changes nothing. A plain put would bring the older value back.
+        """
+        async with self._writing:
+            expected = self._revisions.get(key, 0)
+            while True:
+                try:
+                    done, current = await self._etcd.compare_and_set(key, value, expected=expected, lease=self.id)
+                except LeaseNotFound:
+                    self._lose()
+                    raise
+                expected = current.mod_revision if current else 0
+                if done:
+                    self._revisions[key] = expected
+                    return expected
 
     async def delete(self, key: str) -> None:
         await self._etcd.delete(key)

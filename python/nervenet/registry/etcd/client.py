@@ -109,9 +109,10 @@ class Etcd:
             request.key = answer.kvs[-1].key + b"\0"
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
-        """→ the revision at which it stands. For keys with one writer: a lost reply may make it happen twice.
+        """→ the revision at which it stands. Raises LeaseNotFound when the lease is gone.
 
-        Raises LeaseNotFound when the lease is gone.
+        One that was given up may still arrive, late (a frozen member thaws), and undo a newer one: where the value of a
+        key changes, use `compare_and_set` (`Session.put` does).
         """
         request = pb.PutRequest(key=to_bytes(key), value=value, lease=lease)
         deadline = self._transport.clock.monotonic() + self._transport.patience
@@ -176,7 +177,7 @@ class Etcd:
             pass
 
     async def time_to_live(self, lease: int) -> int:
-        """Seconds left; ≤ 0: it is gone."""
+        """Whole seconds left, so 0 in the last one; -1: it is gone."""
         answer = await self._transport.call(_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(id=lease), repeat=True)
         return answer.ttl
 
