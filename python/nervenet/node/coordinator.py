@@ -77,7 +77,6 @@ class Coordinator:
     __slots__ = (
         "_early",
         "_host",
-        "_mirrored",
         "_reading",
         "_timers",
         "applied",
@@ -86,6 +85,7 @@ class Coordinator:
         "dropped",
         "labels",
         "machine",
+        "mirrored",
         "recovered",
         "sent",
         "timeout_ms",
@@ -111,7 +111,7 @@ class Coordinator:
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
         self._reading = False
-        self._mirrored: tuple[State, str] = (State.RUNNING, "")
+        self.mirrored: tuple[State, str] = (State.RUNNING, "")
 
     def __repr__(self) -> str:
         return f"<Coordinator {self.workflow_id} {self.machine.state} {self.applied} entries, {len(self.sent)} sent>"
@@ -175,7 +175,9 @@ class Coordinator:
     def replay(self, entry: Entry) -> None:
         """Fold an entry of the past: its commands were carried out by somebody, or will be outstanding."""
         self._at(entry)
+        self._host.watchdog.enter(self.machine)
         self.machine.apply(entry, replaying=True)
+        self._host.watchdog.leave()
 
     def resume(self, skip: Callable[[Dispatch], bool]) -> None:
         """After a replay: carry out what is outstanding, but for dispatches whose attempt somebody holds."""
@@ -223,7 +225,9 @@ class Coordinator:
             self._host.escalations.decided(self, name[8:])
         elif name.startswith("escalated:"):
             self._host.escalations.asked(self, entry)
+        self._host.watchdog.enter(self.machine)
         commands = self.machine.apply(entry)
+        self._host.watchdog.leave()
         if isinstance(entry.body, Close):
             self._host.closed(self, entry.body)
             return
@@ -345,15 +349,15 @@ class Coordinator:
         """Tell the head when the state that people see has changed; running on is not worth a command."""
         machine = self.machine
         state = machine.state
-        if state is self._mirrored[0] and state is not State.WAITING_FOR_HUMAN:
+        if state is self.mirrored[0] and state is not State.WAITING_FOR_HUMAN:
             return
         note = ""
         if machine.blocked is not None:
             note = f"code and journal disagree, {machine.blocked.where}"
         elif state is State.WAITING_FOR_HUMAN:
             note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
-        if (state, note) != self._mirrored and not state.closed:
-            self._mirrored = (state, note)
+        if (state, note) != self.mirrored and not state.closed:
+            self.mirrored = (state, note)
             self._host.mirror(self, state, self.at, note[:60])
 
     @property

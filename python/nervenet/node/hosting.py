@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nervenet.durable import PYTHON, Machine
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.node.coordinator import Coordinator
-from nervenet.records import NO_TRACE, Entry, Payload, Start, Trace
+from nervenet.records import NO_TRACE, Entry, Mismatch, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.faults import LinkError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nervenet.node.escalations import Escalations
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.node.watch import Watch
+    from nervenet.node.watchdog import Watchdog
     from nervenet.records import Body, Close, State
     from nervenet.registry.table import Table
     from nervenet.streams.answers import Adopted, Appended
@@ -54,6 +55,8 @@ _log = logging.getLogger(__name__)
 
 GRACE_MS = 60_000
 """How long a start may take: an id in `running` without a head is cleared after it, a creation refused after half."""
+MOST_ADOPTIONS = 3
+"""A workflow that was adopted so often without a single entry after it kills nodes: it is BLOCKED, not run again."""
 MANY_LOADS = 64
 """So many workflows are adopted at once: an adoption storm must not starve the living."""
 
@@ -112,6 +115,7 @@ class Host:
         table: Table,
         clock: MeshClock,
         timers: Timers,
+        watchdog: Watchdog,
         entropy: Entropy = os.urandom,
     ) -> None:
         self.node_id = node_id
@@ -125,6 +129,7 @@ class Host:
         self.table = table
         self.clock = clock
         self.timers = timers
+        self.watchdog = watchdog
         self.retention_ms = config.retention_ms
         self.draining = False
         self.coordinators: dict[str, Coordinator] = {}
@@ -133,7 +138,7 @@ class Host:
         self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(MANY_LOADS)
-        self._on_close: dict[str, list[Callable[[Close], None]]] = {}
+        self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
         self._tasks: set[asyncio.Future[Any]] = set()
         self._finished: list[Closed] = []
         self._loop = asyncio.get_running_loop()
@@ -211,6 +216,10 @@ class Host:
         name = request.definition
         version = request.version or self.highest_version(name)
         able = self.able(name, version)
+        if not able and self.draining and self.has(name, version):
+            return Unavailable(
+                f"{self.node_id} is draining and no other node has {name!r}", code="UNAVAILABLE", reason="BACKEND_DOWN"
+            )
         if not able:
             return self._nobody(name, request.version)
         full = len(self.coordinators) >= self.config.max_workflows
@@ -339,6 +348,8 @@ class Host:
 
     def _begin(self, plan: _Plan, journal_id: bytes) -> None:
         """The first entry of a workflow that was created here: no need to read what was just written."""
+        if plan.request.workflow_id in self.coordinators:
+            return
         ms = int(journal_id.partition(b"-")[0])
         coordinator = self._new_coordinator(
             plan.request.workflow_id, plan.request.definition, plan.version, 1, plan.start
@@ -387,6 +398,10 @@ class Host:
             _log.warning("%s: no code here for %s v%d of %s", self.node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
+        if workflow_id in self.coordinators:
+            coordinator.drop()
+            return True
+        coordinator.mirrored = (head.state, head.note)
         self._host(coordinator)
         if adopted.status == "adopted":
             self.recovered += 1
@@ -412,6 +427,10 @@ class Host:
                     coordinator = self._new_coordinator(
                         workflow_id, head.definition, head.version, head.run, entry.body
                     )
+                    if adopted.status == "adopted" and head.adoptions > MOST_ADOPTIONS:
+                        coordinator.machine.blocked = Mismatch(
+                            f"an entry after each of {MOST_ADOPTIONS} adoptions", "nodes that died with it"
+                        )
                 coordinator.replay(entry)
             if entries[-1].id == head.last:
                 break
@@ -438,9 +457,12 @@ class Host:
         self.forget(coordinator)
         self.spawn(self.load(coordinator.workflow_id))
 
-    def forget(self, coordinator: Coordinator) -> None:
+    def forget(self, coordinator: Coordinator, close: Close | None = None) -> None:
+        """It is no longer hosted here: closed, or another node's. Whoever waits for its end is told which."""
         if self.coordinators.get(coordinator.workflow_id) is coordinator:
             del self.coordinators[coordinator.workflow_id]
+            for tell in self._on_close.pop(coordinator.workflow_id, ()):
+                tell(close)
         coordinator.drop()
 
     async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
@@ -560,10 +582,8 @@ class Host:
                     coordinator, step, sent.agent_id, sent.dispatch.attempt, "the workflow is over"
                 )
         self.escalations.workflow_over(coordinator)
-        self.forget(coordinator)
+        self.forget(coordinator, close)
         self.finish(workflow_id, self.node_id, created_ms, closed_ms)
-        for tell in self._on_close.pop(workflow_id, ()):
-            tell(close)
 
     def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int) -> None:
         """The book-keeping of what is closed: one set of commands a tick for all of them."""
@@ -575,8 +595,11 @@ class Host:
         closed, self._finished = self._finished, []
         self.spawn(self.ownership.finish(closed, self.retention_ms))
 
-    def on_close(self, workflow_id: str, tell: Callable[[Close], None]) -> Callable[[], None] | None:
-        """Call `tell` when a workflow that is hosted here closes; None when it is not hosted here."""
+    def on_close(self, workflow_id: str, tell: Callable[[Close | None], None]) -> Callable[[], None] | None:
+        """Call `tell` with `close` when a workflow that is hosted here closes, or with None when it leaves this node.
+
+        Answers a function that ends it, or None when the workflow is not hosted here.
+        """
         if workflow_id not in self.coordinators:
             return None
         waiting = self._on_close.setdefault(workflow_id, [])

@@ -32,6 +32,7 @@ from nervenet.node.hosting import Host
 from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
+from nervenet.node.watchdog import Watchdog
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
@@ -117,6 +118,7 @@ class Node:
             keys = Keys(config.namespace)
             timers = Timers(mesh_clock, asyncio.get_running_loop())
             stack.callback(timers.close)
+            watchdog = stack.enter_context(Watchdog(clock))
             host = Host(
                 node_id,
                 config,
@@ -129,6 +131,7 @@ class Node:
                 table=table,
                 clock=mesh_clock,
                 timers=timers,
+                watchdog=watchdog,
                 entropy=entropy,
             )
             node = cls(host, etcd, session, entropy)

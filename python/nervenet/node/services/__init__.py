@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract as a node serves it: one file for each service, and what they share.
+
+`server` builds them all, `starts` checks what comes in, `history` folds a journal for reading, `reads` and `listing`
+answer questions, `watches` follows, `people` settles escalations, `heartbeats` keeps agents registered, `peers` asks
+other nodes and agents.
+"""
