@@ -282,12 +282,10 @@ class Fold:
         return future
 
     def unlisten(self, signal: str, future: asyncio.Future[Payload]) -> None:
-        """The receiver was cancelled: what it was just given goes back to the front of the unread."""
+        """The receiver was cancelled. It has no message then: what an entry brings is read before anything else runs."""
         waiting = self.receivers.get(signal, [])
         if future in waiting:
             waiting.remove(future)
-        elif future.done() and not future.cancelled():
-            self.unread.setdefault(signal, []).insert(0, future.result())
 
     # ── what the journal tells ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,6 +319,13 @@ class Fold:
         words += [f"timer:{k}" for k in self.timers]
         more = f" and {len(words) - 3} more" if len(words) > 3 else ""
         return ", ".join(words[:3]) + more, steps[0].site if steps else None
+
+    def forget(self) -> None:
+        """The code is gone: cut what it held together, so that memory comes back without the garbage collector."""
+        self.on_report = _nobody
+        self.receivers.clear()
+        for call in self.pending.values():
+            call.future.cancel()
 
     def _task(self, entry: Entry, outcome: Outcome) -> None:
         step = entry.name[5:]
@@ -362,13 +367,10 @@ class Fold:
         self.loop.fire(handle)
 
     def _signal(self, entry: Entry, body: Signaled) -> None:
-        waiting = self.receivers.get(body.signal)
-        while waiting:
-            future = waiting.pop(0)
-            if not future.done():
-                future.set_result(body.payload)
-                return
-        self.unread.setdefault(body.signal, []).append(body.payload)
+        if waiting := self.receivers.get(body.signal):
+            waiting.pop(0).set_result(body.payload)
+        else:
+            self.unread.setdefault(body.signal, []).append(body.payload)
 
     def _escalated(self, entry: Entry, body: Escalated) -> None:
         call, k = self._numbered(entry)
@@ -468,6 +470,10 @@ class Fold:
                 if old is None
                 else Usage(item.model, old.input_tokens + item.input_tokens, old.output_tokens + item.output_tokens)
             )
+
+
+def _nobody(message: str) -> None:
+    """Who listens to a workflow that has been dropped."""
 
 
 def _withdrawal(call: Pending) -> Withdraw:

@@ -186,6 +186,7 @@ class Machine:
         self._main = None
         self._fold.timers.clear()  # so that a `finally` which stops its timer finds nothing to stop
         self._fold.loop.close_tasks()
+        self._fold.forget()
 
     def __del__(self) -> None:
         self.close()  # a machine that was merely forgotten is dropped as silently as one that was closed

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Retry decisions as a table: they are pure, and equal on every node."""
+
+from __future__ import annotations
+
+import pytest
+
+from nervenet.durable.retry import Again, Exhausted, Tally, backoff_ms, next_attempt
+from nervenet.options import Resolved
+from nervenet.records import Failure, FailureCode
+
+NOW = 1_000_000
+EVEN = Resolved(jitter=0)
+
+
+def fail(code: FailureCode = FailureCode.APPLICATION, **more: object) -> Failure:
+    return Failure(code, "no", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "failure", "tally", "total_due_ms", "expected"),
+    [
+        (EVEN, fail(), Tally(5, 1), None, Again(NOW + 1_000)),
+        (EVEN, fail(), Tally(5, 2), None, Again(NOW + 2_000)),
+        (EVEN, fail(), Tally(5, 4), None, Again(NOW + 8_000)),
+        (EVEN, fail(), Tally(5, 5), None, None),
+        (EVEN, fail(), Tally(None, 500), None, Again(NOW + 60_000)),
+        (EVEN, fail(retry_after_ms=9_000), Tally(5, 1), None, Again(NOW + 9_000)),
+        (EVEN, fail(retry_after_ms=10), Tally(5, 1), None, Again(NOW + 1_000)),
+        (EVEN, fail(retryable=False), Tally(5, 1), None, None),
+        (EVEN, fail(cause=fail(retryable=False)), Tally(5, 1), None, None),
+        (EVEN, fail(FailureCode.INVALID_INPUT), Tally(5, 1), None, None),
+        (EVEN, fail(FailureCode.PAYLOAD_TOO_LARGE), Tally(5, 1), None, None),
+        (EVEN, fail(FailureCode.POLICY_DENIED), Tally(5, 1), None, None),
+        (EVEN, fail(FailureCode.CANCELED), Tally(5, 1), None, None),
+        (EVEN, fail(FailureCode.TIMEOUT), Tally(5, 1), None, Again(NOW + 1_000)),
+        (EVEN, fail(FailureCode.RATE_LIMITED), Tally(5, 1), None, Again(NOW + 1_000)),
+        (EVEN, fail(FailureCode.AGENT_LOST), Tally(1, 0, 2), None, Again(0)),
+        (EVEN, fail(FailureCode.AGENT_LOST), Tally(None, 0, 3), None, None),
+        (EVEN, fail(FailureCode.AGENT_DRAINED), Tally(1, 0, 0), None, Again(0)),
+        (EVEN, fail(FailureCode.AGENT_DRAINED), Tally(1, 0, 0), NOW, None),
+        (Resolved(jitter=0, non_retryable=("Torn",)), fail(type="Torn"), Tally(5, 1), None, None),
+        (Resolved(jitter=0, non_retryable=("Torn",)), fail(cause=fail(type="Torn")), Tally(5, 1), None, None),
+        (Resolved(jitter=0, multiplier=1e300), fail(), Tally(None, 9), None, Again(NOW + 60_000)),
+        (EVEN, fail(), Tally(5, 1), NOW + 1_001, Again(NOW + 1_000)),
+        (EVEN, fail(), Tally(5, 1), NOW + 1_000, None),
+    ],
+)
+def test_what_follows_a_failed_attempt(
+    options: Resolved, failure: Failure, tally: Tally, total_due_ms: int | None, expected: Again | None
+) -> None:
+    found = next_attempt(options, failure, tally, now_ms=NOW, total_due_ms=total_due_ms, seed="s")
+    assert isinstance(found, Exhausted) if expected is None else found == expected
+
+
+def test_running_out_of_time_is_a_timeout_that_names_the_last_failure() -> None:
+    found = next_attempt(EVEN, fail(type="Busy"), Tally(5, 1), now_ms=NOW, total_due_ms=NOW + 10, seed="s")
+    assert isinstance(found, Exhausted)
+    assert found.failure.code is FailureCode.TIMEOUT and "Busy: no" in found.failure.message
+    assert found.failure.cause == fail(type="Busy")
+
+
+def test_the_tally_counts_failures_lost_agents_and_grants_apart() -> None:
+    tally = Tally(2)
+    assert tally.after(fail()) == Tally(2, 1)
+    assert tally.after(fail(FailureCode.AGENT_LOST)) == Tally(2, 0, 1)
+    assert tally.after(fail(FailureCode.AGENT_DRAINED)) == tally
+    assert Tally(2, 2, 2).grant(3) == Tally(5, 2, 0)
+    assert Tally(None, 7).grant(0) == Tally(8, 7, 0)
+
+
+def test_jitter_is_bounded_spread_and_the_same_everywhere() -> None:
+    options = Resolved(jitter=0.2)
+    delays = [backoff_ms(options, 1, None, f"wf-{n}~1/step#1") for n in range(500)]
+    assert all(800 <= delay <= 1_200 for delay in delays) and len(set(delays)) > 200
+    assert delays == [backoff_ms(options, 1, None, f"wf-{n}~1/step#1") for n in range(500)]
