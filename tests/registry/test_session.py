@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 
 import pytest
@@ -118,6 +119,19 @@ async def test_another_process_can_go_on_with_a_lease(etcd_url: str, namespace: 
             assert await etcd.get(f"/{namespace}/agent") is not None
         with pytest.raises(LeaseNotFound):
             await Session.resume(etcd, first.id)
+
+
+async def test_a_member_that_takes_connections_and_says_nothing_does_not_cost_the_lease(etcd_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        silent = f"127.0.0.1:{mute.getsockname()[1]}"
+        async with Etcd.open(f"{etcd_url},{silent}") as etcd:
+            good, bad = sorted(etcd._transport.endpoints, key=lambda endpoint: endpoint.name == silent)
+            etcd._transport.current = good
+            async with await Session.open(etcd, ttl=3) as session:
+                etcd._transport.current = bad
+                granted = session._deadline
+                await until(lambda: session._deadline > granted or not session.alive, "a renewal")
+                assert session.alive
 
 
 async def test_closing_with_etcd_away_takes_no_longer_than_it_must() -> None:

@@ -35,6 +35,7 @@ class KeepAlives:
     async def renew(self, lease: int, patience: float) -> int:
         """Raises LeaseNotFound when it is gone, EtcdUnavailable when nobody answered within `patience`."""
         stream: _Stream | None = None
+        endpoint = self._transport.current
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(patience):
@@ -47,6 +48,8 @@ class KeepAlives:
             fault = EtcdUnavailable(f"no answer to a keep-alive in {patience:.1f} s", sent=True)
             if stream is not None:
                 self._break(stream, fault)
+            else:  # not even connected, and we could not wait until that failed by itself
+                self._transport.rotate(endpoint)
             raise fault from None
         except EtcdUnavailable as fault:
             if stream is not None:
