@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`async def` handlers: they run in the very asyncio task that their attempt has anyway."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from nervenet.agent.executors.common import Resources, conclude, prepare
+from nervenet.agent.verdicts import Finished, answered, raised
+from nervenet.records import Failure
+
+if TYPE_CHECKING:
+    from nervenet.agent.running import Running
+    from nervenet.clock import Clock
+
+
+class LoopExecutor:
+    def __init__(self, resources: Resources, clock: Clock, payload_limit: int) -> None:
+        self._resources = resources
+        self._clock = clock
+        self._limit = payload_limit
+
+    async def start(self) -> None:
+        """Nothing to start: the loop runs."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def run(self, running: Running) -> Finished | None:
+        agent, limit = running.agent, self._limit
+        prepared = prepare(
+            agent,
+            running.envelope,
+            running,
+            self._resources.of(agent),
+            started_ms=running.started_ms,
+            checkpoint=running.restored,
+            payload_limit=limit,
+        )
+        if isinstance(prepared, Failure):
+            return conclude(running, prepared, self._clock, None)
+        arguments, task = prepared
+        me = asyncio.current_task()
+        assert me is not None
+        assert agent.fn is not None
+        try:
+            if running.stop is not None:
+                raise asyncio.CancelledError
+            running.interrupt = me.cancel
+            value: Any = await agent.fn(*arguments)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and running.stop is None and me.cancelling():
+                raise  # the process ends, not the attempt
+            verdict = raised(agent, error, limit, self._clock.now_ms())
+        else:
+            verdict = answered(agent, value, limit)
+        running.interrupt = None
+        running.ended = True
+        return conclude(running, verdict, self._clock, task)

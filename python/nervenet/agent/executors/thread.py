@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`def` handlers: in threads of this process, as many as there are slots, made when they are needed.
+
+The threads are daemons and our own, not concurrent.futures': that pool joins its threads at exit, and a handler that never
+looks up would keep a drained process alive for ever. Nothing can stop a thread from outside; a cancelled handler finds out
+at its next `progress/emit/checkpoint/check`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nervenet.agent.executors.common import Resources, conclude, prepare
+from nervenet.agent.verdicts import Finished, Verdict, answered, raised
+from nervenet.records import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.agent.running import Running
+    from nervenet.clock import Clock
+
+_Job: TypeAlias = "tuple[Callable[[], Verdict], asyncio.Future[Verdict]]"
+
+
+class ThreadExecutor:
+    def __init__(self, resources: Resources, clock: Clock, payload_limit: int, most: int) -> None:
+        self._resources = resources
+        self._clock = clock
+        self._limit = payload_limit
+        self._most = most
+        self._threads = 0
+        self._idle = 0
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        """Idle threads end now, busy ones after their handler or with the process."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
+    async def run(self, running: Running) -> Finished | None:
+        agent, limit, clock = running.agent, self._limit, self._clock
+        prepared = prepare(
+            agent,
+            running.envelope,
+            running,
+            self._resources.of(agent),
+            started_ms=running.started_ms,
+            checkpoint=running.restored,
+            payload_limit=limit,
+        )
+        if isinstance(prepared, Failure):
+            return conclude(running, prepared, clock, None)
+        arguments, task = prepared
+        context = contextvars.copy_context()
+
+        def call() -> Verdict:
+            try:
+                if running.stop is not None:
+                    raise asyncio.CancelledError
+                value: Any = context.run(agent.fn, *arguments)  # type: ignore[arg-type]  # a handler of this process has one
+            except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes data
+                return raised(agent, error, limit, clock.now_ms())
+            return answered(agent, value, limit)
+
+        verdict = await self._submit(call)
+        running.ended = True
+        return conclude(running, verdict, clock, task)
+
+    def _submit(self, call: Callable[[], Verdict]) -> asyncio.Future[Verdict]:
+        assert self._loop is not None
+        future: asyncio.Future[Verdict] = self._loop.create_future()
+        if self._idle:
+            self._idle -= 1
+        elif self._threads < self._most:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"nervenet-{self._threads}", daemon=True).start()
+        self._jobs.put((call, future))
+        return future
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        while (job := self._jobs.get()) is not None:
+            call, future = job
+            verdict = call()
+            try:
+                self._loop.call_soon_threadsafe(self._finish, future, verdict)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+    def _finish(self, future: asyncio.Future[Verdict], verdict: Verdict) -> None:
+        self._idle += 1
+        if not future.done():
+            future.set_result(verdict)

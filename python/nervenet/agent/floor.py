@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shop floor: what was read is claimed, run and recorded here. One asyncio task for each attempt that runs.
+
+The order of a completion is law (DESIGN 5): the journal's reply first, then the slot is free, then wake, XDEL and XACK
+together. Whatever breaks in between leaves a delivery pending under our name; it is read again after a reconnect, and its
+claim then answers `done`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.verdicts import Finished, finished
+from nervenet.streams.answers import Appended, Claimed
+from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.streams.queues import GROUP, News
+from nervenet.wire import decode_envelope, decode_payload
+
+if TYPE_CHECKING:
+    from nervenet.agent.executors.common import Executor
+    from nervenet.agent.keeper import Keeper
+    from nervenet.agent.live import Live
+    from nervenet.agent.load import LoadMeter
+    from nervenet.agent.slots import Slots
+    from nervenet.clock import Clock
+    from nervenet.definitions import Agent
+    from nervenet.streams.journal import Journal
+    from nervenet.streams.keys import Keys
+    from nervenet.streams.link import Link
+    from nervenet.streams.queues import Delivered, Queues
+
+STOP_GRACE: Final = 5.0
+"""How long a handler may take to end once it was told to; then its failure is recorded while it still runs."""
+ASK_AGAIN: Final = 1.0
+
+_log = logging.getLogger("nervenet.agent")
+
+
+class Doors:
+    """The ways to Redis that the floor needs."""
+
+    def __init__(self, link: Link, keys: Keys, journal: Journal, queues: Queues) -> None:
+        self.link = link
+        self.keys = keys
+        self.journal = journal
+        self.queues = queues
+
+
+class Floor:
+    """`running` holds every attempt that is here, claimed or not, by its key: a second copy finds the first."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        agents: Mapping[str, Agent[Any, Any]],
+        executors: Mapping[str, Executor],
+        slots: Slots,
+        running: dict[Key, Running],
+        *,
+        keeper: Keeper,
+        live: Live,
+        meter: LoadMeter,
+        clock: Clock,
+        retention_ms: int,
+    ) -> None:
+        self._doors = doors
+        self._journal = doors.journal
+        self._agents = agents
+        self._executors = executors
+        self.slots = slots
+        self.running = running
+        self._keeper = keeper
+        self._live = live
+        self._meter = meter
+        self._clock = clock
+        self._retention_ms = retention_ms
+        self._loop = asyncio.get_running_loop()
+        self._held: dict[str, deque[Running]] = {name: deque() for name in agents}
+        self._asking: set[asyncio.Task[None]] = set()
+        self._done: dict[bytes, list[bytes]] = {}
+        self._tidying = False
+        self._known: set[tuple[bytes, bytes]] = set()
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Floor {len(self.running)} here, {self.slots}>"
+
+    # ── read → claimed ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def admit(self, agent_id: str, stream: bytes, delivered: Iterable[Delivered]) -> None:
+        """Claim what was read, all in one write, and start what is ours."""
+        batch = []
+        for one in delivered:
+            running = self._recognise(agent_id, stream, one)
+            if running is None:
+                continue
+            self.running[running.key] = running
+            self._known.add((stream, one.id))
+            self.slots.take()
+            capability = running.envelope.capability
+            if self.slots.has_room(capability):
+                self.slots.start(capability)
+                batch.append(running)
+            else:
+                self._held[capability].append(running)
+        await self._claim(batch)
+
+    def unknown(self, stream: bytes, delivered: Iterable[Delivered]) -> list[Delivered]:
+        """Those deliveries that are not in our hands."""
+        return [one for one in delivered if (stream, one.id) not in self._known]
+
+    def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
+        if (stream, one.id) in self._known:
+            return None
+        if one.envelope is None:
+            self._drop(stream, one.id)
+            return None
+        try:
+            envelope = decode_envelope(one.envelope)
+            agent = self._agents[envelope.capability]
+        except Exception as error:  # noqa: BLE001 - protobuf's own errors, or a capability of somebody else
+            _log.warning("%s: entry %s is no task of mine, dropped: %r", agent_id, one.id.decode(), error)
+            self._drop(stream, one.id)
+            return None
+        running = Running(envelope, agent, agent_id, stream, one.id, self._clock.monotonic)
+        if running.key in self.running:  # its first copy is here and stands for it
+            self._drop(stream, one.id)
+            return None
+        return running
+
+    async def _claim(self, batch: list[Running]) -> None:
+        asked = [(running, self._journal.claim_nowait(*running.key, running.agent_id)) for running in batch]
+        for running, reply in asked:
+            try:
+                claimed = Claimed.parse(await reply)
+            except LinkError:
+                try:
+                    claimed = await self._journal.claim(*running.key, running.agent_id)
+                except LinkError as error:
+                    _log.warning("%s could not be claimed, it stays pending: %s", running.envelope.task_id, error)
+                    self._leave(running)
+                    continue
+            self._answer(running, claimed)
+
+    def _answer(self, running: Running, claimed: Claimed) -> None:
+        if claimed.status == "run":
+            self._start(running, claimed.checkpoint)
+        elif claimed.status == "unknown" and not self._forgotten(running):
+            self._leave(running, known=True)
+            self._loop.call_later(ASK_AGAIN, self._ask_again, running)
+        elif claimed.status == "done":
+            self._leave(running, known=True)
+            self._spawn(self._tell_again(running, claimed.owner))
+        else:
+            self._leave(running)
+            self._drop(running.stream, running.entry_id)
+
+    def _forgotten(self, running: Running) -> bool:
+        """Whether the workflow is gone for good: its closed run would have expired by now."""
+        return self._clock.now_ms() - running.envelope.enqueue_ms > self._retention_ms
+
+    def _ask_again(self, running: Running) -> None:
+        """There was no head: nodes write back what a Redis without its tail has lost."""
+        if running.key in self.running or not self.slots.has_room(running.envelope.capability) or not self.slots.free:
+            self._loop.call_later(ASK_AGAIN, self._ask_again, running)
+            return
+        self.running[running.key] = running
+        self.slots.take()
+        self.slots.start(running.envelope.capability)
+        self._spawn(self._claim([running]))
+
+    async def _tell_again(self, running: Running, owner: str) -> None:
+        """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
+        try:
+            workflow_id, name = running.envelope.workflow_id, f"task:{running.envelope.step}"
+            keys, link = self._doors.keys, self._doors.link
+            at = await link.call("HGET", keys.head(workflow_id), f"e:{name}")
+            found = await link.call("XRANGE", keys.journal(workflow_id), at, at) if at else []
+            if found and owner:
+                await self._doors.queues.wake(News(owner, workflow_id, running.envelope.run, at, name, found[0][1][3]))
+        except LinkError as error:
+            _log.warning("%s: its owner was not told again: %s", running.envelope.task_id, error)
+        self._known.discard((running.stream, running.entry_id))
+        self._drop(running.stream, running.entry_id)
+
+    # ── claimed → run → recorded ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, running: Running, checkpoint: bytes | None) -> None:
+        running.started_ms = self._clock.now_ms()
+        running.restored = None if checkpoint is None else decode_payload(checkpoint)
+        running.announce = self._live.announce
+        self._keeper.watch(running, self.stop)
+        running.task = self._loop.create_task(self._attempt(running))
+
+    async def _attempt(self, running: Running) -> None:
+        """One attempt, from its claim to its record."""
+        end, settled = None, False
+        try:
+            end = await self._executors[running.agent.name].run(running)
+            running.ended = True
+            self._live.flush(running)
+            if end is not None:
+                await self._record(running, end)
+            settled = True
+        except LinkClosed:
+            _log.warning("%s ended after its agent, its outcome is not recorded", running.envelope.task_id)
+        except Exception:  # noqa: BLE001 - a bug of ours costs one attempt (its claim runs out), not the process
+            _log.exception("%s could not be run or recorded", running.envelope.task_id)
+        finally:
+            running.ended = True
+            self._leave(running)
+            if settled:
+                self._drop(running.stream, running.entry_id)
+                self._meter.ended(self._clock.now_ms() - running.started_ms, end is not None and end.failed)
+
+    async def _record(self, running: Running, end: Finished) -> None:
+        appended = await self._append(running, end)
+        if appended.recorded and appended.owner:
+            envelope = running.envelope
+            self._tidy_soon()
+            news = News(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
+            self._doors.queues.wake_nowait(news).add_done_callback(_heard)
+
+    async def _append(self, running: Running, end: Finished) -> Appended:
+        where = (running.envelope.workflow_id, running.envelope.run, end.name, end.entry)
+        try:
+            appended = Appended.parse(await self._journal.append_nowait(*where))
+            if appended.status != "unknown":
+                return appended
+        except LinkError:
+            pass
+        return await self._append_patiently(running, where)
+
+    async def _append_patiently(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
+        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost."""
+        while True:
+            try:
+                appended = await self._journal.append(*where)
+                if appended.status != "unknown" or self._forgotten(running):
+                    return appended
+                _log.warning("%s: Redis does not know its workflow (yet)", running.envelope.task_id)
+            except LinkClosed:
+                raise
+            except LinkError as error:
+                _log.warning("%s: its outcome waits for Redis: %s", running.envelope.task_id, error)
+            await asyncio.sleep(ASK_AGAIN)
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stop(self, running: Running, why: Stop) -> None:
+        """Have one attempt end; what that means for the journal is recorded after a grace even if it does not."""
+        if running.stop is None and not running.ended:
+            running.cancel(why)
+            self._keeper.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
+
+    def _give_up(self, running: Running) -> None:
+        failure = running.stop.failure(running.envelope.capability) if running.stop else None
+        if failure is not None and not running.recorded:
+            now = self._clock.now_ms()
+            end = finished(running.envelope, running.agent_id, failure, running.started_ms, now)
+            running.recorded = True
+            self._spawn(self._record(running, end))
+
+    def release_held(self) -> None:
+        """Forget what was read but never claimed: its owner sends it elsewhere when `accept` is over."""
+        for held in self._held.values():
+            while held:
+                running = held.popleft()
+                del self.running[running.key]
+                self._known.discard((running.stream, running.entry_id))
+                self.slots.give_back()
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which every stopped attempt is recorded, ended or not."""
+        return STOP_GRACE + 1.0
+
+    async def settled(self) -> None:
+        """Return once nothing is here any more."""
+        while self.running or self._asking:
+            self._changed.clear()
+            await self._changed.wait()
+
+    # ── book-keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _leave(self, running: Running, *, known: bool = False) -> None:
+        """It is no longer here; `known`: its delivery is still in our hands."""
+        capability = running.envelope.capability
+        if self.running.pop(running.key, None) is None:
+            return
+        if not known:
+            self._known.discard((running.stream, running.entry_id))
+        self.slots.end(capability)
+        self.slots.give_back()
+        self._changed.set()
+        if (held := self._held[capability]) and self.slots.has_room(capability):
+            self.slots.start(capability)
+            self._spawn(self._claim([held.popleft()]))
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._changed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("agent: %r", error, exc_info=error)
+
+    def _drop(self, stream: bytes, entry_id: bytes) -> None:
+        """Delete and acknowledge a delivery, together with all others that this tick is done with."""
+        self._tidy_soon()
+        self._done.setdefault(stream, []).append(entry_id)
+
+    def _tidy_soon(self) -> None:
+        # Called before the wake is sent, so that ours runs before the link's own flush: one write carries them all.
+        if not self._tidying:
+            self._tidying = True
+            self._loop.call_soon(self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = False
+        done, self._done = self._done, {}
+        for stream, ids in done.items():
+            self._doors.link.send("XDEL", stream, *ids).add_done_callback(_heard)
+            self._doors.link.send("XACK", stream, GROUP, *ids).add_done_callback(_heard)
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Best effort: what got lost is found by the owner's watch, or pending under our name."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads tasks for one incarnation of the agent: its inbox by a blocking read, the shared queues by polling.
+
+One loop, one read at a time, each for no more entries than there are free slots: so what is read can be run. The block on
+the inbox ends when the next look at the queues is due, which is 50 ms after there was work and a second when there is
+none. A look is also due when all slots had been taken: only then do owners use the queues.
+
+Queues are named in `queues:{<capability>}`: requirement → what it asks for, JSON like {"match": {…}, "version": "2"}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.streams.queues import parse_tasks
+from nervenet.streams.reader import LONGEST_BLOCK_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.agent.floor import Doors, Floor
+    from nervenet.clock import Clock
+    from nervenet.definitions import Agent
+    from nervenet.streams.reader import Reader
+
+SOONEST: Final = 0.05
+LATEST: Final = 1.0
+_NAMES_EVERY: Final = 1.0
+_PAGE: Final = 100
+
+_log = logging.getLogger("nervenet.agent")
+
+
+class _Queue(NamedTuple):
+    capability: str
+    requirement: str
+    says: bytes
+
+
+class Intake:
+    """`registered` says whether our lease lives, as far as we know: only then is a missing inbox made again."""
+
+    def __init__(
+        self,
+        agent_id: str,
+        doors: Doors,
+        floor: Floor,
+        agents: Mapping[str, Agent[Any, Any]],
+        labels: Mapping[str, str],
+        clock: Clock,
+        registered: Callable[[], bool],
+    ) -> None:
+        self.agent_id = agent_id
+        self._doors = doors
+        self._floor = floor
+        self._agents = agents
+        self._labels = labels
+        self._clock = clock
+        self._registered = registered
+        self._inbox = doors.keys.inbox(agent_id)
+        self._queues: dict[bytes, _Queue] = {}
+        self._named_at = self._look_at = self._reread_at = float("-inf")
+        self._pause = SOONEST
+        self._connects = 0
+        self._paused = False
+        self.stopped = False
+        self._fresh = True  # nothing can be pending under an id that never read
+        self._idle = asyncio.Event()  # no read is under way
+        self._idle.set()
+
+    def __repr__(self) -> str:
+        return f"<Intake {self.agent_id} {len(self._queues)} queues{' stopped' if self.stopped else ''}>"
+
+    @property
+    def queues(self) -> list[bytes]:
+        """The queues that it reads beside the inbox."""
+        return list(self._queues)
+
+    def stop(self) -> None:
+        """Read nothing new, for good. The read that waits comes back within a second; what it brings is still admitted."""
+        self.stopped = True
+
+    def pause(self, paused: bool) -> None:
+        """Read nothing new for now, or read again."""
+        self._paused = paused
+
+    async def quiet(self) -> None:
+        """Return once no read is under way."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Read until stopped or paused."""
+        reader = await self._doors.link.dedicated()
+        self._connects = 0
+        try:
+            while not (self.stopped or self._paused):
+                try:
+                    await self._round(reader)
+                except LinkClosed:
+                    raise
+                except RedisRefused as error:
+                    await self._refused(error)
+                except LinkError as error:
+                    _log.warning("%s: reading: %s", self.agent_id, error)
+        finally:
+            self._idle.set()
+            await reader.close()
+
+    async def _round(self, reader: Reader) -> None:
+        slots = self._floor.slots
+        if not slots.free:
+            self._idle.set()
+            await slots.room()
+            self._look_soon()
+            if self.stopped or self._paused:
+                return
+        self._idle.clear()
+        if self._clock.monotonic() >= self._look_at:
+            await self._look(reader)
+        if not slots.free:
+            return
+        block = max(1, min(LONGEST_BLOCK_MS, round((self._look_at - self._clock.monotonic()) * 1000)))
+        words = self._doors.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
+        tasks = parse_tasks(await reader.read(*words))
+        if tasks:
+            await self._floor.admit(self.agent_id, self._inbox, tasks)
+        await self._reread_if_due(reader)
+
+    # ── the shared queues ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look(self, reader: Reader) -> None:
+        """One look at every queue that we may serve."""
+        await self._learn_names()
+        found = full = False
+        for stream, queue in list(self._queues.items()):
+            if not (room := self._floor.slots.free_for(queue.capability)):
+                continue
+            try:
+                words = self._doors.queues.read_tasks(stream, self.agent_id, room)
+                tasks = parse_tasks(await reader.read(*words))
+            except RedisRefused as error:
+                if error.code != "NOGROUP":
+                    raise
+                await self._doors.queues.make_queue(*queue)
+                continue
+            found = found or bool(tasks)
+            full = full or len(tasks) == room
+            await self._floor.admit(self.agent_id, stream, tasks)
+        self._pause = SOONEST if found else min(self._pause * 2, LATEST)
+        self._look_at = self._clock.monotonic() + (0.0 if full else self._pause)
+
+    def _look_soon(self) -> None:
+        """All slots were taken: owners may have turned to the queues."""
+        self._pause = SOONEST
+        self._look_at = min(self._look_at, self._clock.monotonic() + self._pause / 10)
+
+    async def _learn_names(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._named_at < _NAMES_EVERY:
+            return
+        self._named_at = now
+        named = await asyncio.gather(*(self._doors.queues.queues(name) for name in self._agents))
+        self._queues.clear()
+        for name, queues in zip(self._agents, named, strict=True):
+            for requirement, says in queues.items():
+                if self._meets(self._agents[name], says):
+                    self._queues[self._doors.keys.queue(name, requirement)] = _Queue(name, requirement, says)
+
+    def _meets(self, agent: Agent[Any, Any], says: bytes) -> bool:
+        if not says:
+            return True
+        asked = json.loads(says)
+        labels = {**self._labels, **agent.labels}
+        version = asked.get("version")
+        return (not version or version == agent.version) and all(
+            labels.get(key) == value for key, value in asked.get("match", {}).items()
+        )
+
+    # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _reread_if_due(self, reader: Reader) -> None:
+        now = self._clock.monotonic()
+        if reader.connects != self._connects:
+            fresh, self._fresh, self._connects = self._fresh, False, reader.connects
+            if fresh:
+                return
+            self._reread_at = now + LONGEST_BLOCK_MS / 1000
+        elif now < self._reread_at or self._reread_at == float("-inf"):
+            return
+        else:
+            self._reread_at = float("-inf")
+        for stream in (self._inbox, *self._queues):
+            if not await self._reread(reader, stream):
+                self._reread_at = now + LATEST  # no room for all of it: again
+
+    async def _reread(self, reader: Reader, stream: bytes) -> bool:
+        """Take what was handed to us by a reply that never came; False when it was more than there is room for."""
+        after: bytes | str = "0"
+        while True:
+            words = self._doors.queues.read_own(stream, self.agent_id, _PAGE, after)
+            pending = parse_tasks(await reader.read(*words))
+            if not pending:
+                return True
+            after = pending[-1].id
+            lost = self._floor.unknown(stream, pending)
+            room = self._floor.slots.free
+            await self._floor.admit(self.agent_id, stream, lost[:room])
+            if len(lost) > room:
+                return False
+
+    async def _refused(self, error: RedisRefused) -> None:
+        """NOGROUP: our inbox is gone. While we are registered we make it again, else we were buried."""
+        if error.code != "NOGROUP":
+            _log.warning("%s: reading: %s", self.agent_id, error)
+            await asyncio.sleep(LATEST)
+        elif self._registered():
+            _log.warning("%s: its inbox was gone and is made again", self.agent_id)
+            await self._doors.queues.make_inbox(self.agent_id)
+        else:
+            await asyncio.sleep(SOONEST)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How busy this process is, and how it fared lately: what selection compares."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nervenet.agent.slots import Slots
+    from nervenet.clock import Clock
+
+_WEIGHT = 0.1
+"""Of the newest task in the averages: they remember about the last twenty."""
+
+
+class Sample(NamedTuple):
+    active: int
+    queued: int
+    slots: int
+    cpu: float
+    average_ms: float
+    error_rate: float
+    sample_ms: int
+    by_capability: Mapping[str, int]
+
+
+class LoadMeter:
+    def __init__(self, slots: Slots, clock: Clock) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._average_ms = 0.0
+        self._error_rate = 0.0
+        self._seen = (clock.monotonic(), time.process_time())
+        self._cpu = 0.0
+
+    def ended(self, took_ms: int, failed: bool) -> None:
+        """A task is over."""
+        self._average_ms += (took_ms - self._average_ms) * _WEIGHT
+        self._error_rate += (failed - self._error_rate) * _WEIGHT
+
+    def sample(self) -> Sample:
+        slots = self._slots
+        active = sum(slots.by_capability.values())
+        wall, cpu = self._clock.monotonic(), time.process_time()
+        if wall - self._seen[0] >= 0.5:
+            self._cpu = (cpu - self._seen[1]) / (wall - self._seen[0])
+            self._seen = (wall, cpu)
+        by_capability = {name: count for name, count in slots.by_capability.items() if count}
+        return Sample(
+            active=active,
+            queued=max(0, slots.taken - active),
+            slots=slots.total,
+            cpu=self._cpu,
+            average_ms=self._average_ms,
+            error_rate=self._error_rate,
+            sample_ms=self._clock.now_ms(),
+            by_capability=by_capability,
+        )

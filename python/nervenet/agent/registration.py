@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One incarnation's entry in the registry: registered through any node, kept by a heartbeat stream to any node.
+
+The lease is the agent's own and outlives every stream: when a node goes, the heartbeat goes on at the next one, with the
+lease id. Only `lease_lost` (or LEASE_NOT_FOUND) retires the id; silence of all nodes does not, because work goes on by
+Redis alone. `alive` is our own view: the last answered heartbeat's send time plus what it said the lease lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc.aio
+
+from nervenet.agent.service import load_out
+from nervenet.errors import ConfigError, NotFound, RequestError
+from nervenet.rpc.channels import metadata_of
+from nervenet.rpc.status import error_of
+from nervenet.v1 import registry_service_pb2 as api
+
+if TYPE_CHECKING:
+    from nervenet.agent.load import Sample
+    from nervenet.agent.service import AgentPort
+    from nervenet.clock import Clock
+    from nervenet.config import Config
+    from nervenet.rpc.channels import Channel
+
+REPORT_AT_MOST: Final = 0.25
+CALL_TIMEOUT: Final = 5.0
+_BACKOFF: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+_OURS: Final = frozenset({"INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED"})
+
+_log = logging.getLogger("nervenet.agent")
+
+
+class Registration:
+    """`port` dials the nodes, says who we are and hears what a node wants of us; `load` says how busy we are."""
+
+    def __init__(
+        self, agent_id: str, port: AgentPort, load: Callable[[], Sample], config: Config, clock: Clock
+    ) -> None:
+        self.agent_id = agent_id
+        self.node_id = ""
+        self.lease_id = 0
+        self.registered = asyncio.Event()
+        self._port = port
+        self._load = load
+        self._config = config
+        self._clock = clock
+        self._turn = 0
+        self._interval = 1.0
+        self._until = 0.0
+        self._lost = False
+        self._stale = asyncio.Event()  # the record changed: register again, under the same lease
+
+    def __repr__(self) -> str:
+        state = "lost" if self._lost else "alive" if self.alive else "not alive"
+        return f"<Registration {self.agent_id} lease {self.lease_id:x} {state}>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether our lease lives, as far as we know."""
+        return not self._lost and self._clock.monotonic() < self._until
+
+    def changed(self) -> None:
+        """The record (its state) is another: tell the api."""
+        self._stale.set()
+
+    async def run(self) -> None:
+        """Register, then beat; returns when the lease is lost. Raises ConfigError where we are refused for good."""
+        failures = 0
+        while not self._lost:
+            channel = self._port.dial(self._turn)
+            try:
+                if not self.lease_id or self._stale.is_set():
+                    await self._register(channel)
+                self.registered.set()
+                await self._beat(channel)
+                failures = 0
+            except grpc.aio.AioRpcError as refused:
+                error = error_of(refused, channel.target)
+                self._judge(error)
+                self._turn += 1
+                failures += 1
+                if failures in (1, 10) or failures % 60 == 0:
+                    _log.warning("%s: %s; trying the next node", self.agent_id, error)
+                await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
+
+    async def leave(self) -> None:
+        """Deregister, if a node answers; else the lease ends by itself."""
+        if not self.lease_id or self._lost:
+            return
+        for _ in range(3):
+            channel = self._port.dial(self._turn)
+            request = api.DeregisterAgentRequest(agent_id=self.agent_id, lease_id=self.lease_id)
+            try:
+                await channel["DeregisterAgent"](request, timeout=CALL_TIMEOUT / 3, metadata=metadata_of(self._config))
+            except grpc.aio.AioRpcError:
+                self._turn += 1
+            else:
+                return
+
+    async def _register(self, channel: Channel) -> None:
+        self._stale.clear()
+        began = self._clock.monotonic()
+        request = api.RegisterAgentRequest(agent=self._port.record(self.agent_id), lease_id=self.lease_id)
+        answer: api.RegisterAgentResponse = await channel["RegisterAgent"](
+            request, timeout=CALL_TIMEOUT, metadata=metadata_of(self._config)
+        )
+        self.lease_id, self.node_id = answer.lease_id, answer.node_id
+        self._until = began + _seconds(answer.ttl, 5.0)
+        self._interval = _seconds(answer.heartbeat_interval, self._interval)
+
+    async def _beat(self, channel: Channel) -> None:
+        """One heartbeat stream, until it breaks, the lease is lost, or the record changed."""
+        call = channel["Heartbeat"](self._beats(), metadata=metadata_of(self._config))
+        try:
+            while True:
+                sent = self._clock.monotonic()
+                async with asyncio.timeout(max(CALL_TIMEOUT, 3 * self._interval)):
+                    answer: Any = await call.read()
+                if answer is grpc.aio.EOF:
+                    return
+                if answer.lease_lost:
+                    self._lost = True
+                    return
+                self._until = sent + _seconds(answer.ttl, 5.0)
+                if answer.desired_state:
+                    self._port.wanted(answer.desired_state)
+                if self._stale.is_set():
+                    return
+        except TimeoutError:
+            self._turn += 1
+        finally:
+            call.cancel()
+
+    async def _beats(self) -> AsyncIterator[api.HeartbeatRequest]:
+        """At each interval, and sooner when the load changed by a tenth or between full and not full."""
+        said, at = self._load(), self._clock.monotonic()
+        yield self._heartbeat(said)
+        while not self._lost:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stale.wait(), REPORT_AT_MOST)
+            now, load = self._clock.monotonic(), self._load()
+            if now - at >= self._interval or _matters(said, load) or self._stale.is_set():
+                said, at = load, now
+                yield self._heartbeat(load)
+
+    def _heartbeat(self, load: Sample) -> api.HeartbeatRequest:
+        return api.HeartbeatRequest(
+            agent_id=self.agent_id,
+            lease_id=self.lease_id,
+            load=load_out(load),
+            state=self._port.record(self.agent_id).state,
+        )
+
+    def _judge(self, error: RequestError) -> None:
+        if isinstance(error, NotFound) and self.lease_id:
+            self._lost = True
+        elif error.code in _OURS:
+            raise ConfigError(f"{self.agent_id} is refused by its node: {error}") from error
+
+
+def _matters(before: Sample, now: Sample) -> bool:
+    taken, was = now.active + now.queued, before.active + before.queued
+    return abs(taken - was) >= max(1, now.slots // 10) or (taken >= now.slots) != (was >= before.slots)
+
+
+def _seconds(duration: Any, default: float) -> float:
+    return duration.ToMilliseconds() / 1000 or default

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent process as a whole: opens what it needs, joins the parts, lives through its incarnations, drains, leaves.
+
+    async with AgentRuntime.open(mesh.agents.values(), config, name="ocr") as agent:
+        await agent.stopped()                  # or do something else meanwhile
+    # leaving drains: finish what runs within the grace, give the rest back, deregister
+
+An agent id is one incarnation: when its lease is lost, what runs is finished under the old id, nothing new is read under
+it, and the process comes back under a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from nervenet.agent.executors.common import Executor, Resources
+from nervenet.agent.executors.loop import LoopExecutor
+from nervenet.agent.executors.thread import ThreadExecutor
+from nervenet.agent.floor import Doors, Floor
+from nervenet.agent.intake import Intake
+from nervenet.agent.keeper import Keeper
+from nervenet.agent.live import Live
+from nervenet.agent.load import LoadMeter
+from nervenet.agent.registration import Registration
+from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.service import AgentPort
+from nervenet.agent.slots import Slots
+from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.errors import ConfigError
+from nervenet.streams.faults import LinkError
+from nervenet.streams.groups import Groups
+from nervenet.streams.journal import Journal
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+from nervenet.streams.queues import Queues
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from nervenet.config import Config
+    from nervenet.definitions import Agent
+
+    class HasAgents(Protocol):
+        """A Mesh, as far as an agent process wants to know."""
+
+        name: str
+        agents: dict[str, Agent[Any, Any]]
+
+
+_log = logging.getLogger("nervenet.agent")
+
+
+class AgentRuntime:
+    """Made by `open`. `agent_id` is the present incarnation's, `address` where its AgentService answers."""
+
+    def __init__(
+        self,
+        agents: Mapping[str, Agent[Any, Any]],
+        config: Config,
+        *,
+        name: str,
+        labels: Mapping[str, str],
+        slots: int,
+        link: Link,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self.agents = agents
+        self.config = config
+        self.name = name
+        self.labels = labels
+        self.clock = clock
+        self.state = "ACTIVE"
+        self.slots = Slots(slots, {agent.name: min(agent.slots, slots) for agent in agents.values()})
+        self.meter = LoadMeter(self.slots, clock)
+        self.running: dict[Key, Running] = {}
+        keys = Keys(config.namespace)
+        self._doors = Doors(link, keys, Journal(link, keys), Queues(link, keys))
+        self._groups = Groups(link, keys)
+        self._entropy = entropy
+        self._resources = Resources()
+        self._keeper = Keeper(self._doors.journal, clock, self.running.values())
+        self._executors = self._make_executors()
+        self.floor = Floor(
+            self._doors,
+            agents,
+            self._executors,
+            self.slots,
+            self.running,
+            keeper=self._keeper,
+            live=Live(link, keys, clock, config.retention_ms),
+            meter=self.meter,
+            clock=clock,
+            retention_ms=config.retention_ms,
+        )
+        self._port = AgentPort(self)
+        self._intake: Intake | None = None
+        self._registration: Registration | None = None
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._draining: asyncio.Task[None] | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Agent {self.agent_id or self.name} {self.state.lower()}, {self.slots.taken} of {self.slots.total} slots>"
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        agents: Collection[Agent[Any, Any]],
+        config: Config,
+        *,
+        name: str,
+        labels: Mapping[str, str] | None = None,
+        slots: int | None = None,
+        clock: Clock = SYSTEM,
+        entropy: Entropy = os.urandom,
+    ) -> AsyncIterator[AgentRuntime]:
+        """A registered agent that takes tasks; leaving drains it. Raises what its lifespans raise, LinkError where Redis
+        does not answer, ConfigError where its node refuses it."""
+        url = config.require("redis", "an agent")
+        async with AsyncExitStack() as stack:
+            link = await Link.open(url, name=name)
+            stack.push_async_callback(link.close)
+            own = {agent.name: agent for agent in agents}
+            total = slots or sum(agent.slots for agent in own.values())
+            runtime = cls(
+                own,
+                config,
+                name=name,
+                labels=labels or {},
+                slots=total,
+                link=link,
+                clock=clock,
+                entropy=entropy,
+            )
+            stack.push_async_callback(runtime._close)
+            await runtime._begin()
+            yield runtime
+            await runtime.leave()
+
+    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def agent_id(self) -> str:
+        return self._intake.agent_id if self._intake is not None else ""
+
+    @property
+    def address(self) -> str:
+        return self._port.address
+
+    @property
+    def capabilities(self) -> list[str]:
+        return list(self.agents)
+
+    @property
+    def runtime(self) -> str:
+        """Language and version, for people."""
+        return f"python {platform.python_version()}"
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stopped(self) -> None:
+        """Wait until something in here broke for good, and raise it; an agent does not end by itself."""
+        assert self._life is not None
+        await asyncio.shield(self._life)
+
+    async def _begin(self) -> None:
+        loop_agents = [agent for agent in self.agents.values() if agent.run != "process"]
+        await self._resources.enter(loop_agents)
+        for executor in {id(executor): executor for executor in self._executors.values()}.values():
+            await executor.start()
+        await self._port.start()
+        self._life = asyncio.create_task(self._live(), name=f"agent {self.name}")
+        ready = asyncio.create_task(self._ready.wait())
+        await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._life.done():
+            self._life.result()
+
+    async def _live(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keeper.run())
+            while True:
+                await self._incarnation(group)
+
+    async def _incarnation(self, group: asyncio.TaskGroup) -> None:
+        """From a new id to the loss of its lease."""
+        agent_id = new_id(self.name, self._entropy)
+        await self._doors.queues.make_inbox(agent_id)
+        registration = Registration(agent_id, self._port, self.meter.sample, self.config, self.clock)
+        intake = Intake(
+            agent_id, self._doors, self.floor, self.agents, self.labels, self.clock, lambda: registration.alive
+        )
+        self._registration, self._intake = registration, intake
+        reading = group.create_task(self._read(registration, intake))
+        await registration.run()
+        _log.warning("%s lost its lease: finishing what runs, coming back under a new id", agent_id)
+        intake.stop()
+        if not registration.registered.is_set():
+            reading.cancel()
+
+    async def _read(self, registration: Registration, intake: Intake) -> None:
+        await registration.registered.wait()
+        _log.info("%s takes %s at %s", intake.agent_id, ", ".join(self.agents), self.address)
+        self._ready.set()
+        while not intake.stopped:
+            await self._resumed.wait()
+            await intake.run()
+
+    async def _close(self) -> None:
+        """Let go of everything, drained or not."""
+        for task in (self._draining, self._life):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
+        await self._port.close()
+        for running in self.running.values():
+            running.cancel(Stop.GONE)
+        for executor in {id(executor): executor for executor in self._executors.values()}.values():
+            await executor.close()
+        self._keeper.close()
+        await self._resources.close()
+
+    # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def drain(self, grace_ms: int | None = None) -> None:
+        """Begin to drain: read nothing new, finish what runs within the grace, give the rest back."""
+        if self._draining is None:
+            grace = self.config.drain_ms if grace_ms is None else grace_ms
+            self._resumed.clear()
+            self._set_state("DRAINING")
+            self._draining = asyncio.create_task(self._drain(grace / 1000))
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        if self._draining is not None:
+            self._draining.cancel()
+            self._draining = None
+        self._set_state("ACTIVE")
+        if self._intake is not None:
+            self._intake.pause(False)
+        self._resumed.set()
+
+    async def drained(self) -> None:
+        """Return once nothing runs any more."""
+        if self._draining is not None:
+            await asyncio.wait((self._draining,))
+
+    async def _drain(self, grace: float) -> None:
+        if self._intake is not None:
+            self._intake.pause(True)
+            await self._intake.quiet()
+        self.floor.release_held()
+        try:
+            async with asyncio.timeout(grace):
+                await self.floor.settled()
+        except TimeoutError:
+            await self._give_back()
+        self._set_state("DRAINED")
+
+    async def _give_back(self) -> None:
+        """The grace is over: store the last checkpoints, stop what runs, record AGENT_DRAINED for it."""
+        left = list(self.running.values())
+        _log.warning("%s: %d tasks still run after the grace, they go on elsewhere", self.agent_id, len(left))
+        await self._keeper.renew([running for running in left if running.to_save is not None])
+        for running in left:
+            self.floor.stop(running, Stop.DRAINED)
+        try:
+            async with asyncio.timeout(self.floor.patience):
+                await self.floor.settled()
+        except TimeoutError:
+            _log.warning("%s: %d handlers do not end", self.agent_id, len(self.running))
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self._port.changed()
+        if self._registration is not None:
+            self._registration.changed()
+
+    async def leave(self) -> None:
+        """Drain, deregister, delete the inbox and the consumers: nobody has to bury us."""
+        self.drain()
+        await self.drained()
+        registration, intake = self._registration, self._intake
+        if registration is None or intake is None:
+            return
+        await registration.leave()
+        try:
+            await self._doors.link.call("DEL", self._doors.keys.inbox(intake.agent_id))
+            for queue in intake.queues:
+                await self._groups.drop_consumer(queue, intake.agent_id)
+        except LinkError as error:
+            _log.warning("%s: its inbox is left to be buried: %s", intake.agent_id, error)
+
+    def _make_executors(self) -> dict[str, Executor]:
+        limit = self.config.payload_limit
+        loop = LoopExecutor(self._resources, self.clock, limit)
+        threads = ThreadExecutor(self._resources, self.clock, limit, self.slots.total)
+        return {agent.name: loop if agent.is_async else threads for agent in self.agents.values()}
+
+
+async def run_agent(
+    mesh: HasAgents,
+    config: Config,
+    *,
+    only: Collection[str] = (),
+    name: str | None = None,
+    slots: int | None = None,
+    stop: asyncio.Event,
+) -> None:
+    """Run the agents of a mesh until `stop`, then drain and leave. Raises ConfigError where there is nothing to run."""
+    async with AgentRuntime.open(chosen(mesh, only), config, name=name or mesh.name, slots=slots) as runtime:
+        stopping = asyncio.create_task(stop.wait())
+        broken = asyncio.create_task(runtime.stopped())
+        try:
+            await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
+            if broken.done():
+                broken.result()
+        finally:
+            stopping.cancel()
+            broken.cancel()
+
+
+def chosen(mesh: HasAgents, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
+    """The agents to run: those with a handler, or those that `only` names."""
+    local = {agent.name: agent for agent in mesh.agents.values() if agent.fn is not None}
+    if not local:
+        raise ConfigError(f"mesh {mesh.name!r} has no agents to run")
+    for name in only:
+        if name not in local:
+            raise ConfigError(f"mesh {mesh.name!r} has no agent {name!r}; it has: {', '.join(sorted(local))}")
+    return [local[name] for name in only] if only else list(local.values())

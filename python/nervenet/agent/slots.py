@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may run: slots of the whole process, and of each capability. Plain counting; the intake waits for room here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+
+class Slots:
+    """A task takes its slot when it is read, so that never more is read than there is room for."""
+
+    def __init__(self, total: int, by_capability: Mapping[str, int]) -> None:
+        self.total = total
+        self.limits = dict(by_capability)
+        self.taken = 0
+        self.by_capability = dict.fromkeys(by_capability, 0)
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def __repr__(self) -> str:
+        return f"<Slots {self.taken} of {self.total}>"
+
+    @property
+    def free(self) -> int:
+        return max(0, self.total - self.taken)
+
+    def free_for(self, capability: str) -> int:
+        """How many more tasks of it may run."""
+        return max(0, min(self.free, self.limits[capability] - self.by_capability[capability]))
+
+    def has_room(self, capability: str) -> bool:
+        """Whether a task that is here already may run."""
+        return self.by_capability[capability] < self.limits[capability]
+
+    def take(self) -> None:
+        """A task is here; what it is for is known by `start`."""
+        self.taken += 1
+        if self.taken >= self.total:
+            self._room.clear()
+
+    def give_back(self) -> None:
+        self.taken -= 1
+        if self.taken < self.total:
+            self._room.set()
+
+    def start(self, capability: str) -> None:
+        self.by_capability[capability] += 1
+
+    def end(self, capability: str) -> None:
+        self.by_capability[capability] -= 1
+
+    async def room(self) -> None:
+        """Return once another task may be read."""
+        await self._room.wait()
