@@ -15,8 +15,8 @@ from nervenet.durable.commands import (
 )
 from nervenet.durable.context import Answer, Context, TokenUsage
 from nervenet.durable.failures import failure_of
-from nervenet.durable.fold import Pending
 from nervenet.durable.machine import PYTHON, Interrupted, Machine
+from nervenet.durable.pending import Pending
 
 __all__ = [
     "PYTHON",

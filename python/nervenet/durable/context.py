@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
 from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
-from nervenet.durable.fold import Pending
 from nervenet.durable.lines import Site
+from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed, CallTimedOut
 from nervenet.options import CallOptions, check_name, resolve
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size

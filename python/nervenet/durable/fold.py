@@ -18,21 +18,14 @@ from typing import Any
 
 from nervenet.durable.commands import (
     Command,
-    Dispatch,
-    Escalate,
-    Expire,
-    FailStep,
     StartTimer,
     StopTimer,
-    Withdraw,
 )
 from nervenet.durable.lines import Site
 from nervenet.durable.loop import DurableLoop, DurableTimer
-from nervenet.durable.retry import Again, Tally, next_attempt
-from nervenet.options import DEFAULTS, Resolved
-from nervenet.payloads import Codec
+from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, Pending
+from nervenet.durable.retry import Again, next_attempt
 from nervenet.records import (
-    NOTHING,
     Action,
     Attempt,
     Cancel,
@@ -48,137 +41,6 @@ from nervenet.records import (
     TimerFired,
     Usage,
 )
-
-SENT, FAILING, ASKING, OPEN, SETTLED = "sent", "failing", "asking", "open", "settled"
-"""Where a step is: with the agents · out of attempts, its failure not yet recorded · its question not yet recorded ·
-with a human · decided, its outcome is the next entry."""
-
-
-class Contradiction(Exception):
-    """The journal has `expected`, this code asks for `found` (None: whatever it waits for now)."""
-
-    def __init__(self, expected: str, found: str | None = None, site: Site | None = None) -> None:
-        super().__init__(expected, found)
-        self.expected = expected
-        self.found = found
-        self.site = site
-
-
-class Pending:
-    """One step that the code waits for. The node reads step, kind, attempt, capability, since_ms, lost, question."""
-
-    __slots__ = (
-        "at_ms",
-        "attempt",
-        "avoid",
-        "born",
-        "capability",
-        "decided",
-        "digest",
-        "failure",
-        "future",
-        "hint",
-        "input",
-        "k",
-        "kind",
-        "options",
-        "output",
-        "phase",
-        "question",
-        "since_ms",
-        "site",
-        "step",
-        "tally",
-        "total_due_ms",
-        "version",
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        capability: str,
-        output: Codec[Any],
-        site: Site,
-        input: Payload = NOTHING,
-        options: Resolved = DEFAULTS,
-        version: str | None = None,
-        question: Question | None = None,
-    ) -> None:
-        self.step = ""
-        self.kind = kind
-        self.capability = capability
-        self.version = version
-        self.input = input
-        self.digest = input.digest() if kind == "call" else b""
-        self.output = output
-        self.options = options
-        self.site = site
-        self.attempt = 0
-        self.tally = Tally(options.max_attempts)
-        self.since_ms = self.at_ms = self.born = self.k = 0
-        self.total_due_ms: int | None = None
-        self.hint = ""
-        self.avoid: tuple[str, ...] = ()
-        self.phase = SENT
-        self.question = question
-        self.decided: Decided | None = None
-        self.failure: Failure | None = None
-        self.future: asyncio.Future[Outcome]
-
-    @property
-    def lost(self) -> int:
-        """Agents that died with this step."""
-        return self.tally.lost
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.step} #{self.attempt} {self.phase} since {self.since_ms}>"
-
-    def wanted(self) -> Command | None:
-        """What the world still has to do for this step."""
-        match self.phase:
-            case "sent":
-                return Dispatch(
-                    self.step,
-                    self.attempt,
-                    self.capability,
-                    self.version,
-                    self.input,
-                    self.digest,
-                    self.options,
-                    self.at_ms,
-                    self.total_due_ms,
-                    self.hint,
-                    self.avoid,
-                )
-            case "failing":
-                return FailStep(self.step, self._outcome(None, self.failure))
-            case "asking":
-                assert self.question is not None
-                return Escalate(self.step, self.k, self.question)
-            case "open":
-                return self._expiry()
-        return None
-
-    def check(self, entry: Entry, capability: str, digest: bytes) -> None:
-        """Whether the entry speaks of this very call."""
-        if (capability and capability != self.capability) or (digest and self.digest and digest != self.digest):
-            theirs, ours = (f"{name} {d.hex()}" for name, d in ((capability, digest), (self.capability, self.digest)))
-            raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
-
-    def _expiry(self) -> Expire | None:
-        question = self.question
-        if question is None or question.deadline_ms is None:
-            return None
-        failure = None
-        if question.default is None:
-            failure = Failure(
-                FailureCode.TIMEOUT, f"nobody answered in time: {question.text}", "TimeoutError", source=self.step
-            )
-        decided = Decided(Action.EXPIRED, question.default, resolver="deadline")
-        return Expire(self.step, self.k, question.deadline_ms, decided, self._outcome(question.default, failure))
-
-    def _outcome(self, output: Payload | None, failure: Failure | None) -> Outcome:
-        return Outcome(output, failure, self.capability, self.digest, self.attempt)
 
 
 class Fold:
@@ -250,7 +112,7 @@ class Fold:
         if call.born == self.entries or on_cancel == "leave":  # nobody has heard of it, or nobody shall
             return False
         self.withdrawn[call.step] = call
-        self.commands.append(_withdrawal(call))
+        self.commands.append(call.withdrawal())
         return True
 
     def start_timer(self, handle: DurableTimer) -> int:
@@ -308,7 +170,7 @@ class Fold:
         for call in self.pending.values():
             if (command := call.wanted()) is not None:
                 yield command
-        yield from (_withdrawal(call) for call in self.withdrawn.values())
+        yield from (call.withdrawal() for call in self.withdrawn.values())
         yield from (StartTimer(k, handle.due_ms) for k, handle in self.timers.items())
 
     def asks(self) -> tuple[str, Site | None]:
@@ -474,10 +336,6 @@ class Fold:
 
 def _nobody(message: str) -> None:
     """Who listens to a workflow that has been dropped."""
-
-
-def _withdrawal(call: Pending) -> Withdraw:
-    return Withdraw(call.step, call.attempt, call.options.on_cancel == "wait")
 
 
 def _number(text: str) -> int:

@@ -287,9 +287,6 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         else:
             self._handler(self, context)
 
-    def _timer_handle_cancelled(self, handle: object) -> None:
-        """asyncio's TimerHandle would call this; ours tells the fold itself."""
-
     # ── what can't be durable ────────────────────────────────────────────────────────────────────────────────────────
 
     def run_in_executor(self, executor: object, func: Callable[..., object], *args: object) -> Any:

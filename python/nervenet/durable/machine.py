@@ -33,9 +33,10 @@ from nervenet.definitions import Workflow
 from nervenet.durable.commands import CloseRun, Command, Publish, Withdraw
 from nervenet.durable.context import Context
 from nervenet.durable.failures import failure_of, stack_of
-from nervenet.durable.fold import Contradiction, Fold, Pending
+from nervenet.durable.fold import Fold
 from nervenet.durable.lines import line_of_coroutine, line_of_traceback
 from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
+from nervenet.durable.pending import Contradiction, Pending
 from nervenet.errors import NotDurable
 from nervenet.payloads import InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import (
