@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command and flag, and nothing of what they do: the command's module is imported when it runs.
+
+`COMMANDS` is the help page's order. A command's name is its module below `commands/` (with `_` for a space), its
+function is `run(args) -> int`. Flags that hold for all commands may stand before or behind the command's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+from nervenet.cli.failures import UsageError
+
+Parser = argparse.ArgumentParser
+
+
+class Command(NamedTuple):
+    """A line of the help page. `name` may be two words; `module:function` below `nervenet.cli.commands` runs it."""
+
+    group: str
+    name: str
+    says: str
+    runs: str
+    flags: Callable[[Parser], None]
+
+
+# ── what each command takes ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _app(parser: Parser) -> None:
+    parser.add_argument("app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it")
+    parser.add_argument("--ready-file", metavar="F", help="write addresses as JSON to F when it serves")
+
+
+def _dev(parser: Parser) -> None:
+    _app(parser)
+    parser.add_argument(
+        "--port", type=int, default=7700, metavar="N", help="gRPC port of the first node; 0 = any (7700)"
+    )
+    parser.add_argument("--data", metavar="DIR", help="where the embedded servers keep their data (.nervenet)")
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (1)")
+    parser.add_argument("--no-reload", action="store_true", help="do not restart when a file of the app changes")
+
+
+def _node(parser: Parser) -> None:
+    _app(parser)
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve (127.0.0.1:7700)")
+
+
+def _agent(parser: Parser) -> None:
+    _app(parser)
+    parser.add_argument("--only", action="append", default=[], metavar="CAP,…", help="serve only these capabilities")
+    parser.add_argument("--name", help="name of the process, first part of its id (the mesh's name)")
+    parser.add_argument("--slots", type=int, metavar="N", help="how many tasks it runs at once, all together")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService answers (127.0.0.1:0)")
+
+
+def _start(parser: Parser) -> None:
+    parser.add_argument("definition", metavar="NAME", help="the workflow's name")
+    parser.add_argument("input", metavar="INPUT", nargs="?", help="JSON, @file or - for standard input")
+    parser.add_argument("--id", metavar="ID", help="the workflow's id; the same id starts only one")
+    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
+    parser.add_argument("--version", type=int, default=0, metavar="N", help="of the definition (the highest live one)")
+    parser.add_argument("--wait", action="store_true", help="wait for the end and print the result")
+    parser.add_argument("--timeout", metavar="SPAN", help="how long --wait waits: 30s, 5m; then exit code 7")
+
+
+def _list(parser: Parser) -> None:
+    parser.add_argument(
+        "--state", action="append", default=[], metavar="S,…", help="running, waiting, blocked, failed, …"
+    )
+    parser.add_argument("--definition", metavar="NAME", help="only runs of this one")
+    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="only with this label; repeats")
+    parser.add_argument("--since", metavar="TIME", help="started after: 2h, 7d, 2026-05-01T09:12Z")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
+
+
+def _workflow(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID", help="the workflow's id")
+
+
+def _show(parser: Parser) -> None:
+    _workflow(parser)
+    parser.add_argument("--input", action="store_true", help="its input in full too")
+    parser.add_argument("--result", action="store_true", help="its result and those of its steps in full too")
+    parser.add_argument("--journal", action="store_true", help="its journal too")
+
+
+def _watch(parser: Parser) -> None:
+    _workflow(parser)
+    parser.add_argument("--partials", action="store_true", help="partial outputs too")
+
+
+def _result(parser: Parser) -> None:
+    _workflow(parser)
+    parser.add_argument("--timeout", metavar="SPAN", help="how long to wait: 30s, 5m; then exit code 7")
+
+
+def _signal(parser: Parser) -> None:
+    _workflow(parser)
+    parser.add_argument("signal", metavar="NAME", help="the signal's name")
+    parser.add_argument("value", metavar="VALUE", nargs="?", help="JSON, @file or - for standard input")
+    parser.add_argument("--request-id", metavar="ID", help="a repeat with the same id is delivered once")
+
+
+def _cancel(parser: Parser) -> None:
+    parser.add_argument("ids", metavar="ID", nargs="+", help="the workflow's id")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the workflow and for people")
+    parser.add_argument("--yes", action="store_true", help="do not ask, when there are several")
+
+
+def _escalations(parser: Parser) -> None:
+    parser.add_argument("--workflow", metavar="ID", help="only of this workflow")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
+
+
+def _escalation(parser: Parser) -> None:
+    parser.add_argument("id", metavar="E", help="the escalation's id, for example review-118/ask")
+
+
+def _resolve(parser: Parser) -> None:
+    _escalation(parser)
+    decision = parser.add_mutually_exclusive_group()
+    decision.add_argument("--answer", metavar="V", help="one of the choices, or a value")
+    decision.add_argument("--complete", metavar="JSON", help="the step's result: JSON, @file or -")
+    decision.add_argument("--retry", type=int, metavar="N", help="that many attempts more")
+    decision.add_argument("--fail", metavar="MSG", help="the step fails with this message")
+    parser.add_argument("--comment", metavar="TEXT", help="for people; with --retry the handler reads it as its hint")
+
+
+def _agents(parser: Parser) -> None:
+    parser.add_argument("--capability", metavar="NAME", help="only those that serve it")
+    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="only with this label; repeats")
+
+
+def _one_agent(parser: Parser) -> None:
+    parser.add_argument("id", metavar="A", help="the agent's id")
+
+
+def _drain(parser: Parser) -> None:
+    _one_agent(parser)
+    parser.add_argument("--grace", metavar="SPAN", help="how long running tasks may go on (the agent's setting)")
+
+
+def _nothing(parser: Parser) -> None:
+    pass
+
+
+COMMANDS = (
+    Command("run", "dev", "the whole mesh on this machine, for development", "dev:run", _dev),
+    Command("run", "node", "a node: hosts workflows, serves gRPC", "node:run", _node),
+    Command("run", "agent", "an agent: does the work of capabilities", "agent:run", _agent),
+    Command("act", "start", "start a workflow", "start:run", _start),
+    Command("act", "signal", "send a signal to a workflow", "signal:run", _signal),
+    Command("act", "cancel", "cancel a workflow", "cancel:run", _cancel),
+    Command("look", "list", "workflows, the newest first", "listing:run", _list),
+    Command("look", "show", "one workflow with its steps", "show:run", _show),
+    Command("look", "watch", "follow a workflow until it ends", "watch:run", _watch),
+    Command("look", "result", "wait for a workflow and print its result", "result:run", _result),
+    Command("people", "escalations list", "what waits for a human", "escalations:run_list", _escalations),
+    Command("people", "escalations show", "one question with its context", "escalations:run_show", _escalation),
+    Command("people", "escalations resolve", "answer it", "escalations:run_resolve", _resolve),
+    Command("mesh", "agents list", "live agents and the queues", "agents:run_list", _agents),
+    Command("mesh", "agents describe", "one agent with its capabilities", "agents:run_describe", _one_agent),
+    Command("mesh", "agents drain", "finish what runs, take nothing new", "agents:run_drain", _drain),
+    Command("mesh", "agents resume", "take tasks again", "agents:run_resume", _one_agent),
+    Command("mesh", "nodes list", "live nodes", "nodes:run_list", _nothing),
+    Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
+    Command("mesh", "version", "of nervenet and what it runs on", "version:run", _nothing),
+)
+
+
+# ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Parser(Parser):
+    """Raises instead of printing and exiting; `-h` prints our page where there is one."""
+
+    page: Callable[[], str] | None = None
+
+    def error(self, message: str) -> NoReturn:
+        message = message.replace("the following arguments are required:", "missing:")
+        raise UsageError(f"{self.prog.removeprefix('nervenet ')}: {message}", f"{self.format_usage().strip()}")
+
+    def format_help(self) -> str:
+        return self.page() if self.page else super().format_help()
+
+
+def _common() -> Parser:
+    """Flags of all commands. Not given = no attribute, so that they may stand on either side of the command."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = common.add_argument_group("all commands")
+    group.add_argument("--address", metavar="A", help="host:port of any node(s) (NERVENET_ADDRESS, localhost:7700)")
+    group.add_argument("--namespace", metavar="N", help="(NERVENET_NAMESPACE, default)")
+    group.add_argument("--json", action="store_true", help="the contract's message as JSON; errors too")
+    group.add_argument("--color", choices=("auto", "always", "never"), help="(auto; NO_COLOR is respected)")
+    group.add_argument("--wide", action="store_true", help="nothing shortened")
+    group.add_argument("-q", "--quiet", action="store_true", help="no comments on stderr")
+    group.add_argument("-v", "--verbose", action="store_true", help="more detail when something goes wrong")
+    return common
+
+
+_DEFAULTS = {
+    "address": None, "namespace": None, "json": False, "color": "auto", "wide": False, "quiet": False, "verbose": False,
+}  # fmt: skip
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace | None:
+    """The command line as `args` with `args.run`; None when only help was wanted (and printed)."""
+    try:
+        args = _tree(argv).parse_args(list(argv))
+    except SystemExit:  # --help has printed its page
+        return None
+    if getattr(args, "runs", None) is None:
+        print(_page(), end="")
+        return None
+    for name, value in _DEFAULTS.items():
+        if not hasattr(args, name):
+            setattr(args, name, value)
+    module, _, function = args.runs.partition(":")
+    args.run = getattr(import_module(f"nervenet.cli.commands.{module}"), function)
+    return args
+
+
+def _tree(argv: Sequence[str]) -> Parser:
+    common = _common()
+    root = _Parser(prog="nervenet", parents=[common], allow_abbrev=False)
+    root.page = _page
+    commands = root.add_subparsers(parser_class=_Parser, metavar="COMMAND")
+    groups: dict[str, Any] = {}
+    for command in COMMANDS:
+        first, _, second = command.name.partition(" ")
+        place = commands
+        if second:
+            if first not in groups:
+                group = _child(commands, first, [common], "")
+                groups[first] = group.add_subparsers(parser_class=_Parser, metavar="COMMAND", required=True)
+            place = groups[first]
+        own = _Parser(prog=f"nervenet {command.name}", add_help=False, allow_abbrev=False)
+        command.flags(own)
+        parser = _child(place, second or first, [own, common], command.says)
+        parser.usage = own.format_usage().removeprefix("usage: ").strip()
+        parser.set_defaults(runs=command.runs)
+    _refuse_unknown(argv, [*commands.choices])
+    return root
+
+
+def _child(place: Any, name: str, parents: list[Parser], says: str) -> Parser:
+    parser: Parser = place.add_parser(
+        name, parents=parents, allow_abbrev=False, help=says, description=f"{says[:1].upper()}{says[1:]}."
+    )
+    return parser
+
+
+def _refuse_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
+    """argparse would list all choices; a near miss deserves a better answer."""
+    first = next((word for word in argv if not word.startswith("-")), None)
+    takes_value = {"--address", "--namespace", "--color"}
+    if first is None or first in known or any(word in takes_value for word in argv[: argv.index(first)]):
+        return
+    close = difflib.get_close_matches(first, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "nervenet --help lists them"
+    raise UsageError(f"there is no command {first}; {hint}")
+
+
+def _page() -> str:
+    """The help page: every command with its arguments and one line about it."""
+    lines = ["Durable multi-agent workflows.", "", "usage: nervenet COMMAND …   (nervenet COMMAND --help says more)"]
+    group = ""
+    for command in COMMANDS:
+        label = command.group if command.group != group else ""
+        if label:
+            lines.append("")
+        group = command.group
+        lines.append(f"  {label:8}{command.name:22}{command.says}")
+    lines += [
+        "",
+        "  all     --address A --namespace N --json --color auto|always|never --wide -q -v",
+        "",
+        "Try:  nervenet dev hello.py",
+        "",
+    ]
+    return "\n".join(lines)

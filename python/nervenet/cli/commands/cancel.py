@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet cancel`: ask workflows to stop; they clean up first. Several at once are asked about."""
+
+from __future__ import annotations
+
+import argparse
+
+from nervenet.cli.failures import Refused, UsageError
+from nervenet.cli.render import workflows
+from nervenet.cli.session import Session, ask_mesh
+
+
+def run(args: argparse.Namespace) -> int:
+    async def work(session: Session) -> None:
+        screen = session.screen
+        if len(args.ids) > 1 and not args.yes:
+            _confirm(session)
+        for workflow_id in args.ids:
+            response = await session.mesh.call(
+                "CancelWorkflow", workflow_id=workflow_id, reason=args.reason or "", requester=session.me()
+            )
+            if args.json:
+                screen.message(response)
+            screen.note(workflows.canceled(response, workflow_id))
+
+    return ask_mesh(args, work)
+
+
+def _confirm(session: Session) -> None:
+    many = f"{len(session.args.ids)} workflows"
+    if not session.screen.interactive:
+        raise UsageError(f"cancel {many}: --yes says that it is meant, where nobody can be asked")
+    if session.screen.ask(f"Cancel {many}? [y/N] ").lower() not in ("y", "yes"):
+        raise Refused("nothing was canceled")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet escalations list|show|resolve`: what waits for a human, and the answer.
+
+Without a flag `resolve` asks on a terminal. Who answers something that is decided already is told who did, and when.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nervenet.cli.failures import Refused, UsageError
+from nervenet.cli.render import escalations as render
+from nervenet.cli.session import Session, ask_mesh
+from nervenet.cli.values import escalation_id, read_json
+from nervenet.errors import AlreadyClosed
+
+
+def run_list(args: argparse.Namespace) -> int:
+    if args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: it must be at least 1")
+
+    async def work(session: Session) -> None:
+        response = await session.mesh.call(
+            "ListEscalations",
+            page_size=min(args.limit, 1000),
+            page_token=args.next or "",
+            workflow_id=args.workflow or "",
+        )
+        screen = session.screen
+        if args.json:
+            screen.message(response)
+            return
+        view = screen.view()
+        screen.lines(render.listed(response, view))
+        screen.note(render.list_footer(response, view, session.config.namespace))
+
+    return ask_mesh(args, work)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    which = escalation_id(args.id)
+
+    async def work(session: Session) -> None:
+        response = await session.mesh.call("GetEscalation", escalation_id=which)
+        screen = session.screen
+        if args.json:
+            screen.message(response)
+        else:
+            screen.lines(render.shown(response.escalation, screen.view()))
+
+    return ask_mesh(args, work)
+
+
+def run_resolve(args: argparse.Namespace) -> int:
+    which = escalation_id(args.id)
+    if args.retry is not None and args.retry < 1:
+        raise UsageError(f"--retry {args.retry}: at least 1 attempt more")
+    given = {"complete": read_json(args.complete, "--complete")} if args.complete is not None else {}
+
+    async def work(session: Session) -> None:
+        screen = session.screen
+        found = (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+        if not render.is_open(found):
+            raise Refused(f"{render.short(which)}: {render.decision(found, screen.view())}")
+        resolution = _decision(session, found, given.get("complete"))
+        try:
+            response = await session.mesh.call("ResolveEscalation", escalation_id=which, resolution=resolution)
+        except AlreadyClosed:  # somebody was faster: say who
+            found = (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+            if render.is_open(found):
+                raise
+            raise Refused(f"{render.short(which)}: {render.decision(found, screen.view())}") from None
+        if args.json:
+            screen.message(response)
+        screen.note(render.resolved(response.escalation, screen.view()))
+
+    return ask_mesh(args, work)
+
+
+def _decision(session: Session, found: Any, complete: str | None) -> dict[str, Any]:
+    """The EscalationResolution that the flags, or the answers on a terminal, stand for."""
+    args = session.args
+    made: dict[str, Any] = {"comment": args.comment or "", "resolver": session.me()}
+    if complete is not None:
+        return made | {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": complete}}
+    if args.retry is not None:
+        return made | {"action": "ESCALATION_ACTION_RETRY", "attempts": args.retry}
+    if args.fail is not None:
+        return made | {"action": "ESCALATION_ACTION_FAIL", "comment": args.fail or made["comment"]}
+    if args.answer is not None:
+        value = render.answer_json(found.question, args.answer)
+        return made | {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": value}}
+    return made | _asked(session, found)
+
+
+def _asked(session: Session, found: Any) -> dict[str, Any]:
+    """Ask whoever sits at the terminal."""
+    screen = session.screen
+    if not screen.interactive:
+        choice = " | ".join(f"--answer {word}" for word in found.question.choices)
+        raise UsageError(f"say what to decide: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
+    screen.note(*render.shown(found, screen.view())[:-1])
+    said = screen.ask(f"{', '.join(render.answers(found.question))}: ")
+    if not said:
+        raise Refused("nothing was decided")
+    if found.question.choices and said not in found.question.choices:
+        raise UsageError(f"{said} is none of the choices: {', '.join(found.question.choices)}")
+    if said == "retry":
+        return {"action": "ESCALATION_ACTION_RETRY", "attempts": 1}
+    if said == "fail":
+        return {"action": "ESCALATION_ACTION_FAIL", "comment": screen.ask("message: ")}
+    if said == "complete":
+        said = screen.ask("value (JSON; empty takes the suggestion): ") or render.suggestion_json(found.question) or ""
+        return {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": read_json(said, "value")}}
+    return {
+        "action": "ESCALATION_ACTION_COMPLETE",
+        "value": {"json": render.answer_json(found.question, said)},
+        "comment": screen.ask("comment (may be empty): "),
+    }

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Following one workflow to its end: the events of its watch, resumed where a node was lost, and its result.
+
+A watch ends with the workflow. When its stream breaks before that (a node that stops ends its streams), the next one
+begins behind the last entry that was seen; only a mesh in which nobody answers for a while is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from nervenet.cli.failures import Exit, StillRunning
+from nervenet.cli.render import events, workflows
+from nervenet.cli.session import Session
+from nervenet.clock import SYSTEM
+from nervenet.errors import Unavailable
+
+PATIENCE = 15.0
+"""Seconds without any answer after which a broken watch is given up."""
+
+
+async def follow(
+    session: Session, workflow_id: str, *, progress: bool = True, partials: bool = False
+) -> AsyncIterator[Any]:
+    """Entries and news of a workflow from its first one, until it is closed."""
+    seen, silent_since, begun = 0, SYSTEM.monotonic(), False
+    while True:
+        try:
+            stream = session.mesh.stream(
+                "WatchWorkflow",
+                workflow_id=workflow_id,
+                after_sequence=seen,
+                include_progress=progress,
+                include_partials=partials,
+                payload_format="PAYLOAD_FORMAT_RAW",
+            )
+            async for response in stream:
+                begun, silent_since = True, SYSTEM.monotonic()
+                if not response.HasField("entry"):
+                    continue  # a sign of life
+                seen = max(seen, response.entry.sequence)
+                yield response
+                if events.close_of(response.entry) is not None:
+                    return
+        except Unavailable:
+            if not begun or SYSTEM.monotonic() - silent_since > PATIENCE:
+                raise
+        await asyncio.sleep(0.2)
+
+
+async def finish(session: Session, workflow_id: str, limit: float | None, *, answer: Any = None) -> int:
+    """Wait for the end, tell on the way what people should know, print the result; gives the exit code.
+
+    `answer` is the StartWorkflowResponse that `--json` prints, with the closed workflow in it; without one it is a
+    GetWorkflowResponse.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            await _tell(session, workflow_id)
+    except TimeoutError:
+        raise StillRunning(f"{workflow_id} is still running: nervenet result {workflow_id} waits on") from None
+    response = await session.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
+    found, screen = response.workflow, session.screen
+    screen.note(workflows.ended(found))
+    if screen.json:
+        if answer is not None:
+            answer.workflow.CopyFrom(found)
+        screen.message(response if answer is None else answer)
+    elif workflows.succeeded(found):
+        screen.payload(found.output)
+    elif screen.quiet:
+        screen.complain(workflows.ended(found))
+    return Exit.DONE if workflows.succeeded(found) else Exit.FAILED
+
+
+async def _tell(session: Session, workflow_id: str) -> None:
+    """The live line, and a line for each question that is still open when it is seen."""
+    screen = session.screen
+    async for response in follow(session, workflow_id, progress=screen.animated):
+        entry = response.entry
+        if question := events.question_of(entry, workflow_id):
+            screen.note(workflows.asks(*question))
+        elif line := events.doing(entry):
+            screen.live(line)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet list`: workflows, the newest first. Pages are joined into one answer until `--limit` is reached."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nervenet.cli.failures import UsageError
+from nervenet.cli.render import workflows
+from nervenet.cli.session import Session, ask_mesh
+from nervenet.cli.values import labels, since, states
+from nervenet.clock import SYSTEM
+
+PAGE = 1000
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: it must be at least 1")
+    wanted = states(args.state)
+    filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
+    if args.since:
+        filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
+
+    async def work(session: Session) -> None:
+        response = await _collect(session, args.limit, args.next or "", wanted, filters)
+        screen = session.screen
+        if args.json:
+            screen.message(response)
+            return
+        screen.lines(workflows.listed(response, screen.view()))
+        filtered = bool(args.definition or args.label or args.since)
+        screen.note(workflows.list_footer(response, session.config.namespace, wanted=wanted, filtered=filtered))
+
+    return ask_mesh(args, work)
+
+
+async def _collect(session: Session, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+    whole = None
+    while True:
+        room = limit - (len(whole.workflows) if whole else 0)
+        page = await session.mesh.call(
+            "ListWorkflows",
+            page_size=min(room, PAGE),
+            page_token=token,
+            states=[f"WORKFLOW_STATE_{state}" for state in wanted],
+            **filters,
+        )
+        if whole is None:
+            whole = page
+        else:
+            whole.workflows.extend(page.workflows)
+            whole.next_page_token, whole.total_count = page.next_page_token, page.total_count
+        token = page.next_page_token
+        if not token or len(whole.workflows) >= limit:
+            return whole

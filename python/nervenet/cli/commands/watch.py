@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet watch`: a workflow's events as they come, until it ends. The exit code says how it ended."""
+
+from __future__ import annotations
+
+import argparse
+
+from nervenet.cli.commands.following import follow
+from nervenet.cli.failures import Exit
+from nervenet.cli.render import events
+from nervenet.cli.session import Session, ask_mesh
+
+
+def run(args: argparse.Namespace) -> int:
+    async def work(session: Session) -> int:
+        screen, code = session.screen, Exit.DONE
+        async for response in follow(session, args.id, partials=args.partials):
+            if args.json:
+                screen.message(response)
+            else:
+                screen.lines([events.event(response.entry, screen.view())])
+            close = events.close_of(response.entry)
+            if close is not None and not events.ended_well(close):
+                code = Exit.FAILED
+        return code
+
+    return ask_mesh(args, work)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents, their load, the queues, and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.protobuf.duration_pb2 import Duration
+from rich.text import Text
+
+from nervenet.cli.render import text
+from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
+from nervenet.cli.render.text import DASH, View
+from nervenet.v1 import agent_pb2 as agent
+from nervenet.v1 import agent_service_pb2 as agent_service
+from nervenet.v1 import registry_service_pb2 as registry
+
+STATES: Mapping[int, Mark] = {
+    agent.AGENT_STATE_STARTING: Mark("●", "cyan", "starting"),
+    agent.AGENT_STATE_ACTIVE: Mark("✓", "green", "active"),
+    agent.AGENT_STATE_DRAINING: Mark("–", "dim", "draining"),
+    agent.AGENT_STATE_DRAINED: Mark("–", "dim", "drained"),
+}
+_COLUMNS = (
+    ids("AGENT"), prose("SERVES", 16), Column("SLOTS"), Column("AVG"), Column("FAILED"), Column("STATE"), Column("UP"),
+    prose("RUNS"),
+)  # fmt: skip
+
+
+def listed(response: registry.ListAgentsResponse, view: View) -> list[Text]:
+    rows = [
+        (
+            one.agent.agent_id,
+            ", ".join(map(_capability, one.agent.capabilities)),
+            _slots(one, view),
+            text.span(ms / 1000) if (ms := text.millis(one.load.average_task_time)) else DASH,
+            f"{one.load.error_rate * 100:.0f} %",
+            mark_of(STATES, one.agent.state).text(),
+            view.when(one.agent.register_time),
+            _runtime(one.agent),
+        )
+        for one in response.agents
+    ]
+    return table(_COLUMNS, rows, view) if rows else []
+
+
+def queues(response: registry.ListAgentsResponse) -> list[Text]:
+    """A line for each queue in which something waits."""
+    lines = []
+    for queue in response.queues:
+        if not queue.waiting:
+            continue
+        wants = "".join(f" {key}={value}" for key, value in sorted(queue.match_labels.items()))
+        line = Text(f"queue: {queue.capability}{wants} {queue.waiting} waiting, oldest {_age(queue)}")
+        if not queue.agents:
+            line.append(f", no agent serves it → nervenet agent APP --only {queue.capability}", style="yellow")
+        lines.append(line)
+    return lines
+
+
+def list_footer(response: registry.ListAgentsResponse, namespace: str) -> str:
+    if not response.agents:
+        return f"No agent is alive in namespace {namespace}. Start one: nervenet agent APP"
+    slots = sum(_all_slots(one) for one in response.agents)
+    return f"{text.plural(len(response.agents), 'agent')}, {text.plural(slots, 'slot')}."
+
+
+def described(response: agent_service.DescribeAgentResponse, view: View) -> list[Text]:
+    """One agent: who, how busy, what it can do."""
+    one = registry.AgentEntry(agent=response.agent, load=response.load)
+    record = one.agent
+    mark = mark_of(STATES, record.state)
+    lines = [
+        Text(f"{mark.symbol} {record.agent_id}   {mark.word}   up {view.when(record.register_time)}", style=mark.style)
+    ]
+    facts = [
+        ("slots", _slots(one, view)),
+        ("runs", _runtime(record)),
+        ("labels", " ".join(f"{key}={value}" for key, value in sorted(record.labels.items()))),
+        ("control", record.control_endpoint),
+        ("cpu", f"{one.load.cpu:.0%}".replace("%", " % of one core") if one.load.cpu else ""),
+    ]
+    lines += [Text(f"  {name:9}{text.clean(said)}") for name, said in facts if said]
+    columns = (Column("  CAPABILITY"), Column("SLOTS"), Column("ACTIVE"), Column("LABELS"), prose("DESCRIPTION", 20))
+    rows = [
+        (
+            f"  {_capability(can)}",
+            str(can.slots) if can.slots else DASH,
+            str(one.load.active_by_capability.get(can.name, 0)),
+            " ".join(f"{key}={value}" for key, value in sorted(can.labels.items())) or DASH,
+            can.description,
+        )
+        for can in record.capabilities
+    ]
+    return lines + [Text("  " + line.plain) for line in table(columns, rows, view)] if rows else lines
+
+
+def seconds(span: float) -> Duration:
+    """For a request."""
+    return Duration(seconds=int(span), nanos=round(span % 1 * 1e9))
+
+
+def drained(response: agent_service.DrainAgentResponse, agent_id: str) -> Text:
+    mark = mark_of(STATES, response.state)
+    rest = f": {text.plural(response.active, 'task')} still running" if response.active else ""
+    return mark.text(f"{agent_id} {mark.word}{rest}")
+
+
+def resumed(response: agent_service.ResumeAgentResponse, agent_id: str) -> Text:
+    mark = mark_of(STATES, response.state)
+    return mark.text(f"{agent_id} {mark.word}")
+
+
+# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
+    columns = (
+        ids("NODE"), Column("ADDRESS"), prose("DEFINITIONS", 16), Column("WORKFLOWS"), Column("STATE"), Column("UP"),
+        prose("RUNS"),
+    )  # fmt: skip
+    rows = [
+        (
+            one.node_id,
+            one.address,
+            ", ".join(f"{ref.name} v{ref.version}" for ref in one.definitions) or DASH,
+            f"{one.owned_workflows}/{one.max_workflows}" if one.max_workflows else str(one.owned_workflows),
+            mark_of(STATES, one.state).text(),
+            view.when(one.register_time),
+            one.runtime,
+        )
+        for one in response.nodes
+    ]
+    return table(columns, rows, view) if rows else []
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _capability(can: agent.Capability) -> str:
+    return f"{can.name} v{can.version}" if can.version else can.name
+
+
+def _all_slots(one: registry.AgentEntry) -> int:
+    return one.load.slots or one.agent.slots or sum(can.slots for can in one.agent.capabilities)
+
+
+def _slots(one: registry.AgentEntry, view: View) -> str:
+    """`███████░ 7/8`: a cell per slot, eight at most."""
+    slots, active = _all_slots(one), one.load.active
+    figures = f"{active}/{slots}"
+    if not view.people or not slots:
+        return figures
+    cells = min(slots, 8)
+    full = min(cells, round(active * cells / slots) or bool(active))
+    return f"{'█' * full}{'░' * (cells - full)} {figures}"
+
+
+def _runtime(record: agent.AgentRecord) -> str:
+    way = "gateway" if record.transport == agent.TRANSPORT_GATEWAY else "redis"
+    return f"{record.runtime.partition(' ')[0]}, {way}" if record.runtime else way
+
+
+def _age(queue: registry.QueueInfo) -> str:
+    return text.span(text.millis(queue.oldest) / 1000)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where text goes: data on stdout, everything else on stderr.
+
+Hides colour (a terminal, `--color`, NO_COLOR), locales that know only ASCII, quiet mode and the live line. What is
+printed is never wrapped, so a line stays a line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import IO, Literal
+
+from rich.console import Console
+from rich.text import Text
+
+from nervenet.cli.render.text import View, proto_json, value
+from nervenet.clock import SYSTEM
+from nervenet.v1 import common_pb2 as common
+
+_ASCII = str.maketrans({
+    "●": "*", "✓": "+", "✗": "x", "–": "-", "…": "...", "→": "->", "≠": "!=", "⇄": "<>", "·": "-",
+    "━": "=", "┥": "|", "┄": ".", "█": "#", "░": ".", "“": '"', "”": '"',
+})  # fmt: skip
+
+
+class Screen:
+    """Both streams of a command. `json` and `quiet` as given on the command line."""
+
+    def __init__(
+        self,
+        *,
+        color: Literal["auto", "always", "never"] = "auto",
+        json: bool = False,
+        quiet: bool = False,
+        wide: bool = False,
+    ) -> None:
+        self.json, self.quiet, self.wide = json, quiet, wide
+        self._out, self._err = _console(sys.stdout, color), _console(sys.stderr, color)
+        self._live = False
+
+    @property
+    def interactive(self) -> bool:
+        """Somebody is there to answer."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def animated(self) -> bool:
+        """The live line is shown."""
+        return self._err.is_terminal and not (self.quiet or self.json)
+
+    def view(self) -> View:
+        """For whom stdout's text is, as of now."""
+        people = sys.stdout.isatty()
+        return View(people=people, width=self._out.width if people and not self.wide else 0, now_ms=SYSTEM.now_ms())
+
+    def lines(self, lines: Iterable[Text | str]) -> None:
+        """Data."""
+        self._clear()
+        for line in lines:
+            _print(self._out, line)
+        self._out.file.flush()
+
+    def note(self, *lines: Text | str) -> None:
+        """A comment, for people."""
+        self._clear()
+        if not (self.quiet or self.json):
+            for line in lines:
+                _print(self._err, line)
+
+    def complain(self, line: Text) -> None:
+        """What must be said even with `--quiet`."""
+        self._clear()
+        _print(self._err, line)
+
+    def message(self, message: object) -> None:
+        """The contract's message, one line of proto JSON."""
+        self._raw(proto_json(message))
+
+    def payload(self, message: common.Payload) -> None:
+        """A value as a program wants it: JSON text as it was written, or the very bytes."""
+        found = value(message)
+        if isinstance(found, bytes):
+            self._clear()
+            sys.stdout.flush()
+            sys.stdout.buffer.write(found)
+            sys.stdout.buffer.flush()
+        else:
+            self._raw(found)
+
+    def live(self, line: Text) -> None:
+        """One line at the bottom of a terminal that the next one replaces; nothing where nobody looks."""
+        if self.animated:
+            line.truncate(self._err.width - 1, overflow="ellipsis")
+            self._err.file.write("\r\x1b[K")
+            self._err.print(_fitting(self._err, line), end="", soft_wrap=True)
+            self._err.file.flush()
+            self._live = True
+
+    def ask(self, question: str) -> str:
+        """What somebody types in answer; on stderr, so that stdout stays data."""
+        self._clear()
+        _print(self._err, question, end="")
+        self._err.file.flush()
+        return sys.stdin.readline().strip()
+
+    def _raw(self, text: str) -> None:
+        """Data that must arrive as it is: UTF-8, whatever the locale says."""
+        self._clear()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass") + b"\n")
+        sys.stdout.buffer.flush()
+
+    def _clear(self) -> None:
+        if self._live:
+            self._err.file.write("\r\x1b[K")
+            self._err.file.flush()
+            self._live = False
+
+
+def _console(stream: IO[str], color: str) -> Console:
+    on = color == "always" or (color == "auto" and stream.isatty() and not os.environ.get("NO_COLOR"))
+    return Console(
+        file=stream,
+        force_terminal=True if color == "always" else None,
+        color_system="auto" if on else None,
+        no_color=not on,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def _print(console: Console, line: Text | str, end: str = "\n") -> None:
+    console.print(_fitting(console, Text(line) if isinstance(line, str) else line), soft_wrap=True, end=end)
+
+
+def _fitting(console: Console, line: Text) -> Text:
+    """The line in what the stream's encoding can say."""
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    try:
+        line.plain.encode(encoding)
+    except UnicodeEncodeError:
+        shown = Text()
+        for part in line.divide([at for span in line.spans for at in (span.start, span.end)]):
+            text = part.plain.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+            style = part.spans[0].style if part.spans else part.style
+            shown.append(text, style=style)
+        return shown
+    return line

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and marks: rows of cells → lines, one per row.
+
+rich's own tables wrap cells and pad lines with blanks; a list that people grep needs neither, so only rich's Text
+(styled spans and the width of wide characters) is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from nervenet.cli.render.text import View, clean, middle
+
+Cell: TypeAlias = str | Text
+GAP = "  "
+
+
+class Mark(NamedTuple):
+    """A state as people see it: symbol and colour always come together."""
+
+    symbol: str
+    style: str
+    word: str
+
+    def text(self, word: str | None = None) -> Text:
+        said = self.word if word is None else word
+        return Text(f"{self.symbol} {said}".rstrip(), style=self.style)
+
+
+def mark_of(marks: Mapping[int, Mark], state: int) -> Mark:
+    """A state of a newer version is shown as its number."""
+    return marks.get(state, Mark(" ", "", f"state {state}"))
+
+
+class Column(NamedTuple):
+    """`shrink`: shortens a cell to a width when the terminal is narrow; None = it stays whole."""
+
+    title: str
+    shrink: Callable[[str, int], str] | None = None
+    least: int = 8
+
+
+def ends(text: str, room: int) -> str:
+    return set_cell_size(text, room - 1).rstrip() + "…" if cell_len(text) > room else text
+
+
+def ids(title: str, least: int = 16) -> Column:
+    return Column(title, middle, least)
+
+
+def prose(title: str, least: int = 12) -> Column:
+    return Column(title, ends, least)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View) -> list[Text]:
+    """The header and one line per row. On a terminal, columns that can shrink share what is missing."""
+    cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
+    widths = [max([cell_len(column.title), *(row[at].cell_len for row in cells)]) for at, column in enumerate(columns)]
+    if view.people and view.width:
+        _fit(columns, widths, view.width)
+    head = _line([Text(column.title, style="bold") for column in columns], columns, widths)
+    return [head, *(_line(row, columns, widths) for row in cells)]
+
+
+def _fit(columns: Sequence[Column], widths: list[int], room: int) -> None:
+    """Take from the widest shrinkable column until it fits or nothing can give any more."""
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
+    while excess > 0:
+        able = [at for at, column in enumerate(columns) if column.shrink and widths[at] > column.least]
+        if not able:
+            return
+        widths[max(able, key=lambda at: widths[at])] -= 1
+        excess -= 1
+
+
+def _line(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
+    line = Text()
+    for at, (cell, column, width) in enumerate(zip(row, columns, widths, strict=True)):
+        shown = _shortened(cell, column, width)
+        line.append_text(shown)
+        if at + 1 < len(widths):
+            line.append(" " * (width - shown.cell_len) + GAP)
+    line.rstrip()
+    return line
+
+
+def _shortened(cell: Text, column: Column, width: int) -> Text:
+    if column.shrink is None or cell.cell_len <= width:
+        return cell
+    return Text(column.shrink(cell.plain, width), style=cell.style)

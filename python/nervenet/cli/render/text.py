@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small words: spans of time, ages, moments, shortened ids, cleaned text, payloads in one line.
+
+`View` says for whom a text is: on a terminal times are ages and long ids lose their middle; piped, everything is exact
+and whole. It carries the moment of "now", so that rendering is a pure function of the message and the view.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nervenet.payloads import format_size
+from nervenet.v1 import common_pb2 as common
+
+DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`people`: a terminal reads it; `width`: of that terminal, 0 = as wide as it gets."""
+
+    people: bool
+    width: int
+    now_ms: int
+
+    def when(self, time: Timestamp) -> str:
+        """An age for people (`4 min`), ISO 8601 in UTC for programs."""
+        ms = millis(time)
+        if not ms:
+            return DASH
+        return span((self.now_ms - ms) / 1000) if self.people else iso(ms)
+
+    def ago(self, time: Timestamp) -> str:
+        found = self.when(time)
+        return f"{found} ago" if self.people and found != DASH else found
+
+
+def millis(time: Timestamp | Duration) -> int:
+    """0 where it is not set."""
+    return time.seconds * 1000 + time.nanos // 1_000_000
+
+
+def iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(ms: int) -> str:
+    """`09:12:04.131`, in the reader's own time zone."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%H:%M:%S.") + f"{ms % 1000:03d}"
+
+
+def span(seconds: float) -> str:
+    """`0.38 s`, `9.1 s`, `4 min`, `2 h`, `7 d`: what one reads at a glance."""
+    seconds = max(seconds, 0.0)
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def took(start: Timestamp, end: Timestamp) -> str:
+    """From start to end, a dash where one of them is missing."""
+    return span((millis(end) - millis(start)) / 1000) if millis(start) and millis(end) else DASH
+
+
+def count(number: float) -> str:
+    """`980`, `1.2k`, `3.4M`."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:g}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+# Controls, and the marks that turn the direction of text around: a failure's message must not repaint the terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def clean(text: str) -> str:
+    """Text from elsewhere as one harmless line."""
+    return _CONTROL.sub(" ", text).strip()
+
+
+def clipped(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def middle(text: str, room: int) -> str:
+    """`audit-2024…q1-numpy`: both ends of an id tell it apart."""
+    if len(text) <= room or room < 5:
+        return text if room >= 5 else clipped(text, room)
+    left = room // 2
+    return f"{text[:left]}…{text[len(text) - (room - left - 1) :]}"
+
+
+def payload(message: common.Payload) -> str:
+    """A payload as one line; JSON as it was written."""
+    form = message.WhichOneof("body")
+    if form == "json":
+        return clean(message.json)
+    if form == "value":
+        return clean(json.dumps(json_format.MessageToDict(message.value), ensure_ascii=False))
+    if form == "text":
+        return clean(message.text)
+    if form == "uri":
+        return clean(message.uri)
+    if form == "data":
+        return f"({format_size(len(message.data))} of bytes)"
+    return f"({format_size(message.size_bytes)})" if message.size_bytes else "null"
+
+
+def value(message: common.Payload) -> str | bytes:
+    """A payload for a program's standard input: JSON text, text or the very bytes."""
+    form = message.WhichOneof("body")
+    if form == "data":
+        return message.data
+    if form == "value":
+        return json.dumps(json_format.MessageToDict(message.value), ensure_ascii=False)
+    return getattr(message, form) if form else "null"
+
+
+def scalar(message: common.Payload) -> str:
+    """A payload that may be a JSON string without its quotes, for sentences."""
+    text = payload(message)
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return clean(found) if isinstance(found, str) else text
+
+
+def failure(message: common.Failure) -> str:
+    """`RateLimited: 429 from api`."""
+    kind = message.type or common.FailureCode.Name(message.code).removeprefix("FAILURE_CODE_")
+    return clean(f"{kind}: {message.message}" if message.message else kind)
+
+
+def proto_json(message: Any) -> str:
+    """The contract's message in proto JSON, one line."""
+    return json_format.MessageToJson(message, indent=None, ensure_ascii=False)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet show`: one workflow with its steps as bars over time, its input, result and view.
+
+For people each step is a bar on one scale; piped, the bars would mean nothing, so begin and end stand there instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.text import Text
+
+from nervenet.cli.render import text
+from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
+from nervenet.cli.render.text import DASH, View
+from nervenet.cli.render.workflows import STATES, blocked, definition
+from nervenet.v1 import task_pb2 as task
+from nervenet.v1 import workflow_pb2 as workflow
+
+STEPS: Mapping[int, Mark] = {
+    task.TASK_STATE_QUEUED: Mark("–", "dim", "waits"),
+    task.TASK_STATE_RUNNING: Mark("●", "cyan", "running"),
+    task.TASK_STATE_WAITING_FOR_HUMAN: Mark("?", "yellow", "waits for a human"),
+    task.TASK_STATE_SUCCEEDED: Mark("✓", "green", "succeeded"),
+    task.TASK_STATE_FAILED: Mark("✗", "red", "failed"),
+    task.TASK_STATE_CANCELED: Mark("–", "dim", "canceled"),
+}
+_OPEN = (task.TASK_STATE_QUEUED, task.TASK_STATE_RUNNING, task.TASK_STATE_WAITING_FOR_HUMAN)
+BAR = 30
+
+
+def shown(one: workflow.Workflow, view: View, *, inputs: bool = False, results: bool = False) -> list[Text]:
+    """The whole page. `inputs` and `results`: payloads in full, instead of in one line that fits."""
+    lines = [_title(one, view)]
+    if one.labels:
+        lines.append(Text("labels " + " ".join(f"{key}={text.clean(one.labels[key])}" for key in sorted(one.labels))))
+    if one.tasks:
+        lines += _bars(one, view) if view.people else _table(one, view)
+    if one.state == workflow.WORKFLOW_STATE_BLOCKED:
+        lines += blocked(one)
+    if inputs:
+        lines.append(_payload("input", one, "input", view, full=True))
+    if results:
+        lines += [_payload(step.step, step, "output", view, full=True) for step in one.tasks if step.HasField("output")]
+    if one.HasField("view"):
+        lines.append(_payload("view", one, "view", view, full=results))
+    if one.HasField("output"):
+        lines.append(_payload("result", one, "output", view, full=results))
+    if one.HasField("failure"):
+        lines.append(Text(f"failure {text.failure(one.failure)}", style="red"))
+    for escalation in one.open_escalations:
+        lines.append(Text(f"? answer: nervenet escalations resolve {escalation.removesuffix('#1')}", style="yellow"))
+    if one.partial:
+        lines.append(Text("Its node is out of reach just now: what is pending, and why, is missing here.", style="dim"))
+    return lines
+
+
+def _title(one: workflow.Workflow, view: View) -> Text:
+    mark = mark_of(STATES, one.state)
+    took = text.took(one.start_time, one.close_time)
+    parts = [definition(one), took if took != DASH else f"since {view.when(one.start_time)}"]
+    if one.run > 1:
+        parts.append(f"run {one.run}")
+    if one.trace_id:
+        parts.append(f"trace {one.trace_id[:16] if view.people else one.trace_id}")
+    if one.node_id:
+        often = {1: "once", 2: "twice"}.get(one.adoptions, f"{one.adoptions} times")
+        parts.append(f"node {one.node_id}" + (f" (adopted {often})" if one.adoptions else ""))
+    line = Text(f"{mark.symbol} {one.workflow_id}", style=mark.style)
+    line.append("   " + "   ".join([mark.word, *parts]), style="default")
+    return line
+
+
+def _payload(word: str, message: workflow.Workflow | task.Task, name: str, view: View, *, full: bool) -> Text:
+    said = text.payload(getattr(message, name))
+    room = view.width - len(word) - 1
+    return Text(f"{word} {said if full or not view.people or room < 20 else text.clipped(said, room)}")
+
+
+# ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bars(one: workflow.Workflow, view: View) -> list[Text]:
+    """A line per step: when it began, its bar, who does it, how long, and what there is to say about it."""
+    begin = text.millis(one.start_time)
+    end = max([text.millis(one.close_time) or view.now_ms, begin + 1])
+    columns = (
+        Column(""), Column(""), prose(""), ids("", 12), Column(""), prose("", 20),
+    )  # fmt: skip
+    rows = []
+    for step in one.tasks:
+        mark = mark_of(STEPS, step.state)
+        offset = max(text.millis(step.schedule_time) - begin, 0) / 1000
+        rows.append((
+            f"{offset:8.2f}",
+            Text(_bar(step, begin, end, view.now_ms), style=mark.style),
+            Text(step.step, style=mark.style),
+            step.agent_id or DASH,
+            _took(step, view),
+            _remark(step),
+        ))  # fmt: skip
+    return table(columns, rows, view)[1:]
+
+
+def _bar(step: task.Task, begin: int, end: int, now_ms: int) -> str:
+    first = text.millis(step.schedule_time) or begin
+    last = text.millis(step.end_time) or (now_ms if step.state in _OPEN else first)
+    scale = BAR / (end - begin)
+    left = min(int((first - begin) * scale), BAR - 1)
+    length = max(1, min(round((last - first) * scale), BAR - left))
+    body = "┄" if _human(step) or step.state == task.TASK_STATE_QUEUED else "━"
+    tip = body if step.state in _OPEN else "┥"
+    return (" " * left + body * (length - 1) + tip).ljust(BAR)
+
+
+def _table(one: workflow.Workflow, view: View) -> list[Text]:
+    columns = tuple(map(Column, ("STEP", "STATE", "CAPABILITY", "AGENT", "SCHEDULED", "STARTED", "ENDED", "REMARK")))
+    rows = [
+        (
+            step.step,
+            mark_of(STEPS, step.state).text(),
+            step.capability or DASH,
+            step.agent_id or DASH,
+            view.when(step.schedule_time),
+            view.when(step.start_time),
+            view.when(step.end_time),
+            _remark(step),
+        )
+        for step in one.tasks
+    ]
+    return table(columns, rows, view)
+
+
+def _human(step: task.Task) -> bool:
+    return step.state == task.TASK_STATE_WAITING_FOR_HUMAN or not step.capability
+
+
+def _took(step: task.Task, view: View) -> str:
+    start = step.start_time if step.HasField("start_time") else step.schedule_time
+    if step.state in _OPEN:
+        return text.span((view.now_ms - text.millis(start)) / 1000) if text.millis(start) else DASH
+    return text.took(start, step.end_time)
+
+
+def _remark(step: task.Task) -> str:
+    """`attempt 2 (1: RateLimited: 429)`, `waits: no live agent serves it`, `62 %`, `1.2k tokens`, …"""
+    parts = []
+    if step.failed_attempts:
+        tries = "; ".join(f"{bad.attempt}: {text.failure(bad)}" for bad in step.failed_attempts)
+        parts.append(f"attempt {max(step.attempt, 1)} ({tries})")
+    if step.state == task.TASK_STATE_WAITING_FOR_HUMAN:
+        parts.append(f"waits for a human: {step.escalation_id.removesuffix('#1')}")
+    elif step.waits_for:
+        parts.append(f"waits: {text.clean(step.waits_for)}")
+    if step.HasField("fraction") and step.state == task.TASK_STATE_RUNNING:
+        parts.append(f"{step.fraction:.0%}".replace("%", " %"))
+    if step.HasField("failure") and not (step.failed_attempts and step.state in _OPEN):
+        parts.append(text.failure(step.failure))
+    if tokens := sum(use.input_tokens + use.output_tokens for use in step.usage):
+        parts.append(f"{text.count(tokens)} tokens")
+    return ", ".join(parts)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workflows: the list, the lines about one of them, what ended how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.text import Text
+
+from nervenet.cli.render import text
+from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
+from nervenet.cli.render.text import DASH, View
+from nervenet.v1 import coordinator_service_pb2 as service
+from nervenet.v1 import workflow_pb2 as workflow
+
+STATES: Mapping[int, Mark] = {
+    workflow.WORKFLOW_STATE_RUNNING: Mark("●", "cyan", "running"),
+    workflow.WORKFLOW_STATE_WAITING_FOR_HUMAN: Mark("?", "yellow", "waits for a human"),
+    workflow.WORKFLOW_STATE_BLOCKED: Mark("!", "magenta", "blocked"),
+    workflow.WORKFLOW_STATE_CANCELING: Mark("●", "cyan", "canceling"),
+    workflow.WORKFLOW_STATE_SUCCEEDED: Mark("✓", "green", "succeeded"),
+    workflow.WORKFLOW_STATE_FAILED: Mark("✗", "red", "failed"),
+    workflow.WORKFLOW_STATE_CANCELED: Mark("–", "dim", "canceled"),
+    workflow.WORKFLOW_STATE_TIMED_OUT: Mark("✗", "red", "timed out"),
+}
+
+CLOSED = frozenset({
+    workflow.WORKFLOW_STATE_SUCCEEDED,
+    workflow.WORKFLOW_STATE_FAILED,
+    workflow.WORKFLOW_STATE_CANCELED,
+    workflow.WORKFLOW_STATE_TIMED_OUT,
+})  # fmt: skip
+
+
+def closed(found: workflow.Workflow) -> bool:
+    return found.state in CLOSED
+
+
+def succeeded(found: workflow.Workflow) -> bool:
+    return found.state == workflow.WORKFLOW_STATE_SUCCEEDED
+
+
+def moment(ms: int) -> Timestamp:
+    """For a request."""
+    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def definition(found: workflow.Workflow) -> str:
+    return f"{found.definition} v{found.version}"
+
+
+_COLUMNS = (
+    ids("ID"), prose("DEFINITION"), Column("STATE"), Column("STARTED"), Column("TOOK"), prose("AT"), prose("NOTE", 16),
+)  # fmt: skip
+
+
+def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
+    """One line per workflow under a header; nothing at all when there is none."""
+    rows = [
+        (
+            one.workflow_id,
+            definition(one),
+            mark_of(STATES, one.state).text(),
+            view.ago(one.start_time),
+            text.took(one.start_time, one.close_time),
+            one.at or DASH,
+            note(one),
+        )
+        for one in response.workflows
+    ]
+    return table(_COLUMNS, rows, view) if rows else []
+
+
+def list_footer(
+    response: service.ListWorkflowsResponse, namespace: str, *, wanted: Sequence[str] = (), filtered: bool = False
+) -> str:
+    """What the list leaves out. `wanted` are the states asked for, `filtered` whether anything else was."""
+    shown, total = len(response.workflows), response.total_count
+    if not shown:
+        return _empty(response, namespace, wanted, filtered=filtered)
+    more = f" More: nervenet list --next {response.next_page_token}" if response.next_page_token else ""
+    return f"{shown} of {max(total, shown)}.{more}"
+
+
+def _empty(response: service.ListWorkflowsResponse, namespace: str, wanted: Sequence[str], *, filtered: bool) -> str:
+    if not response.total_count:
+        return f"No workflow in namespace {namespace} yet. Start one: nervenet start NAME INPUT"
+    if response.next_page_token:
+        return f"None on this page. Go on: nervenet list --next {response.next_page_token}"
+    if wanted and not filtered:
+        names = " or ".join(_word(state) for state in wanted)
+        return f"No workflow is {names} in namespace {namespace}; {response.total_count} in other states."
+    return f"No workflow in namespace {namespace} is like that; {text.plural(response.total_count, 'other')}."
+
+
+def _word(state: str) -> str:
+    words = {workflow.WorkflowState.Name(number): mark.word for number, mark in STATES.items()}
+    word = words.get(f"WORKFLOW_STATE_{state}", state.lower())
+    return word.replace("waits", "waiting")
+
+
+def note(one: workflow.Workflow) -> str:
+    """The short line of a list."""
+    if one.note:
+        return one.note
+    if one.state == workflow.WORKFLOW_STATE_BLOCKED:
+        return f"code and journal disagree, {one.blocked.where}".rstrip(", ")
+    return text.failure(one.failure) if one.HasField("failure") else ""
+
+
+def blocked(one: workflow.Workflow) -> list[Text]:
+    """The two columns: what the journal has, what the code asks for."""
+    why = one.blocked
+    lines = [Text(f"code and journal disagree: {definition(one)}, {text.clean(why.where)}", style="magenta")]
+    if why.expected or why.found:
+        left = max(len("the journal has"), len(why.expected))
+        agree = f"   ({text.plural(why.agreed_steps, 'step')} before it agree)" if why.agreed_steps else ""
+        lines.append(Text(f"   {'the journal has':{left}}     this code asks for{agree}"))
+        lines.append(Text(f"   {text.clean(why.expected):{left}}  ≠  {text.clean(why.found)}"))
+    if why.detail:
+        lines.append(Text(f"   {text.clean(why.detail)}"))
+    lines.append(
+        Text("Nothing is lost or retried. Deploy the code that ran before, or guard the change with ctx.patched.")
+    )
+    return lines
+
+
+def started(response: service.StartWorkflowResponse) -> Text:
+    """`● review-118 started (review v1)`."""
+    one = response.workflow
+    if response.created:
+        return Text(f"● {one.workflow_id} started ({definition(one)})", style="cyan")
+    return mark_of(STATES, one.state).text(
+        f"{one.workflow_id} was there already ({definition(one)}), started by this id"
+    )
+
+
+def ended(one: workflow.Workflow) -> Text:
+    """`✓ review-118 4.2 s`, or why not."""
+    mark = mark_of(STATES, one.state)
+    line = mark.text(f"{one.workflow_id} {text.took(one.start_time, one.close_time)}")
+    if not succeeded(one):
+        why = text.failure(one.failure) if one.HasField("failure") else mark.word
+        line.append(f"  {mark.word}: {why}" if why != mark.word else f"  {mark.word}")
+    return line
+
+
+def asks(escalation_id: str, question: str) -> Text:
+    """`? review-118 asks: …  → nervenet escalations resolve review-118/ask`."""
+    shown = escalation_id.removesuffix("#1")
+    workflow_id = escalation_id.rpartition("/")[0]
+    return Text.assemble(
+        (f"? {workflow_id} asks: {text.clean(question)}", "yellow"), f"  → nervenet escalations resolve {shown}"
+    )
+
+
+def signaled(response: service.SignalWorkflowResponse, workflow_id: str, signal: str) -> str:
+    said = f"{workflow_id} has signal {signal}: entry {response.sequence}"
+    return said if response.created else f"{said}, it was there already"
+
+
+def canceled(response: service.CancelWorkflowResponse, workflow_id: str) -> Text:
+    mark = mark_of(STATES, response.state)
+    return mark.text(f"{workflow_id} {mark.word}" + ("" if response.created else ", it was canceled before"))

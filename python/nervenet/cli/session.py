@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command that asks the mesh needs: settings, a screen, a connection, and one event loop around it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from nervenet.cli.failures import Exit
+from nervenet.cli.render.screen import Screen
+from nervenet.config import Config
+
+if TYPE_CHECKING:
+    from nervenet.client.raw import RawClient
+
+
+class Session(NamedTuple):
+    """A command at work: its arguments, where it talks to people, and the way to the mesh."""
+
+    args: argparse.Namespace
+    screen: Screen
+    config: Config
+    mesh: RawClient
+
+    def me(self) -> str:
+        """Who asks, for the record; empty where a token says it."""
+        if self.config.current_token() is not None:
+            return ""
+        try:
+            return f"{getpass.getuser()}@{socket.gethostname()}"
+        except (KeyError, OSError):  # a user id without a name, as containers have them
+            return f"uid-{os.getuid()}@{socket.gethostname()}"
+
+
+Work = Callable[[Session], Awaitable[int | None]]
+
+
+def settings(args: argparse.Namespace) -> Config:
+    return Config.load(address=args.address, namespace=args.namespace)
+
+
+def screen(args: argparse.Namespace) -> Screen:
+    return Screen(color=args.color, json=args.json, quiet=args.quiet, wide=args.wide)
+
+
+def ask_mesh(args: argparse.Namespace, work: Work) -> int:
+    """Run `work` with a connection; its None is exit code 0."""
+
+    async def whole() -> int:
+        config = settings(args)
+        from nervenet.client.raw import RawClient
+
+        async with RawClient(config) as mesh:
+            return await work(Session(args, screen(args), config, mesh)) or Exit.DONE
+
+    return asyncio.run(whole())
