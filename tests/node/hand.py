@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of a node need beside it: nodes without a control plane, and an agent written by hand.
+
+The agent speaks the data plane and nothing else: registry record, inbox, claim, append, wake. A test decides when it
+does which, and what it leaves out, so that a lost or doubled message is a line in the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from nervenet.clock import new_id
+from nervenet.config import Config
+from nervenet.node.hosting import StartRequest
+from nervenet.node.node import Node, Served
+from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
+from nervenet.registry.etcd import Etcd
+from nervenet.registry.session import Session
+from nervenet.streams.journal import Journal
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+from nervenet.streams.queues import News, Queues, parse_tasks
+from nervenet.v1 import agent_pb2
+from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from nervenet.mesh import Mesh
+    from nervenet.records import Body, Entry
+    from nervenet.streams.answers import Appended, Claimed
+
+DEADLINE = 15.0
+
+
+@asynccontextmanager
+async def no_control_plane(node: Node) -> AsyncIterator[Served]:
+    yield Served("127.0.0.1:1", Deaf())
+
+
+class Deaf:
+    """Agents that can't be told anything: what then has to happen happens by claims and timers."""
+
+    async def cancel_task(self, *_: object) -> None:
+        return
+
+
+class World:
+    """One namespace on real servers: nodes, agents by hand, and a look at the journals."""
+
+    def __init__(self, redis_url: str, etcd_url: str, namespace: str) -> None:
+        self.redis_url, self.etcd_url, self.namespace = redis_url, etcd_url, namespace
+
+    def config(self, **settings: Any) -> Config:
+        return Config.load(environ={}, redis=self.redis_url, etcd=self.etcd_url, namespace=self.namespace, **settings)
+
+    @asynccontextmanager
+    async def node(self, mesh: Mesh, **settings: Any) -> AsyncIterator[Node]:
+        async with Node.open(mesh.workflows, self.config(**settings), serve=no_control_plane) as node:
+            yield node
+
+    @asynccontextmanager
+    async def agent(
+        self, *capabilities: str, slots: int = 100, labels: dict[str, str] | None = None
+    ) -> AsyncIterator[Hand]:
+        link = await Link.open(self.redis_url)
+        async with Etcd.open(self.etcd_url) as etcd:
+            session = await Session.open(etcd, 5)
+            hand = Hand(link, Keys(self.namespace), session, capabilities, slots, labels or {})
+            await hand.register()
+            try:
+                yield hand
+            finally:
+                await session.close()
+                await link.close()
+
+
+class Task:
+    """A task as the hand holds it."""
+
+    def __init__(self, stream: bytes, entry_id: bytes, envelope: Envelope) -> None:
+        self.stream, self.entry_id, self.envelope = stream, entry_id, envelope
+
+    @property
+    def step(self) -> str:
+        return self.envelope.step
+
+
+class Hand:
+    """An agent that does only what the test tells it."""
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        session: Session,
+        capabilities: tuple[str, ...],
+        slots: int,
+        labels: dict[str, str],
+    ) -> None:
+        self.id = new_id("hand")
+        self.link, self.keys, self.session = link, keys, session
+        self.journal, self.queues = Journal(link, keys), Queues(link, keys)
+        self.capabilities, self.slots, self.labels = capabilities, slots, labels
+        self.inbox = keys.inbox(self.id)
+
+    async def register(self) -> None:
+        await self.queues.make_inbox(self.id)
+        record = agent_pb2.AgentRecord(
+            agent_id=self.id,
+            name="hand",
+            capabilities=[agent_pb2.Capability(name=c, version="1", slots=self.slots) for c in self.capabilities],
+            state="AGENT_STATE_ACTIVE",
+            labels=self.labels,
+            slots=self.slots,
+        )
+        await self.session.put(f"/nervenet/{self.keys.namespace}/agents/{self.id}", to_json(record))
+
+    async def read(self, stream: bytes | None = None) -> Task:
+        """The next new task of the inbox (or of another stream)."""
+        stream = stream or self.inbox
+        async with asyncio.timeout(DEADLINE):
+            reader = await self.link.dedicated()
+            try:
+                while True:
+                    found = parse_tasks(await reader.read(*self.queues.read_tasks(stream, self.id, 1, 500)))
+                    if found and found[0].envelope is not None:
+                        return Task(stream, found[0].id, decode_envelope(found[0].envelope))
+            finally:
+                await reader.close()
+
+    async def claim(self, task: Task, ttl_ms: int = 6000) -> Claimed:
+        e = task.envelope
+        return await self.journal.claim(e.workflow_id, e.run, e.step, e.attempt, self.id, ttl_ms)
+
+    async def answer(self, task: Task, data: bytes, *, wake: bool = True, usage: tuple[Usage, ...] = ()) -> Appended:
+        e = task.envelope
+        body = Outcome(Payload("json", data), None, e.capability, e.digest, e.attempt, self.id, 1, 2, usage)
+        return await self._append(task, f"task:{e.step}", body, wake)
+
+    async def fail(self, task: Task, failure: Failure) -> Appended:
+        e = task.envelope
+        return await self._append(
+            task, f"attempt:{e.step}#{e.attempt}", Attempt(failure, None, e.capability, e.digest, self.id, 1, 2), True
+        )
+
+    async def attempt(self, task: Task, body: Attempt) -> Appended:
+        return await self._append(task, f"attempt:{task.step}#{task.envelope.attempt}", body, True)
+
+    async def _append(self, task: Task, name: str, body: Body, wake: bool) -> Appended:
+        e = task.envelope
+        data = encode_entry(body, self.id)
+        answer = await self.journal.append(e.workflow_id, e.run, name, data)
+        news = News(answer.owner, e.workflow_id, e.run, answer.id, name, data)
+        if wake:
+            await self.queues.complete(news, task.stream, task.entry_id)
+        else:
+            await self.queues.drop(task.stream, task.entry_id)
+        return answer
+
+    async def serve(self, handle: Callable[[Task], Awaitable[bytes]]) -> None:
+        """Read, claim, answer, until cancelled."""
+        while True:
+            task = await self.read()
+            if (await self.claim(task)).status == "run":
+                await self.answer(task, await handle(task))
+
+
+async def start(
+    node: Node, definition: str, workflow_id: str, data: bytes = b"null", **more: Any
+) -> asyncio.Future[Close]:
+    """Start a workflow; the future is its end, wherever it is hosted (a look at the journal each time it moves)."""
+    await node.host.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
+    return asyncio.ensure_future(end_of(node, workflow_id))
+
+
+async def end_of(node: Node, workflow_id: str) -> Close:
+    found = await until_entry(node, workflow_id, "close")
+    assert isinstance(found.body, Close)
+    return found.body
+
+
+async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: float = DEADLINE) -> Entry:
+    """Wait for an entry of that name; its coming is told on the workflow's channel."""
+    host = node.host
+    news = await host.link.subscribe()
+    try:
+        async with asyncio.timeout(deadline):
+            await news.add(host.keys.events(workflow_id))
+            await host.journal.watch(workflow_id, int(deadline * 1000))
+            while True:
+                entries = await journal(node, workflow_id)
+                if name in entries:
+                    return entries[name]
+                await anext(aiter(news))
+    finally:
+        await news.close()
+
+
+async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
+    """The whole journal by name, in order."""
+    raw = await node.host.journal.read(workflow_id)
+    return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
+
+
+async def until(true: Callable[[], object], *, deadline: float = DEADLINE) -> None:
+    """Wait until something in this process is so; looked at every turn of a few milliseconds."""
+    async with asyncio.timeout(deadline):
+        while not true():
+            await asyncio.sleep(0.005)
