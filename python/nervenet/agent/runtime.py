@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
+from nervenet.agent.executors.process import ProcessExecutor
 from nervenet.agent.executors.thread import ThreadExecutor
 from nervenet.agent.floor import Doors, Floor
 from nervenet.agent.intake import Intake
@@ -178,7 +179,7 @@ class AgentRuntime:
     async def _begin(self) -> None:
         loop_agents = [agent for agent in self.agents.values() if agent.run != "process"]
         await self._resources.enter(loop_agents)
-        for executor in {id(executor): executor for executor in self._executors.values()}.values():
+        for executor in set(self._executors.values()):
             await executor.start()
         await self._port.start()
         self._life = asyncio.create_task(self._live(), name=f"agent {self.name}")
@@ -227,7 +228,7 @@ class AgentRuntime:
         await self._port.close()
         for running in self.running.values():
             running.cancel(Stop.GONE)
-        for executor in {id(executor): executor for executor in self._executors.values()}.values():
+        for executor in set(self._executors.values()):
             await executor.close()
         self._keeper.close()
         await self._resources.close()
@@ -307,7 +308,13 @@ class AgentRuntime:
         limit = self.config.payload_limit
         loop = LoopExecutor(self._resources, self.clock, limit)
         threads = ThreadExecutor(self._resources, self.clock, limit, self.slots.total)
-        return {agent.name: loop if agent.is_async else threads for agent in self.agents.values()}
+        pooled = [agent for agent in self.agents.values() if agent.run == "process"]
+        size = min(self.slots.total, sum(self.slots.limits[agent.name] for agent in pooled))
+        processes = ProcessExecutor(pooled, self.clock, limit, size)
+        return {
+            agent.name: loop if agent.is_async else processes if agent.run == "process" else threads
+            for agent in self.agents.values()
+        }
 
 
 async def run_agent(

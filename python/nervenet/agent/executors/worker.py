@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs inside a pool process: imports the handlers, enters their lifespans, runs one task after the other.
+
+The handler has the main thread (signals, C libraries and event loops of its own expect that); a second thread listens
+to the agent. When the agent is gone, so is the worker, at once and in the middle of a handler: what it does would be
+done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from nervenet.agent.executors.common import Resources, prepare
+from nervenet.agent.executors.frames import Unpacker, pack
+from nervenet.agent.verdicts import Verdict, answered, finished, raised
+from nervenet.clock import SYSTEM
+from nervenet.definitions import Agent, define_agent
+from nervenet.records import Failure, Payload
+from nervenet.wire import decode_envelope, decode_payload
+
+_ALIVE_EVERY = 0.1
+
+
+class Place(NamedTuple):
+    """Where a function is found: by import, or (of a script that was run) in its file."""
+
+    module: str
+    file: str
+    name: str
+
+    def load(self) -> Any:
+        found: Any = _main(self.file) if self.module == "__main__" else importlib.import_module(self.module)
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        return found
+
+
+def _main(file: str) -> Any:
+    """The script that the agent's process was started with, without its `if __name__ == "__main__"`."""
+    if "__mp_main__" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("__mp_main__", file)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["__mp_main__"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules["__mp_main__"]
+
+
+def load_agent(place: Place, name: str, lifespan: Place | None) -> Agent[Any, Any]:
+    """The agent of that name: the name in the module is it, or the plain function that it was made of."""
+    found = place.load()
+    if isinstance(found, Agent) and found.name == name:
+        return found
+    fn: Any = found.fn if isinstance(found, Agent) else found
+    return define_agent(fn, name=name, run="process", lifespan=lifespan.load() if lifespan else None)
+
+
+class Pipe:
+    """The worker's end of the socket, and the `Reporter` of the handler that runs."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.cancelled = False
+        self._sock = sock
+        self._lock = threading.Lock()
+        self._said_at = 0.0
+
+    def send(self, *frame: Any) -> None:
+        with self._lock:
+            self._sock.sendall(pack(*frame))
+
+    def alive(self) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= _ALIVE_EVERY:
+            self._said_at = now
+            self.send("alive")
+
+    def progress(self, fraction: float | None, message: str) -> None:
+        self.send("progress", fraction, message)
+
+    def emit(self, part: Payload) -> None:
+        self.send("emit", *part)
+
+    def checkpoint(self, value: Payload) -> None:
+        self.send("checkpoint", *value)
+
+
+class Worker:
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pipe = Pipe(sock)
+        self._frames: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._agents: dict[str, Agent[Any, Any]] = {}
+        self._resources = Resources()
+        self._loop = asyncio.new_event_loop()
+        self._limit = 0
+
+    def main(self) -> int:
+        threading.Thread(target=self._listen, name="nervenet-pipe", daemon=True).start()
+        try:
+            self._set_up(*self._frames.get()[1:])
+        except BaseException as error:  # noqa: BLE001 - the agent shall say it
+            self._pipe.send("broken", "".join(traceback.format_exception(error)))
+            return 1
+        self._pipe.send("ready")
+        while (frame := self._frames.get())[0] == "run":
+            self._run(*frame[1:])
+        self._loop.run_until_complete(self._resources.close())
+        return 0
+
+    def _listen(self) -> None:
+        unpacker = Unpacker()
+        while data := self._sock.recv(1 << 16):
+            for frame in unpacker.feed(data):
+                if frame[0] == "cancel":
+                    self._pipe.cancelled = True
+                else:
+                    self._frames.put(frame)
+        os._exit(0)  # the agent is gone
+
+    def _set_up(self, path: list[str], agents: list[tuple[Any, ...]], limit: int) -> None:
+        sys.path[:] = path
+        self._limit = limit
+        for name, place, lifespan in agents:
+            self._agents[name] = load_agent(Place(*place), name, Place(*lifespan) if lifespan else None)
+        self._loop.run_until_complete(self._resources.enter(self._agents.values()))
+
+    def _run(self, data: bytes, agent_id: str, started_ms: int, checkpoint: bytes | None) -> None:
+        envelope = decode_envelope(data)
+        agent = self._agents[envelope.capability]
+        self._pipe.cancelled = False
+        prepared = prepare(
+            agent,
+            envelope,
+            self._pipe,
+            self._resources.of(agent),
+            started_ms=started_ms,
+            checkpoint=None if checkpoint is None else decode_payload(checkpoint),
+            payload_limit=self._limit,
+        )
+        verdict: Verdict
+        usage: tuple[Any, ...] = ()
+        if isinstance(prepared, Failure):
+            verdict = prepared
+        else:
+            arguments, task = prepared
+            verdict = self._call(agent, arguments)
+            usage = task.spent if task is not None else ()
+        self._pipe.send("done", *finished(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
+
+    def _call(self, agent: Agent[Any, Any], arguments: tuple[Any, ...]) -> Verdict:
+        assert agent.fn is not None
+        try:
+            value: Any = agent.fn(*arguments)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes data
+            return raised(agent, error, self._limit, SYSTEM.now_ms())
+        return answered(agent, value, self._limit)
+
+
+def main(descriptor: int) -> None:
+    """The process' entry. Signals that a terminal or a service manager sends to all are the agent's to answer."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    code = Worker(socket.socket(fileno=descriptor)).main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads that a library left behind shall not keep the process
