@@ -27,6 +27,10 @@ class Clock:
         """Milliseconds since the Unix epoch."""
         return time.time_ns() // 1_000_000
 
+    def now_ns(self) -> int:
+        """The same in nanoseconds: for spans, which are shorter than a millisecond."""
+        return time.time_ns()
+
     def monotonic(self) -> float:
         """Seconds that never go back: for deadlines and durations within one process."""
         return time.monotonic()

@@ -83,10 +83,12 @@ class Trace:
 
     @property
     def sampled(self) -> bool:
-        return self.traceparent.endswith("01")
+        """The lowest bit of the flags; the others (W3C level 2 has `random`) do not matter here."""
+        return self.traceparent[-1:] in _ODD
 
 
 NO_TRACE = Trace()
+_ODD = frozenset("13579bdf")
 
 
 class Usage(NamedTuple):
