@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What parked workflows cost: resident memory of a node with a thousand of them, and of each by difference.
+
+    python benchmarks/memory.py [--parked 1000]
+
+Each waits for a signal. The node is a fresh process that has run some workflows before the first measurement, so that
+imports, servers and connections are not counted as theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from processes import Process, product_environment, rss_mb
+
+from nervenet.dev.servers import etcd, valkey
+
+WARM = 50
+SETTLE_S = 2.0  # for what a start leaves for later: the watch's first look, replies that are still parsed
+
+
+def measure(parked: int) -> dict[str, Any]:
+    """Start everything, park them, read /proc; prints a line for people."""
+    with ExitStack() as stack:
+        store, members = stack.enter_context(valkey()), stack.enter_context(etcd())
+        env = product_environment(store, members, "memory")
+        node = stack.enter_context(Process("roles.py", "node", env=env))
+        env["NERVENET_ADDRESS"] = node.ready
+        stack.enter_context(Process("roles.py", "agent", env=env))
+        client = stack.enter_context(Process("roles.py", "parking", env=env))
+        client.ask(workflows=WARM)
+        time.sleep(SETTLE_S)
+        before = rss_mb(node.pid)
+        client.ask(workflows=parked)
+        time.sleep(SETTLE_S)
+        after = rss_mb(node.pid)
+    found = {
+        "parked": parked,
+        "node_rss_mb": round(after, 1),
+        "idle_rss_mb": round(before, 1),
+        "kb_per_workflow": round((after - before) * 1000 / parked, 2),
+    }
+    print(
+        f"memory: a node with {parked} parked workflows has {found['node_rss_mb']} MB, without them"
+        f" {found['idle_rss_mb']} MB: {found['kb_per_workflow']} KB each"
+    )
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parked", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path("build/bench/memory.json"))
+    options = parser.parse_args()
+    found = measure(options.parked)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

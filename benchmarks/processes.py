@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes of a benchmark: started, asked in JSON lines, measured from /proc, and gone with the benchmark."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+
+from nervenet.dev.servers import Server, tied
+
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+HERE = Path(__file__).parent
+
+
+class Process(AbstractContextManager["Process"]):
+    """A Python script that prints a JSON line when it is ready, and then one for each that it is given."""
+
+    def __init__(self, script: str, *args: str, env: Mapping[str, str] | None = None) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._process = subprocess.Popen(
+            tied([sys.executable, str(HERE / script), *args]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+        self.pid = self._process.pid
+        self.name = " ".join((script, *args[:1]))
+
+    def __enter__(self) -> Self:
+        try:
+            self.ready = self._answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def ask(self, **order: object) -> Any:
+        """Give an order and wait for its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.kill()
+            self._process.wait()
+            self._log.seek(0)
+            raise SystemExit(f"{self.name} has ended:\n{self._log.read().decode(errors='replace')[-4000:]}")
+        return json.loads(line)
+
+
+def product_environment(store: Server, members: Server, namespace: str) -> dict[str, str]:
+    """The settings of the product's processes; a client or agent also needs the node's address."""
+    return {
+        "NERVENET_REDIS": store.url,
+        "NERVENET_ETCD": members.url,
+        "NERVENET_NAMESPACE": namespace,
+        "NERVENET_LISTEN": "127.0.0.1:0",
+        "NERVENET_LOG_LEVEL": "warning",
+    }
+
+
+def cpu_ms(pid: int) -> float:
+    """What a process has used so far, user and system, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_MS
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
+
+
+def machine() -> dict[str, str]:
+    """What a figure means nothing without."""
+    info = Path("/proc/cpuinfo").read_text()
+    model = next((line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")), "unknown")
+    return {
+        "cpu": f"{os.cpu_count()} × {model}",
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "load": " ".join(Path("/proc/loadavg").read_text().split()[:3]),
+    }

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a process spends its CPU: a sampler that costs little enough to be on while it is measured.
+
+    NERVENET_BENCH_PROFILE=build/bench/profile python benchmarks/throughput.py --quick
+
+Each millisecond of CPU the kernel sends a signal, and the stack that it meets is counted. A C function is seen as the Python
+function that called it. `own` counts the top of the stack, `all` whatever stands in it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+
+@contextmanager
+def sampled(name: str) -> Iterator[None]:
+    """Profile the block, if the environment asks for it, into `<folder>/<name>.txt`."""
+    folder = os.environ.get("NERVENET_BENCH_PROFILE")
+    if not folder:
+        yield
+        return
+    own: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
+
+    def sample(_: int, frame: FrameType | None) -> None:
+        seen = set()
+        at = frame
+        while at is not None:
+            code = at.f_code
+            seen.add(f"{code.co_filename.rpartition('/nervenet/')[2]}:{code.co_firstlineno} {code.co_qualname}")
+            at = at.f_back
+        whole.update(seen)
+        if frame is not None:
+            own[
+                f"{frame.f_code.co_filename.rpartition('/nervenet/')[2]}:{frame.f_lineno} {frame.f_code.co_qualname}"
+            ] += 1
+
+    signal.signal(signal.SIGPROF, sample)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _write(Path(folder) / f"{name}.txt", own, whole)
+
+
+def _write(path: Path, own: Counter[str], whole: Counter[str]) -> None:
+    total = sum(own.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as out:
+        for title, counts in (("own, by line", own), ("all, by function", whole)):
+            print(f"── {title}, {total} samples", file=out)
+            for where, count in counts.most_common(90):
+                print(f"{count / max(total, 1):7.2%}  {where}", file=out)
