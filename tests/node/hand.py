@@ -20,8 +20,8 @@ from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
-from nervenet.streams.queues import News, Queues, parse_tasks
+from nervenet.streams.link import Link, LinkError
+from nervenet.streams.queues import GROUP, News, Queues, parse_tasks
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
 
@@ -120,16 +120,22 @@ class Hand:
 
     async def read(self, stream: bytes | None = None) -> Task:
         """The next new task of the inbox (or of another stream)."""
-        stream = stream or self.inbox
         async with asyncio.timeout(DEADLINE):
-            reader = await self.link.dedicated()
-            try:
-                while True:
+            return await anext(self.tasks(stream or self.inbox))
+
+    async def tasks(self, stream: bytes) -> AsyncIterator[Task]:
+        reader = await self.link.dedicated()
+        try:
+            while True:
+                try:
                     found = parse_tasks(await reader.read(*self.queues.read_tasks(stream, self.id, 1, 500)))
-                    if found and found[0].envelope is not None:
-                        return Task(stream, found[0].id, decode_envelope(found[0].envelope))
-            finally:
-                await reader.close()
+                except LinkError:  # the stream is not there yet, or was just taken away
+                    await self.link.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+                    continue
+                if found and found[0].envelope is not None:
+                    yield Task(stream, found[0].id, decode_envelope(found[0].envelope))
+        finally:
+            await reader.close()
 
     async def claim(self, task: Task, ttl_ms: int = 6000) -> Claimed:
         e = task.envelope
@@ -160,10 +166,9 @@ class Hand:
             await self.queues.drop(task.stream, task.entry_id)
         return answer
 
-    async def serve(self, handle: Callable[[Task], Awaitable[bytes]]) -> None:
+    async def serve(self, handle: Callable[[Task], Awaitable[bytes]], stream: bytes | None = None) -> None:
         """Read, claim, answer, until cancelled."""
-        while True:
-            task = await self.read()
+        async for task in self.tasks(stream or self.inbox):
             if (await self.claim(task)).status == "run":
                 await self.answer(task, await handle(task))
 
@@ -176,8 +181,8 @@ async def start(
     return asyncio.ensure_future(end_of(node, workflow_id))
 
 
-async def end_of(node: Node, workflow_id: str) -> Close:
-    found = await until_entry(node, workflow_id, "close")
+async def end_of(node: Node, workflow_id: str, *, deadline: float = DEADLINE) -> Close:
+    found = await until_entry(node, workflow_id, "close", deadline=deadline)
     assert isinstance(found.body, Close)
     return found.body
 

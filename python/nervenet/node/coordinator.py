@@ -87,7 +87,9 @@ class Coordinator:
         "machine",
         "mirrored",
         "recovered",
+        "sendings",
         "sent",
+        "span_id",
         "timeout_ms",
         "trace",
         "wishes",
@@ -99,6 +101,8 @@ class Coordinator:
         self.machine = machine
         self.workflow_id = machine.workflow_id
         self.trace = start.trace
+        self.span_id = start.span_id  # b"": not traced
+        self.sendings: dict[tuple[str, int], Sending] = {} if start.span_id else NO_SENDINGS
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
         self.applied = 0

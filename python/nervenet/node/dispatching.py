@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.errors import NervenetError, detail
+from nervenet.node.tracing import Sending
 from nervenet.registry.selection import require
 from nervenet.telemetry import producer
 from nervenet.wire import Envelope, encode_envelope, task_id
@@ -75,7 +76,7 @@ class Dispatcher:
                 digest=dispatch.digest,
                 reply_to=self._host.node_id,
                 agent_id=agent_id,
-                trace=self._trace(coordinator, dispatch.step, dispatch.attempt),
+                trace=self._trace(coordinator, dispatch.step, dispatch.capability, dispatch.attempt),
                 deadline_ms=dispatch.total_due_ms,
                 attempt_timeout_ms=options.attempt_ms,
                 heartbeat_timeout_ms=options.heartbeat_ms,
@@ -99,10 +100,11 @@ class Dispatcher:
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
         future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
 
-    def _trace(self, coordinator: Coordinator, step: str, attempt: int) -> Trace:
+    def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace
-        if not trace.sampled:
+        if not coordinator.span_id:  # no node tells this workflow's story: the caller's context goes on as it is
             return trace
+        coordinator.sendings.setdefault((step, attempt), Sending(capability, self._host.clock.now_ms()))
         return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
 
     async def _make(self, coordinator: Coordinator, sent: Sent, requirement: Requirement, envelope: bytes) -> None:

@@ -130,6 +130,7 @@ class Host:
         self.clock = clock
         self.timers = timers
         self.watchdog = watchdog
+        self.telemetry = telemetry.current()
         self.retention_ms = config.retention_ms
         self.draining = False
         self.coordinators: dict[str, Coordinator] = {}
@@ -239,7 +240,7 @@ class Host:
             labels=request.labels,
             timeout_ms=request.timeout_ms,
             trace=request.trace,
-            span_id=self._entropy(8) if request.trace.sampled else b"",
+            span_id=self._entropy(8) if self.telemetry.on and request.trace.sampled else b"",
             starter=request.starter,
         )
         return _Plan(request, owner, version, request_hash(name, request.input), start)
@@ -381,12 +382,12 @@ class Host:
                 if dead is not None:
                     await self.ownership.own(self.node_id, workflow_id)
                 adopted = await self.journal.adopt(workflow_id, self.node_id, dead or self.node_id)
-                return await self._take(workflow_id, adopted)
+                return await self._take(workflow_id, adopted, dead)
             finally:
                 self._early.pop(workflow_id, None)
 
-    async def _take(self, workflow_id: str, adopted: Adopted) -> bool:
-        head = adopted.head
+    async def _take(self, workflow_id: str, adopted: Adopted, dead: str | None) -> bool:
+        head, began_ns = adopted.head, SYSTEM.now_ns()
         if adopted.status == "closed":
             if head is not None:
                 self.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
@@ -406,6 +407,8 @@ class Host:
         if adopted.status == "adopted":
             self.recovered += 1
             _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+            if coordinator.span_id and self.telemetry.on:
+                export_recovered(self, coordinator, dead or "", began_ns)
         claims = adopted.claims
         now = self.clock.now_ms()
         coordinator.resume(
@@ -584,6 +587,8 @@ class Host:
         self.escalations.workflow_over(coordinator)
         self.forget(coordinator, close)
         self.finish(workflow_id, self.node_id, created_ms, closed_ms)
+        if coordinator.span_id and self.telemetry.on:
+            self.spawn(export_closed(self, coordinator))
 
     def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int) -> None:
         """The book-keeping of what is closed: one set of commands a tick for all of them."""

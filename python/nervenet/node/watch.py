@@ -155,6 +155,8 @@ class Watch:
 
     async def _find(self, coordinator: Coordinator, sent: Sent, at_ms: int) -> None:
         """Rule 3: in a living agent's inbox, or in the queue, it waits; else it is sent again, the same attempt."""
+        if not _still(coordinator, sent, at_ms):
+            return
         host = self._host
         stream, entry_id = sent.stream, sent.entry_id
         place, consumer = await self._groups.place(stream, entry_id)

@@ -5,3 +5,7 @@
 answer questions, `watches` follows, `people` settles escalations, `heartbeats` keeps agents registered, `peers` asks
 other nodes and agents.
 """
+
+from nervenet.node.services.server import serve
+
+__all__ = ["serve"]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AwaitWorkflows: ids in as they are started, each workflow out when it closes, thousands over one stream.
+
+No task, timer or connection belongs to an awaited workflow: its closing lands in the stream's list, and whatever has
+come together when the stream is ready to send goes out as one message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+from nervenet.node.services.reads import closed_workflow
+from nervenet.streams.keys import check_workflow_id
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import coordinator_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from nervenet.node.watching import Closed, Closings
+    from nervenet.v1 import workflow_pb2
+
+__all__ = ["AwaitStream", "one_close"]
+
+ANSWER_BYTES: Final = 4 << 20
+ANSWER_MOST: Final = 500
+
+
+class AwaitStream:
+    """One stream of one client."""
+
+    def __init__(self, closings: Closings, stopping: asyncio.Event) -> None:
+        self._closings = closings
+        self._stopping = stopping
+        self._awaited: set[str] = set()
+        self._closed: list[Closed] = []
+        self._news = asyncio.Event()
+        self._form: common.PayloadFormat | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+
+    async def run(self, requests: AsyncIterator[pb.AwaitWorkflowsRequest]) -> AsyncIterator[pb.AwaitWorkflowsResponse]:
+        """Until the client has said all and heard all, or the node stops."""
+        reading = asyncio.create_task(self._read(requests))
+        stopping = asyncio.create_task(self._stop())
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                if self._error is not None:
+                    raise self._error
+                while self._closed:
+                    yield self._answer()
+                if self._stopping.is_set() or (self._ended and not self._awaited):
+                    return
+        finally:
+            for task in (reading, stopping):
+                task.cancel()
+            for workflow_id in self._awaited:
+                self._closings.forget(workflow_id, self._tell)
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        self._news.set()
+
+    async def _read(self, requests: AsyncIterator[pb.AwaitWorkflowsRequest]) -> None:
+        try:
+            async for request in requests:
+                if self._form is None:
+                    self._form = request.payload_format
+                for workflow_id in request.workflow_ids:
+                    self._add(workflow_id)
+                for workflow_id in request.forget_workflow_ids:
+                    self._awaited.discard(workflow_id)
+                    self._closings.forget(workflow_id, self._tell)
+            self._ended = True
+        except Exception as error:  # noqa: BLE001  # whatever ends the reading ends the stream, with that error
+            self._error = error
+        self._news.set()
+
+    def _add(self, workflow_id: str) -> None:
+        if workflow_id not in self._awaited:
+            try:
+                check_workflow_id(workflow_id)
+            except ValueError:
+                self._tell(_unknown(workflow_id))
+                return
+            self._awaited.add(workflow_id)
+            self._closings.when_closed(workflow_id, self._tell)
+
+    def _tell(self, closed: Closed) -> None:
+        self._awaited.discard(closed.workflow_id)
+        self._closed.append(closed)
+        self._news.set()
+
+    def _answer(self) -> pb.AwaitWorkflowsResponse:
+        workflows: list[workflow_pb2.Workflow] = []
+        unknown: list[str] = []
+        size = 0
+        form = self._form or common.PAYLOAD_FORMAT_VALUE
+        taken = 0
+        for closed in self._closed[:ANSWER_MOST]:
+            if closed.close is None:
+                unknown.append(closed.workflow_id)
+            else:
+                size += 0 if closed.close.output is None else closed.close.output.size
+                if size > ANSWER_BYTES and taken:
+                    break
+                workflows.append(closed_workflow(closed, form))
+            taken += 1
+        del self._closed[:taken]
+        return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown)
+
+
+def _unknown(workflow_id: str) -> Closed:
+    from nervenet.node.watching import Closed
+
+    return Closed(workflow_id, 0, None)
+
+
+async def one_close(closings: Closings, workflow_id: str, seconds: float, stopping: asyncio.Event) -> bool:
+    """Wait for one workflow; whether it closed in that time. A node that stops does not let callers wait."""
+    if seconds <= 0 or stopping.is_set():
+        return False
+    closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+
+    def tell(told: Closed) -> None:
+        if not closed.done():
+            closed.set_result(told)
+
+    stopped = asyncio.create_task(stopping.wait())
+    closings.when_closed(workflow_id, tell)
+    try:
+        await asyncio.wait((closed, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return closed.done()
+    finally:
+        stopped.cancel()
+        closings.forget(workflow_id, tell)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CoordinatorService: starts, reads, watches and steers workflows; every node answers for every workflow.
+
+A thin face: what is asked is checked here or beside (`starts`, `people`), done by the host, and read by `reads`. No
+method waits beyond what its caller allows, and none makes up a DEADLINE_EXCEEDED (CONTRACT 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from nervenet.clock import SYSTEM, uuid7
+from nervenet.errors import RequestError
+from nervenet.node.hosting import StartRequest
+from nervenet.node.services.awaits import AwaitStream, one_close
+from nervenet.node.services.peers import HOP_KEY
+from nervenet.node.services.starts import (
+    checked_json,
+    checked_payload,
+    refused_start,
+    start_of,
+    task_start_of,
+)
+from nervenet.node.services.watches import WatchStream
+from nervenet.node.watching import before
+from nervenet.records import Cancel, Signaled, State
+from nervenet.rpc.guard import time_to_wait, trace_of
+from nervenet.rpc.status import already_closed, invalid, not_found, to_outcome
+from nervenet.streams.keys import check_name, check_signal_id
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.wire import decode_entry, duration_ms, state_out
+
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+
+    from nervenet.node.hosting import Host
+    from nervenet.node.services.listing import Lists
+    from nervenet.node.services.people import People
+    from nervenet.node.services.reads import Reads
+    from nervenet.node.watching import Closings, Hints
+    from nervenet.records import Body
+    from nervenet.streams.answers import Appended
+    from nervenet.v1 import common_pb2 as common
+    from nervenet.v1 import workflow_pb2
+
+__all__ = ["Coordinators"]
+
+MOST_STARTS = 1_000
+
+
+class Coordinators:
+    """The servicer."""
+
+    def __init__(
+        self,
+        host: Host,
+        reads: Reads,
+        lists: Lists,
+        people: People,
+        hints: Hints,
+        closings: Closings,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._host = host
+        self._reads = reads
+        self._lists = lists
+        self._people = people
+        self._hints = hints
+        self._closings = closings
+        self._stopping = stopping
+
+    # ── start and await ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Any) -> pb.StartWorkflowResponse:
+        start = start_of(request, self._host.config, trace_of(context))
+        created, workflow = await self._start(start, request.wait, request.payload_format, context)
+        return pb.StartWorkflowResponse(workflow=workflow, created=created)
+
+    async def _start(
+        self, start: StartRequest, wait: Duration, form: common.PayloadFormat, context: Any
+    ) -> tuple[bool, workflow_pb2.Workflow]:
+        try:
+            started = await self._host.start(start)
+        except RequestError as error:
+            raise refused_start(error) from None
+        await self._wait(start.workflow_id, wait, context)
+        question = pb.GetWorkflowRequest(workflow_id=start.workflow_id, payload_format=form)
+        return started.created, await self._reads.workflow(question)
+
+    async def _wait(self, workflow_id: str, wait: Duration, context: Any) -> None:
+        if wait.seconds or wait.nanos:
+            seconds = time_to_wait(duration_ms(wait) / 1000, context)
+            await one_close(self._closings, workflow_id, seconds, self._stopping)
+
+    async def StartWorkflows(self, request: pb.StartWorkflowsRequest, context: Any) -> pb.StartWorkflowsResponse:
+        if len(request.requests) > MOST_STARTS:
+            raise invalid("requests", f"{len(request.requests)} starts in one batch, at most {MOST_STARTS}")
+        trace, config = trace_of(context), self._host.config
+        starts: list[StartRequest] = []
+        outcomes: list[pb.StartOutcome | None] = []
+        for i, message in enumerate(request.requests):
+            try:
+                starts.append(start_of(message, config, trace, f"requests[{i}]."))
+                outcomes.append(None)
+            except RequestError as error:
+                outcomes.append(pb.StartOutcome(workflow_id=message.workflow_id, error=to_outcome(error)))
+        answers = iter(zip(starts, await self._host.start_many(starts), strict=True))
+        return pb.StartWorkflowsResponse(
+            outcomes=[_outcome(*next(answers)) if outcome is None else outcome for outcome in outcomes]
+        )
+
+    async def AwaitWorkflows(
+        self, requests: AsyncIterator[pb.AwaitWorkflowsRequest], context: Any
+    ) -> AsyncIterator[pb.AwaitWorkflowsResponse]:
+        async with aclosing(AwaitStream(self._closings, self._stopping).run(requests)) as answers:
+            async for answer in answers:
+                yield answer
+
+    # ── read and watch ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Any) -> pb.GetWorkflowResponse:
+        hopped = any(key == HOP_KEY for key, _ in context.invocation_metadata() or ())
+        if request.HasField("wait"):
+            await self._reads.head(request.workflow_id)
+            await self._wait(request.workflow_id, request.wait, context)
+        return pb.GetWorkflowResponse(workflow=await self._reads.workflow(request, hopped=hopped))
+
+    async def ListWorkflows(self, request: pb.ListWorkflowsRequest, context: Any) -> pb.ListWorkflowsResponse:
+        return await self._lists.workflows(request)
+
+    async def ListJournal(self, request: pb.ListJournalRequest, context: Any) -> pb.ListJournalResponse:
+        return await self._lists.journal(request)
+
+    async def WatchWorkflow(
+        self, request: pb.WatchWorkflowRequest, context: Any
+    ) -> AsyncIterator[pb.WatchWorkflowResponse]:
+        await self._reads.head(request.workflow_id)
+        watch = WatchStream(self._host, self._hints, request, self._stopping)
+        async with aclosing(watch.run()) as answers:
+            async for answer in answers:
+                yield answer
+
+    # ── steer ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def SignalWorkflow(self, request: pb.SignalWorkflowRequest, context: Any) -> pb.SignalWorkflowResponse:
+        try:
+            signal_id = check_signal_id(request.request_id) if request.request_id else str(uuid7(SYSTEM.now_ms()))
+        except ValueError as error:
+            raise invalid("request_id", str(error)) from None
+        try:
+            signal = check_name(request.signal, "signal", step=False)
+        except ValueError as error:
+            raise invalid("signal", str(error)) from None
+        payload = checked_payload(request.payload, self._host.config.payload_limit, "payload", signal)
+        body = Signaled(signal, checked_json(payload, "payload.json"), request.sender)
+        answer = await self._record(request.workflow_id, f"signal:{signal_id}", body, request.sender)
+        if answer.status == "exists":
+            await self._check_same(request.workflow_id, answer.id, body)
+        return pb.SignalWorkflowResponse(sequence=_sequence(answer.id), created=answer.status == "new")
+
+    async def _check_same(self, workflow_id: str, journal_id: bytes, body: Signaled) -> None:
+        (raw,) = await self._host.journal.read(workflow_id, before(journal_id), 1)
+        there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+        if isinstance(there, Signaled) and (there.signal, there.payload) != (body.signal, body.payload):
+            raise invalid(
+                "request_id", f"it was used for another {there.signal!r} signal before", reason="REQUEST_ID_REUSED"
+            )
+
+    async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Any) -> pb.CancelWorkflowResponse:
+        body = Cancel(request.reason, request.requester)
+        answer = await self._record(request.workflow_id, "cancel", body, request.requester)
+        created = answer.status == "new"
+        return pb.CancelWorkflowResponse(state=state_out(State.CANCELING if created else answer.state), created=created)
+
+    async def _record(self, workflow_id: str, name: str, body: Body, actor: str) -> Appended:
+        """A fact from outside; the run is the current one, which the first answer tells."""
+        coordinator = self._host.coordinator(workflow_id)
+        run = 1 if coordinator is None else coordinator.run
+        answer = await self._host.record(workflow_id, run, name, body, actor)
+        if answer.status == "stale":
+            answer = await self._host.record(workflow_id, answer.run, name, body, actor)
+        if answer.status == "unknown":
+            raise not_found("workflow", workflow_id)
+        if answer.status == "closed":
+            words = f"workflow {workflow_id} is {answer.state}: it takes no {name.partition(':')[0]} any more"
+            raise already_closed("workflow", workflow_id, words, state=str(answer.state))
+        return answer
+
+    # ── a task alone ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
+        start = task_start_of(request, self._host.config, trace_of(context))
+        try:
+            _, workflow = await self._start(start, request.wait, request.payload_format, context)
+        except RequestError as error:
+            if error.reason != "WORKFLOW_EXISTS":
+                raise
+            raise invalid(
+                "request_id", "it was used for another task or input before", reason="REQUEST_ID_REUSED"
+            ) from None
+        return pb.RunTaskResponse(workflow=workflow)
+
+    # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ListEscalations(self, request: pb.ListEscalationsRequest, context: Any) -> pb.ListEscalationsResponse:
+        return await self._people.list(request)
+
+    async def GetEscalation(self, request: pb.GetEscalationRequest, context: Any) -> pb.GetEscalationResponse:
+        return pb.GetEscalationResponse(escalation=await self._people.get(request.escalation_id))
+
+    async def ResolveEscalation(
+        self, request: pb.ResolveEscalationRequest, context: Any
+    ) -> pb.ResolveEscalationResponse:
+        escalation = await self._people.resolve(request.escalation_id, request.resolution)
+        return pb.ResolveEscalationResponse(escalation=escalation)
+
+
+def _outcome(start: StartRequest, answer: Any) -> pb.StartOutcome:
+    if isinstance(answer, RequestError):
+        return pb.StartOutcome(workflow_id=start.workflow_id, error=to_outcome(refused_start(answer)))
+    return pb.StartOutcome(workflow_id=start.workflow_id, created=answer.created)
+
+
+def _sequence(journal_id: bytes) -> int:
+    return int(journal_id.partition(b"-")[2])

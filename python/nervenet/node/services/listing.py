@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists: workflows newest first, and the pages of a journal.
+
+Workflows lie in `running` and in a bucket for each day on which some closed, all sorted by start time; a page is a
+merge of all of these behind one cursor (start time, id), so what closes between two pages is neither lost nor told
+twice. Filters read heads, at most 2,000 a page: a short page with a token says that there may be more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import json
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import TYPE_CHECKING, Final
+
+from nervenet.node.services.pages import PAGE_BYTES, page_size, token_in, token_out
+from nervenet.node.services.reads import from_head
+from nervenet.node.services.watches import entry_out
+from nervenet.node.watching import before
+from nervenet.records import CLOSED, Close, State
+from nervenet.rpc.status import invalid, not_found
+from nervenet.streams.listing import Listed, Listing
+from nervenet.streams.ownership import day_of
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import workflow_pb2
+from nervenet.wire import decode_entry, failure_out, state_in, timestamp_ms
+
+if TYPE_CHECKING:
+    from nervenet.node.hosting import Host
+    from nervenet.streams.answers import RawEntry
+    from nervenet.streams.heads import Head
+
+__all__ = ["Lists"]
+
+MOST_HEADS: Final = 2_000
+CHUNK: Final = 250
+DAY_MS: Final = 86_400_000
+
+
+class Lists:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._listing = Listing(host.link, host.keys)
+
+    # ── workflows ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def workflows(self, request: pb.ListWorkflowsRequest) -> pb.ListWorkflowsResponse:
+        size = page_size(request.page_size)
+        cursor = token_in("workflows", request.page_token, float, str)
+        after = Listed(*cursor) if cursor is not None else None
+        try:
+            states = {state_in(number) for number in request.states}
+        except ValueError:
+            raise invalid("states", f"{list(request.states)}: not all are states") from None
+        total = asyncio.create_task(self._total())
+        found: list[tuple[Listed, Head]] = []
+        read, more = 0, True
+        while more and len(found) < size and read < MOST_HEADS:
+            rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
+            heads = await self._host.journal.heads(row.member for row in rows)
+            read += len(rows)
+            for row, head in zip(rows, heads, strict=True):
+                if len(found) == size:
+                    more = True
+                    break
+                after = row
+                if head is not None and _fits(head, request, states):
+                    found.append((row, head))
+        return pb.ListWorkflowsResponse(
+            workflows=await self._told(found),
+            next_page_token=token_out("workflows", after.score, after.member) if more and after is not None else "",
+            total_count=await total,
+        )
+
+    async def _rows(
+        self, states: Collection[State], after: Listed | None, count: int, request: pb.ListWorkflowsRequest
+    ) -> tuple[list[Listed], bool]:
+        """The next rows of all sources together, newest first, and whether there are more."""
+        wanted = []
+        if not states or set(states) - CLOSED:
+            wanted.append(self._listing.running(after, count, newest=True))
+        if not states or set(states) & CLOSED:
+            wanted += [self._listing.closed(day, after, count) for day in self._days()]
+        pages = await asyncio.gather(*wanted)
+        merged = heapq.merge(*pages, reverse=True)
+        rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may stand in two of them
+        more = sum(map(len, pages)) > len(rows) or any(len(page) == count for page in pages)
+        if request.HasField("started_after"):
+            least = timestamp_ms(request.started_after)
+            recent = [row for row in rows if row.score >= least]
+            return recent, more and len(recent) == len(rows)
+        return rows, more
+
+    def _days(self) -> list[str]:
+        now = self._host.clock.now_ms()
+        days = int(self._host.retention_ms * 1.1) // DAY_MS + 2
+        return [day_of(now - back * DAY_MS) for back in range(-1, days)]
+
+    async def _total(self) -> int:
+        keys = [self._host.keys.running, *(self._host.keys.closed(day) for day in self._days())]
+        return sum(await asyncio.gather(*(self._host.link.call("ZCARD", key) for key in keys)))
+
+    async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
+        """With the failure of those that failed, which stands in their last entry."""
+        told = [(from_head(row.member, head), head) for row, head in found]
+        failed = [(workflow, head) for workflow, head in told if head.closed and head.state is not State.SUCCEEDED]
+        reads = [self._host.journal.read(workflow.workflow_id, before(head.last), 1) for workflow, head in failed]
+        for (workflow, _), page in zip(failed, await asyncio.gather(*reads), strict=True):
+            for raw in page:
+                body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+                if isinstance(body, Close) and body.failure is not None:
+                    workflow.failure.CopyFrom(failure_out(body.failure))
+                    workflow.failure.ClearField("details")
+                    workflow.failure.ClearField("stack_trace")
+        return [workflow for workflow, _ in told]
+
+    # ── a journal ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def journal(self, request: pb.ListJournalRequest) -> pb.ListJournalResponse:
+        size = page_size(request.page_size)
+        cursor = token_in("journal", request.page_token, str, str)
+        if cursor is not None and cursor[0] != request.workflow_id:
+            raise invalid("page_token", f"it is a token of {cursor[0]}")
+        (head,) = await self._host.journal.heads([request.workflow_id], ("last",))
+        if head is None:
+            raise not_found("workflow", request.workflow_id)
+        entries: list[workflow_pb2.JournalEntry] = []
+        last, room = "" if cursor is None else cursor[1], PAGE_BYTES
+        async for raw in self._entries(request.workflow_id, last):
+            if raw.n <= request.after_sequence:
+                continue
+            if len(entries) == size or (entries and len(raw.data) > room):
+                return pb.ListJournalResponse(
+                    entries=entries, next_page_token=token_out("journal", request.workflow_id, last)
+                )
+            entries.append(entry_out(raw, request.payload_format))
+            last, room = raw.id.decode(), room - len(raw.data)
+        return pb.ListJournalResponse(entries=entries)
+
+    async def _entries(self, workflow_id: str, last: str) -> AsyncIterator[RawEntry]:
+        while page := await self._host.journal.read(workflow_id, last):
+            for raw in page:
+                yield raw
+            last = page[-1].id.decode()
+
+
+def _fits(head: Head, request: pb.ListWorkflowsRequest, states: Collection[State]) -> bool:
+    if states and head.state not in states:
+        return False
+    if request.definition and head.definition != request.definition:
+        return False
+    if request.labels:
+        labels = json.loads(head.labels) if head.labels else {}
+        return all(labels.get(key) == value for key, value in request.labels.items())
+    return True

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to other nodes and to agents: what only they can answer is asked over the contract, like anybody else does.
+
+One channel for each process that was asked, closed when the process has left the registry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc.aio
+
+from nervenet.errors import Unavailable
+from nervenet.rpc.channels import Channel, Metadata, metadata_of
+from nervenet.rpc.status import error_of
+from nervenet.v1 import agent_service_pb2 as agents
+from nervenet.v1 import coordinator_service_pb2 as coordinators
+from nervenet.v1 import workflow_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from nervenet.config import Config
+
+__all__ = ["HOP_KEY", "Peers"]
+
+HOP_KEY: Final = "nervenet-hop"
+"""In the metadata of a question that a node has passed on: it is answered, not passed on again."""
+WITHIN: Final = 1.0
+
+
+class Peers:
+    """One for each node. Also the `AgentControl` of its dispatcher."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._channels: dict[str, Channel] = {}
+
+    async def workflow(self, address: str, request: coordinators.GetWorkflowRequest) -> workflow_pb2.Workflow:
+        """What the owner of a workflow says about it."""
+        answer = await self._ask(address, "GetWorkflow", request, WITHIN, ((HOP_KEY, "1"),))
+        found: workflow_pb2.Workflow = answer.workflow
+        return found
+
+    async def agent(self, address: str, name: str, request: Message, within: float = WITHIN) -> Any:
+        """A call of AgentService at the agent itself."""
+        return await self._ask(address, name, request, within)
+
+    async def cancel_task(
+        self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
+    ) -> None:
+        request = agents.CancelTaskRequest(agent_id=agent_id, task_id=task_id, run=run, attempt=attempt, reason=reason)
+        await self._ask(endpoint, "CancelTask", request, WITHIN)
+
+    async def _ask(self, address: str, name: str, request: Message, within: float, more: Metadata = ()) -> Any:
+        if not address:
+            raise Unavailable("it told no address", code="UNAVAILABLE")
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = Channel(address, self._config)
+        try:
+            return await channel[name](request, timeout=within, metadata=(*metadata_of(self._config), *more))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise Unavailable(f"{address} did not answer within {within:g} s", code="UNAVAILABLE") from None
+            raise error_of(error, address) from None
+
+    async def forget(self, address: str) -> None:
+        """That process is gone."""
+        channel = self._channels.pop(address, None)
+        if channel is not None:
+            await channel.close()
+
+    async def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        await asyncio.gather(*(channel.close() for channel in channels.values()))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shared queues as people see them: what waits in each, since when, and who could take it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from nervenet.registry.selection import Requirement, require
+from nervenet.streams.faults import RedisRefused
+from nervenet.streams.groups import Groups
+from nervenet.streams.queues import GROUP
+from nervenet.v1 import registry_service_pb2 as pb
+from nervenet.wire import duration
+
+if TYPE_CHECKING:
+    from nervenet.node.hosting import Host
+
+__all__ = ["Queued"]
+
+
+class Queued:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._groups = Groups(host.link, host.keys)
+
+    async def all(self) -> list[pb.QueueInfo]:
+        """Those in which something waits, by capability."""
+        found: list[str] = []
+        async for page in self._groups.names("queue"):
+            found += page
+        told = await asyncio.gather(*(self._one(tag) for tag in sorted(set(found))))
+        return [info for info in told if info is not None]
+
+    async def _one(self, tag: str) -> pb.QueueInfo | None:
+        """`tag` is `<capability>` or `<capability>/<hash>`."""
+        capability, _, hash_ = tag.partition("/")
+        stream = self._host.keys.queue(capability, hash_)
+        last, pending = await self._group(stream)
+        waiting = int(await self._host.link.call("XLEN", stream)) - pending
+        if waiting <= 0:
+            return None
+        requirement = await self._requirement(capability, hash_)
+        oldest = await self._host.link.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
+        age = self._host.clock.now_ms() - int(oldest[0][0].partition(b"-")[0]) if oldest else 0
+        return pb.QueueInfo(
+            capability=capability,
+            match_labels=dict(requirement.match),
+            waiting=waiting,
+            oldest=duration(max(0, age)),
+            agents=self._able(requirement),
+        )
+
+    async def _group(self, stream: bytes) -> tuple[bytes, int]:
+        """The last delivered id and how many entries are pending."""
+        try:
+            groups: list[Any] = await self._host.link.call("XINFO", "GROUPS", stream)
+        except RedisRefused:
+            return b"0-0", 0
+        for row in groups:
+            group = dict(zip(row[::2], row[1::2], strict=True))
+            if group[b"name"].decode() == GROUP:
+                return group[b"last-delivered-id"], group[b"pending"]
+        return b"0-0", 0
+
+    async def _requirement(self, capability: str, hash_: str) -> Requirement:
+        says = (await self._host.queues.queues(capability)).get(hash_, b"") if hash_ else b""
+        asked = json.loads(says) if says else {}
+        return require(capability, asked.get("match"), asked.get("version") or None)
+
+    def _able(self, requirement: Requirement) -> int:
+        verdicts = self._host.table.pools.explain(requirement).verdicts
+        candidates = {c.agent_id: c for c in self._host.table.pools.candidates(requirement.capability)}
+        return sum(
+            1
+            for verdict in verdicts
+            if not requirement.missing(candidates[verdict.agent_id].version, candidates[verdict.agent_id].labels)
+            and candidates[verdict.agent_id].agent.state == "ACTIVE"
+        )

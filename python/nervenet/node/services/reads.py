@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading one workflow on any node: head and journal tell its past, its owner what is pending and why it waits.
+
+An open workflow of another node is read there (one hop, one second); with the owner out of reach the answer is what
+Redis says, and says that it is partial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nervenet.errors import RequestError
+from nervenet.node.services.history import Asked, History, Step
+from nervenet.node.services.payloads import shaped
+from nervenet.records import Payload, State
+from nervenet.registry.selection import NOBODY, require
+from nervenet.rpc.status import not_found
+from nervenet.streams.keys import escalation_id
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import task_pb2, workflow_pb2
+from nervenet.wire import decode_entry, failure_out, state_out, task_id, timestamp
+
+if TYPE_CHECKING:
+    from nervenet.durable import Pending
+    from nervenet.node.coordinator import Coordinator, Sent
+    from nervenet.node.hosting import Host
+    from nervenet.node.services.peers import Peers
+    from nervenet.node.watching import Closed
+    from nervenet.streams.heads import Claim, Head
+
+__all__ = ["Reads", "closed_workflow", "from_head"]
+
+_log = logging.getLogger(__name__)
+
+
+def closed_workflow(closed: Closed, form: common.PayloadFormat) -> workflow_pb2.Workflow:
+    """What whoever awaited it wants to know: id, run, state, output or failure."""
+    close = closed.close
+    assert close is not None
+    return workflow_pb2.Workflow(
+        workflow_id=closed.workflow_id,
+        run=closed.run,
+        state=state_out(close.state),
+        output=None if close.output is None else shaped(close.output, form),
+        failure=None if close.failure is None else failure_out(close.failure),
+    )
+
+
+def from_head(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
+    """What lists show: no payloads, no steps."""
+    return workflow_pb2.Workflow(
+        workflow_id=workflow_id,
+        run=head.run,
+        definition=head.definition,
+        version=head.version,
+        state=state_out(head.state),
+        start_time=timestamp(head.created_ms),
+        close_time=timestamp(head.closed_ms),
+        labels=json.loads(head.labels) if head.labels else None,
+        trace_id=head.trace[3:35],
+        node_id=head.owner,
+        suppressed_duplicates=head.suppressed,
+        adoptions=head.adoptions,
+        journal_entries=int(head.last.partition(b"-")[2]),
+        at=head.at,
+        note=head.note,
+        blocked=_blocked(head.blocked) if head.blocked and head.state is State.BLOCKED else None,
+    )
+
+
+def _blocked(stored: bytes) -> workflow_pb2.Blocked:
+    told: dict[str, Any] = json.loads(stored)
+    return workflow_pb2.Blocked(
+        expected=told["expected"],
+        found=told["found"],
+        where=told["where"],
+        agreed_steps=told["agreed"],
+        detail=told["detail"],
+        time=timestamp(told["time_ms"]),
+    )
+
+
+class Reads:
+    """One for each node."""
+
+    def __init__(self, host: Host, peers: Peers) -> None:
+        self._host = host
+        self._peers = peers
+
+    async def head(self, workflow_id: str) -> Head:
+        (head,) = await self._host.journal.heads([workflow_id])
+        if head is None:
+            raise not_found("workflow", workflow_id)
+        return head
+
+    async def history(self, workflow_id: str) -> History:
+        """The whole journal, folded for reading."""
+        history, last = History(), b""
+        while True:
+            page = await self._host.journal.read(workflow_id, last)
+            for raw in page:
+                history.add(decode_entry(raw.name, raw.data, raw.n, raw.ms))
+            if not page:
+                return history
+            last = page[-1].id
+
+    async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
+        head = await self.head(request.workflow_id)
+        coordinator = self._host.coordinator(request.workflow_id)
+        if not head.closed and coordinator is None and not hopped:
+            told = await self._ask_owner(head.owner, request)
+            if told is not None:
+                return told
+        return await self._told_here(request, head, coordinator)
+
+    async def _ask_owner(self, owner: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
+        node = self._host.table.nodes.get(owner)
+        if node is None or owner == self._host.node_id:
+            return None
+        question = pb.GetWorkflowRequest()
+        question.CopyFrom(request)
+        question.ClearField("wait")
+        try:
+            return await self._peers.workflow(node.address, question)
+        except RequestError as error:
+            _log.info("%s, which owns %s, is out of reach: %s", owner, request.workflow_id, error)
+            return None
+
+    async def _told_here(
+        self, request: pb.GetWorkflowRequest, head: Head, coordinator: Coordinator | None
+    ) -> workflow_pb2.Workflow:
+        workflow_id, form = request.workflow_id, request.payload_format
+        history, view = await asyncio.gather(self.history(workflow_id), self._host.journal.view(workflow_id))
+        told = from_head(workflow_id, head)
+        if history.start is not None:
+            told.input.CopyFrom(shaped(history.start.input, form))
+        if (close := history.close) is not None:
+            told.state = state_out(close.state)
+            told.close_time.CopyFrom(timestamp(history.close_ms))  # type: ignore[arg-type]  # it is closed
+            if close.output is not None:
+                told.output.CopyFrom(shaped(close.output, form))
+            if close.failure is not None:
+                told.failure.CopyFrom(failure_out(close.failure))
+        if view is not None:
+            told.view.CopyFrom(shaped(Payload("json", view), form))
+        pending: dict[str, task_pb2.Task] = {}
+        if history.close is None:
+            told.partial = coordinator is None
+            if coordinator is not None:
+                told.state = state_out(coordinator.machine.state)
+                told.at = coordinator.at
+                pending = await self._pending(coordinator, history)
+        told.tasks.extend(self._task(workflow_id, head.run, step, request) for step in _past(history, pending))
+        told.tasks.extend(pending.values())
+        told.open_escalations.extend(
+            escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
+        )
+        return told
+
+    def _task(self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest) -> task_pb2.Task:
+        outcome = step.outcome
+        output = outcome.output if outcome is not None else None
+        return task_pb2.Task(
+            task_id=task_id(workflow_id, run, step.name),
+            step=step.name,
+            capability=step.capability,
+            state=f"TASK_STATE_{step.state}",
+            attempt=step.attempt,
+            agent_id=step.agent_id,
+            output=shaped(output, request.payload_format)
+            if output is not None and request.include_task_payloads
+            else None,
+            failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
+            start_time=timestamp(step.started_ms),
+            end_time=timestamp(step.ended_ms),
+            usage=[
+                common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
+                for u in (outcome.usage if outcome is not None else ())
+            ],
+            failed_attempts=[failure_out(failure) for failure in step.failed],
+            escalation_id=_escalation_id(workflow_id, step.asked),
+        )
+
+    # ── what only the owner knows ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _pending(self, coordinator: Coordinator, history: History) -> dict[str, task_pb2.Task]:
+        pendings = dict(coordinator.machine.pending)
+        look = await self._host.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
+        claims: Mapping[str, Claim] = look.claims if look is not None else {}
+        found = {}
+        for name, pending in pendings.items():
+            step = history.steps.get(name) or Step(name)
+            if step.outcome is None:
+                found[name] = self._pending_task(coordinator, pending, step, claims.get(name))
+        return found
+
+    def _pending_task(
+        self, coordinator: Coordinator, pending: Pending, step: Step, claim: Claim | None
+    ) -> task_pb2.Task:
+        sent = coordinator.sent.get(pending.step)
+        running = claim if claim is not None and claim.attempt == pending.attempt else None
+        human = pending.phase == "open"
+        state = "WAITING_FOR_HUMAN" if human else "QUEUED" if running is None else "RUNNING"
+        told = task_pb2.Task(
+            task_id=task_id(coordinator.workflow_id, coordinator.run, pending.step),
+            step=pending.step,
+            capability=pending.capability or "",
+            state=f"TASK_STATE_{state}",
+            attempt=pending.attempt,
+            schedule_time=timestamp(pending.since_ms),
+            failed_attempts=[failure_out(failure) for failure in step.failed],
+            escalation_id=_escalation_id(coordinator.workflow_id, step.asked),
+        )
+        if running is not None:
+            told.agent_id = running.agent_id
+            told.start_time.CopyFrom(timestamp(running.since_ms))  # type: ignore[arg-type]  # a claim has a time
+            if running.fraction > 0:  # a claim has no other word for unknown
+                told.fraction = running.fraction
+        elif human:
+            told.waits_for = "a human's answer"
+        else:
+            told.waits_for = self._why(pending, sent)
+        return told
+
+    def _why(self, pending: Pending, sent: Sent | None) -> str:
+        """In words, why nobody runs it."""
+        now = self._host.clock.now_ms()
+        if pending.at_ms > now:
+            return f"attempt {pending.attempt} in {(pending.at_ms - now) / 1000:.1f} s"
+        if sent is None:
+            return "to be sent"
+        if sent.agent_id:
+            return f"{sent.agent_id} to take it"
+        options = sent.dispatch.options
+        requirement = require(sent.dispatch.capability, options.match, sent.dispatch.version)
+        choice = self._host.table.pools.explain(requirement).choice
+        if choice.agent is not None:
+            return "an agent to take it from the queue"
+        wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
+        return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why
+
+
+def _past(history: History, pending: Mapping[str, object]) -> list[Step]:
+    return [step for name, step in history.steps.items() if name not in pending]
+
+
+def _escalation_id(workflow_id: str, asked: Asked | None) -> str:
+    return "" if asked is None else escalation_id(workflow_id, asked.step, asked.k)

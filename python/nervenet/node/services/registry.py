@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RegistryService: who is alive, what they can do, how busy they are. Written to etcd, read from the table.
+
+Agents need no credentials of etcd: any node registers them, under a lease that is the agent's own and that any node
+keeps by its heartbeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.config import split_host_port
+from nervenet.errors import InvalidRequest
+from nervenet.node.services.heartbeats import LEASE_SECONDS, Heartbeats
+from nervenet.node.services.pages import page_size, token_in, token_out
+from nervenet.node.services.queued import Queued
+from nervenet.node.services.records import agent_record, entry_of, load_of, node_record
+from nervenet.registry.etcd import LeaseNotFound
+from nervenet.registry.selection import require
+from nervenet.registry.table import How, News
+from nervenet.registry.views import AgentView
+from nervenet.rpc.status import invalid, not_found
+from nervenet.streams.keys import check_name
+from nervenet.v1 import agent_pb2
+from nervenet.v1 import registry_service_pb2 as pb
+from nervenet.wire import duration, policy_in, timestamp, to_json
+
+if TYPE_CHECKING:
+    from nervenet.node.hosting import Host
+    from nervenet.registry.etcd import Etcd
+
+__all__ = ["Registry"]
+
+_AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
+KEPT_NEWS: Final = 1_000
+KEEP_ALIVE: Final = 15.0
+
+
+class Registry:
+    """The servicer. `close` ends its listening."""
+
+    def __init__(self, host: Host, etcd: Etcd, stopping: asyncio.Event) -> None:
+        self._host = host
+        self._etcd = etcd
+        self._table = host.table
+        self._stopping = stopping
+        self._heartbeats = Heartbeats(etcd, host.table, stopping)
+        self._queued = Queued(host)
+        self._since = host.table.revision
+        self._kept: deque[News] = deque(maxlen=KEPT_NEWS)
+        self._watchers: set[asyncio.Event] = set()
+        self._leave = host.table.on_change(self._changed)
+
+    def close(self) -> None:
+        self._leave()
+        for news in self._watchers:
+            news.set()
+
+    @property
+    def heartbeats(self) -> Heartbeats:
+        return self._heartbeats
+
+    # ── registering ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def RegisterAgent(self, request: pb.RegisterAgentRequest, context: Any) -> pb.RegisterAgentResponse:
+        record = agent_pb2.AgentRecord()
+        record.CopyFrom(request.agent)
+        _check_record(record)
+        if not record.HasField("register_time"):
+            record.register_time.CopyFrom(timestamp(self._host.clock.now_ms()))  # type: ignore[arg-type]  # it is set
+        lease = request.lease_id
+        try:
+            if lease:
+                await self._etcd.keep_alive(lease)
+            else:
+                lease = await self._etcd.grant(LEASE_SECONDS)
+            await self._etcd.put(self._table.layout.agent(record.agent_id), to_json(record), lease=lease)
+        except LeaseNotFound:
+            raise not_found("lease", str(lease), "that lease is gone: register under a new agent_id") from None
+        return pb.RegisterAgentResponse(
+            lease_id=lease,
+            ttl=duration(LEASE_SECONDS * 1000),
+            heartbeat_interval=duration(LEASE_SECONDS * 1000 // 3),
+            node_id=self._host.node_id,
+        )
+
+    async def Heartbeat(
+        self, requests: AsyncIterator[pb.HeartbeatRequest], context: Any
+    ) -> AsyncIterator[pb.HeartbeatResponse]:
+        async with aclosing(self._heartbeats.run(requests)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def DeregisterAgent(self, request: pb.DeregisterAgentRequest, context: Any) -> pb.DeregisterAgentResponse:
+        stored = await self._etcd.get(self._table.layout.agent(request.agent_id))
+        if stored is not None and stored.lease != request.lease_id:
+            raise invalid("lease_id", f"not the lease of {request.agent_id}")
+        if request.lease_id:
+            await self._etcd.revoke(request.lease_id)
+        return pb.DeregisterAgentResponse()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def GetAgent(self, request: pb.GetAgentRequest, context: Any) -> pb.GetAgentResponse:
+        agent = self._table.agents.get(request.agent_id)
+        if agent is None:
+            raise not_found("agent", request.agent_id)
+        return pb.GetAgentResponse(agent=entry_of(self._table, agent))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:
+        size = page_size(request.page_size)
+        cursor = token_in("agents", request.page_token, str)
+        states = {agent_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_") for state in request.states}
+        fitting = [
+            agent
+            for _, agent in sorted(self._table.agents.items())
+            if (cursor is None or agent.id > cursor[0])
+            and (not request.capability or request.capability in agent.capabilities)
+            and (not states or agent.state in states)
+            and _carries(agent, request.capability, request.labels)
+        ]
+        page = fitting[:size]
+        return pb.ListAgentsResponse(
+            agents=[entry_of(self._table, agent) for agent in page],
+            next_page_token=token_out("agents", page[-1].id) if len(fitting) > size else "",
+            queues=await self._queued.all() if cursor is None else (),
+        )
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
+        size = page_size(request.page_size)
+        cursor = token_in("nodes", request.page_token, str)
+        nodes = [node for id, node in sorted(self._table.nodes.items()) if cursor is None or id > cursor[0]]
+        return pb.ListNodesResponse(
+            nodes=[node_record(node.record) for node in nodes[:size]],
+            next_page_token=token_out("nodes", nodes[size - 1].id) if len(nodes) > size else "",
+        )
+
+    async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
+        selection = request.selection
+        requirement = require(request.capability, dict(selection.match_labels), request.version or None)
+        try:
+            explained = self._table.pools.explain(
+                requirement,
+                policy_in(selection.policy),
+                avoid=tuple(request.avoid_agents),
+                sticky_key=selection.sticky_key or None,
+            )
+        except (KeyError, ValueError) as error:
+            raise invalid("selection", str(error)) from None
+        agent = explained.choice.agent
+        rows = [
+            pb.Candidate(agent_id=verdict.agent_id, score=verdict.score, rejected=verdict.rejected)
+            for verdict in explained.verdicts
+        ]
+        return pb.SelectAgentResponse(
+            agent_id=agent.agent_id if agent is not None else "", candidates=rows if request.explain else ()
+        )
+
+    # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _changed(self, news: News) -> None:
+        if news.kind == "nodes":
+            return
+        if len(self._kept) == KEPT_NEWS:
+            self._since = self._kept[0].revision
+        self._kept.append(news)
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def WatchAgents(self, request: pb.WatchAgentsRequest, context: Any) -> AsyncIterator[pb.WatchAgentsResponse]:
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            after = request.after_revision
+            if after == 0:
+                after = self._table.revision
+                for answer in self._standing(request.capability, after):
+                    yield answer
+            elif after < self._since:
+                raise InvalidRequest(
+                    f"what happened after revision {after} is not kept any more: list, then watch",
+                    code="OUT_OF_RANGE",
+                    reason="WATCH_COMPACTED",
+                    metadata={"revision": str(self._table.revision)},
+                )
+            while not self._stopping.is_set():
+                news.clear()
+                for change in [change for change in self._kept if change.revision > after]:
+                    after = change.revision
+                    if _concerns(change, self._table.agents, request.capability):
+                        yield self._told(change)
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        await news.wait()
+                except TimeoutError:
+                    yield pb.WatchAgentsResponse(revision=max(after, self._table.revision))
+        finally:
+            self._watchers.discard(news)
+
+    def _standing(self, capability: str, revision: int) -> list[pb.WatchAgentsResponse]:
+        standing = [
+            pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_PUT, agent=entry_of(self._table, agent), revision=revision)
+            for agent in self._table.agents.values()
+            if not capability or capability in agent.capabilities
+        ]
+        return [*standing, pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_SYNCED, revision=revision)]
+
+    def _told(self, change: News) -> pb.WatchAgentsResponse:
+        if change.how.removed:
+            gone = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id))
+            kind = pb.AGENT_EVENT_TYPE_REMOVED
+            return pb.WatchAgentsResponse(type=kind, agent=gone, revision=change.revision)
+        if change.how is How.LOAD:
+            entry = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id), load=load_of(self._table, change.id))
+            return pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_LOAD, agent=entry, revision=change.revision)
+        assert isinstance(change.new, AgentView)
+        entry = pb.AgentEntry(agent=agent_record(change.new.record), load=load_of(self._table, change.id))
+        return pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_PUT, agent=entry, revision=change.revision)
+
+
+def _carries(agent: AgentView, capability: str, labels: Mapping[str, str]) -> bool:
+    """Whether the agent, or the capability that is asked for (any, if none is), carries all the labels."""
+    if not labels:
+        return True
+    carried = [view.labels for name, view in agent.capabilities.items() if capability in ("", name)]
+    return any(all({**agent.labels, **own}.get(k) == v for k, v in labels.items()) for own in carried or [{}])
+
+
+def _concerns(change: News, agents: Mapping[str, AgentView], capability: str) -> bool:
+    if not capability:
+        return True
+    for view in (change.new, change.old, agents.get(change.id)):
+        if isinstance(view, AgentView):
+            return capability in view.capabilities
+    return False
+
+
+def _check_record(record: agent_pb2.AgentRecord) -> None:
+    if not _AGENT_ID.fullmatch(record.agent_id):
+        raise invalid("agent.agent_id", f"{record.agent_id!r} does not read <name>-<8 base32>, like ocr-k3v9abcd")
+    if not record.capabilities:
+        raise invalid("agent.capabilities", "an agent serves at least one")
+    for i, capability in enumerate(record.capabilities):
+        try:
+            check_name(capability.name, "capability")
+        except ValueError as error:
+            raise invalid(f"agent.capabilities[{i}].name", str(error)) from None
+        if capability.slots < 0:
+            raise invalid(f"agent.capabilities[{i}].slots", "0 (as many as the agent has) or more")
+    if record.slots < 0:
+        raise invalid("agent.slots", "below zero")
+    if record.control_endpoint:
+        try:
+            split_host_port(record.control_endpoint)
+        except ValueError:
+            raise invalid("agent.control_endpoint", f"{record.control_endpoint!r} is not host:port") from None

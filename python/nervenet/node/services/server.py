@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the services of a node together and serves them: what `Node.open` takes as `serve`.
+
+Leaving the context is graceful: the health service says so first, long streams end by themselves, calls under way get
+their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from nervenet.errors import RequestError, Unavailable
+from nervenet.node.node import Served
+from nervenet.node.services.agent import Agents
+from nervenet.node.services.coordinator import Coordinators
+from nervenet.node.services.listing import Lists
+from nervenet.node.services.peers import Peers
+from nervenet.node.services.people import People
+from nervenet.node.services.reads import Reads
+from nervenet.node.services.registry import Registry
+from nervenet.node.watching import Closings, Hints
+from nervenet.registry.etcd import EtcdError
+from nervenet.rpc.server import Server, Service
+from nervenet.streams.faults import LinkError
+from nervenet.v1 import agent_service_pb2_grpc, coordinator_service_pb2_grpc, registry_service_pb2_grpc
+
+if TYPE_CHECKING:
+    from nervenet.node.node import Node
+    from nervenet.registry.table import News
+
+__all__ = ["serve"]
+
+GRACE: Final = 5.0
+
+
+@asynccontextmanager
+async def serve(node: Node) -> AsyncIterator[Served]:
+    """Raises ConfigError where the address can't be listened at."""
+    host = node.host
+    stopping = asyncio.Event()
+    peers = Peers(host.config)
+    hints = Hints(host)
+    closings = Closings(host, hints)
+    reads = Reads(host, peers)
+    registry = Registry(host, node.etcd, stopping)
+    coordinators = Coordinators(host, reads, Lists(host), People(host, reads), hints, closings, stopping)
+    agents = Agents(host.table, peers, registry.heartbeats)
+    services = [
+        Service(
+            "nervenet.v1.CoordinatorService",
+            coordinator_service_pb2_grpc.add_CoordinatorServiceServicer_to_server,
+            coordinators,
+        ),
+        Service(
+            "nervenet.v1.RegistryService", registry_service_pb2_grpc.add_RegistryServiceServicer_to_server, registry
+        ),
+        Service("nervenet.v1.AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents),
+    ]
+
+    def gone(news: News) -> None:
+        address = getattr(news.old, "control_endpoint", "") or getattr(news.old, "address", "")
+        if news.how.removed and address:
+            host.spawn(peers.forget(address))
+
+    leave = host.table.on_change(gone)
+    await hints.start()
+    closings.start()
+    try:
+        server = await Server.start(host.config, "node", services, stopping, translate=translate)
+        telling = asyncio.create_task(_tell_draining(node, server))
+        try:
+            yield Served(host.config.advertised(server.address), peers)
+        finally:
+            telling.cancel()
+            await server.stop(GRACE)
+    finally:
+        leave()
+        registry.close()
+        await closings.close()
+        await hints.close()
+        await peers.close()
+
+
+async def _tell_draining(node: Node, server: Server) -> None:
+    """The health service follows the node: who drains wants no new calls."""
+    while not node.host.draining:
+        await asyncio.sleep(0.2)
+    await server.serve(False)
+
+
+def translate(error: Exception) -> RequestError | None:
+    """What Redis and etcd say about themselves, in the contract's words."""
+    if isinstance(error, LinkError):
+        return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+    if isinstance(error, EtcdError):
+        return Unavailable(f"etcd: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+    return None

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""WatchWorkflow: the journal from any entry on, as it grows, to its end; news of running attempts on request.
+
+The journal itself is what is followed: a hint only says when to read on, and it is read every few seconds without one.
+The live stream has no hints of its own; while somebody wants progress it is polled five times a second. What an
+attempt said is sent before the entry that ends the step, as far as the cap of the live stream left it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+from nervenet.node.services.payloads import reshape
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import task_pb2, workflow_pb2
+from nervenet.wire import timestamp
+
+if TYPE_CHECKING:
+    from nervenet.node.hosting import Host
+    from nervenet.node.watching import Hints
+    from nervenet.streams.answers import RawEntry
+    from nervenet.v1 import common_pb2 as common
+
+__all__ = ["WatchStream", "entry_out"]
+
+KEEP_ALIVE: Final = 15.0
+WATCHED_MS: Final = 30_000
+RENEW: Final = 10.0
+POLL: Final = 0.2
+LIVE_PAGE: Final = 200
+
+
+def entry_out(raw: RawEntry, form: common.PayloadFormat) -> workflow_pb2.JournalEntry:
+    """A stored entry with what its id and name say."""
+    entry = workflow_pb2.JournalEntry.FromString(raw.data)
+    entry.sequence, entry.name = raw.n, raw.name
+    entry.time.CopyFrom(timestamp(raw.ms))  # type: ignore[arg-type]  # a journal id has a time
+    reshape(entry, form)
+    return entry
+
+
+class WatchStream:
+    """One watcher."""
+
+    def __init__(self, host: Host, hints: Hints, request: pb.WatchWorkflowRequest, stopping: asyncio.Event) -> None:
+        self._host = host
+        self._hints = hints
+        self._request = request
+        self._stopping = stopping
+        self._news = asyncio.Event()
+        self._last: bytes = b""
+        self._live: bytes = b"-"
+        self._over: set[str] = set()
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> AsyncIterator[pb.WatchWorkflowResponse]:
+        request = self._request
+        leave = self._hints.follow(request.workflow_id, self._news.set)
+        stopping = asyncio.create_task(self._stop())
+        renew = said = self._loop.time()
+        try:
+            while not self._stopping.is_set():
+                now = self._loop.time()
+                if now >= renew:
+                    await self._host.journal.watch(request.workflow_id, WATCHED_MS)
+                    renew = now + RENEW
+                async for answer in self._new():
+                    yield answer
+                    said = self._loop.time()
+                if self._closed:
+                    return
+                if self._loop.time() - said >= KEEP_ALIVE:
+                    yield pb.WatchWorkflowResponse()
+                    said = self._loop.time()
+                await self._rest()
+        finally:
+            leave()
+            stopping.cancel()
+
+    async def _stop(self) -> None:
+        await self._stopping.wait()
+        self._news.set()
+
+    async def _rest(self) -> None:
+        wants_live = self._request.include_progress or self._request.include_partials
+        try:
+            async with asyncio.timeout(POLL if wants_live else RENEW / 2):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+    async def _new(self) -> AsyncIterator[pb.WatchWorkflowResponse]:
+        """What came since the last look: first what running attempts said, then the entries."""
+        live = await self._read_live()
+        entries: list[RawEntry] = []
+        while page := await self._host.journal.read(
+            self._request.workflow_id, entries[-1].id if entries else self._last
+        ):
+            entries += page
+            if len(page) < 2:
+                break
+        fresh = not self._last
+        for raw in entries:
+            if raw.name.startswith("task:"):
+                self._over.add(raw.name[5:])
+        if not fresh:
+            for answer in live:
+                yield answer
+        for raw in entries:
+            self._last = raw.id
+            self._closed = self._closed or raw.name == "close"
+            if raw.n > self._request.after_sequence:
+                yield pb.WatchWorkflowResponse(entry=entry_out(raw, self._request.payload_format))
+        if fresh:  # the past of what still runs; what is over has its entry
+            for answer in live:
+                if answer.entry.progress.step not in self._over:
+                    yield answer
+
+    async def _read_live(self) -> list[pb.WatchWorkflowResponse]:
+        request = self._request
+        if not (request.include_progress or request.include_partials):
+            return []
+        found: list[pb.WatchWorkflowResponse] = []
+        key = self._host.keys.live(request.workflow_id)
+        while True:
+            page = await self._host.link.call("XRANGE", key, self._live, "+", "COUNT", LIVE_PAGE)
+            for where, fields in page:
+                self._live = b"(" + where
+                for message in fields[1::2]:
+                    progress = task_pb2.TaskProgress.FromString(message)
+                    if request.include_partials if progress.HasField("partial") else request.include_progress:
+                        found.append(self._progress(progress))
+            if len(page) < LIVE_PAGE:
+                return found
+
+    def _progress(self, progress: task_pb2.TaskProgress) -> pb.WatchWorkflowResponse:
+        entry = workflow_pb2.JournalEntry(
+            name=f"progress:{progress.step}#{progress.attempt}",
+            time=progress.time,
+            actor=progress.agent_id,
+            progress=progress,
+        )
+        reshape(entry, self._request.payload_format)
+        return pb.WatchWorkflowResponse(entry=entry)
