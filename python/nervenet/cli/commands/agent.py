@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet agent APP`: do the work of the mesh's agents until a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+
+from nervenet.cli.commands.app import load_app
+from nervenet.cli.failures import UsageError
+from nervenet.cli.values import words
+from nervenet.config import Config
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.slots is not None and args.slots < 1:
+        raise UsageError(f"--slots {args.slots}: it must be at least 1")
+    config = Config.load(address=args.address, namespace=args.namespace, listen=args.listen)
+    config.require("redis", "an agent")
+    mesh = load_app(args.app)
+    from nervenet.process import run_agent
+
+    return run_agent(
+        mesh,
+        config,
+        only=words(args.only),
+        name=args.name,
+        slots=args.slots,
+        ready_file=args.ready_file,
+        quiet=args.quiet,
+    )

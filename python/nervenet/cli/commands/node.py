@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet node APP`: be a node until a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+
+from nervenet.cli.commands.app import load_app
+from nervenet.config import Config
+
+
+def run(args: argparse.Namespace) -> int:
+    config = Config.load(address=args.address, namespace=args.namespace, listen=args.listen)
+    config.require("redis", "a node")
+    config.require("etcd", "a node")
+    mesh = load_app(args.app)
+    from nervenet.process import run_node
+
+    return run_node(mesh, config, ready_file=args.ready_file, quiet=args.quiet)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The role processes of a development mesh: all nodes, then the agents; kept alive, and replaced together on a reload.
+
+Nodes come first because agents register with them, and go last for the same reason. A role that dies comes back on its
+own port after a pause that grows; one whose configuration or code is wrong (exit code 2) waits for the next change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nervenet.clock import SYSTEM
+from nervenet.dev.child import KILL_AFTER, Child, environment, how
+from nervenet.errors import NervenetError
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+SETTLED = 10.0
+"""Seconds of life after which a death is no longer one of a series."""
+USAGE = 2
+
+
+class RoleEnded(NervenetError):
+    """A role ended before it ever served, and has said why itself; `code` is its exit code."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} {how(code)}")
+        self.code = code if code > 0 else 1
+
+
+@dataclass(slots=True)
+class Role:
+    """A place in the mesh that one process after the other fills."""
+
+    name: str
+    arguments: Callable[[], Sequence[str]]
+    environment: dict[str, str]
+    ready_file: Path
+    child: Child | None = None
+    address: str = ""
+    served: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Roles:
+    """`settings` are what the back ends and the command line decide; `say` tells people what happens."""
+
+    def __init__(
+        self,
+        app: str,
+        folder: Path,
+        settings: dict[str, str | None],
+        *,
+        nodes: int,
+        port: int,
+        drain: float,
+        reload: bool,
+        say: Callable[[str], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._app, self._folder, self._settings = app, folder, settings
+        self._patience = drain + KILL_AFTER
+        self._reload = reload
+        self._say, self._on_change = say, on_change
+        self._ports = [port, *[0] * (nodes - 1)]
+        self._nodes: list[Role] = []
+        self._agents: list[Role] = []
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def addresses(self) -> list[str]:
+        return [role.address for role in self._nodes]
+
+    def pids(self) -> dict[str, list[int]]:
+        """Of the processes that live now."""
+        places = {"nodes": self._nodes, "agents": self._agents}
+        return {kind: [r.child.pid for r in roles if r.child and r.child.alive] for kind, roles in places.items()}
+
+    async def start(self, *, agents: bool) -> None:
+        """Start everything and wait until it serves. Raises RoleEnded when a process gives up before that."""
+        common = environment(**self._settings)
+        self._nodes = [
+            Role(f"node-{at + 1}", lambda at=at: self._node(at), common, self._folder / f"node-{at + 1}.json")  # type: ignore[misc]
+            for at in range(len(self._ports))
+        ]
+        await self._begin(self._nodes)
+        self._ports = [int(role.address.rpartition(":")[2]) for role in self._nodes]  # the same ones after a restart
+        if agents:
+            dialing = environment(**{**self._settings, "address": ",".join(self.addresses)})
+            self._agents = [Role("agents", self._agent, dialing, self._folder / "agents.json")]
+            await self._begin(self._agents)
+
+    async def _begin(self, roles: Sequence[Role]) -> None:
+        keepers = [asyncio.create_task(self._keep(role), name=role.name) for role in roles]
+        self._keepers += keepers
+        serving: asyncio.Future[Any] = asyncio.ensure_future(asyncio.gather(*(role.served.wait() for role in roles)))
+        either: list[asyncio.Future[Any]] = [serving, *keepers]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            self.check()
+        finally:
+            serving.cancel()
+
+    def check(self) -> None:
+        """Raise what ended a keeper."""
+        for keeper in self._keepers:
+            if keeper.done():
+                keeper.result()
+
+    def _node(self, at: int) -> list[str]:
+        return ["node", self._app, "--quiet", "--listen", f"127.0.0.1:{self._ports[at]}"]
+
+    def _agent(self) -> list[str]:
+        return ["agent", self._app, "--quiet", "--listen", "127.0.0.1:0"]
+
+    async def _keep(self, role: Role) -> None:
+        """Fill the place for ever; what ends it before it ever served is raised."""
+        pause = FIRST_PAUSE
+        while True:
+            began = SYSTEM.monotonic()
+            role.child = Child(role.arguments(), role.environment, role.ready_file)
+            role.child.start()
+            if await role.child.ready():
+                role.address = role.child.facts["address"]
+                role.served.set()
+                self._on_change()
+            code = await role.child.ended()
+            if not role.served.is_set() or (code == USAGE and not self._reload):
+                raise RoleEnded(role.name, code)
+            if SYSTEM.monotonic() - began > SETTLED:
+                pause = FIRST_PAUSE
+            self._on_change()
+            if code == USAGE:
+                self._say(f"{role.name} cannot run with this: it starts again when a file is saved")
+                return
+            self._say(f"{role.name} {how(code)}: it starts again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def stop(self) -> None:
+        """Drain the agents, then the nodes."""
+        self._let_go()
+        for roles in (self._agents, self._nodes):
+            children = [role.child for role in roles if role.child is not None]
+            await asyncio.gather(*(child.stop(self._patience) for child in children))
+        self._nodes, self._agents, self._keepers = [], [], []
+
+    def kill(self) -> None:
+        """At once."""
+        self._let_go()
+        for role in (*self._agents, *self._nodes):
+            if role.child is not None:
+                role.child.kill()
+
+    def _let_go(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet dev`: a whole mesh on this machine, each role a process of its own, under one supervisor.
+
+    supervise("hello.py", Config.load(), Options(port=0, ready_file=Path("ready.json")))     # until a signal; exit code
+
+Valkey and etcd are embedded and keep their data in one locked folder, so that the next start goes on where this one
+ended, however it ended: all processes die with the supervisor, even at a kill -9. The registry alone begins empty each
+time: whoever holds the lock knows that nobody of before is alive, and nobody has to wait for leases to run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nervenet.dev.describe import About, CannotLoad, describe
+from nervenet.dev.folder import app_folder, changed, locked, snapshot
+from nervenet.dev.roles import Roles
+from nervenet.dev.servers import Server, backing
+from nervenet.process import write_whole
+from nervenet.process.signals import Stop, run
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+
+if TYPE_CHECKING:
+    from nervenet.config import Config
+
+LOOK = 0.3
+"""Seconds between two looks at files and servers."""
+DRAIN = 5.0
+"""Seconds that roles get to drain, unless the configuration says otherwise: people wait for a reload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As on the command line. `port` 0: any free one, the same until the supervisor ends."""
+
+    port: int = 7700
+    data: Path = Path(".nervenet")
+    nodes: int = 1
+    reload: bool = True
+    ready_file: Path | None = None
+    quiet: bool = False
+
+
+def supervise(app: str, config: Config, options: Options) -> int:
+    """Run the mesh until a signal stops it, and give the exit code. Raises CannotLoad, DataInUse, RoleEnded, …"""
+
+    async def whole(stop: Stop) -> None:
+        with locked(options.data):
+            await Supervisor(app, config, options).run(stop)
+
+    return run(whole)
+
+
+class Supervisor:
+    """One `nervenet dev`."""
+
+    def __init__(self, app: str, config: Config, options: Options) -> None:
+        self._app, self._config, self._options = app, config, options
+        self._folder = app_folder(app)
+        self._drain = DRAIN if config.sources["drain"] == "default" else config.drain_ms / 1000
+        self._serving = False
+
+    async def run(self, stop: Stop) -> None:
+        shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
+        async with contextlib.AsyncExitStack() as stack:
+            about, self._servers = await self._prepare(stack)
+            before = snapshot(self._folder)
+            waiting = await _running(self._servers[0].url, self._config.namespace)
+            self._roles = await stack.enter_async_context(self._started(about))
+            self._serving = True
+            if not self._options.quiet:
+                sys.stderr.write(self._banner(about, waiting))
+                sys.stderr.flush()
+            self._write_ready_file()
+            stack.callback(self._forget_ready_file)
+            await stop.asked(self._roles.stop, broken=self._look_after(before))
+
+    async def _prepare(self, stack: contextlib.AsyncExitStack) -> tuple[About, tuple[Server, Server]]:
+        """The app is read while the servers start; code that cannot be imported ends it before anything else."""
+        reading = asyncio.ensure_future(describe(self._app))
+        try:
+            servers = await stack.enter_async_context(backing(self._options.data.resolve()))
+            return await reading, servers
+        finally:
+            reading.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _started(self, about: About) -> AsyncIterator[Roles]:
+        redis, etcd = self._servers
+        settings = {
+            "redis": redis.url,
+            "etcd": etcd.url,
+            "namespace": self._config.namespace,
+            "listen": None,
+            "advertise": None,
+            "replay_check": self._chosen("replay_check", "on"),
+            "drain": self._chosen("drain", f"{self._drain:g}s"),
+        }
+        folder = self._options.data / "run"
+        folder.mkdir(exist_ok=True)
+        roles = Roles(
+            self._app,
+            folder.resolve(),
+            settings,
+            nodes=self._options.nodes,
+            port=self._options.port,
+            drain=self._drain,
+            reload=self._options.reload,
+            say=self._say,
+            on_change=self._write_ready_file,
+        )
+        try:
+            await roles.start(agents=bool(about.agents))
+            yield roles
+        finally:
+            roles.kill()
+
+    def _chosen(self, name: str, ours: str) -> str:
+        """What the user set, as text for the environment; else ours."""
+        shown = {setting: (value, source) for setting, value, source in self._config.shown()}
+        value, source = shown[name]
+        return ours if source == "default" else value
+
+    # ── while it runs ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look_after(self, before: dict[str, tuple[int, int]]) -> None:
+        """Restart a server that died; reload when a file was saved."""
+        while True:
+            await asyncio.sleep(LOOK)
+            self._roles.check()
+            for server in self._servers:
+                if not server.alive:
+                    self._say(f"{server.name} is gone: starting it again")
+                    await server.restart()
+            if not self._options.reload:
+                continue
+            after = await asyncio.to_thread(snapshot, self._folder)
+            if files := changed(before, after):
+                before = after
+                await self._reload(", ".join(files[:3]) + (" …" if len(files) > 3 else ""))
+
+    async def _reload(self, files: str) -> None:
+        try:
+            about = await describe(self._app)
+        except CannotLoad as error:
+            self._say(f"{files} changed, but cannot be loaded; the code before goes on.\n{error}")
+            return
+        await self._roles.stop()
+        await self._roles.start(agents=bool(about.agents))
+        self._say(f"{files} changed: reloaded, {_contents(about)}")
+
+    # ── what people and scripts read ─────────────────────────────────────────────────────────────────────────────────
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def _banner(self, about: About, waiting: int) -> str:
+        address = ", ".join(one.replace("127.0.0.1", "localhost") for one in self._roles.addresses)
+        redis, etcd = self._servers
+        first = self._roles.addresses[0].replace("127.0.0.1", "localhost")
+        elsewhere = "" if first == "localhost:7700" else f" --address {first}"
+        continues = f" ({waiting} workflow{'' if waiting == 1 else 's'} continue{'s' if waiting == 1 else ''})"
+        stops = "Reloads on save. " if self._options.reload else ""
+        lines = [
+            f"nervenet {version('nervenet')}   {self._app} → mesh {about.mesh}: {_contents(about)}      "
+            f"data {self._options.data}/{continues if waiting else ''}",
+            f"  gRPC       {address} (plaintext, reflection)     valkey :{redis.port}, etcd :{etcd.port} "
+            "(embedded, development only)",
+            f"  try        {about.example}{elsewhere}      grpcurl -plaintext {first} list" if about.example else "",
+            f"{stops}Ctrl-C drains, a second one stops now.",
+        ]
+        return "\n".join(line for line in lines if line) + "\n"
+
+    def _write_ready_file(self) -> None:
+        if self._options.ready_file is None or not self._serving:
+            return
+        redis, etcd = self._servers
+        facts = {
+            "grpc": self._roles.addresses,
+            "dashboard": None,
+            "redis": redis.url,
+            "etcd": [etcd.url],
+            "namespace": self._config.namespace,
+            "pids": self._roles.pids(),
+        }
+        write_whole(self._options.ready_file, json.dumps(facts) + "\n")
+
+    def _forget_ready_file(self) -> None:
+        self._serving = False
+        if self._options.ready_file is not None:
+            self._options.ready_file.unlink(missing_ok=True)
+
+
+def _contents(about: About) -> str:
+    workflows, agents = len(about.workflows), len(about.agents)
+    return f"{workflows} workflow{'s' * (workflows != 1)}, {agents} agent{'s' * (agents != 1)}"
+
+
+async def _running(url: str, namespace: str) -> int:
+    """How many workflows of before go on now."""
+    link = await Link.open(url, name="nervenet-dev")
+    try:
+        return int(await link.call("ZCARD", Keys(namespace).running))
+    finally:
+        await link.close()

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One role of a mesh as a process: built from a Config, run, stopped by signals.
+
+    raise SystemExit(run_node(mesh, Config.load(listen="127.0.0.1:0")))
+
+`run_node` and `run_agent` set up logging, telemetry and the event loop (uvloop where it is there), say on stderr when they
+serve, and come back with the exit code once a signal has drained them. What hinders a start is one NervenetError with a
+sentence: ConfigError, or Unavailable for servers that do not answer. Import order matters for the time a start
+takes: a node imports no agent runtime and the other way round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nervenet import telemetry
+from nervenet.errors import ConfigError, NervenetError, Unavailable
+from nervenet.process import logs
+from nervenet.process.signals import Stop, run
+
+if TYPE_CHECKING:
+    from nervenet.config import Config
+    from nervenet.mesh import Mesh
+
+__all__ = ["run_agent", "run_node"]
+
+
+def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
+    """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
+
+    async def node(stop: Stop) -> None:
+        from nervenet.node.node import Node
+        from nervenet.node.services import serve
+
+        async with Node.open(mesh.workflows, config, serve=serve) as node:
+            facts = {"role": "node", "id": node.node_id, "address": node.address, "pid": os.getpid(), "mesh": mesh.name}
+            with _announced(
+                f"node {node.node_id} of mesh {mesh.name} serves at {node.address}", facts, ready_file, quiet
+            ):
+                await stop.asked(node.drain, config.drain_ms / 1000)
+
+    return _run(node, mesh, config, "node")
+
+
+def run_agent(
+    mesh: Mesh,
+    config: Config,
+    *,
+    only: Collection[str] = (),
+    name: str | None = None,
+    slots: int | None = None,
+    ready_file: Path | str | None = None,
+    quiet: bool = False,
+) -> int:
+    """Take tasks for the mesh's agents (or those in `only`) until SIGTERM or SIGINT, drain, and give the exit code."""
+
+    async def agent(stop: Stop) -> None:
+        from nervenet.agent.runtime import AgentRuntime, chosen
+
+        agents = chosen(mesh, only)
+        async with AgentRuntime.open(agents, config, name=name or mesh.name, slots=slots) as agent:
+            facts = {
+                "role": "agent",
+                "id": agent.agent_id,
+                "address": agent.address,
+                "pid": os.getpid(),
+                "mesh": mesh.name,
+            }
+            serves = ", ".join(agent.capabilities)
+            with _announced(f"agent {agent.agent_id} takes {serves} at {agent.address}", facts, ready_file, quiet):
+                await stop.asked(broken=agent.stopped())  # leaving the context drains
+
+    return _run(agent, mesh, config, "agent")
+
+
+def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str) -> int:
+    logs.set_up(config.log, config.log_level)
+    traces = telemetry.start(mesh.name, role)
+
+    async def whole(stop: Stop) -> None:
+        with _in_words("a node" if role == "node" else "an agent"):
+            await main(stop)
+
+    try:
+        return run(whole)
+    finally:
+        traces.shutdown()
+
+
+@contextmanager
+def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, quiet: bool) -> Iterator[None]:
+    """Say that it serves; the file appears whole or not at all, and goes with the process."""
+    if not quiet:
+        sys.stderr.write(f"{line}   pid {os.getpid()}\n")
+        sys.stderr.flush()
+    if ready_file is None:
+        yield
+        return
+    file = Path(ready_file)
+    write_whole(file, json.dumps(facts) + "\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Who waits for the file to appear never reads half of it."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise ConfigError(f"the ready file {file} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _in_words(who: str) -> Iterator[None]:
+    """The errors of our two back ends as what they mean to whoever starts a process."""
+    from nervenet.registry.etcd import EtcdError
+    from nervenet.streams.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
+
+    try:
+        yield
+    except BaseException as found:
+        error = _the_one(found)
+        if isinstance(error, (BadAddress, AuthenticationFailed, UnfitServer)):
+            raise ConfigError(f"{who} cannot use this Redis: {error}") from found
+        if isinstance(error, LinkError):
+            raise Unavailable(f"{who} needs Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
+        if isinstance(error, EtcdError):
+            raise Unavailable(f"{who} needs etcd: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
+        if isinstance(error, NervenetError) and error is not found:
+            raise error from found
+        raise
+
+
+def _the_one(error: BaseException) -> BaseException:
+    """A group of one says no more than the one in it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logging of a process: one line per record on stderr, for people on a terminal, as JSON for everything else.
+
+What a caller adds with `extra={"workflow_id": …}` is shown on both. Only the root logger's handlers are set, and only
+by a process that nervenet runs: a library must not configure the program it is used in.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from nervenet.config import LogForm
+
+_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_COLORS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
+_LETTERS = {"DEBUG": "debug", "INFO": "info ", "WARNING": "warn ", "ERROR": "error", "CRITICAL": "fatal"}
+
+
+def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
+    """Log to `stream` (stderr). Libraries below us speak from warnings on, whatever our own level."""
+    stream = stream or sys.stderr
+    pretty = form == "pretty" or (form == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Pretty(color=stream.isatty() and not os.environ.get("NO_COLOR")) if pretty else Json())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("nervenet").setLevel(level.upper())
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given by `extra`."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("_")}
+
+
+class Json(logging.Formatter):
+    """`{"time": …, "level": …, "logger": …, "message": …, "workflow_id": …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Pretty(logging.Formatter):
+    """`09:12:04.131 warn  nervenet.node  the words  workflow_id=review-118`."""
+
+    def __init__(self, *, color: bool) -> None:
+        super().__init__()
+        self._color = color
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created).astimezone()
+        level = _LETTERS.get(record.levelname, record.levelname.lower())
+        if self._color:
+            level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
+        extra = "".join(f"  {name}={value}" for name, value in fields(record).items())
+        clock = f"{when:%H:%M:%S}.{int(record.msecs):03d}"
+        line = f"{clock} {level} {record.name.removeprefix('nervenet.')}  {record.getMessage()}{extra}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
