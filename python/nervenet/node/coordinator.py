@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.hosting import Host
     from nervenet.node.timers import Timer
+    from nervenet.node.tracing import Sending
     from nervenet.records import Body
 
 _log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class Coordinator:
         self.workflow_id = machine.workflow_id
         self.trace = start.trace
         self.span_id = start.span_id  # b"": not traced
-        self.sendings: dict[tuple[str, int], Sending] = {} if start.span_id else NO_SENDINGS
+        self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
         self.applied = 0

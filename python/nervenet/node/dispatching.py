@@ -102,7 +102,7 @@ class Dispatcher:
 
     def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace
-        if not coordinator.span_id:  # no node tells this workflow's story: the caller's context goes on as it is
+        if coordinator.sendings is None:  # no node tells this workflow's story: the caller's context goes on as it is
             return trace
         coordinator.sendings.setdefault((step, attempt), Sending(capability, self._host.clock.now_ms()))
         return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)

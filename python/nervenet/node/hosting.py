@@ -19,9 +19,12 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nervenet import telemetry
+from nervenet.clock import SYSTEM
 from nervenet.durable import PYTHON, Machine
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.node.coordinator import Coordinator
+from nervenet.node.tracing import export_closed, export_recovered
 from nervenet.records import NO_TRACE, Entry, Mismatch, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow

@@ -13,21 +13,22 @@ until an agent has claimed the attempt: the time in the queue can be seen.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.clock import SYSTEM
+from nervenet.errors import RequestError
 from nervenet.records import Attempt, Close, Failure, FailureCode, Outcome, Start, State
 from nervenet.telemetry import Span, process_span_id, send_span_id, span_of, task_span_id
 from nervenet.wire import decode_entry, task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.hosting import Host, Started, StartRequest
     from nervenet.records import Entry, Trace, Usage
-    from nervenet.telemetry import Attributes
+    from nervenet.telemetry import Attributes, Call, Telemetry
 
 PAGE = 500
 _UNSEEN = ("AGENT_LOST", "NO_AGENT", "ABANDONED")
@@ -298,3 +299,31 @@ def export_recovered(host: Host, coordinator: Coordinator, lost_node: str, began
         remote=True,
     )
     host.telemetry.export((span,))
+
+
+# ── what the services call: a start's SERVER span, below which the workflow's own stands ────────────────────────────
+
+
+def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> Call:
+    """The call that starts this workflow. A trace begins here where the caller has none and the sampler takes it."""
+    attributes = {"nervenet.workflow.id": start.workflow_id}
+    return telemetry.incoming(f"nervenet.v1.CoordinatorService/{method}", start.trace, attributes)
+
+
+def inside(call: Call, start: StartRequest) -> StartRequest:
+    """The start as a child of its call."""
+    return start if call.trace is start.trace else replace(start, trace=call.trace)
+
+
+async def start_traced(host: Host, starts: Sequence[StartRequest]) -> list[Started | RequestError]:
+    """Starts that came in one batch: a call each, as if they had come alone."""
+    if not host.telemetry.on:
+        return await host.start_many(starts)
+    calls = [incoming(host.telemetry, "StartWorkflow", start) for start in starts]
+    answers = await host.start_many([inside(call, start) for call, start in zip(calls, starts, strict=True)])
+    for call, answer in zip(calls, answers, strict=True):
+        if isinstance(answer, RequestError):
+            call.end(answer.code, answer.message)
+        else:
+            call.end()
+    return answers
