@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet import telemetry
 from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import Finished, finished
 from nervenet.streams.answers import Appended, Claimed
 from nervenet.streams.faults import LinkClosed, LinkError
@@ -79,6 +81,7 @@ class Floor:
         self._meter = meter
         self._clock = clock
         self._retention_ms = retention_ms
+        self._telemetry = telemetry.current()
         self._loop = asyncio.get_running_loop()
         self._held: dict[str, deque[Running]] = {name: deque() for name in agents}
         self._asking: set[asyncio.Task[None]] = set()
@@ -201,7 +204,10 @@ class Floor:
         """One attempt, from its claim to its record."""
         end, settled = None, False
         try:
-            end = await self._executors[running.agent.name].run(running)
+            executor = self._executors[running.agent.name]
+            end = await (
+                run_traced(self._telemetry, executor, running) if self._telemetry.on else executor.run(running)
+            )
             running.ended = True
             self._live.flush(running)
             if end is not None:

@@ -73,6 +73,7 @@ class Tracing(Telemetry):
         # The provider's own door is a tracer, which takes neither ids nor end times of somebody else's making.
         self._processor: SpanProcessor = provider._active_span_processor  # noqa: SLF001
         self._resource = provider.resource
+        self.service = str(self._resource.attributes.get("service.name", ""))
         self._scope = InstrumentationScope("nervenet", version("nervenet"))
         self._limits = SpanLimits()
 

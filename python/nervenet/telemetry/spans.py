@@ -91,6 +91,7 @@ class Telemetry:
     """Tracing that is off."""
 
     on: ClassVar[bool] = False
+    service = ""  # the name that this process has in traces
 
     def __repr__(self) -> str:
         return f"<Telemetry {'on' if self.on else 'off'}>"

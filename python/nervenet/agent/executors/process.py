@@ -19,6 +19,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet import telemetry
 from nervenet.agent.executors.common import conclude
 from nervenet.agent.executors.frames import Unpacker, pack
 from nervenet.agent.verdicts import Finished
@@ -177,7 +178,7 @@ class ProcessExecutor:
         places = [
             (agent.name, _place(agent.fn), _place(agent.lifespan) if agent.lifespan else None) for agent in agents
         ]
-        self._setup = pack("setup", list(sys.path), places, payload_limit)
+        self._setup = pack("setup", list(sys.path), places, payload_limit, telemetry.current().service)
         self._clock = clock
         self._size = size
         self._workers: set[PoolWorker] = set()

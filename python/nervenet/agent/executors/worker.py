@@ -21,6 +21,7 @@ import traceback
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from nervenet import telemetry
 from nervenet.agent.executors.common import Resources, prepare
 from nervenet.agent.executors.frames import Unpacker, pack
 from nervenet.agent.verdicts import Verdict, answered, finished, raised
@@ -104,6 +105,7 @@ class Worker:
         self._resources = Resources()
         self._loop = asyncio.new_event_loop()
         self._limit = 0
+        self._telemetry = telemetry.OFF
 
     def main(self) -> int:
         threading.Thread(target=self._listen, name="nervenet-pipe", daemon=True).start()
@@ -116,6 +118,7 @@ class Worker:
         while (frame := self._frames.get())[0] == "run":
             self._run(*frame[1:])
         self._loop.run_until_complete(self._resources.close())
+        self._telemetry.shutdown()
         return 0
 
     def _listen(self) -> None:
@@ -128,11 +131,13 @@ class Worker:
                     self._frames.put(frame)
         os._exit(0)  # the agent is gone
 
-    def _set_up(self, path: list[str], agents: list[tuple[Any, ...]], limit: int) -> None:
+    def _set_up(self, path: list[str], agents: list[tuple[Any, ...]], limit: int, service: str) -> None:
         sys.path[:] = path
         self._limit = limit
         for name, place, lifespan in agents:
             self._agents[name] = load_agent(Place(*place), name, Place(*lifespan) if lifespan else None)
+        if service:  # after the imports: the user's code may have set up OpenTelemetry itself
+            self._telemetry = telemetry.start(service, "agent")
         self._loop.run_until_complete(self._resources.enter(self._agents.values()))
 
     def _run(self, data: bytes, agent_id: str, started_ms: int, checkpoint: bytes | None) -> None:
@@ -154,7 +159,8 @@ class Worker:
             verdict = prepared
         else:
             arguments, task = prepared
-            verdict = self._call(agent, arguments)
+            with self._telemetry.activated(envelope.trace):
+                verdict = self._call(agent, arguments)
             usage = task.spent if task is not None else ()
         self._pipe.send("done", *finished(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
 
