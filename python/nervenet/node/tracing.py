@@ -323,7 +323,7 @@ async def start_traced(host: Host, starts: Sequence[StartRequest]) -> list[Start
     answers = await host.start_many([inside(call, start) for call, start in zip(calls, starts, strict=True)])
     for call, answer in zip(calls, answers, strict=True):
         if isinstance(answer, RequestError):
-            call.end(answer.code, answer.message)
+            call.fail(answer)
         else:
             call.end()
     return answers

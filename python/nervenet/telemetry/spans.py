@@ -8,6 +8,7 @@ test. `sdk.py` has the one that works; `start` picks.
 from __future__ import annotations
 
 import sys
+from asyncio import CancelledError
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -61,7 +62,11 @@ class Call:
         if error is None:
             self.end()
         else:
-            self.end(_code(error), str(error))
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """The call is over, with the code of a RequestError or what other errors come to."""
+        self.end(_code(error), str(error))
 
     def end(self, code: str = "OK", message: str = "") -> None:
         """The call is over; only the first end counts."""
@@ -146,4 +151,6 @@ def _code(error: BaseException) -> str:
     code = getattr(error, "code", None)
     if isinstance(code, str) and code:
         return code
-    return "CANCELLED" if type(error).__name__ == "CancelledError" else "UNKNOWN"
+    if isinstance(error, TimeoutError):
+        return "DEADLINE_EXCEEDED"
+    return "CANCELLED" if isinstance(error, CancelledError) else "UNKNOWN"

@@ -21,6 +21,7 @@ from nervenet.payloads import format_size
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid, not_yet
 from nervenet.streams.keys import check_name, check_workflow_id
+from nervenet.telemetry import checked
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import optional_ms, payload_in, policy_in, trace_in
@@ -63,7 +64,7 @@ def start_of(message: pb.StartWorkflowRequest, config: Config, trace: Trace = NO
         checked_labels(message.labels, at) if message.labels else {},
         timeout_ms,
         _if_exists(message.if_exists, at) if message.if_exists > 1 else "same",
-        trace_in(message.trace) if message.HasField("trace") else trace,
+        checked(trace_in(message.trace)) if message.HasField("trace") else trace,
         message.starter,
     )
 
