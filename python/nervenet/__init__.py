@@ -31,6 +31,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nervenet.agent.task import Task as Task
+    from nervenet.client.client import Client as Client
+    from nervenet.client.handle import WorkflowHandle as WorkflowHandle
+    from nervenet.client.values import Escalation as Escalation
+    from nervenet.client.values import Event as Event
+    from nervenet.client.values import Partial as Partial
+    from nervenet.client.values import Resolution as Resolution
+    from nervenet.client.values import WorkflowInfo as WorkflowInfo
     from nervenet.config import Config as Config
     from nervenet.definitions import Agent as Agent
     from nervenet.definitions import Signal as Signal
@@ -62,7 +69,7 @@ __all__ = [
     # options
     "CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions",
     # outside
-    "Failure", "Config",
+    "Client", "WorkflowHandle", "WorkflowInfo", "Event", "Partial", "Escalation", "Resolution", "Failure", "Config",
     # raise these
     "AgentError", "Escalate",
     # catch these
@@ -74,6 +81,9 @@ _HOMES = {
     "definitions": ("Agent", "Workflow", "Signal", "Target"),
     "durable.context": ("Context", "Answer", "TokenUsage"),
     "agent.task": ("Task",),
+    "client.client": ("Client",),
+    "client.handle": ("WorkflowHandle",),
+    "client.values": ("WorkflowInfo", "Event", "Partial", "Escalation", "Resolution"),
     "options": ("CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions"),
     "records": ("Failure",),
     "config": ("Config",),

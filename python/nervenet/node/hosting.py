@@ -246,7 +246,11 @@ class Host:
             span_id=self._entropy(8) if self.telemetry.on and request.trace.sampled else b"",
             starter=request.starter,
         )
-        return _Plan(request, owner, version, request_hash(name, request.input), start)
+        try:
+            req = request_hash(name, request.input)
+        except InvalidRequest as error:
+            return error
+        return _Plan(request, owner, version, req, start)
 
     def _another(self, workflow_id: str, able: list[str]) -> str | None:
         return rendezvous(workflow_id, [node for node in able if node != self.node_id])

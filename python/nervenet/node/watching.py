@@ -190,7 +190,7 @@ class Closings:
                 ids, self._to_look = list(self._to_look), {}
                 heads = await self._host.journal.heads(ids, ("closed_ms", "last", "state"))
                 await self._read_closes(
-                    [(id, head) for id, head in zip(ids, heads, strict=True) if self._over(id, head)]
+                    [(each, head) for each, head in zip(ids, heads, strict=True) if self._over(each, head)]
                 )
         except LinkError as error:
             _log.debug("looked in vain, again in %d s: %s", SLICES * SLICE_SECONDS, error)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N802  # methods carry the contract's names
 """AgentService as a node serves it: by `agent_id`, for every agent that it can reach, asked at the agent itself.
 
 What the registry knows too (who an agent is, how busy it was) is answered from there when the agent does not answer;
@@ -37,24 +38,28 @@ class Agents:
     async def DescribeAgent(self, request: pb.DescribeAgentRequest, context: Any) -> pb.DescribeAgentResponse:
         agent = self._agent(request.agent_id)
         try:
-            return await self._ask(agent, "DescribeAgent", request)
+            answer: pb.DescribeAgentResponse = await self._ask(agent, "DescribeAgent", request)
+            return answer
         except Unavailable:
             return pb.DescribeAgentResponse(agent=agent_record(agent.record), load=load_of(self._table, agent.id))
 
     async def GetLoad(self, request: pb.GetLoadRequest, context: Any) -> pb.GetLoadResponse:
         agent = self._agent(request.agent_id)
         try:
-            return await self._ask(agent, "GetLoad", request)
+            answer: pb.GetLoadResponse = await self._ask(agent, "GetLoad", request)
+            return answer
         except Unavailable:
             return pb.GetLoadResponse(load=load_of(self._table, agent.id))
 
     async def ListActiveTasks(self, request: pb.ListActiveTasksRequest, context: Any) -> pb.ListActiveTasksResponse:
-        return await self._ask(self._agent(request.agent_id), "ListActiveTasks", request)
+        answer: pb.ListActiveTasksResponse = await self._ask(self._agent(request.agent_id), "ListActiveTasks", request)
+        return answer
 
     async def DrainAgent(self, request: pb.DrainAgentRequest, context: Any) -> pb.DrainAgentResponse:
         agent = self._agent(request.agent_id)
         try:
-            return await self._ask(agent, "DrainAgent", request)
+            answer: pb.DrainAgentResponse = await self._ask(agent, "DrainAgent", request)
+            return answer
         except Unavailable:
             await self._wish(agent, agent_pb2.AGENT_STATE_DRAINING)
             load = self._table.loads.get(agent.id)
@@ -64,18 +69,20 @@ class Agents:
     async def ResumeAgent(self, request: pb.ResumeAgentRequest, context: Any) -> pb.ResumeAgentResponse:
         agent = self._agent(request.agent_id)
         try:
-            return await self._ask(agent, "ResumeAgent", request)
+            answer: pb.ResumeAgentResponse = await self._ask(agent, "ResumeAgent", request)
+            return answer
         except Unavailable:
             await self._wish(agent, agent_pb2.AGENT_STATE_ACTIVE)
             return pb.ResumeAgentResponse(state=agent_pb2.AGENT_STATE_ACTIVE)
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Any) -> pb.CancelTaskResponse:
-        return await self._ask(self._agent(request.agent_id), "CancelTask", request)
+        answer: pb.CancelTaskResponse = await self._ask(self._agent(request.agent_id), "CancelTask", request)
+        return answer
 
     async def Connect(self, requests: Any, context: Any) -> Any:
         """The gateway comes with the polyglot agents."""
         raise not_yet("the gateway for agents that speak only gRPC comes with a later version: connect to Redis")
-        yield  # makes it a stream, as the contract has it
+        yield  # type: ignore[unreachable]  # makes it a stream, as the contract has it
 
     def _agent(self, agent_id: str) -> AgentView:
         if not agent_id:

@@ -8,7 +8,7 @@ come together when the stream is ready to send goes out as one message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.reads import closed_workflow
@@ -39,7 +39,9 @@ class AwaitStream:
         self._error: BaseException | None = None
         self._ended = False
 
-    async def run(self, requests: AsyncIterator[pb.AwaitWorkflowsRequest]) -> AsyncIterator[pb.AwaitWorkflowsResponse]:
+    async def run(
+        self, requests: AsyncIterator[pb.AwaitWorkflowsRequest]
+    ) -> AsyncGenerator[pb.AwaitWorkflowsResponse, None]:
         """Until the client has said all and heard all, or the node stops."""
         reading = asyncio.create_task(self._read(requests))
         stopping = asyncio.create_task(self._stop())

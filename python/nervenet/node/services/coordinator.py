@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N802  # methods carry the contract's names
 """CoordinatorService: starts, reads, watches and steers workflows; every node answers for every workflow.
 
 A thin face: what is asked is checked here or beside (`starts`, `people`), done by the host, and read by `reads`. No
@@ -25,6 +26,7 @@ from nervenet.node.services.starts import (
     task_start_of,
 )
 from nervenet.node.services.watches import WatchStream
+from nervenet.node.tracing import incoming, inside, start_traced
 from nervenet.node.watching import before
 from nervenet.records import Cancel, Signaled, State
 from nervenet.rpc.guard import time_to_wait, trace_of
@@ -76,7 +78,9 @@ class Coordinators:
 
     async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Any) -> pb.StartWorkflowResponse:
         start = start_of(request, self._host.config, trace_of(context))
-        created, workflow = await self._start(start, request.wait, request.payload_format, context)
+        with incoming(self._host.telemetry, "StartWorkflow", start) as call:
+            start = inside(call, start)
+            created, workflow = await self._start(start, request.wait, request.payload_format, context)
         return pb.StartWorkflowResponse(workflow=workflow, created=created)
 
     async def _start(
@@ -107,7 +111,7 @@ class Coordinators:
                 outcomes.append(None)
             except RequestError as error:
                 outcomes.append(pb.StartOutcome(workflow_id=message.workflow_id, error=to_outcome(error)))
-        answers = iter(zip(starts, await self._host.start_many(starts), strict=True))
+        answers = iter(zip(starts, await start_traced(self._host, starts), strict=True))
         return pb.StartWorkflowsResponse(
             outcomes=[_outcome(*next(answers)) if outcome is None else outcome for outcome in outcomes]
         )
@@ -194,7 +198,9 @@ class Coordinators:
     async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
         start = task_start_of(request, self._host.config, trace_of(context))
         try:
-            _, workflow = await self._start(start, request.wait, request.payload_format, context)
+            with incoming(self._host.telemetry, "RunTask", start) as call:
+                start = inside(call, start)
+                _, workflow = await self._start(start, request.wait, request.payload_format, context)
         except RequestError as error:
             if error.reason != "WORKFLOW_EXISTS":
                 raise
@@ -206,7 +212,7 @@ class Coordinators:
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ListEscalations(self, request: pb.ListEscalationsRequest, context: Any) -> pb.ListEscalationsResponse:
-        return await self._people.list(request)
+        return await self._people.listed(request)
 
     async def GetEscalation(self, request: pb.GetEscalationRequest, context: Any) -> pb.GetEscalationResponse:
         return pb.GetEscalationResponse(escalation=await self._people.get(request.escalation_id))

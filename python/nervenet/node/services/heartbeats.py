@@ -11,8 +11,8 @@ could not reach it. So a record that differs from an unchanged report is a wish,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Final, cast
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.node.services.records import agent_record
@@ -47,7 +47,7 @@ class Heartbeats:
         self.stopping = stopping
         self.clock = clock
 
-    async def run(self, requests: AsyncIterator[pb.HeartbeatRequest]) -> AsyncIterator[pb.HeartbeatResponse]:
+    async def run(self, requests: AsyncIterator[pb.HeartbeatRequest]) -> AsyncGenerator[pb.HeartbeatResponse, None]:
         """One answer for each message; ends with `lease_lost`, or when the node stops."""
         beat: _Beat | None = None
         async for request in requests:
@@ -67,7 +67,7 @@ class Heartbeats:
         view = self.table.agents.get(request.agent_id)
         reported = request.state
         if view is not None and not reported:
-            reported = agent_pb2.AgentState.Value(f"AGENT_STATE_{view.state}")
+            reported = _state(view.state)
         return _Beat(self, request.agent_id, request.lease_id, reported)
 
     async def set_state(self, agent_id: str, lease: int, state: agent_pb2.AgentState) -> None:
@@ -133,5 +133,9 @@ class _Beat:
         view = self._all.table.agents.get(self._agent_id)
         if view is None or now - self._state_written < SETTLED:
             return agent_pb2.AGENT_STATE_UNSPECIFIED
-        wanted = agent_pb2.AgentState.Value(f"AGENT_STATE_{view.state}")
+        wanted = _state(view.state)
         return agent_pb2.AGENT_STATE_UNSPECIFIED if wanted == reported else wanted
+
+
+def _state(name: str) -> agent_pb2.AgentState:
+    return cast("agent_pb2.AgentState", agent_pb2.AgentState.Value(f"AGENT_STATE_{name}"))

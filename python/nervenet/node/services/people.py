@@ -42,7 +42,7 @@ class People:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def list(self, request: pb.ListEscalationsRequest) -> pb.ListEscalationsResponse:
+    async def listed(self, request: pb.ListEscalationsRequest) -> pb.ListEscalationsResponse:
         size = page_size(request.page_size)
         state = request.state or workflow_pb2.ESCALATION_STATE_OPEN
         count = int(await self._host.link.call("ZCARD", self._host.keys.escalations))
@@ -163,7 +163,7 @@ def _check_schema(value: Any, schema: Any) -> None:
 
     try:
         error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
-    except (jsonschema.SchemaError, jsonschema.exceptions._WrappedReferencingError):
+    except Exception:  # noqa: BLE001  # unresolvable references have no public type
         return  # the asker's schema is no schema: nothing can be checked against it
     if error is not None:
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
@@ -171,9 +171,11 @@ def _check_schema(value: Any, schema: Any) -> None:
 
 
 def _refused(workflow_id: str, asked: Asked) -> Exception:
-    id = escalation_id(workflow_id, asked.step, asked.k)
+    name = escalation_id(workflow_id, asked.step, asked.k)
     if asked.decided is None:
-        return already_closed("escalation", id, f"{id} was withdrawn: its step or workflow is over", state=asked.state)
+        return already_closed(
+            "escalation", name, f"{name} was withdrawn: its step or workflow is over", state=asked.state
+        )
     decided = asked.decided
     who = "the deadline" if decided.action is Action.EXPIRED else decided.resolver or "somebody"
     said = (
@@ -181,9 +183,9 @@ def _refused(workflow_id: str, asked: Asked) -> Exception:
         if decided.value is not None and decided.value.form == "json"
         else ""
     )
-    words = f"{who} decided {id} before: {decided.action}{f' {said[:200]}' if said else ''}"
+    words = f"{who} decided {name} before: {decided.action}{f' {said[:200]}' if said else ''}"
     details = {"state": asked.state, "resolver": decided.resolver, "action": str(decided.action)}
-    return already_closed("escalation", id, words, resolve_time_ms=str(asked.decided_ms), **details)
+    return already_closed("escalation", name, words, resolve_time_ms=str(asked.decided_ms), **details)
 
 
 def _told(workflow_id: str, run: int, history: History, asked: Asked) -> workflow_pb2.Escalation:

@@ -72,11 +72,6 @@ class Queued:
         return require(capability, asked.get("match"), asked.get("version") or None)
 
     def _able(self, requirement: Requirement) -> int:
-        verdicts = self._host.table.pools.explain(requirement).verdicts
-        candidates = {c.agent_id: c for c in self._host.table.pools.candidates(requirement.capability)}
-        return sum(
-            1
-            for verdict in verdicts
-            if not requirement.missing(candidates[verdict.agent_id].version, candidates[verdict.agent_id].labels)
-            and candidates[verdict.agent_id].agent.state == "ACTIVE"
-        )
+        serving = self._host.table.pools.candidates(requirement.capability)
+        able = [c for c in serving if not requirement.missing(c.capability.version, c.labels)]
+        return len([c for c in able if c.agent.state == "ACTIVE"])

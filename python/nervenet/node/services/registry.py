@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N802  # methods carry the contract's names
 """RegistryService: who is alive, what they can do, how busy they are. Written to etcd, read from the table.
 
 Agents need no credentials of etcd: any node registers them, under a lease that is the agent's own and that any node
@@ -134,7 +135,7 @@ class Registry:
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
         size = page_size(request.page_size)
         cursor = token_in("nodes", request.page_token, str)
-        nodes = [node for id, node in sorted(self._table.nodes.items()) if cursor is None or id > cursor[0]]
+        nodes = [node for key, node in sorted(self._table.nodes.items()) if cursor is None or key > cursor[0]]
         return pb.ListNodesResponse(
             nodes=[node_record(node.record) for node in nodes[:size]],
             next_page_token=token_out("nodes", nodes[size - 1].id) if len(nodes) > size else "",

@@ -9,7 +9,7 @@ attempt said is sent before the entry that ends the step, as far as the cap of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.payloads import reshape
@@ -56,7 +56,7 @@ class WatchStream:
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
-    async def run(self) -> AsyncIterator[pb.WatchWorkflowResponse]:
+    async def run(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
         request = self._request
         leave = self._hints.follow(request.workflow_id, self._news.set)
         stopping = asyncio.create_task(self._stop())
@@ -93,7 +93,7 @@ class WatchStream:
             return
         self._news.clear()
 
-    async def _new(self) -> AsyncIterator[pb.WatchWorkflowResponse]:
+    async def _new(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
         """What came since the last look: first what running attempts said, then the entries."""
         live = await self._read_live()
         entries: list[RawEntry] = []

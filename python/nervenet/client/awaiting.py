@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every awaited result of a client comes over its one AwaitWorkflows stream (DESIGN 10).
+
+The stream is opened when something is awaited, and again at another node when it breaks; whatever is still awaited is
+told to the new one. A node that ends it politely is draining: that is a break too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from nervenet.client.nodes import Retry
+from nervenet.errors import RequestError, Unavailable
+from nervenet.rpc.status import not_found
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import workflow_pb2
+
+if TYPE_CHECKING:
+    from nervenet.client.nodes import Nodes
+
+__all__ = ["Awaiter"]
+
+_MOST_IDS = 1_000
+
+
+class Awaiter:
+    """One for each client."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._loop = asyncio.get_running_loop()
+        self._awaited: dict[str, list[asyncio.Future[workflow_pb2.Workflow]]] = {}
+        self._to_tell: list[str] = []
+        self._to_forget: list[str] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Awaiter of {len(self._awaited)} workflows>"
+
+    def wait(self, workflow_id: str) -> asyncio.Future[workflow_pb2.Workflow]:
+        """Id, run, state, output or failure, when it has closed. Cancel it to wait no longer."""
+        future: asyncio.Future[workflow_pb2.Workflow] = self._loop.create_future()
+        waiting = self._awaited.get(workflow_id)
+        if waiting is not None:
+            waiting.append(future)
+        else:
+            self._awaited[workflow_id] = [future]
+            self._to_tell.append(workflow_id)
+            self._news.set()
+            if self._task is None or self._task.done():
+                self._task = self._loop.create_task(self._run(), name="awaited workflows")
+        return future
+
+    def forget(self, workflow_id: str, future: asyncio.Future[workflow_pb2.Workflow]) -> None:
+        """Nobody needs that future any more."""
+        waiting = self._awaited.get(workflow_id)
+        if waiting is not None and future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self._awaited[workflow_id]
+                self._to_forget.append(workflow_id)
+                self._news.set()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        for waiting in self._awaited.values():
+            for future in waiting:
+                future.cancel()
+
+    # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        retry = Retry(self._nodes)
+        while True:
+            try:
+                if await self._converse():
+                    retry = Retry(self._nodes)
+                await retry.pause(Unavailable("the node ended the stream", code="UNAVAILABLE"))
+            except Unavailable as error:
+                if not self._awaited:
+                    return
+                try:
+                    await retry.pause(error)
+                except RequestError as last:
+                    self._fail(last)
+                    return
+            except RequestError as error:
+                self._fail(error)
+                return
+
+    async def _converse(self) -> bool:
+        """One stream until it breaks; whether it ever brought something. Raises the RequestError tree."""
+        channel = self._nodes.channel()
+        self._to_tell, self._to_forget = list(self._awaited), []
+        call = channel["AwaitWorkflows"](metadata=self._nodes.metadata())
+        writing = self._loop.create_task(self._write(call))
+        heard = False
+        try:
+            while (answer := await call.read()) is not grpc.aio.EOF:
+                heard = self._nodes.answered = True
+                self._resolve(answer)
+            return heard
+        except grpc.aio.AioRpcError as error:
+            found = self._nodes.translated(error, channel)
+            raise Unavailable(str(found), code="UNAVAILABLE") if isinstance(found, TimeoutError) else found from None
+        finally:
+            call.cancel()
+            writing.cancel()
+            await asyncio.wait((writing,))
+            if not writing.cancelled():
+                writing.exception()  # a broken stream breaks here too; the reader tells
+
+    async def _write(self, call: Any) -> None:
+        first = True
+        while True:
+            while self._to_tell or self._to_forget or first:
+                ids, self._to_tell = self._to_tell[:_MOST_IDS], self._to_tell[_MOST_IDS:]
+                forget, self._to_forget = self._to_forget, []
+                await call.write(
+                    pb.AwaitWorkflowsRequest(
+                        workflow_ids=ids, forget_workflow_ids=forget, payload_format=common.PAYLOAD_FORMAT_RAW
+                    )
+                )
+                first = False
+            self._news.clear()
+            await self._news.wait()
+
+    def _resolve(self, answer: pb.AwaitWorkflowsResponse) -> None:
+        for workflow in answer.workflows:
+            for future in self._awaited.pop(workflow.workflow_id, ()):
+                if not future.done():
+                    future.set_result(workflow)
+        for workflow_id in answer.unknown_workflow_ids:
+            for future in self._awaited.pop(workflow_id, ()):
+                if not future.done():
+                    future.set_exception(not_found("workflow", workflow_id))
+
+    def _fail(self, error: RequestError) -> None:
+        awaited, self._awaited = self._awaited, {}
+        for waiting in awaited.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(error)

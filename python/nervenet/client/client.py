@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Client`: start workflows, await them, look at them, answer for humans.
+
+    async with Client() as client:
+        run = await client.start(review, doc, id="review-118")
+        summary = await run.result(timeout=30)
+
+It connects at its first call. Coalescing (starts of one tick, results over one stream) and retries are below and never
+show. Ids made up here are kept through the client's own retries, so a lost reply never starts a second workflow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import ssl
+from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from typing_extensions import ParamSpec, TypeVar
+
+from nervenet.client.awaiting import Awaiter
+from nervenet.client.handle import WorkflowHandle, outcome_of
+from nervenet.client.inputs import encoded
+from nervenet.client.nodes import Nodes
+from nervenet.client.starting import Starter
+from nervenet.client.values import Escalation, WorkflowInfo
+from nervenet.clock import new_workflow_id
+from nervenet.config import Config
+from nervenet.definitions import Agent, Workflow
+from nervenet.errors import CallFailed, CallTimedOut, WorkflowFailed
+from nervenet.options import ResolvedStart, resolve, resolve_start
+from nervenet.payloads import ANY
+from nervenet.records import FailureCode
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.wire import duration, options_out, payload_out, timestamp
+
+if TYPE_CHECKING:
+    from nervenet.client.values import Resolution
+    from nervenet.definitions import Target
+    from nervenet.options import CallOptions, StartOptions
+    from nervenet.payloads import Codec
+    from nervenet.records import Payload
+
+__all__ = ["Client"]
+
+P = ParamSpec("P")
+I = TypeVar("I")  # noqa: E741  # In and Out, as the stubs have them
+O = TypeVar("O")  # noqa: E741
+
+_IF_EXISTS = {
+    "same": pb.IF_EXISTS_SAME,
+    "error": pb.IF_EXISTS_ERROR,
+    "restart_if_closed": pb.IF_EXISTS_RESTART_IF_CLOSED,
+}
+_DURABILITY = {None: pb.DURABILITY_UNSPECIFIED, "normal": pb.DURABILITY_NORMAL, "strict": pb.DURABILITY_STRICT}
+_PAGE = 200
+
+
+class Client:
+    """Use it as `async with`. Arguments win over `config`, which wins over environment and file."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        /,
+        *,
+        namespace: str | None = None,
+        tls: ssl.SSLContext | bool | None = None,
+        token: str | None = None,
+        config: Config | None = None,
+    ) -> None:
+        given = {"address": address, "namespace": namespace, "token": token}
+        self.config = Config.load(**given) if config is None else _with(config, given)  # type: ignore[arg-type]  # overrides
+        config = self.config
+        self._nodes = Nodes(config, tls)
+        self._made: tuple[Starter, Awaiter] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.config.namespace} at {self.config.address}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Workflows go on; whoever still awaits something here is cancelled."""
+        if self._made is not None:
+            starter, awaiter = self._made
+            await starter.close()
+            await awaiter.close()
+        await self._nodes.close()
+
+    def _parts(self) -> tuple[Starter, Awaiter]:
+        """Made when used: they belong to the loop that uses them."""
+        if self._made is None:
+            self._made = Starter(self._nodes), Awaiter(self._nodes)
+        return self._made
+
+    # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    async def start(
+        self, workflow: Target[[None], O], /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> WorkflowHandle[O]: ...
+    @overload
+    async def start(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[O]: ...
+    @overload
+    async def start(
+        self, workflow: Target[[I], O], input: I, /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> WorkflowHandle[O]: ...
+    @overload
+    async def start(
+        self, workflow: str, input: object = None, /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> WorkflowHandle[Any]: ...
+    async def start(  # type: ignore[misc]  # P of the second overload is always one positional value
+        self, workflow: Any, /, *args: Any, id: str | None = None, options: StartOptions | None = None
+    ) -> WorkflowHandle[Any]:
+        """Start it, durably: when this returns, it will run to its end. The same id and input give the same run."""
+        request = self._request(workflow, encoded(workflow, args), id, options)
+        created = await self._parts()[0].start(request)
+        return self._handle(request.workflow_id, created, workflow)
+
+    @overload
+    async def run(
+        self, workflow: Target[[None], O], /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> O: ...
+    @overload
+    async def run(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> O: ...
+    @overload
+    async def run(
+        self, workflow: Target[[I], O], input: I, /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> O: ...
+    @overload
+    async def run(
+        self, workflow: str, input: object = None, /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> Any: ...
+    async def run(  # type: ignore[misc]  # as above
+        self, workflow: Any, /, *args: Any, id: str | None = None, options: StartOptions | None = None
+    ) -> Any:
+        """Start it and wait for its result."""
+        request = self._request(workflow, encoded(workflow, args), id, options)
+        starter, awaiter = self._parts()
+        await starter.start(request)
+        future = awaiter.wait(request.workflow_id)
+        try:
+            return outcome_of(await future, _output(workflow))
+        finally:
+            awaiter.forget(request.workflow_id, future)
+
+    async def start_many(
+        self, workflow: Target[[I], O], inputs: Mapping[str, I], /, *, options: StartOptions | None = None
+    ) -> Mapping[str, WorkflowHandle[O]]:
+        """Many in one call: id → input. The first that is refused raises; the others are started all the same."""
+        starter = self._parts()[0]
+        requests = [self._request(workflow, encoded(workflow, (one,)), key, options) for key, one in inputs.items()]
+        started = await asyncio.gather(*map(starter.start, requests), return_exceptions=True)
+        handles: dict[str, WorkflowHandle[O]] = {}
+        for request, created in zip(requests, started, strict=True):
+            if isinstance(created, BaseException):
+                raise created
+            handles[request.workflow_id] = self._handle(request.workflow_id, created, workflow)
+        return handles
+
+    def _request(
+        self, workflow: Target[..., Any] | str, payload: Payload, id: str | None, options: StartOptions | None
+    ) -> pb.StartWorkflowRequest:
+        name = workflow if isinstance(workflow, str) else workflow.name
+        ours = workflow.options if isinstance(workflow, Workflow) else None
+        request = pb.StartWorkflowRequest(
+            workflow_id=new_workflow_id(name) if id is None else id,
+            definition=name,
+            version=workflow.version if isinstance(workflow, Workflow) and workflow.fn is None else 0,
+            input=payload_out(payload),
+        )
+        if ours is not None or options is not None:
+            _set_options(request, resolve_start(ours, options))
+        return request
+
+    def _handle(self, id: str, created: bool, workflow: Target[..., O] | str) -> WorkflowHandle[O]:
+        return WorkflowHandle(id, created, _output(workflow), self._nodes, self._parts()[1])
+
+    @overload
+    def handle(self, id: str, workflow: Workflow[Any, O], /) -> WorkflowHandle[O]: ...
+    @overload
+    def handle(self, id: str, /) -> WorkflowHandle[Any]: ...
+    def handle(self, id: str, workflow: Workflow[Any, Any] | None = None, /) -> WorkflowHandle[Any]:
+        """A workflow that somebody started; nothing is asked yet."""
+        return self._handle(id, False, workflow or "")
+
+    async def call(self, agent: Agent[I, O], input: I, /, *, request_id: str, options: CallOptions | None = None) -> O:
+        """One durable task without a workflow of yours; the same request_id is the same task, now and later.
+
+        Raises CallFailed when it failed for good.
+        """
+        retry, timeouts, selection = options_out(resolve(agent.options, options))
+        request = pb.RunTaskRequest(
+            request_id=request_id,
+            capability=agent.name,
+            input=payload_out(encoded(agent, (input,))),
+            retry=retry,
+            timeouts=timeouts,
+            selection=selection,
+            labels=dict(options.labels) if options is not None and options.labels else None,
+            payload_format=common.PAYLOAD_FORMAT_RAW,
+        )
+        answer: pb.RunTaskResponse = await self._nodes.call("RunTask", request)
+        awaiter = self._parts()[1]
+        future = awaiter.wait(answer.workflow.workflow_id)
+        try:
+            output: Codec[O] = agent.output
+            return outcome_of(await future, output)
+        except WorkflowFailed as error:
+            kind = CallTimedOut if error.failure.code is FailureCode.TIMEOUT else CallFailed
+            raise kind(error.failure, agent.name) from None
+        finally:
+            awaiter.forget(answer.workflow.workflow_id, future)
+
+    # ── look ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list(
+        self,
+        *,
+        state: str | Collection[str] | None = None,
+        definition: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        started_after: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[WorkflowInfo]:
+        """Workflows, newest first."""
+        states = [state] if isinstance(state, str) else state or ()
+        request = pb.ListWorkflowsRequest(
+            page_size=_PAGE if limit is None else min(_PAGE, limit),
+            states=[f"WORKFLOW_STATE_{each.upper()}" for each in states],
+            definition=definition or "",
+            labels=labels,
+            started_after=None if started_after is None else timestamp(int(started_after.timestamp() * 1000)),
+        )
+        given = 0
+        while limit is None or given < limit:
+            page: pb.ListWorkflowsResponse = await self._nodes.call("ListWorkflows", request)
+            for workflow in page.workflows:
+                yield WorkflowInfo.of(workflow)
+                given += 1
+                if given == limit:
+                    return
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> AsyncIterator[Escalation]:
+        """What waits for a human, the earliest deadline first. Other states than OPEN need a workflow_id."""
+        request = pb.ListEscalationsRequest(
+            page_size=_PAGE, workflow_id=workflow_id or "", state=f"ESCALATION_STATE_{state.upper()}"
+        )
+        while True:
+            page: pb.ListEscalationsResponse = await self._nodes.call("ListEscalations", request)
+            for escalation in page.escalations:
+                yield Escalation.of(escalation)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
+        """Decide it. AlreadyClosed says who was faster; not repeated by itself."""
+        request = pb.ResolveEscalationRequest(escalation_id=escalation_id, resolution=resolution.message)
+        await self._nodes.call("ResolveEscalation", request)
+
+
+def _with(config: Config, given: Mapping[str, str | None]) -> Config:
+    """The configuration with what is given as an argument on top."""
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    sources = {**config.sources, **dict.fromkeys(values, "argument")}
+    return dataclasses.replace(config, **values, sources=sources)
+
+
+def _output(workflow: Target[..., O] | str) -> Codec[O]:
+    return ANY if isinstance(workflow, str) else workflow.output
+
+
+def _set_options(request: pb.StartWorkflowRequest, options: ResolvedStart) -> None:
+    request.labels.update(options.labels)
+    if options.timeout_ms is not None:
+        request.timeout.CopyFrom(duration(options.timeout_ms))  # type: ignore[arg-type]  # it is set
+    request.if_exists = _IF_EXISTS[options.if_exists]
+    request.durability = _DURABILITY[options.durability]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One workflow in the hands of a client: its result, what happens to it, and what can be said to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, overload
+
+from typing_extensions import ParamSpec, TypeForm, TypeVar
+
+from nervenet.client.following import follow
+from nervenet.client.inputs import encoded
+from nervenet.client.values import Event, Partial, WorkflowInfo
+from nervenet.clock import SYSTEM, uuid7
+from nervenet.errors import WorkflowCanceled, WorkflowFailed
+from nervenet.payloads import Codec
+from nervenet.records import Failure, FailureCode, State
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.wire import failure_in, payload_in, payload_out, state_in
+
+if TYPE_CHECKING:
+    from nervenet.client.awaiting import Awaiter
+    from nervenet.client.nodes import Nodes
+    from nervenet.definitions import Target
+    from nervenet.v1 import workflow_pb2
+
+__all__ = ["WorkflowHandle"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class WorkflowHandle(Generic[T_co]):
+    """Made by the client. `created` is false where the workflow was there before (or the handle only names it)."""
+
+    __slots__ = ("_awaiter", "_nodes", "_output", "created", "id")
+
+    def __init__(self, id: str, created: bool, output: Codec[T_co], nodes: Nodes, awaiter: Awaiter) -> None:
+        self.id = id
+        self.created = created
+        self._output = output
+        self._nodes = nodes
+        self._awaiter = awaiter
+
+    def __repr__(self) -> str:
+        return f"<WorkflowHandle {self.id}>"
+
+    async def result(self, *, timeout: timedelta | float | None = None) -> T_co:
+        """Wait for its end. Raises WorkflowFailed or WorkflowCanceled; TimeoutError leaves the workflow running."""
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        future = self._awaiter.wait(self.id)
+        try:
+            if seconds is None:
+                workflow = await future
+            else:
+                async with asyncio.timeout(seconds):
+                    workflow = await future
+        finally:
+            self._awaiter.forget(self.id, future)
+        return outcome_of(workflow, self._output)
+
+    async def info(self) -> WorkflowInfo:
+        """What it is at now."""
+        request = pb.GetWorkflowRequest(workflow_id=self.id, payload_format=common.PAYLOAD_FORMAT_RAW)
+        answer: pb.GetWorkflowResponse = await self._nodes.call("GetWorkflow", request)
+        return WorkflowInfo.of(answer.workflow)
+
+    async def signal(self, signal: Target[P, None] | str, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Send it a signal, recorded once even where the call is repeated."""
+        request = pb.SignalWorkflowRequest(
+            workflow_id=self.id,
+            signal=signal if isinstance(signal, str) else signal.name,
+            payload=payload_out(encoded(signal, args)),
+            request_id=str(uuid7(SYSTEM.now_ms())),
+        )
+        await self._nodes.call("SignalWorkflow", request)
+
+    async def cancel(self, reason: str = "", /) -> None:
+        """Ask it to stop; its clean-up runs first."""
+        await self._nodes.call("CancelWorkflow", pb.CancelWorkflowRequest(workflow_id=self.id, reason=reason))
+
+    async def watch(self, *, after: int = 0, progress: bool = False, partials: bool = False) -> AsyncIterator[Event]:
+        """What happens to it, from behind entry `after` to its end; goes on at another node by itself."""
+        async for entry in follow(self._nodes, self.id, after=after, progress=progress, partials=partials):
+            yield Event.of(entry)
+
+    @overload
+    def partials(self, step: str | Target[..., Any], type: type[T], /) -> AsyncIterator[Partial[T]]: ...
+    @overload
+    def partials(self, step: str | Target[..., Any], type: TypeForm[T], /) -> AsyncIterator[Partial[T]]: ...
+    async def partials(self, step: str | Target[..., Any], type: Any, /) -> AsyncIterator[Partial[Any]]:
+        """What the handlers of a step `emit`, from the running attempt's beginning. An agent means all of its steps."""
+        codec: Codec[Any] = Codec.of(type)
+        name = step if isinstance(step, str) else step.name
+        exact = isinstance(step, str)
+        seen: dict[str, int] = {}
+        async for entry in follow(self._nodes, self.id, partials=True):
+            said = entry.progress
+            if not said.HasField("partial") or not (said.step == name or (not exact and _is_of(said.step, name))):
+                continue
+            before = seen.get(said.step, said.attempt)
+            if said.attempt < before:
+                continue  # a straggler of an attempt that was given up
+            seen[said.step] = said.attempt
+            yield Partial(codec.decode(payload_in(said.partial)), said.attempt, said.attempt > before)
+
+
+def _is_of(step: str, name: str) -> bool:
+    """`think`, `think.2`, …"""
+    base, dot, n = step.rpartition(".")
+    return bool(dot) and base == name and n.isdigit()
+
+
+def outcome_of(workflow: workflow_pb2.Workflow, output: Codec[T]) -> T:
+    """The result of a closed workflow, or the error that says why there is none."""
+    state = state_in(workflow.state)
+    if state is State.SUCCEEDED:
+        return output.decode(payload_in(workflow.output))
+    failure = failure_in(workflow.failure) if workflow.HasField("failure") else None
+    if state is State.CANCELED:
+        raise WorkflowCanceled(
+            failure or Failure(FailureCode.CANCELED, "it was canceled", "Canceled"), workflow.workflow_id
+        )
+    raise WorkflowFailed(failure or Failure(FailureCode.TIMEOUT, f"it {state}", str(state)), workflow.workflow_id)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which node is asked, and what is tried again: the rules of CONTRACT 4 for everybody who calls the mesh.
+
+All nodes are alike, so one of the addresses is used until it does not answer, then the next. Only UNAVAILABLE is tried
+again, and only where a repetition is harmless: reads, and writes that carry their id. A mesh that never answered is
+given up sooner than one that did: the first is a wrong address, the second a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from nervenet.client.tracing import STARTS, begin, process_telemetry
+from nervenet.clock import SYSTEM, Clock
+from nervenet.errors import RequestError, Unavailable
+from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresses
+from nervenet.rpc.methods import METHODS
+from nervenet.rpc.status import error_of
+from nervenet.telemetry import to_metadata
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from nervenet.config import Config
+
+__all__ = ["Nodes", "Retry"]
+
+FIRST_PATIENCE: Final = 3.0
+PATIENCE: Final = 20.0
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+
+
+class Retry:
+    """How long one request goes on trying. `await retry.pause(error)` waits, or raises the error when time is up."""
+
+    def __init__(self, nodes: Nodes, limit: float | None = None) -> None:
+        self._nodes = nodes
+        self._began = nodes.clock.monotonic()
+        self._limit = limit
+        self._pause = FIRST_PAUSE
+
+    async def pause(self, error: RequestError) -> None:
+        patience = PATIENCE if self._nodes.answered else FIRST_PATIENCE
+        if self._limit is not None:
+            patience = min(patience, self._limit)
+        left = self._began + patience - self._nodes.clock.monotonic()
+        if left <= 0:
+            raise self._nodes.explained(error)
+        pause = self._pause if error.retry_after is None else error.retry_after.total_seconds()
+        await asyncio.sleep(min(pause, left))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+
+class Nodes:
+    """The nodes of one mesh, as a client knows them. Connects at the first call."""
+
+    def __init__(self, config: Config, tls: ssl.SSLContext | bool | None = None, clock: Clock = SYSTEM) -> None:
+        self.config = config
+        self.clock = clock
+        self.answered = False
+        self.telemetry = process_telemetry()
+        self._tls = tls
+        self._targets = split_addresses(config.address)
+        self._channels: dict[str, Channel] = {}
+        self._turn = 0
+
+    def __repr__(self) -> str:
+        return f"<Nodes {self.config.address}, using {self.current}>"
+
+    @property
+    def current(self) -> str:
+        return self._targets[self._turn % len(self._targets)]
+
+    def metadata(self) -> Metadata:
+        return metadata_of(self.config)
+
+    def channel(self) -> Channel:
+        """To the node that is used now."""
+        channel = self._channels.get(self.current)
+        if channel is None:
+            channel = self._channels[self.current] = Channel(self.current, self.config, self._tls)
+        return channel
+
+    def turn(self, away_from: Channel) -> None:
+        """That node did not answer: use the next one. Whoever comes late with the same news turns nothing."""
+        if away_from.target == self.current:
+            self._turn += 1
+
+    async def call(self, name: str, request: Message, *, timeout: float | None = None) -> Any:
+        """One unary call. Raises the RequestError tree, and TimeoutError when `timeout` seconds passed."""
+        if name in STARTS:
+            with begin(self.telemetry, name, self.current, getattr(request, "workflow_id", "")) as call:
+                return await self._call(name, request, timeout, to_metadata(call.trace))
+        return await self._call(name, request, timeout)
+
+    async def _call(self, name: str, request: Message, timeout: float | None, trace: Metadata = ()) -> Any:
+        retry = Retry(self, timeout)
+        again = METHODS[name].repeatable_as(request)
+        while True:
+            try:
+                return await self.once(name, request, timeout=timeout, trace=trace)
+            except Unavailable as error:
+                if not again:
+                    raise self.explained(error) from None
+                await retry.pause(error)
+
+    async def once(self, name: str, request: Message, *, timeout: float | None = None, trace: Metadata = ()) -> Any:
+        """One try at one node; the next try goes to the next node if this one was out of reach."""
+        channel = self.channel()
+        try:
+            answer = await channel[name](request, timeout=timeout, metadata=(*self.metadata(), *trace))
+        except grpc.aio.AioRpcError as error:
+            raise self.translated(error, channel) from None
+        self.answered = True
+        return answer
+
+    async def stream(self, name: str, request: Message) -> AsyncIterator[Any]:
+        """The answers of one server stream, one try."""
+        channel = self.channel()
+        call = channel[name](request, metadata=self.metadata())
+        try:
+            async for answer in call:
+                self.answered = True
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise self.translated(error, channel) from None
+        finally:
+            call.cancel()
+
+    def translated(self, error: grpc.aio.AioRpcError, channel: Channel) -> RequestError | TimeoutError:
+        """In our words; with UNAVAILABLE the next node is used."""
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TimeoutError(f"{channel.target} did not answer in time")
+        found = error_of(error, channel.target)
+        if isinstance(found, Unavailable) and not found.reason:
+            self.turn(channel)
+        else:
+            self.answered = True
+        return found
+
+    def explained(self, error: RequestError) -> RequestError:
+        """For people, once we give up: which address it was, where it came from, what to do."""
+        if not isinstance(error, Unavailable) or error.reason:
+            return error
+        config = self.config
+        source = config.sources.get("address", "default")
+        origin = "NERVENET_ADDRESS is not set" if source == "default" else f"from {source}"
+        words = f"no node answered at {config.address} ({origin}). Start one: nervenet dev app.py"
+        if self.answered:
+            words = f"no node answers at {config.address} any more: {error.message}"
+        return Unavailable(words, code="UNAVAILABLE")
+
+    async def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        await asyncio.gather(*(channel.close() for channel in channels.values()))

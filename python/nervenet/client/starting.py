@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts of the same loop tick travel as one StartWorkflows (DESIGN 10): a unary call costs more than a start.
+
+While four calls are under way, what comes next waits for one of them to return, and goes together: the busier the
+client, the larger its batches. A lone start pays one call and waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from nervenet.client.nodes import Retry
+from nervenet.client.tracing import begin_start
+from nervenet.errors import RequestError, Unavailable
+from nervenet.rpc.status import from_outcome
+from nervenet.v1 import coordinator_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from nervenet.client.nodes import Nodes
+
+__all__ = ["Starter"]
+
+AT_ONCE: Final = 4
+MOST_STARTS: Final = 200
+MOST_BYTES: Final = 4 << 20
+
+
+class Starter:
+    """One for each client."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]] = []
+        self._flushing = False
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def start(self, request: pb.StartWorkflowRequest) -> asyncio.Future[bool]:
+        """The request must name its workflow_id. → whether it was created; or fails with the refusal."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        begin_start(self._nodes.telemetry, request, self._nodes.current, future)
+        self._waiting.append((request, future))
+        if not self._flushing and len(self._calls) < AT_ONCE:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        return future
+
+    def _flush(self) -> None:
+        self._flushing = False
+        while self._waiting and len(self._calls) < AT_ONCE:
+            call = self._loop.create_task(self._start(self._batch()))
+            self._calls.add(call)
+            call.add_done_callback(self._returned)
+
+    def _returned(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._flush()
+
+    def _batch(self) -> list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]:
+        """As many as fit: their number, and their bytes where they are large."""
+        batch = self._waiting[:MOST_STARTS]
+        if sum(request.ByteSize() for request, _ in batch) > MOST_BYTES:
+            size, fitting = 0, 0
+            for request, _ in batch:
+                size += request.ByteSize()
+                if size > MOST_BYTES and fitting:
+                    break
+                fitting += 1
+            batch = batch[:fitting]
+        del self._waiting[: len(batch)]
+        return batch
+
+    async def _start(self, batch: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]) -> None:
+        """Until each has its outcome; those that were refused for a while are tried again together."""
+        retry = Retry(self._nodes)
+        try:
+            while batch:
+                error = await self._try(batch)
+                batch = [(request, future) for request, future in batch if not future.done()]
+                if batch and error is not None:
+                    await retry.pause(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+
+    async def _try(self, batch: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]) -> RequestError | None:
+        request = pb.StartWorkflowsRequest(requests=[request for request, _ in batch])
+        try:
+            answer: pb.StartWorkflowsResponse = await self._nodes.once("StartWorkflows", request)
+        except Unavailable as error:
+            return error
+        later: RequestError | None = None
+        for (_, future), outcome in zip(batch, answer.outcomes, strict=True):
+            if future.done():
+                continue
+            if not outcome.HasField("error"):
+                future.set_result(outcome.created)
+                continue
+            refusal = from_outcome(outcome.error)
+            if isinstance(refusal, Unavailable):
+                later = refusal
+            else:
+                future.set_exception(refusal)
+        return later
+
+    async def close(self) -> None:
+        for call in tuple(self._calls):
+            call.cancel()
+        if self._calls:
+            await asyncio.wait(tuple(self._calls))
+        for _, future in self._waiting:
+            future.cancel()

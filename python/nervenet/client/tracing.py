@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client's spans: one around each start, also where many of them travel in one call.
+
+The caller's own span is their parent. A process that has not set up tracing itself gets it from OTEL_*, like a node or
+an agent; one that only uses OpenTelemetry's API still hands its context on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet import telemetry
+from nervenet.wire import trace_out
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from nervenet.telemetry import Call, Telemetry
+    from nervenet.v1 import coordinator_service_pb2 as pb
+
+__all__ = ["STARTS", "begin", "begin_start", "process_telemetry"]
+
+STARTS: Final = frozenset({"StartWorkflow", "RunTask"})
+_METHOD: Final = "nervenet.v1.CoordinatorService/"
+
+
+def process_telemetry() -> Telemetry:
+    """Of this process, whoever it belongs to."""
+    return telemetry.start("nervenet-client", "client")
+
+
+def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> Call:
+    """The CLIENT span of a start that is about to be sent."""
+    if not spans.on:
+        return telemetry.Call(spans.here())
+    attributes: dict[str, Any] = {"nervenet.workflow.id": workflow_id} if workflow_id else {}
+    host, _, port = target.rpartition(":")
+    attributes["server.address"] = host
+    if port.isdigit():
+        attributes["server.port"] = int(port)
+    return spans.outgoing(_METHOD + method, attributes)
+
+
+def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str, future: asyncio.Future[bool]) -> None:
+    """The CLIENT span of a start that travels with others: its context goes in its request, its end is the future's."""
+    call = begin(spans, "StartWorkflow", target, request.workflow_id)
+    if call.trace.traceparent and not request.HasField("trace"):
+        request.trace.MergeFrom(trace_out(call.trace))
+    if spans.on:
+        future.add_done_callback(lambda done: _end(call, done))
+
+
+def _end(call: Call, future: asyncio.Future[bool]) -> None:
+    if future.cancelled():
+        call.end("CANCELLED")
+    elif (error := future.exception()) is None:
+        call.end()
+    else:
+        call.fail(error)

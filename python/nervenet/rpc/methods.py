@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every method of the contract by its name, read from the descriptors.
+
+Method names are unique over the three services, so `METHODS["GetWorkflow"]` is enough to call one. Why not the
+generated stubs: a stub prepares all methods of a service for each channel, has no types to give, and cannot say which
+of them may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message_factory import GetMessageClass
+
+from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
+
+__all__ = ["METHODS", "SERVICES", "Method"]
+
+
+class Method(NamedTuple):
+    """One RPC. `repeatable`: a lost reply may be answered by asking again (CONTRACT 4), if field `named_by` is set."""
+
+    name: str
+    service: str
+    path: str
+    request: Any
+    answer: Any
+    streams_in: bool
+    streams_out: bool
+    repeatable: bool
+    named_by: str
+
+    def repeatable_as(self, request: Any) -> bool:
+        """Whether this very request may be sent twice."""
+        return self.repeatable and (not self.named_by or bool(getattr(request, self.named_by)))
+
+
+_ONCE: Final = frozenset({"StartWorkflows", "ResolveEscalation", "RegisterAgent"})
+"""A lost reply of these leaves something behind that a second call would meet: a workflow without a name of the
+caller's, a decision, a lease."""
+
+_NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_id", "RunTask": "request_id"}
+"""Without it the node makes one up, another one each time."""
+
+_FILES: Final = (coordinator_service_pb2, registry_service_pb2, agent_service_pb2)
+
+
+def _methods() -> dict[str, Method]:
+    found = {}
+    for file in _FILES:
+        for service in file.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                found[method.name] = Method(
+                    method.name,
+                    service.full_name,
+                    f"/{service.full_name}/{method.name}",
+                    GetMessageClass(method.input_type),
+                    GetMessageClass(method.output_type),
+                    method.client_streaming,
+                    method.server_streaming,
+                    method.name not in _ONCE,
+                    _NAMED_BY.get(method.name, ""),
+                )
+    return found
+
+
+METHODS: Final[Mapping[str, Method]] = _methods()
+SERVICES: Final = tuple(dict.fromkeys(method.service for method in METHODS.values()))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals ⇄ google.rpc.Status: the one place where a RequestError becomes a gRPC status, and back (CONTRACT 4).
+
+Each refusal carries ErrorInfo (domain, reason, metadata); wrong input adds BadRequest with the field paths, what passes
+adds RetryInfo. A status without our ErrorInfo did not come from a node of ours but from the way to it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2 as details
+from google.rpc import status_pb2
+
+from nervenet.errors import (
+    AlreadyClosed,
+    AlreadyExists,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PreconditionFailed,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+)
+from nervenet.v1 import coordinator_service_pb2 as pb
+
+__all__ = [
+    "DETAILS_KEY",
+    "already_closed",
+    "error_of",
+    "from_outcome",
+    "invalid",
+    "not_found",
+    "not_yet",
+    "status_of",
+    "to_outcome",
+]
+
+DOMAIN: Final = "nervenet"
+DETAILS_KEY: Final = "grpc-status-details-bin"
+
+_KINDS: Final[dict[str, type[RequestError]]] = {
+    "INVALID_ARGUMENT": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": AlreadyExists,
+    "FAILED_PRECONDITION": PreconditionFailed,
+    "RESOURCE_EXHAUSTED": Overloaded,
+    "UNAVAILABLE": Unavailable,
+    "UNAUTHENTICATED": Unauthorized,
+    "PERMISSION_DENIED": Unauthorized,
+}
+_CLOSED: Final = frozenset({"WORKFLOW_CLOSED", "ESCALATION_CLOSED"})
+_COME_AGAIN: Final = {
+    "QUEUE_FULL": timedelta(seconds=1),
+    "NODE_FULL": timedelta(seconds=1),
+    "BACKEND_DOWN": timedelta(milliseconds=500),
+    "NO_AGENT": timedelta(seconds=1),
+}
+
+
+# ── made in the service layer ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> InvalidRequest:
+    """The caller's input is wrong: which field (`requests[2].workflow_id`), and what it should be."""
+    error = InvalidRequest(f"{field}: {message}", code="INVALID_ARGUMENT", reason=reason)
+    error.fields = ((field, message),)
+    return error
+
+
+def not_found(what: str, id: str, message: str = "") -> NotFound:
+    """`what` is workflow, agent, lease, escalation or definition."""
+    return NotFound(
+        message or f"there is no {what} {id!r}",
+        code="NOT_FOUND",
+        reason=f"{what.upper()}_NOT_FOUND",
+        metadata={f"{what}_id": id},
+    )
+
+
+def already_closed(what: str, id: str, message: str, **metadata: str) -> AlreadyClosed:
+    return AlreadyClosed(
+        message, code="FAILED_PRECONDITION", reason=f"{what.upper()}_CLOSED", metadata={f"{what}_id": id, **metadata}
+    )
+
+
+def not_yet(message: str) -> RequestError:
+    """The contract has it, this version does not."""
+    return RequestError(message, code="UNIMPLEMENTED", reason="NOT_YET")
+
+
+# ── to the wire ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def status_of(error: RequestError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    """Code, message and trailing metadata, as `context.abort` takes them."""
+    code = grpc.StatusCode[error.code]
+    info = details.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=dict(error.metadata))
+    status = status_pb2.Status(code=code.value[0], message=error.message, details=[_packed(info)])
+    if error.fields:
+        broken = [details.BadRequest.FieldViolation(field=name, description=why) for name, why in error.fields]
+        status.details.append(_packed(details.BadRequest(field_violations=broken)))
+    if (after := _retry_after(error)) is not None:
+        status.details.append(_packed(details.RetryInfo(retry_delay=_duration(after))))
+    return code, error.message, ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def to_outcome(error: RequestError) -> pb.RequestStatus:
+    """The same inside a batch."""
+    after = _retry_after(error)
+    return pb.RequestStatus(
+        code=grpc.StatusCode[error.code].value[0],
+        message=error.message,
+        reason=error.reason,
+        metadata=dict(error.metadata),
+        retry_after=None if after is None else _duration(after),
+    )
+
+
+def _retry_after(error: RequestError) -> timedelta | None:
+    return error.retry_after if error.retry_after is not None else _COME_AGAIN.get(error.reason)
+
+
+def _packed(message: details.ErrorInfo | details.BadRequest | details.RetryInfo) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+def _duration(span: timedelta) -> Duration:
+    message = Duration()
+    message.FromTimedelta(span)
+    return message
+
+
+# ── from the wire ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
+    """What the other side refused; or, without our details, that the way to `where` is broken."""
+    code = error.code()
+    packed = dict(error.trailing_metadata() or ()).get(DETAILS_KEY)
+    if not isinstance(packed, bytes):
+        return _of_the_way(code, error.details() or code.name, where)
+    status = status_pb2.Status.FromString(packed)
+    info, bad, retry = details.ErrorInfo(), details.BadRequest(), details.RetryInfo()
+    for message in status.details:
+        _ = message.Unpack(info) or message.Unpack(bad) or message.Unpack(retry)
+    found = _made(code.name, status.message, info.reason, dict(info.metadata))
+    found.fields = tuple((violation.field, violation.description) for violation in bad.field_violations)
+    found.retry_after = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
+    return found
+
+
+def from_outcome(status: pb.RequestStatus) -> RequestError:
+    """A refusal out of a batch."""
+    found = _made(_NAMES.get(status.code, "UNKNOWN"), status.message, status.reason, dict(status.metadata))
+    if status.HasField("retry_after"):
+        found.retry_after = status.retry_after.ToTimedelta()
+    return found
+
+
+_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def _made(code: str, message: str, reason: str, metadata: dict[str, str]) -> RequestError:
+    kind = AlreadyClosed if reason in _CLOSED else _KINDS.get(code, RequestError)
+    return kind(message, code=code, reason=reason, metadata=metadata)
+
+
+def _of_the_way(code: grpc.StatusCode, words: str, where: str) -> RequestError:
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return Unavailable(f"no answer from {where}: {words}", code=code.name)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return RequestError(f"{where} does not know this call: {words}", code=code.name)
+    return _made(code.name, words, "", {})
