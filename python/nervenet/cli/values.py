@@ -43,7 +43,7 @@ def read_json(text: str, what: str = "INPUT") -> str:
 
 def _bare(text: str) -> bool:
     """Whether somebody forgot the quotes, rather than got a comma wrong."""
-    return not text.lstrip().startswith(("{", "[", '"'))
+    return bool(text.strip()) and not text.lstrip().startswith(("{", "[", '"'))
 
 
 def _checked(text: str, place: str) -> str:

@@ -83,7 +83,12 @@ class Supervisor:
                 sys.stderr.flush()
             self._write_ready_file()
             stack.callback(self._forget_ready_file)
-            await stop.asked(self._roles.stop, broken=self._look_after(before))
+            await stop.asked(self._stop, broken=self._look_after(before))
+
+    async def _stop(self) -> None:
+        if not self._options.quiet:
+            self._say("Draining …")
+        await self._roles.stop()
 
     async def _prepare(self, stack: contextlib.AsyncExitStack) -> tuple[About, tuple[Server, Server]]:
         """The app is read while the servers start; code that cannot be imported ends it before anything else."""

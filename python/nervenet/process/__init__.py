@@ -12,6 +12,7 @@ takes: a node imports no agent runtime and the other way round.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -45,7 +46,7 @@ def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None
             ):
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
-    return _run(node, mesh, config, "node")
+    return _run(node, mesh, config, "node", quiet)
 
 
 def run_agent(
@@ -76,11 +77,13 @@ def run_agent(
             with _announced(f"agent {agent.agent_id} takes {serves} at {agent.address}", facts, ready_file, quiet):
                 await stop.asked(broken=agent.stopped())  # leaving the context drains
 
-    return _run(agent, mesh, config, "agent")
+    return _run(agent, mesh, config, "agent", quiet)
 
 
-def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str) -> int:
+def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
     logs.set_up(config.log, config.log_level)
+    if quiet:
+        logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
 
     async def whole(stop: Stop) -> None:

@@ -48,7 +48,7 @@ def run_describe(args: argparse.Namespace) -> int:
 
 
 def run_drain(args: argparse.Namespace) -> int:
-    grace = {} if args.grace is None else {"grace": render.seconds(span(args.grace, "--grace"))}
+    grace: dict[str, Any] = {} if args.grace is None else {"grace": render.seconds(span(args.grace, "--grace"))}
 
     async def work(session: Session) -> None:
         response = await session.mesh.call("DrainAgent", agent_id=args.id, **grace)

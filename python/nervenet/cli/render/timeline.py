@@ -90,9 +90,9 @@ def _bars(one: workflow.Workflow, view: View) -> list[Text]:
     rows = []
     for step in one.tasks:
         mark = mark_of(STEPS, step.state)
-        offset = max(text.millis(step.schedule_time) - begin, 0) / 1000
+        offset = max(_since(step, begin) - begin, 0) / 1000
         rows.append((
-            f"{offset:8.2f}",
+            Text(f"{offset:8.2f}"),
             Text(_bar(step, begin, end, view.now_ms), style=mark.style),
             Text(step.step, style=mark.style),
             step.agent_id or DASH,
@@ -102,8 +102,13 @@ def _bars(one: workflow.Workflow, view: View) -> list[Text]:
     return table(columns, rows, view)[1:]
 
 
+def _since(step: task.Task, begin: int) -> int:
+    """When the code asked for it; where nobody knows that any more, when its last attempt began."""
+    return text.millis(step.schedule_time) or text.millis(step.start_time) or begin
+
+
 def _bar(step: task.Task, begin: int, end: int, now_ms: int) -> str:
-    first = text.millis(step.schedule_time) or begin
+    first = _since(step, begin)
     last = text.millis(step.end_time) or (now_ms if step.state in _OPEN else first)
     scale = BAR / (end - begin)
     left = min(int((first - begin) * scale), BAR - 1)
