@@ -24,13 +24,13 @@ async def until(condition: Callable[[], object], what: str, within: float = 15.0
     assert condition(), f"{what} did not happen within {within} s"
 
 
-def etcdctl(url: str, *arguments: str) -> str:
+def etcdctl(url: str, *arguments: str, input: str | None = None) -> str:
     """etcd's own tool, for what our client leaves out (compaction, switching authentication on)."""
     program = Path(find_etcd()).with_name("etcdctl")
     if not program.exists():
         program = Path(sys.executable).with_name("etcdctl")
     command = [str(program), f"--endpoints={url}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, input=input, timeout=20).stdout
 
 
 class Cable:

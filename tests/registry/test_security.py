@@ -14,7 +14,7 @@ from nervenet.dev.servers import free_port
 from nervenet.registry.etcd import Etcd, EtcdError, EtcdRefused, Tls
 from nervenet.registry.session import Session
 
-from .rig import etcdctl, until
+from .rig import cable, etcdctl, until
 from .test_watch import watching
 
 PASSWORD = "p@ss:w/rd"  # what a URL has to escape
@@ -31,23 +31,32 @@ def switch_on(url: str) -> None:
     etcdctl(url, "auth", "enable")
 
 
+def forget_tokens(url: str) -> None:
+    """A new password, though the same one: every token of the user is void."""
+    user = ["--user", f"root:{PASSWORD}"]
+    etcdctl(url, *user, "user", "passwd", "root", "--interactive=false", input=PASSWORD)
+
+
 async def test_logged_in_it_works_and_goes_on_when_its_tokens_are_forgotten(namespace: str) -> None:
     key = f"/{namespace}/a"
     with etcd_server() as server:
-        host = server.url.removeprefix("http://")
-        async with Etcd.open(f"http://root:{ESCAPED}@{host}") as etcd:
-            await etcd.put(key, b"before authentication was switched on")
-            switch_on(server.url)
-            await etcd.put(key, b"1")
-            async with await Session.open(etcd, ttl=5) as session, watching(etcd, f"/{namespace}/") as watcher:
-                await session.put(f"{key}/mine", b"x")
-                await server.restart()  # the simple tokens of etcd live in its memory
-                await etcd.put(key, b"2")
-                await watcher.until(key, b"2")
-                assert watcher.snapshots == 1
-                before = session._deadline
-                await until(lambda: session._deadline > before, "a renewal")
-                assert session.alive
+        async with cable(server.url) as line:
+            url = f"http://root:{ESCAPED}@127.0.0.1:{line.port}"
+            async with Etcd.open(url) as etcd, Etcd.open(url) as other:
+                await etcd.put(key, b"before authentication was switched on")
+                switch_on(server.url)
+                await etcd.put(key, b"1")
+                async with await Session.open(etcd, ttl=5) as session, watching(other, f"/{namespace}/") as watcher:
+                    await session.put(f"{key}/mine", b"x")
+                    forget_tokens(server.url)
+                    await line.cut()
+                    await line.mend()
+                    await etcd.put(key, b"2")
+                    await watcher.until(key, b"2")
+                    assert watcher.snapshots == 1
+                    before = session._deadline
+                    await until(lambda: session._deadline > before, "a renewal")
+                    assert session.alive
 
 
 async def test_who_may_not_is_refused_at_once_and_told_so() -> None:

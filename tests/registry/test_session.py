@@ -83,6 +83,8 @@ async def test_a_put_may_be_the_first_to_learn_that_it_is_lost(etcd_url: str, na
 async def test_with_etcd_frozen_it_claims_to_live_no_longer_than_etcd_may_believe_it(namespace: str) -> None:
     with etcd_server() as server:
         async with Etcd.open(server.url) as etcd, await Session.open(etcd, ttl=2) as session:
+            granted = session._deadline
+            await until(lambda: session._deadline > granted, "a renewal")
             server.kill(signal.SIGSTOP)
             frozen = time.monotonic()
             await until(lambda: not session.alive, "the deadline", within=5)

@@ -165,9 +165,9 @@ class Table:
             self.revision = item.revision
 
     def _compare(self, snapshot: Snapshot) -> None:
-        """Bring the table to what stands now: tombstones first, so that those who are gone are known to be dead."""
+        """Bring the table to what stands now; removals last, when every tombstone is known."""
         standing: dict[str, set[str]] = {AGENTS: set(), LOAD: set(), NODES: set(), TOMBSTONES: set()}
-        for kv in sorted(snapshot.kvs, key=lambda kv: (self.layout.split(kv.key)[0] != TOMBSTONES, kv.mod_revision)):
+        for kv in sorted(snapshot.kvs, key=lambda kv: kv.mod_revision):
             kind, name = self.layout.split(kv.key)
             standing.setdefault(kind, set()).add(name)
             self._put(kv)

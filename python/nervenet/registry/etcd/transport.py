@@ -239,7 +239,9 @@ class Transport:
         return grpc.aio.Metadata(*pairs)
 
     async def _authority(self, method: Method[Any, Any]) -> str:
-        if self.address.user and not self._token and not self._open_house and method is not _LOGIN:
+        if method is _LOGIN:
+            return ""
+        if self.address.user and not self._token and not self._open_house:
             await self._login("")
         return self._token
 
@@ -247,7 +249,6 @@ class Transport:
         async with self._login_lock:
             if self._token != stale:  # somebody else just did
                 return
-            self._token = ""
             request = pb.AuthenticateRequest(name=self.address.user, password=self.address.password)
             try:
                 self._token = (await self.call(_LOGIN, request, repeat=True)).token
