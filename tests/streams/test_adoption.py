@@ -108,6 +108,9 @@ async def test_a_close_writes_entry_state_and_retention_in_one(store: Store) -> 
     assert (closed.status, closed.owner, closed.state) == ("new", OWNER, State.SUCCEEDED)
     head = await store.head(workflow)
     assert (head.closed, head.state, head.last) == (True, State.SUCCEEDED, closed.id)
+    last = (await journal.read(workflow))[-1]
+    assert (last.id, last.name, last.data) == (closed.id, "close", b"end")
+    assert head.size == len(b"start") + len(b"end")
     keys = store.keys
     left = [await store.link.call("PTTL", key(workflow)) for key in (keys.head, keys.journal, keys.view)]
     assert all(85_000 < ttl <= 110_000 for ttl in left)

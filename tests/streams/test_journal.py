@@ -19,6 +19,7 @@ async def test_a_second_start_gets_the_head_of_the_first(store: Store) -> None:
     assert again.head is not None
     assert (again.head.owner, again.head.req, again.head.definition, again.head.version) == (OWNER, REQ, "review", 1)
     assert (again.head.python, again.head.labels, again.head.state) == ("3.11", '{"a":"b"}', State.RUNNING)
+    assert (await store.journal.append("review-7", 1, "start", b"as after a restart", owner=OWNER)).status == "exists"
     assert await store.names("review-7") == ["start"]
 
 
@@ -134,6 +135,11 @@ async def test_ids_are_dense_and_never_go_back_even_when_the_clock_does(store: S
     appended = await store.journal.append(workflow, 1, "signal:s-1", b"x")
     assert appended.id == b"%d-42" % ahead
     assert (await store.head(workflow)).last == appended.id
+    await store.journal.append(workflow, 1, "escalated:ask#1", b"?", owner=OWNER)
+    decision = await store.journal.decide(workflow, 1, "ask", 1, b"yes", outcome=b"y")
+    assert (decision.decided, decision.outcome) == (b"%d-44" % ahead, b"%d-45" % ahead)
+    closed = await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
+    assert closed.id == b"%d-46" % ahead
 
 
 async def test_the_head_counts_bytes_and_knows_the_last_entry(store: Store) -> None:

@@ -8,10 +8,9 @@
 if #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) == 0 then
   return {'gone'}
 end
+-- a queue that nobody read yet has no group: that error is as empty as an empty list
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-if pending.err then
-  return {'unread'}
-elseif #pending > 0 then
+if #pending > 0 then
   return {'pending', pending[1][2]}
 end
 local ms, n = string.match(ARGV[2], '^(%d+)-(%d+)$')

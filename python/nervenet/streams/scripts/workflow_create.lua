@@ -30,6 +30,6 @@ end
 
 local id = string.format('%.0f-1', now)
 redis.call('XADD', journal, id, 'n', 'start', 'e', ARGV[2])
-redis.call('HSET', head, 'run', '1', 'state', 'RUNNING', 'last', id, 'bytes', #ARGV[2], unpack(ARGV, 3))
-redis.call('HSET', head, 'e:start', id)
+redis.call('HSET', head, 'run', '1', 'state', 'RUNNING', 'last', id, 'bytes', #ARGV[2], 'e:start', id,
+  unpack(ARGV, 3))
 return {'created', id}
