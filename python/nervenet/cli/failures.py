@@ -136,7 +136,8 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
     if isinstance(error, UsageError) and error.hint:
         _say(error.hint)
     for field, text in error.fields if isinstance(error, RequestError) else ():
-        _say(f"  {field}: {text}")
+        if text not in str(error):
+            _say(f"  {field}: {text}")
     if verbose:
         import traceback
 

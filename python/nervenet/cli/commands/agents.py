@@ -20,8 +20,8 @@ def run_list(args: argparse.Namespace) -> int:
         if args.json:
             screen.message(response)
             return
-        screen.lines(render.listed(response, screen.view()))
-        screen.note(*render.queues(response), render.list_footer(response, session.config.namespace))
+        screen.lines([*render.listed(response, screen.view()), *render.queues(response)])
+        screen.note(render.list_footer(response, session.config.namespace))
 
     return ask_mesh(args, work)
 

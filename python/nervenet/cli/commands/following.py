@@ -50,15 +50,17 @@ async def follow(
         await asyncio.sleep(0.2)
 
 
-async def finish(session: Session, workflow_id: str, limit: float | None, *, answer: Any = None) -> int:
+async def finish(session: Session, begun: Any, limit: float | None, *, answer: Any = None) -> int:
     """Wait for the end, tell on the way what people should know, print the result; gives the exit code.
 
-    `answer` is the StartWorkflowResponse that `--json` prints, with the closed workflow in it; without one it is a
+    `begun` is the workflow as it was when waiting began; `answer` the StartWorkflowResponse that `--json` prints, with the closed workflow in it; without one it is a
     GetWorkflowResponse.
     """
+    workflow_id = begun.workflow_id
     try:
         async with asyncio.timeout(limit):
-            await _tell(session, workflow_id)
+            if not workflows.closed(begun):
+                await _tell(session, begun)
     except TimeoutError:
         raise StillRunning(f"{workflow_id} is still running: nervenet result {workflow_id} waits on") from None
     response = await session.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
@@ -75,12 +77,13 @@ async def finish(session: Session, workflow_id: str, limit: float | None, *, ans
     return Exit.DONE if workflows.succeeded(found) else Exit.FAILED
 
 
-async def _tell(session: Session, workflow_id: str) -> None:
-    """The live line, and a line for each question that is still open when it is seen."""
+async def _tell(session: Session, begun: Any) -> None:
+    """The live line, and a line for each question that nobody had answered when waiting began."""
     screen = session.screen
-    async for response in follow(session, workflow_id, progress=screen.animated):
+    async for response in follow(session, begun.workflow_id, progress=screen.animated):
         entry = response.entry
-        if question := events.question_of(entry, workflow_id):
-            screen.note(workflows.asks(*question))
+        if question := events.question_of(entry, begun.workflow_id):
+            if entry.sequence > begun.journal_entries or question[0] in begun.open_escalations:
+                screen.note(workflows.asks(*question))
         elif line := events.doing(entry):
             screen.live(line)

@@ -14,6 +14,7 @@ def run(args: argparse.Namespace) -> int:
     limit = None if args.timeout is None else span(args.timeout, "--timeout")
 
     async def work(session: Session) -> int:
-        return await finish(session, args.id, limit)
+        found = await session.mesh.call("GetWorkflow", workflow_id=args.id, payload_format="PAYLOAD_FORMAT_OMIT")
+        return await finish(session, found.workflow, limit)
 
     return ask_mesh(args, work)

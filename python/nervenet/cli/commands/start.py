@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         screen, found = session.screen, response.workflow
         screen.note(workflows.started(response))
         if args.wait:
-            return await finish(session, found.workflow_id, limit, answer=response)
+            return await finish(session, found, limit, answer=response)
         if args.json:
             screen.message(response)
         else:

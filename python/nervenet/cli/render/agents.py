@@ -115,6 +115,7 @@ def resumed(response: agent_service.ResumeAgentResponse, agent_id: str) -> Text:
 
 
 def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
+    """One line per node; definitions of our own (their names have a dot) are not shown."""
     columns = (
         ids("NODE"), Column("ADDRESS"), prose("DEFINITIONS", 16), Column("WORKFLOWS"), Column("STATE"), Column("UP"),
         prose("RUNS"),
@@ -123,7 +124,7 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
         (
             one.node_id,
             one.address,
-            ", ".join(f"{ref.name} v{ref.version}" for ref in one.definitions) or DASH,
+            ", ".join(f"{ref.name} v{ref.version}" for ref in one.definitions if "." not in ref.name) or DASH,
             f"{one.owned_workflows}/{one.max_workflows}" if one.max_workflows else str(one.owned_workflows),
             mark_of(STATES, one.state).text(),
             view.when(one.register_time),

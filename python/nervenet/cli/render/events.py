@@ -73,7 +73,8 @@ def _rest(entry: workflow.JournalEntry) -> str:
 
 def _start(entry: workflow.JournalEntry) -> _Said:
     found = entry.start
-    return "●", "cyan", "start", f"{found.definition} v{found.version}  {text.payload(found.input)}"
+    given = f"  {text.payload(found.input)}" if found.input.WhichOneof("body") else ""
+    return "●", "cyan", "start", f"{found.definition} v{found.version}{given}"
 
 
 def _task(entry: workflow.JournalEntry) -> _Said:

@@ -147,6 +147,8 @@ def scalar(message: common.Payload) -> str:
 
 def failure(message: common.Failure) -> str:
     """`RateLimited: 429 from api`."""
+    if not message.type and message.message:
+        return clean(message.message)
     kind = message.type or common.FailureCode.Name(message.code).removeprefix("FAILURE_CODE_")
     return clean(f"{kind}: {message.message}" if message.message else kind)
 

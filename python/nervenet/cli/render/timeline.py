@@ -150,8 +150,10 @@ def _took(step: task.Task, view: View) -> str:
 def _remark(step: task.Task) -> str:
     """`attempt 2 (1: RateLimited: 429)`, `waits: no live agent serves it`, `62 %`, `1.2k tokens`, …"""
     parts = []
-    if step.failed_attempts:
-        tries = "; ".join(f"{bad.attempt}: {text.failure(bad)}" for bad in step.failed_attempts)
+    ended = step.HasField("failure")
+    earlier = [bad for bad in step.failed_attempts if not (ended and bad.attempt == step.attempt)]
+    if earlier:
+        tries = "; ".join(f"{bad.attempt}: {text.failure(bad)}" for bad in earlier)
         parts.append(f"attempt {max(step.attempt, 1)} ({tries})")
     if step.state == task.TASK_STATE_WAITING_FOR_HUMAN:
         parts.append(f"waits for a human: {step.escalation_id.removesuffix('#1')}")
@@ -159,7 +161,7 @@ def _remark(step: task.Task) -> str:
         parts.append(f"waits: {text.clean(step.waits_for)}")
     if step.HasField("fraction") and step.state == task.TASK_STATE_RUNNING:
         parts.append(f"{step.fraction:.0%}".replace("%", " %"))
-    if step.HasField("failure") and not (step.failed_attempts and step.state in _OPEN):
+    if ended:
         parts.append(text.failure(step.failure))
     if tokens := sum(use.input_tokens + use.output_tokens for use in step.usage):
         parts.append(f"{text.count(tokens)} tokens")

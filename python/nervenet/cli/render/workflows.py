@@ -131,9 +131,8 @@ def started(response: service.StartWorkflowResponse) -> Text:
     one = response.workflow
     if response.created:
         return Text(f"● {one.workflow_id} started ({definition(one)})", style="cyan")
-    return mark_of(STATES, one.state).text(
-        f"{one.workflow_id} was there already ({definition(one)}), started by this id"
-    )
+    mark = mark_of(STATES, one.state)
+    return mark.text(f"{one.workflow_id} was there already ({definition(one)}, {mark.word})")
 
 
 def ended(one: workflow.Workflow) -> Text:
