@@ -44,8 +44,8 @@ def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> 
 def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str, future: asyncio.Future[bool]) -> None:
     """The CLIENT span of a start that travels with others: its context goes in its request, its end is the future's."""
     call = begin(spans, "StartWorkflow", target, request.workflow_id)
-    if call.trace.traceparent and not request.HasField("trace"):
-        request.trace.MergeFrom(trace_out(call.trace))
+    if (context := trace_out(call.trace)) is not None and not request.HasField("trace"):
+        request.trace.MergeFrom(context)
     if spans.on:
         future.add_done_callback(lambda done: _end(call, done))
 

@@ -17,7 +17,7 @@ import socket
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nervenet import telemetry
 from nervenet.agent.executors.common import conclude
@@ -142,8 +142,7 @@ class PoolWorker(asyncio.Protocol):
     # ── as the socket's protocol ─────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are, without being called so
 
     def data_received(self, data: bytes) -> None:
         for frame in self._unpacker.feed(data):
