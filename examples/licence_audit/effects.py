@@ -89,7 +89,10 @@ def load(path: Path) -> Load:
 
 
 def late_starts(path: Path, outcomes: Mapping[str, float]) -> list[str]:
-    """Attempts that began after the outcome of their task was recorded: there must be none."""
+    """Attempts that began after the outcome of their task was recorded: there must be none.
+
+    Journals know whole milliseconds, so a start within the outcome's own millisecond is not after it.
+    """
     with closing(connect(path)) as db:
         rows = db.execute("SELECT task_id, attempt, start FROM effects ORDER BY task_id, attempt").fetchall()
-    return [f"{task}#{attempt}" for task, attempt, start in rows if start > outcomes.get(task, start)]
+    return [f"{task}#{attempt}" for task, attempt, start in rows if start >= outcomes.get(task, start) + 0.001]
