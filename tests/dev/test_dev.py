@@ -11,7 +11,7 @@ import pytest
 
 from tests.dev.standing import Dev, alive
 
-APP = '''
+APP = """
 from pathlib import Path
 from nervenet import Context, Mesh, Signal, Task
 
@@ -31,7 +31,7 @@ async def tale(ctx: Context, name: str) -> list[str]:
     first = await ctx.call(note, name)
     word = await ctx.receive(go)
     return [first, await ctx.call(note, word)]
-'''
+"""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
