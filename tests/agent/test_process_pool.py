@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from nervenet.agent.executors import process
 from nervenet.agent.executors.process import WorkerBroken
 from nervenet.records import FailureCode
 from tests.agent import pooled
@@ -52,7 +53,10 @@ async def test_progress_and_checkpoint_come_out_and_a_cancel_reaches_it_within_t
         assert time.monotonic() - began < 2.0
 
 
-async def test_a_deaf_handler_is_killed_five_seconds_after_it_was_asked(world: World) -> None:
+async def test_a_deaf_handler_is_killed_some_time_after_it_was_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "KILL_AFTER", 0.5)
     async with world.agent(pooled.deaf) as agent:
         workflow_id = await world.owner.ask(agent, "deaf", attempt_timeout_ms=300)
         await until(lambda: world.owner.live(workflow_id), "it runs")

@@ -67,14 +67,15 @@ class Intake:
         self._named_at = self._look_at = self._reread_at = float("-inf")
         self._pause = SOONEST
         self._connects = 0
-        self._paused = False
-        self.stopped = False
+        self._stopped = False
+        self._resumed = asyncio.Event()
+        self._resumed.set()
         self._fresh = True  # nothing can be pending under an id that never read
         self._idle = asyncio.Event()  # no read is under way
         self._idle.set()
 
     def __repr__(self) -> str:
-        return f"<Intake {self.agent_id} {len(self._queues)} queues{' stopped' if self.stopped else ''}>"
+        return f"<Intake {self.agent_id} {len(self._queues)} queues{' stopped' if self._stopped else ''}>"
 
     @property
     def queues(self) -> list[bytes]:
@@ -83,22 +84,27 @@ class Intake:
 
     def stop(self) -> None:
         """Read nothing new, for good. The read that waits comes back within a second; what it brings is still admitted."""
-        self.stopped = True
+        self._stopped = True
+        self._resumed.set()
 
-    def pause(self, paused: bool) -> None:
-        """Read nothing new for now, or read again."""
-        self._paused = paused
-
-    async def quiet(self) -> None:
-        """Return once no read is under way."""
+    async def pause(self) -> None:
+        """Read nothing new for now; returns once no read is under way."""
+        self._resumed.clear()
         await self._idle.wait()
 
+    def resume(self) -> None:
+        """Read again."""
+        self._resumed.set()
+
     async def run(self) -> None:
-        """Read until stopped or paused."""
+        """Read until stopped."""
         reader = await self._doors.link.dedicated()
-        self._connects = 0
         try:
-            while not (self.stopped or self._paused):
+            while not self._stopped:
+                if not self._resumed.is_set():
+                    self._idle.set()
+                    await self._resumed.wait()
+                    continue
                 try:
                     await self._round(reader)
                 except LinkClosed:
@@ -117,7 +123,7 @@ class Intake:
             self._idle.set()
             await slots.room()
             self._look_soon()
-            if self.stopped or self._paused:
+            if self._stopped or not self._resumed.is_set():
                 return
         self._idle.clear()
         if self._clock.monotonic() >= self._look_at:

@@ -103,8 +103,6 @@ class AgentRuntime:
         self._port = AgentPort(self)
         self._intake: Intake | None = None
         self._registration: Registration | None = None
-        self._resumed = asyncio.Event()
-        self._resumed.set()
         self._draining: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -190,10 +188,13 @@ class AgentRuntime:
             self._life.result()
 
     async def _live(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keeper.run())
-            while True:
-                await self._incarnation(group)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keeper.run())
+                while True:
+                    await self._incarnation(group)
+        except ExceptionGroup as broken:  # whoever waits for us wants the error, not the group
+            raise broken.exceptions[0] from None
 
     async def _incarnation(self, group: asyncio.TaskGroup) -> None:
         """From a new id to the loss of its lease."""
@@ -215,16 +216,12 @@ class AgentRuntime:
         await registration.registered.wait()
         _log.info("%s takes %s at %s", intake.agent_id, ", ".join(self.agents), self.address)
         self._ready.set()
-        while not intake.stopped:
-            await self._resumed.wait()
-            await intake.run()
+        await intake.run()
 
     async def _close(self) -> None:
         """Let go of everything, drained or not."""
-        for task in (self._draining, self._life):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait((task,))
+        await _ended(self._draining)
+        await _ended(self._life)
         await self._port.close()
         for running in self.running.values():
             running.cancel(Stop.GONE)
@@ -239,7 +236,6 @@ class AgentRuntime:
         """Begin to drain: read nothing new, finish what runs within the grace, give the rest back."""
         if self._draining is None:
             grace = self.config.drain_ms if grace_ms is None else grace_ms
-            self._resumed.clear()
             self._set_state("DRAINING")
             self._draining = asyncio.create_task(self._drain(grace / 1000))
 
@@ -250,8 +246,7 @@ class AgentRuntime:
             self._draining = None
         self._set_state("ACTIVE")
         if self._intake is not None:
-            self._intake.pause(False)
-        self._resumed.set()
+            self._intake.resume()
 
     async def drained(self) -> None:
         """Return once nothing runs any more."""
@@ -260,8 +255,7 @@ class AgentRuntime:
 
     async def _drain(self, grace: float) -> None:
         if self._intake is not None:
-            self._intake.pause(True)
-            await self._intake.quiet()
+            await self._intake.pause()
         self.floor.release_held()
         try:
             async with asyncio.timeout(grace):
@@ -293,6 +287,7 @@ class AgentRuntime:
         """Drain, deregister, delete the inbox and the consumers: nobody has to bury us."""
         self.drain()
         await self.drained()
+        await _ended(self._life)  # or the end of our lease would begin a new incarnation
         registration, intake = self._registration, self._intake
         if registration is None or intake is None:
             return
@@ -315,6 +310,12 @@ class AgentRuntime:
             agent.name: loop if agent.is_async else processes if agent.run == "process" else threads
             for agent in self.agents.values()
         }
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def run_agent(
