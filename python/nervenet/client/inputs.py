@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from nervenet.definitions import Target
-from nervenet.payloads import ANY, check_size
+from nervenet.errors import Overloaded
+from nervenet.payloads import ANY, format_size
 from nervenet.records import NOTHING, Payload
 
 __all__ = ["encoded"]
 
 
-def encoded(target: Target[..., Any] | str, args: Sequence[Any], limit: int | None = None) -> Payload:
-    """The one input. TypeError for two, InvalidPayload where it does not fit the declared type."""
+MOST: Final = 4 << 20
+"""No mesh can be set to take more. Its own limit is the node's to know, and to name."""
+
+
+def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
+    """The one input. TypeError for two, InvalidPayload where it does not fit the declared type, Overloaded above 4 MiB."""
     name = target if isinstance(target, str) else target.name
     if len(args) > 1:
         raise TypeError(f"{name!r} takes one value, got {len(args)}: make them one model or dataclass")
@@ -22,6 +27,11 @@ def encoded(target: Target[..., Any] | str, args: Sequence[Any], limit: int | No
         payload = target.input.encode(args[0] if args else None)
     else:
         payload = ANY.encode(args[0]) if args and args[0] is not None else NOTHING
-    if limit is not None:
-        check_size(payload, limit, f"{name}: input")
+    if payload.size > MOST:
+        raise Overloaded(
+            f"{name}: input is {format_size(payload.size)}, no mesh takes more than {format_size(MOST)}; "
+            "store it and pass a URI.",
+            code="RESOURCE_EXHAUSTED",
+            reason="PAYLOAD_TOO_LARGE",
+        )
     return payload

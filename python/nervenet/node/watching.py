@@ -114,23 +114,13 @@ class Closings:
         self._hints = hints
         self._waiting: dict[str, list[Callable[[Closed], None]]] = {}
         self._leave: dict[str, Callable[[], None]] = {}
-        self._here: set[str] = set()
         self._to_look: dict[str, None] = {}
         self._looking = False
         self._without_head: dict[str, float] = {}
-        self._checker: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
-        return f"<Closings awaited of {len(self._waiting)} workflows, {len(self._here)} of them here>"
-
-    def start(self) -> None:
-        self._checker = asyncio.create_task(self._check_here())
-
-    async def close(self) -> None:
-        if self._checker is not None:
-            self._checker.cancel()
-            await asyncio.wait((self._checker,))
+        return f"<Closings awaited of {len(self._waiting)} workflows>"
 
     def when_closed(self, workflow_id: str, tell: Callable[[Closed], None]) -> None:
         """Call `tell` once, when that workflow has closed (perhaps long ago) or turns out to be unknown."""
@@ -157,25 +147,18 @@ class Closings:
         leave = self._host.on_close(workflow_id, partial(self._closed_here, workflow_id, coordinator.run))
         if leave is None:
             return False
-        self._here.add(workflow_id)
         self._leave[workflow_id] = leave
         return True
 
-    def _closed_here(self, workflow_id: str, run: int, close: Close) -> None:
-        self._tell(Closed(workflow_id, run, close))
+    def _closed_here(self, workflow_id: str, run: int, close: Close | None) -> None:
+        """None: it is another node's from now on."""
+        if close is not None:
+            self._tell(Closed(workflow_id, run, close))
+        elif workflow_id in self._waiting:
+            self._wait_elsewhere(workflow_id)
 
     def _wait_elsewhere(self, workflow_id: str) -> None:
         self._leave[workflow_id] = self._hints.follow(workflow_id, partial(self._look, workflow_id))
-
-    async def _check_here(self) -> None:
-        """What was hosted here may have moved on without closing: from then on it is followed like the others."""
-        while True:
-            await asyncio.sleep(2.0)
-            gone = [workflow_id for workflow_id in self._here if self._host.coordinator(workflow_id) is None]
-            for workflow_id in gone:
-                self._here.discard(workflow_id)
-                self._leave.pop(workflow_id)()
-                self._wait_elsewhere(workflow_id)
 
     def _look(self, workflow_id: str) -> None:
         if workflow_id in self._waiting:
@@ -231,7 +214,6 @@ class Closings:
     def _done(self, workflow_id: str) -> None:
         self._waiting.pop(workflow_id, None)
         self._without_head.pop(workflow_id, None)
-        self._here.discard(workflow_id)
         leave = self._leave.pop(workflow_id, None)
         if leave is not None:
             leave()

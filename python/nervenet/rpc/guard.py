@@ -24,7 +24,7 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import RequestError, Unauthorized
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.methods import METHODS
-from nervenet.rpc.status import status_of
+from nervenet.rpc.status import not_yet, status_of
 from nervenet.telemetry import from_metadata
 
 if TYPE_CHECKING:
@@ -53,6 +53,16 @@ def trace_of(context: grpc.aio.ServicerContext[Any, Any]) -> Trace:
     return from_metadata(context.invocation_metadata())
 
 
+async def _later(request: Any, context: Any) -> Any:
+    """What a servicer does not have."""
+    raise not_yet("this process does not serve that call in this version")
+
+
+async def _later_stream(request: Any, context: Any) -> AsyncIterator[Any]:
+    raise not_yet("this process does not serve that call in this version")
+    yield  # type: ignore[unreachable]  # makes it a stream
+
+
 class Guard:
     """One for each server."""
 
@@ -66,10 +76,9 @@ class Guard:
     def around(self, servicer: object) -> Any:
         """The servicer's methods behind this guard, for the generated `add_…_to_server`."""
         kept: dict[str, Any] = {}
-        for name in METHODS:
-            method = getattr(servicer, name, None)
-            if method is not None:
-                kept[name] = self._stream(method) if inspect.isasyncgenfunction(method) else self._unary(method)
+        for name, rpc in METHODS.items():
+            method = getattr(servicer, name, None) or (_later_stream if rpc.streams_out else _later)
+            kept[name] = self._stream(method) if inspect.isasyncgenfunction(method) else self._unary(method)
         return SimpleNamespace(**kept)
 
     def _unary(self, method: Any) -> Any:

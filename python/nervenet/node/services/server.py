@@ -67,7 +67,6 @@ async def serve(node: Node) -> AsyncIterator[Served]:
 
     leave = host.table.on_change(gone)
     await hints.start()
-    closings.start()
     try:
         server = await Server.start(host.config, "node", services, stopping, translate=translate)
         telling = asyncio.create_task(_tell_draining(node, server))
@@ -79,7 +78,6 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     finally:
         leave()
         registry.close()
-        await closings.close()
         await hints.close()
         await peers.close()
 

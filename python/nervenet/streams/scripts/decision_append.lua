@@ -52,11 +52,11 @@ local function append(name, entry)
 end
 
 h[7] = append(decided, ARGV[5])
+if ARGV[7] ~= '' and not h[10] then
+  h[10] = append('cancel', ARGV[7]) -- before the outcome: the code shall meet the cancel, not a failed step
+end
 if ARGV[6] ~= '' then
   h[8] = append(task, ARGV[6])
-end
-if ARGV[7] ~= '' and not h[10] then
-  h[10] = append('cancel', ARGV[7])
 end
 local last = string.format('%.0f-%.0f', ms, n)
 redis.call('HSET', head, 'last', last, 'bytes', string.format('%.0f', bytes), unpack(set))

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server of ours at its edges: who may call, where it may listen, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nervenet import errors
+from nervenet.client.nodes import Nodes
+from nervenet.config import Config
+from nervenet.rpc.methods import METHODS
+from nervenet.rpc.server import Server, Service
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import coordinator_service_pb2_grpc as generated
+
+
+class Scripted:
+    """A coordinator service that does what a test says."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        self.stopping = stopping
+
+    async def GetWorkflow(self, request: Any, context: Any) -> Any:
+        if request.workflow_id == "bug":
+            raise KeyError("nobody thought of it")
+        return pb.GetWorkflowResponse()
+
+    async def WatchWorkflow(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        yield pb.WatchWorkflowResponse()
+        await self.stopping.wait()
+
+
+def config(**settings: Any) -> Config:
+    return Config.load(environ={}, **{"listen": "127.0.0.1:0", **settings})
+
+
+async def serving(**settings: Any) -> Server:
+    stopping = asyncio.Event()
+    add = generated.add_CoordinatorServiceServicer_to_server
+    service = Service("nervenet.v1.CoordinatorService", add, Scripted(stopping))
+    return await Server.start(config(**settings), "node", [service], stopping)
+
+
+async def get(server: Server, workflow_id: str = "w", tls: Any = None, **settings: Any) -> None:
+    nodes = Nodes(config(address=server.address, **settings), tls)
+    try:
+        await nodes.call("GetWorkflow", pb.GetWorkflowRequest(workflow_id=workflow_id), timeout=5)
+    finally:
+        await nodes.close()
+
+
+async def test_namespace_and_token_are_looked_at_and_a_token_file_may_be_rotated(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    server = await serving(namespace="mine", token_file=str(token))
+    try:
+        await get(server, namespace="mine", token="first")
+        with pytest.raises(errors.Unauthorized) as refused:
+            await get(server, namespace="other", token="first")
+        assert refused.value.reason == "WRONG_NAMESPACE"
+        for wrong in ({}, {"token": "second"}):
+            with pytest.raises(errors.Unauthorized) as refused:
+                await get(server, namespace="mine", **wrong)
+            assert refused.value.reason == "BAD_TOKEN"
+        token.write_text("second")
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await get(server, namespace="mine", token="second")
+                    break
+                except errors.Unauthorized:
+                    await asyncio.sleep(0.1)
+    finally:
+        await server.stop(0)
+
+
+async def test_a_bug_is_an_internal_error_without_its_secrets_and_what_is_missing_says_so() -> None:
+    server = await serving()
+    try:
+        with pytest.raises(errors.RequestError) as refused:
+            await get(server, "bug")
+        assert refused.value.code == "INTERNAL" and "nobody thought" not in refused.value.message
+        nodes = Nodes(config(address=server.address))
+        with pytest.raises(errors.RequestError) as later:
+            await nodes.call("ListWorkflows", pb.ListWorkflowsRequest())
+        assert later.value.reason == "NOT_YET"
+        await nodes.close()
+    finally:
+        await server.stop(0)
+
+
+async def test_a_taken_port_and_an_open_address_without_certificate_are_refused_in_words() -> None:
+    server = await serving()
+    try:
+        with pytest.raises(errors.ConfigError, match="address already in use"):
+            await serving(listen=server.address)
+        with pytest.raises(errors.ConfigError, match="NERVENET_TLS"):
+            await serving(listen="0.0.0.0:0")
+    finally:
+        await server.stop(0)
+
+
+async def test_stopping_ends_a_stream_that_would_last_for_ever() -> None:
+    server = await serving()
+    nodes = Nodes(config(address=server.address))
+    watch = nodes.stream("WatchWorkflow", METHODS["WatchWorkflow"].request(workflow_id="w"))
+    async with asyncio.timeout(5):
+        assert await anext(watch) is not None
+        await server.stop(5)
+        assert [answer async for answer in watch] == []
+    await nodes.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_tls_with_a_ca_of_ones_own(tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*make, *names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    server = await serving(tls="on", tls_cert=str(cert), tls_key=str(key))
+    try:
+        await get(server, tls=ssl.create_default_context(cafile=str(cert)))
+        await get(server, tls=None)
+    except errors.Unavailable:
+        pass  # without TLS, or with other authorities, nothing answers
+    else:
+        pytest.fail("a server with TLS answered without it")
+    finally:
+        await server.stop(0)

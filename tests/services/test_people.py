@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Escalations from any node: listed, checked against what was asked, decided once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from nervenet import errors
+from nervenet.client.raw import RawClient
+from tests.services.world import World, eventually
+
+
+async def asked(raw: RawClient, workflow_id: str, definition: str = "asks") -> Any:
+    """Start a workflow that asks; its escalation, once it is listed."""
+    await raw.call("StartWorkflow", workflow_id=workflow_id, definition=definition, input={"json": f'"{workflow_id}?"'})
+
+    async def listed() -> Any:
+        page = await raw.call("ListEscalations")
+        return next((e for e in page.escalations if e.workflow_id == workflow_id), None)
+
+    return await eventually(listed)
+
+
+async def test_a_question_is_listed_and_answered_through_another_node(world: World) -> None:
+    owner, other = await world.node(), await world.node()
+    here, there = await world.raw(owner), await world.raw(other)
+    escalation = await asked(here, "a")
+    assert escalation.escalation_id == "a/ask#1" and list(escalation.question.choices) == ["yes", "no"]
+    assert (await there.call("GetWorkflow", workflow_id="a")).workflow.open_escalations == ["a/ask#1"]
+    answer = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"yes"'}, "resolver": "ana"}
+    resolved = await there.call("ResolveEscalation", escalation_id="a/ask", resolution=answer)
+    assert resolved.escalation.state == 2 and resolved.escalation.resolution.resolver == "ana"
+    done = await there.call("GetWorkflow", workflow_id="a", wait={"seconds": 10})
+    assert done.workflow.output.value.string_value == "yes"
+
+    async def none_open() -> bool:
+        return (await here.call("ListEscalations")).open_count == 0
+
+    await eventually(none_open)
+    past = await here.call("ListEscalations", workflow_id="a", state="ESCALATION_STATE_RESOLVED")
+    assert [e.escalation_id for e in past.escalations] == ["a/ask#1"]
+
+
+async def test_of_two_people_one_wins_and_the_other_is_told_who(world: World) -> None:
+    one, other = await world.node(), await world.node()
+    here, there = await world.raw(one), await world.raw(other)
+    await asked(here, "a")
+
+    def say(raw: RawClient, word: str, who: str) -> Any:
+        answer = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": f'"{word}"'}, "resolver": who}
+        return raw.call("ResolveEscalation", escalation_id="a/ask#1", resolution=answer)
+
+    said = await asyncio.gather(say(here, "yes", "ana"), say(there, "no", "ben"), return_exceptions=True)
+    lost = [error for error in said if isinstance(error, errors.AlreadyClosed)]
+    won = [answer for answer in said if not isinstance(answer, BaseException)]
+    assert len(lost) == len(won) == 1
+    winner = won[0].escalation.resolution.resolver
+    assert lost[0].reason == "ESCALATION_CLOSED" and lost[0].metadata["resolver"] == winner
+
+
+async def test_an_answer_must_fit_what_was_asked(world: World) -> None:
+    raw = await world.raw(await world.node())
+    await asked(raw, "choice")
+    await asked(raw, "number", "counts")
+
+    async def refused(id: str, resolution: dict[str, Any]) -> str:
+        with pytest.raises(errors.InvalidRequest) as error:
+            await raw.call("ResolveEscalation", escalation_id=id, resolution=resolution)
+        ((field, _),) = error.value.fields
+        return field
+
+    complete = {"action": "ESCALATION_ACTION_COMPLETE"}
+    assert await refused("choice/ask", {**complete, "value": {"json": '"maybe"'}}) == "resolution.value"
+    assert await refused("number/ask", {**complete, "value": {"json": '"three"'}}) == "resolution.value"
+    assert await refused("number/ask", {**complete, "value": {"json": "{"}}) == "resolution.value.json"
+    assert await refused("number/ask", {}) == "resolution.action"
+    assert await refused("nonsense", complete) == "escalation_id"
+    with pytest.raises(errors.NotFound):
+        await raw.call("GetEscalation", escalation_id="choice/ask#2")
+    with pytest.raises(errors.NotFound):
+        await raw.call("GetEscalation", escalation_id="nobody/ask")
+
+
+async def test_a_human_can_fail_the_step_or_cancel_the_workflow(world: World) -> None:
+    raw = await world.raw(await world.node())
+    await asked(raw, "fail")
+    await asked(raw, "cancel")
+    for which, action in (("fail", "FAIL"), ("cancel", "CANCEL_WORKFLOW")):
+        resolution = {"action": f"ESCALATION_ACTION_{action}", "comment": "not today"}
+        await raw.call("ResolveEscalation", escalation_id=f"{which}/ask#1", resolution=resolution)
+    failed = (await raw.call("GetWorkflow", workflow_id="fail", wait={"seconds": 10})).workflow
+    assert failed.state == 6 and failed.failure.message.endswith("not today")
+    canceled = (await raw.call("GetWorkflow", workflow_id="cancel", wait={"seconds": 10})).workflow
+    assert canceled.state == 7

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RegistryService and AgentService on nodes: registering, heartbeats, looking, and agents asked through any node."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from nervenet import errors
+from nervenet.client.raw import RawClient
+from nervenet.rpc.methods import METHODS
+from nervenet.rpc.server import Server, Service
+from nervenet.v1 import agent_pb2, agent_service_pb2, agent_service_pb2_grpc
+from tests.services.world import World, eventually
+
+AGENT: dict[str, Any] = {
+    "agent_id": "ocr-abcdefgh",
+    "name": "ocr",
+    "capabilities": [{"name": "ocr", "version": "1", "labels": {"gpu": "yes"}, "slots": 2}, {"name": "greet"}],
+    "state": "AGENT_STATE_ACTIVE",
+    "slots": 4,
+}
+
+
+class Beat:
+    """A heartbeat stream by hand."""
+
+    def __init__(self, raw: RawClient, lease: int, agent_id: str = AGENT["agent_id"]) -> None:
+        self.call = raw.nodes.channel()["Heartbeat"](metadata=raw.nodes.metadata())
+        self.first = {"agent_id": agent_id, "lease_id": lease}
+
+    async def say(self, **fields: Any) -> Any:
+        await self.call.write(METHODS["Heartbeat"].request(**self.first, **fields))
+        self.first = {}
+        return await asyncio.wait_for(self.call.read(), 10)
+
+
+async def register(raw: RawClient, **changes: Any) -> int:
+    answer = await raw.call("RegisterAgent", agent={**AGENT, **changes})
+    assert answer.ttl.seconds == 5 and answer.node_id
+    lease: int = answer.lease_id
+    return lease
+
+
+async def seen(raw: RawClient, agent_id: str = AGENT["agent_id"]) -> Any:
+    async def look() -> Any:
+        try:
+            return (await raw.call("GetAgent", agent_id=agent_id)).agent
+        except errors.NotFound:
+            return None
+
+    return await eventually(look)
+
+
+async def test_an_agent_registers_at_one_node_and_beats_at_another(world: World) -> None:
+    one, other = await world.raw(await world.node()), await world.raw(await world.node())
+    lease = await register(one)
+    beat = Beat(other, lease)
+    answer = await beat.say(load={"active": 1, "slots": 4, "sample_time": {"seconds": 5}})
+    assert not answer.lease_lost and 0 < answer.ttl.seconds + answer.ttl.nanos / 1e9 <= 5
+
+    async def loaded() -> bool:
+        return bool((await seen(one)).load.active == 1)
+
+    await eventually(loaded)
+    await one.call("DeregisterAgent", agent_id=AGENT["agent_id"], lease_id=lease)
+    await asyncio.sleep(1.0)  # a lease is asked about once a second
+    assert (await beat.say()).lease_lost
+
+
+async def test_a_lease_that_is_gone_cannot_be_come_back_to(world: World) -> None:
+    raw = await world.raw(await world.node())
+    with pytest.raises(errors.NotFound) as refused:
+        await raw.call("RegisterAgent", agent=AGENT, lease_id=12345)
+    assert refused.value.reason == "LEASE_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"agent_id": "ocr"}, "agent.agent_id"),
+        ({"capabilities": []}, "agent.capabilities"),
+        ({"capabilities": [{"name": "no spaces"}]}, "agent.capabilities[0].name"),
+        ({"control_endpoint": "nowhere"}, "agent.control_endpoint"),
+    ],
+)
+async def test_a_record_that_makes_no_sense_is_refused_by_field(
+    world: World, changes: dict[str, Any], field: str
+) -> None:
+    raw = await world.raw(await world.node())
+    with pytest.raises(errors.InvalidRequest) as refused:
+        await raw.call("RegisterAgent", agent={**AGENT, **changes})
+    assert [name for name, _ in refused.value.fields] == [field]
+
+
+async def test_lists_select_and_say_why_not(world: World) -> None:
+    node = await world.node()
+    raw = await world.raw(node)
+    await register(raw)
+    await register(raw, agent_id="ocr-bbbbbbbb", capabilities=[{"name": "ocr", "slots": 1}])
+    await seen(raw, "ocr-bbbbbbbb")
+    listed = await raw.call("ListAgents", capability="ocr", page_size=1)
+    assert [e.agent.agent_id for e in listed.agents] == ["ocr-abcdefgh"] and listed.next_page_token
+    rest = await raw.call("ListAgents", capability="ocr", page_token=listed.next_page_token)
+    assert [e.agent.agent_id for e in rest.agents] == ["ocr-bbbbbbbb"]
+    assert not (await raw.call("ListAgents", states=["AGENT_STATE_DRAINING"])).agents
+    with_gpu = await raw.call("ListAgents", capability="ocr", labels={"gpu": "yes"})
+    assert [e.agent.agent_id for e in with_gpu.agents] == ["ocr-abcdefgh"]
+    picked = await raw.call("SelectAgent", capability="ocr", selection={"match_labels": {"gpu": "yes"}}, explain=True)
+    assert picked.agent_id == "ocr-abcdefgh"
+    rejected = {row.agent_id: row.rejected for row in picked.candidates}
+    assert not rejected["ocr-abcdefgh"] and "gpu" in rejected["ocr-bbbbbbbb"]
+    nodes = await raw.call("ListNodes")
+    assert [n.address for n in nodes.nodes] == [node.address]
+    assert {d.name for d in nodes.nodes[0].definitions} >= {"echo", "asks"}
+
+
+async def test_a_queue_that_nobody_serves_is_listed_with_its_age(world: World) -> None:
+    raw = await world.raw(await world.node())
+    await raw.call("StartWorkflow", workflow_id="c", definition="calls", input={"json": '"Ada"'})
+
+    async def queued() -> Any:
+        return list((await raw.call("ListAgents")).queues)
+
+    (queue,) = await eventually(queued)
+    assert (queue.capability, queue.waiting, queue.agents) == ("greet", 1, 0)
+
+
+async def test_a_watch_tells_what_stands_then_what_changes_and_resumes_by_revision(world: World) -> None:
+    raw = await world.raw(await world.node())
+    await register(raw)
+    await seen(raw)
+    watch = raw.stream("WatchAgents").__aiter__()
+    async with asyncio.timeout(10):
+        first, synced = await anext(watch), await anext(watch)
+        assert (first.type, first.agent.agent.name, synced.type) == (1, "ocr", 4)
+        await register(raw, agent_id="ocr-bbbbbbbb")
+        added = await anext(watch)
+        assert (added.type, added.agent.agent.agent_id) == (1, "ocr-bbbbbbbb")
+        again = raw.stream("WatchAgents", after_revision=synced.revision).__aiter__()
+        assert (await anext(again)).agent.agent.agent_id == "ocr-bbbbbbbb"
+    with pytest.raises(errors.InvalidRequest) as compacted:
+        await anext(raw.stream("WatchAgents", after_revision=1).__aiter__())
+    assert compacted.value.reason == "WATCH_COMPACTED"
+
+
+class Busy:
+    """An agent's own service."""
+
+    async def DescribeAgent(self, request: Any, context: Any) -> Any:
+        return agent_service_pb2.DescribeAgentResponse(
+            agent=agent_pb2.AgentRecord(agent_id=request.agent_id, runtime="asked itself")
+        )
+
+    async def CancelTask(self, request: Any, context: Any) -> Any:
+        return agent_service_pb2.CancelTaskResponse(found=request.task_id == "w/greet")
+
+
+async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is_silent(world: World) -> None:
+    raw = await world.raw(await world.node())
+    service = Service("nervenet.v1.AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server, Busy())
+    server = await Server.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
+    lease = await register(raw, control_endpoint=server.address)
+    await seen(raw)
+    described = await raw.call("DescribeAgent", agent_id=AGENT["agent_id"])
+    assert described.agent.runtime == "asked itself"
+    assert (await raw.call("CancelTask", agent_id=AGENT["agent_id"], task_id="w/greet")).found
+    await server.stop(0)
+    silent = await raw.call("DescribeAgent", agent_id=AGENT["agent_id"])
+    assert silent.agent.name == "ocr" and silent.agent.runtime == ""
+    with pytest.raises(errors.Unavailable) as refused:
+        await raw.call("CancelTask", timeout=0.1, agent_id=AGENT["agent_id"], task_id="w/greet")
+    assert refused.value.reason == "NO_AGENT"
+    with pytest.raises(errors.NotFound):
+        await raw.call("DescribeAgent", agent_id="nobody-abcdefgh")
+    beat = Beat(raw, lease)
+    await beat.say(state="AGENT_STATE_ACTIVE")
+    assert (await raw.call("DrainAgent", agent_id=AGENT["agent_id"])).state == 3
+
+    async def wished() -> bool:
+        return bool((await beat.say(state="AGENT_STATE_ACTIVE")).desired_state == 3)
+
+    await eventually(wished)
+
+
+async def test_the_gateway_says_that_it_is_not_there_yet(world: World) -> None:
+    raw = await world.raw(await world.node())
+    with pytest.raises(errors.RequestError) as refused:
+        async for _ in raw.nodes.stream("Connect", iter(())):  # type: ignore[arg-type]
+            pass
+    assert (refused.value.code, refused.value.reason) == ("UNIMPLEMENTED", "NOT_YET")
