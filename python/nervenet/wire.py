@@ -12,6 +12,7 @@ field costs half as much again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -147,8 +148,6 @@ EXACT = 1 << 53
 
 def payload_for_people(payload: Payload) -> common.Payload:
     """As google.protobuf.Value where that loses nothing and stays small, else as it is."""
-    import json  # only reads for people come here
-
     if payload.form != "json" or payload.size > VALUE_LIMIT:
         return payload_out(payload)
     value = json.loads(payload.data)
@@ -359,16 +358,19 @@ def action_in(number: workflow.EscalationAction) -> Action:
     return Action(workflow.EscalationAction.Name(number).removeprefix("ESCALATION_ACTION_"))
 
 
-_STATES = {state: workflow.WorkflowState.Value(f"WORKFLOW_STATE_{state}") for state in State}
+_STATES: Mapping[State, Any] = {state: workflow.WorkflowState.Value(f"WORKFLOW_STATE_{state}") for state in State}
 _STATES_IN = {number: state for state, number in _STATES.items()}
 
 
 def state_out(state: State) -> workflow.WorkflowState:
-    return _STATES[state]
+    return _STATES[state]  # type: ignore[no-any-return]
 
 
 def state_in(number: workflow.WorkflowState) -> State:
-    return _STATES_IN[number]
+    state = _STATES_IN.get(number)
+    if state is None:
+        raise ValueError(f"{number} is not a WorkflowState")
+    return state
 
 
 def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:

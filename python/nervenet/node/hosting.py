@@ -27,8 +27,9 @@ from nervenet.node.coordinator import Coordinator
 from nervenet.node.tracing import export_closed, export_recovered
 from nervenet.records import NO_TRACE, Entry, Mismatch, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.answers import Created, NewWorkflow
+from nervenet.streams.answers import Appended, Created, NewWorkflow
 from nervenet.streams.faults import LinkError
+from nervenet.streams.link import in_turn
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import News
 from nervenet.wire import decode_entry, encode_entry
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from nervenet.node.watchdog import Watchdog
     from nervenet.records import Body, Close, State
     from nervenet.registry.table import Table
-    from nervenet.streams.answers import Adopted, Appended
+    from nervenet.streams.answers import Adopted
     from nervenet.streams.heads import Head
     from nervenet.streams.journal import Journal
     from nervenet.streams.keys import Keys
@@ -286,16 +287,13 @@ class Host:
     async def _create_at_once(self, plans: list[_Plan]) -> dict[int, Created]:
         """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
         now, seen = self.clock.now_ms(), self.clock.seen_ms
-        replies = []
+        replies: list[asyncio.Future[Any]] = []
         for plan in plans:
             workflow_id = plan.request.workflow_id
-            added = self.ownership.running_add_nowait(workflow_id)
-            owned = self.ownership.own_nowait(plan.owner, workflow_id)
-            replies.append((added, owned, self.journal.create_nowait(self._new(plan, now, seen))))
-        answers: list[Any] = await asyncio.gather(*(one for reply in replies for one in reply), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+            replies.append(self.ownership.running_add_nowait(workflow_id))
+            replies.append(self.ownership.own_nowait(plan.owner, workflow_id))
+            replies.append(self.journal.create_nowait(self._new(plan, now, seen)))
+        answers = await in_turn(replies)
         return {id(plan): Created.parse(answer) for plan, answer in zip(plans, answers[2::3], strict=True)}
 
     async def _create_in_order(self, plan: _Plan) -> Created:
@@ -567,16 +565,29 @@ class Host:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def close_run(self, coordinator: Coordinator, close: Close) -> None:
-        self.spawn(self._close_run(coordinator, close))
-
-    async def _close_run(self, coordinator: Coordinator, close: Close) -> None:
         data = encode_entry(close, self.node_id)
-        workflow_id, run = coordinator.workflow_id, coordinator.run
+        where = (coordinator.workflow_id, coordinator.run, self.node_id, data, close.state, self.retention_ms)
+        reply = self.journal.close_nowait(*where)
+
+        def answered(reply: asyncio.Future[Any]) -> None:
+            if reply.cancelled() or reply.exception() is not None:
+                self.spawn(self._close_patiently(coordinator, close, where))
+            else:
+                self._close_answered(coordinator, close, Appended.parse(reply.result()))
+
+        reply.add_done_callback(answered)
+
+    async def _close_patiently(
+        self, coordinator: Coordinator, close: Close, where: tuple[str, int, str, bytes, State, int]
+    ) -> None:
         try:
-            answer = await self.journal.close(workflow_id, run, self.node_id, data, close.state, self.retention_ms)
+            answer = await self.journal.close(*where)
         except LinkError:
             coordinator.wishes["close"] = close
             raise
+        self._close_answered(coordinator, close, answer)
+
+    def _close_answered(self, coordinator: Coordinator, close: Close, answer: Appended) -> None:
         if answer.status == "closed":
             self.closed(coordinator, close)
         else:
@@ -661,6 +672,9 @@ def _heard(future: asyncio.Future[Any]) -> None:
         _log.debug("not told: %s", error)
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def request_hash(definition: str, input: Payload) -> bytes:
     """What makes a second start the same: definition and input, JSON in its canonical form (sorted, compact)."""
     data = input.data
@@ -671,5 +685,5 @@ def request_hash(definition: str, input: Payload) -> bytes:
             raise InvalidRequest(
                 f"the input is not JSON: {error}", code="INVALID_ARGUMENT", reason="INVALID_FIELD"
             ) from None
-        data = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        data = _canonical(value).encode()
     return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()

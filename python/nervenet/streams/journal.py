@@ -53,7 +53,7 @@ _T = TypeVar("_T")
 class Journal:
     """The journals of one namespace. Holds no state but the way to Redis."""
 
-    __slots__ = ("_append", "_claim", "_create", "_keys", "_link", "_renew", "_scripts")
+    __slots__ = ("_append", "_claim", "_close", "_create", "_keys", "_link", "_renew", "_scripts")
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
@@ -61,6 +61,7 @@ class Journal:
         self._scripts = {script.name: script for script in packaged_scripts()}
         self._append = self._scripts["journal_append"].sha
         self._claim = self._scripts["task_claim"].sha
+        self._close = self._scripts["workflow_close"].sha
         self._create = self._scripts["workflow_create"].sha
         self._renew = self._scripts["claims_renew"].sha
 
@@ -84,11 +85,15 @@ class Journal:
         self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
     ) -> Awaitable[Appended]:
         """Entry, state and retention in one. `closed` = it was already; the book-keeping (`finish`) is still to be done."""
-        k = self._keys
-        keys = (k.head, k.journal, k.checkpoints, k.live, k.view)
-        args = (run, owner, entry, state.value, retention_ms)
-        reply = self._link.script(self._scripts["workflow_close"], [key(workflow_id) for key in keys], args)
-        return _parsed(reply, Appended.parse)
+        return _parsed(
+            self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms)), Appended.parse
+        )
+
+    def close_nowait(
+        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+    ) -> asyncio.Future[Any]:
+        """`close`, one try; `Appended.parse` reads the future's result."""
+        return self._link.send(*self._closing(workflow_id, run, owner, entry, state, retention_ms))
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,6 +239,13 @@ class Journal:
 
     def _appending(self, workflow_id: str, run: int, name: str, entry: bytes, owner: str | None) -> tuple[Arg, ...]:
         return ("EVALSHA", self._append, 3, *self._keys.written(workflow_id), run, name, entry, owner or "")
+
+    def _closing(
+        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+    ) -> tuple[Arg, ...]:
+        k = self._keys
+        keys = (*k.written(workflow_id), k.live(workflow_id), k.view(workflow_id))
+        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms)
 
     def _claiming(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int

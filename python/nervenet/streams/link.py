@@ -61,6 +61,7 @@ __all__ = [
     "ServerIdentity",
     "Subscription",
     "UnfitServer",
+    "in_turn",
 ]
 
 _LAST_WORDS: Final = 2.0
@@ -319,3 +320,21 @@ async def _cancelled(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait((task,))
+
+
+async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
+    """The replies of commands that were sent together; the first error once all are in, so that none goes unheard.
+
+    They come in the order of their commands, so all but the first few are there when the first is: gather, which
+    hangs a callback on each, would cost more than the commands.
+    """
+    error: LinkError | None = None
+    results = []
+    for reply in replies:
+        try:
+            results.append(await reply)
+        except LinkError as refused:
+            error = error or refused
+    if error is not None:
+        raise error
+    return results

@@ -12,12 +12,12 @@ house rules that they do keep are the ones that lose *work* when broken:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple
 
-from nervenet.streams.faults import LinkError, RedisRefused
+from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
+from nervenet.streams.link import Arg, Link, in_turn
 
 __all__ = ["GROUP", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
 
@@ -114,7 +114,7 @@ class Queues:
 
     def drop(self, stream: bytes, *ids: bytes) -> Awaitable[None]:
         """Delete and acknowledge entries, in one write. Only after the reply of what made them needless."""
-        return _settled(self._link.send("XDEL", stream, *ids), self._link.send("XACK", stream, GROUP, *ids))
+        return _first((self._link.send("XDEL", stream, *ids), self._link.send("XACK", stream, GROUP, *ids)))
 
     def complete(self, news: News, stream: bytes, id: bytes) -> Awaitable[bytes | None]:
         """Wake the owner, delete and acknowledge the task, in one write; answers as `wake` does.
@@ -123,7 +123,7 @@ class Queues:
         here, the entry is still pending under the agent's name, and its next claim answers `done`.
         """
         woken = self._link.send(*self._waking(news))
-        return _settled(woken, self._link.send("XDEL", stream, id), self._link.send("XACK", stream, GROUP, id))
+        return _first((woken, self._link.send("XDEL", stream, id), self._link.send("XACK", stream, GROUP, id)))
 
     def trim_wakes(self, node_id: str, upto: bytes) -> Awaitable[int]:
         """Forget the news up to and including this id; the node's own business."""
@@ -183,17 +183,5 @@ def parse_wakes(reply: Any) -> list[Wake]:
     ]
 
 
-async def _settled(first: asyncio.Future[Any], *others: asyncio.Future[Any]) -> Any:
-    """The first one's result, once all have theirs; the first error, once all are heard (so that none goes unheard)."""
-    error: LinkError | None = None
-    result = None
-    for future in (first, *others):
-        try:
-            reply = await future
-        except LinkError as refused:
-            error = error or refused
-        else:
-            result = reply if future is first else result
-    if error is not None:
-        raise error
-    return result
+async def _first(replies: Sequence[asyncio.Future[Any]]) -> Any:
+    return (await in_turn(replies))[0]
