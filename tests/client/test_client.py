@@ -104,6 +104,7 @@ async def test_results_and_watches_go_on_at_another_node_when_theirs_stops(world
         assert await result == "ok"
         await watching
     assert [name.partition(":")[0] for name in seen] == ["start", "signal", "close"]
+    assert [event.name async for event in run.watch(after=3)] == []
 
 
 async def test_no_node_is_told_in_a_sentence_with_the_cure() -> None:

@@ -95,3 +95,22 @@ async def test_a_human_can_fail_the_step_or_cancel_the_workflow(world: World) ->
     assert failed.state == 6 and failed.failure.message.endswith("not today")
     canceled = (await raw.call("GetWorkflow", workflow_id="cancel", wait={"seconds": 10})).workflow
     assert canceled.state == 7
+
+
+async def test_large_questions_come_in_pages_that_fit_a_message(world: World) -> None:
+    raw = await world.raw(await world.node())
+    for i in range(3):
+        await raw.call(
+            "StartWorkflow", workflow_id=f"big-{i}", definition="asks", input={"json": f'"{i}{"?" * 600_000}"'}
+        )
+
+    async def three() -> bool:
+        return (await raw.call("ListEscalations")).open_count == 3
+
+    await eventually(three)
+    seen, token, pages = [], "", 0
+    while pages == 0 or token:
+        page = await raw.call("ListEscalations", page_token=token)
+        seen += [e.workflow_id for e in page.escalations]
+        token, pages = page.next_page_token, pages + 1
+    assert sorted(seen) == ["big-0", "big-1", "big-2"] and pages == 3

@@ -105,6 +105,7 @@ async def test_a_watch_begins_anywhere_grows_with_the_journal_and_ends_with_the_
     async with asyncio.timeout(5):
         assert await from_start == ["start", "signal:s-1", "close"]
         assert await watch(1) == ["signal:s-1", "close"]
+        assert await watch(3) == []
     with pytest.raises(errors.NotFound):
         await watch_one(raw, "nobody")
 

@@ -81,8 +81,7 @@ class Awaiter:
         retry = Retry(self._nodes)
         while True:
             try:
-                if await self._converse():
-                    retry = Retry(self._nodes)
+                await self._converse()
                 await retry.pause(Unavailable("the node ended the stream", code="UNAVAILABLE"))
             except Unavailable as error:
                 if not self._awaited:
@@ -92,22 +91,20 @@ class Awaiter:
                 except RequestError as last:
                     self._fail(last)
                     return
-            except RequestError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
                 self._fail(error)
                 return
 
-    async def _converse(self) -> bool:
-        """One stream until it breaks; whether it ever brought something. Raises the RequestError tree."""
+    async def _converse(self) -> None:
+        """One stream until it breaks. Raises the RequestError tree."""
         channel = self._nodes.channel()
         self._to_tell, self._to_forget = list(self._awaited), []
         call = channel["AwaitWorkflows"](metadata=self._nodes.metadata())
         writing = self._loop.create_task(self._write(call))
-        heard = False
         try:
             while (answer := await call.read()) is not grpc.aio.EOF:
-                heard = self._nodes.answered = True
+                self._nodes.answered = True
                 self._resolve(answer)
-            return heard
         except grpc.aio.AioRpcError as error:
             found = self._nodes.translated(error, channel)
             raise Unavailable(str(found), code="UNAVAILABLE") if isinstance(found, TimeoutError) else found from None
@@ -143,7 +140,7 @@ class Awaiter:
                 if not future.done():
                     future.set_exception(not_found("workflow", workflow_id))
 
-    def _fail(self, error: RequestError) -> None:
+    def _fail(self, error: Exception) -> None:
         awaited, self._awaited = self._awaited, {}
         for waiting in awaited.values():
             for future in waiting:

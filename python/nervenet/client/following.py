@@ -36,7 +36,6 @@ async def follow(
         try:
             async with aclosing(nodes.stream("WatchWorkflow", request)) as answers:  # type: ignore[type-var]  # it is a generator
                 async for answer in answers:
-                    retry = Retry(nodes)
                     if not answer.HasField("entry"):
                         continue
                     entry = answer.entry
@@ -44,9 +43,7 @@ async def follow(
                         continue
                     after = max(after, entry.sequence)
                     yield entry
-                    if entry.name == "close":
-                        return
-            await retry.pause(Unavailable("the node ended the stream", code="UNAVAILABLE"))
+            return  # with the workflow; a node that stops does not end a stream like this
         except Unavailable as error:
             await retry.pause(error)
 

@@ -35,27 +35,34 @@ FIRST_PATIENCE: Final = 3.0
 PATIENCE: Final = 20.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
+HEALTHY: Final = 10.0
+"""An attempt that lasted so long did not fail at connecting."""
 
 
 class Retry:
-    """How long one request goes on trying. `await retry.pause(error)` waits, or raises the error when time is up."""
+    """How long one request, or one stream, goes on trying. `await retry.pause(error)` waits, or raises the error when
+    time is up. Time counts from the first failure; after an attempt that lasted a while it counts anew."""
 
     def __init__(self, nodes: Nodes, limit: float | None = None) -> None:
         self._nodes = nodes
-        self._began = nodes.clock.monotonic()
+        self._began = self._last = float("-inf")
         self._limit = limit
         self._pause = FIRST_PAUSE
 
     async def pause(self, error: RequestError) -> None:
+        now = self._nodes.clock.monotonic()
+        if now - self._last > HEALTHY:
+            self._began, self._pause = now, FIRST_PAUSE
         patience = PATIENCE if self._nodes.answered else FIRST_PATIENCE
         if self._limit is not None:
             patience = min(patience, self._limit)
-        left = self._began + patience - self._nodes.clock.monotonic()
+        left = self._began + patience - now
         if left <= 0:
             raise self._nodes.explained(error)
         pause = self._pause if error.retry_after is None else error.retry_after.total_seconds()
         await asyncio.sleep(min(pause, left))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._last = self._nodes.clock.monotonic()
 
 
 class Nodes:

@@ -14,7 +14,7 @@ import json
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
-from nervenet.node.services.pages import PAGE_BYTES, page_size, token_in, token_out
+from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head
 from nervenet.node.services.watches import entry_out
 from nervenet.node.watching import before
@@ -128,16 +128,16 @@ class Lists:
         if head is None:
             raise not_found("workflow", request.workflow_id)
         entries: list[workflow_pb2.JournalEntry] = []
-        last, room = "" if cursor is None else cursor[1], PAGE_BYTES
+        last, room = "" if cursor is None else cursor[1], Room()
         async for raw in self._entries(request.workflow_id, last):
             if raw.n <= request.after_sequence:
                 continue
-            if len(entries) == size or (entries and len(raw.data) > room):
+            if len(entries) == size or not room.takes(len(raw.data)):
                 return pb.ListJournalResponse(
                     entries=entries, next_page_token=token_out("journal", request.workflow_id, last)
                 )
             entries.append(entry_out(raw, request.payload_format))
-            last, room = raw.id.decode(), room - len(raw.data)
+            last = raw.id.decode()
         return pb.ListJournalResponse(entries=entries)
 
     async def _entries(self, workflow_id: str, last: str) -> AsyncIterator[RawEntry]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nervenet.rpc.status import invalid
 
-__all__ = ["PAGE_BYTES", "page_size", "token_in", "token_out"]
+__all__ = ["Room", "page_size", "token_in", "token_out"]
 
 DEFAULT: Final = 50
 MOST: Final = 1_000
@@ -24,6 +24,20 @@ def page_size(asked: int) -> int:
     if asked < 0:
         raise invalid("page_size", f"{asked} is below zero")
     return min(asked or DEFAULT, MOST)
+
+
+class Room:
+    """What is left of a page's bytes. The first message always fits."""
+
+    def __init__(self, size: int = PAGE_BYTES) -> None:
+        self._left = size
+        self._first = True
+
+    def takes(self, size: int) -> bool:
+        self._left -= size
+        fits = self._first or self._left >= 0
+        self._first = False
+        return fits
 
 
 def token_out(kind: str, *cursor: str | int | float) -> str:

@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nervenet.node.services.history import Asked, History
-from nervenet.node.services.pages import page_size, token_in, token_out
+from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.starts import checked_json, checked_payload
 from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome, Payload
@@ -54,9 +54,16 @@ class People:
         cursor = token_in("escalations", request.page_token, float, str)
         after = Listed(*cursor) if cursor is not None else None
         rows = await self._listing.escalations(after, size)
-        token = token_out("escalations", rows[-1].score, rows[-1].member) if len(rows) == size else ""
-        read = await asyncio.gather(*(self._open(row.member) for row in rows))
-        escalations = [escalation for escalation in read if escalation is not None]
+        more, room = len(rows) == size, Room()
+        escalations: list[workflow_pb2.Escalation] = []
+        for row, escalation in zip(rows, await asyncio.gather(*(self._open(r.member) for r in rows)), strict=True):
+            if escalation is not None and not room.takes(escalation.ByteSize()):
+                more = True
+                break
+            after = row
+            if escalation is not None:
+                escalations.append(escalation)
+        token = token_out("escalations", after.score, after.member) if more and after is not None else ""
         return pb.ListEscalationsResponse(escalations=escalations, next_page_token=token, open_count=count)
 
     async def _open(self, id: str) -> workflow_pb2.Escalation | None:

@@ -11,10 +11,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.errors import RequestError
 from nervenet.node.services.history import Asked, History, Step
+from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
 from nervenet.records import Payload, State
 from nervenet.registry.selection import NOBODY, require
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from nervenet.streams.heads import Claim, Head
 
 __all__ = ["Reads", "closed_workflow", "from_head"]
+
+TASK_BYTES: Final = 4 << 20
+"""Of all outputs of tasks in one answer; those beyond it tell their size only."""
 
 _log = logging.getLogger(__name__)
 
@@ -155,16 +159,22 @@ class Reads:
                 told.state = state_out(coordinator.machine.state)
                 told.at = coordinator.at
                 pending = await self._pending(coordinator, history)
-        told.tasks.extend(self._task(workflow_id, head.run, step, request) for step in _past(history, pending))
+        room = Room(TASK_BYTES)
+        told.tasks.extend(self._task(workflow_id, head.run, step, request, room) for step in _past(history, pending))
         told.tasks.extend(pending.values())
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )
         return told
 
-    def _task(self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest) -> task_pb2.Task:
+    def _task(
+        self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, room: Room
+    ) -> task_pb2.Task:
         outcome = step.outcome
-        output = outcome.output if outcome is not None else None
+        output = outcome.output if outcome is not None and request.include_task_payloads else None
+        form = request.payload_format
+        if output is not None and not room.takes(output.size):
+            form = common.PAYLOAD_FORMAT_OMIT
         return task_pb2.Task(
             task_id=task_id(workflow_id, run, step.name),
             step=step.name,
@@ -172,9 +182,7 @@ class Reads:
             state=f"TASK_STATE_{step.state}",
             attempt=step.attempt,
             agent_id=step.agent_id,
-            output=shaped(output, request.payload_format)
-            if output is not None and request.include_task_payloads
-            else None,
+            output=None if output is None else shaped(output, form),
             failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
             start_time=timestamp(step.started_ms),
             end_time=timestamp(step.ended_ms),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.config import split_host_port
 from nervenet.errors import InvalidRequest
 from nervenet.node.services.heartbeats import LEASE_SECONDS, Heartbeats
-from nervenet.node.services.pages import page_size, token_in, token_out
+from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.queued import Queued
 from nervenet.node.services.records import agent_record, entry_of, load_of, node_record
 from nervenet.registry.etcd import LeaseNotFound
@@ -125,10 +125,16 @@ class Registry:
             and (not states or agent.state in states)
             and _carries(agent, request.capability, request.labels)
         ]
-        page = fitting[:size]
+        entries: list[pb.AgentEntry] = []
+        room = Room()
+        for agent in fitting[:size]:
+            if not room.takes(len(agent.record)):
+                break
+            entries.append(entry_of(self._table, agent))
+        more = len(fitting) > len(entries)
         return pb.ListAgentsResponse(
-            agents=[entry_of(self._table, agent) for agent in page],
-            next_page_token=token_out("agents", page[-1].id) if len(fitting) > size else "",
+            agents=entries,
+            next_page_token=token_out("agents", entries[-1].agent.agent_id) if more else "",
             queues=await self._queued.all() if cursor is None else (),
         )
 

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
+from nervenet.errors import Unavailable
 from nervenet.node.services.payloads import reshape
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
@@ -57,6 +58,7 @@ class WatchStream:
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
+        """Ends with the workflow; a node that stops says UNAVAILABLE, so that nobody takes it for the end."""
         request = self._request
         leave = self._hints.follow(request.workflow_id, self._news.set)
         stopping = asyncio.create_task(self._stop())
@@ -76,6 +78,7 @@ class WatchStream:
                     yield pb.WatchWorkflowResponse()
                     said = self._loop.time()
                 await self._rest()
+            raise Unavailable("this node is stopping: go on at another one", code="UNAVAILABLE")
         finally:
             leave()
             stopping.cancel()
