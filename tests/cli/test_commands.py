@@ -59,6 +59,8 @@ async def fails(ctx: Context) -> str:
     return await ctx.call(broken, "x", options=CallOptions(retry=RetryPolicy(max_attempts=1)))
 """
 
+pytestmark = pytest.mark.xdist_group("cli-mesh")  # one mesh for all of them
+
 
 class Ran(NamedTuple):
     code: int

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.dev.standing import Dev, alive
+from tests.dev.standing import NERVENET, Dev, alive
 
 APP = """
 from pathlib import Path
@@ -95,3 +97,28 @@ def test_an_app_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, source: st
         dev.start()
     said = dev.log.read_text()
     assert says in said and "Traceback" not in said
+
+
+def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
+    dev = Dev(tmp_path, APP)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ran = subprocess.run(
+            [*NERVENET, "dev", "app.py", "--port", port], cwd=tmp_path, env=dev.environment, capture_output=True, text=True,
+            timeout=30, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 2 and f"port {port}: address already in use" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_second_ctrl_c_stops_now(tmp_path: Path) -> None:
+    with Dev(tmp_path, APP.replace("return f", "import asyncio; await asyncio.sleep(60); return f")) as dev:
+        dev.run("start", "tale", '"slow"', "--id", "tale-1")
+        children = [pid for pids in dev.facts["pids"].values() for pid in pids]
+        dev.send(signal.SIGINT)
+        dev.wait_for(lambda: "Draining" in dev.log.read_text(), "draining")
+        dev.send(signal.SIGINT)
+        assert dev.over(10) == 130
+        assert not any(map(alive, children)) and "Traceback" not in dev.log.read_text()

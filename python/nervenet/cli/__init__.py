@@ -11,6 +11,7 @@ because flags that hold for all commands may then stand before or behind the com
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from nervenet.cli.failures import report
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code; `argv` without the program's name."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core would write beside our sentences
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parse(given)

@@ -29,7 +29,7 @@ class Child:
     """`arguments` are those of `nervenet`; the process says in `ready_file` when it serves."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], ready_file: Path) -> None:
-        self._command = [sys.executable, "-m", "nervenet", *arguments, "--ready-file", str(ready_file)]
+        self._command = [sys.executable, "-P", "-m", "nervenet", *arguments, "--ready-file", str(ready_file)]
         self._environment = dict(environment)
         self._ready_file = ready_file
         self._process: subprocess.Popen[bytes] | None = None

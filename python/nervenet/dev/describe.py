@@ -30,7 +30,7 @@ class CannotLoad(NervenetError):
 
 async def describe(app: str) -> About:
     """Ask a fresh interpreter. Raises CannotLoad."""
-    command = (sys.executable, "-m", "nervenet.dev.describe", app)
+    command = (sys.executable, "-P", "-m", "nervenet.dev.describe", app)
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nervenet.clock import SYSTEM
 from nervenet.dev.child import KILL_AFTER, Child, environment, how
@@ -95,10 +94,9 @@ class Roles:
     async def _begin(self, roles: Sequence[Role]) -> None:
         keepers = [asyncio.create_task(self._keep(role), name=role.name) for role in roles]
         self._keepers += keepers
-        serving: asyncio.Future[Any] = asyncio.ensure_future(asyncio.gather(*(role.served.wait() for role in roles)))
-        either: list[asyncio.Future[Any]] = [serving, *keepers]
+        serving = asyncio.create_task(_all_serve(roles))
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([serving, *keepers], return_when=asyncio.FIRST_COMPLETED)
             self.check()
         finally:
             serving.cancel()
@@ -157,3 +155,8 @@ class Roles:
     def _let_go(self) -> None:
         for keeper in self._keepers:
             keeper.cancel()
+
+
+async def _all_serve(roles: Sequence[Role]) -> None:
+    for role in roles:
+        await role.served.wait()

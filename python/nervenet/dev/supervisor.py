@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from nervenet.dev.describe import About, CannotLoad, describe
 from nervenet.dev.folder import app_folder, changed, locked, snapshot
 from nervenet.dev.roles import Roles
 from nervenet.dev.servers import Server, backing
+from nervenet.errors import ConfigError
 from nervenet.process import write_whole
 from nervenet.process.signals import Stop, run
 from nervenet.streams.keys import Keys
@@ -71,6 +73,7 @@ class Supervisor:
         self._serving = False
 
     async def run(self, stop: Stop) -> None:
+        _require_free(self._options.port)
         shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
         async with contextlib.AsyncExitStack() as stack:
             about, self._servers = await self._prepare(stack)
@@ -219,3 +222,14 @@ async def _running(url: str, namespace: str) -> int:
         return int(await link.call("ZCARD", Keys(namespace).running))
     finally:
         await link.close()
+
+
+def _require_free(port: int) -> None:
+    """Say it before anything is started; a race for the port is lost in the node's own words later."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise ConfigError(f"port {port}: {why}. Another one: --port N, any free one: --port 0") from None

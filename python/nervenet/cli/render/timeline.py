@@ -58,7 +58,8 @@ def shown(one: workflow.Workflow, view: View, *, inputs: bool = False, results: 
 def _title(one: workflow.Workflow, view: View) -> Text:
     mark = mark_of(STATES, one.state)
     took = text.took(one.start_time, one.close_time)
-    parts = [definition(one), took if took != DASH else f"since {view.when(one.start_time)}"]
+    so_far = f"{'for' if view.people else 'since'} {view.when(one.start_time)}"
+    parts = [definition(one), took if took != DASH else so_far]
     if one.run > 1:
         parts.append(f"run {one.run}")
     if one.trace_id:
