@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The product's processes as the benchmarks start them: `roles.py node|agent|client`, configured by NERVENET_*.
 
-Each prints a JSON line when it serves: a node its address. They are what `nervenet node` and `nervenet agent` run, without
-the command line around them. They end when their input ends, or by SIGTERM.
+Node and agent are what `nervenet node` and `nervenet agent` run, without the command line around them. Each prints a
+JSON line when it serves: a node its address. They end by SIGTERM.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 from four import TEXT, four, mesh, parked
@@ -18,36 +22,27 @@ from pump import take_orders
 from sampling import sampled
 
 from nervenet import Client
-from nervenet.agent.runtime import AgentRuntime
 from nervenet.config import Config
-from nervenet.node.node import Node
-from nervenet.node.services import serve
+from nervenet.process import run_agent, run_node
 
 
 def _ready(what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
-def _told_to_stop() -> asyncio.Event:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    return stop
+def serve(run: Callable[..., int], role: str) -> None:
+    """Run a role until it is told to stop; its ready file becomes the line on stdout."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ready"
 
+        def tell() -> None:
+            while not file.exists():
+                time.sleep(0.01)
+            _ready(json.loads(file.read_text())["address"])
 
-async def node() -> None:
-    stop = _told_to_stop()
-    async with Node.open(mesh.workflows, Config.load(), serve=serve) as running:
-        _ready(running.address)
-        with sampled("node"):
-            await stop.wait()
-
-
-async def agent() -> None:
-    stop = _told_to_stop()
-    async with AgentRuntime.open(mesh.agents.values(), Config.load(), name="noop"):
-        _ready("ready")
-        with sampled("agent"):
-            await stop.wait()
+        threading.Thread(target=tell, daemon=True).start()
+        with sampled(role):
+            run(mesh, Config.load(), ready_file=file, quiet=True)
 
 
 async def client() -> None:
@@ -68,4 +63,12 @@ async def parking() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run({"node": node, "agent": agent, "client": client, "parking": parking}[sys.argv[1]]())
+    match sys.argv[1]:
+        case "node":
+            serve(run_node, "node")
+        case "agent":
+            serve(run_agent, "agent")
+        case "client":
+            uvloop.run(client())
+        case "parking":
+            uvloop.run(parking())

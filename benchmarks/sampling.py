@@ -20,7 +20,7 @@ from types import FrameType
 
 @contextmanager
 def sampled(name: str) -> Iterator[None]:
-    """Profile the block, if the environment asks for it, into `<folder>/<name>.txt`."""
+    """Profile the block, if the environment asks for it, into `<folder>/<name>-<pid>.txt`."""
     folder = os.environ.get("NERVENET_BENCH_PROFILE")
     if not folder:
         yield
@@ -47,7 +47,7 @@ def sampled(name: str) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _write(Path(folder) / f"{name}.txt", own, whole)
+        _write(Path(folder) / f"{name}-{os.getpid()}.txt", own, whole)
 
 
 def _write(path: Path, own: Counter[str], whole: Counter[str]) -> None:
