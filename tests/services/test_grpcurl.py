@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.services.world import World
+from tests.services.world import World, eventually
 
 GRPCURL = str(Path(sys.executable).with_name("grpcurl"))
 
@@ -48,3 +48,13 @@ async def test_grpcurl_lists_the_services_runs_a_workflow_and_explains_a_refusal
     assert again["workflow"]["state"] == "WORKFLOW_STATE_SUCCEEDED"
     refused = await call(address, "GetWorkflow", workflowId="nobody")
     assert "NotFound" in refused and "WORKFLOW_NOT_FOUND" in refused  # reflection resolves ErrorInfo
+
+
+async def test_a_node_that_drains_says_so_to_whoever_asks_for_its_health(world: World) -> None:
+    node = await world.node()
+    await node.drain()
+
+    async def not_serving() -> bool:
+        return '"NOT_SERVING"' in await grpcurl(node.address, "grpc.health.v1.Health/Check")
+
+    await eventually(not_serving)
