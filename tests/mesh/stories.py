@@ -51,7 +51,7 @@ async def say(task: Task, name: str) -> str:
     """Says three words, waits at the gate, and says the last one."""
     for word in ("once", "upon", "a"):
         task.emit(word)
-    wrote(name, f"said #{task.attempt} pid {os.getpid()}")
+    wrote(name, f"said #{task.attempt} pid {os.getpid()} at {time.time()}")
     await passed(name)
     task.emit("time")
     wrote(name, f"done #{task.attempt}")

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 LEASE_MS = 5_000
 ASLEEP_MS = 60_000
 """Workflows that only wait for timers, signals or people are looked at once a minute."""
+DOUBT_MS = 1_000
+"""How soon a claim is looked at again when the registry has lost its holder: it may end before the next round."""
 TICK = 0.1
 BATCH = 1_000
 OVERTIME_MS = 2_000
@@ -70,6 +72,8 @@ class Watch:
         self._groups = Groups(host.link, host.keys)
         self._awake: Round[Coordinator] = Round(host.clock, LEASE_MS)
         self._asleep: Round[Coordinator] = Round(host.clock, ASLEEP_MS)
+        self._doubtful: Round[Coordinator] = Round(host.clock, DOUBT_MS)
+        self._in_doubt: set[Coordinator] = set()
         self._accepting: dict[int, Round[tuple[Coordinator, Sent, int]]] = {}
 
     def add(self, coordinator: Coordinator) -> None:
@@ -95,12 +99,17 @@ class Watch:
         for expected in self._accepting.values():
             late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
             await self._look_at(dict.fromkeys(late))
+        doubted = self._doubtful.due(BATCH)
+        self._in_doubt.difference_update(doubted)
+        await self._look_at(dict.fromkeys(doubted))
         due = self._awake.due(BATCH) + self._asleep.due(BATCH)
         alive = [c for c in due if not c.dropped]
-        await self._look_at(dict.fromkeys(alive))
-        for coordinator in alive:
-            if not coordinator.dropped:
-                (self._awake if coordinator.sent else self._asleep).put(coordinator)
+        try:
+            await self._look_at(dict.fromkeys(alive))
+        finally:  # Redis may be out of reach: that must not be their last look
+            for coordinator in alive:
+                if not coordinator.dropped:
+                    (self._awake if coordinator.sent else self._asleep).put(coordinator)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Now, because of a hint: an agent died, Redis came back."""
@@ -146,12 +155,20 @@ class Watch:
             elif case is Case.OVERTIME:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
                 coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
+            elif not self._host.table.lives(claim.agent_id):
+                self._doubt(coordinator)
         elif case is Case.UNCLAIMED:
             sent.claimed_by = ""
             if sent.entry_id:
                 self._host.spawn(self._find(coordinator, sent, sent.sent_ms))
             elif not sent.stream:  # another owner sent it, and its claim is gone
                 self._host.dispatcher.send(coordinator, sent)
+
+    def _doubt(self, coordinator: Coordinator) -> None:
+        """Its agent is not registered any more, but the claim still holds: look again soon, until it is over."""
+        if coordinator not in self._in_doubt:
+            self._in_doubt.add(coordinator)
+            self._doubtful.put(coordinator)
 
     async def _find(self, coordinator: Coordinator, sent: Sent, at_ms: int) -> None:
         """Rule 3: in a living agent's inbox, or in the queue, it waits; else it is sent again, the same attempt."""
@@ -198,10 +215,7 @@ class Watch:
         touched = [
             coordinator
             for coordinator in self._host.coordinators.values()
-            if any(
-                sent.agent_id == agent_id or (proven and sent.claimed_by == agent_id)
-                for sent in coordinator.sent.values()
-            )
+            if any(agent_id in (sent.agent_id, sent.claimed_by) for sent in coordinator.sent.values())
             or (proven and any(not sent.agent_id for sent in coordinator.sent.values()))
         ]
         if touched:
