@@ -143,7 +143,7 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
 
         traceback.print_exception(error)
     elif not expected:
-        _say("This should not happen; -v shows where it did.")
+        _say("-v shows where it came from.")
 
 
 def _say(text: str) -> None:
