@@ -137,7 +137,7 @@ async def test_signals_and_cancels_are_recorded_once_through_any_node(world: Wor
 
 async def test_a_list_is_newest_first_and_its_pages_lose_and_repeat_nothing(world: World) -> None:
     raw = await world.raw(await world.node())
-    ids = [f"w-{i}" for i in range(23)]
+    ids = [f"w-{i:02}" for i in range(23)]
     for i, each in enumerate(ids):
         start = {"workflow_id": each, "definition": "waits" if i % 3 == 0 else "echo", "labels": {"n": str(i % 2)}}
         await raw.call("StartWorkflows", requests=[start])

@@ -12,12 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.reads import closed_workflow
+from nervenet.node.watching import Closed
 from nervenet.streams.keys import check_workflow_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from nervenet.node.watching import Closed, Closings
+    from nervenet.node.watching import Closings
     from nervenet.v1 import workflow_pb2
 
 __all__ = ["AwaitStream", "one_close"]
@@ -85,7 +86,7 @@ class AwaitStream:
             try:
                 check_workflow_id(workflow_id)
             except ValueError:
-                self._tell(_unknown(workflow_id))
+                self._tell(Closed(workflow_id, 0, None))
                 return
             self._awaited.add(workflow_id)
             self._closings.when_closed(workflow_id, self._tell)
@@ -112,12 +113,6 @@ class AwaitStream:
             taken += 1
         del self._closed[:taken]
         return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown)
-
-
-def _unknown(workflow_id: str) -> Closed:
-    from nervenet.node.watching import Closed
-
-    return Closed(workflow_id, 0, None)
 
 
 async def one_close(closings: Closings, workflow_id: str, seconds: float, stopping: asyncio.Event) -> bool:

@@ -15,7 +15,7 @@ from google.protobuf.json_format import SerializeToJsonError
 
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
-from nervenet.node.builtin import TASK
+from nervenet.node.builtin import TASK, options_of
 from nervenet.node.hosting import StartRequest
 from nervenet.payloads import format_size
 from nervenet.records import NO_TRACE, Payload, Trace
@@ -176,8 +176,6 @@ def _retry(message: common.RetryPolicy) -> dict[str, Any]:
 
 def _check_options(given: dict[str, Any]) -> None:
     """Refuse here what the options would refuse inside the workflow."""
-    from nervenet.node.builtin import options_of
-
     try:
         options_of(given)
     except (ValueError, TypeError) as error:
