@@ -13,7 +13,7 @@ and never wait for an answer in the middle of an entry.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nervenet.durable import (
     CloseRun,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nervenet.node.hosting import Host
-    from nervenet.node.timers import Timer
+    from nervenet.node.timers import Place, Timer
     from nervenet.node.tracing import Sending
     from nervenet.records import Body
 
@@ -60,7 +60,7 @@ class Sent:
         self.agent_id = ""
         self.claimed_by = ""
         self.over = False
-        self.timers: list[Timer] = []
+        self.timers: list[Timer | Place[Any]] = []
 
     def end(self) -> None:
         self.over = True
@@ -93,6 +93,7 @@ class Coordinator:
         "span_id",
         "timeout_ms",
         "trace",
+        "watched",
         "wishes",
         "workflow_id",
     )
@@ -112,6 +113,7 @@ class Coordinator:
         self.sent: dict[str, Sent] = {}
         self.dropped = False
         self.recovered = False
+        self.watched: Place[Coordinator] | None = None
         self.wishes: dict[str, Body] = {}
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
@@ -379,5 +381,7 @@ class Coordinator:
         self._timers.clear()
         for step in tuple(self.sent):
             self._over(step)
+        if self.watched is not None:
+            self.watched.cancel()
         self._early.clear()
         self.machine.close()

@@ -116,6 +116,19 @@ class Timers:
         self._arm()
 
 
+class Place(Generic[T]):
+    """A thing's place in a round; `cancel` lets go of it, though the place itself comes up in its time."""
+
+    __slots__ = ("due_ms", "thing")
+
+    def __init__(self, due_ms: int, thing: T) -> None:
+        self.due_ms = due_ms
+        self.thing: T | None = thing
+
+    def cancel(self) -> None:
+        self.thing = None
+
+
 class Round(Generic[T]):
     """Things that are all due the same time after they were put in; `due` hands out those whose time has come."""
 
@@ -124,17 +137,22 @@ class Round(Generic[T]):
     def __init__(self, clock: MeshClock, delay_ms: int) -> None:
         self.clock = clock
         self.delay_ms = delay_ms
-        self._queue: deque[tuple[int, T]] = deque()
+        self._queue: deque[Place[T]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, thing: T) -> None:
-        self._queue.append((self.clock.now_ms() + self.delay_ms, thing))
+    def put(self, thing: T) -> Place[T]:
+        place = Place(self.clock.now_ms() + self.delay_ms, thing)
+        self._queue.append(place)
+        return place
 
     def due(self, most: int) -> list[T]:
+        """At most so many; those that were cancelled do not count."""
         now = self.clock.now_ms()
         queue, found = self._queue, list[T]()
-        while queue and queue[0][0] <= now and len(found) < most:
-            found.append(queue.popleft()[1])
+        while queue and queue[0].due_ms <= now and len(found) < most:
+            thing = queue.popleft().thing
+            if thing is not None:
+                found.append(thing)
         return found

@@ -77,14 +77,14 @@ class Watch:
         self._accepting: dict[int, Round[tuple[Coordinator, Sent, int]]] = {}
 
     def add(self, coordinator: Coordinator) -> None:
-        self._awake.put(coordinator)
+        coordinator.watched = self._awake.put(coordinator)
 
     def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
         """An agent's inbox has it: if it is not claimed by then, another agent shall."""
         expected = self._accepting.get(within_ms)
         if expected is None:
             expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
-        expected.put((coordinator, sent, sent.sent_ms))
+        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms)))
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -109,7 +109,7 @@ class Watch:
         finally:  # Redis may be out of reach: that must not be their last look
             for coordinator in alive:
                 if not coordinator.dropped:
-                    (self._awake if coordinator.sent else self._asleep).put(coordinator)
+                    coordinator.watched = (self._awake if coordinator.sent else self._asleep).put(coordinator)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Now, because of a hint: an agent died, Redis came back."""
