@@ -114,7 +114,7 @@ class Host:
     # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def node(self, app: str = STORIES, *flags: str, **env: str) -> Role:
-        return self._role(["node", app, "--listen", "127.0.0.1:0", *flags], env)
+        return self._role(["node", app, *(flags or ("--listen", "127.0.0.1:0"))], env)
 
     def agent(self, *flags: str, app: str = STORIES, **env: str) -> Role:
         """It announces itself to the nodes that are there already."""

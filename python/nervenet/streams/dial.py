@@ -63,6 +63,10 @@ async def dial(
 async def _translated(address: Address) -> AsyncIterator[None]:
     try:
         yield
+    except NotMaster:
+        raise
+    except ConnectionLost as error:
+        raise ConnectionLost(f"the connection to Redis at {address} broke: {error}") from error
     except ssl.SSLCertVerificationError as error:
         raise UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}") from error
     except TimeoutError as error:

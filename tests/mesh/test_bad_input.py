@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong is said in one sentence, with the exit code that scripts rely on; `Host.run` refuses any traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nervenet.dev.servers import free_port
+from tests.mesh.world import NERVENET, ROOT, STORIES, Host, Result, settled, until
+
+pytestmark = pytest.mark.xdist_group("mesh-bad-input")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def processes(host: Host) -> None:
+    host.up(host.node())
+    host.up(host.agent("--only", "note,say"))
+
+
+@pytest.fixture(scope="module")
+def silence() -> Iterator[str]:
+    """An address that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        pytest.param(("start", "grete", "[]"), 3, ("grete", "greet"), id="unknown definition"),
+        pytest.param(("start", "greet", "Ada"), 2, ('"Ada"',), id="a bare word"),
+        pytest.param(("start", "greet", '{"names": ["Ada"'), 2, ("JSON",), id="half a JSON"),
+        pytest.param(("start", "greet", "[]", "--id", "no {braces}"), 2, ("no {braces}",), id="an id that is none"),
+        pytest.param(("show", "nobody-1"), 3, ("nobody-1",), id="show an unknown workflow"),
+        pytest.param(("signal", "nobody-1", "go", '"x"'), 3, ("nobody-1",), id="signal an unknown workflow"),
+        pytest.param(("cancel", "nobody-1"), 3, ("nobody-1",), id="cancel an unknown workflow"),
+        pytest.param(("watch", "nobody-1"), 3, ("nobody-1",), id="watch an unknown workflow"),
+        pytest.param(("result", "nobody-1"), 3, ("nobody-1",), id="result of an unknown workflow"),
+        pytest.param(("list", "--next", "???"), 2, ("page_token",), id="malformed page token"),
+        pytest.param(("list", "--next", "bm90aGluZw=="), 2, ("page_token",), id="page token of something else"),
+        pytest.param(("escalations", "resolve", "nobody-1/ask", "--answer", "yes"), 3, ("nobody-1",), id="no question"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request(host: Host, command: tuple[str, ...], code: int, says: tuple[str, ...]) -> None:
+    answer = host.run(*command)
+    assert (answer.returncode, answer.stdout) == (code, ""), answer.stderr
+    assert all(words in answer.stderr for words in says), answer.stderr
+    assert len(answer.stderr.splitlines()) <= 3, answer.stderr
+
+
+def test_json_errors_are_statuses(host: Host) -> None:
+    answer = host.run("show", "nobody-1", "--json")
+    status = json.loads(answer.stderr)
+    assert (answer.returncode, status["code"], status["details"][0]["reason"]) == (3, 5, "WORKFLOW_NOT_FOUND")
+    assert status["details"][0]["domain"] == "nervenet"
+
+
+def test_input_of_another_type_fails_the_workflow_and_names_the_path(host: Host) -> None:
+    answer = host.run("start", "greet", '["Ada", 7]', "--id", "typed-1", "--wait", "--timeout", "20s")
+    assert (answer.returncode, answer.stdout) == (1, "") and "names[1]" in answer.stderr, answer.stderr
+    assert "names[1]" in host.run("show", "typed-1").stdout
+
+
+def test_a_payload_above_the_limit_is_refused_with_the_limit(host: Host) -> None:
+    big = json.dumps(["x" * (2 << 20)])
+    answer = host.run("start", "greet", "-", "--id", "big-1", stdin=big)
+    assert answer.returncode == 2 and "1 MiB" in answer.stderr and len(answer.stderr) < 500, answer.stderr
+    assert host.run("show", "big-1").returncode == 3, "nothing was started"
+
+
+def test_the_same_id_with_another_input(host: Host) -> None:
+    assert host.run("start", "greet", '["Ada"]', "--id", "same-1").returncode == 0
+    assert host.run("start", "greet", '["Ada"]', "--id", "same-1").returncode == 0
+    answer = host.run("start", "greet", '["Eve"]', "--id", "same-1")
+    assert (answer.returncode, answer.stdout) == (4, "") and "same-1" in answer.stderr, answer.stderr
+
+
+async def test_a_capability_that_nobody_serves_waits_in_the_queue_and_show_says_so(host: Host) -> None:
+    assert host.run("start", "orphan", '"x"', "--id", "orphan-1").returncode == 0
+    async with host.client() as client:
+        run = client.handle("orphan-1")
+        await settled(run, "RUNNING", host)
+        assert "no live agent serves it" in host.run("show", "orphan-1").stdout
+        assert "nobody_serves_this" in host.run("agents", "list").stdout
+        assert host.run("result", "orphan-1", "--timeout", "0.1s").returncode == 7
+        await run.cancel("tired of waiting")
+        await settled(run, "CANCELED", host)
+    late = host.run("signal", "orphan-1", "go", '"late"')
+    assert late.returncode == 4, late.stderr
+
+
+def test_servers_and_nodes_that_do_not_answer(host: Host, silence: str) -> None:
+    """All at once: each of them waits for its own few seconds of patience."""
+    nobody = f"127.0.0.1:{free_port()}"
+    node = ("node", STORIES, "--listen", "127.0.0.1:0")
+
+    def run(command: tuple[str, ...], **env: str) -> Result:
+        return subprocess.run(
+            [*NERVENET, *command], cwd=ROOT, env={**host.env, **env}, capture_output=True, text=True, timeout=60
+        )
+
+    asked = {
+        "no node": (("list",), {"NERVENET_ADDRESS": nobody}),
+        "a mute node": (("list",), {"NERVENET_ADDRESS": silence}),
+        "no Redis": (node, {"NERVENET_REDIS": f"redis://{nobody}"}),
+        "mute Redis": (node, {"NERVENET_REDIS": f"redis://{silence}"}),
+        "no etcd": (node, {"NERVENET_ETCD": f"http://{nobody}"}),
+        "mute etcd": (node, {"NERVENET_ETCD": f"http://{silence}"}),
+    }
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = dict(zip(asked, pool.map(lambda one: run(one[0], **one[1]), asked.values()), strict=True))
+    for name, answer in answers.items():
+        (setting,) = asked[name][1].values()
+        where = setting.rpartition("/")[2]
+        assert answer.returncode == 5, f"{name}: {answer.returncode}\n{answer.stderr}"
+        assert answer.stdout == "" and "Traceback" not in answer.stderr, f"{name}: {answer.stderr}"
+        assert where in answer.stderr.splitlines()[-1], f"{name}: {answer.stderr}"
+
+
+async def test_an_agent_that_is_started_first_says_that_no_node_answers_and_waits_for_one(host: Host) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    early = host.agent("--only", "note", NERVENET_ADDRESS=address)
+    await until(lambda: address in early.log, "it says whom it cannot reach", 20, host)
+    assert "Traceback" not in early.log
+    host.up(host.node(STORIES, "--listen", address), early)
+
+
+def test_settings_that_are_missing_or_wrong(host: Host) -> None:
+    taken = host.nodes[0].address
+    for command, env, says in (
+        (("node", STORIES), {"NERVENET_REDIS": ""}, "NERVENET_REDIS"),
+        (("node", STORIES), {"NERVENET_REDIS": "postgres://x"}, "NERVENET_REDIS"),
+        (("node", STORIES, "--listen", taken), {}, taken),
+        (("agent", STORIES, "--only", "cook"), {"NERVENET_ADDRESS": taken}, "cook"),
+        (("node", "tests/mesh/nothing.py"), {}, "nothing.py"),
+    ):
+        answer = subprocess.run(
+            [*NERVENET, *command], cwd=ROOT, env={**host.env, **env}, capture_output=True, text=True, timeout=60
+        )
+        assert (answer.returncode, answer.stdout) == (2, ""), f"{command}: {answer.returncode} {answer.stderr}"
+        assert says in answer.stderr and "Traceback" not in answer.stderr, answer.stderr
