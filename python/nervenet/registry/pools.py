@@ -81,7 +81,8 @@ class Candidate:
     @property
     def in_flight(self) -> int:
         """Of this capability: reported, plus assigned since, less what came back since."""
-        return max(0, self._reported - self._finished) + len(self._assigned)
+        left = self._reported - self._finished
+        return (left if left > 0 else 0) + len(self._assigned)
 
     @property
     def slots(self) -> int:
@@ -91,7 +92,10 @@ class Candidate:
     @property
     def load(self) -> float:
         """The score as a number for people: 1.0 and more means full."""
-        return max(self.in_flight / self.slots, self.standing.in_flight / self.standing.slots)
+        standing = self.standing  # asked for with every task: no property is read twice
+        whole = standing.slots
+        own = self.capability.slots or whole
+        return max(self.in_flight / (own if own < whole else whole), standing.in_flight / whole)
 
     @property
     def occupancy(self) -> str:
@@ -106,9 +110,9 @@ class Candidate:
         self._assigned.append(at_ms)
 
     def give_back(self, at_ms: int) -> None:
-        if at_ms in self._assigned:
+        try:
             self._assigned.remove(at_ms)
-        else:
+        except ValueError:
             self._finished += 1
 
     def inherit(self, before: Candidate) -> None:
@@ -148,8 +152,10 @@ class Standing:
 
     @property
     def in_flight(self) -> int:
-        since = sum(candidate.since_report for candidate in self.candidates.values())
-        return max(0, self.load.active + self.load.queued + since)
+        found = self.load.active + self.load.queued
+        for candidate in self.candidates.values():
+            found += candidate.since_report
+        return max(0, found)
 
     @property
     def barred(self) -> str:
