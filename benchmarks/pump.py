@@ -188,6 +188,7 @@ class Agent:
         self._work_ms = work_ms
         self._tasks: set[asyncio.Task[None]] = set()
         self._steps: dict[str, int] = {}
+        self._done: list[bytes] = []
 
     async def serve(self) -> None:
         redis = self._redis
@@ -214,11 +215,17 @@ class Agent:
         status, journal_id, *_ = await redis.call("journal_append", keys, 1, name, OUTCOME, "")
         if status != b"new":
             raise RuntimeError(f"{workflow_id} {step}: {status}")
+        if not self._done:
+            asyncio.get_running_loop().call_soon(self._tidy)
+        self._done.append(entry_id)
         news = ("w", workflow_id, "r", 1, "i", journal_id, "n", name, "e", OUTCOME)
-        woken = send("XADD", redis.wake, "NOMKSTREAM", "*", *news)
-        send("XDEL", redis.inbox, entry_id)
-        send("XACK", redis.inbox, "agents", entry_id)
-        await woken
+        await send("XADD", redis.wake, "NOMKSTREAM", "*", *news)
+
+    def _tidy(self) -> None:
+        """Delete and acknowledge what this tick is done with, in the write that carries its wakes."""
+        done, self._done = self._done, []
+        self._redis.send("XDEL", self._redis.inbox, *done)
+        self._redis.send("XACK", self._redis.inbox, "agents", *done)
 
     def _next_step(self, workflow_id: str) -> str:
         """The product reads it from the envelope; here only the workflow's id is in there."""

@@ -81,8 +81,7 @@ class Candidate:
     @property
     def in_flight(self) -> int:
         """Of this capability: reported, plus assigned since, less what came back since."""
-        left = self._reported - self._finished
-        return (left if left > 0 else 0) + len(self._assigned)
+        return max(0, self._reported - self._finished) + len(self._assigned)
 
     @property
     def slots(self) -> int:
@@ -95,7 +94,7 @@ class Candidate:
         standing = self.standing  # asked for with every task: no property is read twice
         whole = standing.slots
         own = self.capability.slots or whole
-        return max(self.in_flight / (own if own < whole else whole), standing.in_flight / whole)
+        return max(self.in_flight / min(whole, own), standing.in_flight / whole)
 
     @property
     def occupancy(self) -> str:
