@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from nervenet.agent.task import Task as Task
     from nervenet.client.client import Client as Client
     from nervenet.client.handle import WorkflowHandle as WorkflowHandle
+    from nervenet.client.sync import SyncClient as SyncClient
+    from nervenet.client.sync import SyncHandle as SyncHandle
     from nervenet.client.values import Escalation as Escalation
     from nervenet.client.values import Event as Event
     from nervenet.client.values import Partial as Partial
@@ -69,7 +71,7 @@ __all__ = [
     # options
     "CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions",
     # outside
-    "Client", "WorkflowHandle", "WorkflowInfo", "Event", "Partial", "Escalation", "Resolution", "Failure", "Config",
+    "Client", "SyncClient", "WorkflowHandle", "SyncHandle", "WorkflowInfo", "Event", "Partial", "Escalation", "Resolution", "Failure", "Config",
     # raise these
     "AgentError", "Escalate",
     # catch these
@@ -83,6 +85,7 @@ _HOMES = {
     "agent.task": ("Task",),
     "client.client": ("Client",),
     "client.handle": ("WorkflowHandle",),
+    "client.sync": ("SyncClient", "SyncHandle"),
     "client.values": ("WorkflowInfo", "Event", "Partial", "Escalation", "Resolution"),
     "options": ("CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions"),
     "records": ("Failure",),
