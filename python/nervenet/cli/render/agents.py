@@ -81,10 +81,10 @@ def described(response: agent_service.DescribeAgentResponse, view: View) -> list
         ("cpu", f"{one.load.cpu:.0%}".replace("%", " % of one core") if one.load.cpu else ""),
     ]
     lines += [Text(f"  {name:9}{text.clean(said)}") for name, said in facts if said]
-    columns = (Column("  CAPABILITY"), Column("SLOTS"), Column("ACTIVE"), Column("LABELS"), prose("DESCRIPTION", 20))
+    columns = (Column("CAPABILITY"), Column("SLOTS"), Column("ACTIVE"), Column("LABELS"), prose("DESCRIPTION", 20))
     rows = [
         (
-            f"  {_capability(can)}",
+            _capability(can),
             str(can.slots) if can.slots else DASH,
             str(one.load.active_by_capability.get(can.name, 0)),
             " ".join(f"{key}={value}" for key, value in sorted(can.labels.items())) or DASH,
