@@ -43,6 +43,8 @@ async def test_a_whole_life_through_a_node_that_does_not_own_it(host: Host, node
         await client.start(stories.talk, "ada", id="talk-1")
     far = await another(host, nodes, "talk-1")
     await host.effect("ada", "said #1")
+    listed = json.loads(host.run("nodes", "list", "--json", at=far).stdout)["nodes"]
+    assert sum(node.get("ownedWorkflows", 0) for node in listed) == 1, listed
 
     async with host.client(far) as client:
         run = client.handle("talk-1", stories.talk)

@@ -103,6 +103,10 @@ class Ownership:
         """Take ids out of a node's set. Only after the reply of what made them needless there."""
         return self._link.call("SREM", self._keys.owned(node_id), *workflow_ids)
 
+    def owned_count_nowait(self, node_id: str) -> asyncio.Future[Any]:
+        """How many it owns, one try."""
+        return self._link.send("SCARD", self._keys.owned(node_id))
+
     async def owned(self, node_id: str, count: int = _PAGE) -> AsyncIterator[list[str]]:
         """The node's set, page by page; an id may come twice, and one that came or went meanwhile may be missing."""
         cursor = b"0"

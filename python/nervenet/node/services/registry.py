@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.config import split_host_port
@@ -26,6 +26,7 @@ from nervenet.registry.selection import require
 from nervenet.registry.table import How, News
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
+from nervenet.streams.faults import LinkError
 from nervenet.streams.keys import check_name
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
@@ -142,10 +143,16 @@ class Registry:
         size = page_size(request.page_size)
         cursor = token_in("nodes", request.page_token, str)
         nodes = [node for key, node in sorted(self._table.nodes.items()) if cursor is None or key > cursor[0]]
-        return pb.ListNodesResponse(
-            nodes=[node_record(node.record) for node in nodes[:size]],
-            next_page_token=token_out("nodes", nodes[size - 1].id) if len(nodes) > size else "",
+        shown = nodes[:size]
+        response = pb.ListNodesResponse(
+            nodes=[node_record(node.record) for node in shown],
+            next_page_token=token_out("nodes", shown[-1].id) if len(nodes) > size else "",
         )
+        counts = [self._host.ownership.owned_count_nowait(node.id) for node in shown]
+        with suppress(LinkError):  # who is alive is known without Redis
+            for record, count in zip(response.nodes, counts, strict=True):
+                record.owned_workflows = await count
+        return response
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection
