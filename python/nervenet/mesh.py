@@ -32,10 +32,12 @@ from nervenet.errors import NervenetError, detail
 from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
     from types import ModuleType
 
     from nervenet.agent.task import Task
+    from nervenet.client.client import Client
+    from nervenet.config import Config
     from nervenet.durable.context import Context
 
 I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
@@ -226,6 +228,35 @@ class Mesh:
                 self._add_agent(agent)
             for workflow in other.workflows.values():
                 self._add_workflow(workflow)
+
+    def serve(
+        self, *, node: bool = True, agents: bool | Collection[Agent[Any, Any]] = True, config: Config | None = None
+    ) -> AbstractAsyncContextManager[Client]:
+        """Be a node, an agent, or both, in your own process and loop, and give a client of the mesh.
+
+            async with mesh.serve(node=False, agents=[think]) as client:    # in a web application's lifespan
+
+        `agents`: True for all of this mesh, or those that this process takes. Settings come from `config`, else from
+        `Config.load()`. Leaving drains: what runs is finished or given back, workflows go to other nodes. Raises
+        ConfigError or Unavailable where it cannot serve.
+        """
+        from nervenet.config import Config
+        from nervenet.process.together import serving
+
+        return serving(self, config or Config.load(), node=node, agents=agents)
+
+    def run(
+        self, *, node: bool = True, agents: bool | Collection[Agent[Any, Any]] = True, config: Config | None = None
+    ) -> None:
+        """Serve as `serve` does until SIGTERM or SIGINT, then drain and return. A second signal stops now (SystemExit).
+
+        It takes over the process: signals, logging, traces and the event loop.
+        """
+        from nervenet.config import Config
+        from nervenet.process import run_mesh
+
+        if code := run_mesh(self, config or Config.load(), node=node, agents=agents):
+            raise SystemExit(code)
 
     def _add_agent(self, agent: Agent[Any, Any]) -> Agent[Any, Any]:
         self._refuse_twice(agent, self.agents.get(agent.name))

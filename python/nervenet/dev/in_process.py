@@ -9,17 +9,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nervenet.agent.runtime import AgentRuntime, chosen
-from nervenet.client.client import Client
 from nervenet.config import Config
 from nervenet.dev.folder import locked
 from nervenet.dev.servers import backing
 from nervenet.mesh import Mesh
-from nervenet.node.node import Node
-from nervenet.node.services import serve
+from nervenet.process.together import serving
+
+if TYPE_CHECKING:
+    from nervenet.client.client import Client
 
 
 @asynccontextmanager
@@ -46,9 +46,4 @@ async def running(*meshes: Mesh, data: Path | None = None) -> AsyncIterator[Clie
             drain="5s",
             replay_check=True,
         )
-        node = await stack.enter_async_context(Node.open(whole.workflows, config, serve=serve))
-        stack.push_async_callback(node.drain)
-        config = replace(config, address=node.address)
-        if any(agent.fn is not None for agent in whole.agents.values()):
-            await stack.enter_async_context(AgentRuntime.open(chosen(whole), config, name=whole.name))
-        yield await stack.enter_async_context(Client(config=config))
+        yield await stack.enter_async_context(serving(whole, config, node=True, agents=True))

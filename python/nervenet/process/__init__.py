@@ -22,15 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nervenet import telemetry
-from nervenet.errors import ConfigError, NervenetError, Unavailable
+from nervenet.errors import ConfigError
 from nervenet.process import logs
 from nervenet.process.signals import Stop, run
+from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
     from nervenet.config import Config
+    from nervenet.definitions import Agent
     from nervenet.mesh import Mesh
 
-__all__ = ["run_agent", "run_node"]
+__all__ = ["run_agent", "run_mesh", "run_node"]
 
 
 def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
@@ -81,6 +83,21 @@ def run_agent(
     return _run(agent, mesh, config, "agent", quiet)
 
 
+def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
+    """Both roles in this process until SIGTERM or SIGINT, then drain, and give the exit code."""
+
+    async def both(stop: Stop) -> None:
+        from nervenet.process.together import together
+
+        async with together(mesh, config, node=node, agents=agents) as here:
+            facts = {"role": "mesh", "address": here.config.address, "pid": os.getpid(), "mesh": mesh.name}
+            takes = f", takes {', '.join(here.agent.capabilities)}" if here.agent else ""
+            with _announced(f"mesh {mesh.name} serves at {here.config.address}{takes}", facts, None, quiet=False):
+                await stop.asked(broken=here.agent.stopped() if here.agent else None)  # leaving drains
+
+    return _run(both, mesh, config, "node" if node else "agent", quiet=False)
+
+
 def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
     logs.set_up(config.log, config.log_level)
     if quiet:
@@ -88,7 +105,7 @@ def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, qui
     traces = telemetry.start(mesh.name, role)
 
     async def whole(stop: Stop) -> None:
-        with _in_words("a node" if role == "node" else "an agent"):
+        with in_words("a node" if role == "node" else "an agent"):
             await main(stop)
 
     try:
@@ -131,31 +148,3 @@ def write_whole(file: Path, text: str) -> None:
         part.replace(file)
     except OSError as error:
         raise ConfigError(f"the ready file {file} cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def _in_words(who: str) -> Iterator[None]:
-    """The errors of our two back ends as what they mean to whoever starts a process."""
-    from nervenet.registry.etcd import EtcdError
-    from nervenet.streams.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
-
-    try:
-        yield
-    except BaseException as found:
-        error = _the_one(found)
-        if isinstance(error, (BadAddress, AuthenticationFailed, UnfitServer)):
-            raise ConfigError(f"{who} cannot use this Redis: {error}") from found
-        if isinstance(error, LinkError):
-            raise Unavailable(f"{who} needs Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
-        if isinstance(error, EtcdError):
-            raise Unavailable(f"{who} needs etcd: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
-        if isinstance(error, NervenetError) and error is not found:
-            raise error from found
-        raise
-
-
-def _the_one(error: BaseException) -> BaseException:
-    """A group of one says no more than the one in it."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node, an agent, or both, within a process and loop that are somebody else's: behind `Mesh.serve`, `Mesh.run` and
+`nervenet.dev.running`.
+
+    async with serving(mesh, Config.load(), node=False, agents=[think]) as client:
+        ...                                    # a web application, a notebook, a test
+
+Nothing of the process is touched (no signals, no logging, no telemetry of its own): who owns it decides. Leaving drains:
+the agent finishes what it runs, then the node hands its workflows over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nervenet.config import split_host_port
+from nervenet.errors import detail
+from nervenet.process.words import in_words
+
+if TYPE_CHECKING:
+    from nervenet.agent.runtime import AgentRuntime
+    from nervenet.client.client import Client
+    from nervenet.config import Config
+    from nervenet.definitions import Agent
+    from nervenet.mesh import Mesh
+    from nervenet.node.node import Node
+
+__all__ = ["Together", "serving", "together"]
+
+_log = logging.getLogger("nervenet.process")
+
+
+class Together(NamedTuple):
+    """What runs here; `config` is the way in, through the node of this process where there is one."""
+
+    node: Node | None
+    agent: AgentRuntime | None
+    config: Config
+
+
+@asynccontextmanager
+async def serving(
+    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+) -> AsyncIterator[Client]:
+    """A client of the mesh, whose roles run here until the block is left."""
+    from nervenet.client.client import Client
+
+    async with together(mesh, config, node=node, agents=agents) as here, Client(config=here.config) as client:
+        watching = asyncio.create_task(_tell_if_broken(here.agent), name=f"agent of mesh {mesh.name}")
+        try:
+            yield client
+        finally:
+            watching.cancel()
+
+
+@asynccontextmanager
+async def together(
+    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+) -> AsyncIterator[Together]:
+    """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
+    chosen = _chosen(mesh, agents)
+    async with AsyncExitStack() as stack:
+        here, worker = None, None
+        if node:
+            with in_words("a node"):
+                here = await _node(mesh, config, stack)
+            config = _through(here, config)
+        if chosen:
+            from nervenet.agent.runtime import AgentRuntime
+
+            with in_words("an agent"):
+                worker = await stack.enter_async_context(AgentRuntime.open(chosen, config, name=mesh.name))
+        yield Together(here, worker, config)
+
+
+async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack) -> Node:
+    from nervenet.node.node import Node
+    from nervenet.node.services import serve
+
+    node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
+
+    async def drain() -> None:
+        try:
+            async with asyncio.timeout(config.drain_ms / 1000):
+                await node.drain()
+        except TimeoutError:
+            _log.warning("%s: not drained in time: the rest goes on elsewhere", node.node_id)
+
+    stack.push_async_callback(drain)
+    return node
+
+
+def _chosen(mesh: Mesh, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
+    """`True` also suits a mesh without agents of its own; a named agent must be one that can run here."""
+    if isinstance(agents, bool):
+        return [agent for agent in mesh.agents.values() if agents and agent.fn is not None]
+    if not agents:
+        return []
+    from nervenet.agent.runtime import chosen
+
+    return chosen(mesh, [agent.name for agent in agents])
+
+
+def _through(node: Node, config: Config) -> Config:
+    """What the agent and the client beside this node use: the node's address, and no port that it has taken."""
+    changed: dict[str, Any] = {"address": config.advertised(node.address)}
+    if config.listen is not None:
+        host, _, _ = config.listen.rpartition(":")
+        changed["listen"] = f"{host}:0"
+    if config.advertise is not None and ":" in config.advertise.strip("[]"):
+        changed["advertise"] = split_host_port(changed["address"])[0]
+    return replace(config, **changed, sources={**config.sources, **dict.fromkeys(changed, "this process's node")})
+
+
+async def _tell_if_broken(agent: AgentRuntime | None) -> None:
+    """Nobody else waits for it here, and the program around goes on."""
+    if agent is None:
+        return
+    try:
+        await agent.stopped()
+    except Exception as error:  # noqa: BLE001  # whatever it is, people must hear it
+        _log.critical("%s takes no tasks any more: %s", agent.agent_id, detail(error))

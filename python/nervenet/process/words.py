@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of our two back ends as what they mean to whoever starts a role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nervenet.errors import ConfigError, NervenetError, Unavailable
+
+
+@contextmanager
+def in_words(who: str) -> Iterator[None]:
+    """Raises ConfigError for servers that cannot be used, Unavailable for those that do not answer."""
+    from nervenet.registry.etcd import EtcdError
+    from nervenet.streams.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
+
+    try:
+        yield
+    except BaseException as found:
+        error = _the_one(found)
+        if isinstance(error, (BadAddress, AuthenticationFailed, UnfitServer)):
+            raise ConfigError(f"{who} cannot use this Redis: {error}") from found
+        if isinstance(error, LinkError):
+            raise Unavailable(f"{who} needs Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
+        if isinstance(error, EtcdError):
+            raise Unavailable(f"{who} needs etcd: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN") from found
+        if isinstance(error, NervenetError) and error is not found:
+            raise error from found
+        raise
+
+
+def _the_one(error: BaseException) -> BaseException:
+    """A group of one says no more than the one in it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
