@@ -7,6 +7,7 @@ Without a flag `resolve` asks on a terminal. Who answers something that is decid
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 
 from nervenet.cli.failures import Refused, UsageError
@@ -98,7 +99,7 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
     """Ask whoever sits at the terminal."""
     screen = session.screen
     if not screen.interactive:
-        choice = " | ".join(f"--answer {word}" for word in found.question.choices)
+        choice = " | ".join(f"--answer {shlex.quote(word)}" for word in found.question.choices)
         raise UsageError(f"say what to decide: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
     screen.note(*render.shown(found, screen.view())[:-1])
     said = screen.ask(f"{', '.join(render.answers(found.question))}: ")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from rich.text import Text
@@ -172,7 +173,7 @@ def _style(one: workflow.Escalation) -> str:
 
 def _try(asked: task.Question) -> str:
     if asked.choices:
-        return f"--answer {asked.choices[0]}"
+        return f"--answer {shlex.quote(asked.choices[0])}"
     if asked.source == task.QUESTION_SOURCE_WORKFLOW:
         return "--answer VALUE"
     return "--complete JSON | --retry N | --fail MSG"
