@@ -11,7 +11,7 @@ import pytest
 from nervenet import Resolution, WorkflowFailed
 from nervenet.errors import AlreadyClosed, WorkflowCanceled
 from tests.mesh import stories
-from tests.mesh.world import Host, Role, owner_of, settled
+from tests.mesh.world import Host, Role, owner_of, settled, until
 
 pytestmark = pytest.mark.xdist_group("mesh-any-node")
 
@@ -101,6 +101,27 @@ async def test_a_cancel_through_a_node_that_does_not_own_it(host: Host, nodes: l
             await client.handle("talk-3").result(timeout=10)
     ended = host.run("result", "talk-3", at=far)
     assert ended.returncode == 1 and ended.stdout == "" and "canceled" in ended.stderr
+
+
+async def test_the_question_of_a_canceled_workflow_leaves_the_list(host: Host, nodes: list[Role]) -> None:
+    host.open("question")
+    async with host.client(nodes[0]) as client:
+        run = await client.start(stories.talk, "question", id="talk-4")
+        await run.signal(stories.go, "on")
+        await settled(run, "WAITING_FOR_HUMAN", host)
+    far = await another(host, nodes, "talk-4")
+    async with host.client(far) as client:
+        run = client.handle("talk-4")
+        await run.cancel("never mind")
+        await settled(run, "CANCELED", host)
+        with pytest.raises(AlreadyClosed):
+            await client.resolve("talk-4/ask", Resolution.complete("yes"))
+
+        async def gone() -> bool:
+            listed = json.loads(host.run("escalations", "list", "--json", at=far).stdout)
+            return not listed.get("escalations") and not listed.get("openCount")
+
+        await until(gone, "nothing waits for a human", 10, host)
 
 
 async def test_results_are_awaited_at_every_node_at_once(host: Host, nodes: list[Role]) -> None:

@@ -82,6 +82,7 @@ class Coordinator:
         "_timers",
         "applied",
         "applied_ms",
+        "asked",
         "created_ms",
         "dropped",
         "labels",
@@ -110,6 +111,7 @@ class Coordinator:
         self.applied = 0
         self.applied_ms = 0
         self.created_ms = 0
+        self.asked: tuple[tuple[str, int], ...] = ()  # its questions that stand in the list of open escalations
         self.sent: dict[str, Sent] = {}
         self.dropped = False
         self.recovered = False

@@ -19,6 +19,8 @@ from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from nervenet.durable import Escalate, Expire
     from nervenet.node.coordinator import Coordinator
     from nervenet.node.hosting import Host
@@ -56,26 +58,26 @@ class Escalations:
 
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None) -> None:
         step, _, k = which.rpartition("#")
+        coordinator.asked = (*coordinator.asked, (step, int(k)))
         self._host.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
 
     def decided(self, coordinator: Coordinator, which: str) -> None:
         """`decided:<step>#<k>` was folded."""
         step, _, k = which.rpartition("#")
-        self._unlist(coordinator.workflow_id, step, int(k))
+        self._unlist(coordinator, [(step, int(k))])
 
     def step_over(self, coordinator: Coordinator, step: str) -> None:
-        """`task:<step>` was folded: its open question, if it had one, is withdrawn."""
-        pending = coordinator.machine.pending.get(step)
-        if pending is not None and pending.k and pending.question is not None:
-            self._unlist(coordinator.workflow_id, step, pending.k)
+        """`task:<step>` was folded: its open question, if it had one, is withdrawn. The machine may have forgotten it."""
+        if coordinator.asked:
+            self._unlist(coordinator, [asked for asked in coordinator.asked if asked[0] == step])
 
     def workflow_over(self, coordinator: Coordinator) -> None:
-        for pending in coordinator.machine.pending.values():
-            if pending.question is not None and pending.k:
-                self._unlist(coordinator.workflow_id, pending.step, pending.k)
+        self._unlist(coordinator, coordinator.asked)
 
-    def _unlist(self, workflow_id: str, step: str, k: int) -> None:
-        self._host.spawn(self._listing.escalation_clear(workflow_id, step, k))
+    def _unlist(self, coordinator: Coordinator, over: Collection[tuple[str, int]]) -> None:
+        coordinator.asked = tuple(asked for asked in coordinator.asked if asked not in over)
+        for step, k in over:
+            self._host.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
 
     def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
         self._host.timers.at(command.at_ms, self._expire, coordinator, command)
@@ -125,5 +127,5 @@ class Escalations:
             host = self._host
             host.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, f"decided:{step}#{k}", b"")
             if decision.owner != host.node_id:
-                self._unlist(workflow_id, step, k)
+                host.spawn(self._listing.escalation_clear(workflow_id, step, k))
         return decision
