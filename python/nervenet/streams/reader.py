@@ -70,15 +70,13 @@ class Reader:
 
     async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...]) -> Any:
         reply = connection.send(args)
+        words = f"no answer to a read within {limit:g} s"
+        overdue = asyncio.get_running_loop().call_later(limit, connection.abort, words)
         try:
-            await asyncio.wait((reply,), timeout=limit)
+            return await reply
         except asyncio.CancelledError:
             connection.abort("its reader was cancelled")
             raise
-        if not reply.done():
-            connection.abort(f"no answer to a read within {limit:g} s")
-        try:
-            return await reply
         except ConnectionLost:
             if self._closed:
                 raise LinkClosed("the reader was closed while it read") from None
@@ -87,6 +85,8 @@ class Reader:
             if refused.demoted:
                 raise ConnectionLost(str(refused)) from None
             raise
+        finally:
+            overdue.cancel()
 
 
 def _block_ms(args: tuple[Arg, ...]) -> int:
