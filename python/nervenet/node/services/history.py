@@ -129,6 +129,9 @@ class History:
     def _asked(self, step: Step, k: int, body: Escalated, time_ms: int) -> None:
         step.asked = Asked(step.name, k, body.question, time_ms)
         step.state = "WAITING_FOR_HUMAN"
+        step.started_ms = (
+            step.started_ms or time_ms
+        )  # a step without attempts, which is a question of the workflow itself
         self.asked.append(step.asked)
 
     def _decided(self, step: Step, k: int, body: Decided, time_ms: int) -> None:
