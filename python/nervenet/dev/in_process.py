@@ -6,20 +6,23 @@ Settings of the environment and of `nervenet.toml` do not count here: a test mus
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nervenet.config import Config
 from nervenet.dev.folder import locked
-from nervenet.dev.servers import backing
+from nervenet.dev.servers import Server, backing
 from nervenet.mesh import Mesh
 from nervenet.process.together import serving
 
 if TYPE_CHECKING:
     from nervenet.client.client import Client
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -37,13 +40,41 @@ async def running(*meshes: Mesh, data: Path | None = None) -> AsyncIterator[Clie
             stack.enter_context(locked(data))
             shutil.rmtree(data / "etcd", ignore_errors=True)  # nobody of before is alive, see supervisor
         redis, etcd = await stack.enter_async_context(backing(data))
-        config = Config.load(
-            environ={},
-            directory=redis.data,
-            redis=redis.url,
-            etcd=etcd.url,
-            listen="127.0.0.1:0",
-            drain="5s",
-            replay_check=True,
-        )
+        config = isolated(redis, etcd)
         yield await stack.enter_async_context(serving(whole, config, node=True, agents=True))
+
+
+def isolated(redis: Server, etcd: Server, **more: Any) -> Config:
+    """Settings of a mesh on these servers that nothing outside can change."""
+    return Config.load(
+        environ={},
+        directory=redis.data,
+        redis=redis.url,
+        etcd=etcd.url,
+        listen="127.0.0.1:0",
+        drain="5s",
+        replay_check=True,
+        **more,
+    )
+
+
+@asynccontextmanager
+async def in_one_task(context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave it in the same task, whoever enters and leaves this: pytest's async fixtures begin in one task and
+    end in another, which lifespans with cancel scopes or timeouts in them do not survive."""
+    entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    leave = asyncio.Event()
+
+    async def hold() -> None:
+        async with context as value:
+            entered.set_result(value)
+            await leave.wait()
+
+    holding = asyncio.create_task(hold())
+    await asyncio.wait((holding, entered), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if entered.done():
+            yield entered.result()
+    finally:
+        leave.set()
+        await holding
