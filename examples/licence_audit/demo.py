@@ -2,10 +2,12 @@
 """`make demo`: a whole mesh on this machine audits every distribution installed here, through the public client.
 
 KEEP=1 leaves it up to look around; KILL=node or KILL=agent kills one with -9 half-way (KILL=node:TERM asks it to leave).
+`--only NAME,NAME` audits only these distributions, `--folder DIR` puts report, evidence and logs elsewhere.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import shlex
@@ -14,7 +16,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,12 +59,17 @@ class Kill(NamedTuple):
             raise SystemExit(f"KILL={words}: use KILL=node or KILL=agent, with :TERM for SIGTERM") from None
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m examples.licence_audit", allow_abbrev=False)
+    parser.add_argument("--only", metavar="NAME,…", default="", help="audit only these distributions")
+    parser.add_argument("--folder", metavar="DIR", type=Path, default=FOLDER, help="for report, evidence and logs")
+    args = parser.parse_args(argv)
     console = Console()
+    only = {canonical(name.strip()) for name in args.only.split(",") if name.strip()}
     kill = Kill.asked(os.environ.get("KILL", ""))
     keep = os.environ.get("KEEP", "") not in ("", "0")
     try:
-        return asyncio.run(_until_terminated(demo(console, kill, keep)))
+        return asyncio.run(_until_terminated(demo(console, kill, keep, only, args.folder.resolve())))
     except (NervenetError, ProcessFailed, TimeoutError) as error:
         console.print(f"✗ {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -78,13 +85,13 @@ async def _until_terminated(work: Coroutine[object, object, int]) -> int:
     return await task
 
 
-async def demo(console: Console, kill: Kill | None, keep: bool) -> int:
+async def demo(console: Console, kill: Kill | None, keep: bool, only: Collection[str], folder: Path) -> int:
     screen = Screen(console)
-    distributions = installed()
+    distributions = _wanted(installed(), only)
     namespace = f"audit-{uuid.uuid4().hex[:6]}"
-    _fresh(FOLDER)
+    _fresh(folder)
     began = time.monotonic()
-    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, FOLDER) as mesh:
+    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, folder) as mesh:
         screen.say(
             f"{NODES} nodes and {len(AGENTS)} agents are up after {time.monotonic() - began:.1f} s "
             f"(namespace {namespace}, {mesh.address}); auditing {len(distributions)} distributions"
@@ -102,6 +109,13 @@ async def demo(console: Console, kill: Kill | None, keep: bool) -> int:
         if keep:
             await asyncio.Event().wait()
     return 1 if result.workflows.failed or late else 0
+
+
+def _wanted(found: list[Distribution], only: Collection[str]) -> list[Distribution]:
+    """All, or those that were named."""
+    if missing := set(only) - {canonical(one.name) for one in found}:
+        raise SystemExit(f"--only: not installed here: {', '.join(sorted(missing))}")
+    return [one for one in found if not only or canonical(one.name) in only]
 
 
 def _fresh(folder: Path) -> None:
@@ -144,8 +158,10 @@ async def _follow(client: Client, mesh: Mesh, screen: Screen, audits: Audits, ki
             screen.say(note)
         mesh.check(spared=killed)
         if moment.seconds > LIMIT:
-            raise TimeoutError(f"{running} workflows still run after {LIMIT:.0f} s; the logs are in {FOLDER / 'logs'}")
-        await asyncio.sleep(0.25)
+            raise TimeoutError(
+                f"{running} workflows still run after {LIMIT:.0f} s; the logs are in {mesh.folder / 'logs'}"
+            )
+        await asyncio.sleep(0.02 if kill and killed is None else 0.25)
 
 
 def _report(found: list[Outcome], mesh: Mesh, seconds: float) -> tuple[report.Report, list[str]]:
