@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -283,6 +284,14 @@ class Mismatch:
     where: str = ""
     agreed: int = 0
     detail: str = ""
+
+    @property
+    def cure(self) -> str:
+        """What to do about it. The change has the name of what the code asks for, as one would name it."""
+        asked = re.match(r"(?:task|child|sent|escalated):([A-Za-z][A-Za-z0-9_-]*)", self.found)
+        change = f"{asked[1][:57]}-first" if asked is not None else "what-changed"
+        before = "Nothing is lost or retried. Deploy the code that ran before"
+        return f'{before}, or guard the change: if ctx.patched("{change}"): …'
 
 
 JSON: TypeAlias = Any  # a JSON value: str, int, float, bool, None, list, dict

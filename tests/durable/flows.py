@@ -82,6 +82,7 @@ class Feeder:
     def rebuilt(self) -> Machine:
         """The machine as another node would make it from the journal."""
         machine = Machine(self.workflow, "wf-1")
+        machine.foresee(self.entries)
         for entry in self.entries:
             machine.apply(entry, replaying=True)
         return machine

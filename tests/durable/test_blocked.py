@@ -160,9 +160,9 @@ def test_the_two_columns() -> None:
     assert feeder.machine.blocked is not None
     assert blocked_text(feeder.machine, feeder.machine.blocked, feeder.entries[-1]).splitlines() == [
         f"wf-1 is BLOCKED: the code and the journal disagree since 00:16:40 (code v1, {CALL})",
-        "   the journal has            this code asks for    (1 entry before it agrees)",
+        "   the journal has            this code asks for    (1 step before it agrees)",
         " 2 task:validate 00:16:40  ≠  task:extract",
-        "Nothing is lost or retried. Deploy the code that ran before.",
+        'Nothing is lost or retried. Deploy the code that ran before, or guard the change: if ctx.patched("extract-first"): …',
     ]
 
 

@@ -234,3 +234,16 @@ def test_the_seed_decides_chance() -> None:
     flow = define_workflow(drawing)
     first, second, other = (WorkflowTest(seed=seed).run(flow).result for seed in (1, 1, 2))
     assert first == second != other
+
+
+def test_a_patch_stands_in_the_journal_before_what_follows_from_it() -> None:
+    async def changed(ctx: Context) -> str:
+        if ctx.patched("summarize-first"):
+            await ctx.call(summarize, ["new"])
+        return str(ctx.patched("summarize-first"))
+
+    t = WorkflowTest()
+    t.stub(summarize, lambda facts: "+".join(facts))
+    run = t.run(define_workflow(changed))
+    assert run.result == "True"
+    assert run.journal.names == ["start", "patch:summarize-first", "task:summarize", "close"]

@@ -22,8 +22,9 @@ from nervenet.records import Entry, Mismatch
 
 def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Iterable[Entry]) -> Machine:
     """The machine that these entries come to, as a node makes it after a crash."""
-    machine = Machine(workflow, workflow_id, run)
-    for entry in entries:
+    machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
+    machine.foresee(journal)
+    for entry in journal:
         machine.apply(entry, replaying=True)
     return machine
 
@@ -52,8 +53,9 @@ def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, M
 
 def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:
     """Every command that each entry brings, in words: equal in every process, or the code is not deterministic."""
-    machine = Machine(workflow, workflow_id, run)
-    lines = [f"{entry.n} {entry.name} → {command!r}" for entry in entries for command in machine.apply(entry)]
+    machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
+    machine.foresee(journal)
+    lines = [f"{entry.n} {entry.name} → {command!r}" for entry in journal for command in machine.apply(entry)]
     return [*lines, f"{machine.state} {machine.blocked!r}"]
 
 
@@ -66,12 +68,12 @@ def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) 
     number = f"{at.n if at is not None else mismatch.agreed + 1:>2} "
     has = mismatch.expected + (f" {_clock(at.time_ms)}" if at is not None else "")
     width = max(len(left), len(has))
-    agreed = "1 entry before it agrees" if mismatch.agreed == 1 else f"{mismatch.agreed} entries before it agree"
+    agreed = "1 step before it agrees" if mismatch.agreed == 1 else f"{mismatch.agreed} steps before it agree"
     lines = [
         f"{machine.workflow_id} is BLOCKED: the code and the journal disagree{since} ({flow.name} v{flow.version}{where})",
         f"   {left:<{width}}     {right}    ({agreed})",
         f"{number}{has:<{width}}  ≠  {mismatch.found}",
-        mismatch.detail.rstrip() or "Nothing is lost or retried. Deploy the code that ran before.",
+        mismatch.detail.rstrip() or mismatch.cure,
     ]
     return "\n".join(lines)
 

@@ -90,10 +90,18 @@ class Publish(NamedTuple):
     view: Payload
 
 
+class RecordPatch(NamedTuple):
+    """Append `patch:<change>` (answer true). Nothing else of this run goes on before that is acknowledged."""
+
+    change: str
+
+
 class CloseRun(NamedTuple):
     """The code is done: append `close`. Nothing else of this run matters any more."""
 
     close: Close
 
 
-Command: TypeAlias = Dispatch | Withdraw | StartTimer | StopTimer | FailStep | Escalate | Expire | Publish | CloseRun
+Command: TypeAlias = (
+    Dispatch | Withdraw | StartTimer | StopTimer | FailStep | Escalate | Expire | Publish | RecordPatch | CloseRun
+)

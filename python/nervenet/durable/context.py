@@ -271,6 +271,14 @@ class Context(ContextBase):
         value: T = signal.input.decode(payload, signal.name)
         return value
 
+    def patched(self, change: str, /) -> bool:
+        """Whether to go the changed way: `if ctx.patched("translate-first"): …` around new code.
+
+        True for runs that had not passed this point when the change was deployed (recorded as `patch:<change>`), false
+        for older ones; one answer per run, loops included. Keep it until no run of before is open.
+        """
+        return self._fold.patched(check_name(change, "change", step=False))
+
     def publish(self, view: object, /) -> None:
         """Show watchers a value (plain JSON, at most 64 KiB); the last one counts, also after the end."""
         payload = ANY.encode(view)

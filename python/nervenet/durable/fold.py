@@ -12,12 +12,13 @@ for means that this code is not the code that wrote the journal: `Contradiction`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from nervenet.durable.commands import (
     Command,
+    RecordPatch,
     StartTimer,
     StopTimer,
 )
@@ -35,6 +36,7 @@ from nervenet.records import (
     Failure,
     FailureCode,
     Outcome,
+    Patched,
     Payload,
     Question,
     Signaled,
@@ -51,17 +53,21 @@ class Fold:
         "commands",
         "counters",
         "entries",
+        "known",
         "labels",
         "loop",
         "now_ms",
         "on_report",
+        "patches",
         "pending",
         "receivers",
+        "recorded",
         "run",
         "seed",
         "timer_count",
         "timer_mark",
         "timers",
+        "unproven",
         "unread",
         "usage",
         "withdrawn",
@@ -75,7 +81,7 @@ class Fold:
         self.loop: DurableLoop
         self.seed = b""
         self.labels: Any = None
-        self.now_ms = self.entries = 0
+        self.now_ms = self.entries = self.known = 0
         self.commands: list[Command] = []
         self.pending: dict[str, Pending] = {}
         self.withdrawn: dict[str, Pending] = {}
@@ -86,6 +92,9 @@ class Fold:
         self.receivers: dict[str, list[asyncio.Future[Payload]]] = {}
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
+        self.recorded: dict[str, bool] = {}  # what the journal will say
+        self.patches: dict[str, bool] = {}  # what the code was told
+        self.unproven: dict[str, None] = {}  # told, and not in the journal yet
 
     # ── what the code asks ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,6 +140,21 @@ class Fold:
         else:
             self.commands.append(StopTimer(k))
 
+    def patched(self, change: str) -> bool:
+        """Whether this run takes the changed way: one answer for ever, the recorded one if there is one.
+
+        A run whose journal goes on behind this point passed it with the code of before. Patches themselves do not
+        count: several that are asked at one point stand or fall together, whatever crashes between their entries.
+        """
+        answer = self.patches.get(change)
+        if answer is None:
+            recorded = self.recorded.get(change)
+            answer = self.patches[change] = self.entries >= self.known if recorded is None else recorded
+            if answer and recorded is None:
+                self.unproven[change] = None
+                self.commands.insert(0, RecordPatch(change))
+        return answer
+
     def report(self, message: str) -> None:
         self.on_report(message)
 
@@ -151,6 +175,14 @@ class Fold:
 
     # ── what the journal tells ───────────────────────────────────────────────────────────────────────────────────────
 
+    def foresee(self, entries: Sequence[Entry]) -> None:
+        """What the journal holds, before it is folded: patches are answered ahead of their entries."""
+        for count, entry in enumerate(entries, self.entries + 1):
+            if isinstance(entry.body, Patched):
+                self.recorded[entry.name[6:]] = entry.body.answer
+            else:
+                self.known = count
+
     def begin(self, entry: Entry) -> None:
         """Time moves to this entry; commands begin anew."""
         self.entries += 1
@@ -167,6 +199,7 @@ class Fold:
 
     def outstanding(self) -> Iterator[Command]:
         """Everything that is still wanted, from the state alone."""
+        yield from map(RecordPatch, self.unproven)
         for call in self.pending.values():
             if (command := call.wanted()) is not None:
                 yield command
@@ -233,6 +266,12 @@ class Fold:
             waiting.pop(0).set_result(body.payload)
         else:
             self.unread.setdefault(body.signal, []).append(body.payload)
+
+    def _patch(self, entry: Entry, body: Patched) -> None:
+        change = entry.name[6:]
+        if self.patches.get(change) is not body.answer:  # not asked, though everything before it is folded
+            raise Contradiction(entry.name)
+        self.unproven.pop(change, None)
 
     def _escalated(self, entry: Entry, body: Escalated) -> None:
         call, k = self._numbered(entry)
@@ -350,4 +389,5 @@ _TAKERS: dict[type, Callable[[Fold, Entry, Any], None]] = {
     Signaled: Fold._signal,
     Escalated: Fold._escalated,
     Decided: Fold._decided,
+    Patched: Fold._patch,
 }

@@ -4,7 +4,8 @@
     machine = Machine(review, "review-118")
     commands = machine.apply(start_entry)            # live: the new commands of this entry
 
-    for entry in journal:                            # after a crash
+    machine.foresee(journal)                         # after a crash
+    for entry in journal:
         machine.apply(entry, replaying=True)
     commands = machine.outstanding()                 # everything still wanted
 
@@ -25,12 +26,12 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from nervenet.definitions import Workflow
-from nervenet.durable.commands import CloseRun, Command, Publish, Withdraw
+from nervenet.durable.commands import CloseRun, Command, Publish, RecordPatch, Withdraw
 from nervenet.durable.context import Context
 from nervenet.durable.failures import failure_of, stack_of
 from nervenet.durable.fold import Fold
@@ -139,6 +140,10 @@ class Machine:
         waiting = any(call.question is not None for call in self._fold.pending.values())
         return State.WAITING_FOR_HUMAN if waiting and self.result is None else State.RUNNING
 
+    def foresee(self, entries: Sequence[Entry]) -> None:
+        """The entries that a replay is about to apply: what `ctx.patched` has to know ahead of them."""
+        self._fold.foresee(entries)
+
     def apply(self, entry: Entry, *, replaying: bool = False) -> list[Command]:
         """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over)."""
         if self.blocked is not None or self._closed is not None:
@@ -167,7 +172,7 @@ class Machine:
             return []
         commands = list(self._fold.outstanding())
         if self.result is not None:
-            commands = [command for command in commands if isinstance(command, Withdraw)]
+            commands = [command for command in commands if isinstance(command, (RecordPatch, Withdraw))]
         if self.view is not None:
             commands.append(Publish(self.view))
         if self.result is not None:
@@ -319,7 +324,7 @@ class Machine:
 
     def _finished(self, close: Close) -> None:
         fold = self._fold
-        kept = [command for command in fold.commands if isinstance(command, (Withdraw, Publish))]
+        kept = [command for command in fold.commands if isinstance(command, (RecordPatch, Withdraw, Publish))]
         self.result = close
         self.close()
         fold.commands = [*kept, CloseRun(close)]

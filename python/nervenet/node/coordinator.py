@@ -24,11 +24,24 @@ from nervenet.durable import (
     FailStep,
     Machine,
     Publish,
+    RecordPatch,
     StartTimer,
     StopTimer,
     Withdraw,
 )
-from nervenet.records import Attempt, Cancel, Close, Entry, Failure, FailureCode, Outcome, Start, State, TimerFired
+from nervenet.records import (
+    Attempt,
+    Cancel,
+    Close,
+    Entry,
+    Failure,
+    FailureCode,
+    Outcome,
+    Patched,
+    Start,
+    State,
+    TimerFired,
+)
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
@@ -77,9 +90,11 @@ class Coordinator:
 
     __slots__ = (
         "_early",
+        "_held",
         "_host",
         "_reading",
         "_timers",
+        "_unproven",
         "applied",
         "applied_ms",
         "asked",
@@ -120,6 +135,8 @@ class Coordinator:
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
         self._reading = False
+        self._unproven: set[str] = set()
+        self._held: list[Command] = []
         self.mirrored: tuple[State, str] = (State.RUNNING, "")
 
     def __repr__(self) -> str:
@@ -133,7 +150,7 @@ class Coordinator:
 
     def feed(self, n: int, ms: int, name: str, data: bytes) -> None:
         """One stored entry, from a wake, a page or an answer; in any order."""
-        if self.dropped:
+        if self.dropped or self._unproven:  # what comes meanwhile is read again when the patch is in
             return
         if n == self.applied + 1:
             self._apply(decode_entry(name, data, n, ms))
@@ -146,7 +163,7 @@ class Coordinator:
 
     def feed_own(self, entry: Entry) -> None:
         """An entry that this node appended itself, in the form it was made from."""
-        if self.dropped:
+        if self.dropped or self._unproven:
             return
         if entry.n == self.applied + 1:
             self._apply(entry)
@@ -155,18 +172,18 @@ class Coordinator:
             self.catch_up()
 
     def _feed_early(self) -> None:
-        while self._early and (late := self._early.pop(self.applied + 1, None)) is not None:
+        while self._early and not self._unproven and (late := self._early.pop(self.applied + 1, None)) is not None:
             self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]))
 
     def catch_up(self) -> None:
         """Something is missing: read the journal from the last applied entry on, once at a time."""
-        if not self._reading and not self.dropped:
+        if not self._reading and not self.dropped and not self._unproven:
             self._reading = True
             self._host.spawn(self._read())
 
     async def _read(self) -> None:
         try:
-            while not self.dropped:
+            while not self.dropped and not self._unproven:
                 page = await self._host.journal.read(self.workflow_id, self.last_id)
                 for raw in page:
                     if raw.n > self.applied:
@@ -192,11 +209,13 @@ class Coordinator:
         """After a replay: carry out what is outstanding, but for dispatches whose attempt somebody holds."""
         self.recovered = True
         self._arm_timeout()
+        wanted: list[Command] = []
         for command in self.machine.outstanding():
             if isinstance(command, Dispatch) and skip(command):
                 self.sent[command.step] = self._watch_dispatch(command)
             else:
-                self._carry_out(command)
+                wanted.append(command)
+        self._carry_out_all(wanted)
         self._host.escalations.relist(self)
         self._mirror()
 
@@ -242,8 +261,7 @@ class Coordinator:
             return
         if isinstance(entry.body, (Start, Cancel)):
             self._arm_timeout()
-        for command in commands:
-            self._carry_out(command)
+        self._carry_out_all(commands)
         self._mirror()
 
     def _over(self, step: str) -> None:
@@ -254,6 +272,25 @@ class Coordinator:
                 self._host.dispatcher.over(sent)
 
     # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _carry_out_all(self, commands: list[Command]) -> None:
+        """In order; but behind a patch nothing goes on, neither command nor entry, until the journal has it."""
+        for command in commands:
+            if isinstance(command, RecordPatch):
+                self._unproven.add(name := f"patch:{command.change}")
+                self.record(name, Patched(True))
+            elif self._unproven:
+                self._held.append(command)
+            else:
+                self._carry_out(command)
+
+    def acknowledged(self, name: str) -> None:
+        """A patch is in the journal: when it was the last, go on with what waited, and read what came meanwhile."""
+        self._unproven.discard(name)
+        if not self._unproven and not self.dropped:
+            held, self._held = self._held, []
+            self._carry_out_all(held)
+            self.catch_up()
 
     def _carry_out(self, command: Command) -> None:
         match command:

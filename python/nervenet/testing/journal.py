@@ -61,6 +61,7 @@ def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
     """Hold a recorded journal against today's code; AssertionError with the two columns where they disagree."""
     __tracebackhide__ = True
     machine = Machine(workflow, journal.workflow_id, journal.run)
+    machine.foresee(journal.entries)
     for entry in journal.entries:
         machine.apply(entry, replaying=True)
         if machine.blocked is not None:

@@ -28,6 +28,7 @@ from nervenet.durable import (
     FailStep,
     Machine,
     Publish,
+    RecordPatch,
     StartTimer,
     StopTimer,
     Withdraw,
@@ -48,6 +49,7 @@ from nervenet.records import (
     Failure,
     FailureCode,
     Outcome,
+    Patched,
     Payload,
     Question,
     Signaled,
@@ -176,6 +178,8 @@ class Simulation:
                 self.at(self.now_ms, lambda: self._escalate(step, k, question))
             case Expire():
                 self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))
+            case RecordPatch(change=change):
+                self.append(f"patch:{change}", Patched(True))  # at once: it stands first, what follows waits for it
             case CloseRun(close=close):
                 self._later("close", close)
             case Publish():

@@ -11,6 +11,7 @@ from rich.text import Text
 from nervenet.cli.render import text
 from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
+from nervenet.records import Mismatch
 from nervenet.v1 import coordinator_service_pb2 as service
 from nervenet.v1 import workflow_pb2 as workflow
 
@@ -120,9 +121,7 @@ def blocked(one: workflow.Workflow) -> list[Text]:
         lines.append(Text(f"   {text.clean(why.expected):{left}}  ≠  {text.clean(why.found)}"))
     if why.detail:
         lines.append(Text(f"   {text.clean(why.detail)}"))
-    lines.append(
-        Text("Nothing is lost or retried. Deploy the code that ran before, or guard the change with ctx.patched.")
-    )
+    lines.append(Text(Mismatch(text.clean(why.expected), text.clean(why.found)).cure))
     return lines
 
 
