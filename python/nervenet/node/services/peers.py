@@ -65,6 +65,11 @@ class Peers:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise Unavailable(f"{address} did not answer within {within:g} s", code="UNAVAILABLE") from None
             raise error_of(error, address) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Unavailable(f"{address} is gone", code="UNAVAILABLE") from None  # `forget` closed it under this call
 
     async def forget(self, address: str) -> None:
         """That process is gone."""
