@@ -69,6 +69,14 @@ def _start(parser: Parser) -> None:
     parser.add_argument("--timeout", metavar="SPAN", help="how long --wait waits: 30s, 5m; then exit code 7")
 
 
+def _call(parser: Parser) -> None:
+    parser.add_argument("capability", metavar="CAP", help="what to do, as an agent is named")
+    parser.add_argument("input", metavar="INPUT", nargs="?", help="JSON, @file or - for standard input")
+    parser.add_argument("--request-id", metavar="ID", help="a repeat with the same id is the same task")
+    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
+    parser.add_argument("--timeout", metavar="SPAN", help="how long to wait: 30s, 5m; then exit code 7")
+
+
 def _list(parser: Parser) -> None:
     parser.add_argument(
         "--state", action="append", default=[], metavar="S,…", help="running, waiting, blocked, failed, …"
@@ -148,6 +156,16 @@ def _drain(parser: Parser) -> None:
     parser.add_argument("--grace", metavar="SPAN", help="how long running tasks may go on (the agent's setting)")
 
 
+def _replay(parser: Parser) -> None:
+    parser.add_argument("app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it")
+    parser.add_argument("journals", metavar="JOURNAL", nargs="*", help="files of journal export or of the test kit")
+    parser.add_argument("--running", action="store_true", help="the journals of all that is in flight")
+
+
+def _completion(parser: Parser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script to print")
+
+
 def _nothing(parser: Parser) -> None:
     pass
 
@@ -157,6 +175,7 @@ COMMANDS = (
     Command("run", "node", "a node: hosts workflows, serves gRPC", "node:run", _node),
     Command("run", "agent", "an agent: does the work of capabilities", "agent:run", _agent),
     Command("act", "start", "start a workflow", "start:run", _start),
+    Command("act", "call", "one durable task without a workflow", "call:run", _call),
     Command("act", "signal", "send a signal to a workflow", "signal:run", _signal),
     Command("act", "cancel", "cancel a workflow", "cancel:run", _cancel),
     Command("look", "list", "workflows, the newest first", "listing:run", _list),
@@ -172,7 +191,12 @@ COMMANDS = (
     Command("mesh", "agents resume", "take tasks again", "agents:run_resume", _one_agent),
     Command("mesh", "nodes list", "live nodes", "nodes:run_list", _nothing),
     Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
-    Command("mesh", "version", "of nervenet and what it runs on", "version:run", _nothing),
+    Command("code", "replay", "hold journals against the code, before a deploy", "replay:run", _replay),
+    Command("code", "journal export", "a journal as the file that replay reads", "journal:run_export", _workflow),
+    Command(
+        "code", "completion", "the script that completes commands, for bash, zsh, fish", "completion:run", _completion
+    ),
+    Command("code", "version", "of nervenet and what it runs on", "version:run", _nothing),
 )
 
 
@@ -206,6 +230,8 @@ def _common() -> Parser:
     return common
 
 
+COMPLETE = "__complete"
+
 _DEFAULTS = {
     "address": None, "namespace": None, "json": False, "color": "auto", "wide": False, "quiet": False, "verbose": False,
 }  # fmt: skip
@@ -213,6 +239,8 @@ _DEFAULTS = {
 
 def parse(argv: Sequence[str]) -> argparse.Namespace | None:
     """The command line as `args` with `args.run`; None when only help was wanted (and printed)."""
+    if argv[:1] == [COMPLETE]:  # asked by a shell at each Tab: not a command for people
+        return argparse.Namespace(words=argv[1:], run=_function("completion:run_complete"))
     try:
         args = _tree(argv).parse_args(list(argv))
     except SystemExit:  # --help has printed its page
@@ -223,9 +251,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | None:
     for name, value in _DEFAULTS.items():
         if not hasattr(args, name):
             setattr(args, name, value)
-    module, _, function = args.runs.partition(":")
-    args.run = getattr(import_module(f"nervenet.cli.commands.{module}"), function)
+    args.run = _function(args.runs)
     return args
+
+
+def _function(runs: str) -> Callable[[argparse.Namespace], int]:
+    module, _, name = runs.partition(":")
+    found: Callable[[argparse.Namespace], int] = getattr(import_module(f"nervenet.cli.commands.{module}"), name)
+    return found
+
+
+def actions_of(name: str) -> list[argparse.Action]:
+    """What a command takes, its positional arguments in their order, for completion."""
+    own = _Parser(add_help=False)
+    next(command for command in COMMANDS if command.name == name).flags(own)
+    return [*own._actions, *_common()._actions]  # noqa: SLF001  # argparse has no public list of them
 
 
 def _tree(argv: Sequence[str]) -> Parser:

@@ -78,6 +78,10 @@ class Screen:
         """The contract's message, one line of proto JSON."""
         self._raw(proto_json(message))
 
+    def verbatim(self, text: str) -> None:
+        """Data that is JSON already."""
+        self._raw(text)
+
     def payload(self, message: common.Payload) -> None:
         """A value as a program wants it: JSON text as it was written, or the very bytes."""
         found = value(message)

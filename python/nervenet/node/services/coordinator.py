@@ -205,7 +205,9 @@ class Coordinators:
             if error.reason != "WORKFLOW_EXISTS":
                 raise
             raise invalid(
-                "request_id", "it was used for another task or input before", reason="REQUEST_ID_REUSED"
+                "request_id",
+                "it was used before, for another task, input, labels or options",
+                reason="REQUEST_ID_REUSED",
             ) from None
         return pb.RunTaskResponse(workflow=workflow)
 

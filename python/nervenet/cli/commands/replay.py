@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet replay`: hold journals against the code at hand, from files or of everything in flight. Changes nothing.
+
+Exit code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
+(`nervenet replay app.py --running`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nervenet import wire
+from nervenet.cli.commands.app import load_app
+from nervenet.cli.commands.journal import entries_of
+from nervenet.cli.failures import Exit, UsageError
+from nervenet.cli.render.replays import disagreement, summary
+from nervenet.cli.render.text import millis
+from nervenet.cli.session import Session, ask_mesh, screen
+from nervenet.errors import NotFound
+from nervenet.mesh import Mesh
+from nervenet.records import Start
+from nervenet.testing import Journal, replay
+
+IN_FLIGHT = ("RUNNING", "WAITING_FOR_HUMAN", "BLOCKED", "CANCELING")
+AT_ONCE = 16
+
+
+class Held(NamedTuple):
+    """A journal that was held against the code; `problem` is empty where they agree."""
+
+    name: str
+    problem: str
+
+
+def run(args: argparse.Namespace) -> int:
+    if bool(args.journals) == args.running:
+        raise UsageError("replay takes journal files or --running: one of them")
+    mesh = load_app(args.app)
+    if not args.running:
+        found = list(_files(mesh, args.journals))
+        return _tell(args, found, "")
+
+    async def work(session: Session) -> int:
+        running, strangers = await _in_flight(session, mesh)
+        found = [held async for held in _running(session, mesh, running)]
+        return _tell(args, found, session.config.namespace, strangers)
+
+    return ask_mesh(args, work)
+
+
+def _tell(args: argparse.Namespace, found: Sequence[Held], namespace: str, strangers: int = 0) -> int:
+    out, bad = screen(args), [held for held in found if held.problem]
+    for held in found if args.json else bad:
+        if args.json:
+            out.verbatim(json.dumps({"journal": held.name, "agrees": not held.problem, "problem": held.problem}))
+        else:
+            out.lines([*disagreement(held.name, held.problem), ""])
+    out.note(summary(args.app, len(found), len(bad), namespace, strangers))
+    return Exit.FAILED if bad else Exit.DONE
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _files(mesh: Mesh, paths: Sequence[str]) -> Iterator[Held]:
+    for path in paths:
+        try:
+            journal = Journal.load(Path(path))
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{path} is no journal: {error}",
+                "nervenet journal export ID > FILE, or run.journal.dump(FILE) in a test",
+            ) from None
+        yield Held(path, _against(mesh, journal))
+
+
+def _against(mesh: Mesh, journal: Journal) -> str:
+    """What is wrong with it, in words."""
+    start = journal.entries[0].body if journal.entries else None
+    if not isinstance(start, Start):
+        return "it does not begin with a start entry"
+    workflow = mesh.workflows.get((start.definition, start.version))
+    if workflow is None:
+        return _missing(mesh, start.definition, start.version)
+    try:
+        replay(workflow, journal)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def _missing(mesh: Mesh, definition: str, version: int) -> str:
+    versions = sorted(v for name, v in mesh.workflows if name == definition)
+    there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow of that name"
+    return (
+        f"it is of {definition} v{version}, and mesh {mesh.name} has {there}: it would wait for a node with that code"
+    )
+
+
+# ── what is in flight ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _in_flight(session: Session, mesh: Mesh) -> tuple[list[Any], int]:
+    """Open workflows of this mesh's definitions, and how many others there are: those are another mesh's."""
+    names = {name for name, _ in mesh.workflows}
+    ours: list[Any] = []
+    strangers, token = 0, ""
+    while True:
+        page = await session.mesh.call(
+            "ListWorkflows",
+            page_size=1000,
+            page_token=token,
+            states=[f"WORKFLOW_STATE_{state}" for state in IN_FLIGHT],
+        )
+        mine = [one for one in page.workflows if one.definition in names]
+        ours += mine
+        strangers += len(page.workflows) - len(mine)
+        token = page.next_page_token
+        if not token:
+            return ours, strangers
+
+
+async def _running(session: Session, mesh: Mesh, running: Sequence[Any]) -> AsyncIterator[Held]:
+    """Some journals are fetched while others are replayed; those that are gone meanwhile are left out."""
+    for at in range(0, len(running), AT_ONCE):
+        journals = await asyncio.gather(*(_fetched(session, one) for one in running[at : at + AT_ONCE]))
+        for journal in journals:
+            if journal is not None:
+                yield Held(journal.workflow_id, _against(mesh, journal))
+
+
+async def _fetched(session: Session, workflow: Any) -> Journal | None:
+    try:
+        entries = [
+            wire.decode_entry(entry.name, entry.SerializeToString(), entry.sequence, millis(entry.time))
+            async for entry in entries_of(session, workflow.workflow_id)
+        ]
+    except NotFound:
+        return None
+    return Journal(workflow.workflow_id, workflow.run, entries)
