@@ -178,6 +178,8 @@ def _made(code: str, message: str, reason: str, metadata: dict[str, str]) -> Req
 def _of_the_way(code: grpc.StatusCode, words: str, where: str) -> RequestError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"no answer from {where}: {words}", code=code.name)
+    if code is grpc.StatusCode.CANCELLED:  # not by us, who would not read it: a server that stops drops calls like this
+        return Unavailable(f"{where} dropped the call: it stops", code=grpc.StatusCode.UNAVAILABLE.name)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return RequestError(f"{where} does not know this call: {words}", code=code.name)
     return _made(code.name, words, "", {})
