@@ -25,6 +25,10 @@ __all__ = ["AwaitStream", "one_close"]
 
 ANSWER_BYTES: Final = 4 << 20
 ANSWER_MOST: Final = 500
+MANY: Final = 16
+LINGER: Final = 0.005
+"""With so many under way, results wait this long for each other: a message costs both sides more than its results, and
+what a client starts upon them comes in larger batches too."""
 
 
 class AwaitStream:
@@ -49,6 +53,8 @@ class AwaitStream:
         try:
             while True:
                 await self._news.wait()
+                if len(self._awaited) > MANY:
+                    await asyncio.sleep(LINGER)
                 self._news.clear()
                 if self._error is not None:
                     raise self._error
