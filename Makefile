@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything a newcomer, a developer and CI does, by name. Each target installs what it needs, once:
-# the stamps know the locks they were made from, so a changed lock is the only thing that installs again.
+# the stamp knows the lock and the project file it was made from, so only a change of those installs again.
 
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -52,7 +52,7 @@ clean: ## remove everything that can be made again
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-$(READY): requirements/dev.txt
+$(READY): requirements/dev.txt pyproject.toml
 	@tools/venv $(VENV) 3.11 3.14
 	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
 	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt

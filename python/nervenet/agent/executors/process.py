@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -39,7 +40,7 @@ START_WITHIN: Final = 60.0
 _REPLACE_AGAIN: Final = 1.0
 _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from nervenet.agent.executors.worker import main; main(int(sys.argv[1]))"
+    "from nervenet.agent.executors.worker import main; main(int(sys.argv[1]), int(sys.argv[3]))"
 )
 
 _log = logging.getLogger("nervenet.agent")
@@ -79,6 +80,7 @@ class PoolWorker(asyncio.Protocol):
                 _PROGRAM,
                 str(theirs.fileno()),
                 json.dumps(sys.path),
+                str(os.getpid()),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )

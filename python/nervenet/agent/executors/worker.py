@@ -9,6 +9,7 @@ done twice.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import importlib
 import importlib.util
 import os
@@ -31,6 +32,7 @@ from nervenet.records import Failure, Payload
 from nervenet.wire import decode_envelope, decode_payload
 
 _ALIVE_EVERY = 0.1
+_PR_SET_PDEATHSIG = 1
 
 
 class Place(NamedTuple):
@@ -173,11 +175,20 @@ class Worker:
         return answered(agent, value, self._limit)
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, agent_pid: int) -> None:
     """The process' entry. Signals that a terminal or a service manager sends to all are the agent's to answer."""
+    _die_with(agent_pid)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     code = Worker(socket.socket(fileno=descriptor)).main()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads that a library left behind shall not keep the process
+
+
+def _die_with(agent_pid: int) -> None:
+    """The closed pipe tells of the agent's death too, but not while a library holds the interpreter's lock."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != agent_pid:
+            os._exit(0)
