@@ -3,8 +3,8 @@
 
     python benchmarks/memory.py [--parked 1000]
 
-Each waits for a signal. The node is a fresh process that has run some workflows before the first measurement, so that
-imports, servers and connections are not counted as theirs.
+Each waits for a signal. What one costs is the difference between a thousand and two thousand of them: the first thousand
+also brings what their sudden arrival leaves behind in the process, once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from processes import Process, product_environment, rss_mb
 
 from nervenet.dev.servers import etcd, valkey
 
-WARM = 50
 SETTLE_S = 2.0  # for what a start leaves for later: the watch's first look, replies that are still parsed
 
 
@@ -33,21 +32,21 @@ def measure(parked: int) -> dict[str, Any]:
         env["NERVENET_ADDRESS"] = node.ready
         stack.enter_context(Process("roles.py", "agent", env=env))
         client = stack.enter_context(Process("roles.py", "parking", env=env))
-        client.ask(workflows=WARM)
-        time.sleep(SETTLE_S)
-        before = rss_mb(node.pid)
-        client.ask(workflows=parked)
-        time.sleep(SETTLE_S)
-        after = rss_mb(node.pid)
+        seen = [rss_mb(node.pid)]
+        for _ in range(2):
+            client.ask(workflows=parked)
+            time.sleep(SETTLE_S)
+            seen.append(rss_mb(node.pid))
+    idle, once, twice = seen
     found = {
         "parked": parked,
-        "node_rss_mb": round(after, 1),
-        "idle_rss_mb": round(before, 1),
-        "kb_per_workflow": round((after - before) * 1000 / parked, 2),
+        "node_rss_mb": round(once, 1),
+        "idle_rss_mb": round(idle, 1),
+        "kb_per_workflow": round((twice - once) * 1000 / parked, 2),
     }
     print(
         f"memory: a node with {parked} parked workflows has {found['node_rss_mb']} MB, without them"
-        f" {found['idle_rss_mb']} MB: {found['kb_per_workflow']} KB each"
+        f" {found['idle_rss_mb']} MB; each more costs {found['kb_per_workflow']} KB"
     )
     return found
 
