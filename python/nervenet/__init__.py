@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Target as Target
     from nervenet.definitions import Workflow as Workflow
     from nervenet.durable.context import Answer as Answer
+    from nervenet.durable.context import Child as Child
     from nervenet.durable.context import Context as Context
     from nervenet.durable.context import TokenUsage as TokenUsage
     from nervenet.errors import AgentError as AgentError
@@ -67,7 +68,7 @@ __all__ = [
     # composing
     "Mesh", "Agent", "Workflow", "Signal", "Target",
     # inside
-    "Context", "Task", "Answer", "TokenUsage",
+    "Context", "Task", "Child", "Answer", "TokenUsage",
     # options
     "CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions",
     # outside
@@ -81,7 +82,7 @@ __all__ = [
 _HOMES = {
     "mesh": ("Mesh",),
     "definitions": ("Agent", "Workflow", "Signal", "Target"),
-    "durable.context": ("Context", "Answer", "TokenUsage"),
+    "durable.context": ("Context", "Child", "Answer", "TokenUsage"),
     "agent.task": ("Task",),
     "client.client": ("Client",),
     "client.handle": ("WorkflowHandle",),

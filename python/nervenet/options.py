@@ -239,7 +239,8 @@ class StartOptions(_Options):
     """How a workflow is started.
 
     `timeout` bounds the whole run. `if_exists`: what the same id with the same input means. `durability="strict"` is
-    an assertion that a mesh which is not strict refuses. `abandon_children` lets started children outlive it.
+    an assertion that a mesh which is not strict refuses. `abandon_children`, in `ctx.start`, lets the child outlive the
+    run that starts it; else it is canceled when that closes.
     """
 
     none_is_unset: ClassVar[bool] = True

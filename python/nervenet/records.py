@@ -100,6 +100,14 @@ class Usage(NamedTuple):
     output_tokens: int
 
 
+class ParentStep(NamedTuple):
+    """The step of another workflow that a child is: its outcome becomes `task:<step>` there."""
+
+    workflow_id: str
+    run: int
+    step: str
+
+
 # ── the bodies of journal entries (DESIGN, law 2) ────────────────────────────────────────────────────────────────────
 
 
@@ -117,6 +125,7 @@ class Start:
     trace: Trace = NO_TRACE
     span_id: bytes = b""
     starter: str = ""
+    parent: ParentStep | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -182,6 +191,24 @@ class Signaled:
     signal: str
     payload: Payload
     sender: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class SignalSent:
+    """`sent:<step>`: went out, or did not arrive (`failure`)."""
+
+    workflow_id: str
+    signal: str
+    failure: Failure | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ChildStarted:
+    """`child:<step>`: a child runs, or could not be started (`failure`, and the step ends here)."""
+
+    workflow_id: str
+    definition: str
+    failure: Failure | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -257,7 +284,20 @@ class Close:
     failure: Failure | None = None
 
 
-Body: TypeAlias = Start | Outcome | Attempt | TimerFired | Signaled | Escalated | Decided | Patched | Cancel | Close
+Body: TypeAlias = (
+    Start
+    | Outcome
+    | Attempt
+    | TimerFired
+    | Signaled
+    | SignalSent
+    | ChildStarted
+    | Escalated
+    | Decided
+    | Patched
+    | Cancel
+    | Close
+)
 
 
 @dataclass(slots=True, frozen=True)

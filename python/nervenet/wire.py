@@ -29,6 +29,7 @@ from nervenet.records import (
     Attempt,
     Body,
     Cancel,
+    ChildStarted,
     Close,
     Decided,
     Entry,
@@ -36,10 +37,12 @@ from nervenet.records import (
     Failure,
     FailureCode,
     Outcome,
+    ParentStep,
     Patched,
     Payload,
     Question,
     Signaled,
+    SignalSent,
     Start,
     State,
     TimerFired,
@@ -310,6 +313,7 @@ def _start_out(body: Start) -> workflow.StartAttributes:
         trace=trace_out(body.trace),
         span_id=body.span_id,
         starter=body.starter,
+        parent=workflow.ParentStep(**body.parent._asdict()) if body.parent is not None else None,
     )
 
 
@@ -325,7 +329,12 @@ def _start_in(message: workflow.StartAttributes) -> Start:
         trace=trace_in(message.trace),
         span_id=message.span_id,
         starter=message.starter,
+        parent=_parent_in(message.parent) if message.HasField("parent") else None,
     )
+
+
+def _parent_in(message: workflow.ParentStep) -> ParentStep:
+    return ParentStep(message.workflow_id, message.run, message.step)
 
 
 def _decided_out(body: Decided) -> workflow.DecidedAttributes:
@@ -387,6 +396,16 @@ def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
                 signal=body.signal, payload=payload_out(body.payload), sender=body.sender
             )
             return workflow.JournalEntry(actor=actor, signal=signal)
+        case SignalSent():
+            sent = workflow.SentAttributes(
+                workflow_id=body.workflow_id, signal=body.signal, failure=_optional_failure(body.failure)
+            )
+            return workflow.JournalEntry(actor=actor, sent=sent)
+        case ChildStarted():
+            child = workflow.ChildAttributes(
+                workflow_id=body.workflow_id, definition=body.definition, failure=_optional_failure(body.failure)
+            )
+            return workflow.JournalEntry(actor=actor, child=child)
         case Escalated():
             asked = workflow.EscalatedAttributes(question=question_out(body.question))
             return workflow.JournalEntry(actor=actor, escalated=asked)
@@ -404,6 +423,10 @@ def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
                 "failure": failure_out(body.failure) if body.failure is not None else None,
             }
             return workflow.JournalEntry(actor=actor, close=close)
+
+
+def _optional_failure(failure: Failure | None) -> common.Failure | None:
+    return None if failure is None else failure_out(failure)
 
 
 def encode_entry(body: Body, actor: str = "") -> bytes:
@@ -454,6 +477,10 @@ _BODIES: Mapping[str, Any] = {
     "start": _start_in,
     "timer": lambda m: TimerFired(timestamp_ms(m.due_time)),
     "signal": lambda m: Signaled(m.signal, payload_in(m.payload), m.sender),
+    "sent": lambda m: SignalSent(m.workflow_id, m.signal, failure_in(m.failure) if m.HasField("failure") else None),
+    "child": lambda m: ChildStarted(
+        m.workflow_id, m.definition, failure_in(m.failure) if m.HasField("failure") else None
+    ),
     "escalated": lambda m: Escalated(question_in(m.question)),
     "decided": _decided_in,
     "patch": lambda m: Patched(m.answer),

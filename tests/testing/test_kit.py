@@ -247,3 +247,30 @@ def test_a_patch_stands_in_the_journal_before_what_follows_from_it() -> None:
     run = t.run(define_workflow(changed))
     assert run.result == "True"
     assert run.journal.names == ["start", "patch:summarize-first", "task:summarize", "close"]
+
+
+def test_children_are_stubbed_as_agents_are() -> None:
+    async def parent(ctx: Context) -> list[str]:
+        child = await ctx.start(review, DOC, id="aside")
+        await child.signal(approve, "go")
+        said = [await child.result()]
+        try:
+            await ctx.call(review, DOC)
+        except CallFailed as failed:
+            said.append(failed.failure.message)
+        other = await ctx.start(review, DOC)
+        await other.cancel()
+        try:
+            await other.result()
+        except CallFailed as failed:
+            said.append(failed.failure.code)
+        return said
+
+    t = WorkflowTest()
+    t.stub(review, ["ok", AgentError("no licence"), "never"], takes=timedelta(hours=1))
+    run = t.run(define_workflow(parent))
+    assert run.result == ["ok", "no licence", "CANCELED"] and run.elapsed == timedelta(hours=2)
+    assert run.calls(review) == [DOC, DOC, DOC]
+    assert run.journal.names[:4] == ["start", "child:review", "sent:approve", "task:review"]
+    with pytest.raises(AssertionError, match=r"no stub for workflow 'review', called at test_kit.py:\d+"):
+        WorkflowTest().run(define_workflow(parent))

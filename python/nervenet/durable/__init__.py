@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replay machine: a workflow as a pure function of its journal. No I/O, no clock, no generated code in here."""
 
+from nervenet.durable.children import ChildRun
 from nervenet.durable.commands import (
+    CancelChild,
     CloseRun,
     Command,
     Dispatch,
@@ -10,11 +12,13 @@ from nervenet.durable.commands import (
     FailStep,
     Publish,
     RecordPatch,
+    SendSignal,
+    StartChild,
     StartTimer,
     StopTimer,
     Withdraw,
 )
-from nervenet.durable.context import Answer, Context, TokenUsage
+from nervenet.durable.context import Answer, Child, Context, TokenUsage
 from nervenet.durable.failures import failure_of
 from nervenet.durable.machine import PYTHON, Interrupted, Machine
 from nervenet.durable.pending import Pending
@@ -22,6 +26,9 @@ from nervenet.durable.pending import Pending
 __all__ = [
     "PYTHON",
     "Answer",
+    "CancelChild",
+    "Child",
+    "ChildRun",
     "CloseRun",
     "Command",
     "Context",
@@ -34,6 +41,8 @@ __all__ = [
     "Pending",
     "Publish",
     "RecordPatch",
+    "SendSignal",
+    "StartChild",
     "StartTimer",
     "StopTimer",
     "TokenUsage",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from nervenet.options import Resolved
+from nervenet.options import Resolved, ResolvedStart
 from nervenet.records import Close, Decided, Outcome, Payload, Question
 
 
@@ -90,6 +90,34 @@ class Publish(NamedTuple):
     view: Payload
 
 
+class StartChild(NamedTuple):
+    """Start this workflow as a child, append `child:<step>`, and see to it that its outcome becomes `task:<step>`."""
+
+    step: str
+    workflow_id: str
+    definition: str
+    version: int
+    input: Payload
+    options: ResolvedStart
+
+
+class CancelChild(NamedTuple):
+    """Append `cancel` to the child's journal. Once is enough, however often it is asked."""
+
+    step: str
+    workflow_id: str
+
+
+class SendSignal(NamedTuple):
+    """Append `signal:<signal_id>` to the other workflow's journal, then `sent:<step>` here."""
+
+    step: str
+    workflow_id: str
+    signal: str
+    payload: Payload
+    signal_id: str
+
+
 class RecordPatch(NamedTuple):
     """Append `patch:<change>` (answer true). Nothing else of this run goes on before that is acknowledged."""
 
@@ -103,5 +131,17 @@ class CloseRun(NamedTuple):
 
 
 Command: TypeAlias = (
-    Dispatch | Withdraw | StartTimer | StopTimer | FailStep | Escalate | Expire | Publish | RecordPatch | CloseRun
+    Dispatch
+    | Withdraw
+    | StartTimer
+    | StopTimer
+    | FailStep
+    | Escalate
+    | Expire
+    | Publish
+    | StartChild
+    | CancelChild
+    | SendSignal
+    | RecordPatch
+    | CloseRun
 )

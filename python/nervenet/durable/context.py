@@ -20,7 +20,7 @@ import random
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, overload
@@ -28,14 +28,16 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
 from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
+from nervenet.durable.children import ChildRun, Sending
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed, CallTimedOut
-from nervenet.options import CallOptions, check_name, resolve
+from nervenet.options import CallOptions, ResolvedStart, StartOptions, check_name, resolve, resolve_start
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
 from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
 
 if TYPE_CHECKING:
+    from nervenet.durable.fold import Fold
     from nervenet.durable.machine import Machine
 
 P = ParamSpec("P")
@@ -69,6 +71,35 @@ class TokenUsage:
     @property
     def total(self) -> int:
         return self.input_tokens + self.output_tokens
+
+
+class Child(Generic[T_co]):
+    """A child workflow that runs: talk to it, wait for it, or do neither."""
+
+    def __init__(self, context: Context, run: ChildRun) -> None:
+        self._context = context
+        self._run = run
+
+    def __repr__(self) -> str:
+        return f"<Child {self.id}>"
+
+    @property
+    def id(self) -> str:
+        """Its workflow id."""
+        return self._run.id
+
+    async def result(self) -> T_co:
+        """Wait for its end; CallFailed when it failed or was canceled. To give up waiting is not to cancel it."""
+        value: T_co = _value(self._run, await asyncio.shield(self._run.ended))
+        return value
+
+    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        """Send it a signal; CallFailed when it has closed."""
+        return self._context._send(sys._getframe(1), self.id, signal, *args)
+
+    async def cancel(self) -> None:
+        """Ask it to stop; its result tells when it has."""
+        self._context._fold.cancel_child(self._run)
 
 
 class Context(ContextBase):
@@ -153,9 +184,24 @@ class Context(ContextBase):
     def call(self, target: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call an agent, durably: `await ctx.call(greet, "Ada")`. By name (a str) it takes and gives plain JSON.
 
+        A workflow is called the same way, as a child: `timeouts.total` bounds it, and it is not retried as a whole.
         Raises CallFailed when the step failed for good, CallTimedOut when its time ran out.
         """
-        return self._outcome(self._prepare(sys._getframe(1), target, *args, **kwargs))
+        return self._calling(sys._getframe(1), target, *args, **kwargs)
+
+    def _calling(
+        self, frame: FrameType, target: Any, input: Any = None, /, *, options: CallOptions | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        if not isinstance(target, Workflow):
+            return self._outcome(self._prepare(frame, target, input, options=options))
+        resolved = resolve(self._machine.workflow.defaults, options)
+        start = resolve_start(target.options)
+        if resolved.labels:
+            start = replace(start, labels=resolved.labels)
+        if resolved.total_ms is not None:
+            start = replace(start, timeout_ms=resolved.total_ms)
+        child = self._child(frame, target, input, start, "")
+        return self._child_outcome(child, resolved.step or target.name, resolved.on_cancel)
 
     async def map(
         self,
@@ -173,7 +219,7 @@ class Context(ContextBase):
         frame = sys._getframe(0)
 
         async def keep(index: int) -> None:
-            results[index] = await self._outcome(self._prepare(frame, target, items[index], options=options))
+            results[index] = await self._calling(frame, target, items[index], options=options)
 
         await _bounded(keep, len(items), concurrency)
         return results
@@ -194,7 +240,7 @@ class Context(ContextBase):
 
         async def keep(index: int) -> None:
             try:
-                results[index] = await self._outcome(self._prepare(frame, target, items[index], options=options))
+                results[index] = await self._calling(frame, target, items[index], options=options)
             except CallFailed as failed:
                 results[index] = failed
 
@@ -229,12 +275,7 @@ class Context(ContextBase):
             name = check_name(target, "agent")
             resolved = resolve(defaults, options)
         else:
-            what = (
-                f"{target!r}: child workflows are not part of this release"
-                if isinstance(target, Workflow)
-                else repr(target)
-            )
-            raise TypeError(f"ctx.call takes an agent or the name of one, not {what}")
+            raise TypeError(f"ctx.call takes an agent, the name of one, or a workflow, not {target!r}")
         payload = NOTHING if input is None and codec is ANY else codec.encode(input)
         if payload.size > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
@@ -242,9 +283,7 @@ class Context(ContextBase):
 
     async def _outcome(self, call: Pending) -> Any:
         """Make the call a step, wait for its outcome, and give its value or raise its failure."""
-        fold = self._fold
-        if not fold.loop.is_alive():
-            raise GeneratorExit  # a `finally` block of a workflow that is being dropped
+        fold = self._living()
         fold.issue(call)
         try:
             outcome = await call.future
@@ -253,10 +292,106 @@ class Context(ContextBase):
                 call.future = asyncio.Future(loop=fold.loop)
                 await call.future
             raise
-        failure = outcome.failure
-        if failure is None:
-            return _decoded(call, outcome)
-        raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
+        return _value(call, outcome)
+
+    def _living(self) -> Fold:
+        if not self._fold.loop.is_alive():
+            raise GeneratorExit  # a `finally` block of a workflow that is being dropped
+        return self._fold
+
+    # ── other workflows ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    async def start(
+        self, workflow: Target[[None], O], /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> Child[O]: ...
+    @overload
+    async def start(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Child[O]: ...
+    @overload
+    async def start(
+        self, workflow: Target[[I], O], input: I, /, *, id: str | None = None, options: StartOptions | None = None
+    ) -> Child[O]: ...
+    def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Child[Any]]:
+        """Start a child and go on: `child = await ctx.start(audit, "httpx")`.
+
+        Its id is `<this workflow's id>/<step>` unless given. It is canceled when this run closes, unless its options say
+        `abandon_children=True`. Raises CallFailed when it cannot be started (the id is taken, nobody has its code).
+        """
+        return self._starting(sys._getframe(1), workflow, *args, **kwargs)
+
+    def _starting(
+        self,
+        frame: FrameType,
+        workflow: Any,
+        input: Any = None,
+        /,
+        *,
+        id: str | None = None,
+        options: StartOptions | None = None,
+    ) -> Coroutine[Any, Any, Child[Any]]:
+        if not isinstance(workflow, Workflow):
+            raise TypeError(f"ctx.start takes a workflow, not {workflow!r}; an agent is called: await ctx.call(…)")
+        child = self._child(frame, workflow, input, resolve_start(workflow.options, options), id or "")
+        return self._started(child, workflow.name)
+
+    def _child(
+        self, frame: FrameType, workflow: Workflow[Any, Any], input: Any, options: ResolvedStart, id: str
+    ) -> ChildRun:
+        payload = workflow.input.encode(input) if workflow.takes_input else NOTHING
+        check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
+        version = 0 if workflow.fn is not None else workflow.version  # code at hand: the highest that is live
+        site = Site(frame.f_code, frame.f_lineno)
+        return ChildRun(workflow.name, version, workflow.output, site, payload, options, id)
+
+    async def _started(self, child: ChildRun, base: str) -> Child[Any]:
+        fold = self._living()
+        fold.start_child(child, base)
+        try:
+            failure = await child.started
+        except asyncio.CancelledError:
+            fold.cancel_child(child)
+            raise
+        if failure is not None:
+            raise CallFailed(failure, child.step)
+        return Child(self, child)
+
+    async def _child_outcome(self, child: ChildRun, base: str, on_cancel: str) -> Any:
+        fold = self._living()
+        fold.start_child(child, base)
+        try:
+            outcome = await asyncio.shield(child.ended)
+        except asyncio.CancelledError:
+            if on_cancel != "leave" and fold.cancel_child(child) and on_cancel == "wait":
+                await asyncio.shield(child.ended)
+            raise
+        return _value(child, outcome)
+
+    def signal(
+        self, workflow_id: str, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, None]:
+        """Send a signal to another workflow, once, however often this code is replayed.
+
+        Raises CallFailed, `is_a("NotFound")` or `is_a("AlreadyClosed")`, when there is nobody to take it.
+        """
+        return self._send(sys._getframe(1), workflow_id, signal, *args)
+
+    def _send(self, frame: FrameType, workflow_id: str, signal: Any, input: Any = None, /) -> Coroutine[Any, Any, None]:
+        if not isinstance(signal, Signal):
+            raise TypeError(f"ctx.signal takes a Signal, not {signal!r}")
+        payload = signal.input.encode(input)
+        check_size(payload, self._machine.payload_limit, f"{signal.name}: payload")
+        return self._sent(Sending(workflow_id, signal.name, payload, Site(frame.f_code, frame.f_lineno)))
+
+    async def _sent(self, sending: Sending) -> None:
+        fold = self._living()
+        fold.send(sending)
+        try:
+            failure = await sending.gone
+        except asyncio.CancelledError:
+            fold.unsend(sending)
+            raise
+        if failure is not None:
+            raise CallFailed(failure, sending.step)
 
     # ── messages and people ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -389,7 +524,15 @@ async def _bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int,
         raise
 
 
-def _decoded(call: Pending, outcome: Outcome) -> Any:
+def _value(call: Pending | ChildRun, outcome: Outcome) -> Any:
+    """The value of a step, or its failure raised."""
+    failure = outcome.failure
+    if failure is None:
+        return _decoded(call, outcome)
+    raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
+
+
+def _decoded(call: Pending | ChildRun, outcome: Outcome) -> Any:
     try:
         return call.output.decode(outcome.output or NOTHING)
     except InvalidPayload as error:

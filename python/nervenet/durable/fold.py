@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from nervenet.durable.children import ChildRun, Sending
 from nervenet.durable.commands import (
     Command,
     RecordPatch,
@@ -30,6 +31,7 @@ from nervenet.records import (
     Action,
     Attempt,
     Cancel,
+    ChildStarted,
     Decided,
     Entry,
     Escalated,
@@ -40,6 +42,7 @@ from nervenet.records import (
     Payload,
     Question,
     Signaled,
+    SignalSent,
     TimerFired,
     Usage,
 )
@@ -50,6 +53,7 @@ class Fold:
 
     __slots__ = (
         "canceled",
+        "children",
         "commands",
         "counters",
         "entries",
@@ -64,6 +68,7 @@ class Fold:
         "recorded",
         "run",
         "seed",
+        "sendings",
         "timer_count",
         "timer_mark",
         "timers",
@@ -92,6 +97,8 @@ class Fold:
         self.receivers: dict[str, list[asyncio.Future[Payload]]] = {}
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
+        self.children: dict[str, ChildRun] = {}
+        self.sendings: dict[str, Sending] = {}
         self.recorded: dict[str, bool] = {}  # what the journal will say
         self.patches: dict[str, bool] = {}  # what the code was told
         self.unproven: dict[str, None] = {}  # told, and not in the journal yet
@@ -100,9 +107,7 @@ class Fold:
 
     def issue(self, call: Pending) -> None:
         """The code awaits this call from now on: it gets its name, and the world its first command."""
-        base = "ask" if call.kind == "ask" else call.options.step or call.capability
-        count = self.counters[base] = self.counters.get(base, 0) + 1
-        call.step = base if count == 1 else f"{base}.{count}"
+        call.step = self._numbered_step("ask" if call.kind == "ask" else call.options.step or call.capability)
         call.since_ms, call.born = self.now_ms, self.entries
         call.future = asyncio.Future(loop=self.loop)
         self.pending[call.step] = call
@@ -112,6 +117,46 @@ class Fold:
             call.attempt = 1
             self._set_total(call)
         self._want(call)
+
+    def _numbered_step(self, base: str) -> str:
+        count = self.counters[base] = self.counters.get(base, 0) + 1
+        return base if count == 1 else f"{base}.{count}"
+
+    def start_child(self, child: ChildRun, base: str) -> None:
+        """The code wants a child from now on."""
+        step = self._numbered_step(base)
+        child.begin(step, self._name(), self.entries, self.loop)
+        self.children[step] = child
+        self.commands.append(child.start())
+
+    def cancel_child(self, child: ChildRun) -> bool:
+        """The code wants it no more; whether the world is told to stop it."""
+        if self.children.get(child.step) is not child or child.canceling:
+            return False
+        if child.born == self.entries and not child.running:  # nobody has heard of it
+            del self.children[child.step]
+            self.commands.remove(child.start())
+            return False
+        child.canceling = True
+        if child.running:
+            self.commands.append(child.cancelation())
+        return True
+
+    def send(self, sending: Sending) -> None:
+        """The code sends a signal to another workflow."""
+        step = self._numbered_step(f"sent:{sending.signal}")[5:]
+        sending.begin(step, self._name(), self.entries, self.loop)
+        self.sendings[step] = sending
+        self.commands.append(sending.wanted())
+
+    def unsend(self, sending: Sending) -> None:
+        """The code no longer waits; what others have heard of goes out all the same."""
+        if sending.born == self.entries and self.sendings.pop(sending.step, None) is not None:
+            self.commands.remove(sending.wanted())
+
+    def _name(self) -> str:
+        """This run, as it stands before the step in ids that derive from both."""
+        return self.workflow_id if self.run == 1 else f"{self.workflow_id}~{self.run}"
 
     def give_up(self, call: Pending, on_cancel: str) -> bool:
         """The code no longer waits for this call; whether the world was told to stop it."""
@@ -204,16 +249,24 @@ class Fold:
             if (command := call.wanted()) is not None:
                 yield command
         yield from (call.withdrawal() for call in self.withdrawn.values())
+        for child in self.children.values():
+            if (command := child.wanted()) is not None:
+                yield command
+        yield from (sending.wanted() for sending in self.sendings.values())
         yield from (StartTimer(k, handle.due_ms) for k, handle in self.timers.items())
 
     def asks(self) -> tuple[str, Site | None]:
         """What the code waits for, in words, and the line of the first of it."""
         steps = list(self.pending.values())
         words = [("task:" if call.kind == "call" else "escalated:") + call.step for call in steps]
+        words += [("task:" if child.running else "child:") + step for step, child in self.children.items()]
+        words += [f"sent:{step}" for step in self.sendings]
         words += [f"signal {name}" for name, waiting in self.receivers.items() if waiting]
         words += [f"timer:{k}" for k in self.timers]
         more = f" and {len(words) - 3} more" if len(words) > 3 else ""
-        return ", ".join(words[:3]) + more, steps[0].site if steps else None
+        sites = [one.site for one in steps]
+        sites += [child.site for child in self.children.values()] + [one.site for one in self.sendings.values()]
+        return ", ".join(words[:3]) + more, sites[0] if sites else None
 
     def forget(self) -> None:
         """The code is gone: cut what it held together, so that memory comes back without the garbage collector."""
@@ -221,10 +274,18 @@ class Fold:
         self.receivers.clear()
         for call in self.pending.values():
             call.future.cancel()
+        for child in self.children.values():
+            child.started.cancel()
+            child.ended.cancel()
+        for sending in self.sendings.values():
+            sending.gone.cancel()
 
     def _task(self, entry: Entry, outcome: Outcome) -> None:
         step = entry.name[5:]
         call = self.pending.pop(step, None)
+        if call is None and step in self.children:
+            self._child_ended(entry, step, outcome)
+            return
         if call is None:
             self._ignore(entry, step)
             if (call := self.withdrawn.pop(step, None)) is None:
@@ -266,6 +327,42 @@ class Fold:
             waiting.pop(0).set_result(body.payload)
         else:
             self.unread.setdefault(body.signal, []).append(body.payload)
+
+    def _child(self, entry: Entry, body: ChildStarted) -> None:
+        step = entry.name[6:]
+        child = self.children.get(step)
+        if child is None:
+            self._ignore(entry, step)
+            return
+        child.check(entry, body.workflow_id, body.definition)
+        child.running = True
+        if body.failure is not None:
+            del self.children[step]
+            child.end(Outcome(None, body.failure))
+        elif child.canceling:  # given up while it was being started
+            self.commands.append(child.cancelation())
+        if not child.started.done():
+            child.started.set_result(body.failure)
+
+    def _child_ended(self, entry: Entry, step: str, outcome: Outcome) -> None:
+        """Its outcome may stand before the entry of its start, when its owner was faster than ours."""
+        child = self.children.pop(step)
+        if outcome.capability:
+            child.check(entry, child.id, outcome.capability)
+        child.running = True
+        if not child.started.done():
+            child.started.set_result(None)
+        child.end(outcome)
+
+    def _sent(self, entry: Entry, body: SignalSent) -> None:
+        step = entry.name[5:]
+        sending = self.sendings.pop(step, None)
+        if sending is None:
+            self._ignore(entry, entry.name)
+            return
+        sending.check(entry, body.workflow_id, body.signal)
+        if not sending.gone.done():
+            sending.gone.set_result(body.failure)
 
     def _patch(self, entry: Entry, body: Patched) -> None:
         change = entry.name[6:]
@@ -390,4 +487,6 @@ _TAKERS: dict[type, Callable[[Fold, Entry, Any], None]] = {
     Escalated: Fold._escalated,
     Decided: Fold._decided,
     Patched: Fold._patch,
+    ChildStarted: Fold._child,
+    SignalSent: Fold._sent,
 }

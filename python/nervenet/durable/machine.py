@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nervenet.definitions import Workflow
+from nervenet.durable.children import ChildRun
 from nervenet.durable.commands import CloseRun, Command, Publish, RecordPatch, Withdraw
 from nervenet.durable.context import Context
 from nervenet.durable.failures import failure_of, stack_of
@@ -123,6 +124,11 @@ class Machine:
     def pending(self) -> Mapping[str, Pending]:
         """The steps that the code waits for, in the order it asked for them."""
         return MappingProxyType(self._fold.pending)
+
+    @property
+    def children(self) -> Mapping[str, ChildRun]:
+        """The children that have not ended, by step."""
+        return MappingProxyType(self._fold.children)
 
     @property
     def cancel(self) -> Cancel | None:

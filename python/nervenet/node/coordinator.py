@@ -16,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from nervenet.durable import (
+    CancelChild,
     CloseRun,
     Command,
     Dispatch,
@@ -25,6 +26,8 @@ from nervenet.durable import (
     Machine,
     Publish,
     RecordPatch,
+    SendSignal,
+    StartChild,
     StartTimer,
     StopTimer,
     Withdraw,
@@ -47,6 +50,7 @@ from nervenet.wire import decode_entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nervenet.durable import ChildRun
     from nervenet.node.hosting import Host
     from nervenet.node.timers import Place, Timer
     from nervenet.node.tracing import Sending
@@ -100,9 +104,11 @@ class Coordinator:
         "asked",
         "created_ms",
         "dropped",
+        "errands",
         "labels",
         "machine",
         "mirrored",
+        "parent",
         "recovered",
         "sendings",
         "sent",
@@ -132,6 +138,8 @@ class Coordinator:
         self.recovered = False
         self.watched: Place[Coordinator] | None = None
         self.wishes: dict[str, Body] = {}
+        self.errands: list[Command] = []
+        self.parent = start.parent
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
         self._reading = False
@@ -237,7 +245,7 @@ class Coordinator:
 
     def _clean_up_is_over(self) -> None:
         failure = Failure(FailureCode.TIMEOUT, "its time ran out, and its clean-up took too long", "TimeoutError")
-        self._host.close_run(self, Close(State.TIMED_OUT, failure=failure))
+        self._close(Close(State.TIMED_OUT, failure=failure))
 
     def _apply(self, entry: Entry) -> None:
         self._at(entry)
@@ -297,7 +305,7 @@ class Coordinator:
             case Dispatch():
                 self._dispatch(command)
             case CloseRun():
-                self._host.close_run(self, command.close)
+                self._close(command.close)
             case StartTimer():
                 self._timers[command.k] = self._host.timers.at(command.due_ms, self._fire, command)
             case StopTimer():
@@ -313,6 +321,24 @@ class Coordinator:
                 self._host.escalations.expire_at(self, command)
             case Publish():
                 self._host.publish(self, command.view)
+            case StartChild() | CancelChild() | SendSignal():
+                self._host.spawn(self._host.children.carry_out(self, command))
+
+    def _close(self, close: Close) -> None:
+        if self.machine.children and self.orphans:
+            self._host.spawn(self._host.children.cancel_all(self, close))
+        else:
+            self._host.close_run(self, close)
+
+    @property
+    def busy(self) -> bool:
+        """Whether others work for it, who may die of it unseen."""
+        return bool(self.sent or self.machine.children or self.errands or self.wishes)
+
+    @property
+    def orphans(self) -> list[ChildRun]:
+        """Children that have to end when this run does."""
+        return [child for child in self.machine.children.values() if not child.options.abandon_children]
 
     def _dispatch(self, command: Dispatch) -> None:
         self._over(command.step)
@@ -383,11 +409,14 @@ class Coordinator:
     def repeat_wishes(self) -> None:
         """Owner's entries that Redis did not take when they were due."""
         wishes, self.wishes = self.wishes, {}
+        errands, self.errands = self.errands, []
         for name, body in wishes.items():
             if isinstance(body, Close):
-                self._host.close_run(self, body)
+                self._close(body)
             else:
                 self.record(name, body)
+        for command in errands:
+            self._carry_out(command)
 
     # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,7 +25,7 @@ from nervenet.durable import PYTHON, Machine
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.node.coordinator import Coordinator
 from nervenet.node.tracing import export_closed, export_recovered
-from nervenet.records import NO_TRACE, Entry, Mismatch, Payload, Start, Trace
+from nervenet.records import NO_TRACE, Entry, Mismatch, ParentStep, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended, Created, NewWorkflow
 from nervenet.streams.faults import LinkError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Entropy
     from nervenet.config import Config
     from nervenet.definitions import Workflow
+    from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.escalations import Escalations
     from nervenet.node.timers import MeshClock, Timers
@@ -82,6 +83,7 @@ class StartRequest:
     if_exists: str = "same"
     trace: Trace = NO_TRACE
     starter: str = ""
+    parent: ParentStep | None = None
 
 
 class Started(NamedTuple):
@@ -108,6 +110,7 @@ class Host:
     dispatcher: Dispatcher
     watch: Watch
     escalations: Escalations
+    children: Children
 
     def __init__(
         self,
@@ -250,6 +253,7 @@ class Host:
             trace=request.trace,
             span_id=self._entropy(8) if self.telemetry.on and request.trace.sampled else b"",
             starter=request.starter,
+            parent=request.parent,
         )
         try:
             req = request_hash(name, request.input)
@@ -527,7 +531,7 @@ class Host:
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def append(self, coordinator: Coordinator, name: str, body: Body) -> None:
+    async def append(self, coordinator: Coordinator, name: str, body: Body) -> Appended:
         """An owner's entry. If the workflow is not ours any more, we learn it here and let go."""
         data = encode_entry(body, self.node_id)
         try:
@@ -536,6 +540,7 @@ class Host:
             coordinator.wishes[name] = body
             raise
         self._answered(coordinator, name, body, answer)
+        return answer
 
     def _answered(self, coordinator: Coordinator, name: str, body: Body, answer: Appended) -> None:
         if name.startswith("patch:") and answer.recorded:
@@ -614,6 +619,9 @@ class Host:
         self.escalations.workflow_over(coordinator)
         self.forget(coordinator, close)
         self.finish(workflow_id, self.node_id, created_ms, closed_ms)
+        if coordinator.parent is not None:
+            definition = coordinator.machine.workflow.name
+            self.spawn(self.children.report(workflow_id, definition, coordinator.parent, close))
         if coordinator.span_id and self.telemetry.on:
             self.spawn(export_closed(self, coordinator))
 

@@ -26,6 +26,7 @@ from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.durable import PYTHON
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
+from nervenet.node.children import Children
 from nervenet.node.dispatching import AgentControl, Dispatcher
 from nervenet.node.escalations import Escalations
 from nervenet.node.hosting import Host
@@ -144,6 +145,7 @@ class Node:
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
         host.escalations = Escalations(host)
+        host.children = Children(host)
         await host.queues.make_wake(self.node_id)
         async with serve(self) as served:
             self.address = served.address

@@ -109,7 +109,7 @@ class Watch:
         finally:  # Redis may be out of reach: that must not be their last look
             for coordinator in alive:
                 if not coordinator.dropped:
-                    coordinator.watched = (self._awake if coordinator.sent else self._asleep).put(coordinator)
+                    coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Now, because of a hint: an agent died, Redis came back."""
@@ -139,6 +139,8 @@ class Watch:
         if int(n) > coordinator.applied:
             coordinator.catch_up()
         coordinator.repeat_wishes()
+        if coordinator.machine.children:
+            host.spawn(host.children.look_at(coordinator))
         now = host.clock.now_ms()
         for step, sent in tuple(coordinator.sent.items()):
             if step not in look.done:

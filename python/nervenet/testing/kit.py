@@ -67,7 +67,7 @@ class Run(Generic[T_co]):
         """What the code published last (None: nothing)."""
         return None if self._machine.view is None else ANY.decode(self._machine.view)
 
-    def calls(self, agent: Agent[I, Any], /) -> list[I]:
+    def calls(self, agent: Agent[I, Any] | Workflow[I, Any], /) -> list[I]:
         """The input of each call of this agent, in order; attempts do not count."""
         return list(self._calls.get(agent.name, ()))
 
@@ -108,7 +108,7 @@ class WorkflowTest:
 
     def stub(
         self,
-        agent: Agent[I, O],
+        agent: Agent[I, O] | Workflow[I, O],
         fn: Callable[[I], O | Awaitable[O]] | BaseException | Sequence[O | BaseException],
         /,
         *,

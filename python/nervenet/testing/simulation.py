@@ -20,6 +20,7 @@ from typing import Any
 from nervenet.definitions import Agent, Signal, Workflow
 from nervenet.durable import (
     PYTHON,
+    CancelChild,
     CloseRun,
     Command,
     Dispatch,
@@ -29,6 +30,8 @@ from nervenet.durable import (
     Machine,
     Publish,
     RecordPatch,
+    SendSignal,
+    StartChild,
     StartTimer,
     StopTimer,
     Withdraw,
@@ -43,6 +46,7 @@ from nervenet.records import (
     Attempt,
     Body,
     Cancel,
+    ChildStarted,
     Decided,
     Entry,
     Escalated,
@@ -53,6 +57,7 @@ from nervenet.records import (
     Payload,
     Question,
     Signaled,
+    SignalSent,
     Start,
     TimerFired,
 )
@@ -66,9 +71,9 @@ EVERY = 100
 
 @dataclass(frozen=True)
 class Stub:
-    """What stands for an agent: `answer` is asked once per attempt and takes `takes_ms` of the test's time."""
+    """What stands for an agent or a child: `answer` is asked once per attempt and takes `takes_ms` of the test's time."""
 
-    agent: Agent[Any, Any]
+    agent: Agent[Any, Any] | Workflow[Any, Any]
     answer: Callable[[Any], Any]
     takes_ms: int
 
@@ -178,12 +183,24 @@ class Simulation:
                 self.at(self.now_ms, lambda: self._escalate(step, k, question))
             case Expire():
                 self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))
+            case StartChild() | CancelChild() | SendSignal():
+                self._deal_with_others(command)
             case RecordPatch(change=change):
                 self.append(f"patch:{change}", Patched(True))  # at once: it stands first, what follows waits for it
             case CloseRun(close=close):
                 self._later("close", close)
             case Publish():
                 pass  # the machine keeps it
+
+    def _deal_with_others(self, command: StartChild | CancelChild | SendSignal) -> None:
+        match command:
+            case StartChild():
+                self._start_child(command)
+            case CancelChild(step=step, workflow_id=workflow_id):
+                gone = Failure(FailureCode.CANCELED, "canceled by its parent", source=workflow_id)
+                self._later(f"task:{step}", Outcome(None, gone))
+            case SendSignal():
+                self._later(f"sent:{command.step}", SignalSent(command.workflow_id, command.signal))
 
     def _later(self, name: str, body: Body) -> None:
         self.at(self.now_ms, lambda: self.append(name, body))
@@ -195,13 +212,29 @@ class Simulation:
 
     # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _dispatch(self, task: Dispatch) -> None:
-        stub = self._stubs.get(task.capability)
+    def _stub_of(self, what: str, name: str, where: object) -> Stub:
+        stub = self._stubs.get(name)
         if stub is None:
-            where = self.machine.pending[task.step].site
-            raise AssertionError(
-                f"no stub for agent {task.capability!r}, called at {where}: t.stub({task.capability}, …)"
-            )
+            raise AssertionError(f"no stub for {what} {name!r}, called at {where}: t.stub({name}, …)")
+        return stub
+
+    def _start_child(self, child: StartChild) -> None:
+        """A child is answered for as a whole, once; what happens inside it is a test of its own."""
+        stub = self._stub_of("workflow", child.definition, self.machine.children[child.step].site)
+        self.calls.setdefault(child.definition, []).append(_decoded(stub.agent.input, child.input))
+        self._later(f"child:{child.step}", ChildStarted(child.workflow_id, child.definition))
+        self.at(self.now_ms + stub.takes_ms, lambda: self._end_child(child, stub))
+
+    def _end_child(self, child: StartChild, stub: Stub) -> None:
+        if child.step not in self.machine.children:
+            return
+        body = self._ask_stub(child.step, 1, child.input, stub)
+        if isinstance(body, Attempt):
+            body = Outcome(None, body.failure)
+        self.append(f"task:{child.step}", replace(body, capability=child.definition))
+
+    def _dispatch(self, task: Dispatch) -> None:
+        stub = self._stub_of("agent", task.capability, self.machine.pending[task.step].site)
         if task.attempt == 1:
             self.calls.setdefault(task.capability, []).append(_decoded(stub.agent.input, task.input))
         self.at(max(self.now_ms, task.at_ms), lambda: self._attempt(task, stub))
@@ -220,25 +253,25 @@ class Simulation:
             late = Failure(FailureCode.TIMEOUT, f"attempt took longer than {due - begun} ms", "TimeoutError")
             body: Outcome | Attempt = Attempt(late)
         else:
-            body = self._ask_stub(task, stub)
+            body = self._ask_stub(task.step, task.attempt, task.input, stub)
         name = f"task:{task.step}" if isinstance(body, Outcome) else f"attempt:{task.step}#{task.attempt}"
         self.at(due, lambda: self._report(task, name, body, begun))
 
-    def _ask_stub(self, task: Dispatch, stub: Stub) -> Outcome | Attempt:
+    def _ask_stub(self, step: str, attempt: int, given: Payload, stub: Stub) -> Outcome | Attempt:
         agent = stub.agent
         try:
-            value = stub.answer(_decoded(agent.input, task.input))
+            value = stub.answer(_decoded(agent.input, given))
             if inspect.isawaitable(value):
                 value = _awaited(value)
-            return Outcome(agent.output.encode(value), None, attempt=task.attempt)
+            return Outcome(agent.output.encode(value), None, attempt=attempt)
         except AssertionError:
             raise  # the test's own
         except AskHuman as asks:
             return Attempt(None, self._question(agent, asks))
         except Exception as error:  # noqa: BLE001  # as an agent does: whatever a handler raises is its failure
-            return Attempt(replace(failure_of(error, source=task.step), attempt=task.attempt))
+            return Attempt(replace(failure_of(error, source=step), attempt=attempt))
 
-    def _question(self, agent: Agent[Any, Any], asks: AskHuman) -> Question:
+    def _question(self, agent: Agent[Any, Any] | Workflow[Any, Any], asks: AskHuman) -> Question:
         deadline = None if asks.deadline is None else self.now_ms + asks.deadline // timedelta(milliseconds=1)
         return Question(
             asks.question,
@@ -291,7 +324,7 @@ class Simulation:
         self.append("cancel", Cancel("the test said so", "test"))
 
 
-def answers_of(agent: Agent[Any, Any], fn: Any) -> Callable[[Any], Any]:
+def answers_of(agent: Agent[Any, Any] | Workflow[Any, Any], fn: Any) -> Callable[[Any], Any]:
     """A function, an exception to raise, or a list of what each attempt gets, as one function."""
     if isinstance(fn, BaseException):
         return lambda _: _raised(fn)

@@ -130,8 +130,18 @@ class Workflow(_message.Message):
     open_escalations: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ParentStep(_message.Message):
+    __slots__ = ("workflow_id", "run", "step")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    run: int
+    step: str
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., step: _Optional[str] = ...) -> None: ...
+
 class StartAttributes(_message.Message):
-    __slots__ = ("definition", "version", "runtime", "input", "seed", "labels", "timeout", "trace", "span_id", "starter")
+    __slots__ = ("definition", "version", "runtime", "input", "seed", "labels", "timeout", "trace", "span_id", "starter", "parent")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +159,7 @@ class StartAttributes(_message.Message):
     TRACE_FIELD_NUMBER: _ClassVar[int]
     SPAN_ID_FIELD_NUMBER: _ClassVar[int]
     STARTER_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
     definition: str
     version: int
     runtime: str
@@ -159,7 +170,8 @@ class StartAttributes(_message.Message):
     trace: _common_pb2.TraceContext
     span_id: bytes
     starter: str
-    def __init__(self, definition: _Optional[str] = ..., version: _Optional[int] = ..., runtime: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., seed: _Optional[bytes] = ..., labels: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., span_id: _Optional[bytes] = ..., starter: _Optional[str] = ...) -> None: ...
+    parent: ParentStep
+    def __init__(self, definition: _Optional[str] = ..., version: _Optional[int] = ..., runtime: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., seed: _Optional[bytes] = ..., labels: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., span_id: _Optional[bytes] = ..., starter: _Optional[str] = ..., parent: _Optional[_Union[ParentStep, _Mapping]] = ...) -> None: ...
 
 class TimerAttributes(_message.Message):
     __slots__ = ("due_time",)
@@ -205,6 +217,26 @@ class PatchAttributes(_message.Message):
     answer: bool
     def __init__(self, answer: bool = ...) -> None: ...
 
+class ChildAttributes(_message.Message):
+    __slots__ = ("workflow_id", "definition", "failure")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    definition: str
+    failure: _common_pb2.Failure
+    def __init__(self, workflow_id: _Optional[str] = ..., definition: _Optional[str] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class SentAttributes(_message.Message):
+    __slots__ = ("workflow_id", "signal", "failure")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    signal: str
+    failure: _common_pb2.Failure
+    def __init__(self, workflow_id: _Optional[str] = ..., signal: _Optional[str] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ...) -> None: ...
+
 class CancelAttributes(_message.Message):
     __slots__ = ("reason", "requester", "timeout")
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -226,7 +258,7 @@ class CloseAttributes(_message.Message):
     def __init__(self, state: _Optional[_Union[WorkflowState, str]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("sequence", "name", "time", "actor", "start", "task", "timer", "signal", "escalated", "decided", "patch", "cancel", "close", "progress")
+    __slots__ = ("sequence", "name", "time", "actor", "start", "task", "timer", "signal", "escalated", "decided", "patch", "cancel", "close", "progress", "child", "sent")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +273,8 @@ class JournalEntry(_message.Message):
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    CHILD_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     name: str
     time: _timestamp_pb2.Timestamp
@@ -255,7 +289,9 @@ class JournalEntry(_message.Message):
     cancel: CancelAttributes
     close: CloseAttributes
     progress: _task_pb2.TaskProgress
-    def __init__(self, sequence: _Optional[int] = ..., name: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., start: _Optional[_Union[StartAttributes, _Mapping]] = ..., task: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., timer: _Optional[_Union[TimerAttributes, _Mapping]] = ..., signal: _Optional[_Union[SignalAttributes, _Mapping]] = ..., escalated: _Optional[_Union[EscalatedAttributes, _Mapping]] = ..., decided: _Optional[_Union[DecidedAttributes, _Mapping]] = ..., patch: _Optional[_Union[PatchAttributes, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttributes, _Mapping]] = ..., close: _Optional[_Union[CloseAttributes, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.TaskProgress, _Mapping]] = ...) -> None: ...
+    child: ChildAttributes
+    sent: SentAttributes
+    def __init__(self, sequence: _Optional[int] = ..., name: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., start: _Optional[_Union[StartAttributes, _Mapping]] = ..., task: _Optional[_Union[_task_pb2.TaskResult, _Mapping]] = ..., timer: _Optional[_Union[TimerAttributes, _Mapping]] = ..., signal: _Optional[_Union[SignalAttributes, _Mapping]] = ..., escalated: _Optional[_Union[EscalatedAttributes, _Mapping]] = ..., decided: _Optional[_Union[DecidedAttributes, _Mapping]] = ..., patch: _Optional[_Union[PatchAttributes, _Mapping]] = ..., cancel: _Optional[_Union[CancelAttributes, _Mapping]] = ..., close: _Optional[_Union[CloseAttributes, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.TaskProgress, _Mapping]] = ..., child: _Optional[_Union[ChildAttributes, _Mapping]] = ..., sent: _Optional[_Union[SentAttributes, _Mapping]] = ...) -> None: ...
 
 class EscalationResolution(_message.Message):
     __slots__ = ("action", "value", "attempts", "comment", "resolver")

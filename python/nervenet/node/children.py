@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workflows that deal with workflows: children are started, watched, canceled and reported; signals go out.
+
+It hides that two journals are involved, which no script can write together. Each deed is a fact in the other journal,
+under a name that derives from the step, and then an entry in one's own; a crash in between repeats the first, which is
+a no-op, and goes on. A child's owner reports its end to the parent's journal; if that gets lost, the parent's watch
+looks at the child's head. What could not be done for now (Redis away, node full) is a wish that the watch repeats.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.durable import CancelChild, SendSignal, StartChild
+from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded, RequestError, Unavailable
+from nervenet.node.hosting import StartRequest
+from nervenet.records import (
+    Cancel,
+    ChildStarted,
+    Close,
+    Failure,
+    FailureCode,
+    Outcome,
+    ParentStep,
+    Signaled,
+    SignalSent,
+    Start,
+)
+from nervenet.streams.faults import LinkError
+from nervenet.streams.keys import check_workflow_id
+from nervenet.wire import decode_entry, task_id
+
+if TYPE_CHECKING:
+    from nervenet.durable import ChildRun
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.hosting import Host
+    from nervenet.records import Body
+    from nervenet.streams.answers import Appended
+    from nervenet.streams.heads import Head
+
+_log = logging.getLogger(__name__)
+
+
+class Children:
+    """See the module. One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def carry_out(self, coordinator: Coordinator, command: StartChild | CancelChild | SendSignal) -> None:
+        """What can't be done for now is done again at the next look."""
+        try:
+            match command:
+                case StartChild():
+                    await self.start(coordinator, command)
+                case CancelChild():
+                    await self._cancel(coordinator.workflow_id, command.workflow_id)
+                case SendSignal():
+                    await self._send(coordinator, command)
+        except (LinkError, Unavailable, Overloaded) as error:
+            _log.warning("%s: %s is put off: %s", coordinator.workflow_id, type(command).__name__, error)
+            coordinator.errands.append(command)
+
+    # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, parent: Coordinator, command: StartChild) -> None:
+        """Start it, or find it started, and say so in the parent's journal."""
+        failure = None
+        try:
+            await self._started(parent, command)
+        except (Unavailable, Overloaded):
+            raise
+        except RequestError as refused:
+            failure = _refused(refused, command.workflow_id)
+        body = ChildStarted(command.workflow_id, command.definition, failure)
+        answer = await self._host.append(parent, f"child:{command.step}", body)
+        if answer.status == "closed" and failure is None and not command.options.abandon_children:
+            await self._cancel(parent.workflow_id, command.workflow_id)  # the parent ended while it was started
+
+    async def _started(self, parent: Coordinator, command: StartChild) -> None:
+        me, options = ParentStep(parent.workflow_id, parent.run, command.step), command.options
+        try:
+            workflow_id = check_workflow_id(command.workflow_id)
+        except ValueError as error:
+            raise InvalidRequest(str(error), code="INVALID_ARGUMENT", reason="INVALID_FIELD") from None
+        request = StartRequest(
+            workflow_id,
+            command.definition,
+            command.input,
+            command.version,
+            options.labels,
+            options.timeout_ms,
+            options.if_exists,
+            parent.trace,
+            task_id(*me),
+            me,
+        )
+        started = await self._host.start(request)
+        if not started.created and await self._parent_of(workflow_id) != me:
+            raise AlreadyExists(
+                f"workflow {workflow_id} exists, and is not this step's",
+                code="ALREADY_EXISTS",
+                reason="WORKFLOW_EXISTS",
+            )
+
+    async def _parent_of(self, workflow_id: str) -> ParentStep | None:
+        for raw in await self._host.journal.read(workflow_id, count=1):
+            body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+            return body.parent if isinstance(body, Start) else None
+        return None
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def report(self, child: str, definition: str, parent: ParentStep, close: Close) -> None:
+        """The child's owner tells the parent's journal, and its owner, how it ended."""
+        outcome = outcome_of(child, definition, close)
+        await self._host.record(parent.workflow_id, parent.run, f"task:{parent.step}", outcome, self._host.node_id)
+
+    async def look_at(self, parent: Coordinator) -> None:
+        """The parent's watch: a child that has closed without a report, or whose head is gone."""
+        running = [child for child in parent.machine.children.values() if child.running]
+        heads = await self._host.journal.heads([child.id for child in running], ("last", "closed_ms"))
+        for child, head in zip(running, heads, strict=True):
+            if parent.dropped:
+                return
+            if head is None:
+                _log.warning("%s: its child %s has no head, started again", parent.workflow_id, child.id)
+                await self.carry_out(parent, child.start())
+            elif head.closed:
+                await self._found_closed(parent, child, head)
+
+    async def _found_closed(self, parent: Coordinator, child: ChildRun, head: Head) -> None:
+        ms, _, n = head.last.partition(b"-")
+        for raw in await self._host.journal.read(child.id, b"%s-%d" % (ms, int(n) - 1), 1):
+            body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+            if isinstance(body, Close):
+                outcome = outcome_of(child.id, child.definition, body)
+                await self._host.append(parent, f"task:{child.step}", outcome)
+
+    # ── cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def cancel_all(self, parent: Coordinator, close: Close) -> None:
+        """Before the parent's close: whoever it does not abandon is told. A crash in between tells them again."""
+        try:
+            for child in parent.orphans:
+                await self._cancel(parent.workflow_id, child.id)
+        except LinkError:
+            parent.wishes["close"] = close
+            raise
+        self._host.close_run(parent, close)
+
+    async def _cancel(self, parent: str, child: str) -> None:
+        await self._record(child, "cancel", Cancel(f"its parent {parent} gave it up", parent), parent)
+
+    # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _send(self, sender: Coordinator, command: SendSignal) -> None:
+        """The signal, once; then the sender's own entry that it is gone."""
+        body = Signaled(command.signal, command.payload, sender.workflow_id)
+        failure = None
+        try:
+            to, name = check_workflow_id(command.workflow_id), f"signal:{command.signal_id}"
+        except ValueError as error:
+            failure = Failure(FailureCode.INVALID_INPUT, str(error), "InvalidRequest", retryable=False)
+        else:
+            answer = await self._record(to, name, body, sender.workflow_id)
+            failure = None if answer.recorded else _not_taken(command, answer)
+        sent = SignalSent(command.workflow_id, command.signal, failure)
+        await self._host.append(sender, f"sent:{command.step}", sent)
+
+    async def _record(self, workflow_id: str, name: str, body: Body, actor: str) -> Appended:
+        """A fact for whichever run of it there is now."""
+        host, run = self._host, 1
+        while (answer := await host.record(workflow_id, run, name, body, actor)).status == "stale":
+            run = answer.run
+        return answer
+
+
+def outcome_of(child: str, definition: str, close: Close) -> Outcome:
+    """How a child's end reads as the outcome of its parent's step."""
+    failure = close.failure
+    if failure is None and close.output is None:
+        failure = Failure(FailureCode.INTERNAL, f"{child} is {close.state}", source=child)
+    return Outcome(close.output, failure, definition, attempt=1)
+
+
+def _refused(error: RequestError, child: str) -> Failure:
+    return Failure(FailureCode.DEPENDENCY, str(error), type(error).__name__, retryable=False, source=child)
+
+
+def _not_taken(command: SendSignal, answer: Appended) -> Failure:
+    unknown = answer.status == "unknown"
+    words = "there is no such workflow" if unknown else f"it is {answer.state} and takes no signal any more"
+    return Failure(
+        FailureCode.DEPENDENCY,
+        f"signal {command.signal!r} to {command.workflow_id}: {words}",
+        "NotFound" if unknown else "AlreadyClosed",
+        retryable=False,
+        source=command.workflow_id,
+    )
