@@ -74,7 +74,12 @@ class Escalate(NervenetError):
 class CallFailed(NervenetError):
     """A step failed for good. `failure` is the record of it, `step` its name; `is_a` asks for the failure's type."""
 
-    def __init__(self, failure: Failure, step: str = "", /) -> None:
+    def __init__(self, failure: Failure | None = None, step: str = "", /) -> None:
+        """Without a failure it is one that a test makes up, for a stub to raise."""
+        if failure is None:
+            from nervenet.records import Failure, FailureCode  # not before: `import nervenet.errors` is for everybody
+
+            failure = Failure(FailureCode.APPLICATION, "made up by a test", type(self).__name__)
         super().__init__(f"{step or 'call'} failed: {failure.type or failure.code}: {failure.message}")
         self.failure = failure
         self.step = step
