@@ -34,7 +34,7 @@ demo: $(READY) ## audit the licence of every installed distribution on a mesh of
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)

@@ -19,7 +19,6 @@ from tests.mesh.world import Host
 
 README, CLI = ROOT / "README.md", ROOT / "docs/cli.md"
 BIN = Path(sys.executable).parent
-pytestmark = pytest.mark.xdist_group("docs")
 OUTSIDE = ("make ", "nervenet dev", "nervenet node", "nervenet agent ")
 """Commands that set up a machine or run until they are stopped: told elsewhere, or by a test of their own."""
 

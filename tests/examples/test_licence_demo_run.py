@@ -20,8 +20,6 @@ ROOT = Path(__file__).parents[2]
 ONLY = ("hiredis", "packaging", "pluggy", "pydantic", "pygments", "pytest", "redis", "rich")
 """All of them come with what the tests need; packaging's two licences are a question for a human."""
 
-pytestmark = pytest.mark.xdist_group("licence-demo")
-
 
 class Run(NamedTuple):
     said: str

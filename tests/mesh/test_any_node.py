@@ -13,8 +13,6 @@ from nervenet.errors import AlreadyClosed, WorkflowCanceled
 from tests.mesh import stories
 from tests.mesh.world import Host, Role, owner_of, settled, until
 
-pytestmark = pytest.mark.xdist_group("mesh-any-node")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def nodes(host: Host) -> list[Role]:

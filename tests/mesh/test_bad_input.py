@@ -14,8 +14,6 @@ import pytest
 from nervenet.dev.servers import free_port
 from tests.mesh.world import NERVENET, ROOT, STORIES, Host, Result, settled, until
 
-pytestmark = pytest.mark.xdist_group("mesh-bad-input")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def processes(host: Host) -> None:

@@ -13,8 +13,6 @@ from nervenet.errors import WorkflowCanceled
 from tests.mesh import stories
 from tests.mesh.world import Host, settled
 
-pytestmark = pytest.mark.xdist_group("mesh-handlers")
-
 KINDS = ("coroutine", "thread", "process")
 
 

@@ -11,8 +11,6 @@ import pytest
 from tests.mesh import stories
 from tests.mesh.world import Host, owner_of, until
 
-pytestmark = pytest.mark.xdist_group("mesh-deaths")
-
 
 def attempts(host: Host, name: str) -> list[str]:
     """`said #1`, `done #1` … of a handler of `say`."""
@@ -65,7 +63,6 @@ async def test_an_agent_killed_in_mid_task_loses_it_to_another_one(host: Host) -
             assert attempts(host, name) == ["said #1", *again]
         took = [float(host.effects(name)[1].split()[-1]) - killed for name in lost]
         assert max(took) < 9, f"{took}: promised are the claim's 6 s and about 1 s"
-        print(took)
 
 
 async def test_a_node_asked_to_stop_hands_its_workflows_over_at_once(host: Host) -> None:

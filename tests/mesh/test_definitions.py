@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.mesh import other, stories
 from tests.mesh.world import Host, owner_of, until
 
-pytestmark = pytest.mark.xdist_group("mesh-definitions")
 OTHER = "tests/mesh/other.py"
 
 

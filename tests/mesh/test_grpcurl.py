@@ -13,7 +13,6 @@ import pytest
 
 from tests.mesh.world import Host
 
-pytestmark = pytest.mark.xdist_group("mesh-bad-input")
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 
 
