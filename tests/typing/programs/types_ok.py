@@ -14,7 +14,7 @@ from nervenet import (
     Answer,
     CallFailed,
     CallOptions,
-    Child,  # later: Child
+    Child,
     Client,
     Context,
     Mesh,
@@ -117,8 +117,8 @@ async def flow(ctx: Context, names: list[str]) -> dict[str, int]:
     assert_type(await ctx.ask("?", choices=["a", "b"]), Answer[str])
     yes: Answer[Literal["yes", "no"]] = await ctx.ask("?", answer=Literal["yes", "no"], default="no")
     assert yes
-    child = await ctx.start(flow, ["a"], id="c1")  # later: Context.start
-    assert_type(child, Child[dict[str, int]])  # later: Child
+    child = await ctx.start(flow, ["a"], id="c1")
+    assert_type(child, Child[dict[str, int]])
     assert_type(await ctx.call(flow, []), dict[str, int])
     if ctx.entries > 10_000:  # later: Context.continue_as_new
         ctx.continue_as_new(flow, names)  # later: Context.continue_as_new
