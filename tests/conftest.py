@@ -27,6 +27,12 @@ def shared_etcd() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def nervenet_servers(shared_valkey: Server, shared_etcd: Server) -> tuple[Server, Server]:
+    """What `mesh_client` stands on: the same servers, not another pair."""
+    return shared_valkey, shared_etcd
+
+
 @pytest.fixture
 def redis_url(shared_valkey: Server) -> str:
     return shared_valkey.url

@@ -103,13 +103,19 @@ class WorkflowFailed(NervenetError):
     """The workflow that was awaited failed; `failure` says why."""
 
     def __init__(self, failure: Failure, workflow_id: str = "", /) -> None:
-        super().__init__(f"workflow {workflow_id} failed: {failure.type or failure.code}: {failure.message}")
+        super().__init__(self._words(failure, workflow_id))
         self.failure = failure
         self.workflow_id = workflow_id
+
+    def _words(self, failure: Failure, workflow_id: str) -> str:
+        return f"workflow {workflow_id} failed: {failure.type or failure.code}: {failure.message}"
 
 
 class WorkflowCanceled(WorkflowFailed):
     """The workflow that was awaited was canceled."""
+
+    def _words(self, failure: Failure, workflow_id: str) -> str:
+        return f"workflow {workflow_id} was canceled" + (f": {failure.message}" if failure.message else "")
 
 
 class NotDurable(NervenetError):

@@ -36,6 +36,7 @@ from nervenet.payloads import ANY
 from nervenet.records import FailureCode
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1.workflow_pb2 import EscalationState, WorkflowState
 from nervenet.wire import duration, options_out, payload_out, timestamp
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class Client:
         states = [state] if isinstance(state, str) else state or ()
         request = pb.ListWorkflowsRequest(
             page_size=_PAGE if limit is None else min(_PAGE, limit),
-            states=[f"WORKFLOW_STATE_{each.upper()}" for each in states],
+            states=[_state(each, WorkflowState, "WORKFLOW_STATE_") for each in states],
             definition=definition or "",
             labels=labels,
             started_after=None if started_after is None else timestamp(int(started_after.timestamp() * 1000)),
@@ -260,7 +261,9 @@ class Client:
     async def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> AsyncIterator[Escalation]:
         """What waits for a human, the earliest deadline first. Other states than OPEN need a workflow_id."""
         request = pb.ListEscalationsRequest(
-            page_size=_PAGE, workflow_id=workflow_id or "", state=f"ESCALATION_STATE_{state.upper()}"
+            page_size=_PAGE,
+            workflow_id=workflow_id or "",
+            state=_state(state, EscalationState, "ESCALATION_STATE_"),
         )
         while True:
             page: pb.ListEscalationsResponse = await self._nodes.call("ListEscalations", request)
@@ -281,6 +284,14 @@ def _with(config: Config, given: Mapping[str, str | None]) -> Config:
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     sources = {**config.sources, **dict.fromkeys(values, "argument")}
     return dataclasses.replace(config, **values, sources=sources)
+
+
+def _state(word: str, names: Any, prefix: str) -> Any:
+    """The contract's number of a word as people write it."""
+    known = [name.removeprefix(prefix) for name in names.keys()[1:]]  # the first one means "not set"
+    if word.upper() not in known:
+        raise ValueError(f"there is no state {word!r}; there are: {', '.join(known)}")
+    return names.Value(prefix + word.upper())
 
 
 def _output(workflow: Target[..., O] | str) -> Codec[O]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from nervenet.definitions import Target
 from nervenet.errors import Overloaded
-from nervenet.payloads import ANY, format_size
+from nervenet.payloads import ANY, InvalidPayload, format_size
 from nervenet.records import NOTHING, Payload
 
 __all__ = ["encoded"]
@@ -24,7 +24,10 @@ def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
     if len(args) > 1:
         raise TypeError(f"{name!r} takes one value, got {len(args)}: make them one model or dataclass")
     if not isinstance(target, str):
-        payload = target.input.encode(args[0] if args else None)
+        try:
+            payload = target.input.encode(args[0] if args else None)
+        except InvalidPayload as error:
+            raise InvalidPayload(f"{name}: {error}") from None
     else:
         payload = ANY.encode(args[0]) if args and args[0] is not None else NOTHING
     if payload.size > MOST:

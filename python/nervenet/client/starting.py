@@ -8,6 +8,7 @@ client, the larger its batches. A lone start pays one call and waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 from nervenet.client.nodes import Retry
@@ -24,6 +25,7 @@ __all__ = ["Starter"]
 AT_ONCE: Final = 4
 MOST_STARTS: Final = 200
 MOST_BYTES: Final = 4 << 20
+_PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
 
 
 class Starter:
@@ -102,6 +104,7 @@ class Starter:
             if not outcome.HasField("error"):
                 future.set_result(outcome.created)
                 continue
+            outcome.error.message = _PLACE.sub("", outcome.error.message)  # who started one knows of no batch
             refusal = from_outcome(outcome.error)
             if isinstance(refusal, Unavailable):
                 later = refusal
