@@ -90,7 +90,9 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store) -> None:
     assert (await store.ownership.move(workflow, OTHER, OWNER)).status == "moved"
     assert (await journal.adopt(workflow, OWNER, OTHER)).status == "adopted"
     assert len(await journal.read(workflow)) == 6
-    assert (await journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 60_000)).status == "new"
+    renewed = await journal.begin_next(workflow, 1, OWNER, OWNER, b"again", "0-0", (), {"definition": "review"})
+    assert renewed.status == "new"
+    assert (await journal.close(workflow, 2, OWNER, b"end", State.SUCCEEDED, 60_000)).status == "new"
     head = await store.head(workflow)
     await store.ownership.finish([Closed(workflow, OWNER, head.created_ms, head.closed_ms)], 60_000)
     assert not await store.ownership.running_remove(workflow, head.created_ms)

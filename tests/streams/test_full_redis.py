@@ -39,6 +39,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "workflow_adopt": lambda s, w: s.journal.adopt(w, OTHER, OWNER),
     "owner_move": lambda s, w: s.ownership.move(w, OTHER, OWNER),
     "workflow_close": lambda s, w: s.journal.close(w, 1, OWNER, b"x", State.FAILED, 60_000),
+    "workflow_renew": lambda s, w: s.journal.begin_next(w, 1, OWNER, OWNER, b"x", "0-0", (), {"version": 2}),
     "head_set": lambda s, w: s.journal.set_head(w, 1, OWNER, at="x", view=b"y"),
     "head_watch": lambda s, w: s.journal.watch(w, 60_000),
     "closed_add": lambda s, w: s.ownership.finish([Closed(w, OWNER, 1, 2)], 60_000),

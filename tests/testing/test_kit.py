@@ -274,3 +274,24 @@ def test_children_are_stubbed_as_agents_are() -> None:
     assert run.journal.names[:4] == ["start", "child:review", "sent:approve", "task:review"]
     with pytest.raises(AssertionError, match=r"no stub for workflow 'review', called at test_kit.py:\d+"):
         WorkflowTest().run(define_workflow(parent))
+
+
+async def collects(ctx: Context, heard: list[str]) -> list[str]:
+    heard = [*heard, await ctx.receive(approve)]
+    if len(heard) < 3:
+        ctx.continue_as_new(collecting, heard)
+    await ctx.call(summarize, heard)
+    return heard
+
+
+collecting = define_workflow(collects, name="collects")
+
+
+def test_a_fresh_journal_takes_unread_signals_along() -> None:
+    t = WorkflowTest()
+    t.stub(summarize, lambda facts: "+".join(facts))
+    for value, day in (("a", 1), ("b", 1), ("c", 3)):
+        t.after(timedelta(days=day)).signal(approve, value)
+    run = t.run(collecting, [])
+    assert run.result == ["a", "b", "c"] and run.elapsed == timedelta(days=3)
+    assert run.journal.run == 3 and run.journal.names == ["start", "signal:test-3", "task:summarize", "close"]

@@ -124,6 +124,20 @@ class RecordPatch(NamedTuple):
     change: str
 
 
+class ContinueRun(NamedTuple):
+    """The code goes on with a fresh journal: begin the next run with this input.
+
+    What nobody has read goes along: the `unread` signals up to the entry `folded`, which was the code's last (both as
+    journal ids), and what came from outside after it.
+    """
+
+    definition: str
+    version: int
+    input: Payload
+    folded: str = ""
+    unread: tuple[str, ...] = ()
+
+
 class CloseRun(NamedTuple):
     """The code is done: append `close`. Nothing else of this run matters any more."""
 
@@ -143,5 +157,6 @@ Command: TypeAlias = (
     | CancelChild
     | SendSignal
     | RecordPatch
+    | ContinueRun
     | CloseRun
 )

@@ -23,12 +23,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
 from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
 from nervenet.durable.children import ChildRun, Sending
+from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed, CallTimedOut
@@ -100,6 +101,14 @@ class Child(Generic[T_co]):
     async def cancel(self) -> None:
         """Ask it to stop; its result tells when it has."""
         self._context._fold.cancel_child(self._run)
+
+
+class ContinueAsNew(BaseException):
+    """How `ctx.continue_as_new` leaves the code; not an Exception, so that `except Exception` lets it pass."""
+
+    def __init__(self, run: ContinueRun) -> None:
+        super().__init__(f"the next run is {run.definition}")
+        self.run = run
 
 
 class Context(ContextBase):
@@ -413,6 +422,23 @@ class Context(ContextBase):
         for older ones; one answer per run, loops included. Keep it until no run of before is open.
         """
         return self._fold.patched(check_name(change, "change", step=False))
+
+    @overload
+    def continue_as_new(self, workflow: Target[[None], Any], /) -> NoReturn: ...
+    @overload
+    def continue_as_new(self, workflow: Target[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> NoReturn: ...
+    def continue_as_new(self, workflow: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
+        """End this run and begin the next one of the same id with a fresh journal; does not return.
+
+        Signals that nobody has read go along. What still runs for this run is given up, children are canceled unless
+        they were started with `abandon_children`. Call it from the workflow's own coroutine, not from a task of it.
+        """
+        if not isinstance(workflow, Workflow):
+            raise TypeError(f"ctx.continue_as_new takes a workflow, not {workflow!r}")
+        payload = workflow.input.encode(args[0] if args else None) if workflow.takes_input else NOTHING
+        check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
+        version = 0 if workflow.fn is not None else workflow.version
+        raise ContinueAsNew(ContinueRun(workflow.name, version, payload))
 
     def publish(self, view: object, /) -> None:
         """Show watchers a value (plain JSON, at most 64 KiB); the last one counts, also after the end."""

@@ -59,6 +59,7 @@ class Fold:
         "entries",
         "known",
         "labels",
+        "last",
         "loop",
         "now_ms",
         "on_report",
@@ -85,6 +86,7 @@ class Fold:
         self.on_report = on_report
         self.loop: DurableLoop
         self.seed = b""
+        self.last = ""
         self.labels: Any = None
         self.now_ms = self.entries = self.known = 0
         self.commands: list[Command] = []
@@ -93,7 +95,7 @@ class Fold:
         self.counters: dict[str, int] = {}
         self.timers: dict[int, DurableTimer] = {}
         self.timer_count = self.timer_mark = 0
-        self.unread: dict[str, list[Payload]] = {}
+        self.unread: dict[str, list[tuple[Payload, int, int]]] = {}  # with the entry's time and number
         self.receivers: dict[str, list[asyncio.Future[Payload]]] = {}
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
@@ -207,7 +209,7 @@ class Fold:
         """The next unread message of this signal: now, or when it comes."""
         future: asyncio.Future[Payload] = asyncio.Future(loop=self.loop)
         if unread := self.unread.get(signal):
-            future.set_result(unread.pop(0))
+            future.set_result(unread.pop(0)[0])
         else:
             self.receivers.setdefault(signal, []).append(future)
         return future
@@ -232,6 +234,7 @@ class Fold:
         """Time moves to this entry; commands begin anew."""
         self.entries += 1
         self.now_ms = entry.time_ms
+        self.last = f"{entry.time_ms}-{entry.n}"
         self.timer_mark = self.timer_count
         self.commands = []
 
@@ -326,7 +329,7 @@ class Fold:
         if waiting := self.receivers.get(body.signal):
             waiting.pop(0).set_result(body.payload)
         else:
-            self.unread.setdefault(body.signal, []).append(body.payload)
+            self.unread.setdefault(body.signal, []).append((body.payload, entry.time_ms, entry.n))
 
     def _child(self, entry: Entry, body: ChildStarted) -> None:
         step = entry.name[6:]

@@ -32,8 +32,8 @@ from typing import Any
 
 from nervenet.definitions import Workflow
 from nervenet.durable.children import ChildRun
-from nervenet.durable.commands import CloseRun, Command, Publish, RecordPatch, Withdraw
-from nervenet.durable.context import Context
+from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, RecordPatch, Withdraw
+from nervenet.durable.context import Context, ContinueAsNew
 from nervenet.durable.failures import failure_of, stack_of
 from nervenet.durable.fold import Fold
 from nervenet.durable.lines import line_of_coroutine, line_of_traceback
@@ -76,6 +76,7 @@ class Machine:
         "_replaying",
         "_thread",
         "blocked",
+        "next",
         "payload_limit",
         "result",
         "view",
@@ -97,6 +98,7 @@ class Machine:
         self.payload_limit = payload_limit
         self.blocked: Mismatch | None = None
         self.result: Close | None = None
+        self.next: ContinueRun | None = None
         self.view: Payload | None = None
         self._fold = Fold(workflow_id, run, self._report)
         self._log = log
@@ -177,12 +179,14 @@ class Machine:
         if self.blocked is not None or self._closed is not None:
             return []
         commands = list(self._fold.outstanding())
-        if self.result is not None:
+        if self.result is not None or self.next is not None:
             commands = [command for command in commands if isinstance(command, (RecordPatch, Withdraw))]
         if self.view is not None:
             commands.append(Publish(self.view))
         if self.result is not None:
             commands.append(CloseRun(self.result))
+        if self.next is not None:
+            commands.append(self.next)
         return commands
 
     def waits(self) -> str:
@@ -225,7 +229,7 @@ class Machine:
         body = entry.body
         if isinstance(body, Start):
             self._start(entry, body)
-        elif self._main is None and self.result is None:
+        elif self._main is None and self.result is None and self.next is None:
             raise Contradiction(entry.name, "start")
         elif isinstance(body, Cancel):
             self._cancel(body)
@@ -290,6 +294,11 @@ class Machine:
             self._finished(Close(state, failure=Failure(code, canceled.reason, source=canceled.requester)))
             return
         error = main.exception()
+        if isinstance(error, ContinueAsNew):
+            unread = sorted((ms, n) for waiting in self._fold.unread.values() for _, ms, n in waiting)
+            self.next = error.run._replace(folded=self._fold.last, unread=tuple(f"{ms}-{n}" for ms, n in unread))
+            self._ended(self.next)
+            return
         if error is None:
             try:
                 self._finished(Close(State.SUCCEEDED, self._output(main.result())))
@@ -329,11 +338,14 @@ class Machine:
         return found.with_traceback(error.__traceback__)
 
     def _finished(self, close: Close) -> None:
+        self.result = close
+        self._ended(CloseRun(close))
+
+    def _ended(self, last: Command) -> None:
         fold = self._fold
         kept = [command for command in fold.commands if isinstance(command, (RecordPatch, Withdraw, Publish))]
-        self.result = close
         self.close()
-        fold.commands = [*kept, CloseRun(close)]
+        fold.commands = [*kept, last]
 
     # ── blocked ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

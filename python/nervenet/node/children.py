@@ -143,12 +143,15 @@ class Children:
     async def cancel_all(self, parent: Coordinator, close: Close) -> None:
         """Before the parent's close: whoever it does not abandon is told. A crash in between tells them again."""
         try:
-            for child in parent.orphans:
-                await self._cancel(parent.workflow_id, child.id)
+            await self.cancel_orphans(parent)
         except LinkError:
             parent.wishes["close"] = close
             raise
         self._host.close_run(parent, close)
+
+    async def cancel_orphans(self, parent: Coordinator) -> None:
+        for child in parent.orphans:
+            await self._cancel(parent.workflow_id, child.id)
 
     async def _cancel(self, parent: str, child: str) -> None:
         await self._record(child, "cancel", Cancel(f"its parent {parent} gave it up", parent), parent)

@@ -19,6 +19,7 @@ from nervenet.durable import (
     CancelChild,
     CloseRun,
     Command,
+    ContinueRun,
     Dispatch,
     Escalate,
     Expire,
@@ -129,7 +130,7 @@ class Coordinator:
         self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
-        self.applied = 0
+        self.applied = 0  # in a later run: n goes on from the run before
         self.applied_ms = 0
         self.created_ms = 0
         self.asked: tuple[tuple[str, int], ...] = ()  # its questions that stand in the list of open escalations
@@ -229,7 +230,7 @@ class Coordinator:
 
     def _at(self, entry: Entry) -> None:
         self.applied, self.applied_ms = entry.n, entry.time_ms
-        if entry.n == 1:
+        if entry.name == "start":
             self.created_ms = entry.time_ms
 
     def _arm_timeout(self) -> None:
@@ -306,6 +307,8 @@ class Coordinator:
                 self._dispatch(command)
             case CloseRun():
                 self._close(command.close)
+            case ContinueRun():
+                self._host.spawn(self._host.renewal.continue_run(self, command))
             case StartTimer():
                 self._timers[command.k] = self._host.timers.at(command.due_ms, self._fire, command)
             case StopTimer():

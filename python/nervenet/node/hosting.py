@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.escalations import Escalations
+    from nervenet.node.renewal import Renewal
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.node.watch import Watch
     from nervenet.node.watchdog import Watchdog
@@ -111,6 +112,7 @@ class Host:
     watch: Watch
     escalations: Escalations
     children: Children
+    renewal: Renewal
 
     def __init__(
         self,
@@ -146,7 +148,7 @@ class Host:
         self.draining = False
         self.coordinators: dict[str, Coordinator] = {}
         self.recovered = 0
-        self._entropy = entropy
+        self.entropy = entropy
         self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(MANY_LOADS)
@@ -182,20 +184,28 @@ class Host:
 
     def able(self, definition: str, version: int, python: str = PYTHON) -> list[str]:
         """The nodes that could own such a workflow now, this one among them."""
-        found = [
-            node.id
-            for node in self.table.nodes.values()
-            if node.state == "ACTIVE" and node.id != self.node_id and node.runs(definition, version, python)
-        ]
+        key = (definition, version, python)
+        others = self._others.get(key)
+        if others is None:
+            found = self.table.nodes_for(definition, version, python)
+            others = self._others[key] = [node.id for node in found if node.id != self.node_id]
         if not self.draining and self.has(definition, version, python):
-            found.append(self.node_id)
-        return found
+            return [*others, self.node_id]
+        return others
 
     def highest_version(self, name: str) -> int:
         """Of all live nodes; 0 = nobody has the definition."""
-        versions = [v for n, v in self.definitions if n == name]
-        versions += [d.version for node in self.table.nodes.values() for d in node.definitions if d.name == name]
-        return max(versions, default=0)
+        highest = self._highest.get(name)
+        if highest is None:
+            versions = [v for n, v in self.definitions if n == name]
+            versions += [d.version for node in self.table.nodes.values() for d in node.definitions if d.name == name]
+            highest = self._highest[name] = max(versions, default=0)
+        return highest
+
+    def nodes_changed(self) -> None:
+        """The registry has news of a node: who can run what is asked again."""
+        self._others.clear()
+        self._highest.clear()
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,11 +257,11 @@ class Host:
             version=version,
             python=PYTHON,
             input=request.input,
-            seed=self._entropy(16),
+            seed=self.entropy(16),
             labels=request.labels,
             timeout_ms=request.timeout_ms,
             trace=request.trace,
-            span_id=self._entropy(8) if self.telemetry.on and request.trace.sampled else b"",
+            span_id=self.entropy(8) if self.telemetry.on and request.trace.sampled else b"",
             starter=request.starter,
             parent=request.parent,
         )
@@ -342,12 +352,9 @@ class Host:
         if head.owner == plan.owner == self.node_id and not head.closed and workflow_id not in self.coordinators:
             await self.load(workflow_id)  # my own creation whose answer was lost, or mine and not yet loaded
         self._early.pop(workflow_id, None)
-        if plan.request.if_exists == "error" or not self._same(plan, head.definition, head.req):
+        if plan.request.if_exists == "error" or head.req != plan.req:
             return self._taken(plan, head.state, head.req)
         return Started(workflow_id, False, head.owner)
-
-    def _same(self, plan: _Plan, definition: str, req: bytes) -> bool:
-        return definition == plan.request.definition and req == plan.req
 
     def _taken(self, plan: _Plan, state: State, req: bytes) -> RequestError:
         difference = (
@@ -365,7 +372,7 @@ class Host:
         if plan.request.workflow_id in self.coordinators:
             return
         ms = int(journal_id.partition(b"-")[0])
-        coordinator = self._new_coordinator(
+        coordinator = self.new_coordinator(
             plan.request.workflow_id, plan.request.definition, plan.version, 1, plan.start
         )
         self._host(coordinator)
@@ -435,7 +442,7 @@ class Host:
         assert head is not None
         start = entries[0].body
         assert isinstance(start, Start)
-        coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start)
+        coordinator = self.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
         if adopted.status == "adopted" and head.adoptions > MOST_ADOPTIONS:
             coordinator.machine.blocked = Mismatch(
                 f"an entry after each of {MOST_ADOPTIONS} adoptions", "nodes that died with it"
@@ -457,7 +464,7 @@ class Host:
             page = await self.journal.read(workflow_id, page[-1].id)
         return entries
 
-    def _new_coordinator(self, workflow_id: str, definition: str, version: int, run: int, start: Start) -> Coordinator:
+    def new_coordinator(self, workflow_id: str, definition: str, version: int, run: int, start: Start) -> Coordinator:
         workflow = self.definitions[definition, version]
         machine = Machine(workflow, workflow_id, run, payload_limit=self.config.payload_limit)
         return Coordinator(self, machine, start)
@@ -483,6 +490,12 @@ class Host:
             for tell in self._on_close.pop(coordinator.workflow_id, ()):
                 tell(close)
         coordinator.drop()
+
+    def replace(self, old: Coordinator, new: Coordinator) -> None:
+        """The next run of what is hosted here; whoever waits for its end goes on waiting."""
+        self.release(old, "the run is over")
+        old.drop()
+        self._host(new)
 
     async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
         """Give a workflow to another node: its set, the owner, the wake, then our own set."""
@@ -611,12 +624,7 @@ class Host:
         """`close` is in the journal and folded: tell who waits, and do the books."""
         workflow_id = coordinator.workflow_id
         created_ms, closed_ms = coordinator.created_ms, coordinator.applied_ms
-        for step, sent in coordinator.sent.items():
-            if sent.agent_id:
-                self.dispatcher.tell_to_stop(
-                    coordinator, step, sent.agent_id, sent.dispatch.attempt, "the workflow is over"
-                )
-        self.escalations.workflow_over(coordinator)
+        self.release(coordinator, "the workflow is over")
         self.forget(coordinator, close)
         self.finish(workflow_id, self.node_id, created_ms, closed_ms)
         if coordinator.parent is not None:
@@ -624,6 +632,13 @@ class Host:
             self.spawn(self.children.report(workflow_id, definition, coordinator.parent, close))
         if coordinator.span_id and self.telemetry.on:
             self.spawn(export_closed(self, coordinator))
+
+    def release(self, coordinator: Coordinator, why: str) -> None:
+        """Nothing of this run matters any more: agents stop, questions leave the list."""
+        for step, sent in coordinator.sent.items():
+            if sent.agent_id:
+                self.dispatcher.tell_to_stop(coordinator, step, sent.agent_id, sent.dispatch.attempt, why)
+        self.escalations.workflow_over(coordinator)
 
     def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int) -> None:
         """The book-keeping of what is closed: one set of commands for all that close within some milliseconds."""

@@ -30,6 +30,7 @@ from nervenet.node.children import Children
 from nervenet.node.dispatching import AgentControl, Dispatcher
 from nervenet.node.escalations import Escalations
 from nervenet.node.hosting import Host
+from nervenet.node.renewal import Renewal
 from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
@@ -146,6 +147,7 @@ class Node:
         host.watch = Watch(host)
         host.escalations = Escalations(host)
         host.children = Children(host)
+        host.renewal = Renewal(host)
         await host.queues.make_wake(self.node_id)
         async with serve(self) as served:
             self.address = served.address
@@ -229,12 +231,15 @@ class Node:
         await self.session.abandon()
         self.session = await Session.open(self.etcd, LEASE)
         host.node_id = new_id("n", self._entropy)
+        host.nodes_changed()
         _log.warning("%s lost its lease and comes back as %s", old, host.node_id)
         await host.queues.make_wake(host.node_id)
         await self._register(self._state)
         self._sweep.node_gone(old)
 
     def _registry_news(self, news: News) -> None:
+        if news.kind == "nodes":
+            self.host.nodes_changed()
         if not news.how.removed:
             return
         if news.kind == "nodes" and news.id != self.node_id:

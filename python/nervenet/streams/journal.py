@@ -16,7 +16,7 @@ The calls of the hot path have a second form, `…_nowait`: one try, the future 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
@@ -94,6 +94,23 @@ class Journal:
     ) -> asyncio.Future[Any]:
         """`close`, one try; `Appended.parse` reads the future's result."""
         return self._link.send(*self._closing(workflow_id, run, owner, entry, state, retention_ms))
+
+    def begin_next(
+        self,
+        workflow_id: str,
+        run: int,
+        owner: str,
+        next_owner: str,
+        entry: bytes,
+        folded: str,
+        unread: Sequence[str],
+        head: Mapping[str, Arg],
+    ) -> Awaitable[Appended]:
+        """The next run, in one step; `folded` is the last entry that was folded, `unread` what of that goes along."""
+        fields = [word for pair in head.items() for word in pair]
+        keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
+        args = (run, owner, next_owner, entry, folded, len(unread), *unread, *fields)
+        return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse)
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

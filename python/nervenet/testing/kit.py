@@ -14,7 +14,7 @@ from nervenet.errors import WorkflowCanceled, WorkflowFailed
 from nervenet.payloads import ANY
 from nervenet.records import NOTHING, Failure, FailureCode, State
 from nervenet.testing.journal import Journal
-from nervenet.testing.simulation import Said, Simulation, Stub, answers_of
+from nervenet.testing.simulation import BEGIN_MS, Said, Simulation, Stub, answers_of
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
@@ -59,8 +59,7 @@ class Run(Generic[T_co]):
     @property
     def elapsed(self) -> timedelta:
         """From the first entry to the last, in the workflow's time."""
-        first, last = self.journal.entries[0], self.journal.entries[-1]
-        return timedelta(milliseconds=last.time_ms - first.time_ms)
+        return timedelta(milliseconds=self.journal.entries[-1].time_ms - BEGIN_MS)
 
     @property
     def view(self) -> Any:
@@ -139,7 +138,7 @@ class WorkflowTest:
         given = workflow.input.encode(args[0] if args else None)
         world = Simulation(workflow, self.seed, self._stubs, self._answers, crash_everywhere=self.crash_everywhere)
         for after_ms, action in self.script:
-            world.at(world.now_ms + after_ms, lambda action=action: action(world))  # type: ignore[misc]  # default argument binds the loop's value
+            world.at(world.now_ms + after_ms, lambda action=action: action(world), outside=True)  # type: ignore[misc]  # default argument binds the loop's value
         world.run(given)
         return Run(workflow, world.machine, world)
 

@@ -23,12 +23,12 @@ from nervenet.durable import (
     CancelChild,
     CloseRun,
     Command,
+    ContinueRun,
     Dispatch,
     Escalate,
     Expire,
     FailStep,
     Machine,
-    Publish,
     RecordPatch,
     SendSignal,
     StartChild,
@@ -109,15 +109,18 @@ class Simulation:
         self._crash_everywhere = crash_everywhere
         self._names: set[str] = set()
         self._timers: set[int] = set()
-        self._agenda: list[tuple[int, int, Callable[[], object]]] = []
+        self._agenda: list[tuple[int, int, int, Callable[[], object]]] = []
         self._asked = 0
 
     # ── the clock ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def at(self, time_ms: int, action: Callable[[], object]) -> None:
-        """Something will happen; of two at the same time the one asked for first comes first."""
+    def at(self, time_ms: int, action: Callable[[], object], *, outside: bool = False) -> None:
+        """Something will happen; of two at the same time the one asked for first comes first.
+
+        What belongs to a run ends with it; what comes from outside does not.
+        """
         self._asked += 1
-        heapq.heappush(self._agenda, (time_ms, self._asked, action))
+        heapq.heappush(self._agenda, (time_ms, self._asked, 0 if outside else self.machine.run, action))
 
     def run(self, given: Payload) -> None:
         start = Start(self.workflow.name, self.workflow.version, PYTHON, given, self._seed)
@@ -125,9 +128,10 @@ class Simulation:
         while not self.machine.state.closed:
             if not self._agenda:
                 raise AssertionError(self._stuck())
-            time_ms, _, action = heapq.heappop(self._agenda)
-            self.now_ms = max(self.now_ms, time_ms)
-            action()
+            time_ms, _, run, action = heapq.heappop(self._agenda)
+            if run in (0, self.machine.run):
+                self.now_ms = max(self.now_ms, time_ms)
+                action()
 
     def _stuck(self) -> str:
         waits = self.machine.waits()
@@ -187,10 +191,26 @@ class Simulation:
                 self._deal_with_others(command)
             case RecordPatch(change=change):
                 self.append(f"patch:{change}", Patched(True))  # at once: it stands first, what follows waits for it
+            case ContinueRun():
+                self.at(self.now_ms, lambda: self._continue(command))
             case CloseRun(close=close):
                 self._later("close", close)
-            case Publish():
-                pass  # the machine keeps it
+
+    def _continue(self, command: ContinueRun) -> None:
+        """The next run: a fresh journal, with what nobody has read."""
+        ended = next(n for n, entry in enumerate(self.entries, 1) if command.folded == f"{entry.time_ms}-{entry.n}")
+        late = [entry for entry in self.entries[ended:] if isinstance(entry.body, (Signaled, Cancel))]
+        unread = [entry for entry in self.entries if f"{entry.time_ms}-{entry.n}" in command.unread]
+        start = self.entries[0].body
+        assert isinstance(start, Start)
+        if command.definition != self.workflow.name:
+            raise AssertionError(f"this test ends where {self.workflow.name} goes on as {command.definition}")
+        self.machine.close()
+        self.machine = Machine(self.workflow, self.machine.workflow_id, self.machine.run + 1)
+        self.entries, self._names, self._timers = [], set(), set()
+        self.append("start", replace(start, input=command.input, seed=hashlib.blake2b(start.seed).digest()[:16]))
+        for entry in (*unread, *late):
+            self.append(entry.name, entry.body)
 
     def _deal_with_others(self, command: StartChild | CancelChild | SendSignal) -> None:
         match command:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A workflow with a fresh journal: `ctx.continue_as_new` on real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nervenet.definitions import Signal
+from nervenet.durable.context import Context
+from nervenet.mesh import Mesh
+from nervenet.records import Cancel, Payload, Signaled, Start, State
+from tests.node.hand import World, journal, start, until, until_entry
+
+if TYPE_CHECKING:
+    from nervenet.node.node import Node
+
+mesh = Mesh("runs")
+word = Signal("word", str)
+
+
+@mesh.agent
+async def greet(name: str) -> str:
+    raise AssertionError("the tests answer by hand")
+
+
+@mesh.workflow
+async def collects(ctx: Context, heard: list[str]) -> list[str]:
+    heard = [*heard, await ctx.receive(word)]
+    if len(heard) < 3:
+        ctx.continue_as_new(collects, heard)
+    return heard
+
+
+@mesh.workflow
+async def counts(ctx: Context, n: int) -> int:
+    said = int(await ctx.call(greet, str(n)))
+    if said < 3:
+        ctx.continue_as_new(counts, said)
+    return said
+
+
+@mesh.workflow
+async def waits(ctx: Context, first: bool) -> str:
+    if first:
+        await ctx.receive(word)
+        ctx.continue_as_new(waits, False)
+    await asyncio.sleep(86_400)
+    return "never"
+
+
+@pytest.fixture
+def world(redis_url: str, etcd_url: str, namespace: str) -> World:
+    return World(redis_url, etcd_url, namespace)
+
+
+async def say(node: Node, run: int, value: str) -> str:
+    body = Signaled("word", Payload("json", f'"{value}"'.encode()))
+    answer = await node.host.record("w", run, f"signal:{value}", body, "test")
+    return answer.status
+
+
+async def test_unread_signals_go_along_and_the_journal_begins_anew(world: World) -> None:
+    async with world.node(mesh) as node:
+        end = await start(node, "collects", "w", b"[]")
+        said = await asyncio.gather(*(say(node, 1, value) for value in "abc"))
+        assert said == ["new", "new", "new"]
+        assert (await end).output == Payload("json", b'["a","b","c"]')
+        entries = await journal(node, "w")
+        assert list(entries) == ["start", "signal:c", "close"]
+        begun = entries["start"]
+        assert isinstance(begun.body, Start) and begun.body.input == Payload("json", b'["a","b"]') and begun.n > 4
+        (head,) = await node.host.journal.heads(["w"])
+        assert head is not None and head.run == 3
+        assert await say(node, 1, "late") == "stale"
+
+
+async def test_steps_of_later_runs_have_ids_of_their_own_and_whoever_waits_hears_the_last_end(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("greet") as hand:
+        await until(lambda: node.host.table.agents)
+        end = await start(node, "counts", "w", b"1")
+        told: list[object] = []
+        node.host.on_close("w", told.append)
+        for n, task_id in ((2, "w/greet"), (3, "w~2/greet")):
+            task = await hand.read()
+            assert task.envelope.task_id == task_id
+            assert (await hand.claim(task)).status == "run"
+            assert not told
+            await hand.answer(task, b'"%d"' % n)
+        assert (await end).output == Payload("json", b"3")
+        await until(lambda: told)
+        assert len(told) == 1 and told[0] is not None
+
+
+async def test_a_task_of_a_run_that_is_over_is_stale(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("greet") as hand:
+        await until(lambda: node.host.table.agents)
+        (await start(node, "counts", "w", b"1")).cancel()
+        task = await hand.read()
+        await hand.claim(task)
+        await hand.answer(task, b'"2"')
+        later = await hand.read()
+        assert later.envelope.run == 2
+        assert (await hand.claim(task)).status == "stale"
+
+
+async def test_a_later_run_goes_on_at_another_node(world: World) -> None:
+    async with world.agent("greet") as hand:
+        async with world.node(mesh) as node:
+            await until(lambda: node.host.table.agents)
+            (await start(node, "counts", "w", b"1")).cancel()
+            task = await hand.read()
+            await hand.claim(task)
+            await hand.answer(task, b'"2"')
+            task = await hand.read()
+            await hand.claim(task)
+        await hand.answer(task, b'"3"', wake=False)
+        async with world.node(mesh) as node:
+            found = await until_entry(node, "w", "close")
+            assert found.name == "close"
+            assert list(await journal(node, "w")) == ["start", "task:greet", "close"]
+
+
+async def test_the_next_run_is_canceled_like_the_first(world: World) -> None:
+    async with world.node(mesh) as node:
+        end = await start(node, "waits", "w", b"true")
+        await say(node, 1, "go")
+        await until(lambda: node.host.coordinators["w"].run == 2)
+        assert (await node.host.record("w", 2, "cancel", Cancel("enough"), "test")).status == "new"
+        assert (await end).state is State.CANCELED
