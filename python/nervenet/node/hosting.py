@@ -149,6 +149,8 @@ class Host:
         self.coordinators: dict[str, Coordinator] = {}
         self.recovered = 0
         self.entropy = entropy
+        self._others: dict[tuple[str, int, str], list[str]] = {}
+        self._highest: dict[str, int] = {}
         self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._loads = asyncio.Semaphore(MANY_LOADS)
