@@ -120,8 +120,8 @@ async def flow(ctx: Context, names: list[str]) -> dict[str, int]:
     child = await ctx.start(flow, ["a"], id="c1")
     assert_type(child, Child[dict[str, int]])
     assert_type(await ctx.call(flow, []), dict[str, int])
-    if ctx.entries > 10_000:  # later: Context.continue_as_new
-        ctx.continue_as_new(flow, names)  # later: Context.continue_as_new
+    if ctx.entries > 10_000:
+        ctx.continue_as_new(flow, names)
     return {}
 
 
