@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.clock import new_id
 from nervenet.config import Config
+from nervenet.errors import Unavailable
 from nervenet.node.hosting import StartRequest
 from nervenet.node.node import Node, Served
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
@@ -43,8 +44,8 @@ async def no_control_plane(node: Node) -> AsyncIterator[Served]:
 class Deaf:
     """Agents that can't be told anything: what then has to happen happens by claims and timers."""
 
-    async def cancel_task(self, *_: object) -> None:
-        return
+    async def cancel_task(self, *_: object) -> bool:
+        raise Unavailable("a test's agent hears nothing", code="UNAVAILABLE")
 
 
 class World:

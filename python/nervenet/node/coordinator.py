@@ -12,6 +12,7 @@ and never wait for an answer in the middle of an entry.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+ASK_AGAIN = 0.2
+"""Seconds after which an agent that was told to stop is asked whether it has."""
 CLEAN_UP_MS = 30_000
 """A workflow whose time is up may clean up for so long."""
 
@@ -390,12 +393,26 @@ class Coordinator:
         self._host.spawn(self._withdrawn(command, sent, outcome))
 
     async def _withdrawn(self, command: Withdraw, sent: Sent | None, outcome: Outcome) -> None:
-        holder = await self._host.watch.holder(self, command.step) if sent is not None else ""
+        holder = ""
+        if sent is not None or command.wait:
+            holder = await self._host.watch.holder(self, command.step)
         if holder and command.wait:
-            await self._host.dispatcher.stop(self, command.step, holder, command.attempt, "canceled")
+            await self._stopped(command, holder, outcome)
         await self._host.append(self, f"task:{command.step}", outcome)
         if holder and not command.wait:
             self._host.dispatcher.tell_to_stop(self, command.step, holder, command.attempt, "canceled")
+
+    async def _stopped(self, command: Withdraw, holder: str, outcome: Outcome) -> None:
+        """Until the agent says that it runs there no more; one that can't be told learns it from its claim."""
+        step, attempt, host = command.step, command.attempt, self._host
+        while not self.dropped:
+            found = await host.dispatcher.stop(self, step, holder, attempt, "canceled")
+            if found is None:
+                failed = Attempt(outcome.failure, None, outcome.capability, outcome.digest)
+                await host.append(self, f"attempt:{step}#{attempt}", failed)
+            if found is False or not await host.watch.claimed(self, step, attempt):
+                return
+            await asyncio.sleep(ASK_AGAIN)
 
     def _stop_timer(self, command: StopTimer) -> None:
         if (timer := self._timers.pop(command.k, None)) is not None:

@@ -37,8 +37,8 @@ class AgentControl(Protocol):
 
     async def cancel_task(
         self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
-    ) -> None:
-        """Raises a NervenetError when the agent can't be told."""
+    ) -> bool:
+        """Whether it runs there. Raises a NervenetError when the agent can't be told."""
 
 
 class Dispatcher:
@@ -159,12 +159,15 @@ class Dispatcher:
         """Make fast what the claim's renewal makes sure: the handler stops."""
         self._host.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
 
-    async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
+    async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> bool | None:
+        """Ask an agent to stop; whether it ran there, None when it can't be told."""
         agent = self._host.table.agents.get(agent_id)
         if agent is None or not agent.control_endpoint or self.control is None:
-            return
+            return None
+        endpoint = agent.control_endpoint
         task = task_id(coordinator.workflow_id, coordinator.run, step)
         try:
-            await self.control.cancel_task(agent.control_endpoint, agent_id, task, coordinator.run, attempt, reason)
+            return await self.control.cancel_task(endpoint, agent_id, task, coordinator.run, attempt, reason)
         except NervenetError as error:
             _log.debug("%s was not told to stop %s: %s", agent_id, task, detail(error))
+            return None

@@ -202,6 +202,12 @@ class Watch:
         claim = look.claims.get(step) if look is not None else None
         return claim.agent_id if claim is not None else ""
 
+    async def claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
+        """Whether somebody holds this attempt, and has said so lately."""
+        look = await self._host.journal.look(coordinator.workflow_id, (step,))
+        claim = look.claims.get(step) if look is not None and step not in look.done else None
+        return claim is not None and claim.attempt == attempt and claim.until_ms >= self._host.clock.now_ms()
+
     def queue_timeout(self, coordinator: Coordinator, sent: Sent) -> None:
         """Nobody may have claimed it in time: then this attempt is over."""
         if not sent.over:

@@ -49,9 +49,10 @@ class Peers:
 
     async def cancel_task(
         self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
-    ) -> None:
+    ) -> bool:
         request = agents.CancelTaskRequest(agent_id=agent_id, task_id=task_id, run=run, attempt=attempt, reason=reason)
-        await self._ask(endpoint, "CancelTask", request, WITHIN)
+        answer: agents.CancelTaskResponse = await self._ask(endpoint, "CancelTask", request, WITHIN)
+        return answer.found
 
     async def _ask(self, address: str, name: str, request: Message, within: float, more: Metadata = ()) -> Any:
         if not address:
