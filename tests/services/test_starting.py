@@ -56,7 +56,6 @@ async def test_equal_json_in_another_spelling_is_the_same_input(world: World) ->
         ({"timeout": {"seconds": -1}}, errors.InvalidRequest, "INVALID_FIELD", "timeout"),
         ({"labels": {"k": "v" * 5000}}, errors.InvalidRequest, "INVALID_FIELD", "labels"),
         ({"durability": "DURABILITY_STRICT"}, errors.PreconditionFailed, "DURABILITY_UNAVAILABLE", None),
-        ({"if_exists": "IF_EXISTS_RESTART_IF_CLOSED"}, errors.RequestError, "NOT_YET", None),
     ],
 )
 async def test_every_refusal_has_its_reason_and_names_the_field(

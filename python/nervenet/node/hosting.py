@@ -333,7 +333,7 @@ class Host:
             entry=encode_entry(plan.start, self.node_id),
             created_ms=created_ms,
             not_after_ms=seen_ms + GRACE_MS // 2,
-            labels=json.dumps(dict(request.labels), separators=(",", ":")) if request.labels else "",
+            labels=_labels(request),
             trace=request.trace.traceparent if request.trace.sampled else "",
         )
 
@@ -347,6 +347,8 @@ class Host:
             return Started(workflow_id, True, plan.owner)
         head = created.head
         assert head is not None
+        if head.closed and plan.request.if_exists == "restart_if_closed":
+            return await self._restart(plan, head)
         if head.closed:
             self.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
         else:
@@ -357,6 +359,38 @@ class Host:
         if plan.request.if_exists == "error" or head.req != plan.req:
             return self._taken(plan, head.state, head.req)
         return Started(workflow_id, False, head.owner)
+
+    async def _restart(self, plan: _Plan, head: Head) -> Started:
+        """The next run of what is closed; who comes second finds it begun."""
+        workflow_id, request = plan.request.workflow_id, plan.request
+        answer = await self.journal.begin_next(
+            workflow_id,
+            head.run,
+            "",
+            plan.owner,
+            encode_entry(plan.start, self.node_id),
+            head.last.decode(),
+            (),
+            {
+                "definition": request.definition,
+                "version": plan.version,
+                "python": PYTHON,
+                "req": plan.req,
+                "created": self.clock.now_ms(),
+                "labels": _labels(request),
+                "trace": request.trace.traceparent if request.trace.sampled else "",
+            },
+        )
+        if answer.status != "new":
+            self._early.pop(workflow_id, None)
+            return Started(workflow_id, False, answer.owner)
+        await self.ownership.reopen(workflow_id, head.closed_ms)
+        await self.ownership.own(plan.owner, workflow_id)
+        if plan.owner == self.node_id:
+            self._begin(plan, answer.id, answer.run)
+        else:
+            self.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
+        return Started(workflow_id, True, plan.owner)
 
     def _taken(self, plan: _Plan, state: State, req: bytes) -> RequestError:
         difference = (
@@ -369,16 +403,16 @@ class Host:
             metadata={"state": str(state), "workflow_id": plan.request.workflow_id},
         )
 
-    def _begin(self, plan: _Plan, journal_id: bytes) -> None:
-        """The first entry of a workflow that was created here: no need to read what was just written."""
-        if plan.request.workflow_id in self.coordinators:
+    def _begin(self, plan: _Plan, journal_id: bytes, run: int = 1) -> None:
+        """The first entry of a run that was created here: no need to read what was just written."""
+        workflow_id = plan.request.workflow_id
+        if workflow_id in self.coordinators:
             return
-        ms = int(journal_id.partition(b"-")[0])
-        coordinator = self.new_coordinator(
-            plan.request.workflow_id, plan.request.definition, plan.version, 1, plan.start
-        )
+        ms, _, n = journal_id.partition(b"-")
+        coordinator = self.new_coordinator(workflow_id, plan.request.definition, plan.version, run, plan.start)
+        coordinator.applied = int(n) - 1
         self._host(coordinator)
-        coordinator.feed_own(Entry("start", plan.start, 1, ms, self.node_id))
+        coordinator.feed_own(Entry("start", plan.start, int(n), int(ms), self.node_id))
         self._feed_kept(coordinator)
 
     def starting(self, workflow_id: str) -> bool:
@@ -706,6 +740,10 @@ class Host:
 def _heard(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
         _log.debug("not told: %s", error)
+
+
+def _labels(request: StartRequest) -> str:
+    return json.dumps(dict(request.labels), separators=(",", ":")) if request.labels else ""
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

@@ -106,7 +106,10 @@ class Journal:
         unread: Sequence[str],
         head: Mapping[str, Arg],
     ) -> Awaitable[Appended]:
-        """The next run, in one step; `folded` is the last entry that was folded, `unread` what of that goes along."""
+        """The next run, in one step; `folded` is the last entry that was folded, `unread` what of that goes along.
+
+        With `owner` "" a closed workflow is begun again, by whoever asks first.
+        """
         fields = [word for pair in head.items() for word in pair]
         keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
         args = (run, owner, next_owner, entry, folded, len(unread), *unread, *fields)

@@ -85,6 +85,13 @@ class Ownership:
         """Give an open workflow its start time back, which a second start had moved."""
         await self._link.call("ZADD", self._keys.running, "XX", created_ms, workflow_id)
 
+    async def reopen(self, workflow_id: str, closed_ms: int) -> None:
+        """A closed workflow has begun again: among the running whatever the books of its end did, off the day's list."""
+        await asyncio.gather(
+            self.running_add(workflow_id),
+            self._link.call("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
+        )
+
     async def running_remove(self, workflow_id: str, score: int) -> bool:
         """The sweep's: take an id without a head out, unless its score is another by now (somebody starts it again)."""
         keys, args = (self._keys.running,), (workflow_id, score)

@@ -19,7 +19,7 @@ from nervenet.node.builtin import TASK, options_of
 from nervenet.node.hosting import StartRequest
 from nervenet.payloads import format_size
 from nervenet.records import NO_TRACE, Payload, Trace
-from nervenet.rpc.status import invalid, not_yet
+from nervenet.rpc.status import invalid
 from nervenet.streams.keys import check_name, check_workflow_id
 from nervenet.telemetry import checked
 from nervenet.v1 import common_pb2 as common
@@ -73,7 +73,7 @@ def _if_exists(value: int, at: str) -> str:
     if value == pb.IF_EXISTS_ERROR:
         return "error"
     if value == pb.IF_EXISTS_RESTART_IF_CLOSED:
-        raise not_yet("if_exists RESTART_IF_CLOSED comes with a later version: start it under another id")
+        return "restart_if_closed"
     raise invalid(f"{at}if_exists", f"{value} is not one of IfExists")
 
 

@@ -6,10 +6,10 @@
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: deleted
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream: deleted
--- ARGV     run that ends, owner, next owner, `start` entry of the next run, id of the last entry that was folded, how
+-- ARGV     run that ends, owner ('' = a closed run is begun again, by anyone), next owner, `start` entry of the next run, id of the last entry that was folded, how
 --          many unread entries, their ids, then head fields and values in pairs (definition, version, python)
 -- Answers  {status, journal id of `start`, owner, run, state}: 'new' · 'stale' it has begun already (the id is '')
---          · 'not_owner' · 'closed' · 'unknown'
+--          · 'not_owner' · 'closed' · 'exists' it is not closed, and was to begin again · 'unknown'
 --
 -- What was appended behind the last folded entry is unread too, if it came from outside: a signal, a cancel.
 local head, journal = KEYS[1], KEYS[2]
@@ -19,9 +19,11 @@ if not run then
   return {'unknown', '', '', '0', ''}
 elseif run ~= ARGV[1] then
   return {'stale', '', owner, run, state}
-elseif h[2] then
+elseif h[2] and ARGV[2] ~= '' then
   return {'closed', '', owner, run, state}
-elseif owner ~= ARGV[2] then
+elseif ARGV[2] == '' and not h[2] then
+  return {'exists', '', owner, run, state}
+elseif ARGV[2] ~= '' and owner ~= ARGV[2] then
   return {'not_owner', '', owner, run, state}
 end
 
@@ -45,7 +47,9 @@ local bytes = #ARGV[4]
 
 redis.call('XADD', journal, start, 'n', 'start', 'e', ARGV[4])
 redis.call('XTRIM', journal, 'MINID', start)
-local gone = {'at', 'note', 'blocked', 'adoptions', 'adopted_at'}
+redis.call('PERSIST', head)
+redis.call('PERSIST', journal)
+local gone = {'closed', 'at', 'note', 'blocked', 'adoptions', 'adopted_at'}
 for _, field in ipairs(redis.call('HKEYS', head)) do
   local kind = string.sub(field, 1, 2)
   if kind == 'e:' or kind == 'c:' then
