@@ -296,7 +296,9 @@ class Machine:
         error = main.exception()
         if isinstance(error, ContinueAsNew):
             unread = sorted((ms, n) for waiting in self._fold.unread.values() for _, ms, n in waiting)
-            self.next = error.run._replace(folded=self._fold.last, unread=tuple(f"{ms}-{n}" for ms, n in unread))
+            self.next = error.run._replace(
+                folded=f"{self._fold.now_ms}-{self._fold.n}", unread=tuple(f"{ms}-{n}" for ms, n in unread)
+            )
             self._ended(self.next)
             return
         if error is None:
