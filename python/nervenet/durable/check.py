@@ -29,6 +29,17 @@ def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: I
     return machine
 
 
+CHECKED = 1_000
+"""No check behind so many entries: it folds the whole journal each time."""
+EVERY = 100
+"""Up to so many entries after each of them; behind, ever more seldom."""
+
+
+def worth_checking(n: int) -> bool:
+    """Whether to check behind the n-th entry of a run."""
+    return n <= CHECKED and n % (1 + n // EVERY) == 0
+
+
 def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
     """A second machine from the same entries, and how it differs from the first (None: not at all).
 

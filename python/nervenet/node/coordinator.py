@@ -34,6 +34,7 @@ from nervenet.durable import (
     StopTimer,
     Withdraw,
 )
+from nervenet.durable.check import replay_check, worth_checking
 from nervenet.records import (
     Attempt,
     Cancel,
@@ -98,6 +99,7 @@ class Coordinator:
 
     __slots__ = (
         "_early",
+        "_entries",
         "_held",
         "_host",
         "_reading",
@@ -146,6 +148,7 @@ class Coordinator:
         self.parent = start.parent
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
+        self._entries: list[Entry] | None = [] if host.config.replay_check else None
         self._reading = False
         self._unproven: set[str] = set()
         self._held: list[Command] = []
@@ -213,6 +216,8 @@ class Coordinator:
     def replay(self, entry: Entry) -> None:
         """Fold an entry of the past: its commands were carried out by somebody, or will be outstanding."""
         self._at(entry)
+        if self._entries is not None:
+            self._entries.append(entry)
         self._host.watchdog.enter(self.machine)
         self.machine.apply(entry, replaying=True)
         self._host.watchdog.leave()
@@ -273,8 +278,23 @@ class Coordinator:
             return
         if isinstance(entry.body, (Start, Cancel)):
             self._arm_timeout()
+        if self._entries is not None and not self._proven(self._entries, entry):
+            commands = []
         self._carry_out_all(commands)
         self._mirror()
+
+    def _proven(self, entries: list[Entry], entry: Entry) -> bool:
+        """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run."""
+        entries.append(entry)
+        machine = self.machine
+        if machine.blocked is not None or not worth_checking(len(entries)):
+            return machine.blocked is None
+        again, difference = replay_check(machine, entries)
+        again.close()
+        if difference is not None:
+            machine.blocked = difference
+            machine.close()
+        return difference is None
 
     def _over(self, step: str) -> None:
         sent = self.sent.pop(step, None)

@@ -283,7 +283,9 @@ class Host:
         which = f"workflow {name!r}" + (f" version {version}" if version else "")
         listed = ", ".join(k for k in known if "." not in k) or "none"
         return NotFound(
-            f"no live node has {which} (there are: {listed})", code="NOT_FOUND", reason="DEFINITION_NOT_FOUND"
+            f"no live node has {which} (there are: {listed}). Start one with its code: nervenet node APP",
+            code="NOT_FOUND",
+            reason="DEFINITION_NOT_FOUND",
         )
 
     def _away(self) -> RequestError:
@@ -397,7 +399,7 @@ class Host:
             "" if req == plan.req else f" with another input ({req.hex()[:12]}, this one is {plan.req.hex()[:12]})"
         )
         return AlreadyExists(
-            f"workflow {plan.request.workflow_id} exists{difference} and is {state}",
+            f"workflow {plan.request.workflow_id} exists{difference} and is {state}: choose another id",
             code="ALREADY_EXISTS",
             reason="WORKFLOW_EXISTS",
             metadata={"state": str(state), "workflow_id": plan.request.workflow_id},

@@ -37,7 +37,7 @@ from nervenet.durable import (
     Withdraw,
     failure_of,
 )
-from nervenet.durable.check import blocked_text, replay_check
+from nervenet.durable.check import blocked_text, replay_check, worth_checking
 from nervenet.errors import Escalate as AskHuman
 from nervenet.payloads import ANY, Codec
 from nervenet.records import (
@@ -63,10 +63,6 @@ from nervenet.records import (
 )
 
 BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reader recognises
-CHECKED = 1_000
-"""Entries after which the crash check stops: each one replays all before it."""
-EVERY = 100
-"""Entries up to which every single one is followed by a crash; further on every second, third, …"""
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ class Simulation:
 
     def _crash(self, entry: Entry) -> None:
         n = entry.n
-        if not self._crash_everywhere or n > CHECKED or n % (1 + n // EVERY):
+        if not (self._crash_everywhere and worth_checking(n)):
             return
         rebuilt, difference = replay_check(self.machine, self.entries)
         if difference is not None:
