@@ -47,7 +47,9 @@ BLOCKED = pb.Workflow(
     state=pb.WORKFLOW_STATE_BLOCKED,
     start_time=at(-7300),
     at="validate",
-    blocked=pb.Blocked(expected="task:validate", found="task:translate", where="review.py:27", agreed_steps=3),
+    blocked=pb.Blocked(
+        expected="task:validate", found="task:translate", where="review.py:27", agreed_steps=3, time=at(-60)
+    ),
 )
 LIST = service.ListWorkflowsResponse(workflows=[FAILED, BLOCKED], total_count=214)
 
@@ -226,9 +228,14 @@ def test_show_in_a_pipe_has_no_bars_but_times() -> None:
 
 
 def test_a_blocked_workflow_shows_both_columns() -> None:
+    since = text.clock(NOW - 60_000)[:8]
     lines = plain(timeline.shown(BLOCKED, TERMINAL))
-    assert "   task:validate    ≠  task:translate" in lines
-    assert "(3 steps before it agree)" in "\n".join(lines)
+    assert lines[1:5] == [
+        f"review-118 is BLOCKED: the code and the journal disagree since {since} (review v1, review.py:27)",
+        "   the journal has     this code asks for    (3 steps before it agree)",
+        " 4 task:validate    ≠  task:translate",
+        'Nothing is lost or retried. Deploy the code that ran before, or guard the change: if ctx.patched("translate-first"): …',
+    ]
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────

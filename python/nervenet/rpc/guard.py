@@ -113,7 +113,8 @@ class Guard:
         mine = self._config.namespace
         if namespace and namespace != mine:
             raise Unauthorized(
-                f"this process serves namespace {mine!r}, not {namespace!r}",
+                f"this process serves namespace {mine!r}, not {namespace!r}: ask a node of that one (NERVENET_ADDRESS), "
+                "or ask in this one (NERVENET_NAMESPACE)",
                 code="PERMISSION_DENIED",
                 reason="WRONG_NAMESPACE",
             )

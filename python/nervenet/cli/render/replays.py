@@ -15,7 +15,8 @@ def disagreement(name: str, problem: str) -> Iterator[Text]:
     first, *rest = problem.splitlines()
     yield Text(f"✗ {clean(first if first.startswith(name) else f'{name}: {first}')}", style="red")
     for line in rest:
-        yield Text(clean(line))
+        words = line.lstrip(" ")
+        yield Text(" " * (len(line) - len(words)) + clean(words))  # the columns stand below each other
 
 
 def summary(app: str, held: int, bad: int, namespace: str, strangers: int) -> Text:

@@ -37,7 +37,7 @@ def shown(one: workflow.Workflow, view: View, *, inputs: bool = False, results: 
     if one.tasks:
         lines += _bars(one, view) if view.people else _table(one, view)
     if one.state == workflow.WORKFLOW_STATE_BLOCKED:
-        lines += blocked(one)
+        lines += blocked(one, view)
     if inputs:
         lines.append(_payload("input", one, "input", view, full=True))
     if results:

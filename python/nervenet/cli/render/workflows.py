@@ -110,15 +110,23 @@ def note(one: workflow.Workflow) -> str:
     return text.failure(one.failure) if one.HasField("failure") else ""
 
 
-def blocked(one: workflow.Workflow) -> list[Text]:
-    """The two columns: what the journal has, what the code asks for."""
+def blocked(one: workflow.Workflow, view: View) -> list[Text]:
+    """The two columns: what the journal has, what the code asks for, and what to do."""
     why = one.blocked
-    lines = [Text(f"code and journal disagree: {definition(one)}, {text.clean(why.where)}", style="magenta")]
+    ms = text.millis(why.time)
+    since = f" since {text.clock(ms)[:8] if view.people else text.iso(ms)}" if ms else ""
+    where = ", ".join(filter(None, (definition(one), text.clean(why.where))))
+    head = f"{one.workflow_id} is BLOCKED: the code and the journal disagree{since} ({where})"
+    lines = [Text(head, style="magenta")]
     if why.expected or why.found:
-        left = max(len("the journal has"), len(why.expected))
-        agree = f"   ({text.plural(why.agreed_steps, 'step')} before it agree)" if why.agreed_steps else ""
+        expected = text.clean(why.expected)
+        left = max(len("the journal has"), len(expected))
+        steps = why.agreed_steps
+        agree = (
+            "    (1 step before it agrees)" if steps == 1 else f"    ({steps} steps before it agree)" if steps else ""
+        )
         lines.append(Text(f"   {'the journal has':{left}}     this code asks for{agree}"))
-        lines.append(Text(f"   {text.clean(why.expected):{left}}  ≠  {text.clean(why.found)}"))
+        lines.append(Text(f"{steps + 1:>2} {expected:{left}}  ≠  {text.clean(why.found)}"))
     if why.detail:
         lines.append(Text(f"   {text.clean(why.detail)}"))
     lines.append(Text(Mismatch(text.clean(why.expected), text.clean(why.found)).cure))
