@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records ⇄ the contract's messages: the one place where journal entries and task envelopes become bytes and back.
+
+It hides protobuf from everything that only thinks in records (`records.py`): the replay machine, the agent runtime,
+the node's coordinators. What a stored entry leaves out (name, sequence, time) is what its journal id and field `n`
+say already. Decoding is strict about nothing: bytes in a journal were checked when they were written, and an unknown
+field of a newer version is carried along by protobuf.
+
+These functions are on the hot path. Messages are built in one constructor call, since setting a message field by
+field costs half as much again.
+"""
+
+from nervenet.wire.entries import (
+    action_in,
+    action_out,
+    decode_entry,
+    encode_entry,
+    entry_from_json,
+    entry_message,
+    entry_to_json,
+    question_in,
+    question_out,
+    state_in,
+    state_out,
+)
+from nervenet.wire.members import encode_node_record
+from nervenet.wire.options import options_out, policy_in, retry_policy_in, timeouts_in
+from nervenet.wire.tasks import (
+    Envelope,
+    decode_envelope,
+    decode_payload,
+    encode_envelope,
+    encode_payload,
+    encode_progress,
+    task_id,
+)
+from nervenet.wire.values import (
+    EXACT,
+    VALUE_LIMIT,
+    duration,
+    duration_ms,
+    failure_in,
+    failure_out,
+    ms_of,
+    optional_ms,
+    payload_for_people,
+    payload_in,
+    payload_out,
+    timestamp,
+    timestamp_ms,
+    to_datetime,
+    to_json,
+    trace_in,
+    trace_out,
+)
+
+__all__ = [
+    "EXACT",
+    "VALUE_LIMIT",
+    "Envelope",
+    "action_in",
+    "action_out",
+    "decode_entry",
+    "decode_envelope",
+    "decode_payload",
+    "duration",
+    "duration_ms",
+    "encode_entry",
+    "encode_envelope",
+    "encode_node_record",
+    "encode_payload",
+    "encode_progress",
+    "entry_from_json",
+    "entry_message",
+    "entry_to_json",
+    "failure_in",
+    "failure_out",
+    "ms_of",
+    "optional_ms",
+    "options_out",
+    "payload_for_people",
+    "payload_in",
+    "payload_out",
+    "policy_in",
+    "question_in",
+    "question_out",
+    "retry_policy_in",
+    "state_in",
+    "state_out",
+    "task_id",
+    "timeouts_in",
+    "timestamp",
+    "timestamp_ms",
+    "to_datetime",
+    "to_json",
+    "trace_in",
+    "trace_out",
+]

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Journal entries ⇄ what is stored in the journal and served to watchers.
+
+What a stored entry leaves out (name, sequence, time) is what its journal id and field `n` say already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nervenet.records import (
+    Action,
+    Attempt,
+    Body,
+    Cancel,
+    ChildStarted,
+    Close,
+    Decided,
+    Entry,
+    Escalated,
+    Failure,
+    Outcome,
+    ParentStep,
+    Patched,
+    Question,
+    Signaled,
+    SignalSent,
+    Start,
+    State,
+    TimerFired,
+    Usage,
+)
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import task_pb2 as task
+from nervenet.v1 import workflow_pb2 as workflow
+from nervenet.wire.values import (
+    duration,
+    failure_in,
+    failure_out,
+    optional_ms,
+    payload_fields,
+    payload_in,
+    payload_out,
+    timestamp,
+    timestamp_fields,
+    timestamp_ms,
+    trace_in,
+    trace_out,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+# ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_SOURCES = {
+    "workflow": task.QUESTION_SOURCE_WORKFLOW,
+    "agent": task.QUESTION_SOURCE_AGENT,
+    "exhausted": task.QUESTION_SOURCE_EXHAUSTED,
+}
+_SOURCE_NAMES = {number: name for name, number in _SOURCES.items()}
+
+
+def question_out(question: Question) -> task.Question:
+    return task.Question(
+        text=question.text,
+        source=_SOURCES[question.source],
+        choices=question.choices,
+        context=payload_out(question.context),
+        suggestion=payload_out(question.suggestion),
+        answer_schema=question.schema.decode(),
+        default_answer=payload_out(question.default) if question.default is not None else None,
+        deadline=timestamp(question.deadline_ms),
+        assignee=question.assignee,
+        failure=failure_out(question.failure) if question.failure is not None else None,
+    )
+
+
+def question_in(message: task.Question) -> Question:
+    return Question(
+        text=message.text,
+        source=_SOURCE_NAMES.get(message.source, "agent"),
+        choices=tuple(message.choices),
+        context=payload_in(message.context),
+        suggestion=payload_in(message.suggestion),
+        schema=message.answer_schema.encode(),
+        default=payload_in(message.default_answer) if message.HasField("default_answer") else None,
+        deadline_ms=optional_ms(message, "deadline"),
+        assignee=message.assignee,
+        failure=failure_in(message.failure) if message.HasField("failure") else None,
+    )
+
+
+# ── journal entries ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _usage_out(usage: tuple[Usage, ...]) -> list[common.TokenUsage]:
+    return [common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens) for u in usage]
+
+
+def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "start_time": timestamp_fields(body.started_ms),
+        "end_time": timestamp_fields(body.ended_ms),
+        "agent_id": body.agent_id,
+        "capability": body.capability,
+        "input_digest": body.digest,
+    }
+    if body.failure is not None:
+        fields["failure"] = failure_out(body.failure)
+    if body.usage:
+        fields["usage"] = _usage_out(body.usage)
+    if isinstance(body, Outcome):
+        fields["attempt"] = body.attempt
+        if body.output is not None:
+            fields["output"] = payload_fields(body.output)
+    elif body.question is not None:
+        fields["question"] = question_out(body.question)
+    return fields
+
+
+def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
+    usage = tuple(Usage(u.model, u.input_tokens, u.output_tokens) for u in message.usage) if message.usage else ()
+    which = message.WhichOneof("outcome")
+    failure = failure_in(message.failure) if which == "failure" else None
+    started, ended = timestamp_ms(message.start_time), timestamp_ms(message.end_time)
+    if name.startswith("attempt:"):
+        question = question_in(message.question) if which == "question" else None
+        return Attempt(
+            failure, question, message.capability, message.input_digest, message.agent_id, started, ended, usage
+        )
+    return Outcome(
+        payload_in(message.output) if which == "output" else None,
+        failure,
+        message.capability,
+        message.input_digest,
+        message.attempt,
+        message.agent_id,
+        started,
+        ended,
+        usage,
+    )
+
+
+def _start_out(body: Start) -> workflow.StartAttributes:
+    return workflow.StartAttributes(
+        definition=body.definition,
+        version=body.version,
+        runtime=body.python,
+        input=payload_fields(body.input),
+        seed=body.seed,
+        labels=body.labels or None,
+        timeout=duration(body.timeout_ms),
+        trace=trace_out(body.trace),
+        span_id=body.span_id,
+        starter=body.starter,
+        parent=workflow.ParentStep(**body.parent._asdict()) if body.parent is not None else None,
+    )
+
+
+def _start_in(message: workflow.StartAttributes) -> Start:
+    return Start(
+        definition=message.definition,
+        version=message.version,
+        python=message.runtime,
+        input=payload_in(message.input),
+        seed=message.seed,
+        labels=dict(message.labels),
+        timeout_ms=optional_ms(message, "timeout"),
+        trace=trace_in(message.trace),
+        span_id=message.span_id,
+        starter=message.starter,
+        parent=_parent_in(message.parent) if message.HasField("parent") else None,
+    )
+
+
+def _parent_in(message: workflow.ParentStep) -> ParentStep:
+    return ParentStep(message.workflow_id, message.run, message.step)
+
+
+def _decided_out(body: Decided) -> workflow.DecidedAttributes:
+    expired = body.action is Action.EXPIRED
+    return workflow.DecidedAttributes(
+        action=workflow.ESCALATION_ACTION_UNSPECIFIED if expired else action_out(body.action),
+        value=payload_out(body.value) if body.value is not None else None,
+        attempts=body.attempts,
+        comment=body.comment,
+        resolver=body.resolver,
+        expired=expired,
+    )
+
+
+def _decided_in(message: workflow.DecidedAttributes) -> Decided:
+    return Decided(
+        action=Action.EXPIRED if message.expired else action_in(message.action),
+        value=payload_in(message.value) if message.HasField("value") else None,
+        attempts=message.attempts,
+        comment=message.comment,
+        resolver=message.resolver,
+    )
+
+
+def action_out(action: Action) -> workflow.EscalationAction:
+    return cast(workflow.EscalationAction, workflow.EscalationAction.Value(f"ESCALATION_ACTION_{action}"))
+
+
+def action_in(number: workflow.EscalationAction) -> Action:
+    return Action(workflow.EscalationAction.Name(number).removeprefix("ESCALATION_ACTION_"))
+
+
+_STATES: Mapping[State, Any] = {state: workflow.WorkflowState.Value(f"WORKFLOW_STATE_{state}") for state in State}
+_STATES_IN = {number: state for state, number in _STATES.items()}
+
+
+def state_out(state: State) -> workflow.WorkflowState:
+    return _STATES[state]  # type: ignore[no-any-return]
+
+
+def state_in(number: workflow.WorkflowState) -> State:
+    state = _STATES_IN.get(number)
+    if state is None:
+        raise ValueError(f"{number} is not a WorkflowState")
+    return state
+
+
+def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
+    """The entry without what its journal id and name say."""
+    match body:
+        case Outcome() | Attempt():
+            return workflow.JournalEntry(actor=actor, task=_task_fields(body))
+        case Start():
+            return workflow.JournalEntry(actor=actor, start=_start_out(body))
+        case TimerFired():
+            return workflow.JournalEntry(actor=actor, timer=workflow.TimerAttributes(due_time=timestamp(body.due_ms)))
+        case Signaled():
+            signal = workflow.SignalAttributes(
+                signal=body.signal, payload=payload_out(body.payload), sender=body.sender
+            )
+            return workflow.JournalEntry(actor=actor, signal=signal)
+        case SignalSent():
+            sent = workflow.SentAttributes(
+                workflow_id=body.workflow_id, signal=body.signal, failure=_optional_failure(body.failure)
+            )
+            return workflow.JournalEntry(actor=actor, sent=sent)
+        case ChildStarted():
+            child = workflow.ChildAttributes(
+                workflow_id=body.workflow_id, definition=body.definition, failure=_optional_failure(body.failure)
+            )
+            return workflow.JournalEntry(actor=actor, child=child)
+        case Escalated():
+            asked = workflow.EscalatedAttributes(question=question_out(body.question))
+            return workflow.JournalEntry(actor=actor, escalated=asked)
+        case Decided():
+            return workflow.JournalEntry(actor=actor, decided=_decided_out(body))
+        case Patched():
+            return workflow.JournalEntry(actor=actor, patch=workflow.PatchAttributes(answer=body.answer))
+        case Cancel():
+            cancel = workflow.CancelAttributes(reason=body.reason, requester=body.requester, timeout=body.timeout)
+            return workflow.JournalEntry(actor=actor, cancel=cancel)
+        case Close():
+            close = {
+                "state": state_out(body.state),
+                "output": payload_fields(body.output) if body.output is not None else None,
+                "failure": failure_out(body.failure) if body.failure is not None else None,
+            }
+            return workflow.JournalEntry(actor=actor, close=close)
+
+
+def _optional_failure(failure: Failure | None) -> common.Failure | None:
+    return None if failure is None else failure_out(failure)
+
+
+def encode_entry(body: Body, actor: str = "") -> bytes:
+    """What is stored in the journal's field `e`."""
+    return entry_message(body, actor).SerializeToString()
+
+
+def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
+    """A stored entry with what its id (`<ms>-<n>`) and name say."""
+    return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """An entry as its JournalEntry in proto JSON, name, number and time included; payloads keep their very bytes."""
+    message = entry_message(entry.body, entry.actor)
+    message.name, message.sequence = entry.name, entry.n
+    message.time.CopyFrom(timestamp(entry.time_ms) or Timestamp())
+    return json_format.MessageToDict(message)
+
+
+def entry_from_json(data: Mapping[str, Any]) -> Entry:
+    """What `entry_to_json` made, or any other JournalEntry in proto JSON."""
+    message = json_format.ParseDict(dict(data), workflow.JournalEntry())
+    return _entry_in(message, message.name, message.sequence, timestamp_ms(message.time))
+
+
+def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -> Entry:
+    kind = message.WhichOneof("attributes")
+    body: Body
+    if kind == "task":
+        body = _task_in(name, message.task)
+    elif kind is None:
+        raise ValueError(f"journal entry {name!r} has no attributes")
+    else:
+        body = _BODIES[kind](getattr(message, kind))
+    return Entry(name, body, n, time_ms, message.actor)
+
+
+def _close_in(message: workflow.CloseAttributes) -> Close:
+    return Close(
+        state=state_in(message.state),
+        output=payload_in(message.output) if message.HasField("output") else None,
+        failure=failure_in(message.failure) if message.HasField("failure") else None,
+    )
+
+
+_BODIES: Mapping[str, Any] = {
+    "start": _start_in,
+    "timer": lambda m: TimerFired(timestamp_ms(m.due_time)),
+    "signal": lambda m: Signaled(m.signal, payload_in(m.payload), m.sender),
+    "sent": lambda m: SignalSent(m.workflow_id, m.signal, failure_in(m.failure) if m.HasField("failure") else None),
+    "child": lambda m: ChildStarted(
+        m.workflow_id, m.definition, failure_in(m.failure) if m.HasField("failure") else None
+    ),
+    "escalated": lambda m: Escalated(question_in(m.question)),
+    "decided": _decided_in,
+    "patch": lambda m: Patched(m.answer),
+    "cancel": lambda m: Cancel(m.reason, m.requester, m.timeout),
+    "close": _close_in,
+}

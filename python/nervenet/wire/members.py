@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record under which a node stands in the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nervenet.v1 import agent_pb2 as agent
+from nervenet.wire.values import (
+    timestamp,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nervenet.definitions import Workflow
+
+
+def encode_node_record(
+    node_id: str,
+    address: str,
+    definitions: Iterable[Workflow[Any, Any]],
+    *,
+    state: str,
+    max_workflows: int,
+    owned: int,
+    now_ms: int,
+    python: str,
+    runtime: str,
+    pid: int,
+) -> bytes:
+    """A NodeRecord as it stands in etcd. `python` is the minor that replays alike, `runtime` is for people."""
+    refs = [
+        agent.DefinitionRef(
+            name=d.name,
+            version=d.version,
+            runtime=python,
+            fingerprint=d.fingerprint(),
+            input_schema=d.input.schema().decode(),
+            output_schema=d.output.schema().decode(),
+            description=d.description,
+        )
+        for d in definitions
+    ]
+    record = agent.NodeRecord(
+        node_id=node_id,
+        address=address,
+        definitions=refs,
+        state=f"AGENT_STATE_{state}",
+        register_time=timestamp(now_ms),
+        max_workflows=max_workflows,
+        owned_workflows=owned,
+        runtime=runtime,
+        pid=pid,
+    )
+    return to_json(record)

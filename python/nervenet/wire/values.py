@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times, payloads, failures and trace contexts: what entries, envelopes and requests are made of."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nervenet.records import (
+    NO_TRACE,
+    NOTHING,
+    Failure,
+    FailureCode,
+    Payload,
+    Trace,
+)
+from nervenet.v1 import common_pb2 as common
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+# ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def timestamp(ms: int | None) -> Timestamp | None:
+    """None and 0 are "not set"."""
+    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
+
+
+def timestamp_ms(message: Timestamp) -> int:
+    return message.seconds * 1000 + message.nanos // 1_000_000
+
+
+def duration(ms: int | None) -> Duration | None:
+    return None if ms is None else Duration(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+
+
+def duration_ms(message: Duration) -> int:
+    return message.seconds * 1000 + message.nanos // 1_000_000
+
+
+def optional_ms(message: Message, name: str) -> int | None:
+    """A Duration or Timestamp field as milliseconds, None where it is not set."""
+    if not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    return value.seconds * 1000 + value.nanos // 1_000_000  # type: ignore[no-any-return]
+
+
+def to_datetime(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def ms_of(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+# ── payloads and failures ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def payload_out(payload: Payload) -> common.Payload:
+    return common.Payload(**payload_fields(payload))
+
+
+def payload_fields(payload: Payload) -> dict[str, Any]:
+    """A message within another is filled from a dict in place, for half of what making and copying it costs."""
+    form, data = payload
+    if form == "bytes":
+        return {"data": data}
+    return {} if form == "none" else {form: data.decode()}
+
+
+def timestamp_fields(ms: int | None) -> dict[str, int] | None:
+    return {"seconds": ms // 1000, "nanos": ms % 1000 * 1_000_000} if ms else None
+
+
+def payload_in(message: common.Payload) -> Payload:
+    form = message.WhichOneof("body")
+    if form == "json":
+        return Payload("json", message.json.encode())
+    if form is None:
+        return NOTHING
+    if form == "data":
+        return Payload("bytes", message.data)
+    if form == "value":
+        return Payload("json", _json_of(message.value))
+    return Payload(form, getattr(message, form).encode())
+
+
+def _json_of(value: Value) -> bytes:
+    """Compact JSON; a Value knows only doubles, so what is whole becomes an integer again."""
+    import json  # only requests of people come here
+
+    return json.dumps(_whole(json_format.MessageToDict(value)), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and -EXACT <= value <= EXACT:
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return {key: _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+VALUE_LIMIT = 64 * 1024
+EXACT = 1 << 53
+
+
+def payload_for_people(payload: Payload) -> common.Payload:
+    """As google.protobuf.Value where that loses nothing and stays small, else as it is."""
+    if payload.form != "json" or payload.size > VALUE_LIMIT:
+        return payload_out(payload)
+    value = json.loads(payload.data)
+    if not _exact(value):
+        return payload_out(payload)
+    return common.Payload(value=json_format.ParseDict(value, Value()))
+
+
+def _exact(value: Any) -> bool:
+    if isinstance(value, int):
+        return -EXACT <= value <= EXACT
+    if isinstance(value, list):
+        return all(map(_exact, value))
+    return all(map(_exact, value.values())) if isinstance(value, dict) else True
+
+
+def failure_out(failure: Failure) -> common.Failure:
+    return common.Failure(
+        code=f"FAILURE_CODE_{failure.code}",
+        message=failure.message,
+        type=failure.type,
+        retryable=cast(bool, failure.retryable),  # None is "not set", which the generated types do not say
+        retry_after=duration(failure.retry_after_ms),
+        source=failure.source,
+        stack_trace=failure.stack_trace,
+        details=payload_out(failure.details) if failure.details is not None else None,
+        cause=failure_out(failure.cause) if failure.cause is not None else None,
+        attempt=failure.attempt,
+        agent_id=failure.agent_id,
+    )
+
+
+def failure_in(message: common.Failure) -> Failure:
+    name = common.FailureCode.Name(message.code).removeprefix("FAILURE_CODE_")
+    return Failure(
+        code=FailureCode.APPLICATION if name == "UNSPECIFIED" else FailureCode(name),
+        message=message.message,
+        type=message.type,
+        retryable=message.retryable if message.HasField("retryable") else None,
+        retry_after_ms=optional_ms(message, "retry_after"),
+        source=message.source,
+        stack_trace=message.stack_trace,
+        details=payload_in(message.details) if message.HasField("details") else None,
+        cause=failure_in(message.cause) if message.HasField("cause") else None,
+        attempt=message.attempt,
+        agent_id=message.agent_id,
+    )
+
+
+def trace_out(trace: Trace) -> common.TraceContext | None:
+    if not trace.traceparent:
+        return None
+    return common.TraceContext(traceparent=trace.traceparent, tracestate=trace.tracestate, baggage=trace.baggage)
+
+
+def trace_in(message: common.TraceContext) -> Trace:
+    return Trace(message.traceparent, message.tracestate, message.baggage) if message.traceparent else NO_TRACE
+
+
+def to_json(message: Message) -> bytes:
+    """Proto JSON, as stored in etcd and printed by the CLI; compact."""
+    return json_format.MessageToJson(message, indent=None, ensure_ascii=False).encode()
