@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh for each test: each of them kills one of its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nervenet.dev.servers import Server
+from tests.mesh.world import Host
+
+
+@pytest.fixture
+def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
+    with Host(tmp_path, shared_valkey.url, shared_etcd.url) as host:
+        yield host
