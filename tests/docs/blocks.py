@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ class Command(NamedTuple):
 
     line: str
     shows: str
+    at: int
+    """The line of the page on which its block begins."""
 
 
 def blocks(page: Path, language: str = "") -> list[Block]:
@@ -44,8 +47,14 @@ def commands(page: Path) -> list[Command]:
     for block in blocks(page, "console"):
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             line, _, shows = part.partition("\n")
-            found.append(Command(re.sub(r"\s{2,}# .*$", "", line).strip(), shows))
+            found.append(Command(re.sub(r"\s{2,}# .*$", "", line).strip(), shows, block.line))
     return found
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """That of somebody who set nothing but this, with `nervenet` in their PATH."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | settings
 
 
 def on_a_terminal(line: str, cwd: Path, env: Mapping[str, str], within: float = 60) -> tuple[int, str]:
@@ -84,7 +93,7 @@ def _seen(said: str) -> str:
 
 _CHANGES = (
     (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
-    (r"\b\d\d:\d\d:\d\d\.\d{3}", "TIME"),
+    (r"\b\d\d:\d\d:\d\d(\.\d{3})?\b", "TIME"),
     (r"\d+(\.\d+)? (ms|s|min|h|d)\b( ago)?", "SPAN"),
     (r"-[a-z2-7]{8}\b", "-ID"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "UUID"),

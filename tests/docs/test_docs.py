@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,19 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.dev.standing import Dev
-from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, on_a_terminal, steady
+from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, environment, on_a_terminal, steady
 from tests.mesh.world import Host
 
 README, CLI = ROOT / "README.md", ROOT / "docs/cli.md"
-BIN = Path(sys.executable).parent
 OUTSIDE = ("make ", "nervenet dev", "nervenet node", "nervenet agent ")
 """Commands that set up a machine or run until they are stopped: told elsewhere, or by a test of their own."""
 
 
-@pytest.fixture
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+@pytest.fixture(name="environment")
+def as_somebody_who_set_nothing() -> dict[str, str]:
+    return environment()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

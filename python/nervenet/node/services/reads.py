@@ -232,9 +232,7 @@ class Reads:
         elif human:
             told.waits_for = "a human's answer"
         else:
-            told.waits_for = (
-                "until the run is not BLOCKED any more" if coordinator.machine.blocked else self._why(pending, sent)
-            )
+            told.waits_for = "blocked" if coordinator.machine.blocked else self._why(pending, sent)
         return told
 
     def _why(self, pending: Pending, sent: Sent | None) -> str:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story of a deploy, as its page tells it: real processes, code that changes under a run, every output compared."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.dev.standing import Dev
+from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
+
+PAGE = ROOT / "docs/deploy-story.md"
+OFTEN = ("nervenet show", "nervenet list", "nervenet replay")
+"""Commands that only look: asked again until the mesh has come to where the page says that it is."""
+
+
+def changed(source: str, diff: Block) -> str:
+    """The source with a block of `diff` done to it."""
+    lines = diff.text.splitlines()
+    before = "\n".join(line[1:] for line in lines if line[0] in " -")
+    after = "\n".join(line[1:] for line in lines if line[0] in " +")
+    assert source.count(before) == 1, f"line {diff.line} does not fit"
+    return source.replace(before, after)
+
+
+def story(text: str) -> str:
+    """What is the same every time. How often a run is adopted depends on which node learns first that the other goes."""
+    return steady(re.sub(r" \(adopted \w+( times)?\)", "", text))
+
+
+def told(command: Command, dev: Dev, within: float = 15) -> None:
+    deadline = time.monotonic() + within
+    while True:
+        _, said = on_a_terminal(command.line, dev.folder, environment(NERVENET_ADDRESS=dev.address))
+        if story(said) == story(command.shows):
+            return
+        again = command.line.startswith(OFTEN) and time.monotonic() < deadline
+        assert again, f"$ {command.line}\n{said}── the page has\n{command.shows}── the mesh\n{dev.log.read_text()}"
+        time.sleep(0.2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_a_deploy_as_the_page_tells_it(tmp_path: Path) -> None:
+    first, (insert, guard) = blocks(PAGE, "python")[0], blocks(PAGE, "diff")
+    forgetful = changed(first.text, insert)
+    deploys = [(insert.line, forgetful), (guard.line, changed(forgetful, guard))]
+    here, beside = tmp_path / "here", tmp_path / "next"
+    here.mkdir()
+    beside.mkdir()
+    (beside / "app.py").write_text(forgetful)
+    with Dev(here, first.text) as dev:
+        for command in commands(PAGE):
+            # A change is deployed behind its block; of the first one, what is in another folder is asked before that.
+            if deploys and command.at > deploys[0][0] and "../next" not in command.line:
+                dev.app.write_text(deploys.pop(0)[1])
+            told(command, dev)
+    assert not deploys
