@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from nervenet.clock import new_id
 from nervenet.config import Config
 from nervenet.errors import Unavailable
-from nervenet.node.hosting import StartRequest
 from nervenet.node.node import Node, Served
+from nervenet.node.starting import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
@@ -178,7 +178,7 @@ async def start(
     node: Node, definition: str, workflow_id: str, data: bytes = b"null", **more: Any
 ) -> asyncio.Future[Close]:
     """Start a workflow; the future is its end, wherever it is hosted (a look at the journal each time it moves)."""
-    await node.host.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
+    await node.host.starter.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
     return asyncio.ensure_future(end_of(node, workflow_id))
 
 

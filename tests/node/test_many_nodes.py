@@ -14,7 +14,7 @@ import pytest
 from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.hosting import StartRequest
+from nervenet.node.starting import StartRequest
 from nervenet.records import Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
 from tests.node.hand import World, end_of, journal, start, until
@@ -79,7 +79,7 @@ async def kill(node: Node, etcd_url: str) -> None:
 async def test_a_start_goes_to_a_node_that_has_the_code(world: World) -> None:
     async with world.node(red) as one, world.node(blue) as two:
         await until(lambda: len(one.host.table.nodes) == len(two.host.table.nodes) == 2)
-        started = await one.host.start(StartRequest("b", "only_blue", Payload("none", b"")))
+        started = await one.host.starter.start(StartRequest("b", "only_blue", Payload("none", b"")))
         assert started.owner == two.node_id
         await until(lambda: two.host.coordinator("b"))
         await say_go(one, "b")
@@ -92,7 +92,7 @@ async def test_what_a_dead_node_owned_goes_on_at_another_and_only_where_its_code
     async with world.node(mesh) as dying, world.node(mesh) as heir, world.node(red) as stranger:
         await until(lambda: len(heir.host.table.nodes) == 3)
         for i in range(20):
-            await dying.host.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+            await dying.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await kill(dying, etcd_url)
         await until(lambda: len(heir.host.coordinators) == 20)
         assert not stranger.host.coordinators
@@ -133,7 +133,7 @@ async def test_a_leaving_node_hands_its_workflows_over(world: World) -> None:
     async with world.node(mesh) as leaving, world.node(mesh) as staying:
         await until(lambda: len(leaving.host.table.nodes) == 2)
         for i in range(30):
-            await leaving.host.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+            await leaving.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await leaving.drain()
         await until(lambda: len(staying.host.coordinators) == 30)
         assert not leaving.host.coordinators
@@ -143,7 +143,7 @@ async def test_a_leaving_node_hands_its_workflows_over(world: World) -> None:
 
 async def test_the_data_of_yesterday_is_found_by_the_first_node_of_today(world: World) -> None:
     async with world.node(mesh) as yesterday:
-        await yesterday.host.start(StartRequest("w", "parked", Payload("none", b"")))
+        await yesterday.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
     async with world.node(mesh) as today:
         await until(lambda: today.host.coordinator("w"))
         await say_go(today, "w")
@@ -162,7 +162,7 @@ async def test_an_id_whose_start_never_happened_is_cleared_away(world: World) ->
 async def test_an_owner_that_does_not_know_of_its_workflow_is_reminded(world: World) -> None:
     async with world.node(mesh) as one, world.node(mesh) as two:
         await until(lambda: len(one.host.table.nodes) == len(two.host.table.nodes) == 2)
-        await one.host.start(StartRequest("w", "parked", Payload("none", b"")))
+        await one.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
         coordinator = one.host.coordinator("w")
         assert coordinator is not None
         one.host.forget(coordinator)
@@ -189,7 +189,7 @@ async def test_law_3_in_the_small_lost_copies_are_found_and_sent_again(world: Wo
         await hands[0].queues.make_queue("work")
         serving += [asyncio.ensure_future(hand.serve(handle, hand.keys.queue("work"))) for hand in hands]
         for i in range(count):
-            await nodes[i % 2].host.start(StartRequest(f"w-{i}", "laborious", Payload("json", b"1")))
+            await nodes[i % 2].host.starter.start(StartRequest(f"w-{i}", "laborious", Payload("json", b"1")))
         vandal = asyncio.ensure_future(vandalise(nodes[0], hands, chance))
         try:
             closes = await asyncio.gather(*(end_of(nodes[0], f"w-{i}", deadline=60) for i in range(count)))
@@ -225,7 +225,7 @@ async def vandalise(node: Node, hands: list, chance: random.Random) -> None:  # 
 async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(world: World, etcd_url: str) -> None:
     async with world.node(mesh) as last:
         host = last.host
-        await host.start(StartRequest("w", "parked", Payload("none", b"")))
+        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
         coordinator = host.coordinator("w")
         assert coordinator is not None
         host.forget(coordinator)

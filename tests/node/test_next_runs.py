@@ -12,7 +12,7 @@ from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.hosting import StartRequest
+from nervenet.node.starting import StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
 from tests.node.hand import World, journal, start, until, until_entry
 
@@ -139,12 +139,12 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         (await start(node, "waits", "w", b"false")).cancel()
         again = StartRequest("w", "waits", Payload("json", b"true"), if_exists="restart_if_closed")
         with pytest.raises(AlreadyExists):
-            await node.host.start(again)  # it is open, and has another input
+            await node.host.starter.start(again)  # it is open, and has another input
         await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
         await until(lambda: not node.host.coordinators)
-        assert await node.host.start(again) == ("w", True, node.node_id)
-        assert await node.host.start(again) == ("w", False, node.node_id)
+        assert await node.host.starter.start(again) == ("w", True, node.node_id)
+        assert await node.host.starter.start(again) == ("w", False, node.node_id)
         (head,) = await node.host.journal.heads(["w"])
         assert head is not None and (head.run, head.closed, head.state) == (2, False, State.RUNNING)
         assert list(await journal(node, "w")) == ["start"]

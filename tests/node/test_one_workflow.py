@@ -13,7 +13,7 @@ from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists, NotFound
 from nervenet.mesh import Mesh
-from nervenet.node.hosting import StartRequest
+from nervenet.node.starting import StartRequest
 from nervenet.options import CallOptions, RetryPolicy
 from nervenet.records import (
     Action,
@@ -302,17 +302,17 @@ async def test_the_same_start_twice_is_one_workflow_and_another_input_is_refused
         request = StartRequest("w", "one_call", Payload("json", b'{"a": 1, "b": 2}'))
         same = StartRequest("w", "one_call", Payload("json", b'{"b":2,"a":1}'))
         other = StartRequest("w", "one_call", Payload("json", b'"Eve"'))
-        first, second = await node.host.start_many([request, same])
+        first, second = await node.host.starter.start_many([request, same])
         assert (first, second) == (("w", True, node.node_id), ("w", False, node.node_id))
         with pytest.raises(AlreadyExists, match="with another input"):
-            await node.host.start(other)
+            await node.host.starter.start(other)
         assert len(await journal(node, "w")) <= 2
 
 
 async def test_a_definition_that_nobody_has_is_refused_with_the_list_of_those_there_are(world: World) -> None:
     async with world.node(mesh) as node:
         with pytest.raises(NotFound, match=r"no live node has workflow 'unheard' .*approved"):
-            await node.host.start(StartRequest("w", "unheard", Payload("json", b"1")))
+            await node.host.starter.start(StartRequest("w", "unheard", Payload("json", b"1")))
         assert await node.host.link.call("ZCARD", node.host.keys.running) == 0
 
 
@@ -329,7 +329,7 @@ async def test_code_that_never_waits_is_blocked_and_takes_nobody_with_it(world: 
         return "fine"
 
     async with world.node(bad) as node:
-        await node.host.start(StartRequest("spinning", "spins", Payload("json", b"null")))
+        await node.host.starter.start(StartRequest("spinning", "spins", Payload("json", b"null")))
         assert (await (await start(node, "fine", "fine"))).state is State.SUCCEEDED
         coordinator = node.host.coordinator("spinning")
         assert coordinator is not None and coordinator.machine.state is State.BLOCKED

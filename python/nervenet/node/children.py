@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.durable import CancelChild, SendSignal, StartChild
 from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded, RequestError, Unavailable
-from nervenet.node.hosting import StartRequest
+from nervenet.node.starting import StartRequest
 from nervenet.records import (
     Cancel,
     ChildStarted,
@@ -96,7 +96,7 @@ class Children:
             task_id(*me),
             me,
         )
-        started = await self._host.start(request)
+        started = await self._host.starter.start(request)
         if not started.created and await self._parent_of(workflow_id) != me:
             raise AlreadyExists(
                 f"workflow {workflow_id} exists, and is not this step's",

@@ -31,6 +31,7 @@ from nervenet.node.dispatching import AgentControl, Dispatcher
 from nervenet.node.escalations import Escalations
 from nervenet.node.hosting import Host
 from nervenet.node.renewal import Renewal
+from nervenet.node.starting import Starter
 from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
@@ -143,6 +144,7 @@ class Node:
     @asynccontextmanager
     async def _running(self, serve: Serve) -> AsyncIterator[None]:
         host = self.host
+        host.starter = Starter(host)
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
         host.escalations = Escalations(host)

@@ -18,7 +18,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from nervenet.node.hosting import GRACE_MS
+from nervenet.node.starting import GRACE_MS
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.faults import LinkError
 from nervenet.streams.listing import Listed, Listing

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host, Started, StartRequest
+    from nervenet.node.hosting import Host
+    from nervenet.node.starting import Started, StartRequest
     from nervenet.records import Entry, Trace, Usage
     from nervenet.telemetry import Attributes, Call, Telemetry
 
@@ -318,9 +319,9 @@ def inside(call: Call, start: StartRequest) -> StartRequest:
 async def start_traced(host: Host, starts: Sequence[StartRequest]) -> list[Started | RequestError]:
     """Starts that came in one batch: a call each, as if they had come alone."""
     if not host.telemetry.on:
-        return await host.start_many(starts)
+        return await host.starter.start_many(starts)
     calls = [incoming(host.telemetry, "StartWorkflow", start) for start in starts]
-    answers = await host.start_many([inside(call, start) for call, start in zip(calls, starts, strict=True)])
+    answers = await host.starter.start_many([inside(call, start) for call, start in zip(calls, starts, strict=True)])
     for call, answer in zip(calls, answers, strict=True):
         if isinstance(answer, RequestError):
             call.fail(answer)

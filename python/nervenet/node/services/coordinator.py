@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.clock import SYSTEM, uuid7
 from nervenet.errors import RequestError
-from nervenet.node.hosting import StartRequest
 from nervenet.node.services.awaits import AwaitStream, one_close
 from nervenet.node.services.peers import HOP_KEY
 from nervenet.node.services.starts import (
@@ -26,6 +25,7 @@ from nervenet.node.services.starts import (
     task_start_of,
 )
 from nervenet.node.services.watches import WatchStream
+from nervenet.node.starting import StartRequest
 from nervenet.node.tracing import incoming, inside, start_traced
 from nervenet.node.watching import before
 from nervenet.records import Cancel, Signaled, State
@@ -87,7 +87,7 @@ class Coordinators:
         self, start: StartRequest, wait: Duration, form: common.PayloadFormat, context: Any
     ) -> tuple[bool, workflow_pb2.Workflow]:
         try:
-            started = await self._host.start(start)
+            started = await self._host.starter.start(start)
         except RequestError as error:
             raise refused_start(error) from None
         await self._wait(start.workflow_id, wait, context)

@@ -16,7 +16,7 @@ from google.protobuf.json_format import SerializeToJsonError
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
 from nervenet.node.builtin import TASK, options_of
-from nervenet.node.hosting import StartRequest
+from nervenet.node.starting import StartRequest
 from nervenet.payloads import format_size
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid

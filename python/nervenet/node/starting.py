@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a workflow begins: who shall own it, and the three steps that make it.
+
+It hides the order of a start. That is three steps on three slots, ordered so that a crash leaves a harmless extra
+(DESIGN 6): the id into `running`, the id into the owner's set, then head and journal with a date behind which the
+creation is refused.
+
+Starts travel together: each has its own outcome, and all of them cost one write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nervenet.durable import PYTHON
+from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
+from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
+from nervenet.registry.rendezvous import rendezvous
+from nervenet.streams.answers import Created, NewWorkflow
+from nervenet.streams.faults import LinkError
+from nervenet.streams.link import in_turn
+from nervenet.wire import encode_entry
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping, Sequence
+
+    from nervenet.node.hosting import Host
+    from nervenet.records import State
+    from nervenet.streams.heads import Head
+
+GRACE_MS = 60_000
+"""How long a start may take: an id in `running` without a head is cleared after it, a creation refused after half."""
+
+
+@dataclass(slots=True, frozen=True)
+class StartRequest:
+    """One checked start. `version` 0 = the highest that a live node has."""
+
+    workflow_id: str
+    definition: str
+    input: Payload
+    version: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    timeout_ms: int | None = None
+    if_exists: str = "same"
+    trace: Trace = NO_TRACE
+    starter: str = ""
+    parent: ParentStep | None = None
+
+
+class Started(NamedTuple):
+    """The workflow is in its journal. `created` is false when it was there before."""
+
+    workflow_id: str
+    created: bool
+    owner: str
+
+
+class _Plan(NamedTuple):
+    """A start with everything decided: who owns it, which version runs."""
+
+    request: StartRequest
+    owner: str
+    version: int
+    req: bytes
+    start: Start
+
+
+class Starter:
+    """The starts that come to one node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def start(self, request: StartRequest) -> Started:
+        """Raises RequestError: unknown definition, id taken by another request, node full, Redis away."""
+        (outcome,) = await self.start_many((request,))
+        if isinstance(outcome, RequestError):
+            raise outcome
+        return outcome
+
+    async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
+        """Each start on its own; one round trip a step for all of them."""
+        plans = [self._plan(request) for request in requests]
+        for _ in range(3):  # again only when this process slept past the date of a creation
+            ready = [plan for plan in plans if isinstance(plan, _Plan)]
+            created = await self._create(ready) if ready else {}
+            if not any(answer.status == "expired" for answer in created.values()):
+                break
+        else:
+            return [self._away() for _ in requests]
+        outcomes: list[Started | RequestError] = []
+        for plan in plans:
+            if isinstance(plan, _Plan):
+                outcomes.append(await self._outcome(plan, created[id(plan)]))
+            else:
+                outcomes.append(plan)
+        return outcomes
+
+    def _plan(self, request: StartRequest) -> _Plan | RequestError:
+        name = request.definition
+        version = request.version or self._host.highest_version(name)
+        able = self._host.able(name, version)
+        if not able and self._host.draining and self._host.has(name, version):
+            return Unavailable(
+                f"{self._host.node_id} is draining and no other node has {name!r}",
+                code="UNAVAILABLE",
+                reason="BACKEND_DOWN",
+            )
+        if not able:
+            return self._nobody(name, request.version)
+        full = len(self._host.coordinators) >= self._host.config.max_workflows
+        owner = (
+            self._host.node_id if self._host.node_id in able and not full else self._another(request.workflow_id, able)
+        )
+        if owner is None:
+            return Overloaded(
+                f"{self._host.node_id} has {len(self._host.coordinators)} workflows, its limit (NERVENET_MAX_WORKFLOWS)",
+                code="RESOURCE_EXHAUSTED",
+                reason="NODE_FULL",
+            )
+        start = Start(
+            definition=name,
+            version=version,
+            python=PYTHON,
+            input=request.input,
+            seed=self._host.entropy(16),
+            labels=request.labels,
+            timeout_ms=request.timeout_ms,
+            trace=request.trace,
+            span_id=self._host.entropy(8) if self._host.telemetry.on and request.trace.sampled else b"",
+            starter=request.starter,
+            parent=request.parent,
+        )
+        try:
+            req = request_hash(name, request.input)
+        except InvalidRequest as error:
+            return error
+        return _Plan(request, owner, version, req, start)
+
+    def _another(self, workflow_id: str, able: list[str]) -> str | None:
+        return rendezvous(workflow_id, [node for node in able if node != self._host.node_id])
+
+    def _nobody(self, name: str, version: int) -> RequestError:
+        known = sorted(
+            {d for d, _ in self._host.definitions}
+            | {d.name for n in self._host.table.nodes.values() for d in n.definitions}
+        )
+        which = f"workflow {name!r}" + (f" version {version}" if version else "")
+        listed = ", ".join(k for k in known if "." not in k) or "none"
+        return NotFound(
+            f"no live node has {which} (there are: {listed}). Start one with its code: nervenet node APP",
+            code="NOT_FOUND",
+            reason="DEFINITION_NOT_FOUND",
+        )
+
+    def _away(self) -> RequestError:
+        return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
+
+    async def _create(self, plans: list[_Plan]) -> dict[int, Created]:
+        mine = [p.request.workflow_id for p in plans if p.owner == self._host.node_id]
+        for workflow_id in mine:
+            self._host.expect(workflow_id)
+        try:
+            return await self._create_at_once(plans)
+        except LinkError:
+            try:
+                return {id(plan): await self._create_in_order(plan) for plan in plans}
+            except LinkError:
+                for workflow_id in mine:
+                    self._host.expect_no_more(workflow_id)
+                raise
+
+    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, Created]:
+        """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
+        now, seen = self._host.clock.now_ms(), self._host.clock.seen_ms
+        replies: list[asyncio.Future[Any]] = []
+        for plan in plans:
+            workflow_id = plan.request.workflow_id
+            replies.append(self._host.ownership.running_add_nowait(workflow_id))
+            replies.append(self._host.ownership.own_nowait(plan.owner, workflow_id))
+            replies.append(self._host.journal.create_nowait(self._new(plan, now, seen)))
+        answers = await in_turn(replies)
+        return {id(plan): Created.parse(answer) for plan, answer in zip(plans, answers[2::3], strict=True)}
+
+    async def _create_in_order(self, plan: _Plan) -> Created:
+        score = await self._host.ownership.running_add(plan.request.workflow_id)
+        await self._host.ownership.own(plan.owner, plan.request.workflow_id)
+        return await self._host.journal.create(self._new(plan, score, score))
+
+    def _new(self, plan: _Plan, created_ms: int, seen_ms: int) -> NewWorkflow:
+        request = plan.request
+        return NewWorkflow(
+            workflow_id=request.workflow_id,
+            owner=plan.owner,
+            definition=request.definition,
+            version=plan.version,
+            python=PYTHON,
+            req=plan.req,
+            entry=encode_entry(plan.start, self._host.node_id),
+            created_ms=created_ms,
+            not_after_ms=seen_ms + GRACE_MS // 2,
+            labels=_labels(request),
+            trace=request.trace.traceparent if request.trace.sampled else "",
+        )
+
+    async def _outcome(self, plan: _Plan, created: Created) -> Started | RequestError:
+        workflow_id = plan.request.workflow_id
+        if created.status == "created":
+            if plan.owner == self._host.node_id:
+                self._host.begin(workflow_id, plan.start, plan.version, 1, created.id)
+            else:
+                self._host.wake(plan.owner, workflow_id, 1, created.id, "start")
+            return Started(workflow_id, True, plan.owner)
+        head = created.head
+        assert head is not None
+        if head.closed and plan.request.if_exists == "restart_if_closed":
+            return await self._restart(plan, head)
+        if head.closed:
+            self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+        else:
+            await self._host.ownership.running_keep(workflow_id, head.created_ms)
+        if (
+            head.owner == plan.owner == self._host.node_id
+            and not head.closed
+            and workflow_id not in self._host.coordinators
+        ):
+            await self._host.load(workflow_id)  # my own creation whose answer was lost, or mine and not yet loaded
+        self._host.expect_no_more(workflow_id)
+        if plan.request.if_exists == "error" or head.req != plan.req:
+            return self._taken(plan, head.state, head.req)
+        return Started(workflow_id, False, head.owner)
+
+    async def _restart(self, plan: _Plan, head: Head) -> Started:
+        """The next run of what is closed; who comes second finds it begun."""
+        workflow_id, request = plan.request.workflow_id, plan.request
+        answer = await self._host.journal.begin_next(
+            workflow_id,
+            head.run,
+            "",
+            plan.owner,
+            encode_entry(plan.start, self._host.node_id),
+            head.last.decode(),
+            (),
+            {
+                "definition": request.definition,
+                "version": plan.version,
+                "python": PYTHON,
+                "req": plan.req,
+                "created": self._host.clock.now_ms(),
+                "labels": _labels(request),
+                "trace": request.trace.traceparent if request.trace.sampled else "",
+            },
+        )
+        if answer.status != "new":
+            self._host.expect_no_more(workflow_id)
+            return Started(workflow_id, False, answer.owner)
+        await self._host.ownership.reopen(workflow_id, head.closed_ms)
+        await self._host.ownership.own(plan.owner, workflow_id)
+        if plan.owner == self._host.node_id:
+            self._host.begin(workflow_id, plan.start, plan.version, answer.run, answer.id)
+        else:
+            self._host.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
+        return Started(workflow_id, True, plan.owner)
+
+    def _taken(self, plan: _Plan, state: State, req: bytes) -> RequestError:
+        difference = (
+            "" if req == plan.req else f" with another input ({req.hex()[:12]}, this one is {plan.req.hex()[:12]})"
+        )
+        return AlreadyExists(
+            f"workflow {plan.request.workflow_id} exists{difference} and is {state}: choose another id",
+            code="ALREADY_EXISTS",
+            reason="WORKFLOW_EXISTS",
+            metadata={"state": str(state), "workflow_id": plan.request.workflow_id},
+        )
+
+
+def _labels(request: StartRequest) -> str:
+    return json.dumps(dict(request.labels), separators=(",", ":")) if request.labels else ""
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def request_hash(definition: str, input: Payload) -> bytes:
+    """What makes a second start the same: definition and input, JSON in its canonical form (sorted, compact)."""
+    data = input.data
+    if input.form == "json":
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"the input is not JSON: {error}", code="INVALID_ARGUMENT", reason="INVALID_FIELD"
+            ) from None
+        data = _canonical(value).encode()
+    return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()
