@@ -65,3 +65,12 @@ def test_a_status_without_our_details_is_about_the_way() -> None:
     broken = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, empty, empty, "connection refused")
     error = error_of(broken, "here:1")
     assert isinstance(error, errors.Unavailable) and error.reason == "" and "here:1" in error.message
+
+
+def test_a_stream_that_broke_while_it_was_written_to_is_a_broken_way_too() -> None:
+    """grpc.aio calls that INTERNAL; it happens when a node is killed, and the next one has the answer."""
+    empty = grpc.aio.Metadata()
+    broken = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, empty, empty, "Internal error from Core")
+    assert isinstance(error_of(broken, "here:1"), errors.Unavailable)
+    ours = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, empty, empty, "Exception deserializing response!")
+    assert not isinstance(error_of(ours, "here:1"), errors.Unavailable)

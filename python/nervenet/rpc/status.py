@@ -175,11 +175,17 @@ def _made(code: str, message: str, reason: str, metadata: dict[str, str]) -> Req
     return kind(message, code=code, reason=reason, metadata=metadata)
 
 
+# grpc.aio's own words for a stream that broke while we wrote to it, said before the stream's true status has come.
+_NOT_SENT: Final = "Internal error from Core"
+
+
 def _of_the_way(code: grpc.StatusCode, words: str, where: str) -> RequestError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"no answer from {where}: {words}", code=code.name)
     if code is grpc.StatusCode.CANCELLED:  # not by us, who would not read it: a server that stops drops calls like this
         return Unavailable(f"{where} dropped the call: it stops", code=grpc.StatusCode.UNAVAILABLE.name)
+    if code is grpc.StatusCode.INTERNAL and words == _NOT_SENT:
+        return Unavailable(f"{where} went away in the middle", code=grpc.StatusCode.UNAVAILABLE.name)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return RequestError(f"{where} does not know this call: {words}", code=code.name)
     return _made(code.name, words, "", {})
