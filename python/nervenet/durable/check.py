@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
@@ -35,6 +36,12 @@ EVERY = 100
 """Up to so many entries after each of them; behind, ever more seldom."""
 
 
+UNSTEADY = (
+    "The same code on the same journal asked for two different things: it depends on what is not in its journal, as "
+    "chance, a clock, a set's order or a global. Use ctx.random, ctx.now(), ctx.uuid() and sorted(…), or ask an agent."
+)
+
+
 def worth_checking(n: int) -> bool:
     """Whether to check behind the n-th entry of a run."""
     return n <= CHECKED and n % (1 + n // EVERY) == 0
@@ -52,14 +59,13 @@ def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, M
     finally:
         random.setstate(kept)
     if again.blocked is not None:
-        return again, again.blocked
+        return again, replace(again.blocked, detail=again.blocked.detail or UNSTEADY)
     first = _difference(machine.outstanding(), again.outstanding())
     if first is None:
         return again, None
     ours, theirs = first
     where = next((site for side in (theirs, ours) if (site := _line(again, machine, side))), "")
-    detail = "The same journal led to two different wishes: the code depends on something that is not in its journal."
-    return again, Mismatch(_words(ours), _words(theirs), where, len(entries), detail)
+    return again, Mismatch(_words(ours), _words(theirs), where, len(entries), UNSTEADY)
 
 
 def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:

@@ -127,9 +127,7 @@ def blocked(one: workflow.Workflow, view: View) -> list[Text]:
         )
         lines.append(Text(f"   {'the journal has':{left}}     this code asks for{agree}"))
         lines.append(Text(f"{steps + 1:>2} {expected:{left}}  ≠  {text.clean(why.found)}"))
-    if why.detail:
-        lines.append(Text(f"   {text.clean(why.detail)}"))
-    lines.append(Text(Mismatch(text.clean(why.expected), text.clean(why.found)).cure))
+    lines.append(Text(text.clean(why.detail) or Mismatch(text.clean(why.expected), text.clean(why.found)).cure))
     return lines
 
 
