@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps side by side in other processes, and a human who is asked when one of them finds something.
 
-nervenet dev documents.py
-nervenet agent readers.py
-nervenet start review '{"name": "letter", "text": "(c) 1843 Ada"}' --wait
-nervenet escalations
+Try it:
+
+    nervenet dev documents.py
+    NERVENET_REDIS=redis://localhost:PORT nervenet agent readers.py     # with the port of valkey that dev tells
+    nervenet start review '{"name": "letter", "text": "(c) 1843 Ada"}' --wait
+    nervenet escalations list
+    nervenet escalations resolve ID --answer yes
 """
 
 import asyncio

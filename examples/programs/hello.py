@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two names, two tasks at once, one list.
 
-nervenet dev hello.py
-nervenet start welcome '["Ada", "Grace"]' --wait
+Try it:
+
+    nervenet dev hello.py
+    nervenet start welcome '["Ada", "Grace"]' --wait
 """
 
 import asyncio

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model that talks to itself until it is sure, on a budget; its words are seen as they come.
 
-export OPENAI_BASE_URL=http://localhost:11434/v1 OPENAI_MODEL=qwen3
-nervenet dev llm.py
-python llm.py ticket-1 "Why is the sky blue?"
+Try it:
+
+    export OPENAI_BASE_URL=http://localhost:11434/v1 OPENAI_MODEL=qwen3
+    nervenet dev llm.py
+    python llm.py ticket-1 "Why is the sky blue?"
 """
 
 import asyncio

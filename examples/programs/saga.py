@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trip in three bookings, taken back in reverse order where one of them fails.
 
-nervenet dev saga.py
-nervenet start book '{"who": "Ada", "days": 31}' --wait
+Try it:
+
+    nervenet dev saga.py
+    nervenet start book '{"who": "Ada", "days": 31}' --wait
 """
 
 from contextlib import AsyncExitStack

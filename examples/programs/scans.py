@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """500 pages, 40 at a time, read in a process pool; a page that was begun goes on from its last line.
 
-nervenet dev scans.py
-python -c 'import json; print(json.dumps([dict(number=n, line_count=3) for n in range(500)]))' > pages.json
-nervenet start digitise @pages.json --wait
+Try it:
+
+    nervenet dev scans.py
+    python -c 'import json; print(json.dumps([dict(number=n, line_count=3) for n in range(500)]))' > pages.json
+    nervenet start digitise @pages.json --wait
 """
 
 from pages import Page, Text, lines, ocr_page
