@@ -19,13 +19,13 @@ NERVENET = [sys.executable, "-m", "nervenet"]
 class Dev:
     """`folder` is its working directory, so `.nervenet` lies there; `flags` go behind `dev APP --port 0`."""
 
-    def __init__(self, folder: Path, source: str, *flags: str) -> None:
+    def __init__(self, folder: Path, source: str, *flags: str, app: str = "app.py") -> None:
         self.folder = folder
-        self.app = folder / "app.py"
+        self.app = folder / app
         self.app.write_text(source)
         self.ready_file = folder / "ready.json"
         self.log = folder / "dev.log"
-        self._command = [*NERVENET, "dev", "app.py", "--port", "0", "--ready-file", str(self.ready_file), *flags]
+        self._command = [*NERVENET, "dev", app, "--port", "0", "--ready-file", str(self.ready_file), *flags]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -17,13 +17,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
+    """`file`: what the reader saves it as; such a block is no part of the page's one program."""
+
     language: str
     text: str
     line: int
+    file: str = ""
 
 
 class Command(NamedTuple):
@@ -37,8 +40,16 @@ class Command(NamedTuple):
 
 def blocks(page: Path, language: str = "") -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    found = [Block(match[1], match[2], text.count("\n", 0, match.start()) + 1) for match in _FENCE.finditer(text)]
+    found = [
+        Block(match[1], match[3], text.count("\n", 0, match.start()) + 1, match[2] or "")
+        for match in _FENCE.finditer(text)
+    ]
     return [block for block in found if language in ("", block.language)]
+
+
+def program_of(page: Path) -> str:
+    """The Python of the page that the reader does not save under a name."""
+    return "\n".join(block.text for block in blocks(page, "python") if not block.file)
 
 
 def commands(page: Path) -> list[Command]:
@@ -57,15 +68,18 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | settings
 
 
-def on_a_terminal(line: str, cwd: Path, env: Mapping[str, str], within: float = 60) -> tuple[int, str]:
+def on_a_terminal(line: str, cwd: Path, env: Mapping[str, str], within: float = 60, stdin: str = "") -> tuple[int, str]:
     """Run a shell command as somebody at a terminal without colours sees it: its exit code and all that it wrote."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     environment = {**env, "COLUMNS": "110", "TERM": "xterm", "NO_COLOR": "1"}
     process = subprocess.Popen(
-        line, shell=True, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        line, shell=True, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
+    assert process.stdin is not None
+    with process.stdin as keyboard:
+        keyboard.write(stdin.encode())  # fits in the pipe
     said, deadline = b"", time.monotonic() + within
     try:
         while time.monotonic() < deadline:

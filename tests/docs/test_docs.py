@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.dev.standing import Dev
-from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, environment, on_a_terminal, program_of, steady
 from tests.mesh.world import Host
 
 README, CLI = ROOT / "README.md", ROOT / "docs/cli.md"
@@ -39,11 +39,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, link
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if program_of(page)], ids=lambda page: page.name)
 def test_every_block_of_python_runs(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """The blocks of a page are one program, each going on where the one before it ended."""
+    for block in blocks(page, "python"):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     program = tmp_path / "page.py"
-    program.write_text("\n".join(block.text for block in blocks(page, "python")), encoding="utf-8")
+    program.write_text(program_of(page), encoding="utf-8")
     ran = subprocess.run([sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
 

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tutorial from top to bottom, as a reader does it: files saved, commands typed, the mesh killed and started again."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dev.standing import Dev
+from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
+
+TUTORIAL = ROOT / "docs/tutorial.md"
+
+
+class Reader:
+    """Two terminals: one for `nervenet dev`, one for everything else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.dev: Dev | None = None
+        self.told: dict[str, str] = {}
+
+    def save(self, file: str, text: str) -> None:
+        before = self._reloads()
+        (self.folder / file).write_text(text, encoding="utf-8")
+        if self.dev is not None and file == "desk.py":
+            self.dev.wait_for(lambda: self._reloads() > before, "reloaded")
+
+    def type(self, command: Command) -> None:
+        if command.line.startswith("nervenet dev"):
+            if self.dev is None:
+                self.dev = Dev(self.folder, (self.folder / "desk.py").read_text(), app="desk.py")
+            else:
+                self.dev.over()  # it was killed
+            self.dev.start()
+            return
+        assert self.dev is not None
+        ours = environment(NERVENET_ADDRESS=self.dev.address)
+        code, said = on_a_terminal(command.line, self.folder, ours, stdin="yes\n")
+        assert code == (7 if "--timeout" in command.line else 0), f"$ {command.line}\n{said}"
+        self.told[command.line] = said
+        if command.shows:
+            assert _as_read(said) == _as_read(command.shows), f"$ {command.line}\n{said}"
+
+    def _reloads(self) -> int:
+        return self.dev.log.read_text().count("reloaded") if self.dev is not None else 0
+
+
+def _as_read(text: str) -> str:
+    """What is typed at a prompt is on the reader's screen, but not in a pipe."""
+    return steady(re.sub(r"\(yes, no\) (yes)?\n?", "(yes, no)\n", text))
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    try:
+        yield reader
+    finally:
+        if reader.dev is not None:
+            reader.dev.__exit__(None, None, None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
+    steps: list[tuple[int, Block | Command]] = [(block.line, block) for block in blocks(TUTORIAL) if block.file]
+    steps += [(command.at, command) for command in commands(TUTORIAL)]
+    for _, step in sorted(steps, key=lambda step: step[0]):
+        if isinstance(step, Block):
+            reader.save(step.file, step.text)
+        else:
+            reader.type(step)
+    shown = reader.told["nervenet show second"]
+    assert "adopted once" in shown
+    assert "attempt 2" in shown
+    assert len(re.findall(r"attempt \d", shown)) == 1, "look_up ran once"
