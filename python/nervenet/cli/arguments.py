@@ -210,7 +210,8 @@ class _Parser(Parser):
 
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required:", "missing:")
-        raise UsageError(f"{self.prog.removeprefix('nervenet ')}: {message}", f"{self.format_usage().strip()}")
+        which = self.prog.removeprefix("nervenet").strip()
+        raise UsageError(f"{which}: {message}" if which else message, self.format_usage().strip())
 
     def format_help(self) -> str:
         return self.page() if self.page else super().format_help()
