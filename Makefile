@@ -39,8 +39,9 @@ test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
 
-generate: $(READY) $(GENREADY) ## make generated/ anew from protos/
+generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
+	@$(BIN)/python tools/reference
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
