@@ -97,6 +97,7 @@ class KeepAlives:
         for future in (future for waiting in orphans.values() for future in waiting):
             if not future.done():
                 future.set_exception(fault)
+                future.exception()  # its caller may have failed in sending, and will not ask
 
     def _forget(self, lease: int, answer: asyncio.Future[int]) -> None:
         # A caller that gave up must not take the answer of the next one.
