@@ -129,6 +129,7 @@ async def test_a_queue_that_nobody_serves_is_listed_with_its_age(world: World) -
 
 
 async def test_a_watch_tells_what_stands_then_what_changes_and_resumes_by_revision(world: World) -> None:
+    await world.node()  # so that there is a past before the node that is asked
     raw = await world.raw(await world.node())
     await register(raw)
     await seen(raw)

@@ -24,7 +24,7 @@ from nervenet.wire.entries import (
     state_out,
 )
 from nervenet.wire.members import encode_node_record
-from nervenet.wire.options import options_out, policy_in, retry_policy_in, timeouts_in
+from nervenet.wire.options import options_out, policy_in
 from nervenet.wire.tasks import (
     Envelope,
     decode_envelope,
@@ -41,14 +41,12 @@ from nervenet.wire.values import (
     duration_ms,
     failure_in,
     failure_out,
-    ms_of,
     optional_ms,
     payload_for_people,
     payload_in,
     payload_out,
     timestamp,
     timestamp_ms,
-    to_datetime,
     to_json,
     trace_in,
     trace_out,
@@ -75,7 +73,6 @@ __all__ = [
     "entry_to_json",
     "failure_in",
     "failure_out",
-    "ms_of",
     "optional_ms",
     "options_out",
     "payload_for_people",
@@ -84,14 +81,11 @@ __all__ = [
     "policy_in",
     "question_in",
     "question_out",
-    "retry_policy_in",
     "state_in",
     "state_out",
     "task_id",
-    "timeouts_in",
     "timestamp",
     "timestamp_ms",
-    "to_datetime",
     "to_json",
     "trace_in",
     "trace_out",

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire.values import (
     duration,
-    optional_ms,
 )
 
 if TYPE_CHECKING:
@@ -56,30 +54,3 @@ def options_out(options: Resolved) -> tuple[common.RetryPolicy, common.Timeouts,
         sticky_key=options.sticky_key or "",
     )
     return retry, timeouts, selection
-
-
-def retry_policy_in(message: common.RetryPolicy) -> dict[str, Any]:
-    """Keyword arguments for options.RetryPolicy from what is set; times as timedelta."""
-    given: dict[str, Any] = {}
-    if message.max_attempts:
-        given["max_attempts"] = None if message.max_attempts < 0 else message.max_attempts
-    for name in ("initial_interval", "max_interval"):
-        if (ms := optional_ms(message, name)) is not None:
-            given[name] = timedelta(milliseconds=ms)
-    if message.backoff_multiplier:
-        given["multiplier"] = message.backoff_multiplier
-    if message.jitter:
-        given["jitter"] = message.jitter
-    if message.non_retryable_types:
-        given["non_retryable"] = tuple(message.non_retryable_types)
-    if message.avoid_failed_agents:
-        given["avoid_failed_agents"] = True
-    if message.on_exhausted == common.ON_EXHAUSTED_ESCALATE:
-        given["on_exhausted"] = "escalate"
-    return given
-
-
-def timeouts_in(message: common.Timeouts) -> dict[str, Any]:
-    """Keyword arguments for options.Timeouts from what is set."""
-    spans = {name: optional_ms(message, name) for name in ("queue", "accept", "attempt", "total", "heartbeat")}
-    return {name: timedelta(milliseconds=ms) for name, ms in spans.items() if ms is not None}

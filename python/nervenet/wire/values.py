@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
@@ -52,14 +51,6 @@ def optional_ms(message: Message, name: str) -> int | None:
         return None
     value = getattr(message, name)
     return value.seconds * 1000 + value.nanos // 1_000_000  # type: ignore[no-any-return]
-
-
-def to_datetime(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def ms_of(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
 
 
 # ── payloads and failures ────────────────────────────────────────────────────────────────────────────────────────────
