@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mypy and pyright infer of the public API, both strict, on the package as it is installed.
+"""What mypy and pyright infer of the public API, both strict, on the package as people install it.
 
-`programs/` are programs as users write them. In `types_ok.py` every inferred type is asserted, in `types_bad.py` each
-line marked `# E` must be an error and no other line may be. pyright is basedpyright, the same checker in a wheel that
-brings its Node along: pyright's own wheel fetches it from elsewhere at its first run.
+The wheel is built here and installed into an environment of its own, so what the checkers see is what its `py.typed`
+promises, not this checkout. In `types_ok.py` every inferred type is asserted, in `types_bad.py` each line marked `# E`
+must be an error; no other line may be, here or in `examples/programs`. pyright is basedpyright, the same checker in a
+wheel that brings its Node along: pyright's own wheel fetches it from elsewhere at its first run.
 """
 
 from __future__ import annotations
@@ -13,64 +14,103 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-PROGRAMS = Path(__file__).parent / "programs"
-GOOD = [*sorted(path.name for path in PROGRAMS.glob("p?_*.py")), "types_ok.py", "kit_examples.py"]
+ROOT = Path(__file__).parents[2]
+PROGRAMS = [
+    path for folder in ("examples/programs", "tests/typing/programs") for path in sorted((ROOT / folder).glob("*.py"))
+]
 TOOLS = {
-    "mypy": [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir"],
-    "pyright": [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--project"],
+    # The cache knows what the wheel depends on, most of the work; the wheel itself is new each time.
+    "mypy": [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={ROOT / 'build/typing'}"],
+    "pyright": [sys.executable, "-m", "basedpyright"],
 }
 PYRIGHT_SETTINGS = '{"typeCheckingMode": "strict", "pythonVersion": "3.11"}'
+ERROR = re.compile(r"(\w+\.py):(\d+)(?::\d+)?(?: -)?:? error", re.MULTILINE)
 
 pytestmark = pytest.mark.xdist_group("typing")
 
 
+class Desk(NamedTuple):
+    """A user's: the programs in one folder, and a Python that has the wheel beside what it depends on."""
+
+    folder: Path
+    python: Path
+    package: Path
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
+        return subprocess.run(command, cwd=self.folder, env=kept, capture_output=True, text=True, check=False)
+
+    def check(self, tool: str, *files: str) -> str:
+        flag = "--python-executable" if tool == "mypy" else "--pythonpath"
+        done = self.run(*TOOLS[tool], flag, self.python, *files)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With nothing else of this repository near them."""
-    folder = tmp_path_factory.mktemp("programs")
-    for path in PROGRAMS.glob("*.py"):
-        shutil.copy(path, folder)
-    (folder / "pyrightconfig.json").write_text(PYRIGHT_SETTINGS)
-    return folder
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    folder = tmp_path_factory.mktemp("typing")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT]
+    subprocess.run([*pip, *build], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv/bin/python"
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder / "venv")}))
+    # What the wheel depends on is here already. Of a folder that is named in a .pth no .pth is read: the checkout,
+    # which is installed here as a link, stays out of sight.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    install = ["install", "--no-deps", "--no-compile", wheel]
+    subprocess.run([*pip, "--python", python, *install], check=True, capture_output=True)
+
+    desk = Desk(folder / "programs", python, site / "nervenet")
+    desk.folder.mkdir()
+    for program in PROGRAMS:
+        shutil.copy(program, desk.folder)
+    (desk.folder / "pyrightconfig.json").write_text(PYRIGHT_SETTINGS)
+    return desk
 
 
-def check(tool: str, programs: Path, *files: str) -> tuple[int, str]:
-    where = os.fspath(programs / (".mypy_cache" if tool == "mypy" else "pyrightconfig.json"))
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
-    done = subprocess.run(
-        [*TOOLS[tool], where, *files], cwd=programs, env=environment, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+def marked(program: Path) -> set[tuple[str, int]]:
+    lines = program.read_text(encoding="utf-8").splitlines()
+    return {(program.name, number) for number, line in enumerate(lines, 1) if "# E" in line}
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_programs_and_inferred_types_hold(programs: Path, tool: str) -> None:
-    assert (programs / "types_ok.py").read_text().count("assert_type(") == 36
-    code, said = check(tool, programs, *GOOD)
-    assert code == 0, said
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_each_mistake_is_found_and_nothing_else(programs: Path, tool: str) -> None:
-    text = (programs / "types_bad.py").read_text().splitlines()
-    marked = {number for number, line in enumerate(text, 1) if "# E" in line}
-    assert len(marked) == 20
-    _, said = check(tool, programs, "types_bad.py")
-    found = {int(number) for number in re.findall(r"types_bad\.py:(\d+)(?::\d+)?(?: -)?:? error", said)}
-    assert found == marked, said
-
-
-def test_the_examples_of_the_test_kit_pass(programs: Path) -> None:
-    shutil.copy(programs / "kit_examples.py", programs / "test_examples.py")
+def test_what_is_checked_is_what_was_installed(desk: Desk) -> None:
+    said = desk.run(desk.python, "-c", "import nervenet; print(nervenet.__file__)").stdout
+    assert said.strip() == str(desk.package / "__init__.py")
+    (desk.folder / "one.py").write_text("from nervenet import Mesh\n\nprint(Mesh)\n")
+    (desk.package / "py.typed").rename(desk.package / "py.untyped")
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "test_examples.py"],
-            cwd=programs, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        for tool in TOOLS:
+            assert ("one.py", 1) in {(name, int(line)) for name, line in ERROR.findall(desk.check(tool, "one.py"))}, tool
     finally:
-        (programs / "test_examples.py").unlink()
+        (desk.package / "py.untyped").rename(desk.package / "py.typed")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_programs_and_inferred_types_hold_and_each_mistake_is_found(desk: Desk, tool: str) -> None:
+    said = desk.check(tool, *(program.name for program in PROGRAMS))
+    found = {(name, int(line)) for name, line in ERROR.findall(said)}
+    assert found == set().union(*map(marked, PROGRAMS)), said
+
+
+def test_there_are_36_types_and_20_mistakes() -> None:
+    by_name = {program.name: program for program in PROGRAMS}
+    assert by_name["types_ok.py"].read_text(encoding="utf-8").count("assert_type(") == 36
+    assert len(marked(by_name["types_bad.py"])) == 20
+    assert {"hello.py", "documents.py", "llm.py", "saga.py", "scans.py"} <= by_name.keys()
+
+
+def test_the_examples_of_the_test_kit_pass(desk: Desk) -> None:
+    ours = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "kit_examples.py"]
+    done = desk.run(desk.python, "-m", "pytest", *ours)
     assert "5 passed" in done.stdout, done.stdout + done.stderr

@@ -2,9 +2,9 @@
 from datetime import timedelta
 
 from contracts import Doc, Facts, Summary, Verdict
-from p2_documents import extract, review, summarize, validate
-from p5_map import digitise, ocr
+from documents import extract, review, summarize, validate
 from pages import Page, Text
+from scans import digitise, ocr
 
 from nervenet import AgentError
 from nervenet.testing import AgentTest, Journal, WorkflowTest, replay
