@@ -16,22 +16,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from processes import Process, product_environment, rss_mb
+from processes import HOME, Process, product_environment, rss_mb
 
 from nervenet.dev.servers import etcd, valkey
 
 SETTLE_S = 2.0  # for what a start leaves for later: the watch's first look, replies that are still parsed
 
 
-def measure(parked: int) -> dict[str, Any]:
+def measure(parked: int, home: Path = HOME) -> dict[str, Any]:
     """Start everything, park them, read /proc; prints a line for people."""
     with ExitStack() as stack:
         store, members = stack.enter_context(valkey()), stack.enter_context(etcd())
-        env = product_environment(store, members, "memory")
-        node = stack.enter_context(Process("roles.py", "node", env=env))
+        env = product_environment(store, members, "memory", home)
+        roles = home / "benchmarks" / "roles.py"
+        node = stack.enter_context(Process(roles, "node", env=env))
         env["NERVENET_ADDRESS"] = node.ready
-        stack.enter_context(Process("roles.py", "agent", env=env))
-        client = stack.enter_context(Process("roles.py", "parking", env=env))
+        stack.enter_context(Process(roles, "agent", env=env))
+        client = stack.enter_context(Process(roles, "parking", env=env))
         seen = [rss_mb(node.pid)]
         for _ in range(2):
             client.ask(workflows=parked)

@@ -18,12 +18,13 @@ from nervenet.dev.servers import Server, tied
 
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 HERE = Path(__file__).parent
+HOME = HERE.parent  # the checkout
 
 
 class Process(AbstractContextManager["Process"]):
     """A Python script that prints a JSON line when it is ready, and then one for each that it is given."""
 
-    def __init__(self, script: str, *args: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, script: str | Path, *args: str, env: Mapping[str, str] | None = None) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._process = subprocess.Popen(
             tied([sys.executable, str(HERE / script), *args]),
@@ -34,7 +35,7 @@ class Process(AbstractContextManager["Process"]):
             env={**os.environ, **(env or {})},
         )
         self.pid = self._process.pid
-        self.name = " ".join((script, *args[:1]))
+        self.name = " ".join((str(script), *args[:1]))
 
     def __enter__(self) -> Self:
         try:
@@ -74,9 +75,10 @@ class Process(AbstractContextManager["Process"]):
         return json.loads(line)
 
 
-def product_environment(store: Server, members: Server, namespace: str) -> dict[str, str]:
-    """The settings of the product's processes; a client or agent also needs the node's address."""
+def product_environment(store: Server, members: Server, namespace: str, home: Path = HOME) -> dict[str, str]:
+    """The settings of the processes of a checkout's product; a client or agent also needs the node's address."""
     return {
+        "PYTHONPATH": str(home / "python"),
         "NERVENET_REDIS": store.url,
         "NERVENET_ETCD": members.url,
         "NERVENET_NAMESPACE": namespace,

@@ -25,7 +25,7 @@ from typing import Any
 
 import redis
 from memory import measure as measure_memory
-from processes import Process, cpu_ms, machine, product_environment, rss_mb
+from processes import HOME, Process, cpu_ms, machine, product_environment, rss_mb
 
 from nervenet.dev.servers import Server, etcd, valkey
 
@@ -104,14 +104,18 @@ def start_pump(stack: ExitStack, store: Server, work_ms: int) -> System:
     )
 
 
-def start_product(stack: ExitStack, store: Server, members: Server, work_ms: int) -> System:
-    env = product_environment(store, members, "bench") | {"NERVENET_BENCH_WORK_MS": str(work_ms)}
-    node = stack.enter_context(Process("roles.py", "node", env=env))
+def start_product(
+    stack: ExitStack, store: Server, members: Server, work_ms: int, name: str = PRODUCT, home: Path = HOME
+) -> System:
+    """The product of a checkout, by its own benchmark's roles."""
+    env = product_environment(store, members, name, home) | {"NERVENET_BENCH_WORK_MS": str(work_ms)}
+    roles = home / "benchmarks" / "roles.py"
+    node = stack.enter_context(Process(roles, "node", env=env))
     env["NERVENET_ADDRESS"] = node.ready
-    agent = stack.enter_context(Process("roles.py", "agent", env=env))
-    client = stack.enter_context(Process("roles.py", "client", env=env))
+    agent = stack.enter_context(Process(roles, "agent", env=env))
+    client = stack.enter_context(Process(roles, "client", env=env))
     who = {"client": client, "node": node, "agent": agent, "valkey": store, "etcd": members}
-    return System(PRODUCT, "bench", client, node.pid, {name: each.pid for name, each in who.items()})
+    return System(name, name, client, node.pid, {role: each.pid for role, each in who.items()})
 
 
 def run(bench: Bench, concurrency: list[int], rounds: int, seconds: float) -> list[list[dict[str, Any]]]:

@@ -61,3 +61,16 @@ def test_memory_says_what_parked_workflows_cost(tmp_path: Path) -> None:
     assert found["node_rss_mb"] >= found["idle_rss_mb"] > 20
     assert found["kb_per_workflow"] < 50  # two hundred are too few to say it finely
     assert "200 parked workflows" in printed
+
+
+def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> None:
+    small = ("--concurrency", "5", "--rounds", "2", "--seconds", "0.3", "--parked", "0")
+    printed, found = bench("builds.py", tmp_path / "builds.json", "HEAD", *small)
+
+    assert [(row["round"], row["system"]) for row in found["rows"]] == [
+        (0, "this"),
+        (0, "other"),
+        (1, "this"),
+        (1, "other"),
+    ]
+    assert "ratio" in printed
