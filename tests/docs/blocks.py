@@ -17,6 +17,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+OUTSIDE = ("make ", "nervenet dev", "nervenet node", "nervenet agent ")
+"""Commands that set up a machine or run until they are stopped: a story runs them in its own way."""
+
 _FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -60,6 +63,10 @@ def commands(page: Path) -> list[Command]:
             line, _, shows = part.partition("\n")
             found.append(Command(re.sub(r"\s{2,}# .*$", "", line).strip(), shows, block.line))
     return found
+
+
+def runs_on(command: Command) -> bool:
+    return command.line.startswith(OUTSIDE)
 
 
 def environment(**settings: str) -> dict[str, str]:

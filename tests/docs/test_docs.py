@@ -3,27 +3,73 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import PAGES, ROOT, Command, blocks, commands, environment, on_a_terminal, program_of, steady
-from tests.mesh.world import Host
+pytest.register_assert_rewrite(
+    *(f"tests.docs.{story}" for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi"))
+)
 
-README, CLI = ROOT / "README.md", ROOT / "docs/cli.md"
-OUTSIDE = ("make ", "nervenet dev", "nervenet node", "nervenet agent ")
-"""Commands that set up a machine or run until they are stopped: told elsewhere, or by a test of their own."""
+from tests.docs import command_line, deploy_story, fastapi, mistakes, readme, tutorial  # noqa: E402  rewritten first
+from tests.docs.blocks import PAGES, ROOT, blocks, environment, program_of  # noqa: E402
+
+Story = Callable[[Path], None]
 
 
-@pytest.fixture(name="environment")
-def as_somebody_who_set_nothing() -> dict[str, str]:
-    return environment()
+def run_python(page: Path, folder: Path) -> None:
+    """The blocks of a page are one program, each going on where the one before it ended."""
+    for block in blocks(page, "python"):
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+    program = folder / "page.py"
+    program.write_text(program_of(page), encoding="utf-8")
+    ran = subprocess.run([sys.executable, str(program)], cwd=folder, env=environment(), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+# The longest first.
+STORIES: dict[str, Story] = {
+    "tutorial": tutorial.tell,
+    "errors": mistakes.tell,
+    "deploy-story": deploy_story.tell,
+    "cli": command_line.tell,
+    "fastapi": fastapi.tell,
+    "readme": readme.tell,
+    **{f"python of {page.name}": partial(run_python, page) for page in PAGES if program_of(page)},
+}
+
+
+@pytest.fixture(scope="module")
+def stories(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """All that were asked for, side by side: each has processes of its own, and most of its time it waits for them."""
+    asked = {item.callspec.params.get("story") for item in request.session.items if hasattr(item, "callspec")}
+    with ThreadPoolExecutor(3) as pool:
+        running = {
+            name: pool.submit(tell, tmp_path_factory.mktemp("story")) for name, tell in STORIES.items() if name in asked
+        }
+        yield running
+        for story in running.values():
+            story.cancel()  # when a run ends early
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+@pytest.mark.parametrize("story", STORIES)
+def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) -> None:
+    stories[story].result()
+
+
+def test_each_command_of_each_page_is_run() -> None:
+    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme)}
+    assert {page for page in PAGES if blocks(page, "console")} == told
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -39,69 +85,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, link
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if program_of(page)], ids=lambda page: page.name)
-def test_every_block_of_python_runs(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    """The blocks of a page are one program, each going on where the one before it ended."""
-    for block in blocks(page, "python"):
-        if block.file:
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
-    program = tmp_path / "page.py"
-    program.write_text(program_of(page), encoding="utf-8")
-    ran = subprocess.run([sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-
-
 def test_the_example_is_the_file_that_is_shipped() -> None:
     shipped = (ROOT / "examples/hello.py").read_text(encoding="utf-8").partition("\n")
-    assert shipped[0].startswith("# SPDX") and shipped[2].strip() == blocks(README, "python")[0].text.strip()
-
-
-def test_hello_as_the_readme_tells_it(tmp_path: Path, environment: dict[str, str]) -> None:
-    with Dev(tmp_path, blocks(README, "python")[0].text) as dev:
-        environment["NERVENET_ADDRESS"] = dev.address
-        ran = 0
-        for command in commands(README):
-            if command.line.startswith(OUTSIDE):
-                continue
-            line = command.line.replace("localhost:7700", dev.address)
-            done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-            if command.shows:
-                assert done.stdout == command.shows, line
-            if line.startswith("grpcurl"):
-                assert json.loads(done.stdout)["workflow"]["output"] == {"value": ["Hello, Joan"]}
-            ran += 1
-        assert ran == 3
-
-
-@pytest.fixture(scope="module")
-def letters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    folder = tmp_path_factory.mktemp("letters")
-    (folder / "letters.py").write_text(blocks(CLI, "python")[0].text, encoding="utf-8")
-    with Dev(folder, blocks(CLI, "python")[0].text) as dev:
-        yield dev
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-def test_the_command_line_as_its_page_shows_it(letters: Dev, environment: dict[str, str]) -> None:
-    environment["NERVENET_ADDRESS"] = letters.address
-    told = [command for command in commands(CLI) if not command.line.startswith(OUTSIDE)]
-    assert len(told) > 15
-    for command in told:
-        _, said = on_a_terminal(command.line, letters.folder, environment)
-        assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
-
-
-def test_what_the_processes_say_as_the_page_shows_it(letters: Dev, tmp_path: Path) -> None:
-    shown: dict[str, Command] = {command.line.split()[1]: command for command in commands(CLI)}
-    banner = [line for line in letters.log.read_text().splitlines() if not line.startswith("{")]
-    said = "\n".join(banner[:4]).replace("app.py", "letters.py").replace(f" --address {letters.address}", "")
-    said = re.sub(r" --address \S+", "", said)
-    assert steady(said) == steady(shown["dev"].shows)
-    with Host(tmp_path, letters.facts["redis"], letters.facts["etcd"][0]) as host:
-        app = str(letters.folder / "letters.py")
-        (node,) = host.up(host.node(app))
-        (agent,) = host.up(host.agent("--only", "draft", "--name", "writer", app=app))
-        for role, name in ((node, "node"), (agent, "agent")):
-            line = next(line for line in role.log.splitlines() if not line.startswith("{"))
-            assert steady(line) == steady(shown[name].shows)
+    assert shipped[0].startswith("# SPDX") and shipped[2].strip() == blocks(readme.PAGE, "python")[0].text.strip()

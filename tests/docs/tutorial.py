@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.dev.standing import Dev
 from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
 
-TUTORIAL = ROOT / "docs/tutorial.md"
+PAGE = ROOT / "docs/tutorial.md"
 
 
 class Reader:
@@ -55,26 +51,24 @@ def _as_read(text: str) -> str:
     return steady(re.sub(r"\(yes, no\) (yes)?\n?", "(yes, no)\n", text))
 
 
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(tmp_path)
+def tell(folder: Path) -> None:
+    reader = Reader(folder)
     try:
-        yield reader
+        for _, step in sorted(_steps(), key=lambda step: step[0]):
+            if isinstance(step, Block):
+                reader.save(step.file, step.text)
+            else:
+                reader.type(step)
     finally:
         if reader.dev is not None:
             reader.dev.__exit__(None, None, None)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
-    steps: list[tuple[int, Block | Command]] = [(block.line, block) for block in blocks(TUTORIAL) if block.file]
-    steps += [(command.at, command) for command in commands(TUTORIAL)]
-    for _, step in sorted(steps, key=lambda step: step[0]):
-        if isinstance(step, Block):
-            reader.save(step.file, step.text)
-        else:
-            reader.type(step)
     shown = reader.told["nervenet show second"]
     assert "adopted once" in shown
     assert "attempt 2" in shown
     assert len(re.findall(r"attempt \d", shown)) == 1, "look_up ran once"
+
+
+def _steps() -> list[tuple[int, Block | Command]]:
+    saved = [(block.line, block) for block in blocks(PAGE) if block.file]
+    typed = [(command.at, command) for command in commands(PAGE)]
+    return [*saved, *typed]

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
-
-import pytest
 
 from tests.dev.standing import Dev
 from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
@@ -43,12 +40,11 @@ def told(command: Command, dev: Dev, within: float = 15) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-def test_a_deploy_as_the_page_tells_it(tmp_path: Path) -> None:
+def tell(folder: Path) -> None:
     first, (insert, guard) = blocks(PAGE, "python")[0], blocks(PAGE, "diff")
     forgetful = changed(first.text, insert)
     deploys = [(insert.line, forgetful), (guard.line, changed(forgetful, guard))]
-    here, beside = tmp_path / "here", tmp_path / "next"
+    here, beside = folder / "here", folder / "next"
     here.mkdir()
     beside.mkdir()
     (beside / "app.py").write_text(forgetful)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of the command line: every command in its order on one mesh, and what its processes say when they start."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.dev.standing import Dev
+from tests.docs.blocks import ROOT, Command, blocks, commands, environment, on_a_terminal, runs_on, steady
+from tests.mesh.world import Host
+
+PAGE = ROOT / "docs/cli.md"
+
+
+def tell(folder: Path) -> None:
+    source = blocks(PAGE, "python")[0].text
+    (folder / "letters.py").write_text(source, encoding="utf-8")
+    with Dev(folder, source) as letters:
+        ours = environment(NERVENET_ADDRESS=letters.address)
+        typed = [command for command in commands(PAGE) if not runs_on(command)]
+        assert len(typed) > 15
+        for command in typed:
+            _, said = on_a_terminal(command.line, folder, ours)
+            assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
+        _processes(letters)
+
+
+def _processes(letters: Dev) -> None:
+    shown: dict[str, Command] = {command.line.split()[1]: command for command in commands(PAGE)}
+    banner = [line for line in letters.log.read_text().splitlines() if not line.startswith("{")]
+    said = re.sub(r" --address \S+", "", "\n".join(banner[:4]).replace("app.py", "letters.py"))
+    assert steady(said) == steady(shown["dev"].shows)
+    outside = letters.folder / "outside"
+    outside.mkdir()
+    with Host(outside, letters.facts["redis"], letters.facts["etcd"][0]) as host:
+        app = str(letters.folder / "letters.py")
+        (node,) = host.up(host.node(app))
+        (agent,) = host.up(host.agent("--only", "draft", "--name", "writer", app=app))
+        for role, name in ((node, "node"), (agent, "agent")):
+            line = next(line for line in role.log.splitlines() if not line.startswith("{"))
+            assert steady(line) == steady(shown[name].shows)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page about FastAPI: its `web.py` behind uvicorn, as it says, beside a mesh of the tutorial's `desk.py`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.dev.standing import Dev
+from tests.docs.blocks import ROOT, blocks, environment
+
+PAGE, TUTORIAL = ROOT / "docs/howto/fastapi.md", ROOT / "docs/tutorial.md"
+
+
+def tell(folder: Path) -> None:
+    for block in [*blocks(TUTORIAL, "python"), *blocks(PAGE, "python")]:
+        if block.file in ("llm.py", "desk.py", "web.py"):  # the second desk.py replaces the first
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+    with (
+        Dev(folder, (folder / "desk.py").read_text(), app="desk.py") as dev,
+        _served(folder, dev.address) as url,
+        httpx.Client(base_url=url, timeout=30) as browser,
+    ):
+        assert "uvicorn web:app" in PAGE.read_text(encoding="utf-8")
+        started = browser.put("/orders/9/reply")
+        assert (started.status_code, started.json()) == (202, {"id": "order-9", "created": True})
+        assert browser.put("/orders/9/reply").json() == {"id": "order-9", "created": False}
+        with browser.stream("GET", "/orders/9/tokens") as tokens:
+            said = ""
+            for token in tokens.iter_text():
+                said += token
+                if "tomorrow" in said:
+                    break
+        assert said.startswith("Dear customer, your order 9 left")
+        while (looked := browser.get("/orders/9/reply").json())["state"] == "RUNNING":
+            time.sleep(0.05)
+        assert looked == {"state": "WAITING_FOR_HUMAN", "view": None}
+        for path in ("/orders/10/reply", "/orders/10/tokens"):
+            unknown = browser.get(path)
+            assert (unknown.status_code, unknown.json()) == (404, {"detail": "there is no workflow 'order-10'"})
+
+
+@contextmanager
+def _served(folder: Path, address: str) -> Iterator[str]:
+    log = folder / "uvicorn.log"
+    command = [sys.executable, "-m", "uvicorn", "web:app", "--port", "0"]
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment(NERVENET_ADDRESS=address), stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"running on (http://\S+)", log.read_text())):
+            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield found[1]
+    finally:
+        server.terminate()
+        server.wait(15)
+    assert "Traceback" not in log.read_text(), log.read_text()
