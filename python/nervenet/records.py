@@ -141,6 +141,7 @@ class Outcome:
     started_ms: int = 0
     ended_ms: int = 0
     usage: tuple[Usage, ...] = ()
+    scheduled_ms: int = 0  # when this attempt was sent (0: its agent did not tell)
 
 
 @dataclass(slots=True, frozen=True)
@@ -175,6 +176,7 @@ class Attempt:
     started_ms: int = 0
     ended_ms: int = 0
     usage: tuple[Usage, ...] = ()
+    scheduled_ms: int = 0
 
 
 @dataclass(slots=True, frozen=True)

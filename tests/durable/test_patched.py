@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from nervenet.definitions import define_workflow
-from nervenet.durable import CloseRun, Context, Dispatch, RecordPatch
+from nervenet.durable import CloseRun, Command, Context, Dispatch, RecordPatch
 from nervenet.durable.check import rebuild
-from nervenet.records import Patched, State
-from tests.durable.flows import Feeder, extract, flow, greet, validate
+from nervenet.records import Attempt, Entry, Failure, FailureCode, Outcome, Patched, State
+from tests.durable.flows import Feeder, extract, flow, greet, text, validate
 
 
 async def before(ctx: Context) -> str:
@@ -127,3 +130,151 @@ def test_a_change_has_a_name() -> None:
     (close,) = Feeder(flow(nameless)).machine.outstanding()
     assert isinstance(close, CloseRun) and close.close.failure is not None
     assert "change 'no spaces' is not a name" in close.close.failure.message
+
+
+# ── what the code of before had sent, and nobody had answered, when the change came ──────────────────────────────────
+
+
+async def at_once(ctx: Context) -> str:
+    return await ctx.call(validate, "a")
+
+
+async def greeted_first(ctx: Context) -> str:
+    if ctx.patched("greet-first"):
+        await ctx.call(greet, "a")
+    return await ctx.call(validate, "a")
+
+
+async def translated_first(ctx: Context) -> str:
+    given = "a"
+    if ctx.patched("greet-first"):
+        given = await ctx.call(greet, given)
+    return await ctx.call(validate, given)
+
+
+async def validated_twice(ctx: Context) -> str:
+    if ctx.patched("greet-first"):
+        await ctx.call(validate, "first")
+    return await ctx.call(validate, "a")
+
+
+async def another_way(ctx: Context) -> str:
+    return await ctx.call(greet, "a") if ctx.patched("greet-first") else await ctx.call(validate, "a")
+
+
+GIVEN = text("a").digest()
+
+
+class Deployed(Feeder):
+    """A run of before, whose one step is in flight when a node with the code of today takes it over."""
+
+    def __init__(self, code: Any) -> None:
+        old = Feeder(define_workflow(at_once, name="in-flight"))
+        self.workflow, self.entries, self.now_ms = define_workflow(code, name="in-flight"), old.entries, old.now_ms
+        self.sent_ms = self.now_ms
+        self.machine = self.rebuilt()
+
+    def feed(self, name: str, body: Any, *, after_ms: int = 10) -> list[Command]:
+        commands = super().feed(name, body, after_ms=after_ms)
+        again = self.rebuilt()
+        assert (again.outstanding(), again.state) == (self.machine.outstanding(), self.machine.state), name
+        return commands
+
+    def deployed(self) -> None:
+        assert names(self.machine.outstanding()) == ["RecordPatch", *names(self.machine.outstanding())[1:]]
+        self.feed("patch:greet-first", Patched(True))
+
+    def of_before(self, value: str = "ok", step: str = "validate") -> list[Command]:
+        """The agent that the code of before has sent its step to answers."""
+        return self.done(step, value, capability="validate", digest=GIVEN, scheduled_ms=self.sent_ms)
+
+    def attempt_of_before(self) -> list[Command]:
+        return self.feed(
+            "attempt:validate#1",
+            Attempt(Failure(FailureCode.APPLICATION, "no"), None, "validate", GIVEN, scheduled_ms=self.sent_ms),
+        )
+
+    def result(self) -> str:
+        assert self.machine.blocked is None and self.machine.result is not None, self.machine.blocked
+        assert self.machine.result.output is not None
+        return self.machine.result.output.data.decode()
+
+
+def test_a_step_of_before_that_is_answered_early_is_there_when_the_changed_way_asks_for_it() -> None:
+    run = Deployed(greeted_first)
+    run.deployed()
+    assert run.of_before("validated") == []
+    assert names(run.done("greet")) == ["CloseRun"], "it is not sent again"
+    assert run.result() == '"validated"'
+
+
+def test_a_step_of_before_that_is_answered_late_is_the_answer_too() -> None:
+    run = Deployed(greeted_first)
+    run.deployed()
+    assert names(run.done("greet")) == ["validate"]
+    assert names(run.of_before("validated")) == ["CloseRun"]
+
+
+def test_it_may_be_answered_before_the_patch_is_in_the_journal() -> None:
+    run = Deployed(greeted_first)
+    super(Deployed, run).feed("task:validate", Outcome(text("v"), None, "validate", GIVEN, scheduled_ms=run.sent_ms))
+    run.feed("patch:greet-first", Patched(True))
+    assert names(run.done("greet")) == ["CloseRun"]
+
+
+def test_a_failed_attempt_of_before_counts_when_the_step_is_asked_for() -> None:
+    run = Deployed(greeted_first)
+    run.deployed()
+    assert run.attempt_of_before() == []
+    (command,) = run.done("greet")
+    assert isinstance(command, Dispatch) and (command.step, command.attempt) == ("validate", 2)
+
+
+def test_where_the_changed_way_asks_with_another_input_it_asks_under_another_name() -> None:
+    early = Deployed(translated_first)
+    early.deployed()
+    early.of_before("validated")
+    assert names(early.done("greet", "b")) == ["validate.2"]
+    early.done("validate.2", "b is fine", digest=text("b").digest())
+    assert early.result() == '"b is fine"'
+
+    late = Deployed(translated_first)
+    late.deployed()
+    assert names(late.done("greet", "b")) == ["validate"]
+    assert names(late.of_before("validated")) == ["validate.2"]
+    late.done("validate.2", "b is fine", digest=text("b").digest())
+    assert late.result() == '"b is fine"'
+
+
+def test_where_the_changed_way_asks_the_same_agent_first_each_gets_its_own_answer() -> None:
+    run = Deployed(validated_twice)
+    run.deployed()
+    assert names(run.of_before("validated")) == ["validate.2"]
+    assert names(run.done("validate.2", digest=text("first").digest())) == ["CloseRun"]
+    assert run.result() == '"validated"'
+
+
+def test_where_the_changed_way_never_asks_for_it_nobody_waits_for_it() -> None:
+    run = Deployed(another_way)
+    run.deployed()
+    assert run.of_before() == []
+    run.done("greet", "greeted")
+    assert run.result() == '"greeted"'
+
+
+@pytest.mark.parametrize("told", [{}, {"scheduled_ms": 1 << 60}, {"started_ms": 1 << 60}])
+def test_a_step_that_was_sent_after_the_change_still_contradicts_code_that_does_not_ask_for_it(
+    told: dict[str, int],
+) -> None:
+    run = Deployed(greeted_first)
+    run.deployed()
+    run.machine.apply(Entry("task:extract", Outcome(text("x"), None, "extract", **told), 3, run.now_ms + 1))
+    assert run.machine.blocked is not None and run.machine.blocked.expected == "task:extract"
+
+
+def test_an_input_that_was_changed_after_the_patch_still_contradicts() -> None:
+    run = Deployed(greeted_first)
+    run.deployed()
+    run.done("greet")
+    run.done("validate", "x", capability="validate", digest=text("other").digest(), scheduled_ms=run.now_ms)
+    assert run.machine.blocked is not None and run.machine.blocked.expected.startswith("task:validate (validate ")

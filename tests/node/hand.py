@@ -144,7 +144,9 @@ class Hand:
 
     async def answer(self, task: Task, data: bytes, *, wake: bool = True, usage: tuple[Usage, ...] = ()) -> Appended:
         e = task.envelope
-        body = Outcome(Payload("json", data), None, e.capability, e.digest, e.attempt, self.id, 1, 2, usage)
+        body = Outcome(
+            Payload("json", data), None, e.capability, e.digest, e.attempt, self.id, 1, 2, usage, e.enqueue_ms
+        )
         return await self._append(task, f"task:{e.step}", body, wake)
 
     async def fail(self, task: Task, failure: Failure) -> Appended:

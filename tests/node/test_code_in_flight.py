@@ -84,6 +84,34 @@ async def test_a_run_of_before_keeps_its_way_on_a_node_with_the_code_of_today(wo
             assert "patch:title-first" not in await journal(node, "w")
 
 
+@pytest.mark.parametrize("when", ["before the new step", "after it"])
+async def test_a_step_in_flight_at_the_deploy_is_not_sent_again_nor_its_answer_lost(world: World, when: str) -> None:
+    async with world.agent("greet", "title") as hand:
+        async with world.node(yesterday) as node:
+            await until(lambda: node.host.table.agents)
+            (await start(node, "welcome", "w", b'"Ada"')).cancel()
+            first = await hand.read()
+            await hand.claim(first)
+            await hand.answer(first, await hello(first))
+            second = await hand.read()
+            await hand.claim(second)
+        async with world.node(today) as node:
+            title = await hand.read()
+            assert title.step == "title"
+            await hand.claim(title)
+            if when == "before the new step":
+                await hand.answer(second, b'"in flight"')
+                await hand.answer(title, b'"Ada"')
+            else:
+                await hand.answer(title, b'"Ada"')
+                await hand.answer(second, b'"in flight"')
+            assert (await end_of(node, "w")).output == Payload("json", b'"<Ada>in flight"')
+            written = (
+                ["task:greet.2", "task:title"] if when == "before the new step" else ["task:title", "task:greet.2"]
+            )
+            assert list(await journal(node, "w"))[2:] == ["patch:title-first", *written, "close"]
+
+
 async def test_entries_that_come_while_a_patch_is_written_wait_for_it(world: World) -> None:
     async with world.node(today) as node, world.agent("greet", "title") as hand:
         await until(lambda: node.host.table.agents)

@@ -81,12 +81,13 @@ def finished(
 ) -> Finished:
     """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for everything else (retries are the fold's business)."""
     step, n = envelope.step, envelope.attempt
+    told = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
-        outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, started_ms, ended_ms, usage)
+        outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *told)
         return Finished(f"task:{step}", encode_entry(outcome, agent_id), False)
     question = verdict if isinstance(verdict, Question) else None
     failure = replace(verdict, attempt=n, agent_id=agent_id) if isinstance(verdict, Failure) else None
-    attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, started_ms, ended_ms, usage)
+    attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *told)
     return Finished(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
 
 

@@ -6,7 +6,9 @@ change that the world must hear of leaves a command. `outstanding()` says the sa
 makes a machine rebuilt from its journal as good as the one that was lost.
 
 An entry about something that the code has asked for and given up is ignored; one about something that it never asked
-for means that this code is not the code that wrote the journal: `Contradiction`, and the run is blocked.
+for means that this code is not the code that wrote the journal: `Contradiction`, and the run is blocked. But where the
+code took a changed way (`patched`), what the code of before had sent by then may still come in: it is kept until this
+code asks for it (decision 0010).
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ from nervenet.records import (
     Usage,
 )
 
+_NOW: Final = 1 << 62
+"""Later than any entry: a patch that was asked for and whose entry has not been folded."""
 _NONE: Final[dict[str, Any]] = {}
 """What most runs have of the rarer things; replaced, never written to: five empty dicts are 320 bytes a workflow."""
 
@@ -56,9 +60,11 @@ class Fold:
 
     __slots__ = (
         "canceled",
+        "changed_ms",
         "children",
         "commands",
         "counters",
+        "early",
         "entries",
         "known",
         "labels",
@@ -106,25 +112,44 @@ class Fold:
         self.recorded: dict[str, bool] = _NONE  # what the journal will say
         self.patches: dict[str, bool] = _NONE  # what the code was told
         self.unproven: dict[str, None] = _NONE  # told, and not in the journal yet
+        self.changed_ms = 0  # until when the code of before may have sent steps of its own
+        self.early: dict[str, list[Entry]] = _NONE  # what is known of steps that this code has not asked for yet
 
     # ── what the code asks ───────────────────────────────────────────────────────────────────────────────────────────
 
     def issue(self, call: Pending) -> None:
         """The code awaits this call from now on: it gets its name, and the world its first command."""
-        call.step = self._numbered_step("ask" if call.kind == "ask" else call.options.step or call.capability)
         call.since_ms, call.born = self.now_ms, self.entries
         call.future = asyncio.Future(loop=self.loop)
+        self._enlist(call, "ask" if call.kind == "ask" else call.options.step or call.capability)
+
+    def _enlist(self, call: Pending, base: str) -> None:
+        step = self._known_step(call, base) if self.early else ""
+        call.begin(step or self._numbered_step(base))
         self.pending[call.step] = call
-        if call.kind == "ask":
-            call.k, call.phase = 1, ASKING
-        else:
-            call.attempt = 1
+        if call.kind == "call":
             self._set_total(call)
         self._want(call)
+        for entry in self.early.pop(step, ()):
+            self.commands = [c for c in self.commands if getattr(c, "step", None) != step]
+            self.take(entry)
+
+    def _known_step(self, call: Pending, base: str) -> str:
+        """The step that the code of before sent for this very call, if its entries are here already."""
+        for step, entries in self.early.items():
+            bodies = (entry.body for entry in entries)
+            if step.partition(".")[0] == base and all(
+                call.fits(body) for body in bodies if isinstance(body, (Outcome, Attempt))
+            ):
+                return step
+        return ""
 
     def _numbered_step(self, base: str) -> str:
-        count = self.counters[base] = self.counters.get(base, 0) + 1
-        return base if count == 1 else f"{base}.{count}"
+        while True:
+            count = self.counters[base] = self.counters.get(base, 0) + 1
+            step = base if count == 1 else f"{base}.{count}"
+            if step not in self.early:
+                return step
 
     def start_child(self, child: ChildRun, base: str) -> None:
         """The code wants a child from now on."""
@@ -202,6 +227,8 @@ class Fold:
             recorded = self.recorded.get(change)
             answer = self.entries >= self.known if recorded is None else recorded
             self.patches = {**self.patches, change: answer}
+            if answer:
+                self.changed_ms = _NOW
             if answer and recorded is None:
                 self.unproven = {**self.unproven, change: None}
                 self.commands.insert(0, RecordPatch(change))
@@ -290,7 +317,7 @@ class Fold:
 
     def _task(self, entry: Entry, outcome: Outcome) -> None:
         step = entry.name[5:]
-        call = self.pending.pop(step, None)
+        call = self.pending.get(step)
         if call is None and step in self.children:
             self._child_ended(entry, step, outcome)
             return
@@ -298,19 +325,22 @@ class Fold:
             self._ignore(entry, step)
             if (call := self.withdrawn.pop(step, None)) is None:
                 return
+        elif self._is_taken(entry, call, outcome):
+            return
         else:
-            call.check(entry, outcome.capability, outcome.digest)
+            del self.pending[step]
+            call.check(entry, outcome)
         self._spend(outcome.usage)
         if not call.future.done():
             call.future.set_result(outcome)
 
     def _attempt(self, entry: Entry, body: Attempt) -> None:
         call, n = self._numbered(entry)
-        if call is None:
+        if call is None or self._is_taken(entry, call, body):
             return
         if call.kind != "call" or n > call.attempt:
             raise Contradiction(entry.name, f"attempt:{call.step}#{call.attempt}", call.site)
-        call.check(entry, body.capability, body.digest)
+        call.check(entry, body)
         self._spend(body.usage)
         if n < call.attempt or call.phase != SENT:
             return
@@ -377,6 +407,8 @@ class Fold:
         if self.patches.get(change) is not body.answer:  # not asked, though everything before it is folded
             raise Contradiction(entry.name)
         self.unproven.pop(change, None)
+        if body.answer:
+            self.changed_ms = entry.time_ms
 
     def _escalated(self, entry: Entry, body: Escalated) -> None:
         call, k = self._numbered(entry)
@@ -465,8 +497,31 @@ class Fold:
     def _ignore(self, entry: Entry, step: str) -> None:
         """An entry of a step that nobody waits for: late if the step was ever asked for, else a contradiction."""
         base, _, count = step.partition(".")
-        if _number(count or "1") > self.counters.get(base, 0):
+        if step not in self.early and _number(count or "1") <= self.counters.get(base, 0):
+            return
+        if not self._is_of_before(entry.body):
             raise Contradiction(entry.name)
+        self._keep(entry, step)
+
+    # ── what the code before a change has sent ───────────────────────────────────────────────────────────────────────
+
+    def _is_of_before(self, body: object) -> bool:
+        """Whether an agent was sent this before the code took a changed way."""
+        if not isinstance(body, (Outcome, Attempt)):
+            return False
+        return 0 < (body.scheduled_ms or body.started_ms) <= self.changed_ms
+
+    def _is_taken(self, entry: Entry, call: Pending, body: Outcome | Attempt) -> bool:
+        """Whether the code of before sent something else under this call's name; then the call has another from now on."""
+        if call.fits(body) or not self._is_of_before(body):
+            return False
+        self._keep(entry, call.step)
+        del self.pending[call.step]
+        self._enlist(call, call.step.partition(".")[0])
+        return True
+
+    def _keep(self, entry: Entry, step: str) -> None:
+        self.early = {**self.early, step: [*self.early.get(step, ()), entry]}
 
     def _spend(self, usage: tuple[Usage, ...]) -> None:
         for item in usage:

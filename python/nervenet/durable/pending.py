@@ -11,7 +11,7 @@ from nervenet.durable.lines import Site
 from nervenet.durable.retry import Tally
 from nervenet.options import DEFAULTS, Resolved
 from nervenet.payloads import Codec
-from nervenet.records import NOTHING, Action, Decided, Entry, Failure, FailureCode, Outcome, Payload, Question
+from nervenet.records import NOTHING, Action, Attempt, Decided, Entry, Failure, FailureCode, Outcome, Payload, Question
 
 SENT, FAILING, ASKING, OPEN, SETTLED = "sent", "failing", "asking", "open", "settled"
 """Where a step is: with the agents · out of attempts, its failure not yet recorded · its question not yet recorded ·
@@ -123,11 +123,26 @@ class Pending:
                 return self._expiry()
         return None
 
-    def check(self, entry: Entry, capability: str, digest: bytes) -> None:
-        """Whether the entry speaks of this very call."""
-        if (capability and capability != self.capability) or (digest and self.digest and digest != self.digest):
-            theirs, ours = (f"{name} {d.hex()}" for name, d in ((capability, digest), (self.capability, self.digest)))
+    def fits(self, body: Outcome | Attempt) -> bool:
+        """Whether it may speak of this very call: the same capability and input, as far as it tells."""
+        if body.capability and body.capability != self.capability:
+            return False
+        return not body.digest or not self.digest or body.digest == self.digest
+
+    def check(self, entry: Entry, body: Outcome | Attempt) -> None:
+        """Raises Contradiction where the entry speaks of another call."""
+        if not self.fits(body):
+            both = ((body.capability, body.digest), (self.capability, self.digest))
+            theirs, ours = (f"{name} {digest.hex()}" for name, digest in both)
             raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
+
+    def begin(self, step: str) -> None:
+        """Under this name, with its first attempt or question."""
+        self.step, self.at_ms = step, 0
+        if self.kind == "ask":
+            self.k, self.phase = 1, ASKING
+        else:
+            self.attempt, self.phase = 1, SENT
 
     def _expiry(self) -> Expire | None:
         question = self.question

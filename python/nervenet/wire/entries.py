@@ -109,6 +109,7 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
         "agent_id": body.agent_id,
         "capability": body.capability,
         "input_digest": body.digest,
+        "schedule_time": timestamp_fields(body.scheduled_ms),
     }
     if body.failure is not None:
         fields["failure"] = failure_out(body.failure)
@@ -128,10 +129,19 @@ def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
     which = message.WhichOneof("outcome")
     failure = failure_in(message.failure) if which == "failure" else None
     started, ended = timestamp_ms(message.start_time), timestamp_ms(message.end_time)
+    scheduled = timestamp_ms(message.schedule_time)
     if name.startswith("attempt:"):
         question = question_in(message.question) if which == "question" else None
         return Attempt(
-            failure, question, message.capability, message.input_digest, message.agent_id, started, ended, usage
+            failure,
+            question,
+            message.capability,
+            message.input_digest,
+            message.agent_id,
+            started,
+            ended,
+            usage,
+            scheduled,
         )
     return Outcome(
         payload_in(message.output) if which == "output" else None,
@@ -143,6 +153,7 @@ def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
         started,
         ended,
         usage,
+        scheduled,
     )
 
 

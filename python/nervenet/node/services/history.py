@@ -53,6 +53,7 @@ class Step:
     state: str = "QUEUED"
     attempt: int = 0
     agent_id: str = ""
+    scheduled_ms: int = 0
     started_ms: int = 0
     ended_ms: int = 0
     outcome: Outcome | None = None
@@ -109,6 +110,7 @@ class History:
         step.capability = body.capability or step.capability
         step.attempt = body.attempt or step.attempt
         step.agent_id = body.agent_id or step.agent_id
+        step.scheduled_ms = step.scheduled_ms or body.scheduled_ms
         step.started_ms = body.started_ms or step.started_ms
         step.ended_ms = body.ended_ms or time_ms
         if body.failure is None:
@@ -122,12 +124,14 @@ class History:
         step.capability = body.capability or step.capability
         step.attempt = max(step.attempt, n)
         step.agent_id = body.agent_id or step.agent_id
+        step.scheduled_ms = step.scheduled_ms or body.scheduled_ms
         step.started_ms, step.ended_ms = body.started_ms, body.ended_ms or time_ms
         if body.failure is not None:
             step.failed.append(body.failure)
 
     def _asked(self, step: Step, k: int, body: Escalated, time_ms: int) -> None:
         step.asked = Asked(step.name, k, body.question, time_ms)
+        step.scheduled_ms = step.scheduled_ms or time_ms
         step.state = "WAITING_FOR_HUMAN"
         step.started_ms = (
             step.started_ms or time_ms

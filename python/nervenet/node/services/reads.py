@@ -184,6 +184,7 @@ class Reads:
             agent_id=step.agent_id,
             output=None if output is None else shaped(output, form),
             failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
+            schedule_time=timestamp(step.scheduled_ms),
             start_time=timestamp(step.started_ms),
             end_time=timestamp(step.ended_ms),
             usage=[
