@@ -18,6 +18,7 @@ __all__ = [
     "Look",
     "NewWorkflow",
     "RawEntry",
+    "Restored",
     "parse_entries",
     "parse_status",
 ]
@@ -26,6 +27,7 @@ AppendStatus: TypeAlias = Literal["new", "exists", "stale", "not_owner", "unknow
 DecideStatus: TypeAlias = Literal["new", "exists", "over", "not_asked", "stale", "not_owner", "unknown", "closed"]
 ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
+RestoreStatus: TypeAlias = Literal["whole", "restored", "created", "gap", "not_owner", "stale", "closed", "unknown"]
 
 _STATES: Final = {state.value.encode(): state for state in State}
 _CLAIM_STATUSES: Final[dict[bytes, ClaimStatus]] = {
@@ -144,6 +146,21 @@ class RawEntry(NamedTuple):
     ms: int
     name: str
     data: bytes
+
+
+class Restored(NamedTuple):
+    """`written` entries went back in; `moved` of others, appended meanwhile, stand behind them now."""
+
+    status: RestoreStatus
+    owner: str
+    last: bytes
+    written: int
+    moved: int
+
+    @classmethod
+    def parse(cls, reply: Sequence[Any]) -> Restored:
+        status, owner, last, written, moved = reply
+        return cls(cast("RestoreStatus", status.decode()), owner.decode(), last, written, moved)
 
 
 class Adopted(NamedTuple):

@@ -30,6 +30,7 @@ from nervenet.streams.answers import (
     Look,
     NewWorkflow,
     RawEntry,
+    Restored,
     parse_entries,
     parse_status,
 )
@@ -114,6 +115,30 @@ class Journal:
         keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
         args = (run, owner, next_owner, entry, folded, len(unread), *unread, *fields)
         return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse)
+
+    def restore(
+        self,
+        workflow_id: str,
+        run: int,
+        node_id: str,
+        entries: Sequence[RawEntry],
+        head: Mapping[str, Arg] | None,
+        *,
+        taken_from: str = "",
+        closed: State | None = None,
+        retention_ms: int = 0,
+    ) -> Awaitable[Restored]:
+        """Write back what a Redis without its tail lacks of these remembered entries (dense, under their own ids).
+
+        `head` are the fields of a head that may be gone altogether; only with entries from the run's first on.
+        """
+        fields = [word for pair in (head or {}).items() for word in pair]
+        args: list[Arg] = [run, node_id, taken_from, "0" if head is None else "1", closed.value if closed else ""]
+        args += [retention_ms, len(fields), *fields]
+        for entry in entries:
+            args += [entry.id, entry.name, entry.data]
+        reply = self._link.script(self._scripts["journal_restore"], self._keys.written(workflow_id), args)
+        return _parsed(reply, Restored.parse)
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The script that writes a journal back, on a Redis whose tail (or all of it) was taken away by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nervenet.records import State
+from nervenet.streams.answers import RawEntry, Restored
+from nervenet.streams.link import Link, RedisRefused
+from tests.streams.store import OTHER, OWNER, REQ, Store
+
+HEAD = {"definition": "review", "version": 1, "python": "3.11", "req": REQ, "created": 1}
+
+
+@pytest.fixture
+async def store(redis_url: str, namespace: str) -> AsyncIterator[Store]:
+    link = await Link.open(redis_url, name=namespace)
+    yield Store(link, namespace)
+    await link.close()
+
+
+async def written(store: Store, *names: str) -> tuple[str, list[RawEntry]]:
+    """A workflow with these entries behind its start, and what its owner remembers of it."""
+    workflow_id = await store.start()
+    for name in names:
+        assert (await store.journal.append(workflow_id, 1, name, name.encode())).status == "new"
+    return workflow_id, await store.journal.read(workflow_id)
+
+
+async def lose(store: Store, workflow_id: str, down_to: int) -> None:
+    """What a Redis that came back without its tail has: head and journal as they were after entry `down_to`."""
+    head, journal, _ = store.keys.written(workflow_id)
+    entries = await store.journal.read(workflow_id)
+    owner = await store.link.call("HGET", head, "owner")
+    await store.link.call("DEL", head, journal)
+    await store.clock_moves()
+    kept = entries[:down_to]
+    if not kept:
+        return
+    for entry in kept:
+        await store.link.call("XADD", journal, entry.id, "n", entry.name, "e", entry.data)
+    markers = [word for entry in kept for word in (f"e:{entry.name}", entry.id)]
+    size = sum(len(entry.data) for entry in kept)
+    fields = ("run", 1, "state", "RUNNING", "last", kept[-1].id, "bytes", size, "owner", owner)
+    await store.link.call("HSET", head, *fields, *markers)
+
+
+def restore(store: Store, workflow_id: str, entries: list[RawEntry], **more: object) -> object:
+    return store.journal.restore(workflow_id, 1, OWNER, entries, HEAD if entries[0].n == 1 else None, **more)  # type: ignore[arg-type]
+
+
+async def restored(store: Store, workflow_id: str, entries: list[RawEntry], **more: object) -> Restored:
+    found = await restore(store, workflow_id, entries, **more)  # type: ignore[misc]
+    assert isinstance(found, Restored)
+    return found
+
+
+async def test_a_whole_journal_is_left_as_it_is(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "task:b")
+    before = await store.snapshot()
+    assert (await restored(store, workflow_id, remembered)).status == "whole"
+    assert (await restored(store, workflow_id, remembered[:2])).status == "whole", "it may be longer than what I know"
+    assert await store.snapshot() == before
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+async def test_a_lost_tail_comes_back_under_its_own_ids(store: Store, left: int) -> None:
+    workflow_id, remembered = await written(store, "task:a", "signal:s", "task:b")
+    size = (await store.head(workflow_id)).size
+    await lose(store, workflow_id, left)
+    found = await restored(store, workflow_id, remembered[left - 1 :] if left > 1 else remembered)
+    assert (found.status, found.written, found.moved) == ("restored", 4 - left, 0)
+    assert await store.journal.read(workflow_id) == remembered
+    head = await store.head(workflow_id)
+    assert (head.last, head.size, head.owner) == (remembered[-1].id, size, OWNER)
+    assert (await store.journal.append(workflow_id, 1, "task:b", b"x")).status == "exists"
+    assert (await restored(store, workflow_id, remembered)).status == "whole", "twice is a no-op"
+
+
+async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "decided:ask#1", "task:b")
+    await lose(store, workflow_id, 1)
+    for name in ("task:c", "decided:ask#1", "attempt:b#1", "signal:s"):
+        await store.journal.append(workflow_id, 1, name, b"later")
+    found = await restored(store, workflow_id, remembered)
+    assert (found.status, found.written, found.moved) == ("restored", 3, 2)
+    assert (await store.journal.read(workflow_id))[:4] == remembered
+    names = await store.names(workflow_id)
+    assert names == ["start", "task:a", "decided:ask#1", "task:b", "task:c", "signal:s"], "the code's own order"
+    head = await store.head(workflow_id)
+    assert head.size == sum(len(entry.data) for entry in await store.journal.read(workflow_id))
+    assert (await store.journal.append(workflow_id, 1, "attempt:b#1", b"x")).status == "exists", "its step is over"
+
+
+async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "task:b")
+    await lose(store, workflow_id, 0)
+    assert (await restored(store, workflow_id, remembered[1:])).status == "unknown", "not enough is remembered"
+    found = await restored(store, workflow_id, remembered)
+    assert (found.status, found.written) == ("created", 3)
+    assert await store.journal.read(workflow_id) == remembered
+    head = await store.head(workflow_id)
+    assert (head.run, head.state, head.owner, head.definition, head.req) == (1, State.RUNNING, OWNER, "review", REQ)
+    assert (await store.create(workflow_id)).status == "exists"
+
+
+async def test_a_gap_is_not_bridged(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "task:b", "task:c")
+    await lose(store, workflow_id, 1)
+    assert (await restored(store, workflow_id, remembered[2:])).status == "gap"
+    assert await store.names(workflow_id) == ["start"]
+
+
+async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "task:b")
+    await store.ownership.move(workflow_id, OTHER, OWNER)
+    await lose(store, workflow_id, 2)
+    found = await restored(store, workflow_id, remembered)
+    assert (found.status, found.owner, found.written) == ("not_owner", OTHER, 1)
+    assert await store.journal.read(workflow_id) == remembered
+
+    await lose(store, workflow_id, 2)
+    await store.journal.append(workflow_id, 1, "timer:1", b"", owner=OTHER)
+    assert (await restored(store, workflow_id, remembered)).status == "not_owner"
+    assert await store.names(workflow_id) == ["start", "task:a", "timer:1"], "the owner has gone on from there"
+    found = await restored(store, workflow_id, remembered, taken_from=OTHER)
+    assert (found.status, found.owner) == ("restored", OWNER), "unless he is dead and his adoption of it was lost"
+
+
+async def test_a_lost_close_closes_it_again(store: Store) -> None:
+    workflow_id, _ = await written(store, "task:a")
+    await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
+    remembered = await store.journal.read(workflow_id)
+    await lose(store, workflow_id, 1)
+    found = await restored(store, workflow_id, remembered, closed=State.SUCCEEDED, retention_ms=60_000)
+    assert (found.status, found.written) == ("restored", 2)
+    head = await store.head(workflow_id)
+    assert (head.state, head.closed_ms) == (State.SUCCEEDED, remembered[-1].ms)
+    assert await store.link.call("PTTL", store.keys.head(workflow_id)) > 0
+    assert (await restored(store, workflow_id, remembered)).status == "closed"
+
+
+async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(store: Store) -> None:
+    workflow_id, _ = await written(store, "task:a")
+    first = await store.journal.read(workflow_id)
+    await store.journal.begin_next(workflow_id, 1, OWNER, OWNER, b"again", first[-1].id.decode(), (), {"version": 1})
+    second = await store.journal.read(workflow_id)
+    await lose(store, workflow_id, 0)
+    await restored(store, workflow_id, first)
+    await store.journal.append(workflow_id, 1, "signal:late", b"s")
+    found = await store.journal.restore(workflow_id, 2, OWNER, second, HEAD)
+    assert (found.status, found.written, found.moved) == ("created", 1, 1)
+    assert [entry.name for entry in await store.journal.read(workflow_id)] == ["start", "signal:late"]
+    assert (await store.head(workflow_id)).run == 2
+    assert (await restored(store, workflow_id, first)).status == "stale"
+
+
+async def test_a_full_redis_refuses_all_of_it(store: Store) -> None:
+    workflow_id, remembered = await written(store, "task:a", "task:b")
+    await lose(store, workflow_id, 1)
+    before = await store.snapshot()
+    await store.link.call("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(RedisRefused, match="OOM"):
+            await restored(store, workflow_id, remembered)
+    finally:
+        await store.link.call("CONFIG", "SET", "maxmemory", "0")
+    assert await store.snapshot() == before
+    assert (await restored(store, workflow_id, remembered)).status == "restored"
