@@ -27,6 +27,7 @@ from nervenet.durable import PYTHON
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
 from nervenet.node.children import Children
+from nervenet.node.death import Contact, Death
 from nervenet.node.dispatching import AgentControl, Dispatcher
 from nervenet.node.escalations import Escalations
 from nervenet.node.hosting import Host
@@ -36,7 +37,7 @@ from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
 from nervenet.node.watchdog import Watchdog
-from nervenet.registry.etcd import Etcd
+from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
 from nervenet.streams.faults import LinkError
@@ -67,6 +68,8 @@ class Served(NamedTuple):
 
     address: str
     control: AgentControl
+    contact: Contact | None = None
+    """None = this node certifies nobody's death."""
 
 
 class Serve(Protocol):
@@ -84,9 +87,12 @@ class Node:
         self.session = session
         self.address = ""
         self._entropy = entropy
+        self.death = Death(host, etcd, lambda: self.session.alive)
         self._sweep = Sweep(host, lambda: self.session.alive)
         self._bury = Bury(host, lambda: self.session.alive)
         self._tasks: list[asyncio.Task[Any]] = []
+        self._reading: asyncio.Future[Any] | None = None
+        self._registered = False
         self._state = "STARTING"
 
     def __repr__(self) -> str:
@@ -154,10 +160,19 @@ class Node:
         async with serve(self) as served:
             self.address = served.address
             host.dispatcher.control = served.control
+            self.death.contact = served.contact
+            await self._introduce()
             await self._register("ACTIVE")
             stop_listening = host.table.on_change(self._registry_news)
             host.link.on_reconnect.append(self._redis_came_back)
-            works = (self._news, host.watch.run, self._sweep.run, self._bury.run, self._housekeeping)
+            works = (
+                self._news,
+                host.watch.run,
+                self._sweep.run,
+                self._bury.run,
+                self.death.run,
+                self._housekeeping,
+            )
             self._tasks = [
                 asyncio.create_task(self._forever(work()), name=f"{self.node_id} {work.__qualname__}") for work in works
             ]
@@ -206,6 +221,11 @@ class Node:
             pid=os.getpid(),
         )
         await self.session.put(host.table.layout.node(host.node_id), record)
+        self._registered = True
+
+    async def _introduce(self) -> None:
+        if self.death.contact is not None:
+            await self.death.contact.introduce(self.node_id)
 
     async def _housekeeping(self) -> None:
         """What is checked once a lease: the clock, the wake, the lease itself."""
@@ -214,15 +234,19 @@ class Node:
             try:
                 async with asyncio.timeout(LEASE):
                     await self.session.lost.wait()
-                await self._reincarnate()
             except TimeoutError:
                 pass
             try:
+                if self.session.lost.is_set():
+                    await self._reincarnate()
+                if not self._registered:
+                    await self._register(self._state)
                 await host.clock.learn(host.link)
                 if self.session.alive:
                     await host.queues.make_wake(self.node_id)
-            except LinkError as error:
+            except (LinkError, EtcdError) as error:
                 _log.warning("%s: %s", self.node_id, error)
+                await asyncio.sleep(0.2)
 
     async def _reincarnate(self) -> None:
         """The lease is gone: others adopt what this id owned, and this process begins anew."""
@@ -230,16 +254,22 @@ class Node:
         old = host.node_id
         for coordinator in tuple(host.coordinators.values()):
             host.forget(coordinator)
-        await self.session.abandon()
-        self.session = await Session.open(self.etcd, LEASE)
-        host.node_id = new_id("n", self._entropy)
-        host.nodes_changed()
-        _log.warning("%s lost its lease and comes back as %s", old, host.node_id)
-        await host.queues.make_wake(host.node_id)
-        await self._register(self._state)
+        new = new_id("n", self._entropy)
+        await host.queues.make_wake(new)
+        session = await Session.open(self.etcd, LEASE)
+        host.node_id = new
+        _log.warning("%s lost its lease and comes back as %s", old, new)
+        await self._introduce()
+        ended, self.session, self._registered = self.session, session, False
+        await ended.abandon()
         self._sweep.node_gone(old)
+        host.nodes_changed()
+        self.death.registry_news(new, node=True, removed=False)
+        if self._reading is not None:
+            self._reading.cancel()  # it waits for news of the old id
 
     def _registry_news(self, news: News) -> None:
+        self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
             self.host.nodes_changed()
         if not news.how.removed:
@@ -266,20 +296,25 @@ class Node:
         """Read the wake stream, from its beginning after every connect: what is known is dropped by its number."""
         host = self.host
         reader = await host.link.dedicated()
-        last, connects, mine = b"0", 0, host.node_id
+        last, connects, mine = b"0", 0, ""
         while True:
+            if (reader.connects, host.node_id) != (connects, mine):
+                connects, mine, last = reader.connects, host.node_id, b"0"
+            self._reading = asyncio.ensure_future(reader.read(*host.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
             try:
-                reply = await reader.read(*host.queues.read_wakes(host.node_id, last, WAKES, BLOCK_MS))
+                wakes = parse_wakes(await self._reading)
             except LinkError as error:
-                _log.debug("%s: %s", self.node_id, error)
+                _log.debug("%s: %s", mine, error)
                 await asyncio.sleep(0.1)
                 last = b"0"
                 continue
-            if (reader.connects, host.node_id) != (connects, mine):
-                connects, mine, last = reader.connects, host.node_id, b"0"
-            wakes = parse_wakes(reply)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                continue  # only the reading was ended: we have another id now
             for wake in wakes:
                 host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
             if wakes:
                 last = wakes[-1].id
-                host.queues.trim_wakes_nowait(host.node_id, last)
+                host.queues.trim_wakes_nowait(mine, last)

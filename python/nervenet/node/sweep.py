@@ -59,20 +59,19 @@ class Sweep:
         next_own = next_running = loop.time()
         while True:
             try:
-                if loop.time() >= next_running and self._may():
-                    next_running = loop.time() + RUNNING_EVERY
-                    await self.running()
+                self._news.clear()
+                await self.dead_sets()
                 if loop.time() >= next_own:
                     next_own = loop.time() + OWN_EVERY
                     await self.own_set()
-                    await self.dead_sets()
+                if loop.time() >= next_running and self._may() and not self._news.is_set():
+                    next_running = loop.time() + RUNNING_EVERY
+                    await self.running()
             except LinkError as error:
                 _log.warning("%s: the sweep was cut short: %s", self._host.node_id, error)
-            self._news.clear()
             try:
                 async with asyncio.timeout(max(0.05, min(next_own, next_running) - loop.time())):
                     await self._news.wait()
-                next_own = loop.time()
             except TimeoutError:
                 pass
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import grpc
 import grpc.aio
 
-from nervenet.rpc.methods import METHODS
+from nervenet.rpc.methods import METHODS, Method
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -85,14 +85,17 @@ class Channel:
         """The multi-callable of a method: `channel["GetWorkflow"](request, timeout=1, metadata=…)`."""
         prepared = self._methods.get(name)
         if prepared is None:
-            method = METHODS[name]
-            shape = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
-            prepared = self._methods[name] = getattr(self._channel, shape)(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.answer.FromString,
-            )
+            prepared = self._methods[name] = self.prepared(METHODS[name])
         return prepared
+
+    def prepared(self, method: Method) -> Any:
+        """The multi-callable of a method that need not be of the contract."""
+        shape = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
+        return getattr(self._channel, shape)(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.answer.FromString,
+        )
 
     async def close(self) -> None:
         await self._channel.close()

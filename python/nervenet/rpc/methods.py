@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
 
 from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
 
-__all__ = ["METHODS", "SERVICES", "Method"]
+__all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVICES", "Method"]
 
 
 class Method(NamedTuple):
@@ -46,24 +47,30 @@ _NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_i
 _FILES: Final = (coordinator_service_pb2, registry_service_pb2, agent_service_pb2)
 
 
+def _method(method: Any) -> Method:
+    service = method.containing_service.full_name
+    return Method(
+        method.name,
+        service,
+        f"/{service}/{method.name}",
+        GetMessageClass(method.input_type),
+        GetMessageClass(method.output_type),
+        method.client_streaming,
+        method.server_streaming,
+        method.name not in _ONCE,
+        _NAMED_BY.get(method.name, ""),
+    )
+
+
 def _methods() -> dict[str, Method]:
-    found = {}
-    for file in _FILES:
-        for service in file.DESCRIPTOR.services_by_name.values():
-            for method in service.methods:
-                found[method.name] = Method(
-                    method.name,
-                    service.full_name,
-                    f"/{service.full_name}/{method.name}",
-                    GetMessageClass(method.input_type),
-                    GetMessageClass(method.output_type),
-                    method.client_streaming,
-                    method.server_streaming,
-                    method.name not in _ONCE,
-                    _NAMED_BY.get(method.name, ""),
-                )
-    return found
+    services = [service for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()]
+    return {method.name: _method(method) for service in services for method in service.methods}
 
 
 METHODS: Final[Mapping[str, Method]] = _methods()
 SERVICES: Final = tuple(dict.fromkeys(method.service for method in METHODS.values()))
+
+_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name
+HEALTH_CHECK: Final = _method(_HEALTH["Check"])
+HEALTH_WATCH: Final = _method(_HEALTH["Watch"])
+"""Of grpc.health.v1: every node and agent serves it beside the contract."""

@@ -89,9 +89,21 @@ class Server:
         return made
 
     _names: Sequence[str] = ()
+    _serving = True
+    _id = ""
+
+    async def answer_to(self, process_id: str) -> None:
+        """Health is told under this name too, and no longer under an earlier id: who asks learns who answers."""
+        if self._id and self._id != process_id:
+            await self._health.set(self._id, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+            self._names = [name for name in self._names if name != self._id]
+        self._id = process_id
+        self._names = [*self._names, process_id]
+        await self.serve(self._serving)
 
     async def serve(self, serving: bool) -> None:
         """What the health service says: false while draining."""
+        self._serving = serving
         kind = health_pb2.HealthCheckResponse
         for name in self._names:
             await self._health.set(name, kind.SERVING if serving else kind.NOT_SERVING)

@@ -25,6 +25,7 @@ from nervenet.wire import duration, to_json
 if TYPE_CHECKING:
     import asyncio
 
+    from nervenet.node.death import Death
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import Table
 
@@ -41,25 +42,31 @@ SETTLED: Final = 2.0
 class Heartbeats:
     """One for each node."""
 
-    def __init__(self, etcd: Etcd, table: Table, stopping: asyncio.Event, clock: Clock = SYSTEM) -> None:
+    def __init__(self, etcd: Etcd, table: Table, death: Death, stopping: asyncio.Event, clock: Clock = SYSTEM) -> None:
         self.etcd = etcd
         self.table = table
         self.stopping = stopping
         self.clock = clock
+        self._death = death
 
     async def run(self, requests: AsyncIterator[pb.HeartbeatRequest]) -> AsyncGenerator[pb.HeartbeatResponse, None]:
-        """One answer for each message; ends with `lease_lost`, or when the node stops."""
+        """One answer for each message; ends with `lease_lost`, or when the node stops. Else its end is a hint."""
         beat: _Beat | None = None
-        async for request in requests:
-            if beat is None:
-                beat = await self._begin(request)
-            try:
-                yield await beat.heard(request)
-            except LeaseNotFound:
-                yield pb.HeartbeatResponse(lease_lost=True)
-                return
-            if self.stopping.is_set():
-                return
+        try:
+            async for request in requests:
+                if beat is None:
+                    beat = await self._begin(request)
+                    self._death.stream_opened(request.agent_id)
+                try:
+                    yield await beat.heard(request)
+                except LeaseNotFound:
+                    yield pb.HeartbeatResponse(lease_lost=True)
+                    return
+                if self.stopping.is_set():
+                    return
+        finally:
+            if beat is not None and not self.stopping.is_set():
+                self._death.stream_broke(beat.agent_id)
 
     async def _begin(self, request: pb.HeartbeatRequest) -> _Beat:
         if not request.agent_id or not request.lease_id:
@@ -87,7 +94,7 @@ class _Beat:
 
     def __init__(self, all: Heartbeats, agent_id: str, lease: int, reported: agent_pb2.AgentState) -> None:
         self._all = all
-        self._agent_id = agent_id
+        self.agent_id = agent_id
         self._lease = lease
         self._reported = reported
         self._kept = self._state_written = float("-inf")
@@ -119,7 +126,7 @@ class _Beat:
         if age < LOAD_LEAST or (says == self._load and age < LOAD_MOST):
             return
         try:
-            await self._all.etcd.put(self._all.table.layout.load(self._agent_id), to_json(load), lease=self._lease)
+            await self._all.etcd.put(self._all.table.layout.load(self.agent_id), to_json(load), lease=self._lease)
         except EtcdUnavailable:
             return
         self._load, self._load_written = says, now
@@ -127,10 +134,10 @@ class _Beat:
     async def _settle_state(self, reported: agent_pb2.AgentState, now: float) -> agent_pb2.AgentState:
         """Write what is new, pass down what somebody else wrote."""
         if reported != self._reported:
-            await self._all.set_state(self._agent_id, self._lease, reported)
+            await self._all.set_state(self.agent_id, self._lease, reported)
             self._reported, self._state_written = reported, now
             return agent_pb2.AGENT_STATE_UNSPECIFIED
-        view = self._all.table.agents.get(self._agent_id)
+        view = self._all.table.agents.get(self.agent_id)
         if view is None or now - self._state_written < SETTLED:
             return agent_pb2.AGENT_STATE_UNSPECIFIED
         wanted = _state(view.state)

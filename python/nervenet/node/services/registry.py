@@ -33,6 +33,7 @@ from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, policy_in, timestamp, to_json
 
 if TYPE_CHECKING:
+    from nervenet.node.death import Death
     from nervenet.node.hosting import Host
     from nervenet.registry.etcd import Etcd
 
@@ -46,12 +47,12 @@ KEEP_ALIVE: Final = 15.0
 class Registry:
     """The servicer. `close` ends its listening."""
 
-    def __init__(self, host: Host, etcd: Etcd, stopping: asyncio.Event) -> None:
+    def __init__(self, host: Host, etcd: Etcd, death: Death, stopping: asyncio.Event) -> None:
         self._host = host
         self._etcd = etcd
         self._table = host.table
         self._stopping = stopping
-        self._heartbeats = Heartbeats(etcd, host.table, stopping)
+        self._heartbeats = Heartbeats(etcd, host.table, death, stopping)
         self._queued = Queued(host)
         self._since = host.table.revision
         self._kept: deque[News] = deque(maxlen=KEPT_NEWS)

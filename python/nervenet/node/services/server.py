@@ -19,6 +19,7 @@ from nervenet.node.services.coordinator import Coordinators
 from nervenet.node.services.listing import Lists
 from nervenet.node.services.peers import Peers
 from nervenet.node.services.people import People
+from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.watching import Closings, Hints
@@ -45,7 +46,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     hints = Hints(host)
     closings = Closings(host, hints)
     reads = Reads(host, peers)
-    registry = Registry(host, node.etcd, stopping)
+    registry = Registry(host, node.etcd, node.death, stopping)
     coordinators = Coordinators(host, reads, Lists(host), People(host, reads), hints, closings, stopping)
     agents = Agents(host.table, peers, registry.heartbeats)
     services = [
@@ -71,7 +72,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         server = await Server.start(host.config, "node", services, stopping, translate=translate)
         telling = asyncio.create_task(_tell_draining(node, server))
         try:
-            yield Served(host.config.advertised(server.address), peers)
+            yield Served(host.config.advertised(server.address), peers, Probes(host.config, server))
         finally:
             telling.cancel()
             await server.stop(GRACE)
