@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be true at every write, and what must be true in the end. Shares no code with the product but the decoder.
+
+At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
+and nothing comes after `close` but the next run's `start`. In the end: every accepted workflow is closed with the
+outcome that its shape can only have, what stands in Redis is what was written, and once the dead are buried nothing is
+left that no living process explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nervenet.records import Close, State
+from nervenet.wire import decode_entry
+from tests.simulation.flows import EXPECTED
+from tests.simulation.store import Stream
+
+if TYPE_CHECKING:
+    from tests.simulation.store import Id, Store
+
+
+class Ledger:
+    """Hears every journal entry as it is written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.written: dict[bytes, list[tuple[Id, bytes, bytes]]] = {}
+        self.run: dict[bytes, dict[bytes, bytes]] = {}
+        self.violations: list[str] = []
+        store.on_append = self._heard
+
+    def _heard(self, key: bytes, at: Id, name: bytes, entry: bytes) -> None:
+        written = self.written.setdefault(key, [])
+        run = self.run.setdefault(key, {})
+        about = f"{key.decode()} {name.decode()} {at[0]}-{at[1]}"
+        if at[1] != (written[-1][0][1] + 1 if written else 1):
+            self.violations.append(f"gap: {about} after {written[-1][0] if written else None}")
+        if written and at[0] < written[-1][0][0]:
+            self.violations.append(f"time goes back: {about}")
+        if name == b"start":
+            run = self.run[key] = {}
+        elif b"close" in run:
+            self.violations.append(f"after close: {about}")
+        if name in run:
+            self.violations.append(f"recorded twice: {about}")
+        elif name.startswith(b"attempt:") and b"task:" + name[8:].rpartition(b"#")[0] in run:
+            self.violations.append(f"an attempt after its outcome: {about}")
+        run[name] = entry
+        written.append((at, name, entry))
+
+    def end(self, accepted: dict[str, tuple[str, int]], living: set[str]) -> list[str]:
+        """Everything that is wrong at the end. `living`: ids of processes that may own keys."""
+        found = list(self.violations)
+        for workflow_id, (shape, n) in accepted.items():
+            found += self._outcome(workflow_id, shape, n)
+        for key in sorted(self.written):
+            found += self._stands(key)
+        return found + list(self.leaks(living))
+
+    def _outcome(self, workflow_id: str, shape: str, n: int) -> Iterable[str]:
+        key = b"nn:simulated:wf:{%s}:journal" % workflow_id.encode()
+        data = self.run.get(key, {}).get(b"close")
+        if data is None:
+            yield f"lost: {workflow_id} ({shape}) never ended: {[w[1].decode() for w in self.written.get(key, [])]}"
+            return
+        close = decode_entry("close", data, 1, 1).body
+        assert isinstance(close, Close)
+        output = close.output.data.decode() if close.output else ""
+        if close.state is not State.SUCCEEDED or output not in {str(value) for value in EXPECTED[shape](n)}:
+            yield f"wrong: {workflow_id} ({shape} of {n}) is {close.state} with {output!r} {close.failure}"
+
+    def _stands(self, key: bytes) -> Iterable[str]:
+        """The journal in the store is the end of what was written; the markers in the head are its names."""
+        stream, head = self._store.get(key), self._store.get(key.removesuffix(b":journal"))
+        if not isinstance(stream, Stream) or head is None:
+            yield f"{key.decode()} is gone"
+            return
+        standing = [(at, fields[1], fields[3]) for at, fields in stream.entries.items()]
+        if standing != self.written[key][-len(standing) :] or standing[0][1] != b"start":
+            yield f"{key.decode()} is not what was written"
+        markers = {field[2:] for field in head if field[:2] == b"e:"}
+        if markers != {name for _, name, _ in standing}:
+            yield f"{key.decode()} and its markers differ: {markers ^ {name for _, name, _ in standing}}"
+
+    def leaks(self, living: set[str]) -> Iterable[str]:
+        """Keys, members and entries that nothing explains once all workflows are over and the dead are buried."""
+        for key in sorted(self._store.data):
+            name, value = key.decode(), self._store.get(key)
+            kind, _, rest = name.removeprefix("nn:simulated:").partition(":")
+            tag = rest.strip("{}")
+            if kind in ("running", "owned", "escalations") and value:
+                yield f"leak: {name} holds {list(value)}"
+            elif kind in ("inbox", "wake") and tag not in living:
+                yield f"leak: {name} belongs to nobody"
+            elif kind in ("inbox", "queue", "wake") and isinstance(value, Stream):
+                if value.entries:
+                    yield f"leak: {name} has {len(value.entries)} entries"
+                for group in value.groups.values():
+                    if group.pending:
+                        yield f"leak: {name} has {len(group.pending)} pending"
+                    for consumer in sorted(group.consumers):
+                        if consumer.decode() not in living:
+                            yield f"leak: {name} has a consumer that is dead: {consumer.decode()}"
+            elif kind == "wf" and key not in self._store.expires:
+                yield f"leak: {name} never expires"

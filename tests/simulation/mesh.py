@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real nodes and real agents as simulated processes, and the borders of the product that are exchanged for them.
+
+Exchanged are the places where it reaches outside: the socket to Redis, the client of etcd, time, chance, an agent's
+gRPC (its server, and registration through a node), and the end of the process. Everything behind those is the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import sys
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from nervenet import clock
+from nervenet.agent import runtime as agent_runtime
+from nervenet.agent.runtime import AgentRuntime
+from nervenet.agent.service import AgentPort
+from nervenet.config import Config
+from nervenet.errors import Unavailable
+from nervenet.node import node as node_module
+from nervenet.node.node import Node, Served
+from nervenet.registry import table
+from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
+from nervenet.streams import backoff, groups, journal, link, ownership
+from nervenet.wire import to_json
+from tests.simulation.flows import mesh
+from tests.simulation.loop import PROCESS, Process
+from tests.simulation.registry import Etcd, Patched, Registry
+from tests.simulation.store import SCRIPTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tests.simulation.loop import VirtualLoop
+    from tests.simulation.network import Network
+
+NAMESPACE = "simulated"
+CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
+LEASE = 5
+
+
+class Surroundings:
+    """What the product finds outside while a schedule runs."""
+
+    def __init__(self, loop: VirtualLoop, network: Network, registry: Registry, chance: random.Random) -> None:
+        self.loop, self.network, self.registry, self.chance = loop, network, registry, chance
+        self.broken: list[str] = []
+
+    def patches(self) -> Iterator[Any]:
+        seeded = SimpleNamespace(Random=lambda *_: self.chance)
+        yield mock.patch.object(clock, "time", self)
+        yield mock.patch.object(link, "dial", self.network.dial)
+        yield mock.patch.object(backoff, "random", seeded)
+        yield mock.patch.object(table, "random", seeded)
+        yield mock.patch.object(node_module, "Etcd", Patched)
+        yield mock.patch.object(node_module, "Watchdog", NoWatchdog)
+        yield mock.patch.object(node_module, "os", SimpleNamespace(getpid=os.getpid, _exit=self._exit))
+        yield mock.patch.object(agent_runtime, "AgentPort", Port)
+        yield mock.patch.object(agent_runtime, "Registration", Registration)
+        for module in (journal, ownership, groups, link):
+            yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
+        Patched.registry = self.registry
+
+    def time_ns(self) -> int:
+        return int(self.loop.now * 1e9)
+
+    def monotonic(self) -> float:
+        return self.loop.now
+
+    def entropy(self, count: int) -> bytes:
+        return self.chance.randbytes(count)
+
+    def _exit(self, code: int) -> None:
+        process = PROCESS.get()
+        error = sys.exc_info()[1]
+        self.broken.append(f"{process} ended itself with {code}: {error!r}")
+        if process is not None:
+            process.kill()
+
+
+class NoWatchdog:
+    """Time does not move while workflow code runs here."""
+
+    def __init__(self, _: Any) -> None: ...
+
+    def __enter__(self) -> NoWatchdog:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def enter(self, _: Any) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+class Port(AgentPort):
+    """An agent's control port that nobody can reach: what it would be told, its claims tell it."""
+
+    async def start(self) -> None:
+        self.address = "simulated:1"
+
+    async def close(self) -> None: ...
+
+
+class Deaf:
+    """The same, seen from a node."""
+
+    async def cancel_task(self, *_: object) -> bool:
+        raise Unavailable("simulated agents hear nothing", code="UNAVAILABLE")
+
+
+class Registration:
+    """In place of `nervenet.agent.registration.Registration`: the lease without the node between."""
+
+    def __init__(self, agent_id: str, port: Any, load: Any, config: Config, clock: clock.Clock) -> None:
+        assert Patched.registry is not None
+        self.agent_id = agent_id
+        self.registered = asyncio.Event()
+        self.node_id = ""
+        self._port, self._clock, self._lease, self._until = port, clock, 0, 0.0
+        self._etcd = Etcd(Patched.registry)
+
+    @property
+    def alive(self) -> bool:
+        return self._clock.monotonic() < self._until
+
+    def changed(self) -> None: ...
+
+    async def leave(self) -> None:
+        await self._etcd.revoke(self._lease)
+
+    async def run(self) -> None:
+        while True:
+            sent = self._clock.monotonic()
+            try:
+                if not self._lease:
+                    self._lease = await self._etcd.grant(LEASE)
+                    record = to_json(self._port.record(self.agent_id))
+                    await self._etcd.put(f"/nervenet/{NAMESPACE}/agents/{self.agent_id}", record, lease=self._lease)
+                    self.registered.set()
+                else:
+                    await self._etcd.keep_alive(self._lease, patience=1.0)
+                self._until = sent + LEASE
+            except LeaseNotFound:
+                self._until = 0.0
+                return
+            except EtcdUnavailable:
+                continue
+            await asyncio.sleep(1.5)
+
+
+@asynccontextmanager
+async def deaf(_: Node) -> AsyncIterator[Served]:
+    yield Served("simulated:2", Deaf())
+
+
+class Member:
+    """A node or an agent: its process, and the product's object in it once it is up."""
+
+    def __init__(self, surroundings: Surroundings, kind: str, number: int) -> None:
+        self.kind = kind
+        self.process = Process(surroundings.loop, f"{kind}{number}")
+        self.thing: Any = None
+        self.up = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self._surroundings = surroundings
+        self.life = self.process.run(self._live())
+
+    def __repr__(self) -> str:
+        return f"<{self.process} {self.thing}>"
+
+    @property
+    def alive(self) -> bool:
+        return self.process.alive and not self.life.done()
+
+    @property
+    def able(self) -> bool:
+        return self.alive and self.up.is_set() and not self.process.stopped
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it, if it was not told to leave."""
+        return self.life.exception() if self.life.done() and not self.life.cancelled() else None
+
+    async def _live(self) -> None:
+        entropy: Callable[[int], bytes] = self._surroundings.entropy
+        if self.kind == "node":
+            async with Node.open(mesh.workflows, CONFIG, serve=deaf, entropy=entropy) as node:
+                self.thing = node
+                self.up.set()
+                await self.leaving.wait()
+                await node.drain()
+        else:
+            agents = mesh.agents.values()
+            async with AgentRuntime.open(agents, CONFIG, name="agent", slots=2, entropy=entropy) as agent:
+                self.thing = agent
+                self.up.set()
+                await self.leaving.wait()
+
+    def kill(self, *, proven: bool) -> None:
+        """SIGKILL. `proven`: a peer notices the closed port, and the lease goes at once with a tombstone."""
+        self.process.kill()
+        surroundings = self._surroundings
+        surroundings.network.process_died(self.process)
+        surroundings.registry.dead(self.process)
+        if proven and self.thing is not None:
+            delay = surroundings.chance.random() * 0.3
+            identity = self.thing.node_id if self.kind == "node" else self.thing.agent_id
+            surroundings.loop.call_later(delay, self._certify, identity, context=surroundings.network.nobody)
+
+    def _certify(self, identity: str) -> None:
+        registry = self._surroundings.registry
+        stand = f"/nervenet/{NAMESPACE}/tombstones/{identity}"
+        found = registry.keys.get(f"/nervenet/{NAMESPACE}/{self.kind}s/{identity}")
+        if found is not None:
+            registry.put(stand, b"{}", registry.grant(60))
+            registry.revoke(found.lease)
+
+
+logging.getLogger("nervenet").setLevel(logging.CRITICAL)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One schedule: a mesh, some workflows, what breaks between which two commands; all of it from one seed.
+
+    outcome = run(4711)
+    assert not outcome.violations, outcome.story
+
+The story ends when every accepted workflow has ended and everybody who was stopped or cut off is back; then the living
+sweep and bury until nothing is left to do, and `check.py` looks at what stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from nervenet.errors import NervenetError
+from nervenet.node.starting import StartRequest
+from nervenet.records import Payload, Signaled
+from tests.simulation.check import Ledger
+from tests.simulation.flows import EXPECTED, HEARD, World
+from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.mesh import Member, Surroundings
+from tests.simulation.network import Network
+from tests.simulation.registry import Registry
+from tests.simulation.store import Store, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.network import Wire
+
+HORIZON: Final = 300.0
+"""Virtual seconds after which what has not ended is lost. The slowest rescue is a sweep of `running` once a minute."""
+SHAPES: Final = tuple(EXPECTED)
+FAULTS: Final = (
+    *("kill node", "kill node", "kill agent", "stop node", "stop agent", "cut off node", "cut off agent"),
+    *("lose reply", "lose command", "cut links", "vanish", "drain node"),
+)
+REACH: Final = 120
+"""Faults fall among the first so many commands after everybody is up: about as many as a schedule has."""
+
+
+@dataclass
+class Outcome:
+    """What became of a schedule."""
+
+    seed: int
+    violations: list[str]
+    story: list[str]
+    counted: Counter[str] = field(default_factory=Counter)
+    virtual_seconds: float = 0.0
+    commands: int = 0
+
+
+class _Errors(logging.Handler):
+    """Errors that the product logs because nobody else hears of them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.heard.append(f"error: {record.getMessage()}")
+
+
+class Schedule:
+    """See the module."""
+
+    def __init__(self, seed: int, sabotage: Callable[[Store], None] | None, copies: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.loop = VirtualLoop()
+        self.store = Store(self.loop.time)
+        if sabotage is not None:
+            sabotage(self.store)
+        self.ledger = Ledger(self.store)
+        self.network = Network(self.loop, self.store, self.chance)
+        self.registry = Registry(self.network)
+        self.surroundings = Surroundings(self.loop, self.network, self.registry, self.chance)
+        self.world = World(self.chance)
+        self.members: list[Member] = []
+        self.accepted: dict[str, tuple[str, int]] = {}
+        self.story: list[str] = []
+        self.counted: Counter[str] = Counter()
+        self._copies = copies
+        self._began = self.loop.now
+
+    def run(self) -> Outcome:
+        errors = _Errors()
+        logger = logging.getLogger("nervenet")
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False
+        logger.addHandler(errors)
+        with ExitStack() as stack:
+            stack.callback(logger.removeHandler, errors)
+            for patch in self.surroundings.patches():
+                stack.enter_context(patch)
+            whole = self.loop.create_task(self._story())
+            try:
+                ended = self.loop.run(whole, HORIZON)
+                if ended:
+                    whole.result()
+            except Stuck:
+                ended = False
+            living = {name for member in self.members if member.alive and (name := self._id(member))}
+            violations = self.ledger.end(self.accepted, living)
+            if not ended and not violations:
+                violations.append("lost: the story did not come to its end")
+            violations += self.surroundings.broken + errors.heard
+            violations += [f"error: {error}" for error in self.loop.errors]
+            violations += [f"error: {member} broke: {error!r}" for member in self.members if (error := member.error)]
+            self.counted.update(self.network.counted)
+            self.counted["workflows"] += len(self.accepted)
+            seconds = self.loop.now - self._began
+            for member in self.members:
+                member.process.kill()
+            self.loop.close()
+        return Outcome(
+            self.seed, violations, self.story, self.counted, seconds, self.store.commands
+        )
+
+    # ── the story ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _story(self) -> None:
+        chance = self.chance
+        for kind, count in (("node", chance.choice((2, 2, 3))), ("agent", chance.choice((1, 2, 2)))):
+            for _ in range(count):
+                self._join(kind)
+        for member in self.members:
+            await member.up.wait()
+        self._plan()
+        workflows = [(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in self._shapes()]
+        await asyncio.gather(*(self._client(*each) for each in workflows))
+        while not all(self._closed(key) for key in list(self.ledger.run)):
+            await asyncio.sleep(0.2)
+        await self._tidy()
+
+    def _shapes(self) -> list[tuple[int, str]]:
+        return [(i, self.chance.choice(SHAPES)) for i in range(1, self.chance.choice((1, 1, 2)) + 1)]
+
+    def _closed(self, key: bytes) -> bool:
+        return b"close" in self.ledger.run[key]
+
+    def _join(self, kind: str) -> Member:
+        member = Member(self.surroundings, kind, len(self.members) + 1)
+        self.members.append(member)
+        return member
+
+    def _id(self, member: Member) -> str:
+        thing = member.thing
+        return "" if thing is None else thing.node_id if member.kind == "node" else thing.agent_id
+
+    def _tell(self, what: str) -> None:
+        self.story.append(f"{self.loop.now - self._began:8.3f} s, command {self.network.executed}: {what}")
+
+    async def _client(self, workflow_id: str, shape: str, n: int) -> None:
+        await asyncio.sleep(self.chance.random() * 0.02)
+        request = StartRequest(workflow_id, shape, Payload("json", str(n).encode()))
+        while not await self._ask(lambda node: node.host.starter.start(request)):
+            pass
+        self.accepted[workflow_id] = (shape, n)
+        self._tell(f"{workflow_id} accepted")
+        if shape == "hears":
+            body = Signaled("word", Payload("json", str(HEARD).encode()))
+            await asyncio.sleep(self.chance.random() * 0.2)
+            while not await self._ask(lambda node: node.host.record(workflow_id, 1, "signal:s", body, "client")):
+                pass
+
+    async def _ask(self, call: Callable[[object], object]) -> object:
+        """One call to a node that lives, as far as a client knows; None = no answer, ask another."""
+        able = [member for member in self.members if member.kind == "node" and member.able]
+        if not able:
+            await asyncio.sleep(0.5)
+            return None
+        task = self.chance.choice(able)
+        asked = task.process.run(_said(call(task.thing)))
+        await asyncio.wait((asked,), timeout=3.0)
+        return asked.result() if asked.done() and not asked.cancelled() else None
+
+    async def _tidy(self) -> None:
+        """Everybody comes back, sweeps and buries, until there is nothing more to do (or too long)."""
+        self.network.faults.clear()
+        now = self.loop.now
+        back = [until for until in self.registry.away.values() if until > now]
+        while any(member.process.alive and member.process.stopped for member in self.members):
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(max(back, default=now) - now + 0.1)
+        self.network.duplicates = 0.0
+        if not any(member.kind == "node" and member.alive for member in self.members):
+            self._join("node")
+        if not any(member.kind == "agent" and member.alive for member in self.members):
+            self._join("agent")
+        for member in self.members:
+            if member.alive:
+                await member.up.wait()
+        for _ in range(6):
+            nodes = [member for member in self.members if member.kind == "node" and member.able]
+            for node in nodes:
+                for walk in (node.thing._sweep.own_set, node.thing._sweep.running, node.thing._bury.walk):
+                    await node.process.run(_said(walk()))
+            living = {name for member in self.members if member.alive and (name := self._id(member))}
+            if not list(self.ledger.leaks(living)):
+                return
+            await asyncio.sleep(3.0)
+
+    # ── what breaks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _plan(self) -> None:
+        chance, network = self.chance, self.network
+        network.duplicates = chance.choice((0.0, 0.2, 0.8))
+        network.copies = self._copies
+        network.lost_wakes = chance.choice((0.0, 0.0, 0.3, 1.0))
+        kinds = [chance.choice(FAULTS) for _ in range(chance.choice((0, 1, 1, 2, 2, 3)))]
+        while sum("agent" in kind for kind in kinds) > 2:  # three lost agents are the limit of a step
+            kinds.remove(next(kind for kind in kinds if "agent" in kind))
+        for kind in kinds:
+            at = network.executed + chance.randrange(1, REACH)
+            network.faults.setdefault(at, []).append(lambda wire, kind=kind: self._break(kind, wire))
+
+    def _break(self, kind: str, wire: Wire) -> str:
+        """Answers what becomes of the command that is being executed: '', lost 'before' it ran, or 'after'."""
+        self.counted[kind] += 1
+        if kind in ("lose reply", "lose command"):
+            self._tell(f"{kind} of {wire.process}")
+            return "after" if kind == "lose reply" else "before"
+        if kind == "vanish":
+            self._tell(f"vanish: {self._vanish()}")
+            return ""
+        able = [member for member in self.members if member.alive and member.kind in kind]
+        here = [member for member in able if member.process is wire.process]
+        if kind == "cut links":
+            here = [member for member in self.members if member.alive]
+        if not (victims := here or able):
+            return ""
+        victim = self.chance.choice(victims)
+        self._tell(f"{kind}: {victim}, in the middle of {wire.process}")
+        self._hit(kind.partition(" ")[0] if kind != "cut off " + victim.kind else "cut off", victim)
+        return self.chance.choice(("", "before", "after")) if victim.process is wire.process else ""
+
+    def _hit(self, how: str, victim: Member) -> None:
+        loop, chance, nobody = self.loop, self.chance, self.network.nobody
+        seconds = chance.choice((0.5, 4.0, 7.0, 9.0))
+        if how == "kill":
+            victim.kill(proven=chance.random() < 0.5)
+            if chance.random() < 0.7 or not any(m.kind == victim.kind and m.alive for m in self.members):
+                loop.call_later(chance.random() * 3, self._join, victim.kind, context=nobody)
+        elif how == "stop":
+            victim.process.stop()
+            loop.call_later(seconds, victim.process.go_on, context=nobody)
+        elif how == "cut off":
+            self.registry.away[victim.process] = loop.now + seconds
+        elif how == "drain":
+            others = [m for m in self.members if m.kind == "node" and m.able and m is not victim]
+            if others and victim.able:
+                victim.leaving.set()
+        else:
+            self.network.cut(victim.process)
+
+    def _vanish(self) -> str:
+        """Law 3: a stream entry, a pending-list entry, a claim, a wake or a member of an owned set is gone."""
+        found: list[tuple[str, Callable[[], object]]] = []
+        for key, value in self.store.data.items():
+            if isinstance(value, Stream) and not key.endswith(b":journal"):
+                found += [(f"{key!r} {at}", lambda v=value, at=at: v.entries.pop(at)) for at in value.entries]
+                for group in value.groups.values():
+                    found += [(f"pending {key!r} {at}", lambda g=group, at=at: g.pending.pop(at)) for at in group.pending]
+            elif b":owned:{" in key:
+                found += [(f"{key!r} {m!r}", lambda k=key, m=m: self.store.do_srem(k, m)) for m in value]
+            elif b":wf:{" in key and isinstance(value, dict):
+                claims = [f for f in value if f[:2] == b"c:"]
+                found += [(f"{key!r} {f!r}", lambda v=value, f=f: v.pop(f)) for f in claims]
+        if not found:
+            return "nothing was there"
+        what, act = self.chance.choice(found)
+        act()
+        return what
+
+
+async def _said(call: object) -> object:
+    """The answer of a node, None where it refused or its Redis was away."""
+    try:
+        return await call or True  # type: ignore[misc, call-overload]
+    except (NervenetError, OSError):
+        return None
+
+
+def run(seed: int, sabotage: Callable[[Store], None] | None = None, copies: int = 1) -> Outcome:
+    """One schedule, whole. The collector is off meanwhile: what it would run, and when, is not of the seed."""
+    gc.disable()
+    try:
+        return Schedule(seed, sabotage, copies).run()
+    finally:
+        gc.enable()
