@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
-from nervenet.streams.address import Address
+from nervenet.streams.address import Address, ClusterAddress, SentinelAddress, parse
 from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster, UnfitServer
 
 from .tcp_proxy import proxied
@@ -20,8 +20,10 @@ from .tcp_proxy import proxied
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("redis+sentinel://:pw-hidden@a:26379/mymaster", "Sentinel"),
-        ("redis+cluster://a:6379", "Cluster"),
+        ("redis+sentinel://:pw-hidden@a:26379", "master's name"),
+        ("redis+sentinel://a:26379/mymaster/0?sentinel_password=pw-hidden&nonsense=1", "nonsense"),
+        ("redis+sentinel:///mymaster", "no host"),
+        ("redis+cluster://:pw-hidden@a:6379/1", "no databases"),
         ("http://:pw-hidden@a:6379", "http"),
         ("localhost:6379", "redis://"),
         ("redis://h?ssl_cert_reqs=sometimes&nonsense=1", "nonsense"),
@@ -30,7 +32,7 @@ from .tcp_proxy import proxied
 )
 def test_an_unusable_address_names_the_usable_forms_and_no_password(url: str, word: str) -> None:
     with pytest.raises(BadAddress) as caught:
-        Address.parse(url)
+        parse(url)
     text = str(caught.value)
     assert word.lower() in text.lower()
     assert "rediss://" in text
@@ -54,6 +56,26 @@ def test_an_address_is_understood_as_redis_py_understands_it() -> None:
     secured = Address.parse("rediss://example.org")
     assert secured.tls is not None
     assert secured.tls.check_hostname
+
+
+def test_several_servers_are_spelled_as_other_tools_do() -> None:
+    watched = parse("rediss+sentinel://ann:s%40crt@a,[::1]:26380/mymaster/3?sentinel_password=p%26w&sentinel_tls=no")
+    assert isinstance(watched, SentinelAddress)
+    assert [(one.host, one.port, one.password, one.tls) for one in watched.sentinels] == [
+        ("a", 26379, "p&w", None),
+        ("::1", 26380, "p&w", None),
+    ]
+    server = watched.server.at("10.0.0.7", 6380)
+    assert (server.where, server.db, server.username, server.password) == ("10.0.0.7:6380", 3, "ann", "s@crt")
+    assert server.tls is not None
+    assert str(watched) == "rediss+sentinel://a:26379,[::1]:26380/mymaster/3"
+    cluster = parse("redis+cluster://:s%40crt@a,b:7000")
+    assert isinstance(cluster, ClusterAddress)
+    assert [(seed.where, seed.password, seed.member) for seed in cluster.seeds] == [
+        ("a:6379", "s@crt", True),
+        ("b:7000", "s@crt", True),
+    ]
+    assert "crt" not in f"{watched} {watched!r} {cluster} {cluster!r}"
 
 
 async def test_a_password_opens_and_a_wrong_one_says_so() -> None:

@@ -2,7 +2,8 @@
 """From an address to a connection that may be used: socket, TLS, login, scripts, and who answers there.
 
 Everything is asked in one write and judged before anybody else may send: a replica is refused (a resumed old master
-would acknowledge writes that nobody ever sees again), so are servers that are too old.
+would acknowledge writes that nobody ever sees again), so are servers that are too old. A connection that is aborted
+meanwhile (its server is the master no more) ends the attempt at once, even while the network keeps silent.
 """
 
 from __future__ import annotations
@@ -11,68 +12,122 @@ import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from nervenet.streams.connection import Arg, Connection, Counters
-from nervenet.streams.faults import AuthenticationFailed, ConnectionLost, NotMaster, RedisRefused, UnfitServer
+from nervenet.streams.faults import (
+    AuthenticationFailed,
+    ClusterMember,
+    ConnectionLost,
+    NotMaster,
+    RedisRefused,
+    UnfitServer,
+)
+from nervenet.streams.slots import slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 
     from nervenet.streams.address import Address
+    from nervenet.streams.connection import Arg, Connection
     from nervenet.streams.script import Script
 
-__all__ = ["ServerIdentity", "dial"]
+__all__ = ["ServerIdentity", "dial", "knock"]
 
 _OLDEST: Final = (6, 2)
 _TIMEOUT: Final = 5.0
 _LOG_IN: Final = "log in"
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Who answers: another pair means a restart or a failover, so the data may be older than what we know."""
+    """Who answers: another pair means a restart or a failover, so the data may be older than what we know.
+
+    `exposed` = it has replicas, yet acknowledges writes while none of them can be reached. `slots` are the ranges that
+    it serves in a Redis Cluster, None where it serves everything; `holds` tells whose loss a key would be.
+    """
 
     run_id: str
     replid: str
     version: str = ""
+    exposed: bool = False
+    slots: tuple[range, ...] | None = None
 
     def same(self, other: ServerIdentity) -> bool:
         return (self.run_id, self.replid) == (other.run_id, other.replid)
 
+    def holds(self, key: bytes) -> bool:
+        """Whether this server is the one that has the key."""
+        return self.slots is None or any(slot_of(key) in served for served in self.slots)
 
-async def dial(
-    address: Address, name: str, counters: Counters, scripts: Iterable[Script] = (), *, watched: bool = True
-) -> tuple[Connection, ServerIdentity]:
+
+async def dial(connection: Connection, address: Address, name: str, scripts: Iterable[Script] = ()) -> ServerIdentity:
     """Connect and log in. Raises `ConnectionLost` (worth another try) or what is wrong with the configuration."""
+    async with _reaching(connection, address):
+        return await _unless_lost(connection, _meet(connection, address, name, tuple(scripts)))
+
+
+async def knock(connection: Connection, address: Address) -> None:
+    """The same where nothing is asked but to let us in: of a sentinel, of any member of a cluster."""
+    async with _reaching(connection, address):
+        await _unless_lost(connection, _enter(connection, address))
+
+
+async def _meet(connection: Connection, address: Address, name: str, scripts: tuple[Script, ...]) -> ServerIdentity:
+    await _plug(connection, address)
+    return await _greet(connection, address, name, scripts)
+
+
+async def _enter(connection: Connection, address: Address) -> None:
+    await _plug(connection, address)
+    asked = [(_LOG_IN, connection.send(login))] if (login := _login(address)) else []
+    asked.append(("ping it", connection.send(("PING",))))
+    await _allowed_all(address, asked)
+
+
+async def _plug(connection: Connection, address: Address) -> None:
     loop = asyncio.get_running_loop()
-    connection = Connection(loop, counters, watched=watched)
-    async with _translated(address), asyncio.timeout(_TIMEOUT):
-        if address.path is not None:
-            await loop.create_unix_connection(lambda: connection, address.path)
-        else:
-            await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
-        try:
-            return connection, await _greet(connection, address, name, tuple(scripts))
-        except BaseException:
-            connection.abort("the greeting failed")
-            raise
+    if address.path is not None:
+        await loop.create_unix_connection(lambda: connection, address.path)
+    else:
+        await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
+
+
+async def _unless_lost(connection: Connection, work: Coroutine[Any, Any, _T]) -> _T:
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, connection.lost), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ConnectionLost(connection.lost.result())
+    finally:
+        task.cancel()
 
 
 @asynccontextmanager
-async def _translated(address: Address) -> AsyncIterator[None]:
+async def _reaching(connection: Connection, address: Address) -> AsyncIterator[None]:
+    """Five seconds, no connection left behind a failure, and every foreign error in our words."""
     try:
-        yield
-    except NotMaster:
-        raise
-    except ConnectionLost as error:
-        raise ConnectionLost(f"the connection to Redis at {address} broke: {error}") from error
-    except ssl.SSLCertVerificationError as error:
-        raise UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}") from error
-    except TimeoutError as error:
-        raise ConnectionLost(f"no answer from Redis at {address} within {_TIMEOUT:.0f} s") from error
-    except (OSError, UnicodeError) as error:
-        raise ConnectionLost(f"cannot reach Redis at {address}: {error}") from error
+        async with asyncio.timeout(_TIMEOUT):
+            yield
+    except BaseException as error:
+        connection.abort("the greeting failed")
+        if (ours := _translated(error, address)) is None:
+            raise
+        raise ours from error
+
+
+def _translated(error: BaseException, address: Address) -> Exception | None:
+    if isinstance(error, ConnectionLost) and not isinstance(error, NotMaster):
+        return ConnectionLost(f"the connection to Redis at {address} broke: {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}")
+    if isinstance(error, TimeoutError):
+        return ConnectionLost(f"no answer from Redis at {address} within {_TIMEOUT:.0f} s")
+    if isinstance(error, (OSError, UnicodeError)):
+        return ConnectionLost(f"cannot reach Redis at {address}: {error}")
+    return None
 
 
 async def _greet(connection: Connection, address: Address, name: str, scripts: tuple[Script, ...]) -> ServerIdentity:
@@ -81,8 +136,8 @@ async def _greet(connection: Connection, address: Address, name: str, scripts: t
     def ask(what: str, *args: Arg) -> None:
         asked.append((what, connection.send(args)))
 
-    if address.password is not None:
-        ask(_LOG_IN, "AUTH", *((address.username,) if address.username else ()), address.password)
+    if login := _login(address):
+        ask(_LOG_IN, *login)
     if address.db:
         ask(f"select database {address.db}", "SELECT", address.db)
     ask("name the connection", "CLIENT", "SETNAME", name)
@@ -90,10 +145,20 @@ async def _greet(connection: Connection, address: Address, name: str, scripts: t
     ask("ask for its role", "INFO", "replication")
     for script in scripts:
         ask(f"load the script {script.name}", "SCRIPT", "LOAD", script.source)
-    replies = await asyncio.gather(*(reply for _, reply in asked), return_exceptions=True)
-    answers = [_allowed(address, what, reply) for (what, _), reply in zip(asked, replies, strict=True)]
+    answers = await _allowed_all(address, asked)
     infos = answers[len(answers) - len(scripts) - 2 :][:2]
     return _judge(address, _facts(infos[0]) | _facts(infos[1]))
+
+
+def _login(address: Address) -> tuple[Arg, ...]:
+    if address.password is None:
+        return ()
+    return ("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)
+
+
+async def _allowed_all(address: Address, asked: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
+    replies = await asyncio.gather(*(reply for _, reply in asked), return_exceptions=True)
+    return [_allowed(address, what, reply) for (what, _), reply in zip(asked, replies, strict=True)]
 
 
 def _allowed(address: Address, what: str, reply: Any) -> Any:
@@ -116,12 +181,13 @@ def _judge(address: Address, facts: dict[str, str]) -> ServerIdentity:
     version = facts.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
         raise UnfitServer(f"Redis {version} at {address} is too old: nervenet needs Redis 6.2 or any Valkey")
-    if facts.get("redis_mode") == "cluster" or facts.get("server_mode") == "cluster":
-        raise UnfitServer(f"{address} is a member of a Redis Cluster: give the address of a server that stands alone")
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not address.member:
+        raise ClusterMember(f"{address} is a member of a Redis Cluster")
     if facts.get("role") != "master":
         raise NotMaster(f"{address} is a replica of {facts.get('master_host', 'another server')}: give its master")
     product = f"Valkey {facts['valkey_version']}" if "valkey_version" in facts else f"Redis {version}"
+    exposed = facts.get("connected_slaves", "0") != "0" and "min_slaves_good_slaves" not in facts
     try:
-        return ServerIdentity(facts["run_id"], facts["master_replid"], product)
+        return ServerIdentity(facts["run_id"], facts["master_replid"], product, exposed)
     except KeyError as missing:
         raise UnfitServer(f"what answers at {address} does not tell its {missing}: is it a proxy?") from None

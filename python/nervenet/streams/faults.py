@@ -13,6 +13,7 @@ from nervenet.errors import NervenetError
 __all__ = [
     "AuthenticationFailed",
     "BadAddress",
+    "ClusterMember",
     "ConnectionLost",
     "LinkClosed",
     "LinkError",
@@ -33,8 +34,11 @@ _TEMPORARY = frozenset(
         "BUSY",  # a script runs for too long
         "CLUSTERDOWN",
         "TRYAGAIN",  # a slot is on the move
+        "MOVED",  # and has arrived; ours to follow, so a caller sees these two only when servers contradict each other
+        "ASK",
     }
 )
+_ELSEWHERE = frozenset({"MOVED", "ASK"})
 _DEMOTED = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 _NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
@@ -71,6 +75,10 @@ class UnfitServer(LinkError):
     """The server is too old or of a kind that this link cannot use; the message says what it needs."""
 
 
+class ClusterMember(UnfitServer):
+    """The server belongs to a Redis Cluster: it has some of the keys only."""
+
+
 class RedisRefused(LinkError):
     """Redis answered with an error: `code` is its first word (`NOGROUP`, `OOM`, `WRONGTYPE`, …)."""
 
@@ -83,6 +91,11 @@ class RedisRefused(LinkError):
     def demoted(self) -> bool:
         """Whether the server says that it is no master (any more)."""
         return self.code in _DEMOTED
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a member of a cluster says that another one has the key: nothing was done."""
+        return self.code in _ELSEWHERE
 
     @property
     def not_allowed(self) -> bool:

@@ -101,10 +101,5 @@ class Groups:
 
     async def names(self, kind: str, count: int = 1_000) -> AsyncIterator[list[str]]:
         """What stands between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
-        cursor = b"0"
-        while True:
-            cursor, keys = await self._link.call("SCAN", cursor, "MATCH", self._keys.every(kind), "COUNT", count)
-            if keys:
-                yield [self._keys.tag(key) for key in keys]
-            if cursor == b"0":
-                return
+        async for keys in self._link.scan(self._keys.every(kind), count):
+            yield [self._keys.tag(key) for key in keys]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only connection to Redis: one multiplexed connection for commands, and one for each reader that blocks.
 
-It hides connecting, logging in, reconnecting, batching, retrying and the retry table of the data plane. Two ways to say
-something:
+It hides connecting, logging in, reconnecting, batching, retrying and the retry table of the data plane, and whether behind
+the URL is one server, a master that sentinels watch, or (`cluster.ClusterLink`, the same face) a Redis Cluster. Two ways
+to say something:
 
 - `send` is one try on the connection there is, sync, and fails with `ConnectionLost` when that breaks;
 - `call` and `script` are the same with retries, for at most `patience` seconds. A command whose reply was lost is sent
@@ -14,24 +15,30 @@ leaves in one write. Order is promised only between commands that await each oth
     link = await Link.open("redis://localhost:6379/0", name="n-4kq2hd7a")
     first, second = link.call("XADD", key, "*", "n", "start"), link.call("SADD", owned, workflow_id)  # one write
     await first, await second
+
+`on_reconnect` is what puts right what Redis forgot: its hooks are called with the old and the new identity when another
+pair (run_id, master_replid) answers, once after each restart or failover, behind a cluster once for each server that it
+concerns (`new.holds(key)` tells whether a key is one of that server's). While they run the link works as usual; if the
+connection breaks meanwhile they are cancelled and begun again on the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from nervenet.clock import SYSTEM
-from nervenet.streams.address import Address
+from nervenet.streams.address import Address, ClusterAddress, Place, SentinelAddress, parse
 from nervenet.streams.backoff import Backoff
 from nervenet.streams.connection import Arg, Connection, Counters, failing
 from nervenet.streams.dial import ServerIdentity, dial
 from nervenet.streams.faults import (
     AuthenticationFailed,
     BadAddress,
+    ClusterMember,
     ConnectionLost,
     LinkClosed,
     LinkError,
@@ -42,6 +49,7 @@ from nervenet.streams.faults import (
 )
 from nervenet.streams.reader import Reader
 from nervenet.streams.script import Script, packaged_scripts
+from nervenet.streams.sentinel import Sentinels
 from nervenet.streams.subscription import Subscription
 
 __all__ = [
@@ -94,15 +102,20 @@ class LinkStats:
 class Link:
     """A connection to Redis that heals itself. Open it with `Link.open`, share it in the whole process, `close` it."""
 
-    def __init__(self, address: Address, name: str, patience: float) -> None:
+    in_order = True
+    """Whether commands that are sent in one tick arrive in their order whatever their keys (not behind a cluster)."""
+
+    def __init__(self, address: Place, name: str, patience: float) -> None:
         self.address = address
         self.name = name
         self.patience = patience
         self.on_reconnect: list[Hook] = []
         self._loop = asyncio.get_running_loop()
+        self._sentinels = Sentinels(address) if isinstance(address, SentinelAddress) else None
         self._counters = Counters()
         self._scripts = {script.sha: script for script in packaged_scripts()}
         self._connection: Connection | None = None
+        self._connections: dict[Connection, Address] = {}
         self._up = asyncio.Event()
         self._closed = False
         self._trouble = ""
@@ -112,18 +125,40 @@ class Link:
         self._telling: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "connected" if self._connection else f"down: {self._trouble}"
-        return f"<Link {self.name} to {self.address}, {state}>"
+        state = "closed" if self._closed else "connected" if self.connected else f"down: {self._trouble}"
+        return f"<{type(self).__name__} {self.name} to {self.address}, {state}>"
 
     @classmethod
     async def open(cls, url: str, *, name: str = "nervenet", wait: float = 5.0, patience: float = 30.0) -> Link:
         """Connect, trying for `wait` seconds; a wrong password, URL or server fails at once with its own error."""
-        link = cls(Address.parse(url), name, patience)
-        connection, server = await link.connect(wait)
-        link._server = link._told = server
-        link._use(connection)
-        link._task = asyncio.create_task(link._keep(connection), name=f"link {name}")
+        from nervenet.streams.cluster import ClusterLink  # it is a Link too, so it comes after this module
+
+        place = parse(url)
+        if isinstance(place, ClusterAddress):
+            return await ClusterLink.meet(place, name, wait, patience)
+        link = cls(place, name, patience)
+        try:
+            await link.begin(wait)
+        except ClusterMember:
+            if not isinstance(place, Address):
+                raise
+            return await ClusterLink.meet(ClusterAddress((replace(place, member=True),)), name, wait, patience)
         return link
+
+    async def begin(self, wait: float) -> None:
+        """Connect for the first time, and stay connected from then on."""
+        try:
+            connection, server = await self.connect(wait)
+        except BaseException:
+            await self.close()
+            raise
+        self._told = server
+        self._arrived(connection, server)
+        self._task = asyncio.create_task(self._keep(connection), name=f"link {self.name}")
+        if self._sentinels is not None:
+            self._sentinels.follow(self._master_is)
+        if server.exposed:
+            _log.warning("%s: %s", self.name, exposure(str(self.address)))
 
     @property
     def server(self) -> ServerIdentity:
@@ -137,8 +172,17 @@ class Link:
     @property
     def stats(self) -> LinkStats:
         counted = {key: getattr(self._counters, key) for key in Counters.__slots__}
-        in_flight = self._connection.in_flight if self._connection else 0
-        return LinkStats(str(self.address), self.connected, self._server, in_flight, **counted)
+        return LinkStats(str(self.address), self.connected, self.server, self.in_flight, **counted)
+
+    @property
+    def in_flight(self) -> int:
+        """Commands that wait for their reply."""
+        return self._connection.in_flight if self._connection else 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a command could go out now."""
+        return self._connection is not None and not self._connection.full
 
     # -- saying something ----------------------------------------------------------------------------------------
 
@@ -165,8 +209,18 @@ class Link:
     async def room(self) -> None:
         """Return once there is room for another command. Whoever loops over `send` awaits it first: at twice the
         load at which this waits, `send` fails with `LinkFull`."""
-        if self._connection is not None:
+        while self._connection is not None and self._connection.full:
             await self._connection.room()
+
+    async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
+        """All keys of that pattern, in pages (of all masters, one after another)."""
+        cursor = b"0"
+        while True:
+            cursor, keys = await self.call("SCAN", cursor, "MATCH", match, "COUNT", count)
+            if keys:
+                yield keys
+            if cursor == b"0":
+                return
 
     async def ping(self) -> float:
         """The time of one round trip, in seconds, behind whatever is in flight already."""
@@ -182,13 +236,23 @@ class Link:
         """A connection of its own for pub/sub."""
         return self._adopt(Subscription(self))
 
+    def serving(self, args: Sequence[Arg]) -> Link:
+        """The link to the server that has the key of this command; `ConnectionLost` while there is none."""
+        return self
+
+    def elsewhere(self, refused: RedisRefused) -> Link:
+        """The link to the server that a member of a cluster named."""
+        raise UnfitServer(f"{self.address} has become a member of a Redis Cluster: {refused}") from refused
+
     async def close(self) -> None:
         """Let what is in flight be answered (for two seconds at most), then close every connection."""
         if self._closed:
             return
         self._closed = True
-        await _cancelled(self._task)
-        await _cancelled(self._telling)
+        await cancelled(self._task)
+        await cancelled(self._telling)
+        if self._sentinels is not None:
+            await self._sentinels.close()
         connection = self._connection
         if connection is not None:
             await asyncio.wait((connection.send(("PING",)),), timeout=_LAST_WORDS)
@@ -197,6 +261,8 @@ class Link:
         self._up.set()
         for child in tuple(self._children):
             await child.close()
+        for each in tuple(self._connections):
+            each.abort("the link was closed")
 
     def _down(self) -> LinkError:
         if self._closed:
@@ -214,9 +280,9 @@ class Link:
             return await self._again(args, error)
 
     async def _once(self, args: tuple[Arg, ...]) -> Any:
-        while self._connection is not None and self._connection.full:
-            await self._connection.room()
-        return await self.send(*args)
+        server = self.serving(args)
+        await server.room()
+        return await server.send(*args)
 
     async def _again(self, args: tuple[Arg, ...], error: LinkError) -> Any:
         deadline = self._loop.time() + self.patience
@@ -240,7 +306,7 @@ class Link:
         if isinstance(error, RedisRefused):
             await asyncio.sleep(min(left, backoff.next()))
             if error.code == "NOSCRIPT" and (script := self._scripts.get(str(args[1]))) is not None:
-                self.send("SCRIPT", "LOAD", script.source)
+                self.serving(args).send("SCRIPT", "LOAD", script.source)
             return True
         try:
             async with asyncio.timeout(left):
@@ -252,19 +318,35 @@ class Link:
     # -- staying connected ---------------------------------------------------------------------------------------
 
     async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
-        """A new connection to the same server, tried until `wait` seconds are over (for ever without)."""
+        """A new connection to the server as it is now, tried until `wait` seconds are over (for ever without)."""
         deadline = None if wait is None else self._loop.time() + wait
         backoff = Backoff()
-        while True:
-            if self._closed:
-                raise LinkClosed(f"the link to {self.address} is closed")
+        while not self._closed:
             try:
-                return await dial(self.address, self.name, self._counters, self._scripts.values(), watched=watched)
+                return await self._attempt(watched=watched)
             except LinkError as error:
                 self._trouble = str(error)
                 if deadline is not None and (not error.retry or self._loop.time() >= deadline):
                     raise
             await asyncio.sleep(backoff.next())
+        raise self._down()
+
+    async def _attempt(self, *, watched: bool) -> tuple[Connection, ServerIdentity]:
+        address = await self._sentinels.find() if self._sentinels is not None else self.address
+        assert isinstance(address, Address)
+        connection = self._new_connection(watched=watched)
+        self._connections[connection] = address
+        connection.lost.add_done_callback(lambda _: self._connections.pop(connection, None))
+        return connection, await dial(connection, address, self.name, self._scripts.values())
+
+    def _new_connection(self, *, watched: bool) -> Connection:
+        return Connection(self._loop, self._counters, watched=watched)
+
+    def _master_is(self, address: Address) -> None:
+        """By the sentinels' word. What is connected to another address speaks to a master of the past, or soon will."""
+        for each, where in tuple(self._connections.items()):
+            if where != address:
+                each.abort(f"the sentinels say that {address.where} is the master, no longer {where.where}")
 
     def met(self, server: ServerIdentity) -> None:
         """A reader reached a server that is not the one the commands go to: the commands have to look again."""
@@ -295,16 +377,23 @@ class Link:
             began = self._loop.time()
             self._trouble = await connection.lost
             _log.warning("%s: %s; connecting again", self.name, self._trouble)
-            await _cancelled(self._telling)
+            await cancelled(self._telling)
             if self._loop.time() - began > _STABLE:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
-            connection, self._server = await self.connect()
+            connection, server = await self.connect()
             self._counters.reconnects += 1
             _log.info("%s: connected again to %s", self.name, self.address)
-            self._use(connection)
-            if not self._server.same(self._told):
-                self._telling = asyncio.create_task(self._tell(self._told, self._server), name=f"{self.name} came back")
+            self._arrived(connection, server)
+
+    def _arrived(self, connection: Connection, server: ServerIdentity) -> None:
+        self._server = server
+        self._use(connection)
+        if not server.same(self._told):
+            self._announce(self._told)
+
+    def _announce(self, old: ServerIdentity) -> None:
+        self._telling = asyncio.create_task(self._tell(old, self._server), name=f"{self.name} came back")
 
     async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
         _log.warning("%s: another Redis answers at %s (%s, was %s)", self.name, self.address, new, old)
@@ -316,7 +405,16 @@ class Link:
         self._told = new  # only now: if this connection breaks while the hooks work, they start again on the next
 
 
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
+def exposure(place: str) -> str:
+    """What start-up warns of where a failover could lose more than it must (DESIGN 8)."""
+    return (
+        f"{place} has replicas but min-replicas-to-write is 0: a master that is cut off from them goes on taking writes,"
+        " which are lost when it is failed over; set min-replicas-to-write 1 and min-replicas-max-lag 10 on each server"
+    )
+
+
+async def cancelled(task: asyncio.Task[None] | None) -> None:
+    """Cancel it and wait for its end."""
     if task is not None:
         task.cancel()
         await asyncio.wait((task,))

@@ -5,6 +5,9 @@ A read is never repeated by itself: entries that a group read had already handed
 only the caller knows how to take them from there. So a broken read raises `ConnectionLost`, the next one connects again, and
 `connects` has risen: read your pending list (id 0) then, and once more a BLOCK later, because a half-dead predecessor of
 this connection may still be handed one entry. That also holds for a cancelled read, which closes its connection.
+
+Behind a cluster it has a connection to each server whose streams it reads. "Not here" (MOVED, ASK) is no broken read:
+nothing was handed out, so it follows.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ __all__ = ["LONGEST_BLOCK_MS", "Reader"]
 
 LONGEST_BLOCK_MS: Final = 2_000
 _GRACE: Final = 2.0
+_HOPS: Final = 4
 
 
 class Reader:
@@ -29,12 +33,12 @@ class Reader:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._connection: Connection | None = None
+        self._connections: dict[Link, Connection] = {}
         self._busy = self._closed = False
         self.connects = 0
 
     def __repr__(self) -> str:
-        return f"<Reader of {self._link.name}, {self._connection or 'not connected'}, {self.connects} connects>"
+        return f"<Reader of {self._link.name}, {self._connections or 'not connected'}, {self.connects} connects>"
 
     async def read(self, *args: Arg) -> Any:
         """Send one command and wait for its reply: its BLOCK (2,000 ms at most) and two seconds, no longer."""
@@ -45,8 +49,7 @@ class Reader:
         limit = _block_ms(args) / 1000 + _GRACE
         self._busy = True
         try:
-            connection = await self._connected()
-            return await self._within(limit, connection, args)
+            return await self._follow(limit, args)
         finally:
             self._busy = False
 
@@ -54,21 +57,37 @@ class Reader:
         """Close the connection; a read that waits fails with `ConnectionLost`."""
         self._closed = True
         self._link.forget(self)
-        if self._connection is not None:
-            self._connection.abort("the reader was closed")
+        for connection in self._connections.values():
+            connection.abort("the reader was closed")
 
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.lost.done():
-            connection, server = await self._link.connect(self._link.patience, watched=False)
-            self._connection = connection
-            self._link.met(server)
+    async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
+        server, asking = self._link.serving(args), False
+        for _ in range(_HOPS):
+            connection = await self._connected(server)
+            try:
+                return await self._within(limit, connection, args, asking=asking)
+            except RedisRefused as refused:
+                if not refused.elsewhere:
+                    raise
+                server, asking = self._link.elsewhere(refused), refused.code == "ASK"
+        raise ConnectionLost("the members of the cluster send this read from one to another")
+
+    async def _connected(self, server: Link) -> Connection:
+        connection = self._connections.get(server)
+        if connection is None or connection.lost.done():
+            connection, identity = await server.connect(self._link.patience, watched=False)
+            self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
+            self._connections[server] = connection
+            server.met(identity)
             self.connects += 1
         if self._closed:  # maybe while we connected
-            self._connection.abort("the reader was closed")
+            connection.abort("the reader was closed")
             raise LinkClosed("this reader is closed")
-        return self._connection
+        return connection
 
-    async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...]) -> Any:
+    async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...], *, asking: bool) -> Any:
+        if asking:
+            connection.send(("ASKING",))
         reply = connection.send(args)
         words = f"no answer to a read within {limit:g} s"
         overdue = asyncio.get_running_loop().call_later(limit, connection.abort, words)

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Redis Cluster behind the face of a link: one auto-batching connection to each master, commands routed by their key.
+
+It hides where slots are and that they move. What a caller notices: `in_order` is false, for commands of one tick go to
+several servers; `connected` means that every slot is served. Who follows what:
+
+- MOVED and ASK are followed inside `send` (nothing was done, so following is no second try), on the connection's error path:
+  a command that is answered costs nothing more than elsewhere;
+- TRYAGAIN, CLUSTERDOWN and lost connections are `call`'s to try again, as elsewhere;
+- MOVED, a lost connection and a few quiet seconds make us ask all masters who serves what (`topology`).
+
+Each master has a `Shard`, which heals as any link does and calls the hooks of `on_reconnect` when its server was
+restarted. When a master is no master any more, every connection to it is closed at once, and the shards that have its slots
+inherit what was known of it, so that a failover is announced as a restart is, for those slots. Slots that merely move
+take their data along, and nothing is announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.streams.address import Address, ClusterAddress
+from nervenet.streams.backoff import Backoff
+from nervenet.streams.connection import Arg, Connection, failing
+from nervenet.streams.dial import ServerIdentity, knock
+from nervenet.streams.faults import ConnectionLost, LinkClosed, LinkError, RedisRefused
+from nervenet.streams.link import Link, cancelled
+from nervenet.streams.slots import SLOTS, key_of, slot_of
+from nervenet.streams.topology import Member, Topology, merge, parse_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+__all__ = ["ClusterLink", "Shard"]
+
+_ANSWER_WITHIN: Final = 0.5
+_LOOK_EVERY: Final = 5.0
+_LOOK_AT_MOST_EVERY: Final = 0.05
+_WAIT_FOR_CHANGE: Final = 0.25
+_HOPS: Final = 4
+
+_log = logging.getLogger(__name__)
+
+Redirect = "Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]"
+
+
+class _Member(Connection):
+    """A connection that remembers the words of what is in flight, so that a command which belongs elsewhere can follow."""
+
+    def __init__(self, shard: Shard, redirect: Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]):
+        super().__init__(asyncio.get_running_loop(), shard.counters)
+        self._redirect = redirect
+        self._words: deque[tuple[Arg, ...] | None] = deque()
+        self._answered_before = 0
+
+    def send(self, args: tuple[Arg, ...], *, follow: bool = True) -> asyncio.Future[Any]:
+        future = super().send(args)
+        if not future.done():
+            self._words.append(args if follow else None)
+        return future
+
+    def data_received(self, data: bytes) -> None:
+        self._answered_before = self._answered
+        super().data_received(data)
+        for _ in range(self._answered - self._answered_before):
+            self._words.popleft()
+
+    def _refuse(self, future: asyncio.Future[Any], reply: RedisRefused) -> None:
+        words = self._words[self._answered - 1 - self._answered_before]
+        if reply.elsewhere and words is not None:
+            self._redirect(future, words, reply)
+        else:
+            super()._refuse(future, reply)
+
+
+class Shard(Link):
+    """The link to one master of a cluster."""
+
+    def __init__(self, cluster: ClusterLink, address: Address) -> None:
+        super().__init__(address, cluster.name, cluster.patience)
+        self._cluster = cluster
+        self.counters = self._counters = cluster.counters
+        self.on_reconnect = cluster.on_reconnect
+        self.slots: tuple[range, ...] = ()
+
+    @property
+    def told(self) -> ServerIdentity:
+        """The server that the hooks know of; blank before the first connection."""
+        return self._told
+
+    def start(self) -> None:
+        """Connect in the background, and stay connected until retired."""
+        self._task = asyncio.create_task(self._live(), name=f"link {self.name} to {self.address}")
+
+    async def retire(self, reason: str) -> None:
+        """Its server is no master any more: nothing is written there from now on, nothing waits for it."""
+        self._closed = True
+        for connection in tuple(self._connections):
+            connection.abort(reason)
+        await cancelled(self._task)
+        await cancelled(self._telling)
+
+    def inherit(self, told: ServerIdentity) -> None:
+        """It serves what another master did: who knew that one is told of this one."""
+        if self._connection is None or not self._told.run_id:
+            self._told = told
+        else:
+            self._announce(told)
+
+    async def forward(self, args: tuple[Arg, ...], *, asking: bool) -> Any:
+        """A command that another member sent here; one that is sent on again fails with that."""
+        await self._up.wait()
+        connection = self._connection
+        if not isinstance(connection, _Member):
+            raise self._down()
+        if asking:
+            connection.send(("ASKING",))
+        return await connection.send(args, follow=False)
+
+    async def view(self) -> list[Member]:
+        """What this master knows of the cluster."""
+        text = await self.send("CLUSTER", "NODES")
+        assert isinstance(self.address, Address)
+        return parse_nodes(text.decode(), self.address.host)
+
+    async def _live(self) -> None:
+        connection, server = await self.connect()
+        if not self._told.run_id:
+            self._told = server
+        self._arrived(connection, server)
+        await self._keep(connection)
+
+    async def _attempt(self, *, watched: bool) -> tuple[Connection, ServerIdentity]:
+        try:
+            return await super()._attempt(watched=watched)
+        except LinkError:
+            self._cluster.look()
+            raise
+
+    def _new_connection(self, *, watched: bool) -> Connection:
+        return _Member(self, self._cluster.redirect) if watched else super()._new_connection(watched=False)
+
+    def _down(self) -> LinkError:
+        if self._cluster.closed:
+            return LinkClosed(f"the link to {self._cluster.address} is closed")
+        return ConnectionLost(self._trouble or f"not connected to {self.address}")
+
+    def _use(self, connection: Connection) -> None:
+        super()._use(connection)
+        self._cluster.changed()
+
+    def _lose(self) -> None:
+        super()._lose()
+        self._cluster.look()
+
+    async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        await super()._tell(old, replace(new, slots=self.slots))
+
+
+class ClusterLink(Link):
+    """See the module; made by `Link.open`."""
+
+    in_order = False
+
+    def __init__(self, address: ClusterAddress, name: str, patience: float) -> None:
+        super().__init__(address, name, patience)
+        self._seeds = address.seeds
+        self.counters = self._counters
+        self._shards: dict[tuple[str, int], Shard] = {}
+        self._others: frozenset[tuple[str, int]] = frozenset()
+        self._slots: list[Shard | None] = [None] * SLOTS
+        self._doubt = asyncio.Event()
+        self._change: asyncio.Future[None] = self._loop.create_future()
+        self._errands: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def meet(cls, address: ClusterAddress, name: str, wait: float, patience: float) -> ClusterLink:
+        """Connected to every master, or `ConnectionLost` after `wait` seconds."""
+        link = cls(address, name, patience)
+        try:
+            await link._begin(link._loop.time() + wait)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    async def _begin(self, deadline: float) -> None:
+        backoff = Backoff()
+        while True:
+            await self._learn()
+            left = deadline - self._loop.time()
+            if not self.connected and left > 0:
+                await asyncio.wait((self._change,), timeout=min(left, backoff.next()))
+            if self.connected:
+                break
+            if left <= 0:
+                raise ConnectionLost(f"not every slot of {self.address} is served: {self._trouble or self._unserved()}")
+        self._task = asyncio.create_task(self._watch(), name=f"link {self.name}")
+
+    # ── the face ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def connected(self) -> bool:
+        return None not in self._slots and all(shard.connected for shard in self._shards.values() if shard.slots)
+
+    @property
+    def server(self) -> ServerIdentity:
+        """The master of the first slot."""
+        return self._slots[0].server if self._slots[0] is not None else ServerIdentity("", "")
+
+    @property
+    def in_flight(self) -> int:
+        return sum(shard.in_flight for shard in self._shards.values())
+
+    def send(self, *args: Arg) -> asyncio.Future[Any]:
+        shard = self._shard(args)
+        if shard is None:
+            return failing(self._loop.create_future(), self._down())
+        return shard.send(*args)
+
+    def call(self, *args: Arg) -> Coroutine[Any, Any, Any]:
+        shard = self._shard(args)
+        return self._insist(args, None if shard is None or not shard.has_room else shard.send(*args))
+
+    def serving(self, args: Sequence[Arg]) -> Shard:
+        shard = self._shard(args)
+        if shard is None:
+            raise self._down()
+        return shard
+
+    def elsewhere(self, refused: RedisRefused) -> Shard:
+        _, slot, place = str(refused).split()[:3]
+        host, _, port = place.rpartition(":")
+        shard = self._open_shard((host.strip("[]") or self._seeds[0].host, int(port)))
+        if refused.code == "MOVED":
+            self._slots[int(slot)] = shard
+            self.look()
+        return shard
+
+    async def room(self) -> None:
+        for shard in tuple(self._shards.values()):
+            await shard.room()
+
+    async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
+        for shard in tuple(self._shards.values()):
+            async for keys in shard.scan(match, count):
+                yield keys
+
+    async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
+        """To any master, each link to another one: what is published in a cluster is heard everywhere."""
+        deadline = None if wait is None else self._loop.time() + wait
+        backoff = Backoff()
+        while not self._closed:
+            shards = [shard for shard in self._shards.values() if shard.connected]
+            try:
+                if shards:
+                    return await shards[slot_of(self.name.encode()) % len(shards)].connect(0, watched=watched)
+            except LinkError as error:
+                self._trouble = str(error)
+            if deadline is not None and self._loop.time() >= deadline:
+                break
+            await asyncio.sleep(backoff.next())
+        raise self._down()
+
+    def met(self, server: ServerIdentity) -> None:
+        """Any server will do."""
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await cancelled(self._task)
+        for child in tuple(self._children):
+            await child.close()
+        await asyncio.gather(*(shard.close() for shard in self._shards.values()))
+        for errand in tuple(self._errands):
+            await cancelled(errand)
+        self.changed()
+
+    def _shard(self, args: Sequence[Arg]) -> Shard | None:
+        key = key_of(args)
+        return self._slots[0 if key is None else slot_of(key)]
+
+    async def _recovered(self, args: tuple[Arg, ...], error: LinkError, backoff: Backoff, left: float) -> bool:
+        if not isinstance(error, RedisRefused):
+            if left <= 0 or self._closed:
+                return False
+            shard = self._shard(args)
+            if shard is None or not shard.connected:
+                self.look()
+                await asyncio.wait((self._change,), timeout=min(left, _WAIT_FOR_CHANGE))
+            else:
+                await asyncio.sleep(min(left, backoff.next()))
+            return True
+        if error.code in ("CLUSTERDOWN", "MOVED"):
+            self.look()
+        return await super()._recovered(args, error, backoff, left)
+
+    # ── following ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def redirect(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
+        """A member says that another one has the key: the command goes there, its caller goes on waiting."""
+        self._errand(self._follow(future, args, refused))
+
+    async def _follow(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
+        error: LinkError = refused
+        for _ in range(_HOPS):
+            try:
+                async with asyncio.timeout(self.patience):
+                    reply = await self.elsewhere(refused).forward(args, asking=refused.code == "ASK")
+            except RedisRefused as again:
+                error = refused = again
+                if again.elsewhere:
+                    continue
+            except LinkError as lost:
+                error = lost
+            except TimeoutError:
+                error = ConnectionLost(f"{self.patience:g} s went by: {refused}")
+            else:
+                if not future.done():
+                    future.set_result(reply)
+                return
+            break
+        if not future.done():
+            failing(future, error)
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    # ── who serves what ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self) -> None:
+        """There is a doubt about who serves what: ask again."""
+        self._doubt.set()
+
+    def changed(self) -> None:
+        """A shard came up or a slot has another master: whoever waits for that tries again."""
+        waited, self._change = self._change, self._loop.create_future()
+        waited.set_result(None)
+
+    async def _watch(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._doubt.wait()
+            except TimeoutError:
+                pass
+            self._doubt.clear()
+            try:
+                await self._learn()
+            except LinkError as error:
+                self._trouble = str(error)
+                _log.warning("%s: who serves what in %s: %s", self.name, self.address, error)
+            if self.connected:
+                backoff.reset()
+                await asyncio.sleep(_LOOK_AT_MOST_EVERY)
+            else:
+                await asyncio.sleep(max(_LOOK_AT_MOST_EVERY, backoff.next()))
+                self.look()
+
+    async def _learn(self) -> None:
+        shards = [shard for shard in self._shards.values() if shard.connected]
+        views = await _heard(shard.view() for shard in shards)
+        if not views:
+            places = {seed.where: seed for seed in self._seeds}
+            known = [self._seeds[0].at(*place) for place in (*self._shards, *self._others)]
+            places.update((one.where, one) for one in known)
+            views = await _heard(self._ask(address) for address in places.values())
+        if views:
+            await self._install(merge(views))
+        elif not shards:
+            self._trouble = f"no member of {self.address} answers"
+
+    async def _ask(self, address: Address) -> list[Member]:
+        connection = Connection(self._loop, self.counters)
+        try:
+            await knock(connection, address)
+            text = await connection.send(("CLUSTER", "NODES"))
+        finally:
+            connection.abort("asked what it was to be asked")
+        return parse_nodes(text.decode(), address.host)
+
+    async def _install(self, topology: Topology) -> None:
+        self._others = topology.others
+        served: dict[tuple[str, int], list[range]] = {}
+        for start, stop, where in _runs(topology.owners):
+            shard = self._open_shard(where) if where is not None else None
+            self._slots[start:stop] = [shard] * (stop - start)
+            if where is not None:
+                served.setdefault(where, []).append(range(start, stop))
+        gone = [where for where in self._shards if where not in topology.masters]
+        before = {where: shard.slots for where, shard in self._shards.items()}
+        for where, shard in self._shards.items():
+            shard.slots = tuple(served.get(where, ()))
+        for where in gone:
+            await self._bury(self._shards.pop(where), before[where])
+        self.changed()
+
+    async def _bury(self, shard: Shard, had: tuple[range, ...]) -> None:
+        heirs = {heir for slots in had for heir in self._slots[slots.start : slots.stop] if heir is not None}
+        names = ", ".join(str(heir.address) for heir in heirs) or "nobody"
+        _log.warning("%s: %s is no master any more; its slots are served by %s", self.name, shard.address, names)
+        if shard.told.run_id:
+            for heir in heirs:
+                heir.inherit(shard.told)
+        await shard.retire(f"{shard.address} is no master any more")
+
+    def _open_shard(self, where: tuple[str, int]) -> Shard:
+        shard = self._shards.get(where)
+        if shard is None:
+            shard = self._shards[where] = Shard(self, self._seeds[0].at(*where))
+            shard.start()
+        return shard
+
+    def _unserved(self) -> str:
+        down = [str(shard.address) for shard in self._shards.values() if shard.slots and not shard.connected]
+        return f"{self._slots.count(None)} slots have no master; not connected to {', '.join(down) or 'none'}"
+
+
+async def _heard(asks: Iterable[Coroutine[Any, Any, list[Member]]]) -> list[list[Member]]:
+    """The views that came in time; what is wrong with our configuration is raised."""
+    tasks = [asyncio.ensure_future(ask) for ask in asks]
+    if not tasks:
+        return []
+    await asyncio.wait(tasks, timeout=_ANSWER_WITHIN)
+    views = []
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+        elif (error := task.exception()) is None:
+            views.append(task.result())
+        elif not (isinstance(error, LinkError) and error.retry):
+            raise error
+    return views
+
+
+def _runs(owners: Sequence[tuple[str, int] | None]) -> list[tuple[int, int, tuple[str, int] | None]]:
+    """Neighbouring slots of one owner, as (first, behind the last, owner)."""
+    runs: list[tuple[int, int, tuple[str, int] | None]] = []
+    start = 0
+    for slot in range(1, len(owners) + 1):
+        if slot == len(owners) or owners[slot] != owners[start]:
+            runs.append((start, slot, owners[start]))
+            start = slot
+    return runs
