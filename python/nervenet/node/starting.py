@@ -10,6 +10,7 @@ Starts travel together: each has its own outcome, and all of them cost one write
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -25,7 +26,6 @@ from nervenet.streams.link import in_turn
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping, Sequence
 
     from nervenet.node.hosting import Host
@@ -166,10 +166,11 @@ class Starter:
         for workflow_id in mine:
             self._host.expect(workflow_id)
         try:
-            return await self._create_at_once(plans)
+            at_once = self._create_at_once if self._host.link.in_order else self._create_each
+            return await at_once(plans)
         except LinkError:
             try:
-                return {id(plan): await self._create_in_order(plan) for plan in plans}
+                return await self._create_each(plans)
             except LinkError:
                 for workflow_id in mine:
                     self._host.expect_no_more(workflow_id)
@@ -186,6 +187,10 @@ class Starter:
             replies.append(self._host.journal.create_nowait(self._new(plan, now, seen)))
         answers = await in_turn(replies)
         return {id(plan): Created.parse(answer) for plan, answer in zip(plans, answers[2::3], strict=True)}
+
+    async def _create_each(self, plans: list[_Plan]) -> dict[int, Created]:
+        created = await asyncio.gather(*(self._create_in_order(plan) for plan in plans))
+        return {id(plan): one for plan, one in zip(plans, created, strict=True)}
 
     async def _create_in_order(self, plan: _Plan) -> Created:
         score = await self._host.ownership.running_add(plan.request.workflow_id)
