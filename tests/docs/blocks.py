@@ -17,8 +17,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-OUTSIDE = ("make ", "nervenet dev", "nervenet node", "nervenet agent ")
-"""Commands that set up a machine or run until they are stopped: a story runs them in its own way."""
+OUTSIDE = ("make ", "export ", "nervenet dev", "nervenet node", "nervenet agent ")
+"""Commands that set up a machine or a shell, or run until they are stopped: a story runs them in its own way."""
 
 _FENCE = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

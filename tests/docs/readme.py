@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
 from tests.dev.standing import Dev
 from tests.docs.blocks import ROOT, blocks, commands, environment, runs_on
+from tests.mesh.world import Host
 
 PAGE = ROOT / "README.md"
 
 
 def tell(folder: Path) -> None:
-    with Dev(folder, blocks(PAGE, "python")[0].text) as dev:
+    hello = blocks(PAGE, "python")[0]
+    with Dev(folder, hello.text, app=hello.file) as dev:
         ours = environment(NERVENET_ADDRESS=dev.address)
         ran = [command for command in commands(PAGE) if not runs_on(command)]
         for command in ran:
@@ -26,3 +29,20 @@ def tell(folder: Path) -> None:
             if line.startswith("grpcurl"):
                 assert json.loads(done.stdout)["workflow"]["output"] == {"value": ["Hello, Joan"]}
         assert len(ran) == 3
+        _production(dev)
+
+
+def _production(dev: Dev) -> None:
+    """The same file as two processes, on the servers that it is told."""
+    told = [command.line for command in commands(PAGE) if runs_on(command)]
+    (export,) = (line for line in told if line.startswith("export "))
+    assert re.findall(r"(\w+)=", export) == ["NERVENET_REDIS", "NERVENET_ETCD"]
+    outside = dev.folder / "outside"
+    outside.mkdir()
+    app = str(dev.app)
+    with Host(outside, dev.facts["redis"], dev.facts["etcd"][0]) as host:
+        assert "nervenet node hello.py" in told
+        host.up(host.node(app))
+        (agent,) = (line for line in told if line.startswith("nervenet agent hello.py "))
+        host.up(host.agent(*agent.split()[3:], app=app))
+        assert json.loads(host.run("start", "welcome", '["Joan"]', "--wait").stdout) == ["Hello, Joan"]
