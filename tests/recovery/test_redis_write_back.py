@@ -9,10 +9,10 @@ import pytest
 
 from nervenet.records import State
 from nervenet.streams.answers import RawEntry, Restored
-from nervenet.streams.link import Link, RedisRefused
+from nervenet.streams.link import Arg, Link, RedisRefused
 from tests.streams.store import OTHER, OWNER, REQ, Store
 
-HEAD = {"definition": "review", "version": 1, "python": "3.11", "req": REQ, "created": 1}
+HEAD: dict[str, Arg] = {"definition": "review", "version": 1, "python": "3.11", "req": REQ, "created": 1}
 
 
 @pytest.fixture
@@ -141,6 +141,19 @@ async def test_a_lost_close_closes_it_again(store: Store) -> None:
     assert (head.state, head.closed_ms) == (State.SUCCEEDED, remembered[-1].ms)
     assert await store.link.call("PTTL", store.keys.head(workflow_id)) > 0
     assert (await restored(store, workflow_id, remembered)).status == "closed"
+
+
+async def test_a_close_that_met_the_shortened_journal_stays_its_end(store: Store) -> None:
+    """An owner's retried close may come before anybody noticed that Redis has lost something."""
+    workflow_id, remembered = await written(store, "task:a", "task:b")
+    await lose(store, workflow_id, 2)
+    await store.journal.append(workflow_id, 1, "signal:s", b"s")
+    await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
+    found = await restored(store, workflow_id, remembered)
+    assert (found.status, found.written, found.moved) == ("closed", 1, 2)
+    assert await store.names(workflow_id) == ["start", "task:a", "task:b", "signal:s", "close"]
+    for key in store.keys.written(workflow_id)[:2]:
+        assert await store.link.call("PTTL", key) > 0
 
 
 async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(store: Store) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.durable import (
     CancelChild,
@@ -61,9 +61,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+Kept: TypeAlias = "tuple[Kept | None, int, str, bytes]"
+"""The folded entries as they are stored, the last one first: those before it, its time, name and message."""
 
 ASK_AGAIN = 0.2
 """Seconds after which an agent that was told to stop is asked whether it has."""
+LOSS = "loss"
+"""Stands among the patches that a coordinator waits for, while it is not known what Redis has lost."""
 CLEAN_UP_MS = 30_000
 """A workflow whose time is up may clean up for so long."""
 
@@ -111,11 +115,13 @@ class Coordinator:
         "created_ms",
         "dropped",
         "errands",
+        "kept",
         "labels",
         "machine",
         "mirrored",
         "parent",
         "recovered",
+        "req",
         "sendings",
         "sent",
         "span_id",
@@ -138,6 +144,8 @@ class Coordinator:
         self.applied = 0  # in a later run: n goes on from the run before
         self.applied_ms = 0
         self.created_ms = 0
+        self.kept: Kept | None = None
+        self.req = b""  # of a run behind the first, whose start does not tell it
         self.asked: tuple[tuple[str, int], ...] = ()  # its questions that stand in the list of open escalations
         self.sent: dict[str, Sent] = {}
         self.dropped = False
@@ -150,7 +158,7 @@ class Coordinator:
         self._early: dict[int, tuple[int, str, bytes]] = {}
         self._entries: list[Entry] | None = [] if host.config.replay_check else None
         self._reading = False
-        self._unproven: set[str] = set()
+        self._unproven: frozenset[str] = frozenset()
         self._held: list[Command] = []
         self.mirrored: tuple[State, str] = (State.RUNNING, "")
 
@@ -168,7 +176,7 @@ class Coordinator:
         if self.dropped or self._unproven:  # what comes meanwhile is read again when the patch is in
             return
         if n == self.applied + 1:
-            self._apply(decode_entry(name, data, n, ms))
+            self._apply(decode_entry(name, data, n, ms), data)
             self._feed_early()
         elif n > self.applied:
             self._early[n] = (ms, name, data)
@@ -176,19 +184,19 @@ class Coordinator:
         elif n == self.applied and ms != self.applied_ms:
             self._host.reload(self, f"entry {n} was rewritten")
 
-    def feed_own(self, entry: Entry) -> None:
-        """An entry that this node appended itself, in the form it was made from."""
+    def feed_own(self, entry: Entry, data: bytes) -> None:
+        """An entry that this node appended itself, in the form it was made from, and as it is stored."""
         if self.dropped or self._unproven:
             return
         if entry.n == self.applied + 1:
-            self._apply(entry)
+            self._apply(entry, data)
             self._feed_early()
         elif entry.n > self.applied:
             self.catch_up()
 
     def _feed_early(self) -> None:
         while self._early and not self._unproven and (late := self._early.pop(self.applied + 1, None)) is not None:
-            self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]))
+            self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]), late[2])
 
     def catch_up(self) -> None:
         """Something is missing: read the journal from the last applied entry on, once at a time."""
@@ -199,7 +207,11 @@ class Coordinator:
     async def _read(self) -> None:
         try:
             while not self.dropped and not self._unproven:
+                applied = self.applied
                 page = await self._host.journal.read(self.workflow_id, self.last_id)
+                if page and page[0].n <= applied:
+                    self._host.reload(self, f"entry {page[0].n} was rewritten")
+                    return
                 for raw in page:
                     if raw.n > self.applied:
                         self.feed(raw.n, raw.ms, raw.name, raw.data)
@@ -213,9 +225,9 @@ class Coordinator:
         """The id of the last applied entry; reading goes on behind it."""
         return f"{self.applied_ms}-{self.applied}"
 
-    def replay(self, entry: Entry) -> None:
+    def replay(self, entry: Entry, data: bytes) -> None:
         """Fold an entry of the past: its commands were carried out by somebody, or will be outstanding."""
-        self._at(entry)
+        self._at(entry, data)
         if self._entries is not None:
             self._entries.append(entry)
         self._host.watchdog.enter(self.machine)
@@ -236,8 +248,10 @@ class Coordinator:
         self._host.escalations.relist(self)
         self._mirror()
 
-    def _at(self, entry: Entry) -> None:
+    def _at(self, entry: Entry, data: bytes) -> None:
         self.applied, self.applied_ms = entry.n, entry.time_ms
+        self.kept = (self.kept, entry.time_ms, entry.name, data)
+        self._host.restore.weigh(len(data))
         if entry.name == "start":
             self.created_ms = entry.time_ms
 
@@ -256,8 +270,8 @@ class Coordinator:
         failure = Failure(FailureCode.TIMEOUT, "its time ran out, and its clean-up took too long", "TimeoutError")
         self._close(Close(State.TIMED_OUT, failure=failure))
 
-    def _apply(self, entry: Entry) -> None:
-        self._at(entry)
+    def _apply(self, entry: Entry, data: bytes) -> None:
+        self._at(entry, data)
         name = entry.name
         if name.startswith("task:"):
             self._over(name[5:])
@@ -291,6 +305,8 @@ class Coordinator:
             return machine.blocked is None
         again, difference = replay_check(machine, entries)
         again.close()
+        if difference is None and self._host.elsewhere is not None:
+            difference = self._host.elsewhere.check(machine, entries)
         if difference is not None:
             machine.blocked = difference
             machine.close()
@@ -309,7 +325,7 @@ class Coordinator:
         """In order; but behind a patch nothing goes on, neither command nor entry, until the journal has it."""
         for command in commands:
             if isinstance(command, RecordPatch):
-                self._unproven.add(name := f"patch:{command.change}")
+                self._unproven |= {name := f"patch:{command.change}"}
                 self.record(name, Patched(True))
             elif self._unproven:
                 self._held.append(command)
@@ -318,11 +334,23 @@ class Coordinator:
 
     def acknowledged(self, name: str) -> None:
         """A patch is in the journal: when it was the last, go on with what waited, and read what came meanwhile."""
-        self._unproven.discard(name)
+        self._unproven -= {name}
         if not self._unproven and not self.dropped:
             held, self._held = self._held, []
             self._carry_out_all(held)
             self.catch_up()
+
+    def doubt(self) -> None:
+        """Redis may have lost what this machine has folded: take no news until it was written back."""
+        self._unproven |= {LOSS}
+
+    def trust(self) -> None:
+        """The journal holds what this machine has folded."""
+        self.acknowledged(LOSS)
+
+    @property
+    def in_doubt(self) -> bool:
+        return LOSS in self._unproven
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -475,6 +503,15 @@ class Coordinator:
             self.mirrored = (state, note)
             self._host.mirror(self, state, self.at, note[:60])
 
+    def show(self) -> None:
+        """Its head was made again: whatever people see of it is set once more."""
+        self.mirrored = (State.RUNNING, "")
+        self._mirror()
+        if self.machine.view is not None:
+            self._host.publish(self, self.machine.view)
+        self.asked = ()
+        self._host.escalations.relist(self)
+
     @property
     def at(self) -> str:
         return next(iter(self.machine.pending), "")
@@ -492,4 +529,5 @@ class Coordinator:
         if self.watched is not None:
             self.watched.cancel()
         self._early.clear()
+        self._host.restore.let_go(self)
         self.machine.close()

@@ -21,7 +21,7 @@ from nervenet.node.coordinator import Coordinator
 from nervenet.node.tracing import export_closed, export_recovered
 from nervenet.records import Entry, Mismatch, Payload, Start
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.answers import Appended
+from nervenet.streams.answers import Appended, RawEntry
 from nervenet.streams.faults import LinkError
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import News
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
+    from nervenet.node.elsewhere import Elsewhere
     from nervenet.node.escalations import Escalations
     from nervenet.node.renewal import Renewal
+    from nervenet.node.restore import Restore
     from nervenet.node.starting import Starter
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.node.watch import Watch
@@ -72,6 +74,7 @@ class Host:
     starter: Starter
     children: Children
     renewal: Renewal
+    restore: Restore
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class Host:
         self.clock = clock
         self.timers = timers
         self.watchdog = watchdog
+        self.elsewhere: Elsewhere | None = None  # `nervenet dev` alone has it
         self.telemetry = telemetry.current()
         self.retention_ms = config.retention_ms
         self.draining = False
@@ -178,7 +182,7 @@ class Host:
     def expect_no_more(self, workflow_id: str) -> None:
         self._early.pop(workflow_id, None)
 
-    def begin(self, workflow_id: str, start: Start, version: int, run: int, journal_id: bytes) -> None:
+    def begin(self, workflow_id: str, start: Start, data: bytes, version: int, run: int, journal_id: bytes) -> None:
         """The first entry of a run that was created here: no need to read what was just written."""
         if workflow_id in self.coordinators:
             return
@@ -186,7 +190,7 @@ class Host:
         coordinator = self.new_coordinator(workflow_id, start.definition, version, run, start)
         coordinator.applied = int(n) - 1
         self._host(coordinator)
-        coordinator.feed_own(Entry("start", start, int(n), int(ms), self.node_id))
+        coordinator.feed_own(Entry("start", start, int(n), int(ms), self.node_id), data)
         self._feed_kept(coordinator)
 
     def starting(self, workflow_id: str) -> bool:
@@ -204,6 +208,7 @@ class Host:
 
         True when it is hosted afterwards, or needs no host any more.
         """
+        await self.restore.done()
         async with self._loads, self._lock(workflow_id):
             if workflow_id in self.coordinators:
                 return True
@@ -248,8 +253,9 @@ class Host:
         return True
 
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
-        head, entries = adopted.head, await self._entries(workflow_id, adopted)
+        head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
+        entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
         start = entries[0].body
         assert isinstance(start, Start)
         coordinator = self.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
@@ -257,18 +263,20 @@ class Host:
             coordinator.machine.blocked = Mismatch(
                 f"an entry after each of {MOST_ADOPTIONS} adoptions", "nodes that died with it"
             )
+        if head.run > 1:
+            coordinator.req = head.req
         coordinator.machine.foresee(entries)
-        for entry in entries:
-            coordinator.replay(entry)
+        for entry, stored in zip(entries, raw, strict=True):
+            coordinator.replay(entry, stored.data)
             if entry.n % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # the others' news
         return coordinator
 
-    async def _entries(self, workflow_id: str, adopted: Adopted) -> list[Entry]:
+    async def _entries(self, workflow_id: str, adopted: Adopted) -> list[RawEntry]:
         """The whole journal, up to where it ended when it was adopted: its patches are needed before its first entry."""
-        head, page, entries = adopted.head, adopted.entries, list[Entry]()
+        head, page, entries = adopted.head, adopted.entries, list[RawEntry]()
         while page:
-            entries += (decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in page)
+            entries += page
             if head is None or page[-1].id == head.last:
                 break
             page = await self.journal.read(workflow_id, page[-1].id)
@@ -288,10 +296,11 @@ class Host:
             coordinator.feed(n, ms, name, data)
 
     def reload(self, coordinator: Coordinator, why: str) -> None:
-        """The journal is not what this machine has folded: drop it, and read again."""
-        _log.warning("%s: read again: %s", coordinator.workflow_id, why)
-        self.forget(coordinator)
-        self.spawn(self.load(coordinator.workflow_id))
+        """The journal is not what this machine has folded: write back what it lacks, else drop it and read again."""
+        if not coordinator.in_doubt and not coordinator.dropped:
+            _log.warning("%s: read again: %s", coordinator.workflow_id, why)
+            coordinator.doubt()
+            self.spawn(self.restore.reconcile(coordinator))
 
     def forget(self, coordinator: Coordinator, close: Close | None = None) -> None:
         """It is no longer hosted here: closed, or another node's. Whoever waits for its end is told which."""
@@ -362,32 +371,42 @@ class Host:
         except LinkError:
             coordinator.wishes[name] = body
             raise
-        self._answered(coordinator, name, body, answer)
+        self._answered(coordinator, name, body, answer, data)
         return answer
 
-    def _answered(self, coordinator: Coordinator, name: str, body: Body, answer: Appended) -> None:
-        if name.startswith("patch:") and answer.recorded:
+    def _answered(self, coordinator: Coordinator, name: str, body: Body, answer: Appended, data: bytes) -> None:
+        if coordinator.in_doubt and answer.status in ("not_owner", "stale", "unknown"):
+            coordinator.wishes[name] = body  # says a Redis that has lost something; asked again when that is back
+        elif name.startswith("patch:") and answer.recorded:
             coordinator.acknowledged(name)
         elif answer.status == "new":
             ms, _, n = answer.id.partition(b"-")
-            coordinator.feed_own(Entry(name, body, int(n), int(ms), self.node_id))
+            coordinator.feed_own(Entry(name, body, int(n), int(ms), self.node_id), data)
         elif answer.status == "exists":
             coordinator.catch_up()  # somebody was first: his entry is the fact
         elif answer.status in ("not_owner", "stale"):
             self.forget(coordinator)
         elif answer.status == "unknown":
-            _log.error("%s has no head any more; it can't go on here", coordinator.workflow_id)
-            self.forget(coordinator)
+            coordinator.wishes[name] = body
+            self.restore.suspect(coordinator)
 
     async def record(self, workflow_id: str, run: int, name: str, body: Body, actor: str) -> Appended:
         """A fact from outside (signal, cancel): append, then wake the owner."""
         data = encode_entry(body, actor)
         answer = await self.journal.append(workflow_id, run, name, data)
+        if answer.status == "new" and answer.owner != self.node_id:
+            self.restore.remember(lambda: self._record_again(workflow_id, run, name, data))
         if answer.status in ("new", "exists"):
             self.tell_owner(
                 workflow_id, answer.owner, answer.run, answer.id, name, data if answer.status == "new" else b""
             )
         return answer
+
+    async def _record_again(self, workflow_id: str, run: int, name: str, data: bytes) -> bool:
+        answer = await self.journal.append(workflow_id, run, name, data)
+        if answer.status == "new":
+            self.tell_owner(workflow_id, answer.owner, answer.run, answer.id, name, data)
+        return answer.status != "unknown"
 
     def tell_owner(self, workflow_id: str, owner: str, run: int, journal_id: bytes, name: str, data: bytes) -> None:
         if owner == self.node_id:
@@ -410,7 +429,7 @@ class Host:
             if reply.cancelled() or reply.exception() is not None:
                 self.spawn(self._close_patiently(coordinator, close, where))
             else:
-                self._close_answered(coordinator, close, Appended.parse(reply.result()))
+                self._close_answered(coordinator, close, Appended.parse(reply.result()), data)
 
         reply.add_done_callback(answered)
 
@@ -422,19 +441,20 @@ class Host:
         except LinkError:
             coordinator.wishes["close"] = close
             raise
-        self._close_answered(coordinator, close, answer)
+        self._close_answered(coordinator, close, answer, where[3])
 
-    def _close_answered(self, coordinator: Coordinator, close: Close, answer: Appended) -> None:
-        if answer.status == "closed":
+    def _close_answered(self, coordinator: Coordinator, close: Close, answer: Appended, data: bytes) -> None:
+        if answer.status == "closed" and not coordinator.in_doubt:
             self.closed(coordinator, close)
         else:
-            self._answered(coordinator, "close", close, answer)
+            self._answered(coordinator, "close", close, answer, data)
 
     def closed(self, coordinator: Coordinator, close: Close) -> None:
         """`close` is in the journal and folded: tell who waits, and do the books."""
         workflow_id = coordinator.workflow_id
         created_ms, closed_ms = coordinator.created_ms, coordinator.applied_ms
         self.release(coordinator, "the workflow is over")
+        self.restore.closed(coordinator, close)
         self.forget(coordinator, close)
         self.finish(workflow_id, self.node_id, created_ms, closed_ms)
         if coordinator.parent is not None:

@@ -29,9 +29,11 @@ from nervenet.node.bury import Bury
 from nervenet.node.children import Children
 from nervenet.node.death import Contact, Death
 from nervenet.node.dispatching import AgentControl, Dispatcher
+from nervenet.node.elsewhere import Elsewhere
 from nervenet.node.escalations import Escalations
 from nervenet.node.hosting import Host
 from nervenet.node.renewal import Renewal
+from nervenet.node.restore import Restore
 from nervenet.node.starting import Starter
 from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
@@ -143,6 +145,8 @@ class Node:
                 watchdog=watchdog,
                 entropy=entropy,
             )
+            if config.replay_check:
+                host.elsewhere = stack.enter_context(Elsewhere(definitions.values()))
             node = cls(host, etcd, session, entropy)
             await stack.enter_async_context(node._running(serve))
             yield node
@@ -156,6 +160,7 @@ class Node:
         host.escalations = Escalations(host)
         host.children = Children(host)
         host.renewal = Renewal(host)
+        host.restore = Restore(host, lambda: self.session.alive)
         await host.queues.make_wake(self.node_id)
         async with serve(self) as served:
             self.address = served.address
@@ -281,13 +286,10 @@ class Node:
             self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 
     async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        """Another server, or the same one restarted: what was in its memory may be gone. Read everything again."""
+        """Another server, or the same one restarted: what was in its memory may be gone. Compare everything."""
         host = self.host
-        host.dispatcher.forget_queues()
-        await host.queues.make_wake(self.node_id)
-        coordinators = list(host.coordinators.values())
-        _log.warning("%s: Redis came back, a look at %d workflows", self.node_id, len(coordinators))
-        await host.watch.look_at(coordinators)
+        await host.restore.came_back()
+        await host.watch.look_at(list(host.coordinators.values()))
         await self._sweep.own_set()
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────

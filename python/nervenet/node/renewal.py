@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.durable import PYTHON
 from nervenet.errors import RequestError
+from nervenet.node.starting import request_hash
 from nervenet.records import Entry, Start
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.faults import LinkError
@@ -47,15 +48,16 @@ class Renewal:
         await host.children.cancel_orphans(old)
         if owner != host.node_id:
             await host.ownership.own(owner, workflow_id)
-        start = await self._start(old, command, version)
+        start, req = await self._start(old, command, version)
         if old.dropped:
             return
+        data = encode_entry(start, host.node_id)
         answer = await host.journal.begin_next(
             workflow_id,
             old.run,
             host.node_id,
             owner,
-            encode_entry(start, host.node_id),
+            data,
             command.folded,
             command.unread,
             {"definition": command.definition, "version": version, "python": PYTHON},
@@ -68,7 +70,7 @@ class Renewal:
             host.wake(owner, workflow_id, answer.run, answer.id, "start")
             await host.ownership.disown(host.node_id, workflow_id)
         else:
-            self._begin(old, answer.run, answer.id, start)
+            self._begin(old, answer.run, answer.id, start, data, req)
 
     def _place(self, workflow_id: str, command: ContinueRun) -> tuple[int, str]:
         """The version that it runs, and the owner: this node if it can."""
@@ -82,12 +84,12 @@ class Renewal:
             raise RequestError(f"no live node has {name!r}", code="NOT_FOUND", reason="DEFINITION_NOT_FOUND")
         return version, owner
 
-    async def _start(self, old: Coordinator, command: ContinueRun, version: int) -> Start:
-        """Like the first one's but for the code, the input and the seed."""
+    async def _start(self, old: Coordinator, command: ContinueRun, version: int) -> tuple[Start, bytes]:
+        """Like the first one's but for the code, the input and the seed; and what made that start the same."""
         first = (await self._host.journal.read(old.workflow_id, count=1))[0]
         body = decode_entry(first.name, first.data, first.n, first.ms).body
         assert isinstance(body, Start)
-        return replace(
+        start = replace(
             body,
             definition=command.definition,
             version=version,
@@ -95,12 +97,13 @@ class Renewal:
             input=command.input,
             seed=self._host.entropy(16),
         )
+        return start, old.req or request_hash(body.definition, body.input)
 
-    def _begin(self, old: Coordinator, run: int, journal_id: bytes, start: Start) -> None:
+    def _begin(self, old: Coordinator, run: int, journal_id: bytes, start: Start, data: bytes, req: bytes) -> None:
         host = self._host
         ms, _, n = journal_id.partition(b"-")
         coordinator = host.new_coordinator(old.workflow_id, start.definition, start.version, run, start)
-        coordinator.applied, coordinator.applied_ms = int(n) - 1, int(ms)
+        coordinator.applied, coordinator.applied_ms, coordinator.req = int(n) - 1, int(ms), req
         host.replace(old, coordinator)
-        coordinator.feed_own(Entry("start", start, int(n), int(ms), host.node_id))
+        coordinator.feed_own(Entry("start", start, int(n), int(ms), host.node_id), data)
         coordinator.catch_up()

@@ -68,6 +68,7 @@ class _Plan(NamedTuple):
     version: int
     req: bytes
     start: Start
+    entry: bytes
 
 
 class Starter:
@@ -140,7 +141,7 @@ class Starter:
             req = request_hash(name, request.input)
         except InvalidRequest as error:
             return error
-        return _Plan(request, owner, version, req, start)
+        return _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
 
     def _another(self, workflow_id: str, able: list[str]) -> str | None:
         return rendezvous(workflow_id, [node for node in able if node != self._host.node_id])
@@ -206,7 +207,7 @@ class Starter:
             version=plan.version,
             python=PYTHON,
             req=plan.req,
-            entry=encode_entry(plan.start, self._host.node_id),
+            entry=plan.entry,
             created_ms=created_ms,
             not_after_ms=seen_ms + GRACE_MS // 2,
             labels=_labels(request),
@@ -217,8 +218,9 @@ class Starter:
         workflow_id = plan.request.workflow_id
         if created.status == "created":
             if plan.owner == self._host.node_id:
-                self._host.begin(workflow_id, plan.start, plan.version, 1, created.id)
+                self._host.begin(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
             else:
+                self._host.restore.remember(lambda: self._again(plan))
                 self._host.wake(plan.owner, workflow_id, 1, created.id, "start")
             return Started(workflow_id, True, plan.owner)
         head = created.head
@@ -240,6 +242,13 @@ class Starter:
             return self._taken(plan, head.state, head.req)
         return Started(workflow_id, False, head.owner)
 
+    async def _again(self, plan: _Plan) -> bool:
+        """Redis came back, and may have lost a start whose owner had not heard of it."""
+        created = await self._create_in_order(plan)
+        if created.status == "created":
+            self._host.wake(plan.owner, plan.request.workflow_id, 1, created.id, "start")
+        return created.status != "expired"
+
     async def _restart(self, plan: _Plan, head: Head) -> Started:
         """The next run of what is closed; who comes second finds it begun."""
         workflow_id, request = plan.request.workflow_id, plan.request
@@ -248,7 +257,7 @@ class Starter:
             head.run,
             "",
             plan.owner,
-            encode_entry(plan.start, self._host.node_id),
+            plan.entry,
             head.last.decode(),
             (),
             {
@@ -267,7 +276,7 @@ class Starter:
         await self._host.ownership.reopen(workflow_id, head.closed_ms)
         await self._host.ownership.own(plan.owner, workflow_id)
         if plan.owner == self._host.node_id:
-            self._host.begin(workflow_id, plan.start, plan.version, answer.run, answer.id)
+            self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
         else:
             self._host.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
         return Started(workflow_id, True, plan.owner)

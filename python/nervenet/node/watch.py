@@ -124,10 +124,10 @@ class Watch:
 
     def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         host = self._host
-        if coordinator.dropped:
+        if coordinator.dropped or coordinator.in_doubt:
             return
         if look is None:
-            _log.error("%s: its head is gone", coordinator.workflow_id)
+            host.restore.suspect(coordinator)
             return
         if look.owner != host.node_id or look.run != coordinator.run:
             host.forget(coordinator)

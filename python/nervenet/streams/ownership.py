@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.streams.keys import Keys
@@ -84,6 +84,12 @@ class Ownership:
     async def running_keep(self, workflow_id: str, created_ms: int) -> None:
         """Give an open workflow its start time back, which a second start had moved."""
         await self._link.call("ZADD", self._keys.running, "XX", created_ms, workflow_id)
+
+    async def relist(self, node_id: str, created: Mapping[str, int]) -> None:
+        """Put open workflows (id → start time) where they belong when Redis has lost its lists; in the order of a start."""
+        rows = [word for workflow_id, ms in created.items() for word in (ms, workflow_id)]
+        await self._link.call("ZADD", self._keys.running, "NX", *rows)
+        await self.own(node_id, *created)
 
     async def reopen(self, workflow_id: str, closed_ms: int) -> None:
         """A closed workflow has begun again: among the running whatever the books of its end did, off the day's list."""

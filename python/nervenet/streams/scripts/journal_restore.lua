@@ -14,7 +14,8 @@
 --          'created'    head and journal were gone, or still those of an earlier run
 --          'gap'        the journal does not reach up to what is remembered, or is another one
 --          'not_owner'  another owns it; what was missing at its end was written back all the same
---          'stale' a later run by now · 'closed' · 'unknown' no head, and not enough is remembered to make one
+--          'closed'     it is closed; what was missing before its `close` was written back
+--          'stale' a later run by now · 'unknown' no head, and not enough is remembered to make one
 --
 -- What somebody appended to the shortened journal, before this, happened later than what was lost: it goes behind it. A
 -- name that stands on both sides is the remembered one's: the code has gone on from that.
@@ -35,10 +36,9 @@ local function answer(status, written, moved)
 end
 
 local fresh = not h[1] or tonumber(h[1]) < tonumber(run)
+local closed = h[2] and not fresh
 if h[1] and tonumber(h[1]) > tonumber(run) then
   return answer('stale')
-elseif h[2] and not fresh then
-  return answer('closed')
 elseif fresh and not complete then
   return answer(h[1] and 'gap' or 'unknown')
 end
@@ -72,7 +72,7 @@ if fresh then
   common = 0
 end
 if common == count then
-  return answer('whole')
+  return answer(closed and 'closed' or 'whole')
 elseif common == 0 and not complete then
   return answer('gap')
 end
@@ -91,7 +91,7 @@ end
 for n = n1 + common, top do
   local name, entry = there[n][2][2], there[n][2][4]
   local step = string.match(name, '^attempt:(.*)#%d+$')
-  local kept = not names[name] and not (step and names['task:' .. step]) and state == ''
+  local kept = not names[name] and not (step and names['task:' .. step]) and (state == '' or closed)
   if kept and fresh then
     kept = name == 'cancel' or string.sub(name, 1, 7) == 'signal:'
   end
@@ -102,6 +102,7 @@ for n = n1 + common, top do
   redis.call('HDEL', head, 'e:' .. name)
 end
 
+local expires
 if fresh then
   local gone = {'closed', 'at', 'note', 'blocked', 'adoptions', 'adopted_at'}
   for _, field in ipairs(redis.call('HKEYS', head)) do
@@ -117,6 +118,7 @@ if fresh then
   redis.call('PERSIST', head)
   redis.call('HSET', head, 'state', 'RUNNING', unpack(ARGV, 8, first - 1))
 elseif top >= n1 + common then -- a stream takes no smaller id than it ever had: all of it again
+  expires = closed and redis.call('PTTL', journal)
   local prefix = common > 0 and redis.call('XRANGE', journal, '-', there[n1 + common - 1][1]) or {}
   redis.call('DEL', journal)
   for _, entry in ipairs(prefix) do
@@ -149,11 +151,13 @@ end
 owner = mine and me or owner
 redis.call('HSET', head, 'owner', owner, 'last', last, 'bytes', string.format('%.0f', bytes))
 h[4] = last
-if state ~= '' then
+if expires and expires > 0 then
+  redis.call('PEXPIRE', journal, expires)
+elseif state ~= '' and not closed then
   redis.call('HSET', head, 'state', state, 'closed', (string.match(last, '^(%d+)')))
   redis.call('DEL', ckpt)
   redis.call('PEXPIRE', head, ARGV[6])
   redis.call('PEXPIRE', journal, ARGV[6])
 end
 redis.call('PUBLISH', (string.gsub(head, ':wf:{', ':events:{', 1)), last)
-return answer(fresh and 'created' or mine and 'restored' or 'not_owner', count - common, #others)
+return answer(fresh and 'created' or closed and 'closed' or mine and 'restored' or 'not_owner', count - common, #others)

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis came back: what it has lost and this node remembers is written back, before anything else happens.
+
+It hides that Redis forgets. With `appendfsync everysec` a crash takes the last second along, a failover what was not yet
+replicated, a FLUSHALL everything. What a node still knows of it:
+
+- the journals that it hosts: each coordinator keeps its folded entries as they are stored, in a chain that costs one
+  tuple an entry. All nodes together keep 64 MiB each; beyond that only the last ten seconds of a journal stay, which is
+  more than a crash takes, but not enough to make a head again;
+- for ten seconds, the journals that closed here, and the facts that it recorded for workflows of others (starts,
+  signals, cancels, decisions), which their owners may not have heard of.
+
+The order matters more than the entries: code that is replayed must meet them as it did. So from the moment in which the
+connection is there again, in which no reply of the other server has been read yet, no coordinator takes news until its
+journal is compared; and `journal_restore` puts what others appended meanwhile behind what was lost.
+
+A server that lost everything without a restart is found by its answers: no head where a workflow is open, no wake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nervenet.node.starting import request_hash
+from nervenet.records import Start, State
+from nervenet.streams.answers import RawEntry
+from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.wire import decode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from nervenet.node.coordinator import Coordinator, Kept
+    from nervenet.node.hosting import Host
+    from nervenet.records import Close
+    from nervenet.streams.answers import Look, Restored
+    from nervenet.streams.link import Arg
+
+_log = logging.getLogger(__name__)
+
+KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Of stored entries; when a node has more in memory, the journals that it has hosted longest keep their ends only."""
+RECENT_MS: Final = 10_000
+PAGE: Final = 500
+CHUNK_BYTES: Final = 1024 * 1024
+AT_ONCE: Final = 50
+TRIES: Final = 20
+PAUSE: Final = 0.25
+
+
+class Remembered(NamedTuple):
+    """One journal as it is known here; `applied` is the number of its last entry."""
+
+    workflow_id: str
+    run: int
+    req: bytes
+    applied: int
+    kept: Kept
+    closed: State | None = None
+
+    @classmethod
+    def of(cls, coordinator: Coordinator, closed: State | None = None) -> Remembered | None:
+        c = coordinator
+        return Remembered(c.workflow_id, c.run, c.req, c.applied, c.kept, closed) if c.kept is not None else None
+
+    def entries(self) -> list[RawEntry]:
+        """Dense, in their order."""
+        found, n, kept = [], self.applied, self.kept
+        while True:
+            before, ms, name, data = kept
+            found.append(RawEntry(b"%d-%d" % (ms, n), n, ms, name, data))
+            if before is None:
+                return found[::-1]
+            kept, n = before, n - 1
+
+
+def head_of(first: RawEntry, req: bytes) -> dict[str, Arg] | None:
+    """The fields of a head that is gone, from the first entry of its run; None when that is not remembered."""
+    if first.name != "start":
+        return None
+    start = decode_entry(first.name, first.data, first.n, first.ms).body
+    assert isinstance(start, Start)
+    head: dict[str, Arg] = {
+        "definition": start.definition,
+        "version": start.version,
+        "python": start.python,
+        "created": first.ms,
+        "req": req or request_hash(start.definition, start.input),
+    }
+    if start.labels:
+        head["labels"] = json.dumps(dict(start.labels), separators=(",", ":"))
+    if start.trace.sampled:
+        head["trace"] = start.trace.traceparent
+    return head
+
+
+def lacking(entries: Sequence[RawEntry], look: Look | None) -> Sequence[RawEntry]:
+    """What of these is worth sending to a journal that ends so; its end, or mine, goes first, as the common ground."""
+    if look is None:
+        return entries
+    n = int(look.last.partition(b"-")[2])
+    at = min(n, entries[-1].n) - entries[0].n
+    if at >= 0 and (n > entries[-1].n or entries[at].id == look.last):
+        return entries[at:]
+    return entries
+
+
+def chunks(entries: Sequence[RawEntry]) -> Iterable[Sequence[RawEntry]]:
+    """Parts of about a megabyte; each begins with the last entry of the one before it."""
+    begin = size = 0
+    for i, entry in enumerate(entries):
+        size += len(entry.data)
+        if i > begin and (size > CHUNK_BYTES or i - begin >= PAGE):
+            yield entries[begin:i]
+            begin, size = i - 1, len(entry.data)
+    yield entries[begin:]
+
+
+class Restore:
+    """See the module. One for each node; `alive` says whether its session is."""
+
+    def __init__(self, host: Host, alive: Callable[[], bool]) -> None:
+        self._host = host
+        self._alive = alive
+        self._kept = 0
+        self._recent: deque[tuple[int, int, Callable[[], Awaitable[bool]]]] = deque()
+        self._done = asyncio.Event()
+        self._done.set()
+        self.entries_back = self.heads_back = self.times = self.lost = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Restore {self._kept} bytes kept, {self.entries_back} entries and {self.heads_back} heads written back>"
+        )
+
+    # ── remembering ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def weigh(self, size: int) -> None:
+        """A coordinator keeps so many bytes more."""
+        self._kept += size
+        if self._kept > KEPT_BYTES:
+            self._forget_old()
+
+    def let_go(self, coordinator: Coordinator) -> None:
+        """It is not hosted here any more."""
+        self._kept -= _size(coordinator.kept)
+        coordinator.kept = None
+
+    def closed(self, coordinator: Coordinator, close: Close) -> None:
+        """Its end, and what led to it, may still be lost: somebody was told already."""
+        remembered = Remembered.of(coordinator, close.state)
+        coordinator.kept = None
+        if remembered is not None:
+            whole = remembered.kept[2] == "close"
+            self._remember(_size(remembered.kept), lambda: self._closed_again(remembered) if whole else _nothing())
+
+    def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
+        """A fact for another's workflow: `again` records it once more, and answers whether that is settled."""
+        self._remember(0, again)
+
+    def _remember(self, size: int, again: Callable[[], Awaitable[bool]]) -> None:
+        recent, now = self._recent, self._host.clock.now_ms()
+        recent.append((now, size, again))
+        while recent[0][0] < now - RECENT_MS and self._done.is_set():
+            self._kept -= recent.popleft()[1]
+
+    def _forget_old(self) -> None:
+        since = self._host.clock.now_ms() - RECENT_MS
+        for coordinator in self._host.coordinators.values():
+            if self._kept <= KEPT_BYTES * 3 // 4:
+                break
+            before = _size(coordinator.kept)
+            coordinator.kept = _behind(coordinator.kept, since)
+            self._kept -= before - _size(coordinator.kept)
+
+    # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def done(self) -> None:
+        """Return once nothing is being written back."""
+        await self._done.wait()
+
+    def suspect(self, coordinator: Coordinator) -> None:
+        """An open workflow without a head: Redis has lost something, perhaps everything."""
+        if self._done.is_set() and not coordinator.dropped:
+            _log.error("%s: its head is gone", coordinator.workflow_id)
+            self._host.spawn(self.came_back())
+
+    async def came_back(self) -> None:
+        """Compare everything that is hosted here, write back what is missing. Until then nobody takes news.
+
+        May be cancelled when the connection breaks again; what is in doubt stays so until the next call.
+        """
+        host = self._host
+        self._done.clear()
+        self.times += 1
+        before = (self.entries_back, self.heads_back)
+        coordinators = [c for c in host.coordinators.values() if not c.dropped]
+        for coordinator in coordinators:
+            coordinator.doubt()
+        host.dispatcher.forget_queues()
+        await self._patiently(lambda: host.queues.make_wake(host.node_id))
+        for i in range(0, len(coordinators), PAGE):
+            page = coordinators[i : i + PAGE]
+            await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
+        for i in range(0, len(self._recent), PAGE):
+            facts = list(itertools.islice(self._recent, i, i + PAGE))
+            await asyncio.gather(*(self._settled(again) for _, _, again in facts))
+        self._done.set()
+        _log.warning(
+            "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",
+            host.node_id,
+            len(coordinators),
+            self.entries_back - before[0],
+            self.heads_back - before[1],
+            extra={"entries_back": self.entries_back - before[0], "heads_back": self.heads_back - before[1]},
+        )
+
+    async def reconcile(self, coordinator: Coordinator) -> None:
+        """One that is in doubt by itself: its journal was found to be another than it has folded."""
+        await self._patiently(lambda: self._compare([coordinator]))
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except LinkClosed:
+                raise
+            except LinkError as error:
+                _log.warning("%s: not yet written back: %s", self._host.node_id, error)
+                await asyncio.sleep(PAUSE)
+            else:
+                return
+
+    async def _settled(self, again: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(TRIES):
+            settled = False
+
+            async def once() -> None:
+                nonlocal settled
+                settled = await again()
+
+            await self._patiently(once)
+            if settled:
+                return
+            await asyncio.sleep(PAUSE)
+        self.lost += 1
+
+    # ── one journal ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _compare(self, coordinators: Sequence[Coordinator]) -> None:
+        host = self._host
+        doubted = [c for c in coordinators if c.in_doubt and not c.dropped]
+        looks = [host.journal.look(c.workflow_id, ()) for c in doubted]
+        found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
+        whole = [c for c, look in found if self._is_whole(c, look)]
+        for coordinator in whole:
+            coordinator.trust()
+        rest = [(c, look) for c, look in found if c.in_doubt]
+        for i in range(0, len(rest), AT_ONCE):
+            await asyncio.gather(*(self._put_back(c, look) for c, look in rest[i : i + AT_ONCE]))
+        hosted = {c.workflow_id: c.created_ms for c in doubted if not c.dropped}
+        if hosted:
+            await host.ownership.relist(host.node_id, hosted)
+
+    def _is_whole(self, coordinator: Coordinator, look: Look | None) -> bool:
+        c = coordinator
+        return look is not None and (look.last, look.run, look.owner) == (c.last_id.encode(), c.run, self._host.node_id)
+
+    async def _put_back(self, coordinator: Coordinator, look: Look | None) -> None:
+        host = self._host
+        remembered = Remembered.of(coordinator)
+        found = await self._written(remembered, look) if remembered is not None else None
+        if coordinator.dropped:
+            return
+        if found is not None and found.status in ("whole", "restored", "created", "closed"):
+            coordinator.trust()
+            if found.status == "created":
+                coordinator.show()
+            return
+        host.forget(coordinator)
+        if found is None or found.status == "unknown":
+            self.lost += 1
+            _log.error(
+                "%s is lost: Redis has forgotten it, and its beginning is not in memory", coordinator.workflow_id
+            )
+        elif found.status == "not_owner":
+            host.wake(found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
+        else:
+            _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
+            host.spawn(host.load(coordinator.workflow_id))
+
+    async def _written(self, remembered: Remembered, look: Look | None) -> Restored | None:
+        """Only what it lacks is sent, unless it turns out that it is another journal altogether."""
+        entries = remembered.entries()
+        part = lacking(entries, look if look is not None and look.run == remembered.run else None)
+        found = await self._write(remembered, part)
+        if found is not None and found.status == "gap" and part is not entries:
+            found = await self._write(remembered, entries)
+        return found
+
+    async def _write(self, remembered: Remembered, entries: Sequence[RawEntry]) -> Restored | None:
+        head, found = head_of(entries[0], remembered.req), None
+        for part in chunks(entries):
+            if head is not None and not await self._is_mine():
+                return None
+            last = remembered.closed if part[-1] is entries[-1] else None
+            found = await self._once(remembered, part, head, "", last)
+            if found.status == "not_owner" and self._alive() and not self._host.table.lives(found.owner):
+                found = await self._once(remembered, part, head, found.owner, last)  # my adoption of it was lost
+            self.entries_back += found.written
+            self.heads_back += found.status == "created"
+            if found.status not in ("whole", "restored", "created", "closed"):
+                break
+            head = None
+        return found
+
+    def _once(
+        self,
+        remembered: Remembered,
+        entries: Sequence[RawEntry],
+        head: dict[str, Arg] | None,
+        taken_from: str,
+        closed: State | None,
+    ) -> Awaitable[Restored]:
+        return self._host.journal.restore(
+            remembered.workflow_id,
+            remembered.run,
+            self._host.node_id,
+            entries,
+            head,
+            taken_from=taken_from,
+            closed=closed,
+            retention_ms=self._host.retention_ms,
+        )
+
+    async def _is_mine(self) -> bool:
+        """A head is made again only by a node whose session lives: one that overslept may remember what is long over."""
+        node_id = self._host.node_id
+        while not self._alive() and self._host.node_id == node_id:  # noqa: ASYNC110 - a lease has no event for that
+            await asyncio.sleep(PAUSE)
+        return self._host.node_id == node_id
+
+    async def _closed_again(self, remembered: Remembered) -> bool:
+        (look,) = await asyncio.gather(self._host.journal.look(remembered.workflow_id, ()))
+        if look is not None and (look.closed or look.run > remembered.run):
+            return True
+        found = await self._written(remembered, look)
+        if found is not None and found.written:
+            first = remembered.entries()[0]
+            closed_ms = remembered.kept[1]
+            self._host.finish(remembered.workflow_id, self._host.node_id, first.ms, closed_ms)
+        return True
+
+
+async def _nothing() -> bool:
+    return True
+
+
+def _size(kept: Kept | None) -> int:
+    size = 0
+    while kept is not None:
+        size += len(kept[3])
+        kept = kept[0]
+    return size
+
+
+def _behind(kept: Kept | None, since_ms: int) -> Kept | None:
+    """The end of a journal: what is younger, and one entry more as the common ground."""
+    young = []
+    while kept is not None:
+        young.append(kept)
+        if kept[1] < since_ms:
+            break
+        kept = kept[0]
+    ends: Kept | None = None
+    for _, ms, name, data in reversed(young):
+        ends = (ends, ms, name, data)
+    return ends
