@@ -16,6 +16,7 @@ import difflib
 import ipaddress
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -145,6 +146,20 @@ def _count(value: str | int) -> int:
     return found
 
 
+def _hook(value: str) -> str:
+    words = shlex.split(_text(value))
+    if value.startswith(("http://", "https://")) and not urlsplit(value).netloc:
+        raise ValueError(value)
+    return value.strip() if words else _text("")
+
+
+def _interval(value: str | timedelta) -> int:
+    found = parse_duration(value)
+    if found < 1_000:
+        raise ValueError(value)
+    return found
+
+
 def _payload_limit(value: str | int) -> int:
     found = parse_size(value)
     if not 1024 <= found <= 4 * MiB:
@@ -237,6 +252,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
     Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
     Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
+    Setting("escalation_hook", _hook, None, "a URL (http://…, https://…) or a command with its arguments", secret=True),
+    Setting("remind", _interval, parse_duration("1h"), "a duration of at least 1s, e.g. 1h, 1d", field="remind_ms"),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log", _choice("auto", "pretty", "json"), "auto", "auto, pretty or json"),
     Setting("replay_check", _truth, False, "on or off"),
@@ -265,6 +282,8 @@ class Config:
     payload_limit: int
     max_workflows: int
     drain_ms: int
+    escalation_hook: str | None
+    remind_ms: int
     log_level: str
     log: LogForm
     replay_check: bool
@@ -402,6 +421,8 @@ def _shown(setting: Setting, value: Any) -> str:
         return next(
             (f"{value // size}{unit}" for unit, size in (("MiB", MiB), ("KiB", 1024)) if value % size == 0), f"{value}B"
         )
+    if setting.name == "escalation_hook":
+        return _without_details(value)
     if setting.secret:
         return _without_password(str(value)) if "://" in str(value) else "***"
     return str(value)
@@ -417,3 +438,12 @@ def _without_password(url: str) -> str:
     user, at, hosts = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     return urlunsplit(parts._replace(netloc=f"{name}:***{at}{hosts}" if colon else parts.netloc))
+
+
+def _without_details(hook: str) -> str:
+    """Whose hook it is: the path of a webhook is its password, and a command's arguments may hold one."""
+    parts = urlsplit(hook)
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
+    command, *rest = shlex.split(hook)
+    return f"{command} ***" if rest else command

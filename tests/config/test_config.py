@@ -57,7 +57,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "tls_key": str(file), "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
         "advertise": "me.internal", "dashboard": ":7701", "durability": "strict", "retention": "12h",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
-        "replay_check": "on",
+        "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
@@ -86,6 +86,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         ("log_level", "loud", "warning"),
         ("log", "xml", "json"),
         ("replay_check", "perhaps", "on or off"),
+        ("escalation_hook", "https://", "http://"),
+        ("remind", "10ms", "at least 1s"),
         ("token_file", "/nowhere/token", "file"),
     ],
 )

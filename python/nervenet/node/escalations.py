@@ -19,7 +19,7 @@ from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from nervenet.durable import Escalate, Expire
     from nervenet.node.coordinator import Coordinator
@@ -36,6 +36,8 @@ class Escalations:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._listing = Listing(host.link, host.keys)
+        self.on_open: Callable[[str, str, int, bool], None] | None = None
+        """Told of each open question of a workflow hosted here: id, step, k, and whether it was met at an adoption."""
 
     def ask(self, coordinator: Coordinator, command: Escalate) -> None:
         """The owner's entry; listed once it is in."""
@@ -48,18 +50,20 @@ class Escalations:
     def asked(self, coordinator: Coordinator, entry: Entry) -> None:
         """`escalated:…` is in the journal."""
         assert isinstance(entry.body, Escalated)
-        self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms)
+        self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms, False)
 
     def relist(self, coordinator: Coordinator) -> None:
         """After a replay: whoever owned it before may not have come to it."""
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and pending.phase == "open":
-                self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms)
+                self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
 
-    def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None) -> None:
+    def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
         step, _, k = which.rpartition("#")
         coordinator.asked = (*coordinator.asked, (step, int(k)))
         self._host.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
+        if self.on_open is not None:
+            self.on_open(coordinator.workflow_id, step, int(k), adopted)
 
     def decided(self, coordinator: Coordinator, which: str) -> None:
         """`decided:<step>#<k>` was folded."""

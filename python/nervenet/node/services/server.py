@@ -22,6 +22,7 @@ from nervenet.node.services.people import People
 from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
+from nervenet.node.services.reminders import Reminders
 from nervenet.node.watching import Closings, Hints
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import Server, Service
@@ -47,7 +48,10 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     closings = Closings(host, hints)
     reads = Reads(host, peers)
     registry = Registry(host, node.etcd, node.death, stopping)
-    coordinators = Coordinators(host, reads, Lists(host), People(host, reads), hints, closings, stopping)
+    people = People(host, reads)
+    reminders = Reminders(host, people, host.config.escalation_hook, host.config.remind_ms)
+    host.escalations.on_open = reminders.opened
+    coordinators = Coordinators(host, reads, Lists(host), people, hints, closings, stopping)
     agents = Agents(host.table, peers, registry.heartbeats)
     services = [
         Service(
@@ -79,6 +83,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     finally:
         leave()
         registry.close()
+        await reminders.close()
         await hints.close()
         await peers.close()
 
