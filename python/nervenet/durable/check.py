@@ -8,16 +8,16 @@ journals against today's code, and a BLOCKED run shows its two columns.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from nervenet.definitions import Workflow
 from nervenet.durable.commands import Command, Dispatch
 from nervenet.durable.machine import Machine
+from nervenet.durable.world import another_world
 from nervenet.records import Entry, Mismatch
 
 
@@ -38,7 +38,8 @@ EVERY = 100
 
 UNSTEADY = (
     "The same code on the same journal asked for two different things: it depends on what is not in its journal, as "
-    "chance, a clock, a set's order or a global. Use ctx.random, ctx.now(), ctx.uuid() and sorted(…), or ask an agent."
+    "chance, a clock, the environment, a set's order or a global. Use ctx.random, ctx.now(), ctx.uuid() and sorted(…), "
+    "or ask an agent."
 )
 
 
@@ -50,22 +51,38 @@ def worth_checking(n: int) -> bool:
 def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
     """A second machine from the same entries, and how it differs from the first (None: not at all).
 
-    The second one runs with another state of `random`, so that code which draws from it is found out.
+    The second one runs in another world, so that code which looks at that instead of its journal is found out.
     """
-    kept = random.getstate()
-    random.seed(len(entries))
-    try:
+    with another_world(len(entries)):
         again = rebuild(machine.workflow, machine.workflow_id, machine.run, entries)
-    finally:
-        random.setstate(kept)
+    return again, compare(machine, wishes(again), len(entries))
+
+
+class Wishes(NamedTuple):
+    """What a machine has come to, as a value that may come from another process."""
+
+    blocked: Mismatch | None
+    commands: list[Command]
+    lines: dict[str, str]  # of the pending steps
+
+
+def wishes(machine: Machine) -> Wishes:
+    lines = {step: str(call.site) for step, call in machine.pending.items()}
+    return Wishes(machine.blocked, machine.outstanding(), lines)
+
+
+def compare(machine: Machine, again: Wishes, agreed: int) -> Mismatch | None:
+    """How a second machine, that folded the same entries, differs from this one (None: not at all)."""
     if again.blocked is not None:
-        return again, replace(again.blocked, detail=again.blocked.detail or UNSTEADY)
-    first = _difference(machine.outstanding(), again.outstanding())
+        return replace(again.blocked, detail=again.blocked.detail or UNSTEADY)
+    first = _difference(machine.outstanding(), again.commands)
     if first is None:
-        return again, None
+        return None
     ours, theirs = first
-    where = next((site for side in (theirs, ours) if (site := _line(again, machine, side))), "")
-    return again, Mismatch(_words(ours), _words(theirs), where, len(entries), UNSTEADY)
+    lines = {**wishes(machine).lines, **again.lines}
+    steps = (getattr(side, "step", "") for side in (theirs, ours))
+    where = next((lines[step] for step in steps if step in lines), "")
+    return Mismatch(_words(ours), _words(theirs), where, agreed, UNSTEADY)
 
 
 def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:
@@ -109,12 +126,6 @@ def _words(command: Command | None) -> str:
         given = command.input.data[:60].decode(errors="replace")
         return f"task:{command.step} #{command.attempt} {command.capability}({given})"
     return repr(command)
-
-
-def _line(again: Machine, machine: Machine, command: Command | None) -> str:
-    step = getattr(command, "step", None)
-    call = again.pending.get(step) or machine.pending.get(step) if step is not None else None
-    return str(call.site) if call is not None else ""
 
 
 def _clock(time_ms: int) -> str:

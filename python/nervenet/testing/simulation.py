@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nervenet.definitions import Agent, Signal, Workflow
 from nervenet.durable import (
@@ -62,6 +62,9 @@ from nervenet.records import (
     TimerFired,
 )
 
+if TYPE_CHECKING:
+    from nervenet.node.elsewhere import Elsewhere
+
 BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reader recognises
 
 
@@ -93,6 +96,7 @@ class Simulation:
         answers: dict[str, list[Said]],
         *,
         crash_everywhere: bool,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.workflow = workflow
         self.machine = Machine(workflow, f"{workflow.name}-test-{seed}")
@@ -103,6 +107,7 @@ class Simulation:
         self._stubs = stubs
         self._answers = {question: list(said) for question, said in answers.items()}
         self._crash_everywhere = crash_everywhere
+        self._elsewhere = elsewhere
         self._names: set[str] = set()
         self._timers: set[int] = set()
         self._agenda: list[tuple[int, int, int, Callable[[], object]]] = []
@@ -158,6 +163,8 @@ class Simulation:
         if not (self._crash_everywhere and worth_checking(n)):
             return
         rebuilt, difference = replay_check(self.machine, self.entries)
+        if difference is None and self._elsewhere is not None:
+            difference = self._elsewhere.check(self.machine, self.entries)
         if difference is not None:
             raise AssertionError(blocked_text(self.machine, difference, entry))
         self.machine.close()

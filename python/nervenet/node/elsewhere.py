@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replay check in another process: the order of a set of strings differs only under another hash seed.
+
+    with Elsewhere([review]) as elsewhere:
+        await elsewhere.ready()
+        difference = elsewhere.check(machine, entries)
+
+One child for as long as the owner lives. It imports the modules of the workflows under another PYTHONHASHSEED and folds what it
+is sent; nothing is kept there between two checks, so a child that was lost or that cannot import a module only means
+that nothing is found. What a test or `nervenet dev` pays is one round trip over a socket for each check; nobody else has
+one. The child says nothing: its output is the user's code speaking twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from nervenet.definitions import Workflow, define_workflow
+from nervenet.durable.check import Wishes, compare, rebuild, wishes
+
+if TYPE_CHECKING:
+    from nervenet.durable.machine import Machine
+    from nervenet.options import CallOptions
+    from nervenet.records import Entry, Mismatch
+
+__all__ = ["Elsewhere"]
+
+_log = logging.getLogger(__name__)
+
+PATIENCE: Final = 10.0
+"""Seconds for one answer. The code was folded here just before: one that takes so long hangs."""
+SEEDS: Final = ("1", "2")
+
+
+class Place(NamedTuple):
+    """Where a workflow's code is, for a process that has nothing but files."""
+
+    module: str
+    file: str
+    qualname: str
+    name: str
+    version: int
+    on_error: Any
+    defaults: CallOptions | None
+
+
+class Elsewhere:
+    """See the module. Not thread-safe."""
+
+    def __init__(self, workflows: Iterable[Workflow[Any, Any]]) -> None:
+        self._places = {(w.name, w.version): place for w in workflows if (place := _place(w)) is not None}
+        self._absent: dict[tuple[str, int], str] | None = None
+        self._ours: socket.socket | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Elsewhere {len(self._places)} workflows, {'no child' if self._ours is None else 'a child'}>"
+
+    def __enter__(self) -> Self:
+        """Start the child; it imports while others go on."""
+        if not self._places:
+            return self
+        ours, theirs = socket.socketpair()
+        seed = SEEDS[os.environ.get("PYTHONHASHSEED") == SEEDS[0]]
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
+                env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._ours = ours
+        _send(ours, list(self._places.values()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._ours is not None:
+            self._ours.close()
+            self._ours = None
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    async def ready(self) -> None:
+        """Until the child has imported what it can; what it cannot is in the log."""
+        await asyncio.to_thread(self.wait)
+
+    def wait(self) -> None:
+        """The same for who has no loop."""
+        self._arrive(None)
+
+    def absent(self, workflow: Workflow[Any, Any]) -> str:
+        """Why the child does not have that workflow; "" if it has it, or is not ready."""
+        if (workflow.name, workflow.version) not in self._places:
+            return f"{workflow.location}: it is made inside a function; put it at the top of its module"
+        return (self._absent or {}).get((workflow.name, workflow.version), "")
+
+    def check(self, machine: Machine, entries: Sequence[Entry]) -> Mismatch | None:
+        """How a machine there differs from this one; None also where there is none."""
+        key = machine.workflow.name, machine.workflow.version
+        if not self._arrive(0.0) or key not in self._places or key in (self._absent or {}) or self._ours is None:
+            return None
+        try:
+            self._ours.settimeout(PATIENCE)
+            _send(self._ours, (key, machine.workflow_id, machine.run, list(entries)))
+            again: Wishes = _receive(self._ours)
+        except (OSError, EOFError) as error:
+            _log.warning("the replay check goes on without its other process: %r", error)
+            self._stop()
+            return None
+        return compare(machine, again, len(entries))
+
+    def _arrive(self, timeout: float | None) -> bool:
+        """Whether the child has told what it could not import; looked at for so long."""
+        if self._absent is not None or self._ours is None:
+            return self._absent is not None
+        self._ours.settimeout(timeout)
+        try:
+            self._ours.recv(1, socket.MSG_PEEK)
+            self._ours.settimeout(PATIENCE)
+            self._absent = _receive(self._ours)
+        except (BlockingIOError, TimeoutError):
+            return False
+        except (OSError, EOFError) as error:
+            _log.warning("the replay check has no other process: %r", error)
+            self._stop()
+            return False
+        for why in self._absent.values():
+            _log.info("the replay check does not know about the order of sets here: %s", why)
+        return True
+
+
+def _place(workflow: Workflow[Any, Any]) -> Place | None:
+    fn: Any = workflow.fn
+    if fn is None or "<locals>" in (qualname := getattr(fn, "__qualname__", "<locals>")):
+        return None
+    file = getattr(sys.modules.get(fn.__module__), "__file__", None) or ""
+    name, version = workflow.name, workflow.version
+    return Place(fn.__module__, file, qualname, name, version, workflow.on_error, workflow.defaults)
+
+
+# ── the child ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def main(channel: socket.socket) -> None:
+    """Until the owner is gone."""
+    found: dict[tuple[str, int], Workflow[Any, Any]] = {}
+    absent: dict[tuple[str, int], str] = {}
+    place: Place
+    for place in _receive(channel):
+        key = place.name, place.version
+        try:
+            found[key] = _workflow(place)
+        except BaseException as error:  # noqa: BLE001  # a module that exits when it is imported, too
+            absent[key] = f"{place.module}.{place.qualname}: {type(error).__name__}: {error}"
+    _send(channel, absent)
+    with suppress(EOFError):
+        while True:
+            key, workflow_id, run, entries = _receive(channel)
+            machine = rebuild(found[key], workflow_id, run, entries)
+            _send(channel, wishes(machine))
+            machine.close()
+
+
+def _workflow(place: Place) -> Workflow[Any, Any]:
+    """The definition by its code. Its options are the owner's, who may have got it through another mesh."""
+    there: Any = _module(place)
+    for part in place.qualname.split("."):
+        there = getattr(there, part)
+    if not isinstance(there, Workflow):
+        there = define_workflow(there, name=place.name, version=place.version)
+    elif (there.name, there.version) != (place.name, place.version):
+        assert there.fn is not None
+        there = define_workflow(there.fn, name=place.name, version=place.version)
+    return replace(there, on_error=place.on_error, defaults=place.defaults)
+
+
+def _module(place: Place) -> ModuleType:
+    if place.module != "__main__":
+        return importlib.import_module(place.module)
+    spec = importlib.util.spec_from_file_location("__nervenet_main__", place.file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"the main program has no file that can be imported: {place.file!r}")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _send(channel: socket.socket, value: object) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    channel.sendall(len(data).to_bytes(8, "big") + data)
+
+
+def _receive(channel: socket.socket) -> Any:
+    return pickle.loads(_exactly(channel, int.from_bytes(_exactly(channel, 8), "big")))  # noqa: S301  # from our own child, or its owner
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        if not (more := channel.recv(min(1 << 20, size - len(data)))):
+            raise EOFError("it is gone")
+        data += more
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
