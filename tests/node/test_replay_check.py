@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import time
 from typing import TYPE_CHECKING
@@ -38,6 +39,21 @@ async def looks_at_the_clock(ctx: Context) -> float:
 
 
 @mesh.workflow
+async def knows_the_day(ctx: Context) -> float:
+    return await ctx.call(work, time.time() // 86_400)
+
+
+@mesh.workflow
+async def reads_its_environment(ctx: Context) -> float:
+    return await ctx.call(work, float(len(os.environ.get("PATH", ""))))
+
+
+@mesh.workflow
+async def orders_a_set(ctx: Context) -> float:
+    return await ctx.call(work, float("".join(str(ord(letter) % 10) for letter in {"a", "b", "c", "d", "e", "f", "g"})))
+
+
+@mesh.workflow
 async def counts_in_its_module(ctx: Context) -> float:
     return await ctx.call(work, next(calls))
 
@@ -52,11 +68,15 @@ def world(redis_url: str, etcd_url: str, namespace: str) -> World:
     return World(redis_url, etcd_url, namespace)
 
 
-@pytest.mark.parametrize("flow", [draws, looks_at_the_clock, counts_in_its_module])
+@pytest.mark.parametrize(
+    "flow", [draws, looks_at_the_clock, knows_the_day, reads_its_environment, counts_in_its_module, orders_a_set]
+)
 async def test_code_that_is_not_deterministic_is_blocked_with_its_line(
     world: World, flow: Workflow[None, float]
 ) -> None:
     async with world.node(mesh, replay_check="on") as node:
+        assert node.host.elsewhere is not None
+        await node.host.elsewhere.ready()
         end = await start(node, flow.name, "w")
         await until(lambda: (c := node.host.coordinator("w")) is not None and c.machine.state is State.BLOCKED)
         coordinator = node.host.coordinator("w")
@@ -74,6 +94,21 @@ async def test_code_that_asks_the_context_goes_on(world: World) -> None:
         await hand.claim(task)
         await hand.answer(task, b"1.0")
         assert (await end).output == Payload("json", b"1.0")
+
+
+async def test_without_its_other_process_the_check_goes_on(world: World) -> None:
+    async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
+        elsewhere = node.host.elsewhere
+        assert elsewhere is not None and elsewhere._child is not None
+        await elsewhere.ready()
+        elsewhere._child.kill()
+        elsewhere._child.wait()
+        await until(lambda: node.host.table.agents)
+        end = await start(node, "asks_the_context", "w")
+        task = await hand.read()
+        await hand.claim(task)
+        await hand.answer(task, b"1.0")
+        assert (await end).state is State.SUCCEEDED and "no child" in repr(elsewhere)
 
 
 async def test_in_production_nobody_pays_for_the_check(world: World) -> None:

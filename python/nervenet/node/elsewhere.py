@@ -197,12 +197,17 @@ def _workflow(place: Place) -> Workflow[Any, Any]:
 
 
 def _module(place: Place) -> ModuleType:
-    if place.module != "__main__":
-        return importlib.import_module(place.module)
-    spec = importlib.util.spec_from_file_location("__nervenet_main__", place.file)
+    program = place.module == "__main__"
+    name = "__program__" if program else place.module  # what stands under `if __name__ == "__main__"` is not for here
+    if name in sys.modules:
+        return sys.modules[name]
+    if not program:
+        with suppress(ModuleNotFoundError):  # a test runner may have loaded a file that is on no path
+            return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, place.file)
     if spec is None or spec.loader is None:
         raise ImportError(f"the main program has no file that can be imported: {place.file!r}")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

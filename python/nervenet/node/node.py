@@ -146,7 +146,7 @@ class Node:
                 entropy=entropy,
             )
             if config.replay_check:
-                host.elsewhere = stack.enter_context(Elsewhere(definitions.values()))
+                host.elsewhere = stack.enter_context(Elsewhere(workflows.values()))
             node = cls(host, etcd, session, entropy)
             await stack.enter_async_context(node._running(serve))
             yield node
