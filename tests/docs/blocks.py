@@ -112,6 +112,12 @@ def _seen(said: str) -> str:
     return re.sub(r"[^\n]*\r\x1b\[K", "", said.replace("\r\n", "\n"))
 
 
+def banners(log: Path) -> list[str]:
+    """What `nervenet dev` said each time it was ready, as if it listened where it does unless told otherwise."""
+    said = re.sub(r" --address \S+", "", log.read_text(encoding="utf-8"))
+    return re.findall(r"^nervenet \d.*\n(?:  .*\n)+Reloads .*$", said, re.MULTILINE)
+
+
 _CHANGES = (
     (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\b\d\d:\d\d:\d\d(\.\d{3})?\b", "TIME"),

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Command, blocks, commands, environment, on_a_terminal, runs_on, steady
+from tests.docs.blocks import ROOT, Command, banners, blocks, commands, environment, on_a_terminal, runs_on, steady
 from tests.mesh.world import Host
 
 PAGE = ROOT / "docs/cli.md"
@@ -28,9 +27,7 @@ def tell(folder: Path) -> None:
 
 def _processes(letters: Dev) -> None:
     shown: dict[str, Command] = {command.line.split()[1]: command for command in commands(PAGE)}
-    banner = [line for line in letters.log.read_text().splitlines() if not line.startswith("{")]
-    said = re.sub(r" --address \S+", "", "\n".join(banner[:4]).replace("app.py", "letters.py"))
-    assert steady(said) == steady(shown["dev"].shows)
+    assert steady(banners(letters.log)[0].replace("app.py", "letters.py")) == steady(shown["dev"].shows)
     outside = letters.folder / "outside"
     outside.mkdir()
     with Host(outside, letters.facts["redis"], letters.facts["etcd"][0]) as host:

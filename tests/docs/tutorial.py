@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import ROOT, Block, Command, banners, blocks, commands, environment, on_a_terminal, steady
 
 PAGE = ROOT / "docs/tutorial.md"
 
@@ -28,11 +28,7 @@ class Reader:
 
     def type(self, command: Command) -> None:
         if command.line.startswith("nervenet dev"):
-            if self.dev is None:
-                self.dev = Dev(self.folder, (self.folder / "desk.py").read_text(), app="desk.py")
-            else:
-                self.dev.over()  # it was killed
-            self.dev.start()
+            self._run_dev(command)
             return
         assert self.dev is not None
         ours = environment(NERVENET_ADDRESS=self.dev.address)
@@ -41,6 +37,19 @@ class Reader:
         self.told[command.line] = said
         if command.shows:
             assert _as_read(said) == _as_read(command.shows), f"$ {command.line}\n{said}"
+
+    def _run_dev(self, command: Command) -> None:
+        if self.dev is None:
+            self.dev = dev = Dev(self.folder, (self.folder / "desk.py").read_text(), app="desk.py")
+            before = 0
+        else:
+            dev = self.dev
+            dev.over()  # it was killed
+            before = len(banners(dev.log))
+        dev.start()
+        dev.wait_for(lambda: len(banners(dev.log)) > before, "banner")
+        said = banners(dev.log)[-1]
+        assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
 
     def _reloads(self) -> int:
         return self.dev.log.read_text().count("reloaded") if self.dev is not None else 0
