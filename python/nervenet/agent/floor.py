@@ -12,9 +12,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet import telemetry
+from nervenet.agent.recent import Recent
 from nervenet.agent.running import Key, Running, Stop
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import Finished, finished
@@ -88,6 +90,7 @@ class Floor:
         self._done: dict[bytes, list[bytes]] = {}
         self._tidying = False
         self._known: set[tuple[bytes, bytes]] = set()
+        self.recent = Recent(doors.journal, doors.queues, clock)
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -228,6 +231,7 @@ class Floor:
         appended = await self._append(running, end)
         if appended.recorded and appended.owner:
             envelope = running.envelope
+            self.recent.recorded(envelope.workflow_id, envelope.run, end.name, end.entry)
             self._tidy_soon()
             news = News(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
             self._doors.queues.wake_nowait(news).add_done_callback(_heard)
@@ -335,7 +339,20 @@ class Floor:
         done, self._done = self._done, {}
         for stream, ids in done.items():
             self._doors.link.send("XDEL", stream, *ids).add_done_callback(_heard)
-            self._doors.link.send("XACK", stream, GROUP, *ids).add_done_callback(_heard)
+            acknowledged = self._doors.link.send("XACK", stream, GROUP, *ids)
+            acknowledged.add_done_callback(partial(self._tidied, stream, ids))
+
+    def _tidied(self, stream: bytes, ids: list[bytes], acknowledged: asyncio.Future[Any]) -> None:
+        """A connection that broke here would leave them pending under our name for as long as we live."""
+        if acknowledged.cancelled():
+            return
+        error = acknowledged.exception()
+        if isinstance(error, LinkError) and error.retry:
+            self._loop.call_later(ASK_AGAIN, self._drop_again, stream, ids)
+
+    def _drop_again(self, stream: bytes, ids: list[bytes]) -> None:
+        self._tidy_soon()
+        self._done.setdefault(stream, []).extend(ids)
 
 
 def _heard(future: asyncio.Future[Any]) -> None:

@@ -2,7 +2,7 @@
 """Keeps what runs alive and in time: one loop renews all claims, one heap holds all deadlines.
 
 A claim is renewed every 1.5 s, a new checkpoint stored at most once a second. The answer *gone* means that the step is
-over, given up or cancelled: the handler is stopped, so a cancel reaches it within two seconds even if nobody tells us.
+over, given up or cancelled, unless the claim can be taken again (Redis lost it): the handler is stopped, so a cancel reaches it within two seconds even if nobody tells us.
 Attempts that end within half a second never appear here: no timer, no renewal.
 """
 
@@ -70,10 +70,21 @@ class Keeper:
             except LinkError as error:
                 _log.warning("the claim of %s could not be renewed: %s", running.envelope.task_id, error)
                 continue
-            if not held:
+            if not held and not await self._taken_back(running):
                 running.cancel(Stop.GONE)
             elif saving is not None:
                 running.saved(saving, now)
+
+    async def _taken_back(self, running: Running) -> bool:
+        """Its claim is gone. Is the attempt over, or did only Redis lose the claim? Whoever asks again learns which."""
+        try:
+            claimed = await self._journal.claim(*running.key, running.agent_id)
+        except LinkError as error:
+            _log.warning("the claim of %s could not be taken back: %s", running.envelope.task_id, error)
+            return True
+        if claimed.status == "run":
+            _log.info("%s: its claim was lost and is taken back", running.envelope.task_id)
+        return claimed.status in ("run", "unknown")  # unknown: its owner will write the head back, or nobody needs us
 
     def watch(self, running: Running, stop: Callable[[Running, Stop], None]) -> None:
         """Enforce the timeouts of an attempt that begins now."""
