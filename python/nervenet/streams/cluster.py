@@ -21,7 +21,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nervenet.streams.address import Address, ClusterAddress
 from nervenet.streams.backoff import Backoff
@@ -45,13 +45,13 @@ _HOPS: Final = 4
 
 _log = logging.getLogger(__name__)
 
-Redirect = "Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]"
+Redirect: TypeAlias = "Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]"
 
 
 class _Member(Connection):
     """A connection that remembers the words of what is in flight, so that a command which belongs elsewhere can follow."""
 
-    def __init__(self, shard: Shard, redirect: Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]):
+    def __init__(self, shard: Shard, redirect: Redirect) -> None:
         super().__init__(asyncio.get_running_loop(), shard.counters)
         self._redirect = redirect
         self._words: deque[tuple[Arg, ...] | None] = deque()
@@ -98,9 +98,10 @@ class Shard(Link):
 
     async def retire(self, reason: str) -> None:
         """Its server is no master any more: nothing is written there from now on, nothing waits for it."""
-        self._closed = True
+        self._closed, self._trouble = True, reason
         for connection in tuple(self._connections):
             connection.abort(reason)
+        self._up.set()
         await cancelled(self._task)
         await cancelled(self._telling)
 
@@ -111,9 +112,13 @@ class Shard(Link):
         else:
             self._announce(told)
 
-    async def forward(self, args: tuple[Arg, ...], *, asking: bool) -> Any:
-        """A command that another member sent here; one that is sent on again fails with that."""
-        await self._up.wait()
+    async def forward(self, args: tuple[Arg, ...], *, asking: bool = False) -> Any:
+        """A command for this very member, once it is connected; if it belongs elsewhere, it fails with that."""
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._up.wait()
+        except TimeoutError:
+            raise self._down() from None
         connection = self._connection
         if not isinstance(connection, _Member):
             raise self._down()
@@ -251,8 +256,12 @@ class ClusterLink(Link):
 
     async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
         for shard in tuple(self._shards.values()):
-            async for keys in shard.scan(match, count):
-                yield keys
+            cursor = b"0" if shard.slots else b""
+            while cursor:
+                cursor, keys = await shard.forward(("SCAN", cursor, "MATCH", match, "COUNT", count))
+                if keys:
+                    yield keys
+                cursor = cursor if cursor != b"0" else b""
 
     async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
         """To any master, each link to another one: what is published in a cluster is heard everywhere."""
@@ -314,16 +323,13 @@ class ClusterLink(Link):
         error: LinkError = refused
         for _ in range(_HOPS):
             try:
-                async with asyncio.timeout(self.patience):
-                    reply = await self.elsewhere(refused).forward(args, asking=refused.code == "ASK")
+                reply = await self.elsewhere(refused).forward(args, asking=refused.code == "ASK")
             except RedisRefused as again:
                 error = refused = again
                 if again.elsewhere:
                     continue
             except LinkError as lost:
                 error = lost
-            except TimeoutError:
-                error = ConnectionLost(f"{self.patience:g} s went by: {refused}")
             else:
                 if not future.done():
                     future.set_result(reply)

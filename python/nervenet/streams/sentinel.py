@@ -2,7 +2,7 @@
 """Where a master is, by the sentinels that watch it.
 
 Hides how they are asked and heard. All of them are asked at once, and the answer of the highest configuration epoch
-counts: a sentinel that was cut off (or stopped together with the old master) goes on naming the old one, and that master
+(among equals, of most) counts: a sentinel that was cut off (or stopped together with the old master) goes on naming the old one, and that master
 would acknowledge writes that nobody ever sees again. For the same reason each sentinel is listened to for
 `+switch-master`, not the first that answers; and whoever has heard nothing for a while asks again.
 """
@@ -62,7 +62,7 @@ class Sentinels:
         finally:
             for ask in asks:
                 ask.cancel()
-        best = max(named)
+        best = max(named, key=lambda one: (one.epoch, named.count(one)))
         return self._address.server.at(best.host, best.port)
 
     def follow(self, moved: Callable[[Address], None]) -> None:

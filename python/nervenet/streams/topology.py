@@ -25,6 +25,7 @@ class Member(NamedTuple):
     host: str
     port: int
     master: bool
+    failed: bool
     epoch: int
     slots: tuple[range, ...]
 
@@ -34,7 +35,7 @@ class Member(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """`owners[slot]` is the place of its master, None where nobody claims it; `others` are the replicas' places."""
+    """`owners[slot]` is the place of its master, None where nobody claims it; `others` are the members beside."""
 
     masters: frozenset[tuple[str, int]]
     others: frozenset[tuple[str, int]]
@@ -55,7 +56,8 @@ def _parse(words: list[str], asked: str) -> Member | None:
     if kinds & _UNUSABLE or not port.isdigit():
         return None
     served = tuple(_range(word) for word in slots if not word.startswith("["))
-    return Member(name, host.strip("[]") or asked, int(port), "master" in kinds, int(epoch), served)
+    master, failed = "master" in kinds, "fail" in kinds
+    return Member(name, host.strip("[]") or asked, int(port), master, failed, int(epoch), served)
 
 
 def _range(word: str) -> range:
@@ -79,9 +81,9 @@ def merge(views: Iterable[Iterable[Member]]) -> Topology:
     for claim in sorted(claims, key=lambda one: one.epoch):
         for served in claim.slots:
             owners[served.start : served.stop] = [claim.where] * len(served)
-    serving = frozenset(owner for owner in set(owners) if owner is not None)
-    masters = serving | {member.where for member in members.values() if member.master}
-    lost = {member.where for member in members.values() if member.master and member.where not in serving}
-    stale = {where for where in lost if any(claim.where == where and claim.slots for claim in claims)}
-    others = frozenset(member.where for member in members.values()) - masters
-    return Topology(masters - stale, others | stale, tuple(owners))
+    serving = frozenset(owner for owner in owners if owner is not None)
+    claimed = {claim.where for claim in claims if claim.slots}
+    # A master without slots may be about to get some; one that is dead, or whose claims all lost, is a master of the past.
+    idle = {one.where for one in members.values() if one.master and not one.failed and one.where not in claimed}
+    masters = serving | idle
+    return Topology(masters, frozenset(one.where for one in members.values()) - masters, tuple(owners))
