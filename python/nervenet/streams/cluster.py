@@ -27,8 +27,8 @@ from nervenet.streams.address import Address, ClusterAddress
 from nervenet.streams.backoff import Backoff
 from nervenet.streams.connection import Arg, Connection, failing
 from nervenet.streams.dial import ServerIdentity, knock
-from nervenet.streams.faults import ConnectionLost, LinkClosed, LinkError, RedisRefused
-from nervenet.streams.link import Link, cancelled
+from nervenet.streams.faults import BadAddress, ConnectionLost, LinkClosed, LinkError, RedisRefused
+from nervenet.streams.link import Link, cancelled, exposure
 from nervenet.streams.slots import SLOTS, key_of, slot_of
 from nervenet.streams.topology import Member, Topology, merge, parse_nodes
 
@@ -205,6 +205,8 @@ class ClusterLink(Link):
             if left <= 0:
                 raise ConnectionLost(f"not every slot of {self.address} is served: {self._trouble or self._unserved()}")
         self._task = asyncio.create_task(self._watch(), name=f"link {self.name}")
+        if exposed := [str(shard.address) for shard in self._shards.values() if shard.server.exposed]:
+            _log.warning("%s: %s", self.name, exposure(", ".join(exposed)))
 
     # ── the face ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -393,6 +395,8 @@ class ClusterLink(Link):
         try:
             await knock(connection, address)
             text = await connection.send(("CLUSTER", "NODES"))
+        except RedisRefused as error:
+            raise BadAddress(f"{address.where} is in no cluster: {error}") from error
         finally:
             connection.abort("asked what it was to be asked")
         return parse_nodes(text.decode(), address.host)
