@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -88,6 +89,17 @@ class Clustered:
         """Give slots with all their keys to another master, one after another, as resharding tools do."""
         for slot in slots:
             await asyncio.to_thread(self._move, slot, source, target)
+
+    async def give_away(self, slots: Iterable[int]) -> None:
+        """Move each of these slots from the master that has it to the next one."""
+        for slot in slots:
+            owner = await asyncio.to_thread(self._owner, slot)
+            await self.move(range(slot, slot + 1), self.masters[owner], self.masters[(owner + 1) % 3])
+
+    def _owner(self, slot: int) -> int:
+        served = say(self.masters[0], "CLUSTER", "SLOTS")
+        port = next(master[1] for first, last, master, *_ in served if first <= slot <= last)
+        return [one.port for one in self.masters].index(port)
 
     def _move(self, slot: int, source: Server, target: Server) -> None:
         say(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", id_of(source))

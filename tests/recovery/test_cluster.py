@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh of processes on a Redis Cluster whose slots move and whose first master dies, while workflows run and come in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nervenet.dev.servers import Server
+from nervenet.streams.keys import Keys
+from nervenet.streams.slots import slot_of
+from tests.mesh.world import Host, Role
+from tests.recovery.clustered import Clustered
+from tests.recovery.load import Load
+
+
+def slots_in_use(host: Host, nodes: tuple[Role, ...], agents: tuple[Role, ...]) -> list[int]:
+    """Those of the keys that every workflow needs, and of some workflows that are waiting."""
+    keys = Keys(host.namespace)
+    used = [keys.running, keys.queue("note"), keys.queues("note")]
+    used += [key for node in nodes for key in (keys.wake(node.id), keys.owned(node.id))]
+    used += [keys.inbox(agent.id) for agent in agents]
+    used += [keys.head(f"errand-{n}") for n in range(10)]
+    return sorted({slot_of(key) for key in used})
+
+
+async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path, shared_etcd: Server) -> None:
+    async with Clustered(replica=True) as redis:
+        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+            nodes = host.up(host.node(), host.node())
+            agents = host.up(host.agent("--only", "note,say", "--name", "clerk"))
+            async with host.client() as client:
+                load = Load(host, client)
+                await load.wait_at_gates(20)
+                await load.more(10)
+                await redis.give_away(slots_in_use(host, nodes, agents))
+                await load.more(20)
+                await redis.failover()
+                await load.more(20)
+                await load.finish()
