@@ -238,7 +238,8 @@ class Mesh:
 
         `agents`: True for all of this mesh, or those that this process takes. Settings come from `config`, else from
         `Config.load()`. Leaving drains: what runs is finished or given back, workflows go to other nodes. Raises
-        ConfigError or Unavailable where it cannot serve.
+        ConfigError or Unavailable where it cannot serve. Should the node fail later, the block is cancelled where it waits
+        and NervenetError leaves it.
         """
         from nervenet.config import Config
         from nervenet.process.together import serving

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 from nervenet import Agent, Client, Config, Context, Mesh, SyncClient
 from nervenet.dev.servers import free_port
-from nervenet.errors import ConfigError
+from nervenet.errors import ConfigError, NervenetError
+from nervenet.node.node import Node
 
 mesh = Mesh("together")
 begun, finish = asyncio.Event(), asyncio.Event()
@@ -100,6 +102,35 @@ async def test_a_client_alone_where_nothing_is_to_run(config: Config) -> None:
         Client(config=client.config) as third,
     ):
         assert await other.run(welcome, "Ada") == await third.run(welcome, "Ada")
+
+
+@pytest.mark.parametrize("where", ["in the midst of a wait", "as the block ends"])
+async def test_a_node_that_fails_ends_the_block_and_not_the_program(
+    config: Config, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    fail = asyncio.Event()
+
+    async def breaks(self: Node) -> None:
+        await fail.wait()
+        raise ZeroDivisionError("a part of it")
+
+    monkeypatch.setattr(Node, "_housekeeping", breaks)
+
+    async def program() -> None:
+        async with mesh.serve(agents=False, config=config):
+            fail.set()
+            if where == "in the midst of a wait":
+                await asyncio.Event().wait()
+            for _ in range(3):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
+
+    with pytest.raises(NervenetError, match=r"^node n-\w{8} has failed and serves no more.*a part of it") as failed:
+        await program()
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+    task = asyncio.current_task()
+    assert task is not None and task.cancelling() == 0
+    await asyncio.sleep(0)  # nothing of the cancel is left
 
 
 PROGRAM = """

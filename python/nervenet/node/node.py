@@ -51,7 +51,7 @@ from nervenet.streams.queues import Queues, parse_wakes
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from nervenet.config import Config
@@ -88,6 +88,8 @@ class Node:
         self.etcd = etcd
         self.session = session
         self.address = ""
+        self.on_failure: Callable[[Exception], None] | None = None
+        """Who ends this node when a part of it fails; None: the process is the node's, and ends at once."""
         self._entropy = entropy
         self.death = Death(host, etcd, lambda: self.session.alive)
         self._sweep = Sweep(host, lambda: self.session.alive)
@@ -196,9 +198,11 @@ class Node:
     async def _forever(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception:  # noqa: BLE001 - whatever it is, see below
+        except Exception as error:  # noqa: BLE001 - whatever it is, see below
             _log.critical("%s: a part of this node has failed; it can't go on", self.node_id, exc_info=True)
-            os._exit(70)  # a node that only half works is worse than a dead one: its workflows go on elsewhere
+            if self.on_failure is None:
+                os._exit(70)  # a node that only half works is worse than a dead one: its workflows go on elsewhere
+            self.on_failure(error)
 
     async def drain(self) -> None:
         """Take nothing new, give every workflow to another node. What nobody can take waits for a later one."""

@@ -6,7 +6,8 @@
         ...                                    # a web application, a notebook, a test
 
 Nothing of the process is touched (no signals, no logging, no telemetry of its own): who owns it decides. Leaving drains:
-the agent finishes what it runs, then the node hands its workflows over.
+the agent finishes what it runs, then the node hands its workflows over. A node that fails ends the block: it is cancelled
+where it waits, and NervenetError says why.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.config import split_host_port
-from nervenet.errors import detail
+from nervenet.errors import NervenetError, detail
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
@@ -65,26 +66,64 @@ async def together(
     """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
-        here, worker = None, None
+        here, worker, failure = None, None, _NodeFailure()
         if node:
             with in_words("a node"):
-                here = await _node(mesh, config, stack)
+                here = await _node(mesh, config, stack, failure)
             config = _through(here, config)
         if chosen:
             from nervenet.agent.runtime import AgentRuntime
 
             with in_words("an agent"):
                 worker = await stack.enter_async_context(AgentRuntime.open(chosen, config, name=mesh.name))
-        yield Together(here, worker, config)
+        with failure:
+            yield Together(here, worker, config)
 
 
-async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack) -> Node:
+class _NodeFailure:
+    """Ends the block that a node serves beside, as `asyncio.timeout` does, when the node can't go on."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self._node = ""
+        self._block: asyncio.Task[Any] | None = None
+        self._cancels = 0
+
+    def of(self, node: Node) -> None:
+        self._node, node.on_failure = node.node_id, self._failed
+
+    def _failed(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+            if self._block is not None:
+                self._block.cancel()
+
+    def __enter__(self) -> None:
+        self._block = asyncio.current_task()
+        self._cancels = 0 if self._block is None else self._block.cancelling()
+        if self.error is not None and self._block is not None:
+            self._block.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        block, self._block = self._block, None
+        if self.error is None or block is None:
+            return
+        cancels = block.uncancel()
+        if kind is None or (issubclass(kind, asyncio.CancelledError) and cancels <= self._cancels):
+            words = f"node {self._node} has failed and serves no more, its workflows go on at other nodes"
+            raise NervenetError(f"{words}: {detail(self.error)}") from self.error
+
+
+async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
     node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
+    failure.of(node)
 
     async def drain() -> None:
+        if failure.error is not None:  # it can't: with its lease others see that it is gone
+            return
         try:
             async with asyncio.timeout(config.drain_ms / 1000):
                 await node.drain()
