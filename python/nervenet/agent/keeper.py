@@ -22,6 +22,7 @@ from nervenet.wire import encode_payload
 if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.streams.journal import Journal
+    from nervenet.streams.link import ServerIdentity
 
 TICK: Final = 0.5
 RENEW_EVERY: Final = 1.5 - TICK / 2
@@ -74,6 +75,10 @@ class Keeper:
                 running.cancel(Stop.GONE)
             elif saving is not None:
                 running.saved(saving, now)
+
+    async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        """It may have lost our claims: take them back before their owners look."""
+        await self.renew([running for running in self._running if running.started_ms and not running.recorded])
 
     async def _taken_back(self, running: Running) -> bool:
         """Its claim is gone. Is the attempt over, or did only Redis lose the claim? Whoever asks again learns which."""

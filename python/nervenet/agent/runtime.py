@@ -144,7 +144,7 @@ class AgentRuntime:
                 entropy=entropy,
             )
             stack.push_async_callback(runtime._close)
-            link.on_reconnect.append(runtime.floor.recent.redis_came_back)
+            link.on_reconnect += (runtime._keeper.redis_came_back, runtime.floor.recent.redis_came_back)
             await runtime._begin()
             yield runtime
             await runtime.leave()

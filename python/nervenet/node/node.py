@@ -42,7 +42,8 @@ from nervenet.node.watchdog import Watchdog
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
-from nervenet.streams.faults import LinkError
+from nervenet.streams.durability import check_strict
+from nervenet.streams.faults import LinkError, UnfitServer
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
@@ -123,6 +124,8 @@ class Node:
         async with AsyncExitStack() as stack:
             link = await Link.open(config.require("redis", "a node"), name=node_id)
             stack.push_async_callback(link.close)
+            if config.durability == "strict":
+                await check_strict(link)
             etcd = await stack.enter_async_context(Etcd.open(config.require("etcd", "a node"), clock=clock))
             session = await stack.enter_async_context(await Session.open(etcd, LEASE, clock=clock))
             table = await stack.enter_async_context(Table(etcd, config.namespace, clock=clock))
@@ -251,8 +254,9 @@ class Node:
                 if not self._registered:
                     await self._register(self._state)
                 await host.clock.learn(host.link)
+                await self._must_be_strict()
                 if self.session.alive:
-                    await host.queues.make_wake(self.node_id)
+                    await host.restore.keep_wake()
             except (LinkError, EtcdError) as error:
                 _log.warning("%s: %s", self.node_id, error)
                 await asyncio.sleep(0.2)
@@ -289,11 +293,19 @@ class Node:
         elif news.kind == "agents":
             self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 
+    async def _must_be_strict(self) -> None:
+        if self.host.config.durability == "strict":
+            try:
+                await check_strict(self.host.link)
+            except UnfitServer as error:
+                _log.critical("%s: %s", self.node_id, error)
+                os._exit(70)  # nothing may be acknowledged that a crash could still take back
+
     async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """Another server, or the same one restarted: what was in its memory may be gone. Compare everything."""
         host = self.host
-        await host.restore.came_back()
-        await host.watch.look_at(list(host.coordinators.values()))
+        await host.restore.came_back()  # first of all: until it has begun, news may be taken that it would refuse
+        await self._must_be_strict()
         await self._sweep.own_set()
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,6 +49,9 @@ RECENT_MS: Final = 10_000
 PAGE: Final = 500
 CHUNK_BYTES: Final = 1024 * 1024
 AT_ONCE: Final = 50
+RECLAIM_MS: Final = 500
+RECLAIM_FLUSHED_MS: Final = 2_000
+"""How soon agents have taken back a claim: at once when they meet another server, else at its next renewal."""
 TRIES: Final = 20
 PAUSE: Final = 0.25
 
@@ -131,6 +134,7 @@ class Restore:
         self._recent: deque[tuple[int, int, Callable[[], Awaitable[bool]]]] = deque()
         self._done = asyncio.Event()
         self._done.set()
+        self.claims_return_ms = 0
         self.entries_back = self.heads_back = self.times = self.lost = 0
 
     def __repr__(self) -> str:
@@ -188,7 +192,15 @@ class Restore:
         """An open workflow without a head: Redis has lost something, perhaps everything."""
         if self._done.is_set() and not coordinator.dropped:
             _log.error("%s: its head is gone", coordinator.workflow_id)
+            self._done.clear()
             self._host.spawn(self.came_back())
+
+    async def keep_wake(self) -> None:
+        """Once a lease: is it there? Nobody but us takes it away, so without it Redis has lost everything."""
+        host = self._host
+        if self._done.is_set() and not await host.queues.has_wake(host.node_id):
+            _log.error("%s: its wake is gone", host.node_id)
+            await self.came_back()
 
     async def came_back(self) -> None:
         """Compare everything that is hosted here, write back what is missing. Until then nobody takes news.
@@ -210,15 +222,23 @@ class Restore:
         for i in range(0, len(self._recent), PAGE):
             facts = list(itertools.islice(self._recent, i, i + PAGE))
             await asyncio.gather(*(self._settled(again) for _, _, again in facts))
+        heads = self.heads_back - before[1]
+        self.claims_return_ms = host.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
         self._done.set()
+        host.spawn(self._look_later(coordinators))
         _log.warning(
             "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",
             host.node_id,
             len(coordinators),
             self.entries_back - before[0],
-            self.heads_back - before[1],
-            extra={"entries_back": self.entries_back - before[0], "heads_back": self.heads_back - before[1]},
+            heads,
+            extra={"entries_back": self.entries_back - before[0], "heads_back": heads},
         )
+
+    async def _look_later(self, coordinators: list[Coordinator]) -> None:
+        """At every pending step, once agents have had the time to take back the claims that Redis lost."""
+        await asyncio.sleep(max(0, self.claims_return_ms - self._host.clock.now_ms()) / 1000)
+        await self._patiently(lambda: self._host.watch.look_at(coordinators))
 
     async def reconcile(self, coordinator: Coordinator) -> None:
         """One that is in doubt by itself: its journal was found to be another than it has folded."""

@@ -142,8 +142,9 @@ class Watch:
         if coordinator.machine.children:
             host.spawn(host.children.look_at(coordinator))
         now = host.clock.now_ms()
+        claims_return = now < host.restore.claims_return_ms  # Redis lost them: a look at all follows
         for step, sent in tuple(coordinator.sent.items()):
-            if step not in look.done:
+            if step not in look.done and not claims_return:
                 self._treat(coordinator, sent, look.claims.get(step), now)
 
     def _treat(self, coordinator: Coordinator, sent: Sent, claim: Claim | None, now_ms: int) -> None:

@@ -159,6 +159,10 @@ class Queues:
         await self._make_group(key)
         await self._link.call("XGROUP", "DESTROY", key, GROUP)
 
+    def has_wake(self, node_id: str) -> Awaitable[int]:
+        """Whether it is there; only its node makes it."""
+        return self._link.call("EXISTS", self._keys.wake(node_id))
+
     async def _make_group(self, stream: bytes) -> None:
         try:
             await self._link.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
