@@ -69,7 +69,10 @@ async def test_a_request_id_is_one_task_whoever_asks_and_how_often(mesh_client: 
         )
         again = await other.call(extract, "numpy", request_id="mail-77")
     assert first == [again] * 3 and done == ["numpy"]
-    with pytest.raises(InvalidRequest, match="request_id: it was used before, for another task, input"):
+    patient = CallOptions(labels={"team": "mail"}, timeouts=Timeouts(total=timedelta(hours=1)))
+    assert await mesh_client.call(extract, "numpy", request_id="mail-77", options=patient) == first[0]
+    assert done == ["numpy"], "how it is to be done does not make it another task"
+    with pytest.raises(InvalidRequest, match="request_id: it was used before, for another capability or input"):
         await mesh_client.call(extract, "pandas", request_id="mail-77")
 
 

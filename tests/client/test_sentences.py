@@ -26,16 +26,19 @@ async def waits(ctx: Context) -> str:
 
 Ask: TypeAlias = Callable[[Client], Coroutine[Any, Any, Any]]
 STRICT = StartOptions(durability="strict")
+ABANDONING = StartOptions(abandon_children=True)
 REFUSED: list[tuple[type[Exception], Ask, str]] = [
     (errors.AlreadyExists, lambda c: c.start(quick, 2, id="q"), r"q exists with another input \(\w{12}, this one is \w{12}\)"),
     (errors.AlreadyExists, lambda c: c.start(quick, 1, id="q", options=StartOptions(if_exists="error")), "q exists and is"),
     (errors.AlreadyClosed, lambda c: c.handle("q").signal(go, "x"), "workflow q is SUCCEEDED: it takes no signal any more"),
-    (errors.NotFound, lambda c: c.handle("nobody").info(), "there is no workflow 'nobody'"),
+    (errors.NotFound, lambda c: c.handle("nobody").info(), "there is no workflow 'nobody' in namespace "),
     (errors.NotFound, lambda c: c.start("quik", 1), r"no live node has workflow 'quik' \(there are: quick, waits\)"),
     (errors.InvalidRequest, lambda c: c.start(quick, 1, id="a {b}"), "^workflow_id: 'a {b}' cannot be a workflow id: it starts"),
     (errors.Overloaded, lambda c: c.start("quick", "x" * (2 << 20)), r"^quick: input is 2 MiB, limit 1 MiB \(NERVENET_PAYLOAD"),
     (errors.PreconditionFailed, lambda c: c.start(quick, 1, options=STRICT), "this mesh is not strict: a crash of Redis can"),
     (ValueError, lambda c: c.start(quick, "one"), "^quick: input should be a valid integer"),
+    (ValueError, lambda c: c.start(quick, 1, options=ABANDONING), "^quick: abandon_children is for ctx.start: whether a child"),
+    (errors.NotFound, lambda c: c.handle("nobody").result(timeout=30), "there is no workflow 'nobody' in namespace "),
     (ValueError, lambda c: anext(c.list(state="broken")), "there is no state 'broken'; there are: RUNNING, WAITING_FOR_HUMAN"),
     (TypeError, lambda c: c.start(quick, 1, 2), "'quick' takes one value, got 2: make them one model or dataclass"),
 ]  # fmt: skip

@@ -44,7 +44,7 @@ def tell(folder: Path) -> None:
         assert looked == {"state": "WAITING_FOR_HUMAN", "view": None}
         for path in ("/orders/10/reply", "/orders/10/tokens"):
             unknown = browser.get(path)
-            assert (unknown.status_code, unknown.json()) == (404, {"detail": "there is no workflow 'order-10'"})
+            assert (unknown.status_code, unknown.json()) == (404, {"detail": "there is no workflow 'order-10' in namespace default"})
 
 
 @contextmanager

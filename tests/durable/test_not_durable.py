@@ -29,6 +29,12 @@ def loop() -> asyncio.AbstractEventLoop:
 
 FORBIDDEN: list[tuple[str, Callable[[], Any], str, str]] = [
     ("to_thread", lambda: asyncio.to_thread(parse, "x"), "asyncio.to_thread()", "@mesh.agent def parse(value: T) -> R"),
+    (
+        "builtin",
+        lambda: asyncio.to_thread(len, "x"),
+        "asyncio.to_thread()",
+        "If it is quick, call len(…) without a thread. Else make it an agent: @mesh.agent def work(value: T) -> R: …",
+    ),
     ("executor", lambda: loop().run_in_executor(None, parse, "x"), "loop.run_in_executor()", "@mesh.agent def parse"),
     ("connect", lambda: asyncio.open_connection("localhost", 1), "asyncio.open_connection()", "Make it an agent"),
     ("serve", lambda: asyncio.start_server(nothing, "localhost", 1), "asyncio.start_server()", "Make it an agent"),

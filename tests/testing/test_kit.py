@@ -177,6 +177,12 @@ def test_a_stub_that_runs_out_of_answers_and_a_world_that_stops_say_so() -> None
         WorkflowTest().run(define_workflow(forever))
 
 
+def test_a_plain_value_as_a_stub_is_refused_with_what_to_write() -> None:
+    sentence = r"^t.stub\(summarize, …\) takes a function .*; the same answer each time: t.stub\(summarize, lambda given: 'x'\)$"
+    with pytest.raises(TypeError, match=sentence):
+        WorkflowTest().stub(summarize, "x")
+
+
 def test_an_assertion_in_a_stub_is_the_tests_own() -> None:
     def strict(doc: Doc) -> list[str]:
         assert doc.name == "b", "wrong document"

@@ -138,7 +138,7 @@ class Awaiter:
         for workflow_id in answer.unknown_workflow_ids:
             for future in self._awaited.pop(workflow_id, ()):
                 if not future.done():
-                    future.set_exception(not_found("workflow", workflow_id))
+                    future.set_exception(not_found("workflow", workflow_id, namespace=self._nodes.namespace))
 
     def _fail(self, error: Exception) -> None:
         awaited, self._awaited = self._awaited, {}

@@ -175,6 +175,11 @@ class Client:
     ) -> pb.StartWorkflowRequest:
         name = workflow if isinstance(workflow, str) else workflow.name
         ours = workflow.options if isinstance(workflow, Workflow) else None
+        if options is not None and options.abandon_children is True:
+            raise ValueError(
+                f"{name}: abandon_children is for ctx.start: whether a child outlives the workflow that starts it; "
+                "what a client starts has no parent"
+            )
         request = pb.StartWorkflowRequest(
             workflow_id=new_workflow_id(name) if id is None else id,
             definition=name,
@@ -199,7 +204,8 @@ class Client:
     async def call(self, agent: Agent[I, O], input: I, /, *, request_id: str, options: CallOptions | None = None) -> O:
         """One durable task without a workflow of yours; the same request_id is the same task, now and later.
 
-        Raises CallFailed when it failed for good.
+        Same means agent and input: options and labels are those of the first request, whatever a later one says, and
+        another agent or input is refused with InvalidRequest. Raises CallFailed when it failed for good.
         """
         retry, timeouts, selection = options_out(resolve(agent.options, options))
         request = pb.RunTaskRequest(

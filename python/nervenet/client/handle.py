@@ -69,7 +69,13 @@ class WorkflowHandle(Generic[T_co]):
         answer: pb.GetWorkflowResponse = await self._nodes.call("GetWorkflow", request)
         return WorkflowInfo.of(answer.workflow)
 
-    async def signal(self, signal: Target[P, None] | str, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    @overload
+    async def signal(self, signal: Target[[None], None], /) -> None: ...
+    @overload
+    async def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def signal(self, signal: str, value: object = None, /) -> None: ...
+    async def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
         """Send it a signal, recorded once even where the call is repeated."""
         request = pb.SignalWorkflowRequest(
             workflow_id=self.id,
@@ -93,12 +99,17 @@ class WorkflowHandle(Generic[T_co]):
     @overload
     def partials(self, step: str | Target[..., Any], type: TypeForm[T], /) -> AsyncIterator[Partial[T]]: ...
     async def partials(self, step: str | Target[..., Any], type: Any, /) -> AsyncIterator[Partial[Any]]:
-        """What the handlers of a step `emit`, from the running attempt's beginning. An agent means all of its steps."""
+        """What the handlers of a step `emit`, from the running attempt's beginning.
+
+        A step's name (`"think.2"`) means that step: it ends with it. An agent means all of its steps, until the workflow ends.
+        """
         codec: Codec[Any] = Codec.of(type)
         name = step if isinstance(step, str) else step.name
         exact = isinstance(step, str)
         seen: dict[str, int] = {}
         async for entry in follow(self._nodes, self.id, partials=True):
+            if exact and entry.name == f"task:{name}":
+                return  # what was said in a step comes before its outcome
             said = entry.progress
             if not said.HasField("partial") or not (said.step == name or (not exact and _is_of(said.step, name))):
                 continue

@@ -71,6 +71,7 @@ class Nodes:
     def __init__(self, config: Config, tls: ssl.SSLContext | bool | None = None, clock: Clock = SYSTEM) -> None:
         self.config = config
         self.clock = clock
+        self.namespace = config.namespace
         self.answered = False
         self.telemetry = process_telemetry()
         self._tls = tls

@@ -70,7 +70,13 @@ class SyncHandle(Generic[T_co]):
         """What it is at now."""
         return self._aside.wait(self._handle.info())
 
-    def signal(self, signal: Target[P, None] | str, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    @overload
+    def signal(self, signal: Target[[None], None], /) -> None: ...
+    @overload
+    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    def signal(self, signal: str, value: object = None, /) -> None: ...
+    def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
         """Send it a signal, recorded once even where the call is repeated."""
         self._aside.wait(self._handle.signal(signal, *args, **kwargs))
 
@@ -87,7 +93,10 @@ class SyncHandle(Generic[T_co]):
     @overload
     def partials(self, step: str | Target[..., Any], type: TypeForm[T], /) -> Iterator[Partial[T]]: ...
     def partials(self, step: str | Target[..., Any], type: Any, /) -> Iterator[Partial[Any]]:
-        """What the handlers of a step `emit`, from the running attempt's beginning. An agent means all of its steps."""
+        """What the handlers of a step `emit`, from the running attempt's beginning.
+
+        A step's name (`"think.2"`) means that step: it ends with it. An agent means all of its steps, until the workflow ends.
+        """
         return self._aside.each(self._handle.partials(step, type))
 
 

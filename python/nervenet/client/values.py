@@ -198,13 +198,17 @@ class Partial(Generic[T_co]):
 
 @dataclass(slots=True, frozen=True)
 class Escalation:
-    """A question to a human. `source` is workflow, agent or exhausted; `failure` is set for the last."""
+    """A question to a human. `source` is workflow, agent or exhausted; `failure` is set for the last.
+
+    `choices` are the answers to choose from, each as `Resolution.complete` takes it: those that were given, or what the
+    type of the answer leaves (Enum, Literal, bool); empty where there are too many to list.
+    """
 
     id: str
     workflow_id: str
     step: str | None
     question: str
-    choices: Sequence[str]
+    choices: Sequence[Any]
     context: Any
     suggestion: Any
     deadline: datetime | None
@@ -225,7 +229,7 @@ class Escalation:
             workflow_id=message.workflow_id,
             step=message.step or None,
             question=question.text,
-            choices=tuple(question.choices),
+            choices=tuple(question.choices) or _choices(question.answer_schema),
             context=plain(question.context),
             suggestion=plain(question.suggestion),
             deadline=moment(question.deadline) if question.HasField("deadline") else None,
@@ -237,6 +241,16 @@ class Escalation:
             failure=failure_in(question.failure) if question.HasField("failure") else None,
             message=message,
         )
+
+
+def _choices(schema: str) -> tuple[Any, ...]:
+    """The few values that fit a JSON Schema, if it names them."""
+    said = json.loads(schema or "{}")
+    if not isinstance(said, dict):
+        return ()
+    if said.get("type") == "boolean":
+        return (True, False)
+    return tuple(said.get("enum", ())) or ((said["const"],) if "const" in said else ())
 
 
 _SOURCES = {1: "workflow", 2: "agent", 3: "exhausted"}

@@ -375,9 +375,11 @@ class Context(ContextBase):
             raise
         return _value(child, outcome)
 
-    def signal(
-        self, workflow_id: str, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, None]:
+    @overload
+    async def signal(self, workflow_id: str, signal: Target[[None], None], /) -> None: ...
+    @overload
+    async def signal(self, workflow_id: str, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    def signal(self, workflow_id: str, signal: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
         """Send a signal to another workflow, once, however often this code is replayed.
 
         Raises CallFailed, `is_a("NotFound")` or `is_a("AlreadyClosed")`, when there is nobody to take it.

@@ -291,7 +291,11 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
     def run_in_executor(self, executor: object, func: Callable[..., object], *args: object) -> Any:
         inner = func.args[0] if isinstance(func, functools.partial) and func.args else func  # to_thread's wrapping
-        raise self.not_durable("run_in_executor", _as_agent(getattr(inner, "__name__", "work")))
+        name = getattr(inner, "__name__", "work")
+        if getattr(inner, "__module__", "") == "builtins":  # an agent should not take its name
+            quick = f"If it is quick, call {name}(…) without a thread. Else make"
+            raise self.not_durable("run_in_executor", _as_agent("work").replace("Make", quick, 1))
+        raise self.not_durable("run_in_executor", _as_agent(name))
 
     def not_durable(self, method: str, cure: str = "") -> NotDurable:
         """The error for a call that leaves the workflow, naming the user's call, the line and the cure."""

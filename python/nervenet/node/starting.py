@@ -50,6 +50,7 @@ class StartRequest:
     trace: Trace = NO_TRACE
     starter: str = ""
     parent: ParentStep | None = None
+    identity: Payload | None = None  # what makes a second one the same; None: the input
 
 
 class Started(NamedTuple):
@@ -138,7 +139,7 @@ class Starter:
             parent=request.parent,
         )
         try:
-            req = request_hash(name, request.input)
+            req = request_hash(name, request.identity or request.input)
         except InvalidRequest as error:
             return error
         return _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))

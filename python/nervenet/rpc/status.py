@@ -75,10 +75,11 @@ def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> Inval
     return error
 
 
-def not_found(what: str, id: str, message: str = "") -> NotFound:
-    """`what` is workflow, agent, lease, escalation or definition."""
+def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> NotFound:
+    """`what` is workflow, agent, lease, escalation or definition. The namespace is what was asked wrongly most often."""
+    where = f" in namespace {namespace}" if namespace else ""
     return NotFound(
-        message or f"there is no {what} {id!r}",
+        message or f"there is no {what} {id!r}{where}",
         code="NOT_FOUND",
         reason=f"{what.upper()}_NOT_FOUND",
         metadata={f"{what}_id": id},

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
@@ -80,7 +80,11 @@ class Script:
         self._test = test
         self._after_ms = after_ms
 
-    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    @overload
+    def signal(self, signal: Target[[None], None], /) -> None: ...
+    @overload
+    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
         """A signal comes in."""
         if not isinstance(signal, Signal):
             raise TypeError(f"t.after(…).signal takes a Signal, not {signal!r}")
@@ -135,7 +139,11 @@ class WorkflowTest:
         """
         self._answers.setdefault(question, []).append(Said(value, _ms(after)))
 
-    def run(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Run[O]:
+    @overload
+    def run(self, workflow: Target[[None], O], /) -> Run[O]: ...
+    @overload
+    def run(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Run[O]: ...
+    def run(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Run[Any]:
         """Run the workflow to its end."""
         __tracebackhide__ = True
         if not isinstance(workflow, Workflow) or workflow.fn is None:

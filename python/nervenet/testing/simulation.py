@@ -362,7 +362,10 @@ def answers_of(agent: Agent[Any, Any] | Workflow[Any, Any], fn: Any) -> Callable
             return _raised(left.pop(0))
 
         return next_of
-    raise TypeError(f"t.stub({agent.name}, …) takes a function, an exception or a list of answers, not {fn!r}")
+    raise TypeError(
+        f"t.stub({agent.name}, …) takes a function of the input, an exception or a list with an answer for each attempt, "
+        f"not {fn!r}; the same answer each time: t.stub({agent.name}, lambda given: {fn!r})"
+    )
 
 
 def _raised(answer: object) -> object:

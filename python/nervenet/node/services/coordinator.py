@@ -187,7 +187,7 @@ class Coordinators:
         if answer.status == "stale":
             answer = await self._host.record(workflow_id, answer.run, name, body, actor)
         if answer.status == "unknown":
-            raise not_found("workflow", workflow_id)
+            raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
         if answer.status == "closed":
             words = f"workflow {workflow_id} is {answer.state}: it takes no {name.partition(':')[0]} any more"
             raise already_closed("workflow", workflow_id, words, state=str(answer.state))
@@ -206,7 +206,7 @@ class Coordinators:
                 raise
             raise invalid(
                 "request_id",
-                "it was used before, for another task, input, labels or options",
+                "it was used before, for another capability or input",
                 reason="REQUEST_ID_REUSED",
             ) from None
         return pb.RunTaskResponse(workflow=workflow)

@@ -126,7 +126,7 @@ class Lists:
             raise invalid("page_token", f"it is a token of {cursor[0]}")
         (head,) = await self._host.journal.heads([request.workflow_id], ("last",))
         if head is None:
-            raise not_found("workflow", request.workflow_id)
+            raise not_found("workflow", request.workflow_id, namespace=self._host.config.namespace)
         entries: list[workflow_pb2.JournalEntry] = []
         last, room = "" if cursor is None else cursor[1], Room()
         async for raw in self._entries(request.workflow_id, last):

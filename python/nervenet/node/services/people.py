@@ -96,12 +96,13 @@ class People:
             raise invalid("escalation_id", str(error)) from None
         (head,) = await self._host.journal.heads([workflow_id], ("owner",))
         if head is None:
-            raise not_found("escalation", id, f"there is no workflow {workflow_id!r} that could ask {id!r}")
+            there = f"in namespace {self._host.config.namespace}"
+            raise not_found("escalation", id, f"there is no workflow {workflow_id!r} {there} that could ask {id!r}")
         history = await self._reads.history(workflow_id)
         for asked in reversed(history.asked):
             if asked.step == step and (not k or asked.k == int(k)):
                 return workflow_id, head.run, history, asked
-        raise not_found("escalation", id)
+        raise not_found("escalation", id, namespace=self._host.config.namespace)
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

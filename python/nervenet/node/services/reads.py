@@ -99,7 +99,7 @@ class Reads:
     async def head(self, workflow_id: str) -> Head:
         (head,) = await self._host.journal.heads([workflow_id])
         if head is None:
-            raise not_found("workflow", workflow_id)
+            raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
         return head
 
     async def history(self, workflow_id: str) -> History:

@@ -133,10 +133,14 @@ def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> S
     elif payload.form != "none":
         raise invalid("input", "json, value or data: a task takes no text or uri of its own")
     labels = checked_labels(message.labels)
+    identity = _json(given)  # how it is done may change between two requests: the first one rules
     if options := _task_options(message, labels):
         given["options"] = options
-    data = json.dumps(given, separators=(",", ":"), ensure_ascii=False).encode()
-    return StartRequest(workflow_id, TASK, Payload("json", data), 1, labels, trace=trace)
+    return StartRequest(workflow_id, TASK, _json(given), 1, labels, trace=trace, identity=identity)
+
+
+def _json(value: dict[str, Any]) -> Payload:
+    return Payload("json", json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def _task_options(message: pb.RunTaskRequest, labels: dict[str, str]) -> dict[str, Any]:
