@@ -70,3 +70,11 @@ async def waits(ctx: Context, n: int) -> int:
 async def asks(ctx: Context, n: int) -> str:
     answer = await ctx.ask(f"Question {n}?", choices=["yes", "no"])
     return f"{n}: {answer.value}"
+
+
+@mesh.workflow
+async def listens(ctx: Context, n: int) -> int:
+    """Needs no agent: it sums what it is told until it is told zero."""
+    while told := await ctx.receive(go):
+        n += told
+    return n

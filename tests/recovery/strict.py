@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is lost when Redis and all nodes are killed at once? With `strict` nothing that was acknowledged.
+
+    python -m tests.recovery.strict --times 50                      # appendfsync always, NERVENET_DURABILITY=strict
+    python -m tests.recovery.strict --times 50 --durability normal  # appendfsync everysec: counts what is lost
+
+Each time: two nodes over a Valkey, clients that start workflows, send signals and decide questions as fast as they are
+answered, then SIGKILL to Valkey and both nodes at a random moment. Valkey starts again on what is on its disk, and the
+heads and journals there are compared with what the clients were told. A kill takes no page cache along, as a power cut
+would: what is lost here is what the server still held in its own memory, which `everysec` allows and `always` does not.
+
+Ends with one line, and writes the same as JSON; exit code 1 when `strict` lost something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nervenet import Client, Resolution
+from nervenet.client.raw import RawClient
+from nervenet.dev.servers import Server, etcd, valkey
+from nervenet.errors import NervenetError
+from nervenet.streams.keys import Keys
+from nervenet.streams.link import Link
+from tests.mesh.world import Host
+from tests.recovery import redis_app
+
+APP = "tests/recovery/redis_app.py"
+WRITERS = 8
+AT_ONCE = 5
+KINDS = ("start", "signal", "decision")
+
+
+class Told(NamedTuple):
+    """One acknowledgement: what has to stand in Redis now, under which name."""
+
+    kind: str
+    workflow_id: str
+    entry: str
+
+
+async def write(host: Host, turn: int, writer: int, told: list[Told]) -> None:
+    """Start, signal, decide, as fast as the nodes answer; until they are gone."""
+    node = host.nodes[writer % len(host.nodes)]
+    async with host.client(at=node) as client, RawClient(client.config) as raw:
+        for n in itertools.count():
+            stem = f"{turn}-{writer}-{n}"
+            try:
+                await _write(client, raw, stem, told)
+            except (NervenetError, OSError, TimeoutError):
+                return
+
+
+async def _write(client: Client, raw: RawClient, stem: str, told: list[Told]) -> None:
+    ids = {f"listens-{stem}-{k}": k for k in range(AT_ONCE)}
+    asking = f"asks-{stem}"
+    await client.start_many(redis_app.listens, ids)
+    told += [Told("start", workflow_id, "start") for workflow_id in ids]
+    await client.start(redis_app.asks, 1, id=asking)
+    told.append(Told("start", asking, "start"))
+    for workflow_id in ids:
+        request = {"workflow_id": workflow_id, "signal": "go", "request_id": f"r-{workflow_id}"}
+        await raw.call("SignalWorkflow", {**request, "payload": {"json": "1"}}, timeout=2)
+        told.append(Told("signal", workflow_id, f"signal:r-{workflow_id}"))
+    await client.resolve(f"{asking}/ask#1", Resolution.complete("yes"))
+    told.append(Told("decision", asking, "decided:ask#1"))
+
+
+async def missing(server: Server, namespace: str, told: list[Told]) -> list[Told]:
+    """What stands neither in a head nor in its journal."""
+    link, keys = await Link.open(server.url, wait=30), Keys(namespace)
+    gone = []
+    for one in told:
+        at = await link.call("HGET", keys.head(one.workflow_id), f"e:{one.entry}")
+        if not at or not await link.call("XRANGE", keys.journal(one.workflow_id), at, at):
+            gone.append(one)
+    await link.close()
+    return gone
+
+
+async def once(server: Server, etcd_url: str, folder: Path, turn: int, chance: random.Random, durability: str) -> Any:
+    """One kill; what was acknowledged before it, and what of that is gone."""
+    told: list[Told] = []
+    with Host(folder, server.url, etcd_url) as host:
+        host.env["NERVENET_DURABILITY"] = durability
+        await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
+        writers = [asyncio.create_task(write(host, turn, n, told)) for n in range(WRITERS)]
+        await asyncio.sleep(chance.uniform(0.5, 2.5))
+        for pid in (server.pid, *(node.pid for node in host.nodes)):
+            os.kill(pid, signal.SIGKILL)
+        acknowledged = list(told)
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await server.restart()
+        return acknowledged, await missing(server, host.namespace, acknowledged)
+
+
+async def torture(times: int, durability: str, seed: int, *, folder: Path) -> dict[str, Any]:
+    """The whole of it; the report."""
+    chance, began = random.Random(seed), time.monotonic()
+    fsync = "always" if durability == "strict" else "everysec"
+    acknowledged, lost = Counter[str](), Counter[str]()
+    worst, hit = 0, 0
+    async with etcd() as members, valkey(folder / "valkey", options={"appendfsync": fsync}) as server:
+        for turn in range(times):
+            place = folder / f"turn-{turn}"
+            place.mkdir()
+            told, gone = await once(server, members.url, place, turn, chance, durability)
+            acknowledged.update(one.kind for one in told)
+            lost.update(one.kind for one in gone)
+            worst, hit = max(worst, len(gone)), hit + bool(gone)
+    return {
+        "durability": durability,
+        "appendfsync": fsync,
+        "kills": times,
+        "seed": seed,
+        "acknowledged": {kind: acknowledged[kind] for kind in KINDS},
+        "lost": {kind: lost[kind] for kind in KINDS},
+        "kills_that_lost": hit,
+        "most_lost_at_once": worst,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def line(report: dict[str, Any]) -> str:
+    """The report for people."""
+    told, lost = report["acknowledged"], report["lost"]
+    what = ", ".join(f"{lost[kind]} of {told[kind]} {kind}s" for kind in KINDS)
+    return (
+        f"{report['durability']} (appendfsync {report['appendfsync']}): {report['kills']} kills of Redis and all nodes at"
+        f" once, lost {what}; {report['kills_that_lost']} kills lost anything, seed {report['seed']}"
+    )
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--durability", choices=("strict", "normal"), default="strict")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="nervenet-strict-"))
+    try:
+        report = asyncio.run(torture(options.times, options.durability, options.seed, folder=folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(line(report))
+    out = options.out or Path(f"build/recovery/{options.durability}.json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    return 1 if options.durability == "strict" and any(report["lost"].values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
