@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from nervenet import Client, WorkflowHandle
@@ -50,6 +50,7 @@ class RedisMesh:
 
     def __init__(self, host: Host, server: Server, client: Client, link: Link) -> None:
         self.host, self.server, self.client, self.link = host, server, client, link
+        self.folder = host.folder
         self.keys = Keys(host.namespace)
 
     @property
@@ -133,10 +134,22 @@ class Load:
 
 @asynccontextmanager
 async def broken_mesh(
-    folder: Path, etcd: str, *, data: bool = True, options: dict[str, str] | None = None, via: str = "", **env: str
+    folder: Path,
+    etcd: str,
+    *,
+    data: bool = True,
+    options: dict[str, str] | None = None,
+    over: Server | None = None,
+    via: str = "",
+    **env: str,
 ) -> AsyncIterator[RedisMesh]:
-    """Nodes and agents as `nervenet node|agent` starts them, on a Valkey of their own (`via` = through this address)."""
-    async with valkey(folder / "valkey" if data else None, options=options) as server:
+    """Nodes and agents as `nervenet node|agent` starts them, on a Valkey of their own, or on `over` at the address `via`."""
+    async with AsyncExitStack() as stack:
+        if over is None:
+            own = valkey(folder / "valkey" if data else None, options=options)
+            server = await stack.enter_async_context(own)
+        else:
+            server = over
         with Host(folder, via or server.url, etcd) as host:
             host.env |= env
             await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -31,6 +32,12 @@ class Proxy:
     def silence(self) -> None:
         """The connections of this moment stay open, but nothing comes through them any more, not even their end."""
         self._silenced |= self._writers
+
+    def cut(self, chance: random.Random) -> None:
+        """Half of the connections break now, wherever they are in a message."""
+        for writer in tuple(self._writers):
+            if chance.random() < 0.5 and not writer.is_closing():
+                writer.transport.abort()
 
     async def connected(self, times: int) -> None:
         """Wait until somebody has connected for the n-th time."""

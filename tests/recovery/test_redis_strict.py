@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`durability="strict"`: a server that does not sync before it answers is refused; what it acknowledged survives kills.
+
+The long form is `python -m tests.recovery.strict`; this is the same, three times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from nervenet.dev.servers import valkey
+from nervenet.streams.durability import check_strict
+from nervenet.streams.faults import UnfitServer
+from nervenet.streams.link import Link
+from tests.mesh.world import Host
+from tests.recovery import strict
+from tests.recovery.redis_world import APP
+
+ALWAYS = {"appendonly": "yes", "appendfsync": "always"}
+
+
+async def test_only_a_server_that_syncs_before_it_answers_will_do() -> None:
+    async with valkey(options=ALWAYS) as server:
+        link = await Link.open(server.url)
+        await check_strict(link)
+        await link.call("CONFIG", "SET", "appendfsync", "everysec")
+        with pytest.raises(UnfitServer, match="needs `appendfsync always`, but Redis at .* has `appendfsync everysec`"):
+            await check_strict(link)
+        await link.call("CONFIG", "SET", "appendonly", "no")
+        with pytest.raises(UnfitServer, match="has `appendonly no`: a crash could take back what it acknowledged"):
+            await check_strict(link)
+        await link.call("ACL", "SETUSER", "default", "-config")
+        with pytest.raises(UnfitServer, match="does not tell its appendonly .*: allow our user CONFIG GET"):
+            await check_strict(link)
+        await link.close()
+
+
+async def test_a_node_leaves_when_its_server_is_strict_no_more(tmp_path: Path, etcd_url: str) -> None:
+    async with valkey(tmp_path / "valkey", options=ALWAYS) as server:
+        with Host(tmp_path, server.url, etcd_url) as host:
+            host.env["NERVENET_DURABILITY"] = "strict"
+            (node,) = await asyncio.to_thread(host.up, host.node(APP))
+            link = await Link.open(server.url)
+            await link.call("CONFIG", "SET", "appendfsync", "everysec")
+            assert await asyncio.to_thread(node.over, 40) == 70
+            assert "durability is strict, which needs `appendfsync always`" in node.log
+            late = host.node(APP)
+            assert await asyncio.to_thread(late.over, 40) != 0
+            assert "durability is strict, which needs `appendfsync always`" in late.log
+            assert "Traceback" not in late.log
+            await link.close()
+
+
+async def test_three_kills_of_redis_and_all_nodes_take_nothing_back(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 16)
+    print(f"seed {seed}")
+    report = await strict.torture(3, "strict", seed, folder=tmp_path)
+    print(strict.line(report))
+    assert report["lost"] == {"start": 0, "signal": 0, "decision": 0}
+    assert all(report["acknowledged"].values())
