@@ -14,6 +14,11 @@ mesh = Mesh("sentences")
 go = Signal("go", str)
 
 
+@mesh.agent
+async def greet(name: str) -> str:
+    return name
+
+
 @mesh.workflow
 async def quick(ctx: Context, n: int) -> int:
     return n
@@ -38,6 +43,8 @@ REFUSED: list[tuple[type[Exception], Ask, str]] = [
     (errors.PreconditionFailed, lambda c: c.start(quick, 1, options=STRICT), "this mesh is not strict: a crash of Redis can"),
     (ValueError, lambda c: c.start(quick, "one"), "^quick: input should be a valid integer"),
     (ValueError, lambda c: c.start(quick, 1, options=ABANDONING), "^quick: abandon_children is for ctx.start: whether a child"),
+    (TypeError, lambda c: c.start(greet, "Ada"), r"^a client starts workflows; <Agent greet.*: await client.call\(greet, …, request_id"),
+    (TypeError, lambda c: c.call(quick, 1, request_id="r"), r"^client.call takes an agent; <Workflow quick.*client.run\(quick, …\)"),  # type: ignore[arg-type]
     (errors.NotFound, lambda c: c.handle("nobody").result(timeout=30), "there is no workflow 'nobody' in namespace "),
     (ValueError, lambda c: anext(c.list(state="broken")), "there is no state 'broken'; there are: RUNNING, WAITING_FOR_HUMAN"),
     (TypeError, lambda c: c.start(quick, 1, 2), "'quick' takes one value, got 2: make them one model or dataclass"),

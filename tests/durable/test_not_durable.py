@@ -28,7 +28,12 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 FORBIDDEN: list[tuple[str, Callable[[], Any], str, str]] = [
-    ("to_thread", lambda: asyncio.to_thread(parse, "x"), "asyncio.to_thread()", "@mesh.agent def parse(value: T) -> R"),
+    (
+        "to_thread",
+        lambda: asyncio.to_thread(parse, "x"),
+        "asyncio.to_thread()",
+        "@mesh.agent def parse(path: str) -> str: …, then: await ctx.call(parse, path)",
+    ),
     (
         "builtin",
         lambda: asyncio.to_thread(len, "x"),

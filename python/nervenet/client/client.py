@@ -173,6 +173,10 @@ class Client:
     def _request(
         self, workflow: Target[..., Any] | str, payload: Payload, id: str | None, options: StartOptions | None
     ) -> pb.StartWorkflowRequest:
+        if not isinstance(workflow, (str, Workflow)):
+            name = getattr(workflow, "name", "…")
+            call = f": await client.call({name}, …, request_id=…)" if isinstance(workflow, Agent) else ""
+            raise TypeError(f"a client starts workflows; {workflow!r} is none{call}")
         name = workflow if isinstance(workflow, str) else workflow.name
         ours = workflow.options if isinstance(workflow, Workflow) else None
         if options is not None and options.abandon_children is True:
@@ -207,6 +211,10 @@ class Client:
         Same means agent and input: options and labels are those of the first request, whatever a later one says, and
         another agent or input is refused with InvalidRequest. Raises CallFailed when it failed for good.
         """
+        given: Any = agent
+        if not isinstance(given, Agent):
+            run = f": await client.run({given.name}, …)" if isinstance(given, Workflow) else ""
+            raise TypeError(f"client.call takes an agent; {given!r} is none{run}")
         retry, timeouts, selection = options_out(resolve(agent.options, options))
         request = pb.RunTaskRequest(
             request_id=request_id,

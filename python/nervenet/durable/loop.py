@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
 import math
 import sys
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -292,6 +293,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def run_in_executor(self, executor: object, func: Callable[..., object], *args: object) -> Any:
         inner = func.args[0] if isinstance(func, functools.partial) and func.args else func  # to_thread's wrapping
         name = getattr(inner, "__name__", "work")
+        if name.isidentifier() and inspect.isfunction(inner):
+            raise self.not_durable("run_in_executor", _as_agent(name, _written(inner)))
         if getattr(inner, "__module__", "") == "builtins":  # an agent should not take its name
             quick = f"If it is quick, call {name}(…) without a thread. Else make"
             raise self.not_durable("run_in_executor", _as_agent("work").replace("Make", quick, 1))
@@ -321,10 +324,25 @@ def sentence(call: str, title: str, where: str, cure: str) -> str:
     return f"{call} in workflow {title!r}{where} cannot be replayed after a crash. {cure}"
 
 
-def _as_agent(name: str) -> str:
+def _as_agent(name: str, written: tuple[str, str] = ("(value: T) -> R", "value")) -> str:
     if not name.isidentifier():
         name = "work"
-    return f"Make it an agent: @mesh.agent def {name}(value: T) -> R: …, then: await ctx.call({name}, value)"
+    signature, given = written
+    return f"Make it an agent: @mesh.agent def {name}{signature}: …, then: await ctx.call({name}{', ' * bool(given)}{given})"
+
+
+def _shown(annotation: object, function: Callable[..., object]) -> str:
+    return inspect.formatannotation(annotation, base_module=function.__module__)
+
+
+def _written(function: Callable[..., object]) -> tuple[str, str]:
+    """A function's signature as it stands in its file, and its parameter; a general one for what no agent can have."""
+    said, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
+    if len(names) > 1 or {*names, "return"} != set(said):
+        return "(value: T) -> R", "value"
+    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in said.items()}
+    given = "".join(names)
+    return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
 
 
 _STAY = "A workflow can't stop or run its loop: await the coroutine instead."
