@@ -296,6 +296,8 @@ def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str
     marked = bool(parameters) and hints.is_marker(parameters[0], marker)
     if marker is ContextBase and not marked:
         raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
+    if marker is not ContextBase and parameters and hints.is_marker(parameters[0], ContextBase):
+        raise TypeError(f"agent {name!r}: a Context is for workflows; an agent may begin with task: Task")
     payloads = parameters[1:] if marked else parameters
     if len(payloads) > 1:
         found = ", ".join(p.name for p in payloads)

@@ -241,6 +241,8 @@ def _problem(item: dict[str, Any], name: str) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, types.CoroutineType):
+        return f"a coroutine of {value.__qualname__}: an await is missing"
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "…"
 

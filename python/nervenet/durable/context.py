@@ -408,6 +408,8 @@ class Context(ContextBase):
 
     async def receive(self, signal: Signal[T], /) -> T:
         """The oldest unread message of this signal, whether it came before or comes later."""
+        if not isinstance(signal, Signal):
+            raise TypeError(f'ctx.receive takes a Signal, not {signal!r}: approve = Signal("approve", Approval)')
         future = self._fold.listen(signal.name)
         try:
             payload = await future
@@ -570,6 +572,8 @@ def _decoded(call: Pending | ChildRun, outcome: Outcome) -> Any:
 
 
 def _epoch_ms(when: datetime, what: str) -> int:
+    if not isinstance(when, datetime):
+        raise TypeError(f"{what}: {when!r} is not a time: give an aware datetime (a deadline may be a timedelta)")
     if when.tzinfo is None:
         raise ValueError(f"{what}: {when!r} has no time zone; use an aware datetime, e.g. datetime(…, tzinfo=UTC)")
     return (when - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
