@@ -23,7 +23,7 @@ ARGS ?=
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
 export KEEP KILL
 
-.PHONY: help setup demo test lint generate bench clean lock
+.PHONY: help setup demo test failover lint generate bench clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -35,6 +35,9 @@ demo: $(READY) ## audit the licence of every installed distribution on a mesh of
 
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+
+failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, there and back, under a running mesh
+	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)
 
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)

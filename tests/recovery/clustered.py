@@ -121,6 +121,18 @@ class Clustered:
         self.masters[0], self.replica = heir, self.masters[0]
         return time.monotonic() - began
 
+    async def resume_old(self) -> float:
+        """Continue (or start again) what was the first master; the seconds until it replicates from its heir."""
+        assert self.replica is not None
+        began, old = time.monotonic(), self.replica
+        if old.alive:
+            old.kill(signal.SIGCONT)
+        else:
+            await old.restart()
+        await until(lambda: role_of(old) == "slave" and fact(old, "master_link_status") == "up", "the old one follows")
+        await until(lambda: all(self._fine(one) for one in self.members), "the cluster is up")
+        return time.monotonic() - began
+
 
 def id_of(server: Server) -> str:
     return str(say(server, "CLUSTER", "MYID"))

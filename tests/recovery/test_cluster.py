@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+
+import pytest
 
 from nervenet.dev.servers import Server
 from nervenet.streams.keys import Keys
@@ -23,6 +27,9 @@ def slots_in_use(host: Host, nodes: tuple[Role, ...], agents: tuple[Role, ...]) 
     return sorted({slot_of(key) for key in used})
 
 
+long = pytest.mark.skipif(not os.environ.get("FAILOVER"), reason="`make failover` runs it: half a minute")
+
+
 async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path, shared_etcd: Server) -> None:
     async with Clustered(replica=True) as redis:
         with Host(tmp_path, redis.url, shared_etcd.url) as host:
@@ -35,5 +42,23 @@ async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path,
                 await redis.give_away(slots_in_use(host, nodes, agents))
                 await load.more(20)
                 await redis.failover()
+                await load.more(20)
+                await load.finish()
+
+
+@long
+async def test_a_cluster_fails_over_there_and_back(tmp_path: Path, shared_etcd: Server) -> None:
+    async with Clustered(replica=True) as redis:
+        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+            host.up(host.node(), host.node())
+            host.up(host.agent("--only", "note,say", "--name", "clerk"))
+            async with host.client() as client:
+                load = Load(host, client)
+                for how in (signal.SIGSTOP, signal.SIGKILL):
+                    await load.wait_at_gates(8)
+                    await load.more(20)
+                    await redis.failover(how)
+                    await load.more(20)
+                    await redis.resume_old()
                 await load.more(20)
                 await load.finish()

@@ -163,7 +163,8 @@ class Shard(Link):
         self._cluster.look()
 
     async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        await super()._tell(old, replace(new, slots=self.slots))
+        async with self._cluster.telling:  # one server at a time, as hooks know it from elsewhere
+            await super()._tell(old, replace(new, slots=self.slots))
 
 
 class ClusterLink(Link):
@@ -175,6 +176,7 @@ class ClusterLink(Link):
         super().__init__(address, name, patience)
         self._seeds = address.seeds
         self.counters = self._counters
+        self.telling = asyncio.Lock()
         self._shards: dict[tuple[str, int], Shard] = {}
         self._others: frozenset[tuple[str, int]] = frozenset()
         self._slots: list[Shard | None] = [None] * SLOTS
@@ -251,6 +253,9 @@ class ClusterLink(Link):
             self._slots[int(slot)] = shard
             self.look()
         return shard
+
+    async def everywhere(self, *args: Arg) -> list[Any]:
+        return await asyncio.gather(*(shard.forward(args) for shard in self._shards.values() if shard.slots))
 
     async def room(self) -> None:
         for shard in tuple(self._shards.values()):

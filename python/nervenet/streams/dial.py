@@ -54,6 +54,9 @@ class ServerIdentity:
     exposed: bool = False
     slots: tuple[range, ...] | None = None
 
+    def __str__(self) -> str:
+        return f"{self.version or 'nobody yet'}, run {self.run_id[:8]}, data {self.replid[:8]}"
+
     def same(self, other: ServerIdentity) -> bool:
         return (self.run_id, self.replid) == (other.run_id, other.replid)
 

@@ -21,16 +21,20 @@ async def check_strict(link: Link) -> None:
     """Raises UnfitServer where a crash could take back what was acknowledged, or where that can't be told."""
     for setting, wanted in WANTED.items():
         try:
-            reply = await link.call("CONFIG", "GET", setting)
+            replies = await link.everywhere("CONFIG", "GET", setting)
         except RedisRefused as refused:
             raise UnfitServer(
                 f"durability is strict, but Redis at {link.address} does not tell its {setting} ({refused}): allow our "
                 f"user CONFIG GET, or set NERVENET_DURABILITY=normal"
             ) from refused
-        found = reply[1].decode() if reply else "unknown"
+        found = next((said for reply in replies if (said := _value(reply)) != wanted), wanted)
         if found != wanted:
             raise UnfitServer(
                 f"durability is strict, which needs `{setting} {wanted}`, but Redis at {link.address} has "
                 f"`{setting} {found}`: a crash could take back what it acknowledged. Set it in the server's "
                 f"configuration, or NERVENET_DURABILITY=normal"
             )
+
+
+def _value(reply: list[bytes]) -> str:
+    return reply[1].decode() if reply else "unknown"

@@ -206,6 +206,10 @@ class Link:
             self._scripts[script.sha] = script
         return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
 
+    async def everywhere(self, *args: Arg) -> list[Any]:
+        """`call` of a command that is about a server, not about a key: the reply of each master."""
+        return [await self.call(*args)]
+
     async def room(self) -> None:
         """Return once there is room for another command. Whoever loops over `send` awaits it first: at twice the
         load at which this waits, `send` fails with `LinkFull`."""
@@ -393,10 +397,12 @@ class Link:
             self._announce(self._told)
 
     def _announce(self, old: ServerIdentity) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
         self._telling = asyncio.create_task(self._tell(old, self._server), name=f"{self.name} came back")
 
     async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        _log.warning("%s: another Redis answers at %s (%s, was %s)", self.name, self.address, new, old)
+        _log.warning("%s: another Redis answers at %s (%s; it was %s)", self.name, self.address, new, old)
         for hook in self.on_reconnect:
             try:
                 await hook(old, new)
