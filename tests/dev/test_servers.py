@@ -136,3 +136,12 @@ asyncio.run(main())
     wait_until_gone(*map(int, said[:2]))
     for folder in said[2:]:  # a parent killed with -9 cannot tidy its temporary folders
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_stopping_what_never_ran_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "precious").touch()
+    for server in (valkey(), etcd()):
+        server.stop()
+        server.stop()
+    assert (tmp_path / "precious").exists()

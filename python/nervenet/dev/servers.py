@@ -84,6 +84,8 @@ class Server:
         self._scheme, self._wanted_port, self._keep = scheme, port, data
         self.port = port
         self.data = data or Path()
+        self._made: Path | None = None
+        self._scratch: Path | None = None  # a folder of our own making: nothing else is ever removed
         self._process: subprocess.Popen[bytes] | None = None
         self._log: deque[str] = deque(maxlen=40)
         self._ready = threading.Event()
@@ -114,7 +116,7 @@ class Server:
     def start(self) -> None:
         """Start and wait until it serves. Blocks; `async with` and `restart` do it beside the loop."""
         if self._keep is None:
-            self.data = Path(tempfile.mkdtemp(prefix=f"nervenet-{self.name}-"))
+            self.data = self._scratch = Path(tempfile.mkdtemp(prefix=f"nervenet-{self.name}-"))
         self.data.mkdir(parents=True, exist_ok=True)
         try:
             self._serve(tries=1 if self._wanted_port else 5)
@@ -129,8 +131,9 @@ class Server:
         if not self._gone(grace):
             self.kill()
             self._gone(None)
-        if self._keep is None:
-            shutil.rmtree(self.data, ignore_errors=True)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
         """Send a signal (default: SIGKILL) without waiting for what it does; a dead server takes it in silence."""
