@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ async def test_both_servers_serve_inside_the_block_and_are_gone_after_it() -> No
         folders = redis.data, registry.data
     wait_until_gone(redis.pid, registry.pid)
     assert not any(folder.exists() for folder in folders), "data that nobody asked to keep is removed"
+
+
+@pytest.mark.parametrize("make", [valkey, etcd])
+def test_stopping_a_server_that_never_started_removes_nothing(
+    make: Callable[[], Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "precious").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    make().stop()
+    assert (tmp_path / "precious").exists()
 
 
 async def test_a_killed_valkey_with_data_comes_back_on_its_port_with_what_it_had(tmp_path: Path) -> None:
