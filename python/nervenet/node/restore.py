@@ -102,10 +102,8 @@ def head_of(first: RawEntry, req: bytes) -> dict[str, Arg] | None:
     return head
 
 
-def lacking(entries: Sequence[RawEntry], look: Look | None) -> Sequence[RawEntry]:
+def lacking(entries: Sequence[RawEntry], look: Look) -> Sequence[RawEntry]:
     """What of these is worth sending to a journal that ends so; its end, or mine, goes first, as the common ground."""
-    if look is None:
-        return entries
     n = int(look.last.partition(b"-")[2])
     at = min(n, entries[-1].n) - entries[0].n
     if at >= 0 and (n > entries[-1].n or entries[at].id == look.last):
@@ -118,9 +116,9 @@ def chunks(entries: Sequence[RawEntry]) -> Iterable[Sequence[RawEntry]]:
     begin = size = 0
     for i, entry in enumerate(entries):
         size += len(entry.data)
-        if i > begin and (size > CHUNK_BYTES or i - begin >= PAGE):
+        if i > begin + 1 and (size > CHUNK_BYTES or i - begin >= PAGE):
             yield entries[begin:i]
-            begin, size = i - 1, len(entry.data)
+            begin, size = i - 1, len(entries[i - 1].data) + len(entry.data)
     yield entries[begin:]
 
 
@@ -131,6 +129,7 @@ class Restore:
         self._host = host
         self._alive = alive
         self._kept = 0
+        self._most = KEPT_BYTES
         self._recent: deque[tuple[int, int, Callable[[], Awaitable[bool]]]] = deque()
         self._done = asyncio.Event()
         self._done.set()
@@ -147,7 +146,7 @@ class Restore:
     def weigh(self, size: int) -> None:
         """A coordinator keeps so many bytes more."""
         self._kept += size
-        if self._kept > KEPT_BYTES:
+        if self._kept > self._most:
             self._forget_old()
 
     def let_go(self, coordinator: Coordinator) -> None:
@@ -174,13 +173,16 @@ class Restore:
             self._kept -= recent.popleft()[1]
 
     def _forget_old(self) -> None:
-        since = self._host.clock.now_ms() - RECENT_MS
+        since, enough = self._host.clock.now_ms() - RECENT_MS, KEPT_BYTES * 3 // 4
+        while self._recent and self._kept > enough and self._done.is_set():
+            self._kept -= self._recent.popleft()[1]
         for coordinator in self._host.coordinators.values():
-            if self._kept <= KEPT_BYTES * 3 // 4:
+            if self._kept <= enough:
                 break
             before = _size(coordinator.kept)
             coordinator.kept = _behind(coordinator.kept, since)
             self._kept -= before - _size(coordinator.kept)
+        self._most = max(KEPT_BYTES, self._kept + KEPT_BYTES // 8)  # the last seconds alone may be more
 
     # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,10 +275,12 @@ class Restore:
     # ── one journal ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _compare(self, coordinators: Sequence[Coordinator]) -> None:
-        host = self._host
+        host, turn = self._host, self.times
         doubted = [c for c in coordinators if c.in_doubt and not c.dropped]
         looks = [host.journal.look(c.workflow_id, ()) for c in doubted]
         found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
+        if turn != self.times:  # yet another server, and what this one said is the past
+            return
         whole = [c for c, look in found if self._is_whole(c, look)]
         for coordinator in whole:
             coordinator.trust()
@@ -317,17 +321,20 @@ class Restore:
     async def _written(self, remembered: Remembered, look: Look | None) -> Restored | None:
         """Only what it lacks is sent, unless it turns out that it is another journal altogether."""
         entries = remembered.entries()
-        part = lacking(entries, look if look is not None and look.run == remembered.run else None)
-        found = await self._write(remembered, part)
-        if found is not None and found.status == "gap" and part is not entries:
-            found = await self._write(remembered, entries)
-        return found
+        if look is not None and look.run == remembered.run:
+            found = await self._write(remembered, lacking(entries, look), None)
+            if found is not None and found.status not in ("gap", "unknown"):
+                return found
+        head = head_of(entries[0], remembered.req)
+        if head is not None and not await self._is_mine():
+            return None
+        return await self._write(remembered, entries, head)
 
-    async def _write(self, remembered: Remembered, entries: Sequence[RawEntry]) -> Restored | None:
-        head, found = head_of(entries[0], remembered.req), None
+    async def _write(
+        self, remembered: Remembered, entries: Sequence[RawEntry], head: dict[str, Arg] | None
+    ) -> Restored | None:
+        found = None
         for part in chunks(entries):
-            if head is not None and not await self._is_mine():
-                return None
             last = remembered.closed if part[-1] is entries[-1] else None
             found = await self._once(remembered, part, head, "", last)
             if found.status == "not_owner" and self._alive() and not self._host.table.lives(found.owner):

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node keeps of its journals, and which part of it is sent to a Redis that lost something: decided without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nervenet.durable import PYTHON
+from nervenet.node import restore
+from nervenet.node.restore import Remembered, chunks, head_of, lacking
+from nervenet.node.starting import request_hash
+from nervenet.records import Payload, Start
+from nervenet.streams.answers import Look, RawEntry
+from nervenet.wire import encode_entry
+
+if TYPE_CHECKING:
+    from nervenet.node.coordinator import Kept
+
+INPUT = Payload("json", b'{"b": 1, "a": 2}')
+START = Start("review", 3, PYTHON, INPUT, bytes(16), labels={"team": "a"})
+
+
+def journal(count: int, size: int = 10, first: int = 1) -> list[RawEntry]:
+    return [RawEntry(b"%d-%d" % (n * 10, n), n, n * 10, f"task:s{n}", bytes(size)) for n in range(first, first + count)]
+
+
+def ends_with(entry: RawEntry) -> Look:
+    return Look(1, "n-a", entry.id, False, frozenset(), {})
+
+
+def test_a_chain_is_a_journal_again() -> None:
+    kept: Kept | None = None
+    for entry in journal(4, first=3):
+        kept = (kept, entry.ms, entry.name, entry.data)
+    assert kept is not None
+    assert Remembered("w", 1, b"", 6, kept).entries() == journal(4, first=3)
+
+
+def test_a_journal_that_ends_earlier_gets_what_is_behind_its_end() -> None:
+    mine = journal(5)
+    assert lacking(mine, ends_with(mine[2])) == mine[2:], "its end is the common ground"
+    assert lacking(mine, ends_with(mine[4])) == mine[4:]
+
+
+def test_a_longer_one_is_asked_for_my_end_only() -> None:
+    mine = journal(5)
+    assert lacking(mine, ends_with(journal(7)[-1])) == mine[4:]
+
+
+def test_another_history_or_one_that_ends_before_what_i_know_gets_all_of_it() -> None:
+    mine = journal(5)
+    assert lacking(mine, ends_with(RawEntry(b"99-3", 3, 99, "timer:1", b""))) == mine
+    assert lacking(mine[3:], ends_with(mine[0])) == mine[3:]
+
+
+def test_long_journals_go_in_parts_that_share_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "CHUNK_BYTES", 35)
+    monkeypatch.setattr(restore, "PAGE", 100)
+    mine = journal(8)
+    parts = list(chunks(mine))
+    assert [[entry.n for entry in part] for part in parts] == [[1, 2, 3], [3, 4, 5], [5, 6, 7], [7, 8]]
+    assert list(chunks(mine[:1])) == [mine[:1]]
+    (huge,) = journal(1, size=1000)
+    assert [len(part) for part in chunks([mine[0], huge, mine[2]])] == [2, 2], "progress, however large one is"
+
+
+def test_a_head_is_made_from_the_first_entry_alone() -> None:
+    first = RawEntry(b"5-1", 1, 5, "start", encode_entry(START, "n-a"))
+    head = head_of(first, b"")
+    assert head == {
+        "definition": "review",
+        "version": 3,
+        "python": PYTHON,
+        "created": 5,
+        "req": request_hash("review", INPUT),
+        "labels": '{"team":"a"}',
+    }
+    later_run = head_of(first, b"of the first run")
+    assert later_run is not None
+    assert later_run["req"] == b"of the first run"
+    assert head_of(journal(1)[0], b"") is None
+
+
+def test_of_an_old_journal_its_end_stays() -> None:
+    kept: Kept | None = None
+    for entry in journal(6):
+        kept = (kept, entry.ms, entry.name, entry.data)
+    left = restore._behind(kept, since_ms=41)
+    assert left is not None
+    assert [entry.n for entry in Remembered("w", 1, b"", 6, left).entries()] == [4, 5, 6]
