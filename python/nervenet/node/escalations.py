@@ -19,7 +19,7 @@ from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from nervenet.durable import Escalate, Expire
     from nervenet.node.coordinator import Coordinator
@@ -117,16 +117,26 @@ class Escalations:
         owner: str | None = None,
     ) -> Decision:
         """One decision; with `outcome` the step's end is written with it. The answer says who was first."""
-        decision = await self._host.journal.decide(
-            workflow_id,
-            run,
-            step,
-            k,
-            encode_entry(decided, actor),
-            outcome=None if outcome is None else encode_entry(outcome, actor),
-            cancel=None if cancel is None else encode_entry(cancel, actor),
-            owner=owner,
-        )
+
+        def ask() -> Awaitable[Decision]:
+            return self._host.journal.decide(
+                workflow_id,
+                run,
+                step,
+                k,
+                encode_entry(decided, actor),
+                outcome=None if outcome is None else encode_entry(outcome, actor),
+                cancel=None if cancel is None else encode_entry(cancel, actor),
+                owner=owner,
+            )
+
+        async def again() -> bool:
+            """Redis came back, and may have lost it; its question is there once the owner has put it back."""
+            return (await ask()).status not in ("unknown", "not_asked")
+
+        decision = await ask()
+        if decision.status == "new":
+            self._host.restore.remember(again)
         if decision.decided:
             host = self._host
             host.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, f"decided:{step}#{k}", b"")
