@@ -82,6 +82,7 @@ class Replicated:
         self.master, self.replica = valkey(options=common), valkey(options=common)
         self.sentinels: list[Server] = []
         self._silence_ms = silence_ms
+        self._running = contextlib.AsyncExitStack()
 
     @property
     def url(self) -> str:
@@ -89,30 +90,25 @@ class Replicated:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(self.start)
+            await self._start()
             await self.settled()
         except BaseException:
-            await asyncio.to_thread(self.stop)
+            await self._running.aclose()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        await self._running.aclose()
 
-    def start(self) -> None:
-        self.master.start()
-        self.replica.start()
+    async def _start(self) -> None:
+        for server in (self.master, self.replica):
+            await self._running.enter_async_context(server)
         say(self.replica, "REPLICAOF", "127.0.0.1", self.master.port)
         for _ in range(3):
             one = sentinel(self.master.port, silence_ms=self._silence_ms)
-            self.sentinels.append(one)
-            one.start()
-
-    def stop(self) -> None:
-        for server in (*self.sentinels, self.replica, self.master):
-            server.stop(grace=1)
+            self.sentinels.append(await self._running.enter_async_context(one))
 
     async def failover(self, how: signal.Signals = signal.SIGSTOP) -> float:
         """Hit the master with a signal and wait for the sentinels to name the other one; the seconds that took."""

@@ -92,7 +92,7 @@ class Address:
 
     def at(self, host: str, port: int) -> Address:
         """Another server that lets us in the same way."""
-        return replace(self, host=host, port=port)
+        return replace(self, host=host, port=port, path=None)
 
 
 @dataclass(frozen=True, slots=True)
