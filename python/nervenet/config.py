@@ -160,6 +160,13 @@ def _interval(value: str | timedelta) -> int:
     return found
 
 
+def _journal_limit(value: str | int) -> int:
+    found = _count(value)
+    if found < 100:
+        raise ValueError(value)
+    return found
+
+
 def _payload_limit(value: str | int) -> int:
     found = parse_size(value)
     if not 1024 <= found <= 4 * MiB:
@@ -251,6 +258,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retention", parse_duration, parse_duration("7d"), "a duration, e.g. 7d, 12h", field="retention_ms"),
     Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
     Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
+    Setting("max_queued", _count, 10_000, "a whole number, at least 1"),
+    Setting("journal_limit", _journal_limit, 50_000, "a whole number of entries, at least 100"),
     Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
     Setting("escalation_hook", _hook, None, "a URL (http://…, https://…) or a command with its arguments", secret=True),
     Setting("remind", _interval, parse_duration("1h"), "a duration of at least 1s, e.g. 1h, 1d", field="remind_ms"),
@@ -281,6 +290,8 @@ class Config:
     retention_ms: int
     payload_limit: int
     max_workflows: int
+    max_queued: int
+    journal_limit: int
     drain_ms: int
     escalation_hook: str | None
     remind_ms: int

@@ -250,11 +250,18 @@ class Patched:
 
 @dataclass(slots=True, frozen=True)
 class Cancel:
-    """`cancel`; `timeout` is true when the workflow's own time ran out (it closes TIMED_OUT)."""
+    """`cancel`; `timeout` is true when the workflow's own time ran out (it closes TIMED_OUT), `journal_full` when its
+    journal may not grow any more (it closes FAILED)."""
 
     reason: str = ""
     requester: str = ""
     timeout: bool = False
+    journal_full: bool = False
+
+    @property
+    def forced(self) -> bool:
+        """The mesh wants it to end: its clean-up has a limit."""
+        return self.timeout or self.journal_full
 
 
 class State(enum.StrEnum):

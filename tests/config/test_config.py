@@ -58,6 +58,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "advertise": "me.internal", "dashboard": ":7701", "durability": "strict", "retention": "12h",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
+        "max_queued": "20", "journal_limit": "1000",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
@@ -82,6 +83,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         ("retention", "7", "7d"),
         ("payload_limit", "1GiB", "4MiB"),
         ("max_workflows", "0", "at least 1"),
+        ("max_queued", "0", "at least 1"),
+        ("journal_limit", "3", "at least 100"),
         ("drain", "soon", "30s"),
         ("log_level", "loud", "warning"),
         ("log", "xml", "json"),

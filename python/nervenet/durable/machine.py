@@ -274,7 +274,9 @@ class Machine:
 
     def _close(self, entry: Entry, body: Close) -> None:
         """The run is over. The node alone may end one whose code still waits: when its time for clean-up is over."""
-        if body.state is not State.TIMED_OUT and not _same_end(self.result, body):
+        canceled = self._fold.canceled
+        cut_off = body.state is State.TIMED_OUT or (canceled is not None and canceled.forced)
+        if not cut_off and not _same_end(self.result, body):
             ours = f"close {self.result.state}" if self.result is not None else None
             raise Contradiction(f"close {body.state}", ours)
         self._closed = self.result = body
@@ -289,9 +291,7 @@ class Machine:
                 failure = Failure(FailureCode.CANCELED, "the workflow's code cancelled itself", "CancelledError")
                 self._finished(Close(State.FAILED, failure=failure))
                 return
-            state = State.TIMED_OUT if canceled.timeout else State.CANCELED
-            code = FailureCode.TIMEOUT if canceled.timeout else FailureCode.CANCELED
-            self._finished(Close(state, failure=Failure(code, canceled.reason, source=canceled.requester)))
+            self._finished(canceled_close(canceled))
             return
         error = main.exception()
         if isinstance(error, ContinueAsNew):
@@ -400,6 +400,17 @@ class Machine:
             self._log(level, message)
         else:
             logging.getLogger(f"nervenet.workflow.{self.workflow.name}").log(level, "%s: %s", self.workflow_id, message)
+
+
+def canceled_close(canceled: Cancel) -> Close:
+    """How a run ends that was canceled and said nothing else."""
+    if canceled.timeout:
+        state, code, kind = State.TIMED_OUT, FailureCode.TIMEOUT, ""
+    elif canceled.journal_full:
+        state, code, kind = State.FAILED, FailureCode.INTERNAL, "JournalFull"
+    else:
+        state, code, kind = State.CANCELED, FailureCode.CANCELED, ""
+    return Close(state, failure=Failure(code, canceled.reason, kind, source=canceled.requester))
 
 
 def _same_end(ours: Close | None, theirs: Close) -> bool:

@@ -167,6 +167,7 @@ class Children:
         except ValueError as error:
             failure = Failure(FailureCode.INVALID_INPUT, str(error), "InvalidRequest", retryable=False)
         else:
+            await self._host.admission.check_signal(to)
             answer = await self._record(to, name, body, sender.workflow_id)
             failure = None if answer.recorded else _not_taken(command, answer)
         sent = SignalSent(command.workflow_id, command.signal, failure)

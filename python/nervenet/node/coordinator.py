@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.durable import (
@@ -35,6 +36,7 @@ from nervenet.durable import (
     Withdraw,
 )
 from nervenet.durable.check import replay_check, worth_checking
+from nervenet.durable.machine import canceled_close
 from nervenet.records import (
     Attempt,
     Cancel,
@@ -260,15 +262,18 @@ class Coordinator:
         timers, cancel = self._host.timers, self.machine.cancel
         if cancel is None and self.timeout_ms is not None:
             self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
-        elif cancel is not None and cancel.timeout:
+        elif cancel is not None and cancel.forced:
             self._timers[0] = timers.at(self._host.clock.now_ms() + CLEAN_UP_MS, self._clean_up_is_over)
 
     def _time_is_up(self) -> None:
         self.record("cancel", Cancel(f"it took longer than {self.timeout_ms} ms", self._host.node_id, timeout=True))
 
     def _clean_up_is_over(self) -> None:
-        failure = Failure(FailureCode.TIMEOUT, "its time ran out, and its clean-up took too long", "TimeoutError")
-        self._close(Close(State.TIMED_OUT, failure=failure))
+        assert self.machine.cancel is not None
+        end = canceled_close(self.machine.cancel)
+        assert end.failure is not None
+        words = f"{end.failure.message}; its clean-up took more than {CLEAN_UP_MS // 1000} s"
+        self._close(replace(end, failure=replace(end.failure, message=words)))
 
     def _apply(self, entry: Entry, data: bytes) -> None:
         self._at(entry, data)
@@ -294,6 +299,8 @@ class Coordinator:
             self._arm_timeout()
         if self._entries is not None and not self._proven(self._entries, entry):
             commands = []
+        if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
+            self.record("cancel", Cancel(why, self._host.node_id, journal_full=True))
         self._carry_out_all(commands)
         self._mirror()
 

@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 AGAIN_MS = 500
 """When a send failed, it is tried again after this; until then the link was down or full."""
 
+FULL_MS = 1_000
+"""When a queue is full, its tasks wait at their owners, and look again after this."""
+
 
 class AgentControl(Protocol):
     """The control plane's way to agents."""
@@ -65,6 +68,10 @@ class Dispatcher:
         agent = choice.agent
         agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
         sent.entry_id = b""
+        if agent is None and self._host.admission.queue_full(requirement):
+            sent.stream = b""
+            self._host.timers.at(now + FULL_MS, self._again, coordinator, sent, now)
+            return
         envelope = encode_envelope(
             Envelope(
                 workflow_id=coordinator.workflow_id,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Entropy
     from nervenet.config import Config
     from nervenet.definitions import Workflow
+    from nervenet.node.admission import Admission
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.elsewhere import Elsewhere
@@ -72,6 +73,7 @@ class Host:
     watch: Watch
     escalations: Escalations
     starter: Starter
+    admission: Admission
     children: Children
     renewal: Renewal
     restore: Restore

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.durable import PYTHON
+from nervenet.node.admission import Admission
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
 from nervenet.node.children import Children
@@ -159,6 +160,7 @@ class Node:
     @asynccontextmanager
     async def _running(self, serve: Serve) -> AsyncIterator[None]:
         host = self.host
+        host.admission = Admission(host)
         host.starter = Starter(host)
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
@@ -182,6 +184,7 @@ class Node:
                 self._bury.run,
                 self.death.run,
                 self._housekeeping,
+                self._crowding,
             )
             self._tasks = [
                 asyncio.create_task(self._forever(work()), name=f"{self.node_id} {work.__qualname__}") for work in works
@@ -226,7 +229,7 @@ class Node:
             host.definitions.values(),
             state=state,
             max_workflows=host.config.max_workflows,
-            owned=len(host.coordinators),
+            owned=host.admission.owned,
             now_ms=host.clock.now_ms(),
             python=PYTHON,
             runtime=f"python {platform.python_version()}, nervenet {version('nervenet')}",
@@ -260,6 +263,20 @@ class Node:
             except (LinkError, EtcdError) as error:
                 _log.warning("%s: %s", self.node_id, error)
                 await asyncio.sleep(0.2)
+
+    async def _crowding(self) -> None:
+        """The registry is told when this node is full, and when it has room again: where starts are to go."""
+        told = False
+        while True:
+            await asyncio.sleep(1)
+            admission = self.host.admission
+            if admission.full == told or (told and admission.owned > self.host.config.max_workflows * 0.95):
+                continue
+            try:
+                await self._register(self._state)
+                told = not told
+            except EtcdError as error:
+                _log.debug("%s: %s", self.node_id, error)
 
     async def _reincarnate(self) -> None:
         """The lease is gone: others adopt what this id owned, and this process begins anew."""

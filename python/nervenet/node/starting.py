@@ -87,14 +87,24 @@ class Starter:
 
     async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
         """Each start on its own; one round trip a step for all of them."""
+        before = self._host.admission.planned
         plans = [self._plan(request) for request in requests]
+        if any(_no_room(plan) for plan in plans):
+            plans = await self._those_that_exist(requests, plans)
+        mine = self._host.admission.planned - before
+        try:
+            return await self._start_all(plans)
+        finally:
+            self._host.admission.planned -= mine
+
+    async def _start_all(self, plans: list[_Plan | RequestError]) -> list[Started | RequestError]:
         for _ in range(3):  # again only when this process slept past the date of a creation
             ready = [plan for plan in plans if isinstance(plan, _Plan)]
             created = await self._create(ready) if ready else {}
             if not any(answer.status == "expired" for answer in created.values()):
                 break
         else:
-            return [self._away() for _ in requests]
+            return [self._away() for _ in plans]
         outcomes: list[Started | RequestError] = []
         for plan in plans:
             if isinstance(plan, _Plan):
@@ -103,7 +113,17 @@ class Starter:
                 outcomes.append(plan)
         return outcomes
 
-    def _plan(self, request: StartRequest) -> _Plan | RequestError:
+    async def _those_that_exist(
+        self, requests: Sequence[StartRequest], plans: list[_Plan | RequestError]
+    ) -> list[_Plan | RequestError]:
+        """A start that was accepted before is answered by a full mesh too."""
+        heads = await self._host.journal.heads([request.workflow_id for request in requests], ("owner",))
+        return [
+            self._plan(request, head.owner) if head is not None and _no_room(plan) else plan
+            for request, plan, head in zip(requests, plans, heads, strict=True)
+        ]
+
+    def _plan(self, request: StartRequest, there: str | None = None) -> _Plan | RequestError:
         name = request.definition
         version = request.version or self._host.highest_version(name)
         able = self._host.able(name, version)
@@ -115,13 +135,15 @@ class Starter:
             )
         if not able:
             return self._nobody(name, request.version)
-        full = len(self._host.coordinators) >= self._host.config.max_workflows
-        owner = (
-            self._host.node_id if self._host.node_id in able and not full else self._another(request.workflow_id, able)
-        )
-        if owner is None:
+        host, admission = self._host, self._host.admission
+        owner = there or host.node_id
+        if there is None and (host.node_id not in able or admission.full):
+            owner = rendezvous(request.workflow_id, admission.with_room(able)) or ""
+        if not owner:
+            who = "every node that has its code" if len(able) > 1 else f"{able[0]}, the only node that has its code,"
             return Overloaded(
-                f"{self._host.node_id} has {len(self._host.coordinators)} workflows, its limit (NERVENET_MAX_WORKFLOWS)",
+                f"{who} has as many workflows as it may (NERVENET_MAX_WORKFLOWS is {host.config.max_workflows} here): "
+                "come again later, or start another node",
                 code="RESOURCE_EXHAUSTED",
                 reason="NODE_FULL",
             )
@@ -142,10 +164,8 @@ class Starter:
             req = request_hash(name, request.identity or request.input)
         except InvalidRequest as error:
             return error
+        admission.planned += owner == host.node_id
         return _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
-
-    def _another(self, workflow_id: str, able: list[str]) -> str | None:
-        return rendezvous(workflow_id, [node for node in able if node != self._host.node_id])
 
     def _nobody(self, name: str, version: int) -> RequestError:
         known = sorted(
@@ -313,3 +333,7 @@ def request_hash(definition: str, input: Payload) -> bytes:
             ) from None
         data = _canonical(value).encode()
     return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()
+
+
+def _no_room(plan: _Plan | RequestError) -> bool:
+    return isinstance(plan, Overloaded) and plan.reason == "NODE_FULL"

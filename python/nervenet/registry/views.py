@@ -78,6 +78,10 @@ class NodeView:
     max_workflows: int = 0
     record: bytes = field(default=b"", repr=False)
 
+    @property
+    def full(self) -> bool:
+        return 0 < self.max_workflows <= self.owned
+
     def runs(self, name: str, version: int, python: str) -> bool:
         """Whether it has this definition; ownership moves only among nodes that have."""
         return any((d.name, d.version, d.python) == (name, version, python) for d in self.definitions)

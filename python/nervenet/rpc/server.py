@@ -75,7 +75,7 @@ class Server:
         guard = Guard(config, translate)
         for service in services:
             service.add(guard.around(service.servicer), server)
-        checks = health.aio.HealthServicer()
+        checks = _Health(stopping)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         channelz.add_channelz_servicer(server)
         names = [service.name for service in services]
@@ -113,6 +113,25 @@ class Server:
         self._stopping.set()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
+
+
+class _Health(health.aio.HealthServicer):
+    """The standard one, whose watchers are let go when the server stops: nodes follow each other by such a stream."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # the contract's name
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((watching, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            stopped.cancel()
+            watching.cancel()
 
 
 def _options(config: Config) -> Sequence[tuple[str, Any]]:

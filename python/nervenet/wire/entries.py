@@ -270,7 +270,9 @@ def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
         case Patched():
             return workflow.JournalEntry(actor=actor, patch=workflow.PatchAttributes(answer=body.answer))
         case Cancel():
-            cancel = workflow.CancelAttributes(reason=body.reason, requester=body.requester, timeout=body.timeout)
+            cancel = workflow.CancelAttributes(
+                reason=body.reason, requester=body.requester, timeout=body.timeout, journal_full=body.journal_full
+            )
             return workflow.JournalEntry(actor=actor, cancel=cancel)
         case Close():
             close = {
@@ -340,6 +342,6 @@ _BODIES: Mapping[str, Any] = {
     "escalated": lambda m: Escalated(question_in(m.question)),
     "decided": _decided_in,
     "patch": lambda m: Patched(m.answer),
-    "cancel": lambda m: Cancel(m.reason, m.requester, m.timeout),
+    "cancel": lambda m: Cancel(m.reason, m.requester, m.timeout, m.journal_full),
     "close": _close_in,
 }

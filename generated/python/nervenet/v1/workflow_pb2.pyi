@@ -238,14 +238,16 @@ class SentAttributes(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., signal: _Optional[str] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class CancelAttributes(_message.Message):
-    __slots__ = ("reason", "requester", "timeout")
+    __slots__ = ("reason", "requester", "timeout", "journal_full")
     REASON_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FULL_FIELD_NUMBER: _ClassVar[int]
     reason: str
     requester: str
     timeout: bool
-    def __init__(self, reason: _Optional[str] = ..., requester: _Optional[str] = ..., timeout: bool = ...) -> None: ...
+    journal_full: bool
+    def __init__(self, reason: _Optional[str] = ..., requester: _Optional[str] = ..., timeout: bool = ..., journal_full: bool = ...) -> None: ...
 
 class CloseAttributes(_message.Message):
     __slots__ = ("state", "output", "failure")

@@ -29,6 +29,7 @@ from nervenet.node.starting import StartRequest
 from nervenet.node.tracing import incoming, inside, start_traced
 from nervenet.node.watching import before
 from nervenet.records import Cancel, Signaled, State
+from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of
 from nervenet.rpc.status import already_closed, invalid, not_found, to_outcome
 from nervenet.streams.keys import check_name, check_signal_id
@@ -159,6 +160,7 @@ class Coordinators:
         except ValueError as error:
             raise invalid("signal", str(error)) from None
         payload = checked_payload(request.payload, self._host.config.payload_limit, "payload", signal)
+        await self._host.admission.check_signal(request.workflow_id)
         body = Signaled(signal, checked_json(payload, "payload.json"), request.sender)
         answer = await self._record(request.workflow_id, f"signal:{signal_id}", body, request.sender)
         if answer.status == "exists":
@@ -197,6 +199,7 @@ class Coordinators:
 
     async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
         start = task_start_of(request, self._host.config, trace_of(context))
+        await self._check_queue(request, start.workflow_id)
         try:
             with incoming(self._host.telemetry, "RunTask", start) as call:
                 start = inside(call, start)
@@ -210,6 +213,14 @@ class Coordinators:
                 reason="REQUEST_ID_REUSED",
             ) from None
         return pb.RunTaskResponse(workflow=workflow)
+
+    async def _check_queue(self, request: pb.RunTaskRequest, workflow_id: str) -> None:
+        """A new task is refused while its queue is full; one that is there already is answered."""
+        requirement = require(request.capability, request.selection.match_labels)
+        if self._host.admission.queue_full(requirement):
+            (head,) = await self._host.journal.heads([workflow_id], ("owner",))
+            if head is None:
+                self._host.admission.check_queue(requirement)
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

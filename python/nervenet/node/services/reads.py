@@ -250,6 +250,8 @@ class Reads:
         choice = self._host.table.pools.explain(requirement).choice
         if choice.agent is not None:
             return "an agent to take it from the queue"
+        if not sent.stream and self._host.admission.queue_full(requirement):
+            return f"room in the queue of {requirement.capability} (NERVENET_MAX_QUEUED)"
         wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
         return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why
 
