@@ -6,12 +6,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
 from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, ServerIdentity
 from tests.recovery.replicated import NAME, Replicated, role_of, say, sentinel
+
+from .tcp_proxy import proxied
 
 
 async def test_a_frozen_master_is_left_with_every_connection_for_the_one_that_the_sentinels_made() -> None:
@@ -95,3 +100,21 @@ async def test_a_master_that_would_write_without_its_replicas_is_warned_of(caplo
             say(master, "CONFIG", "SET", "min-replicas-to-write", 1)
             await (await Link.open(master.url)).close()
             assert not caplog.text
+
+
+async def test_sentinels_and_their_master_are_reached_over_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
+    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    openssl = ["openssl", "req", "-x509", *ec, *subject, "-keyout", key, "-out", certificate]
+    subprocess.run(openssl, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    async with valkey() as server, proxied(server.url, tls) as master:
+        port = int(master.url.rpartition(":")[2])
+        async with sentinel(port) as watcher, proxied(watcher.url, tls) as secured:
+            plain, trusted = watcher.url.partition("://")[2], f"ssl_ca_certs={certificate}"
+            for place, how in ((secured.url.partition("://")[2], ""), (plain, "&sentinel_tls=no")):
+                link = await Link.open(f"rediss+sentinel://{place}/{NAME}?{trusted}{how}")
+                assert await link.call("ECHO", "in private") == b"in private"
+                await link.close()
