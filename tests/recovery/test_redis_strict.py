@@ -28,7 +28,9 @@ async def test_only_a_server_that_syncs_before_it_answers_will_do() -> None:
         link = await Link.open(server.url)
         await check_strict(link)
         await link.call("CONFIG", "SET", "appendfsync", "everysec")
-        with pytest.raises(UnfitServer, match=r"needs `appendfsync always`, but Redis at .* has `appendfsync everysec`"):
+        with pytest.raises(
+            UnfitServer, match=r"needs `appendfsync always`, but Redis at .* has `appendfsync everysec`"
+        ):
             await check_strict(link)
         await link.call("CONFIG", "SET", "appendonly", "no")
         with pytest.raises(UnfitServer, match="has `appendonly no`: a crash could take back what it acknowledged"):
