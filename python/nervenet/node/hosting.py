@@ -56,8 +56,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_ADOPTIONS = 3
-"""A workflow that was adopted so often without a single entry after it kills nodes: it is BLOCKED, not run again."""
+MOST_ADOPTIONS = 2
+"""A workflow that was adopted so often, and took its node with it each time, is BLOCKED, not run again: with the node that
+began it that makes three."""
 BOOKS_S = 0.02
 """Nobody waits for the books, and three commands for twenty workflows are cheaper than for two."""
 AT_A_TIME = 500
@@ -243,6 +244,8 @@ class Host:
         self._host(coordinator)
         if adopted.status == "adopted":
             self.recovered += 1
+            if coordinator.machine.blocked is None:
+                self.spawn(self.journal.set_head(workflow_id, head.run, self.node_id, survived=True))
             _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
             if coordinator.span_id and self.telemetry.on:
                 export_recovered(self, coordinator, dead or "", began_ns)
@@ -261,9 +264,10 @@ class Host:
         start = entries[0].body
         assert isinstance(start, Start)
         coordinator = self.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
-        if adopted.status == "adopted" and head.adoptions > MOST_ADOPTIONS:
+        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
+        if adoptions > MOST_ADOPTIONS:
             coordinator.machine.blocked = Mismatch(
-                f"an entry after each of {MOST_ADOPTIONS} adoptions", "nodes that died with it"
+                f"a node that outlives it, after {MOST_ADOPTIONS} adoptions", "nodes that died with it"
             )
         if head.run > 1:
             coordinator.req = head.req

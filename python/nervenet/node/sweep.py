@@ -35,7 +35,11 @@ _log = logging.getLogger(__name__)
 OWN_EVERY = 5.0
 RUNNING_EVERY = 60.0
 PAGE = 500
-FIELDS = ("owner", "state", "definition", "version", "python", "created_ms", "closed_ms")
+AT_ONCE = 64
+"""So many are adopted at a time: some 30 ms of the event loop, so that a storm starves neither the living nor the lease."""
+FIELDS = (
+    "owner", "state", "definition", "version", "python", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
+)  # fmt: skip
 
 
 class Sweep:
@@ -123,23 +127,40 @@ class Sweep:
         left = False
         async for page in host.ownership.owned(dead):
             heads = await host.journal.heads(page, FIELDS)
-            mine = [
-                w for w, h in zip(page, heads, strict=True) if h is not None and h.owner == dead and self._is_mine(w, h)
-            ]
-            gone = [w for w, h in zip(page, heads, strict=True) if h is None or h.owner != dead]
+            mine: list[tuple[str, Head]] = []
+            done: list[str] = []
             for workflow_id, head in zip(page, heads, strict=True):
-                if head is not None and head.closed:
+                if head is None or head.owner != dead:
+                    done.append(workflow_id)
+                elif head.closed:
                     host.finish(workflow_id, dead, head.created_ms, head.closed_ms)
-            taken = await asyncio.gather(*(host.load(w, dead) for w in mine))
-            done = gone + [w for w, ok in zip(mine, taken, strict=True) if ok]
+                elif self._is_mine(workflow_id, head):
+                    mine.append((workflow_id, head))
+            done += await self._adopt(mine)
             if done:
                 await host.ownership.disown(dead, *done)
             left = left or len(done) < len(page)
         return not left
 
     def _is_mine(self, workflow_id: str, head: Head) -> bool:
-        host = self._host
-        return not head.closed and host.belongs_to(workflow_id, head) == host.node_id
+        return self._host.belongs_to(workflow_id, head) == self._host.node_id
+
+    async def _adopt(self, orphans: list[tuple[str, Head]]) -> list[str]:
+        """Take these over, some at a time → those that are hosted now.
+
+        One whose last adopter may have died of it comes last and alone: if it kills this node too, that is held against
+        nobody else who happened to be on the way.
+        """
+        calm = [(w, head) for w, head in orphans if not head.untold]
+        wary = [(w, head) for w, head in orphans if head.untold]
+        parts = [calm[start : start + AT_ONCE] for start in range(0, len(calm), AT_ONCE)] + [[one] for one in wary]
+        hosted: list[str] = []
+        for part in parts:
+            if not self._may():
+                break
+            taken = await asyncio.gather(*(self._host.load(w, head.owner) for w, head in part))
+            hosted += [w for (w, _), ok in zip(part, taken, strict=True) if ok]
+        return hosted
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,11 +171,15 @@ class Sweep:
         after: Listed | None = None
         while page := await self._listing.running(after, PAGE):
             after = page[-1]
+            if self._news.is_set():  # a death does not wait for the end of a long walk
+                self._news.clear()
+                await self.dead_sets()
             scores = {row.member: int(row.score) for row in page if row.member not in host.coordinators}
             ids = list(scores)
             heads = await host.journal.heads(ids, FIELDS)
             now = host.clock.now_ms()
             known: dict[str, list[str]] = {}
+            mine: list[tuple[str, Head]] = []
             for workflow_id, head in zip(ids, heads, strict=True):
                 if head is None:
                     if scores[workflow_id] + GRACE_MS < now:
@@ -163,8 +188,9 @@ class Sweep:
                     host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
                 elif host.table.lives(head.owner):
                     known.setdefault(head.owner, []).append(workflow_id)
-                elif self._is_mine(workflow_id, head) and self._may():
-                    adopted += await host.load(workflow_id, head.owner)
+                elif self._is_mine(workflow_id, head):
+                    mine.append((workflow_id, head))
+            adopted += len(await self._adopt(mine))
             for owner, owned in known.items():
                 await self._remind(owner, owned)
         if adopted:

@@ -37,6 +37,7 @@ DOUBT_MS = 1_000
 """How soon a claim is looked at again when the registry has lost its holder: it may end before the next round."""
 TICK = 0.1
 BATCH = 1_000
+HELD_PAGE = 500
 OVERTIME_MS = 2_000
 """An agent ends its own attempt in time; the owner steps in this much later."""
 
@@ -220,16 +221,29 @@ class Watch:
             coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
-        """The hint that matters: at once rules 2 and 3 for what was sent to it, or claimed by it."""
-        touched = [
-            coordinator
-            for coordinator in self._host.coordinators.values()
-            if any(agent_id in (sent.agent_id, sent.claimed_by) for sent in coordinator.sent.values())
-            or (proven and any(not sent.agent_id for sent in coordinator.sent.values()))
-        ]
+        """The hint that matters: at once rules 2 and 3 for what was sent to it, claimed by it, or read from a queue."""
+        sent = [(c, one) for c in self._host.coordinators.values() for one in c.sent.values()]
+        held = await self._held(agent_id, {one.stream for _, one in sent if not one.agent_id}) if proven else set()
+        touched = {
+            coordinator: None
+            for coordinator, one in sent
+            if agent_id in (one.agent_id, one.claimed_by)
+            or (one.stream, one.entry_id) in held
+            or (proven and not one.stream)  # an owner before us sent it, who knows to whom
+        }
         if touched:
             _log.info("%s is gone: a look at %d workflows", agent_id, len(touched))
-            await self.look_at(touched)
+            await self.look_at(list(touched))
+
+    async def _held(self, agent_id: str, queues: set[bytes]) -> set[tuple[bytes, bytes]]:
+        """What is pending under an agent's name in these queues."""
+        held: set[tuple[bytes, bytes]] = set()
+        for queue in queues - {b""}:
+            after = b""
+            while page := await self._groups.pending(queue, agent_id, HELD_PAGE, after):
+                held.update((queue, one.id) for one in page)
+                after = page[-1].id
+        return held
 
 
 def _still(coordinator: Coordinator, sent: Sent, at_ms: int) -> bool:

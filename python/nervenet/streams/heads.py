@@ -32,6 +32,7 @@ FIELDS: Final = {
     "trace": b"trace",
     "suppressed": b"suppressed",
     "adoptions": b"adoptions",
+    "adopted_at": b"adopted_at",
     "watch_until_ms": b"watch_until",
     "blocked": b"blocked",
 }
@@ -40,7 +41,7 @@ FIELDS: Final = {
 _NUMBERS: Final = frozenset(
     {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms"}
 )
-_BYTES: Final = frozenset({"last", "req", "blocked"})
+_BYTES: Final = frozenset({"last", "req", "blocked", "adopted_at"})
 
 
 class Head(NamedTuple):
@@ -48,7 +49,7 @@ class Head(NamedTuple):
 
     `last` is the id of the last journal entry, `size` the bytes of all entries, `req` the sha256 that makes a second start the same, `labels` JSON text,
     `suppressed` how many duplicates were turned away, `adoptions` how many adoptions in a row no entry followed,
-    `blocked` the diff of a BLOCKED run.
+    `adopted_at` what `last` was at the latest one (empty once that node has replayed it and lived), `blocked` the diff of a BLOCKED run.
     """
 
     run: int = 1
@@ -68,12 +69,18 @@ class Head(NamedTuple):
     trace: str = ""
     suppressed: int = 0
     adoptions: int = 0
+    adopted_at: bytes = b""
     watch_until_ms: int = 0
     blocked: bytes = b""
 
     @property
     def closed(self) -> bool:
         return self.closed_ms != 0
+
+    @property
+    def untold(self) -> int:
+        """Adoptions in a row after which nobody told that he lived: it may have killed those nodes."""
+        return self.adoptions if self.adopted_at == self.last else 0
 
 
 class Claim(NamedTuple):

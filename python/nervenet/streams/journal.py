@@ -241,8 +241,12 @@ class Journal:
         note: str | None = None,
         blocked: bytes | None = None,
         view: bytes | None = None,
+        survived: bool = False,
     ) -> Awaitable[AppendStatus]:
-        """What the owner shows to lists and watchers; None leaves a field as it is. `new` = written."""
+        """What the owner shows to lists and watchers; None leaves a field as it is. `new` = written.
+
+        `survived`: the run was adopted and replayed, and its node lives: that adoption is not held against it.
+        """
         args: list[Arg] = [run, owner, "0" if view is None else "1", view or b""]
         if state is not None:
             args += ["state", state.value]
@@ -252,6 +256,8 @@ class Journal:
             args += ["note", _clipped(note)]
         if blocked is not None:
             args += ["blocked", blocked]
+        if survived:
+            args += ["adopted_at", ""]
         keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
         return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status)
 

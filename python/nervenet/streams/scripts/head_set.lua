@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner writes what lists and watchers see but no replay needs: state, at, note, blocked, and the published view.
+-- The owner writes what lists and watchers see but no replay needs: state, at, note, blocked,
+-- adopted_at (emptied: the adoption went well), and the published view.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}        head
 -- KEYS[2]  nn:<ns>:wf:{<id>}:view   string: what the code published last

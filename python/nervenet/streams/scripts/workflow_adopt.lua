@@ -9,7 +9,8 @@
 --          'adopted' · 'mine' the new owner has it already (the reply was lost, or it loads its own) · 'refused' the
 --          owner is a third one · 'closed' · 'unknown' no head. Entries only with 'adopted' and 'mine'.
 --
--- `adoptions` counts those in a row that no entry followed: a workflow that kills its nodes shows in it.
+-- `adoptions` counts those in a row that neither an entry followed nor the word of the node that it has replayed the
+-- workflow and lives (it empties `adopted_at`): a workflow that kills its nodes shows in it, one that only waits does not.
 local head, me = KEYS[1], ARGV[1]
 local fields, claims, at, status = {}, {}, {}, 'adopted'
 local all = redis.call('HGETALL', head)
