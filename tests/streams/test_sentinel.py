@@ -106,7 +106,7 @@ async def test_sentinels_and_their_master_are_reached_over_tls(tmp_path: Path) -
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
     ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    openssl = ["openssl", "req", "-x509", *ec, *subject, "-keyout", key, "-out", certificate]
+    openssl = ["openssl", "req", "-x509", *ec, *subject, "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(openssl, check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
