@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is surely dead is buried at once; who only lost a stream, or was never met, is not."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nervenet.node.death import Answer, proves, successors
+from tests.mesh import stories
+from tests.mesh.world import Host, owner_of, until
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[Host]:
+    with Host(tmp_path, redis_url, etcd_url) as host:
+        yield host
+
+
+def test_each_node_follows_the_next_ones_and_is_followed_by_as_many() -> None:
+    ids = [f"n-{letter}" for letter in "abcdef"]
+    followed = [after for me in ids for after in successors(me, ids, 2)]
+    assert sorted(followed) == sorted(ids * 2)
+    assert successors("n-b", {"n-a", "n-c"}, 2) == ["n-c", "n-a"]
+    assert successors("n-a", {"n-a"}, 2) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "address", "shared", "proof"),
+    [
+        (Answer.REFUSED, "127.0.0.1:7701", False, True),
+        (Answer.REFUSED, "agents:7701", True, True),
+        (Answer.ANOTHER, "10.0.0.5:7701", True, True),
+        (Answer.ANOTHER, "agents:7701", False, True),
+        (Answer.ANOTHER, "agents:7701", True, False),
+        (Answer.ITSELF, "10.0.0.5:7701", False, False),
+        (Answer.SILENT, "10.0.0.5:7701", False, False),
+        (Answer.UNCLEAR, "10.0.0.5:7701", False, False),
+    ],
+)
+def test_only_a_refusal_or_a_stranger_is_proof(answer: Answer, address: str, shared: bool, proof: bool) -> None:
+    assert proves(answer, address, shared=shared) is proof
+
+
+async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the_workflow_ends(mesh: Host) -> None:
+    nodes = mesh.up(mesh.node(), mesh.node(), mesh.node())
+    mesh.up(mesh.agent("--only", "note", "--name", "clerk"))
+    (speaker,) = mesh.up(mesh.agent("--only", "say", "--name", "speaker"))
+    async with mesh.client() as client:
+        run = await client.start(stories.errand, "eve", id="errand")
+        await mesh.effect("eve", "said #1")
+        owner = await owner_of(run, list(nodes))
+        owner.kill(signal.SIGKILL)
+        others = [node for node in nodes if node is not owner]
+        proof = f"node {owner.id} is gone (removed-tombstoned)"
+        await until(lambda: all(proof in node.log for node in others), proof, 20, mesh)
+
+        speaker.kill(signal.SIGKILL)
+        mesh.up(mesh.agent("--only", "say", "--name", "another"))
+        await mesh.effect("eve", "said #2")
+        mesh.open("eve")
+        assert await asyncio.wait_for(run.result(), 30) == ["first!", "eve: once upon a time", "last!"]
