@@ -37,7 +37,7 @@ def expected(n: int, told: int) -> int:
 
 def torn(server: Server, seed: int, most: int = 4096) -> int:
     """Cut a random piece off the end of the append-only file of a dead server; how many bytes it was."""
-    file = max(server.data.rglob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    file = max(server.data.rglob("*.aof"), key=lambda path: path.stat().st_mtime)
     size = file.stat().st_size
     cut = random.Random(seed).randrange(1, min(most, size))
     with file.open("r+b") as opened:

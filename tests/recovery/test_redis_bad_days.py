@@ -38,7 +38,7 @@ async def said(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter], line: 
 
 
 async def busy(mesh: RedisMesh) -> None:
-    await mesh.link.call("CONFIG", "SET", "busy-reply-threshold", "100")
+    await mesh.link.call("CONFIG", "SET", "lua-time-limit", "100")
     await mesh.link.call("EVAL", BUSY, 0)
 
 

@@ -112,7 +112,7 @@ async def test_what_was_being_put_right_when_the_connection_broke_again_is_begun
 
 
 async def test_a_call_waits_until_enough_replicas_are_back_and_scripts_are_over() -> None:
-    async with valkey(options={"busy-reply-threshold": "20"}) as server:
+    async with valkey(options={"lua-time-limit": "20"}) as server:
         link, admin = await Link.open(server.url), await Link.open(server.url)
         await admin.call("CONFIG", "SET", "min-replicas-to-write", 1)
         with pytest.raises(RedisRefused, match="NOREPLICAS"):
