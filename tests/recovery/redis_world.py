@@ -113,6 +113,10 @@ class Load:
     async def _tell(self) -> None:
         await asyncio.gather(*(run.signal(redis_app.go, 1) for run in self.runs.values()))
 
+    async def told(self) -> None:
+        """All have been told: while Redis knows no workflow, a signal is answered NOT_FOUND."""
+        await self._told
+
     async def right(self, *, complete: bool = True) -> None:
         """Each ends with its own result; its journal is whole: every step once, and all of them."""
         async with asyncio.timeout(PATIENCE):

@@ -29,6 +29,7 @@ async def test_a_torn_tail_again_and_again(tmp_path: Path, etcd_url: str) -> Non
 async def test_a_flush_of_everything(tmp_path: Path, etcd_url: str) -> None:
     async with broken_mesh(tmp_path, etcd_url, data=False) as mesh:
         load = await mesh.load(30)
+        await load.told()
         await mesh.under_way(60)
         await mesh.link.call("FLUSHALL")
         await load.right()
