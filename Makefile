@@ -23,7 +23,10 @@ ARGS ?=
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
 export KEEP KILL
 
-.PHONY: help setup demo test failover lint generate bench clean lock
+# What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
+export SEED MINUTES WORKFLOWS SABOTAGE
+
+.PHONY: help setup demo test failover lint generate bench chaos clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -45,6 +48,9 @@ lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshnes
 generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
+
+chaos: $(READY) ## kill, stop and restart a mesh of real processes under load; the checker reads what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
+	@$(BIN)/python -m tests.chaos
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
