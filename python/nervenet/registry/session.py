@@ -121,17 +121,23 @@ class Session:
     async def _keep(self) -> None:
         period = self.ttl / 3
         pause = period
+        since: float | None = None  # when etcd went out of reach
         while True:
             await asyncio.sleep(pause)
             sent = self._clock.monotonic()
             try:
                 self._deadline = sent + await self._etcd.keep_alive(self.id, patience=period)
                 pause = max(0.0, sent + period - self._clock.monotonic())
+                if since is not None:
+                    log.info("lease %x is renewed again, after %.1f s without etcd", self.id, sent - since)
+                    since = None
             except LeaseNotFound:
                 self._lose()
                 return
             except EtcdUnavailable as fault:
-                log.info("lease %x not renewed, %.1f s left: %s", self.id, self.remaining, fault)
+                if since is None:  # ten tries a second follow
+                    since = sent
+                    log.warning("lease %x not renewed, %.1f s left, trying on: %s", self.id, self.remaining, fault)
                 pause = 0.1
             except EtcdError as fault:
                 log.warning("lease %x not renewed: %s", self.id, fault)

@@ -33,6 +33,8 @@ __all__ = ["LEASE_SECONDS", "Heartbeats"]
 
 LEASE_SECONDS: Final = 5
 KEEP_EVERY: Final = 1.0
+PATIENCE: Final = LEASE_SECONDS / 3
+"""With etcd: agents leave a node that is silent for twice as long."""
 LOAD_LEAST: Final = 0.25
 LOAD_MOST: Final = 5.0
 SETTLED: Final = 2.0
@@ -101,24 +103,27 @@ class _Beat:
         self._load_written = float("-inf")
         self._load: tuple[object, ...] = ()
         self._ttl = float(LEASE_SECONDS)
+        self._heard_of = False
+        """Whether etcd took the last keep-alive. If not, it is asked for nothing else: an answer must not wait for it."""
 
     async def heard(self, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:
         now = self._all.clock.monotonic()
         if now - self._kept >= KEEP_EVERY:
-            await self._keep(now)
-        if request.HasField("load"):
+            self._heard_of = await self._keep(now)
+        if self._heard_of and request.HasField("load"):
             await self._write_load(request.load, now)
         wish = await self._settle_state(request.state or self._reported, now)
         left = max(0.0, self._ttl - (self._all.clock.monotonic() - self._kept))
         return pb.HeartbeatResponse(desired_state=wish, ttl=duration(int(left * 1000)))
 
-    async def _keep(self, now: float) -> None:
+    async def _keep(self, now: float) -> bool:
         """With etcd out of reach the agent goes on: its lease outlives what it can't hear of."""
         try:
-            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=LEASE_SECONDS / 3)
-            self._kept = now
+            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=PATIENCE)
         except EtcdUnavailable:
-            pass
+            return False
+        self._kept = now
+        return True
 
     async def _write_load(self, load: agent_pb2.Load, now: float) -> None:
         says = (load.active, load.queued, load.slots, tuple(sorted(load.active_by_capability.items())))
@@ -126,8 +131,10 @@ class _Beat:
         if age < LOAD_LEAST or (says == self._load and age < LOAD_MOST):
             return
         try:
-            await self._all.etcd.put(self._all.table.layout.load(self.agent_id), to_json(load), lease=self._lease)
+            key = self._all.table.layout.load(self.agent_id)
+            await self._all.etcd.put(key, to_json(load), lease=self._lease, patience=PATIENCE)
         except EtcdUnavailable:
+            self._heard_of = False
             return
         self._load, self._load_written = says, now
 

@@ -108,17 +108,18 @@ class Etcd:
                 return Listing(kvs, request.revision)
             request.key = answer.kvs[-1].key + b"\0"
 
-    async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
+    async def put(self, key: str, value: bytes, *, lease: int = 0, patience: float | None = None) -> int:
         """→ the revision at which it stands. Raises LeaseNotFound when the lease is gone.
 
         One that was given up may still arrive, late (a frozen member thaws), and undo a newer one: where the value of a
         key changes, use `compare_and_set` (`Session.put` does).
         """
         request = pb.PutRequest(key=to_bytes(key), value=value, lease=lease)
-        deadline = self._transport.clock.monotonic() + self._transport.patience
+        patience = self._transport.patience if patience is None else patience
+        deadline = self._transport.clock.monotonic() + patience
         while True:
             try:
-                return (await self._transport.call(_PUT, request, repeat=False)).header.revision
+                return (await self._transport.call(_PUT, request, repeat=False, patience=patience)).header.revision
             except EtcdUnavailable as fault:
                 if not fault.sent or self._transport.clock.monotonic() >= deadline:
                     raise

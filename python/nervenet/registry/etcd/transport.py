@@ -36,10 +36,10 @@ _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.http2.max_pings_without_data", 0),
-    # Not shorter: it is also the least time that a connection attempt gets, TLS handshake included.
-    ("grpc.initial_reconnect_backoff_ms", 2_000),
-    ("grpc.min_reconnect_backoff_ms", 2_000),
-    ("grpc.max_reconnect_backoff_ms", 4_000),
+    # A cluster that comes back gives each lease its whole time once more, and in that time everybody has to be there.
+    ("grpc.initial_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # the least time that an attempt gets, TLS handshake included
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.enable_retries", 0),  # we know better what may be repeated

@@ -58,6 +58,7 @@ class Watch:
         self._backoff = Backoff(transport.chance, longest=2.0)
         self._next = 0
         self._listed = False
+        self._told = False  # of an interruption that still goes on
         self.live = False
 
     def __repr__(self) -> str:
@@ -76,7 +77,8 @@ class Watch:
                 self._next = 0
                 continue
             except EtcdError as fault:
-                log.info("watch of %s interrupted: %s", self._prefix, fault)
+                level, self._told = logging.DEBUG if self._told else logging.INFO, True
+                log.log(level, "watch of %s interrupted: %s", self._prefix, fault)
                 if isinstance(fault, StaleToken):
                     self._transport.forget_token()
             await asyncio.sleep(self._backoff.next())
@@ -100,6 +102,7 @@ class Watch:
         try:
             await self._begin(stream)
             self.live = True
+            self._told = False
             self._backoff.reset()
             held: list[Change] = []
             while True:
