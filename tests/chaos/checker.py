@@ -96,7 +96,7 @@ def _effects(evidence: Evidence) -> list[Violation]:
         for entry in journal:
             task = entry.body.task
             key = f"{prefix}/{entry.name.removeprefix('task:')}"
-            if task.capability and task.HasField("output") and str(values.get(key)) != task.output.json:
+            if task.capability == "work" and task.HasField("output") and str(values.get(key)) != task.output.json:
                 found.append(
                     ("effect", workflow, f"{key} is recorded as {task.output.json}, its effect: {values.get(key)}")
                 )

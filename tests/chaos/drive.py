@@ -178,7 +178,8 @@ async def execute(seed: int, seconds: float, workflows: int, env: dict[str, str]
         finally:
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            _, left = await asyncio.wait(beside, timeout=5)
+            run.troubles += [("driver", "", f"does not stop: {task.get_stack()}") for task in left]
         evidence = await asyncio.to_thread(gather, torture.valkey.port, NAMESPACE, torture.effects)
     found = check(evidence, run.accepted) + run.troubles
     laws = Counter(law for law, _, _ in found)
