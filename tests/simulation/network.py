@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to the simulated Redis: what `dial` gives the link instead of a socket.
+"""Connections to the simulated Redis: what the link gets instead of a socket.
 
 Commands of one connection arrive in their order, those of different ones in any. Between any two commands that the
 server executes, `Network.plan` may name a fault: it is counted in commands, so a crash falls exactly there, before the
@@ -52,12 +52,19 @@ class Network:
         dice = self.chance.random()
         return dice * 0.001 if dice < 0.98 else (dice - 0.98) * 10.0
 
-    async def dial(self, *_: Any, **__: Any) -> tuple[Wire, ServerIdentity]:
+    def connection(self, *_: Any, **__: Any) -> Wire:
+        """In place of `nervenet.streams.connection.Connection`."""
+        wire = Wire(self, PROCESS.get())
+        self.wires = [known for known in self.wires if not known.lost.done()]
+        self.wires.append(wire)
+        return wire
+
+    async def dial(self, wire: Wire, *_: Any) -> ServerIdentity:
         """In place of `nervenet.streams.dial.dial`."""
         await asyncio.sleep(self.latency())
-        wire = Wire(self, PROCESS.get())
-        self.wires.append(wire)
-        return wire, IDENTITY
+        if wire.lost.done():
+            raise ConnectionLost(wire.lost.result())
+        return IDENTITY
 
     def process_died(self, process: Process) -> None:
         for wire in self.wires:
@@ -196,6 +203,8 @@ class Wire:
             return
         self._reason = why
         self.cut_off()
+        if self.on_lost is not None:
+            self.on_lost()
         waiting, self._waiting = self._waiting, {}
         for future in waiting:
             if not future.done():
@@ -203,8 +212,6 @@ class Wire:
                 future.exception()
         if not self.lost.done():
             self.lost.set_result(why)
-        if self.on_lost is not None:
-            self.on_lost()
 
     def cut_off(self) -> None:
         """What is under way arrives up to a moment of chance, and nothing that waits there is answered."""
@@ -222,7 +229,8 @@ class Wire:
             self._send_back(future, reply)
 
     def _send_back(self, future: asyncio.Future[Any], reply: Any) -> None:
-        if reply is _NOTHING:  # the connection breaks here: nothing that was sent on it is answered any more
+        if reply is _NOTHING:  # the connection breaks here: nothing more that was sent on it arrives or is answered
+            self._open_until = -1.0
             self.abort("the simulated link was cut")
             return
         self._answer = max(self._answer, self._loop.now + self._network.latency())
