@@ -213,7 +213,10 @@ class Node:
     async def drain(self) -> None:
         """Take nothing new, give every workflow to another node. What nobody can take waits for a later one."""
         self.host.draining = True
-        await self._register("DRAINING")
+        try:
+            await self._register("DRAINING")
+        except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
+            _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
         stayed = await self._sweep.hand_over_all()
         if stayed:
             _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)
