@@ -112,16 +112,17 @@ class Agent(Target[[In], Out], Generic[In, Out]):
     ) -> Agent[I, O]: ...
     @staticmethod
     def remote(
-        name: str, input: Any, output: Any, /, *, version: str | None = None, options: CallOptions | None = None
+        name: str, /, *types: Any, version: str | None = None, options: CallOptions | None = None
     ) -> Agent[Any, Any]:
         """An agent in another language, or one whose imports are heavy: only its name and types are needed here."""
+        given, returned = _two(types, "Agent", name, f'without types a call takes the name: ctx.call("{name}", …)')
         return Agent(
             check_name(name, "agent"),
-            Codec.of(input),
-            Codec.of(output),
+            Codec.of(given),
+            Codec.of(returned),
             version=version or "",
             options=options,
-            takes_payload=input is not None,
+            takes_payload=given is not None,
         )
 
     def _not_callable(self) -> str:
@@ -159,10 +160,13 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
         name: str, input: TypeForm[I], output: TypeForm[O], /, *, version: int | None = None
     ) -> Workflow[I, O]: ...
     @staticmethod
-    def remote(name: str, input: Any, output: Any, /, *, version: int | None = None) -> Workflow[Any, Any]:
+    def remote(name: str, /, *types: Any, version: int | None = None) -> Workflow[Any, Any]:
         """A workflow whose code is not at hand: enough to start it and to read its result."""
+        given, returned = _two(
+            types, "Workflow", name, f'without types it is started by its name: client.start("{name}", …)'
+        )
         check_name(name, "workflow")
-        return Workflow(name, Codec.of(input), Codec.of(output), version=version or 0, takes_input=input is not None)
+        return Workflow(name, Codec.of(given), Codec.of(returned), version=version or 0, takes_input=given is not None)
 
     def fingerprint(self) -> str:
         """Hash of the source of the module that this workflow stood in when it was imported; "" when remote."""
@@ -182,11 +186,25 @@ class Signal(Target[[T], None], Generic[T]):
     def __init__(self, name: str, type: type[T], /) -> None: ...
     @overload
     def __init__(self, name: str, type: TypeForm[T], /) -> None: ...
-    def __init__(self, name: str, type: Any, /) -> None:
-        super().__init__(check_name(name, "signal", step=False), Codec.of(type), Codec.of(None))
+    def __init__(self, name: str, /, *carries: Any) -> None:
+        if len(carries) != 1:
+            raise TypeError(
+                f'Signal("{name}", …) takes one type, that of what it carries: Signal("{name}", str); '
+                f'Signal("{name}", None) carries nothing'
+            )
+        super().__init__(check_name(name, "signal", step=False), Codec.of(carries[0]), Codec.of(None))
 
     def _not_callable(self) -> str:
         return f"signal {self.name!r} is not callable: await handle.signal({self.name}, …)"
+
+
+def _two(types: tuple[Any, ...], kind: str, name: str, or_else: str) -> tuple[Any, Any]:
+    if len(types) != 2:
+        raise TypeError(
+            f'{kind}.remote("{name}", …) takes two types, of its input and its output: '
+            f'{kind}.remote("{name}", str, str), None for none; {or_else}'
+        )
+    return types
 
 
 # ── from a function to a definition ──────────────────────────────────────────────────────────────────────────────────

@@ -89,10 +89,14 @@ class CallFailed(NervenetError):
         name = error if isinstance(error, str) else error.__name__
         failure: Failure | None = self.failure
         while failure is not None:
-            if failure.type == name:
+            if failure.type == name or (failure.code == "TIMEOUT" and name in _TIMED_OUT):
                 return True
             failure = failure.cause
         return False
+
+
+_TIMED_OUT = ("CallTimedOut", "TimeoutError")
+"""What Python calls a failure with the code TIMEOUT, whatever type the agent's language gave it."""
 
 
 class CallTimedOut(CallFailed, TimeoutError):

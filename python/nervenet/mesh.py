@@ -29,7 +29,7 @@ from typing_extensions import TypeVar
 
 from nervenet.definitions import Agent, Workflow, define_agent, define_workflow
 from nervenet.errors import NervenetError, detail
-from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
+from nervenet.options import EMPTY, CallOptions, StartOptions, check_name, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
@@ -155,6 +155,7 @@ class Mesh:
         run: Literal["auto", "thread", "process"] = "auto",
         lifespan: Any = None,
         options: CallOptions | None = None,
+        **unknown: object,
     ) -> Any:
         """Make a handler `[task: Task,] [payload: T] -> R` an agent of this mesh.
 
@@ -162,6 +163,7 @@ class Mesh:
         at once in a process (10; run="process": the CPU count). `lifespan`, a context manager function, is entered
         once per process that runs handlers and gives `task.resource`.
         """
+        refuse_unknown("@mesh.agent", unknown, ("name", "version", "slots", "labels", "run", "lifespan", "options"))
 
         def decorate(fn: Any) -> Agent[Any, Any]:
             agent = define_agent(
@@ -200,12 +202,14 @@ class Mesh:
         version: int = 1,
         on_error: Literal["fail", "block"] = "fail",
         options: StartOptions | None = None,
+        **unknown: object,
     ) -> Any:
         """Make an `async def name(ctx: Context[, input: T]) -> R` a workflow of this mesh.
 
         Two versions of one name live side by side; starts take the highest. `on_error="block"` parks a run whose
         function raised, for code you would rather mend than lose.
         """
+        refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options"))
 
         def decorate(fn: Any) -> Workflow[Any, Any]:
             workflow = define_workflow(

@@ -14,13 +14,14 @@ Unset is a value of its own because None already says something: `max_attempts=N
 
 from __future__ import annotations
 
+import difflib
 import enum
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 
 class _Unset(enum.Enum):
@@ -82,6 +83,16 @@ class _Options:
 
     none_is_unset: ClassVar[bool] = False
 
+    if not TYPE_CHECKING:  # checkers know the fields
+
+        def __new__(cls, *values: object, **named: object) -> Self:
+            own = fields(cls)
+            known = [one.name for one in own]
+            if len(values) > sum(not one.kw_only for one in own):
+                raise TypeError(f"{cls.__name__} takes names: {', '.join(f'{one}=…' for one in known)}")
+            refuse_unknown(cls.__name__, {name: named[name] for name in named if name not in known}, known)
+            return super().__new__(cls)
+
     def is_set(self, name: str) -> bool:
         value = getattr(self, name)
         return value is not UNSET and not (value is None and self.none_is_unset)
@@ -130,6 +141,35 @@ class _Options:
         if not isinstance(value, Mapping) or not all(isinstance(s, str) for pair in value.items() for s in pair):
             self._refuse(name, 'a mapping of strings to strings, e.g. {"team": "legal"}')
         object.__setattr__(self, name, FrozenMap(value))
+
+
+_ATTEMPTS = {"retries", "retry", "max_retries", "retry_policy", "attempts", "max_attempts"}
+_ATTEMPT = {"timeout", "time_limit", "attempt_timeout", "start_to_close_timeout"}
+
+
+def refuse_unknown(owner: str, named: Mapping[str, object], known: Collection[str]) -> None:
+    """The TypeError of somebody who was given names that it does not know; it says how the first would be said."""
+    for name, value in named.items():
+        near = _meant(owner, name, value) or next(iter(difflib.get_close_matches(name, known, 1)), "")
+        ending = f". Did you mean {near}?" if near else ""
+        raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join(known)}{ending}")
+
+
+def _meant(owner: str, name: str, value: object) -> str:
+    """How to say what that name is for, in the class of options that it belongs to ("" if in none)."""
+    said = repr(value) if isinstance(value, (int, str)) else "…"
+    if owner in ("@mesh.workflow", "StartOptions"):
+        whole = f"{name}={said}"
+        return f"options=StartOptions({whole})" if owner[0] == "@" and name in _FIELDS["StartOptions"] else ""
+    if name in _ATTEMPTS:
+        name = "max_attempts"
+    elif name in _ATTEMPT:
+        name, said = "attempt", f"timedelta(seconds={said})"
+    for inner, outer in (("RetryPolicy", "retry"), ("Timeouts", "timeouts"), ("Selection", "selection")):
+        if name in _FIELDS[inner]:
+            whole = f"{name}={said}" if owner == inner else f"{outer}={inner}({name}={said})"
+            return whole if owner in _FIELDS else f"options=CallOptions({whole})"
+    return f"options=CallOptions({name}={said})" if name in _FIELDS["CallOptions"] and owner not in _FIELDS else ""
 
 
 def _merged(mine: Any, theirs: Any) -> Any:
@@ -259,6 +299,12 @@ class StartOptions(_Options):
 
     def resolve(self) -> ResolvedStart:
         return resolve_start(self)
+
+
+_FIELDS = {
+    each.__name__: [one.name for one in fields(each)]
+    for each in (RetryPolicy, Timeouts, Selection, CallOptions, StartOptions)
+}
 
 
 @dataclass(frozen=True, slots=True)

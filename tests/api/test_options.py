@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from nervenet.definitions import Agent, Signal, Workflow
+from nervenet.mesh import Mesh
 from nervenet.options import (
     DEFAULTS,
     CallOptions,
@@ -101,3 +103,32 @@ def test_options_are_values_equal_hashable_picklable_and_later_changes_are_not_s
 def test_a_mistake_is_refused_where_it_is_written(options: type[Any], given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         options(**given)
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "named", "sentences"),
+    [
+        (CallOptions, (), {"retries": 3}, ["takes no 'retries'; ", "Did you mean retry=RetryPolicy(max_attempts=3)?"]),
+        (CallOptions, (), {"timeout": 30}, ["Did you mean timeouts=Timeouts(attempt=timedelta(seconds=30))?"]),
+        (RetryPolicy, (), {"attempts": 3}, ["Did you mean max_attempts=3?"]),
+        (StartOptions, (), {"label": {}}, ["takes no 'label'; ", "Did you mean labels?"]),
+        (Timeouts, (timedelta(1),), {}, ["Timeouts takes names: attempt=…, total=…"]),
+        (Mesh("m").agent, (), {"retries": 3}, ["options=CallOptions(retry=RetryPolicy(max_attempts=3))?"]),
+        (Mesh("m").workflow, (), {"timeout": 3}, ["options=StartOptions(timeout=3)?"]),
+        (Signal, ("go",), {}, ['takes one type, that of what it carries: Signal("go", str)']),
+        (
+            Agent.remote,
+            ("see", str),
+            {},
+            ['takes two types, of its input and its output: Agent.remote("see", str, str)'],
+        ),
+        (Workflow.remote, ("see",), {}, ['client.start("see", …)']),
+    ],
+)
+def test_what_is_not_there_is_answered_by_what_is(
+    made: Any, given: tuple[Any, ...], named: dict[str, Any], sentences: list[str]
+) -> None:
+    with pytest.raises(TypeError) as refused:
+        made(*given, **named)
+    for sentence in sentences:
+        assert sentence in str(refused.value)

@@ -13,7 +13,7 @@ import pytest
 
 from nervenet.definitions import Agent, Signal, define_workflow
 from nervenet.durable import Context
-from nervenet.errors import AgentError, CallFailed, Escalate, WorkflowCanceled, WorkflowFailed
+from nervenet.errors import AgentError, CallFailed, CallTimedOut, Escalate, WorkflowCanceled, WorkflowFailed
 from nervenet.options import CallOptions, RetryPolicy, Timeouts
 from nervenet.testing import Journal, WorkflowTest, replay
 
@@ -280,6 +280,29 @@ def test_children_are_stubbed_as_agents_are() -> None:
     assert run.journal.names[:4] == ["start", "child:review", "sent:approve", "task:review"]
     with pytest.raises(AssertionError, match=r"no stub for workflow 'review', called at test_kit.py:\d+"):
         WorkflowTest().run(define_workflow(parent))
+
+
+def test_code_that_does_not_stop_ends_its_test_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def spins(ctx: Context) -> None:
+        n = 0
+        while True:
+            n += 1
+
+    monkeypatch.setattr("nervenet.node.watchdog.LIMIT", 0.2)
+    with pytest.raises(AssertionError, match=r"BLOCKED.*test_kit\.py:\d+(?s:.)*did not stop(?s:.)*await ctx\.call"):
+        WorkflowTest().run(define_workflow(spins))
+
+
+def test_a_question_without_default_that_nobody_answers_is_a_timeout_by_both_its_names() -> None:
+    async def asks(ctx: Context) -> str:
+        try:
+            return str((await ctx.ask("Well?", choices=["yes"], deadline=timedelta(hours=1))).value)
+        except CallTimedOut as error:
+            named = [error.is_a(name) for name in (CallTimedOut, TimeoutError, "CallTimedOut", ValueError)]
+            return f"{isinstance(error, TimeoutError)} {named} {error}"
+
+    said = WorkflowTest().run(define_workflow(asks)).result
+    assert said == "True [True, True, True, False] ask failed: TimeoutError: nobody answered in time: Well?"
 
 
 async def collects(ctx: Context, heard: list[str]) -> list[str]:

@@ -33,7 +33,15 @@ from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed, CallTimedOut
-from nervenet.options import CallOptions, ResolvedStart, StartOptions, check_name, resolve, resolve_start
+from nervenet.options import (
+    CallOptions,
+    ResolvedStart,
+    StartOptions,
+    check_name,
+    refuse_unknown,
+    resolve,
+    resolve_start,
+)
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
 from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
 
@@ -199,8 +207,17 @@ class Context(ContextBase):
         return self._calling(sys._getframe(1), target, *args, **kwargs)
 
     def _calling(
-        self, frame: FrameType, target: Any, input: Any = None, /, *, options: CallOptions | None = None
+        self,
+        frame: FrameType,
+        target: Any,
+        input: Any = None,
+        /,
+        *too_many: object,
+        options: CallOptions | None = None,
+        **unknown: object,
     ) -> Coroutine[Any, Any, Any]:
+        if too_many or unknown:
+            _refuse(target, too_many, unknown)
         if not isinstance(target, Workflow):
             return self._outcome(self._prepare(frame, target, input, options=options))
         resolved = resolve(self._machine.workflow.defaults, options)
@@ -560,6 +577,15 @@ def _value(call: Pending | ChildRun, outcome: Outcome) -> Any:
     if failure is None:
         return _decoded(call, outcome)
     raise (CallTimedOut if failure.code is FailureCode.TIMEOUT else CallFailed)(failure, call.step)
+
+
+def _refuse(target: Any, too_many: tuple[object, ...], unknown: Mapping[str, object]) -> None:
+    name = getattr(target, "name", target)
+    if too_many:
+        raise TypeError(f"{name} takes one value, got {len(too_many) + 1}: make them one model or dataclass")
+    if not isinstance(target, str) and target.parameter in unknown:
+        raise TypeError(f"ctx.call takes the input of {name} by its place: ctx.call({name}, …)")
+    refuse_unknown("ctx.call", unknown, ("options",))
 
 
 def _decoded(call: Pending | ChildRun, outcome: Outcome) -> Any:

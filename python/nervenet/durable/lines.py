@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 _ASYNCIO = os.path.join(_STDLIB, "asyncio") + os.sep
+_DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")
 _OURS = tuple(_PACKAGE + part + os.sep for part in ("agent", "durable", "testing"))
 
 
@@ -76,6 +77,15 @@ def line_of_traceback(traceback: TracebackType | None) -> str:
             found = str(Site(code, traceback.tb_lineno))
         traceback = traceback.tb_next
     return found
+
+
+def is_debugged(frame: FrameType | None) -> bool:
+    """Whether a debugger holds this frame: its own stand above the user's while somebody looks."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DEBUGGERS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def called_name(inner: FrameType | None, method: str) -> str:

@@ -36,7 +36,7 @@ from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, R
 from nervenet.durable.context import Context, ContinueAsNew
 from nervenet.durable.failures import failure_of, stack_of
 from nervenet.durable.fold import Fold
-from nervenet.durable.lines import line_of_coroutine, line_of_traceback
+from nervenet.durable.lines import is_debugged, line_of_coroutine, line_of_traceback
 from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
 from nervenet.durable.pending import Contradiction, Pending
 from nervenet.errors import NotDurable
@@ -61,6 +61,12 @@ _INTERRUPTING = threading.Lock()
 
 class Interrupted(BaseException):
     """Raised inside workflow code that would not stop; not an Exception, so that user code rarely catches it."""
+
+
+_HELD = (
+    "Workflow code runs between two entries, for microseconds, in the thread that it shares with all others of its node: "
+    "let it wait (await), and do what computes or blocks in an agent: await ctx.call(…)."
+)
 
 
 class Machine:
@@ -208,7 +214,8 @@ class Machine:
         self.close()  # a machine that was merely forgotten is dropped as silently as one that was closed
 
     def interrupt(self) -> bool:
-        """Break into an `apply` that takes too long, from another thread (the node's watchdog); False when none runs.
+        """Break into an `apply` that takes too long, from another thread (a watchdog); False when none runs, or when a
+        debugger holds it.
 
         The run is then BLOCKED with the line that it stood at. Code that waits inside C (`time.sleep`) is reached only
         when that returns; call it again until it answers False.
@@ -218,7 +225,10 @@ class Machine:
             if not thread:
                 return False
             if self._interrupted is None:
-                self._interrupted = overrun_line(sys._current_frames().get(thread))
+                frame = sys._current_frames().get(thread)
+                if is_debugged(frame):
+                    return False
+                self._interrupted = overrun_line(frame)
             self._fold.loop.stop_now = True
             _raise_in(thread, Interrupted)
             return True
@@ -363,7 +373,7 @@ class Machine:
 
     def _broke(self, error: BaseException) -> None:
         if self._interrupted is not None:
-            self._block("an idle workflow", "code that did not stop and was interrupted", self._interrupted)
+            self._block("an idle workflow", "code that did not stop and was interrupted", self._interrupted, _HELD)
         else:
             words = "".join(traceback.format_exception(error))
             self._block("a fold", f"{type(error).__name__}: {error}", line_of_traceback(error.__traceback__), words)

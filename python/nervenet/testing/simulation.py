@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, Signal, Workflow
 from nervenet.durable import (
     PYTHON,
@@ -39,6 +40,7 @@ from nervenet.durable import (
 )
 from nervenet.durable.check import blocked_text, replay_check, worth_checking
 from nervenet.errors import Escalate as AskHuman
+from nervenet.node.watchdog import Watchdog
 from nervenet.payloads import ANY, Codec
 from nervenet.records import (
     NOTHING,
@@ -124,6 +126,10 @@ class Simulation:
         heapq.heappush(self._agenda, (time_ms, self._asked, 0 if outside else self.machine.run, action))
 
     def run(self, given: Payload) -> None:
+        with Watchdog(SYSTEM) as self._watchdog:
+            self._run(given)
+
+    def _run(self, given: Payload) -> None:
         start = Start(self.workflow.name, self.workflow.version, PYTHON, given, self._seed)
         self.append("start", start)
         while not self.machine.state.closed:
@@ -150,7 +156,9 @@ class Simulation:
         self._names.add(name)
         entry = Entry(name, body, len(self.entries) + 1, self.now_ms)
         self.entries.append(entry)
+        self._watchdog.enter(self.machine)
         commands = self.machine.apply(entry)
+        self._watchdog.leave()
         if self.machine.blocked is not None:
             raise AssertionError(blocked_text(self.machine, self.machine.blocked, entry))
         self._crash(entry)
