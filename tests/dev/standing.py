@@ -48,7 +48,7 @@ class Dev:
             self._process = subprocess.Popen(
                 self._command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self.wait_for(self.ready_file.exists, "ready")
+        self.wait_for(self.ready_file.exists, "ready", within=120)  # seven processes, on a busy machine
         return self
 
     def wait_for(self, condition: Any, what: str, within: float = 30) -> None:
@@ -83,11 +83,18 @@ class Dev:
         )
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.send(signal.SIGTERM)
             try:
