@@ -11,13 +11,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from nervenet import errors
 from nervenet.client.nodes import Nodes
 from nervenet.config import Config
+from nervenet.rpc.channels import _OPTIONS as CLIENT_OPTIONS
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import _options as server_options
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import coordinator_service_pb2_grpc as generated
 
@@ -55,6 +58,14 @@ async def get(server: Server, workflow_id: str = "w", tls: Any = None, **setting
         await nodes.call("GetWorkflow", pb.GetWorkflowRequest(workflow_id=workflow_id), timeout=5)
     finally:
         await nodes.close()
+
+
+def test_each_option_is_one_that_grpc_knows() -> None:
+    """A name that it does not know it takes without a word: keepalive pings were answered with GOAWAY, for one of them."""
+    (core,) = (Path(grpc.__file__).parent / "_cython").glob("cygrpc*.*")
+    known = core.read_bytes()
+    ours = [name for name, _ in (*server_options(config()), *CLIENT_OPTIONS)]
+    assert [name for name in ours if name.encode() + b"\0" not in known] == []
 
 
 async def test_namespace_and_token_are_looked_at_and_a_token_file_may_be_rotated(tmp_path: Path) -> None:

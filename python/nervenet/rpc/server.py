@@ -141,7 +141,7 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),  # of pings received; clients send them each 30 s
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_connection_age_ms", 30 * 60_000),  # so that long streams spread over nodes that came later
         ("grpc.max_connection_age_grace_ms", 75_000),  # longer than any wait
