@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.simulation`: many schedules, or one that failed, told in full.
+
+    python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
+    python -m tests.simulation --seed 4711               this one, with its story
+    python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
+    python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from tests.simulation.report import REPORT, Report, schedules
+from tests.simulation.sabotage import SABOTAGES
+from tests.simulation.schedule import run
+
+EVERY = 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="A mesh in virtual time.")
+    parser.add_argument("--schedules", type=int, default=1, metavar="N", help="how many, from --seed on (1: tell it)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    parser.add_argument("--copies", type=int, default=1, metavar="K", help="of a task that is delivered again")
+    parser.add_argument("--sabotage", choices=sorted(SABOTAGES), default="", help="break a law; ends at the first find")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes")
+    asked = parser.parse_args()
+    return tell(asked) if asked.schedules == 1 else many(asked)
+
+
+def tell(asked: argparse.Namespace) -> int:
+    """One schedule with its story."""
+    sabotage = SABOTAGES[asked.sabotage] if asked.sabotage else None
+    outcome = run(asked.seed, sabotage, asked.copies)
+    print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n", flush=True)
+    os._exit(bool(outcome.violations))  # what was left in the middle of its work stays there
+
+
+def many(asked: argparse.Namespace) -> int:
+    """All of them; with sabotage until it is found, and finding it is what is expected."""
+    report = Report(asked.seed, asked.copies, asked.sabotage)
+    said = time.monotonic()
+    try:
+        for report in schedules(
+            asked.seed, asked.schedules, copies=asked.copies, sabotage=asked.sabotage, workers=asked.workers
+        ):
+            if asked.sabotage and report.violations:
+                break
+            if time.monotonic() - said > EVERY:
+                said = time.monotonic()
+                print(f"{report.line} so far", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    report.write()
+    for seed, violations in sorted(report.violations.items())[:20]:
+        print(f"seed {seed}: {violations[0]}", file=sys.stderr)
+    print(f"{report.line}; {REPORT}")
+    return int(bool(report.violations))
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets of strings belongs to what a seed repeats
+        os.execve(sys.executable, [*sys.orig_argv], {**os.environ, "PYTHONHASHSEED": "0"})
+    sys.exit(main())
