@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 
 import pytest
@@ -40,7 +41,7 @@ async def test_a_cancelled_caller_never_shifts_the_replies_of_others(redis_url: 
     chance = random.Random(seed)
     link = await Link.open(redis_url)
     for _ in range(50):
-        tasks = [asyncio.create_task(link.call("ECHO", i)) for i in range(100)]
+        tasks = [asyncio.ensure_future(link.call("ECHO", i)) for i in range(100)]
         for task in chance.sample(tasks, 30):
             asyncio.get_running_loop().call_later(chance.random() / 1000, task.cancel)
         for i, reply in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
@@ -125,7 +126,7 @@ async def test_room_is_passed_on_when_the_one_who_waited_is_cancelled(
 ) -> None:
     link = await Link.open(redis_url)  # loads its scripts in one go, so the limit comes afterwards
     monkeypatch.setattr(connection, "MAX_IN_FLIGHT", 10)
-    callers = [asyncio.create_task(link.call("ECHO", i)) for i in range(200)]
+    callers = [asyncio.ensure_future(link.call("ECHO", i)) for i in range(200)]
     for caller in callers[:150]:
         asyncio.get_running_loop().call_later(0.0005, caller.cancel)
     replies = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 5)
@@ -136,7 +137,7 @@ async def test_room_is_passed_on_when_the_one_who_waited_is_cancelled(
 async def test_pages_of_unknown_size_are_limited_more_tightly(redis_url: str, namespace: str) -> None:
     link = await Link.open(redis_url)
     await link.call("XADD", namespace, "*", "e", b"x" * 1000)
-    reads = [asyncio.create_task(link.call("XRANGE", namespace, "-", "+")) for _ in range(300)]
+    reads = [asyncio.ensure_future(link.call("XRANGE", namespace, "-", "+")) for _ in range(300)]
     while not all(read.done() for read in reads):
         assert link.stats.in_flight <= connection.MAX_PAGES
         await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
@@ -183,4 +184,21 @@ async def test_a_link_tells_how_it_is(redis_url: str) -> None:
     assert link.stats.connected
     assert link.server.version
     assert (await link.call("CLIENT", "GETNAME")) == b"n-42"
+    await link.close()
+
+
+async def test_a_call_that_nobody_came_to_await_is_no_warning(
+    redis_url: str, namespace: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    link = await Link.open(redis_url)
+    first = link.call("SET", namespace, "said")
+    link.call("PING")
+    await first
+    dropped = asyncio.ensure_future(link.call("GET", namespace))
+    dropped.cancel()  # before it began
+    with pytest.raises(asyncio.CancelledError):
+        await dropped
+    gc.collect()
+    assert [str(warned.message) for warned in recwarn] == []
+    assert await link.call("GET", namespace) == b"said"
     await link.close()

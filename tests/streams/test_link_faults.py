@@ -117,14 +117,14 @@ async def test_a_call_waits_until_enough_replicas_are_back_and_scripts_are_over(
         await admin.call("CONFIG", "SET", "min-replicas-to-write", 1)
         with pytest.raises(RedisRefused, match="NOREPLICAS"):
             await link.send("SET", "k", "v")
-        write = asyncio.create_task(link.call("SET", "k", "v"))
+        write = asyncio.ensure_future(link.call("SET", "k", "v"))
         await admin.call("CONFIG", "SET", "min-replicas-to-write", 0)
         assert await write == b"OK"
 
         endless = link.send("EVAL", "while true do end", 0)
         with pytest.raises(RedisRefused, match="BUSY"):
             await _until_it_fails(admin)
-        read = asyncio.create_task(admin.call("GET", "k"))
+        read = asyncio.ensure_future(admin.call("GET", "k"))
         assert await admin.send("SCRIPT", "KILL") == b"OK"
         assert await read == b"v"
         with pytest.raises(RedisRefused):
@@ -175,7 +175,7 @@ async def test_a_master_that_was_demoted_is_left_until_the_address_has_a_master_
         await admin.call("REPLICAOF", "127.0.0.1", free_port())
         with pytest.raises(RedisRefused, match="READONLY"):
             await link.send("SET", "k", "v")
-        write = asyncio.create_task(link.call("SET", "k", "v"))
+        write = asyncio.ensure_future(link.call("SET", "k", "v"))
         assert await admin.send("REPLICAOF", "NO", "ONE") == b"OK"
         assert await asyncio.wait_for(write, 5) == b"OK"
         assert link.stats.reconnects == 1

@@ -26,13 +26,13 @@ from nervenet.streams.backoff import Backoff
 from nervenet.streams.connection import Arg, Connection, failing
 from nervenet.streams.dial import ServerIdentity, knock
 from nervenet.streams.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
-from nervenet.streams.link import Link, cancelled, exposure
+from nervenet.streams.link import Insisting, Link, cancelled, exposure
 from nervenet.streams.shard import Shard
 from nervenet.streams.slots import SLOTS, key_of, slot_of
 from nervenet.streams.topology import Member, Topology, merge, parse_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 
 __all__ = ["ClusterLink"]
 
@@ -113,9 +113,9 @@ class ClusterLink(Link):
             return failing(self._loop.create_future(), self._down())
         return shard.send(*args)
 
-    def call(self, *args: Arg) -> Coroutine[Any, Any, Any]:
+    def call(self, *args: Arg) -> Awaitable[Any]:
         shard = self._shard(args)
-        return self._insist(args, None if shard is None or not shard.has_room else shard.send(*args))
+        return Insisting(self, args, None if shard is None or not shard.has_room else shard.send(*args))
 
     def serving(self, args: Sequence[Arg]) -> Shard:
         shard = self._shard(args)

@@ -305,7 +305,7 @@ class Journal:
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
 
 
-async def _parsed(reply: Coroutine[Any, Any, Any], parse: Callable[[Any], _T]) -> _T:
+async def _parsed(reply: Awaitable[Any], parse: Callable[[Any], _T]) -> _T:
     return parse(await reply)
 
 

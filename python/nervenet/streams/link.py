@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -97,6 +97,24 @@ class LinkStats:
     retried: int
     reconnects: int
     rtt: float | None
+
+
+class Insisting:
+    """What `call` gives: the command is out, and whoever awaits this has it sent again where that helps.
+
+    Not a coroutine, because one that nobody came to await would be warned of: of several calls that were issued together
+    the rest are dropped when the first one fails, or when a task is cancelled before it began.
+    """
+
+    __slots__ = ("_args", "_link", "_reply")
+
+    def __init__(self, link: Link, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> None:
+        self._link = link
+        self._args = args
+        self._reply = reply
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._link.insist(self._args, self._reply).__await__()
 
 
 class Link:
@@ -193,14 +211,14 @@ class Link:
             return failing(self._loop.create_future(), self._down())
         return connection.send(args)
 
-    def call(self, *args: Arg) -> Coroutine[Any, Any, Any]:
+    def call(self, *args: Arg) -> Awaitable[Any]:
         """`send`, tried again (up to `patience` seconds) while the error is one that passes; waits for room first."""
         connection = self._connection
         if connection is None or connection.full:
-            return self._insist(args, None)
-        return self._insist(args, connection.send(args))
+            return Insisting(self, args, None)
+        return Insisting(self, args, connection.send(args))
 
-    def script(self, script: Script, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Coroutine[Any, Any, Any]:
+    def script(self, script: Script, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Awaitable[Any]:
         """`call` of a script by its name (EVALSHA); a server that does not know it is told, and asked again."""
         if script.sha not in self._scripts:
             self._scripts[script.sha] = script
@@ -273,7 +291,7 @@ class Link:
             return LinkClosed(f"the link to {self.address} is closed")
         return ConnectionLost(self._trouble or f"not connected to {self.address}")
 
-    async def _insist(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
+    async def insist(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
         try:
             if reply is not None:
                 return await reply
