@@ -27,6 +27,10 @@ if _version_not_supported:
 
 class CoordinatorServiceStub(object):
     """Starts, reads, watches and steers workflows. Every node answers for every workflow.
+
+    A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+    room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+    takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
     """
 
     def __init__(self, channel):
@@ -104,6 +108,10 @@ class CoordinatorServiceStub(object):
 
 class CoordinatorServiceServicer(object):
     """Starts, reads, watches and steers workflows. Every node answers for every workflow.
+
+    A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+    room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+    takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
     """
 
     def StartWorkflow(self, request, context):
@@ -275,6 +283,10 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CoordinatorService(object):
     """Starts, reads, watches and steers workflows. Every node answers for every workflow.
+
+    A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+    room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+    takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
     """
 
     @staticmethod
