@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m tests.simulation`: many schedules, or one that failed, told in full.
 
-    python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
-    python -m tests.simulation --seed 4711               this one, with its story
-    python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
-    python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed
+python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
+python -m tests.simulation --seed 4711               this one, with its story
+python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
+python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed
 """
 
 from __future__ import annotations

@@ -2,15 +2,17 @@
 """What must be true at every write, and what must be true in the end. Shares no code with the product but the decoder.
 
 At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
-and nothing comes after `close` but the next run's `start`. In the end: every accepted workflow is closed with the
+nothing comes after `close` but the next run's `start`, what only an owner may say was said by the owner of that moment,
+and whoever spoke for a run or took a workflow from somebody did so while it was that run and that owner. In the end: every accepted workflow is closed with the
 outcome that its shape can only have, what stands in Redis is what was written, and once the dead are buried nothing is
 left that no living process explains.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nervenet.records import Close, State
 from nervenet.wire import decode_entry
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from tests.simulation.store import Id, Store
 
 
+OF_AN_OWNER: Final = {"journal_append": 3, "decision_append": 3, "workflow_close": 1, "workflow_renew": 1}
+"""Where these scripts are told who speaks as the owner; empty = anybody may."""
+OF_A_RUN: Final = frozenset(("journal_append", "decision_append", "task_claim", "workflow_close", "workflow_renew"))
+FROM_AN_OWNER: Final = {"workflow_adopt": b"adopted", "owner_move": b"moved"}
+DONE: Final = (b"new", b"run")
+
+
 class Ledger:
     """Hears every journal entry as it is written."""
 
@@ -29,7 +38,9 @@ class Ledger:
         self.written: dict[bytes, list[tuple[Id, bytes, bytes]]] = {}
         self.run: dict[bytes, dict[bytes, bytes]] = {}
         self.violations: list[str] = []
+        self.answers: Counter[str] = Counter()
         store.on_append = self._heard
+        store.on_script = self._answered
 
     def _heard(self, key: bytes, at: Id, name: bytes, entry: bytes) -> None:
         written = self.written.setdefault(key, [])
@@ -49,6 +60,21 @@ class Ledger:
             self.violations.append(f"an attempt after its outcome: {about}")
         run[name] = entry
         written.append((at, name, entry))
+
+    def _answered(
+        self, name: str, key: bytes, args: list[bytes], status: bytes, owner: bytes | None, run: bytes | None
+    ) -> None:
+        """`owner`, `run`: of the head, just before."""
+        self.answers[f"{name} {status.decode()}"] += 1
+        about = f"{name} {key.decode()} {[arg.decode(errors='replace')[:40] for arg in args[:4]]}"
+        if status == FROM_AN_OWNER.get(name) and owner != args[1]:
+            self.violations.append(f"taken from {owner!r}, who was not asked: {about}")
+        if status not in DONE:
+            return
+        if name in OF_A_RUN and run != args[0]:
+            self.violations.append(f"across runs: {about} in run {run!r}")
+        if name in OF_AN_OWNER and args[OF_AN_OWNER[name]] not in (b"", owner):
+            self.violations.append(f"not the owner, who is {owner!r}: {about}")
 
     def end(self, accepted: dict[str, tuple[str, int]], living: set[str]) -> list[str]:
         """Everything that is wrong at the end. `living`: ids of processes that may own keys."""

@@ -12,6 +12,7 @@ import multiprocessing
 import signal
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,4 +110,5 @@ def schedules(
 
 def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and ends us
+    warnings.simplefilter("ignore", RuntimeWarning)
     sys.unraisablehook = lambda _: None  # processes of a schedule die in the middle of a `finally`, as they would

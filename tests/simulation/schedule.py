@@ -117,14 +117,13 @@ class Schedule:
             violations += [f"error: {error}" for error in self.loop.errors]
             violations += [f"error: {member} broke: {error!r}" for member in self.members if (error := member.error)]
             self.counted.update(self.network.counted)
+            self.counted.update(self.ledger.answers)
             self.counted["workflows"] += len(self.accepted)
             seconds = self.loop.now - self._began
             for member in self.members:
                 member.process.kill()
             self.loop.close()
-        return Outcome(
-            self.seed, violations, self.story, self.counted, seconds, self.store.commands
-        )
+        return Outcome(self.seed, violations, self.story, self.counted, seconds, self.store.commands)
 
     # ── the story ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,7 +269,9 @@ class Schedule:
             if isinstance(value, Stream) and not key.endswith(b":journal"):
                 found += [(f"{key!r} {at}", lambda v=value, at=at: v.entries.pop(at)) for at in value.entries]
                 for group in value.groups.values():
-                    found += [(f"pending {key!r} {at}", lambda g=group, at=at: g.pending.pop(at)) for at in group.pending]
+                    found += [
+                        (f"pending {key!r} {at}", lambda g=group, at=at: g.pending.pop(at)) for at in group.pending
+                    ]
             elif b":owned:{" in key:
                 found += [(f"{key!r} {m!r}", lambda k=key, m=m: self.store.do_srem(k, m)) for m in value]
             elif b":wf:{" in key and isinstance(value, dict):

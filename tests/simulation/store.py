@@ -3,7 +3,7 @@
 
 The scripts are the protocol, so they are not imitated but run: `redis.call` comes back into the very same commands.
 Values are bytes, errors are `RedisRefused` as the link gives them. Time is the loop's. What a schedule wants to know of
-every write stands in `journal_listeners`; what it breaks on purpose (`sabotage`) is a script with another text.
+every write is told to `on_append` and `on_script`; what it breaks on purpose (`sabotage`) is a script with another text.
 """
 
 from __future__ import annotations
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SCRIPTS: Final[dict[str, Script]] = {script.name: script for script in packaged_scripts()}
+ANSWERING: Final = frozenset(
+    {
+        "journal_append",
+        "decision_append",
+        "task_claim",
+        "workflow_adopt",
+        "workflow_close",
+        "workflow_renew",
+        "owner_move",
+    }
+)
+"""Scripts about one head whose answer begins with a status."""
 Id = tuple[int, int]
 _END: Final[Id] = (1 << 62, 1 << 62)
 
@@ -142,6 +154,7 @@ class Store:
         self.script_names = {script.sha: script.name for script in SCRIPTS.values()}
         self.on_append: Callable[[bytes, Id, bytes, bytes], None] | None = None
         self.on_add: Callable[[bytes], None] | None = None
+        self.on_script: Callable[[str, bytes, list[bytes], bytes, bytes | None, bytes | None], None] | None = None
         self.commands = 0
 
     def sabotage(self, name: str, old: str, new: str) -> None:
@@ -163,8 +176,13 @@ class Store:
         script = self.scripts[sha if isinstance(sha, str) else sha.decode()]
         cut = int(count)
         args = [text(word) for word in words]
+        head = self.data.get(args[0]) if script.name in ANSWERING else None
+        owner, run = (head.get(b"owner"), head.get(b"run")) if head else (None, None)
         INTERPRETER.store = self
-        return INTERPRETER.run(script, args[:cut], args[cut:])
+        reply = INTERPRETER.run(script, args[:cut], args[cut:])
+        if script.name in ANSWERING and self.on_script is not None:
+            self.on_script(script.name, args[0], args[cut:], reply[0], owner, run)
+        return reply
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
