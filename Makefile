@@ -17,7 +17,7 @@ PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
 INSTALL := install --quiet --no-compile --use-pep517 --require-hashes
 
 PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
-WORKERS ?= 2
+WORKERS ?= 4
 ARGS ?=
 
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
