@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -203,7 +204,7 @@ async def storm(mesh: Mesh, many: int) -> dict[str, list[float | None]]:
     gaps: list[float | None] = []
     for rows in mesh.journals(list(own)).values():
         times = [ms for ms, _, _ in rows if ms > at - 2000]
-        gaps.append(max((b - a for a, b in zip(times, times[1:], strict=False)), default=None))
+        gaps.append(max((b - a for a, b in pairwise(times)), default=None))
     victim.end()
     return {"adopted": [adopted], "gap": gaps}
 

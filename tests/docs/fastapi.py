@@ -42,9 +42,10 @@ def tell(folder: Path) -> None:
         while (looked := browser.get("/orders/9/reply").json())["state"] == "RUNNING":
             time.sleep(0.05)
         assert looked == {"state": "WAITING_FOR_HUMAN", "view": None}
+        gone = {"detail": "there is no workflow 'order-10' in namespace default"}
         for path in ("/orders/10/reply", "/orders/10/tokens"):
             unknown = browser.get(path)
-            assert (unknown.status_code, unknown.json()) == (404, {"detail": "there is no workflow 'order-10' in namespace default"})
+            assert (unknown.status_code, unknown.json()) == (404, gone)
 
 
 @contextmanager

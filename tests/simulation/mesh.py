@@ -77,8 +77,8 @@ class Surroundings:
 
     def _quicker(self) -> Iterator[Any]:
         """What always comes out the same, and took half of a schedule's time."""
-        yield mock.patch.object(node_module, "version", lambda _: VERSION)
-        yield mock.patch.object(link, "parse", lambda _: ADDRESS)
+        yield mock.patch.object(node_module, "version", _version)
+        yield mock.patch.object(link, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
 
     def time_ns(self) -> int:
@@ -96,6 +96,14 @@ class Surroundings:
         self.broken.append(f"{process} ended itself with {code}: {error!r}")
         if process is not None:
             process.kill()
+
+
+def _version(_: str) -> str:
+    return VERSION
+
+
+def _parse(_: str) -> Address:
+    return ADDRESS
 
 
 class NoWatchdog:

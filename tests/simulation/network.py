@@ -147,7 +147,7 @@ class Network:
 class Blocked:
     """A read that waits at the server."""
 
-    __slots__ = ("answer", "over", "words", "wire")
+    __slots__ = ("answer", "over", "wire", "words")
 
     def __init__(self, wire: Wire, words: tuple[Any, ...], answer: Callable[[Any], None]) -> None:
         self.wire, self.words, self.answer = wire, words, answer

@@ -16,7 +16,7 @@ The calls of the hot path have a second form, `…_nowait`: one try, the future 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
