@@ -8,6 +8,7 @@ the journal. `Registry` grants leases from memory and can lose one, which etcd o
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +44,7 @@ async def until(
     end = time.monotonic() + within
     while True:
         found = condition()
-        if asyncio.iscoroutine(found):
+        if inspect.isawaitable(found):
             found = await found
         if found:
             return found

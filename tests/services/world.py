@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -80,7 +81,7 @@ async def eventually(look: Callable[[], Any], within: float = 10.0) -> Any:
     async with asyncio.timeout(within):
         while True:
             found = look()
-            if asyncio.iscoroutine(found):
+            if inspect.isawaitable(found):
                 found = await found
             if found:
                 return found
