@@ -349,3 +349,51 @@ class ResolveEscalationResponse(_message.Message):
     ESCALATION_FIELD_NUMBER: _ClassVar[int]
     escalation: _workflow_pb2.Escalation
     def __init__(self, escalation: _Optional[_Union[_workflow_pb2.Escalation, _Mapping]] = ...) -> None: ...
+
+class PutDefinitionRequest(_message.Message):
+    __slots__ = ("definition", "validate_only")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    definition: _workflow_pb2.Definition
+    validate_only: bool
+    def __init__(self, definition: _Optional[_Union[_workflow_pb2.Definition, _Mapping]] = ..., validate_only: bool = ...) -> None: ...
+
+class PutDefinitionResponse(_message.Message):
+    __slots__ = ("definition", "created")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    definition: _workflow_pb2.Definition
+    created: bool
+    def __init__(self, definition: _Optional[_Union[_workflow_pb2.Definition, _Mapping]] = ..., created: bool = ...) -> None: ...
+
+class GetDefinitionRequest(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class GetDefinitionResponse(_message.Message):
+    __slots__ = ("definition",)
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    definition: _workflow_pb2.Definition
+    def __init__(self, definition: _Optional[_Union[_workflow_pb2.Definition, _Mapping]] = ...) -> None: ...
+
+class ListDefinitionsRequest(_message.Message):
+    __slots__ = ("name", "page_size", "page_token")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    page_size: int
+    page_token: str
+    def __init__(self, name: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDefinitionsResponse(_message.Message):
+    __slots__ = ("definitions", "next_page_token")
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    definitions: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Definition]
+    next_page_token: str
+    def __init__(self, definitions: _Optional[_Iterable[_Union[_workflow_pb2.Definition, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -104,6 +104,21 @@ class CoordinatorServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationResponse.FromString,
                 _registered_method=True)
+        self.PutDefinition = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/PutDefinition',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionResponse.FromString,
+                _registered_method=True)
+        self.GetDefinition = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/GetDefinition',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionResponse.FromString,
+                _registered_method=True)
+        self.ListDefinitions = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/ListDefinitions',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsResponse.FromString,
+                _registered_method=True)
 
 
 class CoordinatorServiceServicer(object):
@@ -205,6 +220,28 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutDefinition(self, request, context):
+        """Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+        violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDefinition(self, request, context):
+        """Reads a stored definition.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDefinitions(self, request, context):
+        """Lists the stored definitions by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CoordinatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -272,6 +309,21 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.ResolveEscalation,
                     request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationResponse.SerializeToString,
+            ),
+            'PutDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutDefinition,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionResponse.SerializeToString,
+            ),
+            'GetDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDefinition,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionResponse.SerializeToString,
+            ),
+            'ListDefinitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDefinitions,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -630,6 +682,87 @@ class CoordinatorService(object):
             '/nervenet.v1.CoordinatorService/ResolveEscalation',
             nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationRequest.SerializeToString,
             nervenet_dot_v1_dot_coordinator__service__pb2.ResolveEscalationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/PutDefinition',
+            nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.PutDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/GetDefinition',
+            nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.GetDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDefinitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/ListDefinitions',
+            nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.ListDefinitionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,4 +1,5 @@
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nervenet.v1 import common_pb2 as _common_pb2
 from nervenet.v1 import task_pb2 as _task_pb2
@@ -332,3 +333,110 @@ class Escalation(_message.Message):
     resolution: EscalationResolution
     definition: str
     def __init__(self, escalation_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., step: _Optional[str] = ..., question: _Optional[_Union[_task_pb2.Question, _Mapping]] = ..., state: _Optional[_Union[EscalationState, str]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resolve_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resolution: _Optional[_Union[EscalationResolution, _Mapping]] = ..., definition: _Optional[str] = ...) -> None: ...
+
+class Definition(_message.Message):
+    __slots__ = ("name", "version", "description", "steps", "output", "retry", "timeouts", "timeout", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    description: str
+    steps: _containers.RepeatedCompositeFieldContainer[Step]
+    output: str
+    retry: _common_pb2.RetryPolicy
+    timeouts: _common_pb2.Timeouts
+    timeout: _duration_pb2.Duration
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., output: _Optional[str] = ..., retry: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("name", "depends_on", "condition", "for_each", "call", "ask", "workflow", "value", "sleep", "retry", "timeouts", "selection", "labels", "recover", "publish")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    FOR_EACH_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SLEEP_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RECOVER_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    depends_on: _containers.RepeatedScalarFieldContainer[str]
+    condition: str
+    for_each: ForEach
+    call: CallAction
+    ask: AskAction
+    workflow: WorkflowAction
+    value: str
+    sleep: _duration_pb2.Duration
+    retry: _common_pb2.RetryPolicy
+    timeouts: _common_pb2.Timeouts
+    selection: _common_pb2.Selection
+    labels: _containers.ScalarMap[str, str]
+    recover: str
+    publish: str
+    def __init__(self, name: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., condition: _Optional[str] = ..., for_each: _Optional[_Union[ForEach, _Mapping]] = ..., call: _Optional[_Union[CallAction, _Mapping]] = ..., ask: _Optional[_Union[AskAction, _Mapping]] = ..., workflow: _Optional[_Union[WorkflowAction, _Mapping]] = ..., value: _Optional[str] = ..., sleep: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., selection: _Optional[_Union[_common_pb2.Selection, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., recover: _Optional[str] = ..., publish: _Optional[str] = ...) -> None: ...
+
+class ForEach(_message.Message):
+    __slots__ = ("items", "concurrency")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    items: str
+    concurrency: int
+    def __init__(self, items: _Optional[str] = ..., concurrency: _Optional[int] = ...) -> None: ...
+
+class CallAction(_message.Message):
+    __slots__ = ("capability", "input")
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    capability: str
+    input: str
+    def __init__(self, capability: _Optional[str] = ..., input: _Optional[str] = ...) -> None: ...
+
+class AskAction(_message.Message):
+    __slots__ = ("question", "choices", "answer_schema", "context", "deadline", "default_answer", "assignee")
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_ANSWER_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    question: str
+    choices: _containers.RepeatedScalarFieldContainer[str]
+    answer_schema: _struct_pb2.Struct
+    context: str
+    deadline: _duration_pb2.Duration
+    default_answer: _struct_pb2.Value
+    assignee: str
+    def __init__(self, question: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ..., answer_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., context: _Optional[str] = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., default_answer: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., assignee: _Optional[str] = ...) -> None: ...
+
+class WorkflowAction(_message.Message):
+    __slots__ = ("definition", "version", "input")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    definition: str
+    version: int
+    input: str
+    def __init__(self, definition: _Optional[str] = ..., version: _Optional[int] = ..., input: _Optional[str] = ...) -> None: ...
