@@ -119,8 +119,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Connect(self, request_iterator, context):
-        """The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-        flight; a result is acknowledged once it is durable.
+        """The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+        bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,7 @@ TASK_STATE_FAILED: TaskState
 TASK_STATE_CANCELED: TaskState
 
 class TaskEnvelope(_message.Message):
-    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest")
+    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class TaskEnvelope(_message.Message):
     HINT_FIELD_NUMBER: _ClassVar[int]
     ENQUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     workflow_id: str
     step: str
@@ -79,7 +80,8 @@ class TaskEnvelope(_message.Message):
     hint: str
     enqueue_time: _timestamp_pb2.Timestamp
     input_digest: bytes
-    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ...) -> None: ...
+    checkpoint: _common_pb2.Payload
+    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
     __slots__ = ("output", "failure", "question", "usage", "start_time", "end_time", "agent_id", "attempt", "capability", "input_digest", "schedule_time")
