@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE
 
-.PHONY: help setup demo test failover lint generate bench chaos clean lock
+.PHONY: help setup demo test failover lint generate stubs bench chaos clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -48,6 +48,9 @@ lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshnes
 generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
+
+stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
+	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
 chaos: $(READY) ## kill, stop and restart a mesh of real processes under load; the checker reads what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos

@@ -1,0 +1,1510 @@
+package dev.nervenet.v1;
+
+import static io.grpc.MethodDescriptor.generateFullMethodName;
+
+/**
+ * <pre>
+ * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+ * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+ * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+ * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+ * </pre>
+ */
+@io.grpc.stub.annotations.GrpcGenerated
+public final class CoordinatorServiceGrpc {
+
+  private CoordinatorServiceGrpc() {}
+
+  public static final java.lang.String SERVICE_NAME = "nervenet.v1.CoordinatorService";
+
+  // Static method descriptors that strictly reflect the proto.
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowRequest,
+      dev.nervenet.v1.StartWorkflowResponse> getStartWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "StartWorkflow",
+      requestType = dev.nervenet.v1.StartWorkflowRequest.class,
+      responseType = dev.nervenet.v1.StartWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowRequest,
+      dev.nervenet.v1.StartWorkflowResponse> getStartWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowRequest, dev.nervenet.v1.StartWorkflowResponse> getStartWorkflowMethod;
+    if ((getStartWorkflowMethod = CoordinatorServiceGrpc.getStartWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getStartWorkflowMethod = CoordinatorServiceGrpc.getStartWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getStartWorkflowMethod = getStartWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.StartWorkflowRequest, dev.nervenet.v1.StartWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "StartWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StartWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StartWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("StartWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getStartWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowsRequest,
+      dev.nervenet.v1.StartWorkflowsResponse> getStartWorkflowsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "StartWorkflows",
+      requestType = dev.nervenet.v1.StartWorkflowsRequest.class,
+      responseType = dev.nervenet.v1.StartWorkflowsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowsRequest,
+      dev.nervenet.v1.StartWorkflowsResponse> getStartWorkflowsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.StartWorkflowsRequest, dev.nervenet.v1.StartWorkflowsResponse> getStartWorkflowsMethod;
+    if ((getStartWorkflowsMethod = CoordinatorServiceGrpc.getStartWorkflowsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getStartWorkflowsMethod = CoordinatorServiceGrpc.getStartWorkflowsMethod) == null) {
+          CoordinatorServiceGrpc.getStartWorkflowsMethod = getStartWorkflowsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.StartWorkflowsRequest, dev.nervenet.v1.StartWorkflowsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "StartWorkflows"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StartWorkflowsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StartWorkflowsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("StartWorkflows"))
+              .build();
+        }
+      }
+    }
+    return getStartWorkflowsMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.AwaitWorkflowsRequest,
+      dev.nervenet.v1.AwaitWorkflowsResponse> getAwaitWorkflowsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "AwaitWorkflows",
+      requestType = dev.nervenet.v1.AwaitWorkflowsRequest.class,
+      responseType = dev.nervenet.v1.AwaitWorkflowsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.BIDI_STREAMING)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.AwaitWorkflowsRequest,
+      dev.nervenet.v1.AwaitWorkflowsResponse> getAwaitWorkflowsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.AwaitWorkflowsRequest, dev.nervenet.v1.AwaitWorkflowsResponse> getAwaitWorkflowsMethod;
+    if ((getAwaitWorkflowsMethod = CoordinatorServiceGrpc.getAwaitWorkflowsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getAwaitWorkflowsMethod = CoordinatorServiceGrpc.getAwaitWorkflowsMethod) == null) {
+          CoordinatorServiceGrpc.getAwaitWorkflowsMethod = getAwaitWorkflowsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.AwaitWorkflowsRequest, dev.nervenet.v1.AwaitWorkflowsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.BIDI_STREAMING)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "AwaitWorkflows"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.AwaitWorkflowsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.AwaitWorkflowsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("AwaitWorkflows"))
+              .build();
+        }
+      }
+    }
+    return getAwaitWorkflowsMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.GetWorkflowRequest,
+      dev.nervenet.v1.GetWorkflowResponse> getGetWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "GetWorkflow",
+      requestType = dev.nervenet.v1.GetWorkflowRequest.class,
+      responseType = dev.nervenet.v1.GetWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.GetWorkflowRequest,
+      dev.nervenet.v1.GetWorkflowResponse> getGetWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.GetWorkflowRequest, dev.nervenet.v1.GetWorkflowResponse> getGetWorkflowMethod;
+    if ((getGetWorkflowMethod = CoordinatorServiceGrpc.getGetWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getGetWorkflowMethod = CoordinatorServiceGrpc.getGetWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getGetWorkflowMethod = getGetWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.GetWorkflowRequest, dev.nervenet.v1.GetWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "GetWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("GetWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getGetWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListWorkflowsRequest,
+      dev.nervenet.v1.ListWorkflowsResponse> getListWorkflowsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListWorkflows",
+      requestType = dev.nervenet.v1.ListWorkflowsRequest.class,
+      responseType = dev.nervenet.v1.ListWorkflowsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListWorkflowsRequest,
+      dev.nervenet.v1.ListWorkflowsResponse> getListWorkflowsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListWorkflowsRequest, dev.nervenet.v1.ListWorkflowsResponse> getListWorkflowsMethod;
+    if ((getListWorkflowsMethod = CoordinatorServiceGrpc.getListWorkflowsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getListWorkflowsMethod = CoordinatorServiceGrpc.getListWorkflowsMethod) == null) {
+          CoordinatorServiceGrpc.getListWorkflowsMethod = getListWorkflowsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListWorkflowsRequest, dev.nervenet.v1.ListWorkflowsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListWorkflows"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListWorkflowsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListWorkflowsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ListWorkflows"))
+              .build();
+        }
+      }
+    }
+    return getListWorkflowsMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListJournalRequest,
+      dev.nervenet.v1.ListJournalResponse> getListJournalMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListJournal",
+      requestType = dev.nervenet.v1.ListJournalRequest.class,
+      responseType = dev.nervenet.v1.ListJournalResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListJournalRequest,
+      dev.nervenet.v1.ListJournalResponse> getListJournalMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListJournalRequest, dev.nervenet.v1.ListJournalResponse> getListJournalMethod;
+    if ((getListJournalMethod = CoordinatorServiceGrpc.getListJournalMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getListJournalMethod = CoordinatorServiceGrpc.getListJournalMethod) == null) {
+          CoordinatorServiceGrpc.getListJournalMethod = getListJournalMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListJournalRequest, dev.nervenet.v1.ListJournalResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListJournal"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListJournalRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListJournalResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ListJournal"))
+              .build();
+        }
+      }
+    }
+    return getListJournalMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.WatchWorkflowRequest,
+      dev.nervenet.v1.WatchWorkflowResponse> getWatchWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "WatchWorkflow",
+      requestType = dev.nervenet.v1.WatchWorkflowRequest.class,
+      responseType = dev.nervenet.v1.WatchWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.SERVER_STREAMING)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.WatchWorkflowRequest,
+      dev.nervenet.v1.WatchWorkflowResponse> getWatchWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.WatchWorkflowRequest, dev.nervenet.v1.WatchWorkflowResponse> getWatchWorkflowMethod;
+    if ((getWatchWorkflowMethod = CoordinatorServiceGrpc.getWatchWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getWatchWorkflowMethod = CoordinatorServiceGrpc.getWatchWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getWatchWorkflowMethod = getWatchWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.WatchWorkflowRequest, dev.nervenet.v1.WatchWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.SERVER_STREAMING)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "WatchWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.WatchWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.WatchWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("WatchWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getWatchWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.SignalWorkflowRequest,
+      dev.nervenet.v1.SignalWorkflowResponse> getSignalWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "SignalWorkflow",
+      requestType = dev.nervenet.v1.SignalWorkflowRequest.class,
+      responseType = dev.nervenet.v1.SignalWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.SignalWorkflowRequest,
+      dev.nervenet.v1.SignalWorkflowResponse> getSignalWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.SignalWorkflowRequest, dev.nervenet.v1.SignalWorkflowResponse> getSignalWorkflowMethod;
+    if ((getSignalWorkflowMethod = CoordinatorServiceGrpc.getSignalWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getSignalWorkflowMethod = CoordinatorServiceGrpc.getSignalWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getSignalWorkflowMethod = getSignalWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.SignalWorkflowRequest, dev.nervenet.v1.SignalWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "SignalWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.SignalWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.SignalWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("SignalWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getSignalWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.CancelWorkflowRequest,
+      dev.nervenet.v1.CancelWorkflowResponse> getCancelWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "CancelWorkflow",
+      requestType = dev.nervenet.v1.CancelWorkflowRequest.class,
+      responseType = dev.nervenet.v1.CancelWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.CancelWorkflowRequest,
+      dev.nervenet.v1.CancelWorkflowResponse> getCancelWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.CancelWorkflowRequest, dev.nervenet.v1.CancelWorkflowResponse> getCancelWorkflowMethod;
+    if ((getCancelWorkflowMethod = CoordinatorServiceGrpc.getCancelWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getCancelWorkflowMethod = CoordinatorServiceGrpc.getCancelWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getCancelWorkflowMethod = getCancelWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.CancelWorkflowRequest, dev.nervenet.v1.CancelWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "CancelWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.CancelWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.CancelWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("CancelWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getCancelWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.RunTaskRequest,
+      dev.nervenet.v1.RunTaskResponse> getRunTaskMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "RunTask",
+      requestType = dev.nervenet.v1.RunTaskRequest.class,
+      responseType = dev.nervenet.v1.RunTaskResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.RunTaskRequest,
+      dev.nervenet.v1.RunTaskResponse> getRunTaskMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.RunTaskRequest, dev.nervenet.v1.RunTaskResponse> getRunTaskMethod;
+    if ((getRunTaskMethod = CoordinatorServiceGrpc.getRunTaskMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getRunTaskMethod = CoordinatorServiceGrpc.getRunTaskMethod) == null) {
+          CoordinatorServiceGrpc.getRunTaskMethod = getRunTaskMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.RunTaskRequest, dev.nervenet.v1.RunTaskResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "RunTask"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RunTaskRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RunTaskResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("RunTask"))
+              .build();
+        }
+      }
+    }
+    return getRunTaskMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListEscalationsRequest,
+      dev.nervenet.v1.ListEscalationsResponse> getListEscalationsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListEscalations",
+      requestType = dev.nervenet.v1.ListEscalationsRequest.class,
+      responseType = dev.nervenet.v1.ListEscalationsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListEscalationsRequest,
+      dev.nervenet.v1.ListEscalationsResponse> getListEscalationsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListEscalationsRequest, dev.nervenet.v1.ListEscalationsResponse> getListEscalationsMethod;
+    if ((getListEscalationsMethod = CoordinatorServiceGrpc.getListEscalationsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getListEscalationsMethod = CoordinatorServiceGrpc.getListEscalationsMethod) == null) {
+          CoordinatorServiceGrpc.getListEscalationsMethod = getListEscalationsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListEscalationsRequest, dev.nervenet.v1.ListEscalationsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListEscalations"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListEscalationsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListEscalationsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ListEscalations"))
+              .build();
+        }
+      }
+    }
+    return getListEscalationsMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.GetEscalationRequest,
+      dev.nervenet.v1.GetEscalationResponse> getGetEscalationMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "GetEscalation",
+      requestType = dev.nervenet.v1.GetEscalationRequest.class,
+      responseType = dev.nervenet.v1.GetEscalationResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.GetEscalationRequest,
+      dev.nervenet.v1.GetEscalationResponse> getGetEscalationMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.GetEscalationRequest, dev.nervenet.v1.GetEscalationResponse> getGetEscalationMethod;
+    if ((getGetEscalationMethod = CoordinatorServiceGrpc.getGetEscalationMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getGetEscalationMethod = CoordinatorServiceGrpc.getGetEscalationMethod) == null) {
+          CoordinatorServiceGrpc.getGetEscalationMethod = getGetEscalationMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.GetEscalationRequest, dev.nervenet.v1.GetEscalationResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "GetEscalation"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetEscalationRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetEscalationResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("GetEscalation"))
+              .build();
+        }
+      }
+    }
+    return getGetEscalationMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ResolveEscalationRequest,
+      dev.nervenet.v1.ResolveEscalationResponse> getResolveEscalationMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ResolveEscalation",
+      requestType = dev.nervenet.v1.ResolveEscalationRequest.class,
+      responseType = dev.nervenet.v1.ResolveEscalationResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ResolveEscalationRequest,
+      dev.nervenet.v1.ResolveEscalationResponse> getResolveEscalationMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ResolveEscalationRequest, dev.nervenet.v1.ResolveEscalationResponse> getResolveEscalationMethod;
+    if ((getResolveEscalationMethod = CoordinatorServiceGrpc.getResolveEscalationMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getResolveEscalationMethod = CoordinatorServiceGrpc.getResolveEscalationMethod) == null) {
+          CoordinatorServiceGrpc.getResolveEscalationMethod = getResolveEscalationMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ResolveEscalationRequest, dev.nervenet.v1.ResolveEscalationResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ResolveEscalation"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ResolveEscalationRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ResolveEscalationResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ResolveEscalation"))
+              .build();
+        }
+      }
+    }
+    return getResolveEscalationMethod;
+  }
+
+  /**
+   * Creates a new async stub that supports all call types for the service
+   */
+  public static CoordinatorServiceStub newStub(io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceStub>() {
+        @java.lang.Override
+        public CoordinatorServiceStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new CoordinatorServiceStub(channel, callOptions);
+        }
+      };
+    return CoordinatorServiceStub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new blocking-style stub that supports all types of calls on the service
+   */
+  public static CoordinatorServiceBlockingV2Stub newBlockingV2Stub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceBlockingV2Stub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceBlockingV2Stub>() {
+        @java.lang.Override
+        public CoordinatorServiceBlockingV2Stub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new CoordinatorServiceBlockingV2Stub(channel, callOptions);
+        }
+      };
+    return CoordinatorServiceBlockingV2Stub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new blocking-style stub that supports unary and streaming output calls on the service
+   */
+  public static CoordinatorServiceBlockingStub newBlockingStub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceBlockingStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceBlockingStub>() {
+        @java.lang.Override
+        public CoordinatorServiceBlockingStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new CoordinatorServiceBlockingStub(channel, callOptions);
+        }
+      };
+    return CoordinatorServiceBlockingStub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new ListenableFuture-style stub that supports unary calls on the service
+   */
+  public static CoordinatorServiceFutureStub newFutureStub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceFutureStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<CoordinatorServiceFutureStub>() {
+        @java.lang.Override
+        public CoordinatorServiceFutureStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new CoordinatorServiceFutureStub(channel, callOptions);
+        }
+      };
+    return CoordinatorServiceFutureStub.newStub(factory, channel);
+  }
+
+  /**
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public interface AsyncService {
+
+    /**
+     * <pre>
+     * Starts a workflow, or returns the one that exists. With `wait` it answers with the result if that comes in time.
+     * </pre>
+     */
+    default void startWorkflow(dev.nervenet.v1.StartWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getStartWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Starts many in one call; each has its own outcome.
+     * </pre>
+     */
+    default void startWorkflows(dev.nervenet.v1.StartWorkflowsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getStartWorkflowsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * </pre>
+     */
+    default io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsRequest> awaitWorkflows(
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsResponse> responseObserver) {
+      return io.grpc.stub.ServerCalls.asyncUnimplementedStreamingCall(getAwaitWorkflowsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
+     * </pre>
+     */
+    default void getWorkflow(dev.nervenet.v1.GetWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getGetWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists workflows, newest first.
+     * </pre>
+     */
+    default void listWorkflows(dev.nervenet.v1.ListWorkflowsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWorkflowsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListWorkflowsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads a workflow's journal.
+     * </pre>
+     */
+    default void listJournal(dev.nervenet.v1.ListJournalRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListJournalResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListJournalMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Follows a workflow from any entry to its end.
+     * </pre>
+     */
+    default void watchWorkflow(dev.nervenet.v1.WatchWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.WatchWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getWatchWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Sends a signal; recorded once by its id.
+     * </pre>
+     */
+    default void signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.SignalWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getSignalWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Asks a workflow to stop; recorded once.
+     * </pre>
+     */
+    default void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.CancelWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getCancelWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * </pre>
+     */
+    default void runTask(dev.nervenet.v1.RunTaskRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RunTaskResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getRunTaskMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists what waits for a human.
+     * </pre>
+     */
+    default void listEscalations(dev.nervenet.v1.ListEscalationsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEscalationsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListEscalationsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads one escalation.
+     * </pre>
+     */
+    default void getEscalation(dev.nervenet.v1.GetEscalationRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetEscalationResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getGetEscalationMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Decides an escalation; of two people at once one wins and the other is told.
+     * </pre>
+     */
+    default void resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ResolveEscalationResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getResolveEscalationMethod(), responseObserver);
+    }
+  }
+
+  /**
+   * Base class for the server implementation of the service CoordinatorService.
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public static abstract class CoordinatorServiceImplBase
+      implements io.grpc.BindableService, AsyncService {
+
+    @java.lang.Override public final io.grpc.ServerServiceDefinition bindService() {
+      return CoordinatorServiceGrpc.bindService(this);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do asynchronous rpc calls to service CoordinatorService.
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public static final class CoordinatorServiceStub
+      extends io.grpc.stub.AbstractAsyncStub<CoordinatorServiceStub> {
+    private CoordinatorServiceStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected CoordinatorServiceStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new CoordinatorServiceStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * Starts a workflow, or returns the one that exists. With `wait` it answers with the result if that comes in time.
+     * </pre>
+     */
+    public void startWorkflow(dev.nervenet.v1.StartWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getStartWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Starts many in one call; each has its own outcome.
+     * </pre>
+     */
+    public void startWorkflows(dev.nervenet.v1.StartWorkflowsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getStartWorkflowsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * </pre>
+     */
+    public io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsRequest> awaitWorkflows(
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsResponse> responseObserver) {
+      return io.grpc.stub.ClientCalls.asyncBidiStreamingCall(
+          getChannel().newCall(getAwaitWorkflowsMethod(), getCallOptions()), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
+     * </pre>
+     */
+    public void getWorkflow(dev.nervenet.v1.GetWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getGetWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists workflows, newest first.
+     * </pre>
+     */
+    public void listWorkflows(dev.nervenet.v1.ListWorkflowsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWorkflowsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListWorkflowsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads a workflow's journal.
+     * </pre>
+     */
+    public void listJournal(dev.nervenet.v1.ListJournalRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListJournalResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListJournalMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Follows a workflow from any entry to its end.
+     * </pre>
+     */
+    public void watchWorkflow(dev.nervenet.v1.WatchWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.WatchWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncServerStreamingCall(
+          getChannel().newCall(getWatchWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Sends a signal; recorded once by its id.
+     * </pre>
+     */
+    public void signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.SignalWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getSignalWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Asks a workflow to stop; recorded once.
+     * </pre>
+     */
+    public void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.CancelWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getCancelWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * </pre>
+     */
+    public void runTask(dev.nervenet.v1.RunTaskRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RunTaskResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getRunTaskMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists what waits for a human.
+     * </pre>
+     */
+    public void listEscalations(dev.nervenet.v1.ListEscalationsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEscalationsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListEscalationsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads one escalation.
+     * </pre>
+     */
+    public void getEscalation(dev.nervenet.v1.GetEscalationRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetEscalationResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getGetEscalationMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Decides an escalation; of two people at once one wins and the other is told.
+     * </pre>
+     */
+    public void resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ResolveEscalationResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getResolveEscalationMethod(), getCallOptions()), request, responseObserver);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do synchronous rpc calls to service CoordinatorService.
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public static final class CoordinatorServiceBlockingV2Stub
+      extends io.grpc.stub.AbstractBlockingStub<CoordinatorServiceBlockingV2Stub> {
+    private CoordinatorServiceBlockingV2Stub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected CoordinatorServiceBlockingV2Stub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new CoordinatorServiceBlockingV2Stub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * Starts a workflow, or returns the one that exists. With `wait` it answers with the result if that comes in time.
+     * </pre>
+     */
+    public dev.nervenet.v1.StartWorkflowResponse startWorkflow(dev.nervenet.v1.StartWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getStartWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Starts many in one call; each has its own outcome.
+     * </pre>
+     */
+    public dev.nervenet.v1.StartWorkflowsResponse startWorkflows(dev.nervenet.v1.StartWorkflowsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getStartWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * </pre>
+     */
+    @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
+    public io.grpc.stub.BlockingClientCall<dev.nervenet.v1.AwaitWorkflowsRequest, dev.nervenet.v1.AwaitWorkflowsResponse>
+        awaitWorkflows() {
+      return io.grpc.stub.ClientCalls.blockingBidiStreamingCall(
+          getChannel(), getAwaitWorkflowsMethod(), getCallOptions());
+    }
+
+    /**
+     * <pre>
+     * Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetWorkflowResponse getWorkflow(dev.nervenet.v1.GetWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getGetWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists workflows, newest first.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListWorkflowsResponse listWorkflows(dev.nervenet.v1.ListWorkflowsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a workflow's journal.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListJournalResponse listJournal(dev.nervenet.v1.ListJournalRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListJournalMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Follows a workflow from any entry to its end.
+     * </pre>
+     */
+    @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
+    public io.grpc.stub.BlockingClientCall<?, dev.nervenet.v1.WatchWorkflowResponse>
+        watchWorkflow(dev.nervenet.v1.WatchWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingV2ServerStreamingCall(
+          getChannel(), getWatchWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Sends a signal; recorded once by its id.
+     * </pre>
+     */
+    public dev.nervenet.v1.SignalWorkflowResponse signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getSignalWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Asks a workflow to stop; recorded once.
+     * </pre>
+     */
+    public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getCancelWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * </pre>
+     */
+    public dev.nervenet.v1.RunTaskResponse runTask(dev.nervenet.v1.RunTaskRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getRunTaskMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists what waits for a human.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListEscalationsResponse listEscalations(dev.nervenet.v1.ListEscalationsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListEscalationsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads one escalation.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetEscalationResponse getEscalation(dev.nervenet.v1.GetEscalationRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getGetEscalationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Decides an escalation; of two people at once one wins and the other is told.
+     * </pre>
+     */
+    public dev.nervenet.v1.ResolveEscalationResponse resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getResolveEscalationMethod(), getCallOptions(), request);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do limited synchronous rpc calls to service CoordinatorService.
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public static final class CoordinatorServiceBlockingStub
+      extends io.grpc.stub.AbstractBlockingStub<CoordinatorServiceBlockingStub> {
+    private CoordinatorServiceBlockingStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected CoordinatorServiceBlockingStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new CoordinatorServiceBlockingStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * Starts a workflow, or returns the one that exists. With `wait` it answers with the result if that comes in time.
+     * </pre>
+     */
+    public dev.nervenet.v1.StartWorkflowResponse startWorkflow(dev.nervenet.v1.StartWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getStartWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Starts many in one call; each has its own outcome.
+     * </pre>
+     */
+    public dev.nervenet.v1.StartWorkflowsResponse startWorkflows(dev.nervenet.v1.StartWorkflowsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getStartWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetWorkflowResponse getWorkflow(dev.nervenet.v1.GetWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getGetWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists workflows, newest first.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListWorkflowsResponse listWorkflows(dev.nervenet.v1.ListWorkflowsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a workflow's journal.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListJournalResponse listJournal(dev.nervenet.v1.ListJournalRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListJournalMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Follows a workflow from any entry to its end.
+     * </pre>
+     */
+    public java.util.Iterator<dev.nervenet.v1.WatchWorkflowResponse> watchWorkflow(
+        dev.nervenet.v1.WatchWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingServerStreamingCall(
+          getChannel(), getWatchWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Sends a signal; recorded once by its id.
+     * </pre>
+     */
+    public dev.nervenet.v1.SignalWorkflowResponse signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getSignalWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Asks a workflow to stop; recorded once.
+     * </pre>
+     */
+    public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getCancelWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * </pre>
+     */
+    public dev.nervenet.v1.RunTaskResponse runTask(dev.nervenet.v1.RunTaskRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getRunTaskMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists what waits for a human.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListEscalationsResponse listEscalations(dev.nervenet.v1.ListEscalationsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListEscalationsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads one escalation.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetEscalationResponse getEscalation(dev.nervenet.v1.GetEscalationRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getGetEscalationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Decides an escalation; of two people at once one wins and the other is told.
+     * </pre>
+     */
+    public dev.nervenet.v1.ResolveEscalationResponse resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getResolveEscalationMethod(), getCallOptions(), request);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do ListenableFuture-style rpc calls to service CoordinatorService.
+   * <pre>
+   * Starts, reads, watches and steers workflows. Every node answers for every workflow.
+   * A refusal is a status with ErrorInfo (domain "nervenet", a reason). RESOURCE_EXHAUSTED is one of NODE_FULL (no node has
+   * room for another workflow), QUEUE_FULL (too many tasks wait for that capability), JOURNAL_FULL (the workflow's journal
+   * takes no more signals before it begins a fresh one), all three with RetryInfo, and PAYLOAD_TOO_LARGE.
+   * </pre>
+   */
+  public static final class CoordinatorServiceFutureStub
+      extends io.grpc.stub.AbstractFutureStub<CoordinatorServiceFutureStub> {
+    private CoordinatorServiceFutureStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected CoordinatorServiceFutureStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new CoordinatorServiceFutureStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * Starts a workflow, or returns the one that exists. With `wait` it answers with the result if that comes in time.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.StartWorkflowResponse> startWorkflow(
+        dev.nervenet.v1.StartWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getStartWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Starts many in one call; each has its own outcome.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.StartWorkflowsResponse> startWorkflows(
+        dev.nervenet.v1.StartWorkflowsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getStartWorkflowsMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.GetWorkflowResponse> getWorkflow(
+        dev.nervenet.v1.GetWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getGetWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Lists workflows, newest first.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListWorkflowsResponse> listWorkflows(
+        dev.nervenet.v1.ListWorkflowsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListWorkflowsMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a workflow's journal.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListJournalResponse> listJournal(
+        dev.nervenet.v1.ListJournalRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListJournalMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Sends a signal; recorded once by its id.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.SignalWorkflowResponse> signalWorkflow(
+        dev.nervenet.v1.SignalWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getSignalWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Asks a workflow to stop; recorded once.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.CancelWorkflowResponse> cancelWorkflow(
+        dev.nervenet.v1.CancelWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getCancelWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.RunTaskResponse> runTask(
+        dev.nervenet.v1.RunTaskRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getRunTaskMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Lists what waits for a human.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListEscalationsResponse> listEscalations(
+        dev.nervenet.v1.ListEscalationsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListEscalationsMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Reads one escalation.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.GetEscalationResponse> getEscalation(
+        dev.nervenet.v1.GetEscalationRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getGetEscalationMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Decides an escalation; of two people at once one wins and the other is told.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ResolveEscalationResponse> resolveEscalation(
+        dev.nervenet.v1.ResolveEscalationRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getResolveEscalationMethod(), getCallOptions()), request);
+    }
+  }
+
+  private static final int METHODID_START_WORKFLOW = 0;
+  private static final int METHODID_START_WORKFLOWS = 1;
+  private static final int METHODID_GET_WORKFLOW = 2;
+  private static final int METHODID_LIST_WORKFLOWS = 3;
+  private static final int METHODID_LIST_JOURNAL = 4;
+  private static final int METHODID_WATCH_WORKFLOW = 5;
+  private static final int METHODID_SIGNAL_WORKFLOW = 6;
+  private static final int METHODID_CANCEL_WORKFLOW = 7;
+  private static final int METHODID_RUN_TASK = 8;
+  private static final int METHODID_LIST_ESCALATIONS = 9;
+  private static final int METHODID_GET_ESCALATION = 10;
+  private static final int METHODID_RESOLVE_ESCALATION = 11;
+  private static final int METHODID_AWAIT_WORKFLOWS = 12;
+
+  private static final class MethodHandlers<Req, Resp> implements
+      io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.ServerStreamingMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.ClientStreamingMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.BidiStreamingMethod<Req, Resp> {
+    private final AsyncService serviceImpl;
+    private final int methodId;
+
+    MethodHandlers(AsyncService serviceImpl, int methodId) {
+      this.serviceImpl = serviceImpl;
+      this.methodId = methodId;
+    }
+
+    @java.lang.Override
+    @java.lang.SuppressWarnings("unchecked")
+    public void invoke(Req request, io.grpc.stub.StreamObserver<Resp> responseObserver) {
+      switch (methodId) {
+        case METHODID_START_WORKFLOW:
+          serviceImpl.startWorkflow((dev.nervenet.v1.StartWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_START_WORKFLOWS:
+          serviceImpl.startWorkflows((dev.nervenet.v1.StartWorkflowsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.StartWorkflowsResponse>) responseObserver);
+          break;
+        case METHODID_GET_WORKFLOW:
+          serviceImpl.getWorkflow((dev.nervenet.v1.GetWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.GetWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_LIST_WORKFLOWS:
+          serviceImpl.listWorkflows((dev.nervenet.v1.ListWorkflowsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWorkflowsResponse>) responseObserver);
+          break;
+        case METHODID_LIST_JOURNAL:
+          serviceImpl.listJournal((dev.nervenet.v1.ListJournalRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListJournalResponse>) responseObserver);
+          break;
+        case METHODID_WATCH_WORKFLOW:
+          serviceImpl.watchWorkflow((dev.nervenet.v1.WatchWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.WatchWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_SIGNAL_WORKFLOW:
+          serviceImpl.signalWorkflow((dev.nervenet.v1.SignalWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.SignalWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_CANCEL_WORKFLOW:
+          serviceImpl.cancelWorkflow((dev.nervenet.v1.CancelWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.CancelWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_RUN_TASK:
+          serviceImpl.runTask((dev.nervenet.v1.RunTaskRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.RunTaskResponse>) responseObserver);
+          break;
+        case METHODID_LIST_ESCALATIONS:
+          serviceImpl.listEscalations((dev.nervenet.v1.ListEscalationsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEscalationsResponse>) responseObserver);
+          break;
+        case METHODID_GET_ESCALATION:
+          serviceImpl.getEscalation((dev.nervenet.v1.GetEscalationRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.GetEscalationResponse>) responseObserver);
+          break;
+        case METHODID_RESOLVE_ESCALATION:
+          serviceImpl.resolveEscalation((dev.nervenet.v1.ResolveEscalationRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ResolveEscalationResponse>) responseObserver);
+          break;
+        default:
+          throw new AssertionError();
+      }
+    }
+
+    @java.lang.Override
+    @java.lang.SuppressWarnings("unchecked")
+    public io.grpc.stub.StreamObserver<Req> invoke(
+        io.grpc.stub.StreamObserver<Resp> responseObserver) {
+      switch (methodId) {
+        case METHODID_AWAIT_WORKFLOWS:
+          return (io.grpc.stub.StreamObserver<Req>) serviceImpl.awaitWorkflows(
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsResponse>) responseObserver);
+        default:
+          throw new AssertionError();
+      }
+    }
+  }
+
+  public static final io.grpc.ServerServiceDefinition bindService(AsyncService service) {
+    return io.grpc.ServerServiceDefinition.builder(getServiceDescriptor())
+        .addMethod(
+          getStartWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.StartWorkflowRequest,
+              dev.nervenet.v1.StartWorkflowResponse>(
+                service, METHODID_START_WORKFLOW)))
+        .addMethod(
+          getStartWorkflowsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.StartWorkflowsRequest,
+              dev.nervenet.v1.StartWorkflowsResponse>(
+                service, METHODID_START_WORKFLOWS)))
+        .addMethod(
+          getAwaitWorkflowsMethod(),
+          io.grpc.stub.ServerCalls.asyncBidiStreamingCall(
+            new MethodHandlers<
+              dev.nervenet.v1.AwaitWorkflowsRequest,
+              dev.nervenet.v1.AwaitWorkflowsResponse>(
+                service, METHODID_AWAIT_WORKFLOWS)))
+        .addMethod(
+          getGetWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.GetWorkflowRequest,
+              dev.nervenet.v1.GetWorkflowResponse>(
+                service, METHODID_GET_WORKFLOW)))
+        .addMethod(
+          getListWorkflowsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListWorkflowsRequest,
+              dev.nervenet.v1.ListWorkflowsResponse>(
+                service, METHODID_LIST_WORKFLOWS)))
+        .addMethod(
+          getListJournalMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListJournalRequest,
+              dev.nervenet.v1.ListJournalResponse>(
+                service, METHODID_LIST_JOURNAL)))
+        .addMethod(
+          getWatchWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncServerStreamingCall(
+            new MethodHandlers<
+              dev.nervenet.v1.WatchWorkflowRequest,
+              dev.nervenet.v1.WatchWorkflowResponse>(
+                service, METHODID_WATCH_WORKFLOW)))
+        .addMethod(
+          getSignalWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.SignalWorkflowRequest,
+              dev.nervenet.v1.SignalWorkflowResponse>(
+                service, METHODID_SIGNAL_WORKFLOW)))
+        .addMethod(
+          getCancelWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.CancelWorkflowRequest,
+              dev.nervenet.v1.CancelWorkflowResponse>(
+                service, METHODID_CANCEL_WORKFLOW)))
+        .addMethod(
+          getRunTaskMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.RunTaskRequest,
+              dev.nervenet.v1.RunTaskResponse>(
+                service, METHODID_RUN_TASK)))
+        .addMethod(
+          getListEscalationsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListEscalationsRequest,
+              dev.nervenet.v1.ListEscalationsResponse>(
+                service, METHODID_LIST_ESCALATIONS)))
+        .addMethod(
+          getGetEscalationMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.GetEscalationRequest,
+              dev.nervenet.v1.GetEscalationResponse>(
+                service, METHODID_GET_ESCALATION)))
+        .addMethod(
+          getResolveEscalationMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ResolveEscalationRequest,
+              dev.nervenet.v1.ResolveEscalationResponse>(
+                service, METHODID_RESOLVE_ESCALATION)))
+        .build();
+  }
+
+  private static abstract class CoordinatorServiceBaseDescriptorSupplier
+      implements io.grpc.protobuf.ProtoFileDescriptorSupplier, io.grpc.protobuf.ProtoServiceDescriptorSupplier {
+    CoordinatorServiceBaseDescriptorSupplier() {}
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.FileDescriptor getFileDescriptor() {
+      return dev.nervenet.v1.CoordinatorServiceOuterClass.getDescriptor();
+    }
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.ServiceDescriptor getServiceDescriptor() {
+      return getFileDescriptor().findServiceByName("CoordinatorService");
+    }
+  }
+
+  private static final class CoordinatorServiceFileDescriptorSupplier
+      extends CoordinatorServiceBaseDescriptorSupplier {
+    CoordinatorServiceFileDescriptorSupplier() {}
+  }
+
+  private static final class CoordinatorServiceMethodDescriptorSupplier
+      extends CoordinatorServiceBaseDescriptorSupplier
+      implements io.grpc.protobuf.ProtoMethodDescriptorSupplier {
+    private final java.lang.String methodName;
+
+    CoordinatorServiceMethodDescriptorSupplier(java.lang.String methodName) {
+      this.methodName = methodName;
+    }
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.MethodDescriptor getMethodDescriptor() {
+      return getServiceDescriptor().findMethodByName(methodName);
+    }
+  }
+
+  private static volatile io.grpc.ServiceDescriptor serviceDescriptor;
+
+  public static io.grpc.ServiceDescriptor getServiceDescriptor() {
+    io.grpc.ServiceDescriptor result = serviceDescriptor;
+    if (result == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        result = serviceDescriptor;
+        if (result == null) {
+          serviceDescriptor = result = io.grpc.ServiceDescriptor.newBuilder(SERVICE_NAME)
+              .setSchemaDescriptor(new CoordinatorServiceFileDescriptorSupplier())
+              .addMethod(getStartWorkflowMethod())
+              .addMethod(getStartWorkflowsMethod())
+              .addMethod(getAwaitWorkflowsMethod())
+              .addMethod(getGetWorkflowMethod())
+              .addMethod(getListWorkflowsMethod())
+              .addMethod(getListJournalMethod())
+              .addMethod(getWatchWorkflowMethod())
+              .addMethod(getSignalWorkflowMethod())
+              .addMethod(getCancelWorkflowMethod())
+              .addMethod(getRunTaskMethod())
+              .addMethod(getListEscalationsMethod())
+              .addMethod(getGetEscalationMethod())
+              .addMethod(getResolveEscalationMethod())
+              .build();
+        }
+      }
+    }
+    return result;
+  }
+}
