@@ -26,9 +26,9 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE
 
-.PHONY: help setup demo test failover lint generate stubs bench chaos clean lock
+.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos clean lock
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with everything that the other targets need
 	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
@@ -54,6 +54,13 @@ stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (ne
 
 chaos: $(READY) ## kill, stop and restart a mesh of real processes under load; the checker reads what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos
+
+misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, one that blocks and one that exits
+	@$(BIN)/python -m tests.recovery.misbehaving $(ARGS)
+
+strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count what was acknowledged and is gone
+	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)
+	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)

@@ -248,7 +248,7 @@ class Coordinator:
                 wanted.append(command)
         self._carry_out_all(wanted)
         self._host.escalations.relist(self)
-        self._mirror()
+        self.mirror()
 
     def _at(self, entry: Entry, data: bytes) -> None:
         self.applied, self.applied_ms = entry.n, entry.time_ms
@@ -302,7 +302,7 @@ class Coordinator:
         if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
             self.record("cancel", Cancel(why, self._host.node_id, journal_full=True))
         self._carry_out_all(commands)
-        self._mirror()
+        self.mirror()
 
     def _proven(self, entries: list[Entry], entry: Entry) -> bool:
         """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run."""
@@ -495,11 +495,11 @@ class Coordinator:
 
     # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _mirror(self) -> None:
+    def mirror(self) -> None:
         """Tell the head when the state that people see has changed; running on is not worth a command."""
         machine = self.machine
         state = machine.state
-        if state is self.mirrored[0] and state is not State.WAITING_FOR_HUMAN:
+        if state is self.mirrored[0] and state not in (State.WAITING_FOR_HUMAN, State.BLOCKED):
             return
         note = ""
         if machine.blocked is not None:
@@ -513,7 +513,7 @@ class Coordinator:
     def show(self) -> None:
         """Its head was made again: whatever people see of it is set once more."""
         self.mirrored = (State.RUNNING, "")
-        self._mirror()
+        self.mirror()
         if self.machine.view is not None:
             self._host.publish(self, self.machine.view)
         self.asked = ()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nervenet.options import CallOptions
     from nervenet.records import Entry, Mismatch
 
-__all__ = ["Elsewhere"]
+__all__ = ["Elsewhere", "Place", "find", "place", "receive", "send"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Elsewhere:
     """See the module. Not thread-safe."""
 
     def __init__(self, workflows: Iterable[Workflow[Any, Any]]) -> None:
-        self._places = {(w.name, w.version): place for w in workflows if (place := _place(w)) is not None}
+        self._places = {(w.name, w.version): found for w in workflows if (found := place(w)) is not None}
         self._absent: dict[tuple[str, int], str] | None = None
         self._ours: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -85,7 +85,7 @@ class Elsewhere:
                 stderr=subprocess.DEVNULL,
             )
         self._ours = ours
-        _send(ours, list(self._places.values()))
+        send(ours, list(self._places.values()))
         return self
 
     def __exit__(
@@ -123,8 +123,8 @@ class Elsewhere:
             return None
         try:
             self._ours.settimeout(PATIENCE)
-            _send(self._ours, (key, machine.workflow_id, machine.run, list(entries)))
-            again: Wishes = _receive(self._ours)
+            send(self._ours, (key, machine.workflow_id, machine.run, list(entries)))
+            again: Wishes = receive(self._ours)
         except (OSError, EOFError) as error:
             _log.warning("the replay check goes on without its other process: %r", error)
             self._stop()
@@ -139,7 +139,7 @@ class Elsewhere:
         try:
             self._ours.recv(1, socket.MSG_PEEK)
             self._ours.settimeout(PATIENCE)
-            self._absent = _receive(self._ours)
+            self._absent = receive(self._ours)
         except (BlockingIOError, TimeoutError):
             return False
         except (OSError, EOFError) as error:
@@ -151,7 +151,8 @@ class Elsewhere:
         return True
 
 
-def _place(workflow: Workflow[Any, Any]) -> Place | None:
+def place(workflow: Workflow[Any, Any]) -> Place | None:
+    """For another process; None: no file tells."""
     fn: Any = workflow.fn
     if fn is None or "<locals>" in (qualname := getattr(fn, "__qualname__", "<locals>")):
         return None
@@ -167,57 +168,59 @@ def main(channel: socket.socket) -> None:
     """Until the owner is gone."""
     found: dict[tuple[str, int], Workflow[Any, Any]] = {}
     absent: dict[tuple[str, int], str] = {}
-    place: Place
-    for place in _receive(channel):
-        key = place.name, place.version
+    where: Place
+    for where in receive(channel):
+        key = where.name, where.version
         try:
-            found[key] = _workflow(place)
+            found[key] = find(where)
         except BaseException as error:  # noqa: BLE001  # a module that exits when it is imported, too
-            absent[key] = f"{place.module}.{place.qualname}: {type(error).__name__}: {error}"
-    _send(channel, absent)
+            absent[key] = f"{where.module}.{where.qualname}: {type(error).__name__}: {error}"
+    send(channel, absent)
     with suppress(EOFError):
         while True:
-            key, workflow_id, run, entries = _receive(channel)
+            key, workflow_id, run, entries = receive(channel)
             machine = rebuild(found[key], workflow_id, run, entries)
-            _send(channel, wishes(machine))
+            send(channel, wishes(machine))
             machine.close()
 
 
-def _workflow(place: Place) -> Workflow[Any, Any]:
+def find(where: Place) -> Workflow[Any, Any]:
     """The definition by its code. Its options are the owner's, who may have got it through another mesh."""
-    there: Any = _module(place)
-    for part in place.qualname.split("."):
+    there: Any = _module(where)
+    for part in where.qualname.split("."):
         there = getattr(there, part)
     if not isinstance(there, Workflow):
-        there = define_workflow(there, name=place.name, version=place.version)
-    elif (there.name, there.version) != (place.name, place.version):
+        there = define_workflow(there, name=where.name, version=where.version)
+    elif (there.name, there.version) != (where.name, where.version):
         assert there.fn is not None
-        there = define_workflow(there.fn, name=place.name, version=place.version)
-    return replace(there, on_error=place.on_error, defaults=place.defaults)
+        there = define_workflow(there.fn, name=where.name, version=where.version)
+    return replace(there, on_error=where.on_error, defaults=where.defaults)
 
 
-def _module(place: Place) -> ModuleType:
-    program = place.module == "__main__"
-    name = "__program__" if program else place.module  # what stands under `if __name__ == "__main__"` is not for here
+def _module(where: Place) -> ModuleType:
+    program = where.module == "__main__"
+    name = "__program__" if program else where.module  # what stands under `if __name__ == "__main__"` is not for here
     if name in sys.modules:
         return sys.modules[name]
     if not program:
         with suppress(ModuleNotFoundError):  # a test runner may have loaded a file that is on no path
             return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, place.file)
+    spec = importlib.util.spec_from_file_location(name, where.file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"the main program has no file that can be imported: {place.file!r}")
+        raise ImportError(f"the main program has no file that can be imported: {where.file!r}")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def _send(channel: socket.socket, value: object) -> None:
+def send(channel: socket.socket, value: object) -> None:
+    """One value to the other side."""
     data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     channel.sendall(len(data).to_bytes(8, "big") + data)
 
 
-def _receive(channel: socket.socket) -> Any:
+def receive(channel: socket.socket) -> Any:
+    """One value from the other side; EOFError: it is gone."""
     return pickle.loads(_exactly(channel, int.from_bytes(_exactly(channel, 8), "big")))  # noqa: S301  # from our own child, or its owner
 
 

@@ -12,7 +12,8 @@ import asyncio
 import json
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet import telemetry
 from nervenet.clock import SYSTEM
@@ -28,7 +29,7 @@ from nervenet.streams.queues import News
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from nervenet.clock import Entropy
     from nervenet.config import Config
@@ -65,6 +66,14 @@ AT_A_TIME = 500
 """Entries that are replayed in one go: some 30 ms."""
 MANY_LOADS = 64
 """So many workflows are adopted at once: an adoption storm must not starve the living."""
+
+
+class LastLine(Protocol):
+    """Where a run was when it took a process with it: `autopsy.last_line`."""
+
+    def __call__(
+        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
+    ) -> str: ...
 
 
 class Host:
@@ -109,6 +118,7 @@ class Host:
         self.timers = timers
         self.watchdog = watchdog
         self.elsewhere: Elsewhere | None = None  # `nervenet dev` alone has it
+        self.last_line: LastLine | None = None  # where the node is a process of its own
         self.telemetry = telemetry.current()
         self.retention_ms = config.retention_ms
         self.draining = False
@@ -266,9 +276,7 @@ class Host:
         coordinator = self.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
         adoptions = head.adoptions if adopted.status == "adopted" else head.untold
         if adoptions > MOST_ADOPTIONS:
-            coordinator.machine.blocked = Mismatch(
-                f"a node that outlives it, after {MOST_ADOPTIONS} adoptions", "nodes that died with it"
-            )
+            self._stop_killer(coordinator, entries, head.blocked)
         if head.run > 1:
             coordinator.req = head.req
         coordinator.machine.foresee(entries)
@@ -277,6 +285,25 @@ class Host:
             if entry.n % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # the others' news
         return coordinator
+
+    def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
+        """It took every node with it that ran it: BLOCKED, and the line is looked for where it can do no harm."""
+        where = json.loads(known)["where"] if known else ""
+        coordinator.machine.blocked = Mismatch(
+            f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",
+            "nodes that died with it, or stood still for longer than their lease",
+            where,
+            max(0, len(entries) - 1),
+        )
+        if not where and self.last_line is not None:
+            self.spawn(self._find_line(coordinator, entries, self.last_line))
+
+    async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
+        machine = coordinator.machine
+        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries)
+        if where and not coordinator.dropped and machine.blocked is not None:
+            machine.blocked = replace(machine.blocked, where=where)
+            coordinator.mirror()
 
     async def _entries(self, workflow_id: str, adopted: Adopted) -> list[RawEntry]:
         """The whole journal, up to where it ended when it was adopted: its patches are needed before its first entry."""

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workflow code that loops for ever, blocks for ten seconds and ends its process, among good workflows on three nodes.
+
+    python -m tests.recovery.misbehaving --good 500
+
+Three nodes and two agents as an operator starts them, each node in a place of its own: when one ends, another is started
+there, as a supervisor does. The good workflows come in at a steady pace, the bad ones among them. In the end every good
+one must have its result, and each bad one must be BLOCKED with the line that is at fault; no more than three nodes may
+have died. Ends with one line, and writes the same as JSON; exit code 1 when any of that is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from nervenet import Client, WorkflowInfo
+from nervenet.dev.servers import etcd, valkey
+from nervenet.errors import RequestError
+from tests.mesh.world import ROOT, Host, Role
+from tests.recovery import misbehaving_app
+
+APP = "tests/recovery/misbehaving_app.py"
+BAD = {"loops": "it loops here", "stalls": "it stalls here", "exits": "it exits here"}
+NODES, AGENTS = 3, 2
+PACE = 50
+"""Good workflows started in a second."""
+MOST_DEAD = 3
+WITHIN = 120.0
+
+
+def lines_of(mark: str) -> list[str]:
+    """`misbehaving_app.py:40`, wherever the mark stands."""
+    lines = (ROOT / APP).read_text().splitlines()
+    return [f"{Path(APP).name}:{n}" for n, line in enumerate(lines, 1) if f"# {mark}" in line]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Places:
+    """Where the nodes stand; what ends is started again."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.ports = [free_port() for _ in range(NODES)]
+        self.deaths: list[int] = []
+        self._standing: dict[int, Role] = {}
+
+    def fill(self) -> None:
+        for port in self.ports:
+            self._standing[port] = self._start(port)
+        self.host.up(*self._standing.values())
+
+    def _start(self, port: int) -> Role:
+        return self.host.node(APP, "--listen", f"127.0.0.1:{port}")
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(0.05)
+            for port, role in self._standing.items():
+                if (code := role.process.poll()) is not None:
+                    self.deaths.append(code)
+                    self._standing[port] = self._start(port)
+
+    @property
+    def addresses(self) -> str:
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    @property
+    def lost_leases(self) -> int:
+        """Nodes that slept through their lease and came back under a new id."""
+        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.roles)
+
+
+async def insisting(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """As a careful caller does: a node that is gone is no answer."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            with suppress(RequestError, TimeoutError):
+                return await ask()
+            await asyncio.sleep(0.1)
+
+
+async def start_all(client: Client, good: int) -> None:
+    bad = {good * (k + 1) // 4: name for k, name in enumerate(BAD)}
+    for n in range(good):
+        if (name := bad.get(n)) is not None:
+            workflow = getattr(misbehaving_app, name)
+            await insisting(lambda: client.start(workflow, 1, id=f"bad-{name}"))  # noqa: B023
+        await insisting(lambda: client.start(misbehaving_app.good, n, id=f"good-{n}"))  # noqa: B023
+        await asyncio.sleep(1 / PACE)
+
+
+async def blocked(client: Client, name: str) -> WorkflowInfo:
+    async with asyncio.timeout(WITHIN):
+        while True:
+            info = await insisting(lambda: client.handle(f"bad-{name}").info())
+            if info.state == "BLOCKED" and info.message.blocked.where:
+                return info
+            await asyncio.sleep(0.1)
+
+
+async def torture(good: int, folder: Path, *, stall: float = 10) -> dict[str, Any]:
+    """The whole of it; the report."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
+        host = stack.enter_context(Host(folder, server.url, members.url))
+        host.env["STALL"] = str(stall)
+        places = Places(host)
+        await asyncio.to_thread(places.fill)
+        await asyncio.to_thread(
+            host.up, *(host.agent(app=APP, NERVENET_ADDRESS=places.addresses) for _ in range(AGENTS))
+        )
+        watching = asyncio.create_task(places.watch())
+        wrong: list[str] = []
+        told: dict[str, Any] = {}
+        async with Client(places.addresses, namespace=host.namespace) as client:
+            await start_all(client, good)
+            for n in range(good):
+                run = client.handle(f"good-{n}", misbehaving_app.good)
+                try:
+                    result = await insisting(lambda: run.result(timeout=20))  # noqa: B023
+                except TimeoutError:
+                    result = f"nothing within {WITHIN} s"
+                if result != 22 * n:
+                    wrong.append(f"good-{n}: {result}")
+            ended = time.monotonic() - began
+            for name, mark in BAD.items():
+                info = await blocked(client, name)
+                why = info.message.blocked
+                told[name] = {"where": why.where, "found": why.found, "wanted": lines_of(mark)}
+        watching.cancel()
+        return {
+            "good": good,
+            "wrong": wrong,
+            "blocked": told,
+            "nodes_died": len(places.deaths),
+            "exit_codes": places.deaths,
+            "leases_lost": places.lost_leases,
+            "seconds_until_all_good_ended": round(ended, 1),
+        }
+
+
+def violations(report: dict[str, Any]) -> list[str]:
+    """What is not as it must be."""
+    found = list(report["wrong"])
+    found += [
+        f"{name}: blocked at {told['where']!r}, not at {told['wanted']}"
+        for name, told in report["blocked"].items()
+        if told["where"] not in told["wanted"]
+    ]
+    if report["nodes_died"] > MOST_DEAD:
+        found.append(f"{report['nodes_died']} nodes died")
+    return found
+
+
+def line(report: dict[str, Any]) -> str:
+    """The report for people."""
+    where = ", ".join(f"{name} at {b['where']}" for name, b in report["blocked"].items())
+    return (
+        f"{report['good'] - len(report['wrong'])} of {report['good']} good workflows ended right within "
+        f"{report['seconds_until_all_good_ended']} s; blocked: {where}; {report['nodes_died']} nodes died, "
+        f"{report['leases_lost']} leases were slept through"
+    )
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--good", type=int, default=500)
+    parser.add_argument("--folder", type=Path, help="keep the logs of the processes here")
+    parser.add_argument("--out", type=Path, default=Path("build/recovery/misbehaving.json"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nervenet-misbehaving-") as folder:
+        if options.folder is not None:
+            options.folder.mkdir(parents=True)
+        report = asyncio.run(torture(options.good, options.folder or Path(folder)))
+    print(line(report))
+    for violation in (found := violations(report)):
+        print(violation)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
