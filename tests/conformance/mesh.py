@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two nodes over servers that are there already, in a namespace of their own, and agents started by a command.
+
+Nodes and agents are processes with a log each; all of them die with the suite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import redis.asyncio
+from google.protobuf.duration_pb2 import Duration
+
+from nervenet.v1 import agent_service_pb2_grpc, common_pb2, coordinator_service_pb2, registry_service_pb2
+from nervenet.v1 import coordinator_service_pb2_grpc as coordinator_grpc
+from nervenet.v1 import registry_service_pb2_grpc as registry_grpc
+from nervenet.v1.agent_pb2 import AGENT_STATE_ACTIVE
+from tests.chaos.processes import Child, Role, free_port
+
+APP = "tests/conformance/app.py"
+DEADLINE = 45.0
+"""Seconds that anything may take on a busy machine; every wait is for an event and ends with it."""
+GRACE = "3s"
+"""How long a candidate lets its tasks run on after SIGTERM."""
+OPTIONS = (("grpc.max_receive_message_length", 16 << 20),)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A command that starts one agent, and how it is connected."""
+
+    name: str
+    command: str
+    redis: bool = False
+    """Whether it reads Redis itself; all others get only the nodes' addresses."""
+
+
+class Node:
+    """A place for a node: killed there, the next one has the same address."""
+
+    def __init__(self, mesh: Mesh, name: str) -> None:
+        self.mesh, self.name = mesh, name
+        self.address = f"127.0.0.1:{free_port()}"
+        self.lives = 0
+        self.role: Role | None = None
+        self.channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        self.coordinator = coordinator_grpc.CoordinatorServiceStub(self.channel)
+        self.registry = registry_grpc.RegistryServiceStub(self.channel)
+        self.agents = agent_service_pb2_grpc.AgentServiceStub(self.channel)
+
+    def start(self) -> None:
+        self.lives += 1
+        stem = self.mesh.folder / f"{self.name}-{self.lives}"
+        self.role = Role("node", [APP, "--listen", self.address], stem, self.mesh.env)
+
+    async def ready(self) -> None:
+        assert self.role is not None
+        await self.role.ready(DEADLINE)
+
+    @property
+    def alive(self) -> bool:
+        return self.role is not None and self.role.alive
+
+    def kill(self) -> None:
+        assert self.role is not None
+        self.role.kill()
+
+
+class Agent:
+    """One process of the candidate's; `record` is its entry in the registry once it is there."""
+
+    def __init__(self, mesh: Mesh, candidate: Candidate, name: str) -> None:
+        self.mesh, self.name = mesh, name
+        env = {**mesh.env, "NERVENET_AGENT_NAME": name, "NERVENET_DRAIN": GRACE, "CONFORMANCE": "1"}
+        if not candidate.redis:
+            del env["NERVENET_REDIS"]
+        del env["NERVENET_ETCD"]
+        self.child = Child(["/bin/sh", "-c", f"exec {candidate.command}"], mesh.folder / f"{name}.log", env)
+        self.record: Any = None
+
+    @property
+    def id(self) -> str:
+        return str(self.record.agent_id)
+
+    async def registered(self) -> Agent:
+        async def there() -> bool:
+            assert self.child.alive, f"{self.name} ended by itself ({self.child.process.poll()}):\n{self.child.tail()}"
+            found = [entry.agent for entry in await self.mesh.agents() if entry.agent.name == self.name]
+            self.record = next((one for one in found if one.state == AGENT_STATE_ACTIVE), None)
+            return self.record is not None
+
+        await until(there, f"{self.name} is registered and active; its log ends:\n{self.child.tail()}")
+        return self
+
+    async def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self.child.send(signal.SIGTERM)
+        await until(lambda: not self.child.alive, f"{self.name} ends after SIGTERM")
+        return int(self.child.process.returncode)
+
+
+class Mesh:
+    """`async with Mesh(…)`: two nodes; `agent(name)` starts the candidate once more."""
+
+    def __init__(self, candidate: Candidate, redis_url: str, etcd_url: str, namespace: str, folder: Path) -> None:
+        self.candidate, self.namespace, self.folder = candidate, namespace, folder
+        self.nodes: list[Node] = []
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("NERVENET_", "OTEL_"))}
+        self.env = {
+            **kept,
+            "NERVENET_REDIS": redis_url,
+            "NERVENET_ETCD": etcd_url,
+            "NERVENET_NAMESPACE": namespace,
+        }
+        self.redis = redis.asyncio.Redis.from_url(redis_url)
+        self.started: list[Agent] = []
+        self._count = 0
+
+    async def __aenter__(self) -> Mesh:
+        shutil.rmtree(self.folder, ignore_errors=True)  # what another run left would look ready
+        self.folder.mkdir(parents=True)
+        self.nodes = [Node(self, f"node-{n}") for n in (1, 2)]
+        self.env["NERVENET_ADDRESS"] = ",".join(node.address for node in self.nodes)
+        for node in self.nodes:
+            node.start()
+        try:
+            for node in self.nodes:
+                await node.ready()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for agent in self.started:
+            agent.child.kill()
+        for node in self.nodes:
+            node.kill()
+            await node.channel.close()
+        await self.redis.aclose()
+
+    async def agent(self, name: str) -> Agent:
+        agent = Agent(self, self.candidate, name)
+        self.started.append(agent)
+        return await agent.registered()
+
+    @property
+    def node(self) -> Node:
+        """One that lives."""
+        return next(node for node in self.nodes if node.alive)
+
+    # ── what the suite asks the mesh ─────────────────────────────────────────────────────────────────────────────────
+
+    async def agents(self) -> list[Any]:
+        answer = await self.node.registry.ListAgents(registry_service_pb2.ListAgentsRequest(), timeout=DEADLINE)
+        return list(answer.agents)
+
+    async def run(self, capability: str, payload: Any, *, wait: float = DEADLINE, **options: Any) -> Any:
+        """RunTask, and the workflow as it is when it ends or the wait is over. A node's death is no answer: ask again."""
+        self._count += 1
+        request = coordinator_service_pb2.RunTaskRequest(
+            request_id=options.pop("request_id", f"t{self._count}"),
+            capability=capability,
+            input=payload,
+            payload_format=common_pb2.PAYLOAD_FORMAT_RAW,
+            **options,
+        )
+        end = time.monotonic() + wait
+        while True:
+            left = max(0.0, end - time.monotonic())
+            request.wait.CopyFrom(Duration(nanos=1_000_000) if not wait else milliseconds(left * 1000))
+            try:
+                answer = await self.node.coordinator.RunTask(request, timeout=left + 10)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.1)
+                continue
+            if answer.workflow.HasField("close_time") or time.monotonic() >= end:
+                return answer.workflow
+
+
+def milliseconds(ms: float) -> Duration:
+    duration = Duration()
+    duration.FromMilliseconds(round(ms))
+    return duration
+
+
+async def until(holds: Callable[[], Any | Awaitable[Any]], what: str, within: float = DEADLINE) -> None:
+    """Look again until it holds."""
+    end = time.monotonic() + within
+    while True:
+        found = holds()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return
+        assert time.monotonic() < end, f"not within {within:g} s: {what}"
+        await asyncio.sleep(0.03)
