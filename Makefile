@@ -24,11 +24,11 @@ ARGS ?=
 export KEEP KILL
 
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
-export SEED MINUTES WORKFLOWS SABOTAGE
+export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos clean lock
+.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos chaos-long clean lock
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with everything that the other targets need
 	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
@@ -52,8 +52,11 @@ generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/refere
 stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
-chaos: $(READY) ## kill, stop and restart a mesh of real processes under load; the checker reads what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
+chaos: $(READY) ## kill, stop, cut and restart meshes of real processes under load; checkers read what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos
+
+chaos-long: $(READY) ## the same for half an hour, in rounds, and one report of all (ROUNDS, UNDER="nice -n 10")
+	@$(BIN)/python -m tests.chaos.rounds
 
 misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, one that blocks and one that exits
 	@$(BIN)/python -m tests.recovery.misbehaving $(ARGS)

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The torture: real processes, faults by a seeded schedule, and a checker that shares no code with the product.
+"""The torture: real processes, faults by a seeded schedule, and checkers that share no code with the product.
 
-    make chaos                  # SEED=7 MINUTES=5 WORKFLOWS=2000 repeat or lengthen it
-    make chaos SABOTAGE=1       # must fail: the world outside forgets its idempotency keys
+    make chaos                  # SEED=7 MINUTES=5 WORKFLOWS=2000 repeat or lengthen it, SETTINGS=strict or replica choose
+    make chaos-long             # half an hour and more, in rounds
+    make chaos SABOTAGE=1       # must fail: a law is broken on the way to Redis
 
-`app` is what nodes and agents run, `shapes` the same workflows from outside with what must come out; `mesh` and `processes`
-are what can be killed, `drive` does it, `checker` reads afterwards: Redis, SQLite, generated messages, nothing else.
+Two meshes side by side: `strict` and `replica`, see `mesh`, which says what each of them promises.
+
+    app        what nodes and agents run                 shapes     the same workflows from outside, with what must come out
+    processes  what can be killed                        cables     what can be cut, stalled, slowed; `sabotage` lets them lie
+    mesh       servers, slots, cables                    faults     the schedule and the hands
+    load       people, and second copies of tasks        recovery   who was orphaned, and for how long
+    checker    journals and effects                      leaks      what nobody explains in Redis and etcd
+    drive      one run                                   report     its end
 """

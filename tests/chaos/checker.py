@@ -52,6 +52,8 @@ def check(evidence: Evidence, accepted: Mapping[str, Case]) -> list[Violation]:
         found += _outcome(one, case, evidence)
     for one, journal in evidence.journals.items():
         found += _journal(one, evidence.heads[one], journal)
+        if one not in accepted and "closed" not in evidence.heads[one]:
+            found.append(("open", one, f"{evidence.heads[one]['state']}, and nobody waits for it"))
     return found + _effects(evidence)
 
 
@@ -59,11 +61,22 @@ def _outcome(id: str, case: Case, evidence: Evidence) -> list[Violation]:
     head, journal = evidence.heads.get(id), evidence.journals.get(id)
     if not head or not journal:
         return [("lost", id, "it was accepted, and is not there")]
+    if case.parked:
+        return _parked(id, head)
     if "closed" not in head:
         return [("open", id, f"{case.definition}: {head['state']}, owner {head['owner']}, last {journal[-1].name}")]
     close = journal[-1].body.close
     if close.state != SUCCEEDED or close.output.json != str(case.outcome):
         return [("outcome", id, f"{head['state']} {close.output.json}{close.failure.message}, expected {case.outcome}")]
+    return []
+
+
+def _parked(id: str, head: Mapping[str, str]) -> list[Violation]:
+    """Waits for a human, under a name, and for nothing else."""
+    asked = {name.removeprefix("e:escalated:") for name in head if name.startswith("e:escalated:")}
+    asked -= {name.removeprefix("e:decided:") for name in head if name.startswith("e:decided:")}
+    if "closed" in head or not asked:
+        return [("outcome", id, f"it is {head['state']}, and should wait for a human")]
     return []
 
 
@@ -110,12 +123,18 @@ def gather(port: int, namespace: str, effects: Path) -> Evidence:
     with closing(redis.Redis(port=port, socket_timeout=30)) as connection:
         door: Any = connection
         keys = [key.decode() for key in door.scan_iter(f"{prefix}*", count=2000)]
-        for key in sorted(key for key in keys if key.endswith("}")):
-            workflow = key[len(prefix) : -1]
-            heads[workflow] = {
-                name.decode(): value.decode(errors="replace") for name, value in door.hgetall(key).items()
-            }
-            journals[workflow] = [_entry(*row) for row in door.xrange(f"{key}:journal")]
+        found = sorted(key for key in keys if key.endswith("}"))
+        for start in range(0, len(found), 100):
+            page = found[start : start + 100]
+            pipe = door.pipeline(transaction=False)
+            for key in page:
+                pipe.hgetall(key)
+                pipe.xrange(f"{key}:journal")
+            answers = pipe.execute()
+            for key, head, journal in zip(page, answers[::2], answers[1::2], strict=True):
+                workflow = key[len(prefix) : -1]
+                heads[workflow] = {name.decode(): value.decode(errors="replace") for name, value in head.items()}
+                journals[workflow] = [_entry(*row) for row in journal]
     with closing(sqlite3.connect(effects, timeout=30)) as db:
         done = list(db.execute("SELECT key, workflow, value FROM effects"))
         tried = list(db.execute("SELECT key, attempt, at_ms FROM executions"))

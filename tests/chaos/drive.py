@@ -1,216 +1,172 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run: a mesh, its load, its faults by seed, second copies of tasks, the wait for the end, the checker's word."""
+"""One run: for each setting a mesh, its load, its faults, the wait for rest, and the checkers' word."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import random
-import shutil
-import signal
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
-from nervenet import Client, Resolution
-from nervenet.errors import AlreadyClosed, NervenetError
-from tests.chaos.checker import Violation, check, gather
-from tests.chaos.mesh import NAMESPACE, Slot, Torture
-from tests.chaos.processes import ROOT
-from tests.chaos.shapes import Case, cases
+from nervenet import Client
+from tests.chaos.checker import Evidence, Violation, check, gather
+from tests.chaos.faults import Hands, schedule
+from tests.chaos.leaks import leaks, look
+from tests.chaos.load import Load
+from tests.chaos.mesh import NAMESPACE, Torture
+from tests.chaos.recovery import samples
+from tests.chaos.sabotage import liar
+from tests.chaos.shapes import cases
 
-BUILD = ROOT / "build" / "chaos"
-FAULTS = {"node-kill": 4, "agent-kill": 4, "node-stop": 2, "agent-stop": 2, "redis-kill": 1, "etcd-kill": 1}
-SETTLE = 90.0
+CLAIMS = {
+    "strict": "appendfsync always: nothing acknowledged is lost, whatever dies together",
+    "replica": "asynchronous replication, nothing on disk: nothing is lost as long as no node dies while a failover is "
+    "under way; what the replica lacked was written back by nodes and agents",
+}
+EVERY = {"strict": 2.2, "replica": 4.0}
+"""Seconds between faults, on average."""
+BURIED = 120.0
+"""Until everything of the dead must be cleared away: a lease, and two walks of Bury with 30 s between them, and again once."""
+IMPATIENT = 5.0
+"""The same where something is to be found anyway."""
+COPIES = 0.35
 
 
-class Run:
-    """What happens to one mesh."""
+class Ask(NamedTuple):
+    """What is asked of one mesh."""
 
-    def __init__(self, torture: Torture, client: Client, seed: int, seconds: float) -> None:
-        self.torture, self.client, self.seconds = torture, client, seconds
-        self.chance = random.Random(f"{seed} faults")
-        self.accepted: dict[str, Case] = {}
-        self.faults: Counter[str] = Counter()
-        self.troubles: list[Violation] = []
-        self.duplicates = 0
-        self._server_lock = asyncio.Lock()
+    setting: str
+    seed: int
+    seconds: float
+    workflows: int
+    sabotage: str = ""
+    nodes: int = 3
+    agents: int = 4
+    faults: bool = True
 
-    async def load(self, todo: list[Case]) -> None:
-        """People: each workflow at its time; a signal for those that listen."""
-        begun = time.monotonic()
+    @property
+    def chance(self) -> str:
+        return f"{self.seed} {self.setting}"
 
-        async def one(i: int, case: Case) -> None:
-            await asyncio.sleep(max(0.0, begun + i * self.seconds / len(todo) - time.monotonic()))
-            await self._patiently(lambda: self.client.start(case.definition, case.plan, id=case.id))
-            self.accepted[case.id] = case
-            if case.signal_after is not None:
-                await asyncio.sleep(case.signal_after)
-                await self._patiently(lambda: self.client.handle(case.id).signal("go", 7))
 
-        await asyncio.gather(*(one(i, case) for i, case in enumerate(todo)))
-
-    async def _patiently(self, act: Callable[[], Awaitable[object]]) -> None:
-        """Again and again while the mesh is out of reach."""
-        until = time.monotonic() + SETTLE
-        while True:
-            try:
-                async with asyncio.timeout(10):
-                    await act()
-                return
-            except AlreadyClosed:
-                return
-            except (NervenetError, TimeoutError):
-                if time.monotonic() > until:
-                    raise
-                await asyncio.sleep(0.25)
-
-    async def answer(self) -> None:
-        """Humans grant whatever waits for them."""
-        while True:
-            await asyncio.sleep(0.7)
-            with suppress(NervenetError, TimeoutError):
-                async with asyncio.timeout(10):
-                    for one in [one async for one in self.client.escalations()]:
-                        await self.client.resolve(one.id, Resolution.retry(2, comment="granted"))
-
-    async def copy(self, p: float) -> None:
-        """Each task of an inbox or queue is sent again with probability p."""
-        door: Any = self.torture.redis
-        seen = set[bytes]()
-        while True:
-            await asyncio.sleep(0.02)
-            with suppress(RedisError, OSError):
-                for kind in ("inbox", "queue"):
-                    async for key in door.scan_iter(f"nn:{NAMESPACE}:{kind}:*"):
-                        for entry, fields in await door.xrange(key, count=100):
-                            if entry not in seen and self.chance.random() < p:
-                                copied = await door.xadd(key, fields, nomkstream=True)
-                                self.duplicates += copied is not None
-                                seen.add(copied or b"")
-                            seen.add(entry)
-
-    async def strike(self, every: float) -> None:
-        """Faults until the time is up, overlapping; comes back when all is put right."""
-        until = time.monotonic() + self.seconds
-        async with asyncio.TaskGroup() as group:
-            while time.monotonic() < until:
-                await asyncio.sleep(self.chance.expovariate(1 / every))
-                kind = self.chance.choices(list(FAULTS), list(FAULTS.values()))[0]
-                group.create_task(self._fault(kind, self.chance.randrange(1 << 30)))
-
-    async def _fault(self, kind: str, pick: int) -> None:
-        target, _, deed = kind.partition("-")
-        if target in ("redis", "etcd"):
-            async with self._server_lock:
-                self.faults[kind] += 1
-                await (self.torture.valkey if target == "redis" else self.torture.etcd).restart()
-            return
-        slots = self.torture.nodes if target == "node" else self.torture.agents
-        idle = [slot for slot in slots if not slot.busy]
-        if idle:
-            await self._process_fault(kind, deed, idle[pick % len(idle)], pick)
-
-    async def _process_fault(self, kind: str, deed: str, slot: Slot, pick: int) -> None:
-        assert slot.role is not None
-        slot.busy = True
-        self.faults[kind] += 1
+async def torture(ask: Ask, folder: Path) -> dict[str, Any]:
+    """The whole run on one mesh; its report."""
+    begun = time.monotonic()
+    env = {"CHAOS_FORGET": "1"} if ask.sabotage == "keys" else {}
+    tamper = liar(ask.sabotage)
+    async with (
+        Torture(folder, ask.setting, nodes=ask.nodes, agents=ask.agents, env=env, tamper=tamper) as mesh,
+        Client(mesh.addresses, namespace=NAMESPACE) as client,
+    ):
+        load = Load(mesh, client, ask.chance)
+        hands = Hands(mesh, lambda: sorted(load.busy))
+        faults = schedule(ask.chance, ask.setting, ask.seconds, EVERY[ask.setting]) if ask.faults else []
+        beside = [
+            asyncio.create_task(work)
+            for work in (load.answer(), load.copy(COPIES), _progress(load, hands), _guard(mesh, hands))
+        ]
         try:
-            if deed == "stop":
-                slot.role.send(signal.SIGSTOP)
-                await asyncio.sleep((1.0, 9.0)[pick % 2])
-                slot.role.send(signal.SIGCONT)
-                return
-            slot.role.kill()
-            await asyncio.sleep(0.5 + pick % 3)
-            for _ in range(6):  # its servers may be down just then; a supervisor would start it again too
-                with suppress(RuntimeError):
-                    await self.torture.bring_up(slot)
-                    return
-            self.troubles.append(("driver", "", f"{slot.name} never came back:\n{slot.role.tail()}"))
+            await asyncio.gather(load.start(cases(ask.chance, ask.workflows), ask.seconds), hands.strike(faults))
+            await load.settle()
         finally:
-            slot.busy = False
+            await _stop(beside)
+        leaked = await _at_rest(mesh, load, IMPATIENT if ask.sabotage else BURIED)
+        evidence = await asyncio.to_thread(gather, mesh.redis_port, NAMESPACE, mesh.effects)
+    found = check(evidence, load.accepted) + leaked + hands.troubles
+    return _report(ask, load, hands, evidence, found, folder) | {"seconds": round(time.monotonic() - begun, 1)}
 
-    async def open_ids(self) -> list[str]:
-        ids = list(self.accepted)
-        pipe = self.torture.redis.pipeline(transaction=False)
-        for one in ids:
-            pipe.hexists(f"nn:{NAMESPACE}:wf:{{{one}}}", "closed")
-        return [one for one, closed in zip(ids, await pipe.execute(), strict=True) if not closed]
 
-    async def settle(self) -> None:
-        """Until every accepted workflow has ended, or the patience has."""
-        until = time.monotonic() + SETTLE
-        while await self.open_ids() and time.monotonic() < until:
-            await asyncio.sleep(0.3)
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    """Again where a client took a cancellation for the timeout that it met at the same time."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        done, pending = await asyncio.wait(tasks, timeout=1)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        tasks = list(pending)
 
-    async def progress(self) -> None:
-        begun = time.monotonic()
-        while True:
-            await asyncio.sleep(3)
-            with suppress(RedisError, OSError):
-                open_now = len(await self.open_ids())
+
+async def _at_rest(mesh: Torture, load: Load, within: float) -> list[Violation]:
+    """What is left when the dead are buried."""
+    until = time.monotonic() + within
+    while True:
+        addresses = [slot.address for slot in mesh.slots]
+        there = await asyncio.to_thread(look, mesh.redis_port, mesh.etcd_urls(), NAMESPACE, addresses)
+        found = leaks(there, load.expected)
+        if not found or time.monotonic() > until:
+            return found
+        await asyncio.sleep(2)
+
+
+async def _progress(load: Load, hands: Hands) -> None:
+    begun, told = time.monotonic(), 0.0
+    while True:
+        await asyncio.sleep(1)
+        with suppress(RedisError, OSError):
+            open_now = len(await load.still_open())
+            if time.monotonic() > told + 5:
+                told = time.monotonic()
                 print(
-                    f"{time.monotonic() - begun:4.0f} s  {len(self.accepted)} accepted  {open_now} open  "
-                    f"{self.duplicates} copies  {self.faults.total()} faults",
+                    f"{told - begun:5.0f} s  {load.torture.setting}: {len(load.accepted)} accepted  {open_now} open  "
+                    f"{load.duplicates} copies  {hands.counts.total()} faults",
                     file=sys.stderr,
                     flush=True,
                 )
 
 
-async def execute(seed: int, seconds: float, workflows: int, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """The whole run; its report."""
-    begun, folder = time.monotonic(), BUILD / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    async with Torture(folder, env=env) as torture, Client(torture.addresses, namespace=NAMESPACE) as client:
-        run = Run(torture, client, seed, seconds)
-        beside = [asyncio.create_task(work) for work in (run.answer(), run.copy(0.3), run.progress())]
-        try:
-            await asyncio.gather(run.load(cases(seed, workflows)), run.strike(2.5))
-            await run.settle()
-        finally:
-            for task in beside:
-                task.cancel()
-            _, left = await asyncio.wait(beside, timeout=5)
-            run.troubles += [("driver", "", f"does not stop: {task.get_stack()}") for task in left]
-        evidence = await asyncio.to_thread(gather, torture.valkey.port, NAMESPACE, torture.effects)
-    found = check(evidence, run.accepted) + run.troubles
+async def _guard(mesh: Torture, hands: Hands) -> None:
+    """A process that ends by itself is a violation; somebody else takes its place."""
+    while True:
+        await asyncio.sleep(0.5)
+        for slot in mesh.slots:
+            if not slot.busy and slot.role is not None and not slot.role.alive:
+                hands.troubles.append(("died", slot.name, slot.role.tail()))
+                slot.busy = True
+                await hands.again(slot)
+                slot.busy = False
+
+
+def _report(
+    ask: Ask, load: Load, hands: Hands, evidence: Evidence, found: list[Violation], folder: Path
+) -> dict[str, Any]:
     laws = Counter(law for law, _, _ in found)
+    ran = Counter((key, attempt) for key, attempt, _ in evidence.executions)
+    again = sum(times - 1 for times in ran.values())
     return {
-        "seed": seed,
-        "workflows": len(run.accepted),
-        "faults": dict(run.faults),
-        "duplicates": run.duplicates,
+        "setting": ask.setting,
+        "claims": CLAIMS[ask.setting],
+        "workflows": len(load.accepted),
+        "children": sum(len(case.children) for case in load.accepted.values()),
+        "parked": sum(case.parked for case in load.accepted.values()),
+        "faults": dict(sorted(hands.counts.items())),
+        "missed": dict(sorted(hands.missed.items())),
+        "duplicates": {"injected": load.duplicates, "run again": again, "turned away": load.duplicates - again},
         "executions": len(evidence.executions),
         "effects": len(evidence.effects),
+        "entries": sum(map(len, evidence.journals.values())),
+        "written_back": _written_back(folder),
         "lost": laws["lost"] + laws["open"],
         "double": laws["double"] + laws["twice"],
-        "redis": "appendfsync always",
-        "seconds": round(time.monotonic() - begun, 1),
+        "leaks": laws["leak"],
+        "samples": samples(hands.hits, evidence),
         "violations": found,
     }
 
 
-def main() -> int:
-    """SEED, MINUTES and WORKFLOWS from the environment; SABOTAGE=1 makes the world forget its keys."""
-    ask = os.environ.get
-    minutes = float(ask("MINUTES") or 1)
-    env = {"CHAOS_FORGET": "1"} if ask("SABOTAGE") else {}
-    report = asyncio.run(execute(int(ask("SEED") or 1), minutes * 60, int(ask("WORKFLOWS") or 240 * minutes), env))
-    (BUILD / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    for law, workflow, words in report["violations"][:30]:
-        print(f"  {law}: {workflow} {words}")
-    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(report["faults"].items()))
-    print(
-        f"chaos: {len(report['violations'])} violations · {report['workflows']} workflows · {faults} · "
-        f"{report['duplicates']} duplicates · lost {report['lost']} · double {report['double']} · seed {report['seed']} · "
-        f"{report['seconds']} s"
-    )
-    return 1 if report["violations"] else 0
+def _written_back(folder: Path) -> dict[str, int]:
+    """What nodes and agents say in their logs that Redis had lost and they remembered."""
+    counts: Counter[str] = Counter()
+    for log in folder.glob("*.log"):
+        text = log.read_text(errors="replace")
+        for entries, heads in re.findall(r"(\d+) entries and (\d+) heads were written back", text):
+            counts += Counter(entries=int(entries), heads=int(heads))
+        counts += Counter(outcomes=sum(map(int, re.findall(r"(\d+) outcomes were written back", text))))
+    return dict(counts)

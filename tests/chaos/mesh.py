@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mesh as a foreign driver would start it: Valkey, etcd, nodes and agents as `python -m nervenet …`, in slots.
+"""A mesh as a foreign driver would start it: servers, nodes and agents as `python -m nervenet …`, in slots, with cables.
 
-A *slot* is a place for one process: when that is killed, another one comes to the same place under a new id. Valkey runs
-with `appendfsync always`: what was acknowledged survives kill -9, so the checker may claim that nothing is lost.
+A *slot* is a place for one process: when that is killed, another one comes to the same place under a new id. Every node is
+known to the others by a cable in front of it, and reaches Redis and etcd by cables of its own; so does every agent.
+
+Two *settings*, because they promise different things:
+
+- `strict`: one Valkey with `appendfsync always`. What was acknowledged survives `kill -9`, so nothing at all may be lost.
+- `replica`: a master, a replica and three sentinels. Replication is asynchronous: what the dead master had acknowledged and
+  not sent is gone from the servers, and only living nodes write it back. So no node is hit while a failover is under way
+  (`Torture.node_faults`); with that, nothing may be lost either. Sentinels name servers by their own addresses, so there
+  are no cables to Redis here.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +27,12 @@ from typing import Self
 
 import redis.asyncio
 
-from nervenet.dev.servers import Server, etcd, valkey
-from tests.chaos.processes import Role, free_port
+from nervenet.dev.servers import Server, free_port, valkey
+from tests.chaos import registry
+from tests.chaos.cables import Cable, Tamper
+from tests.chaos.processes import Role
+from tests.recovery.replicated import Replicated
+from tests.registry.rig import cluster
 
 APP = "tests/chaos/app.py"
 NAMESPACE = "chaos"
@@ -27,6 +42,7 @@ CREATE TABLE effects (key TEXT, workflow TEXT, value INTEGER, at_ms INTEGER);
 CREATE INDEX effects_by_key ON effects (key);
 CREATE TABLE executions (key TEXT, workflow TEXT, attempt INTEGER, pid INTEGER, at_ms INTEGER);
 """
+SKEWS = (0.0, 30.0, -30.0, 10.0)
 
 
 class Slot:
@@ -35,45 +51,73 @@ class Slot:
     def __init__(self, name: str, kind: str, skew: float) -> None:
         self.name, self.kind, self.skew = name, kind, skew
         self.port = free_port()
+        self.front: Cable | None = None
+        self.redis: Cable | None = None
+        self.etcd: list[Cable] = []
         self.role: Role | None = None
         self.busy = False
         self.lives = 0
+
+    @property
+    def address(self) -> str:
+        """What the registry says of whoever stands here."""
+        return f"127.0.0.1:{self.front.port if self.front else self.port}"
+
+    @property
+    def cables(self) -> list[Cable]:
+        return [one for one in (self.front, self.redis, *self.etcd) if one is not None]
+
+    def kill(self) -> None:
+        """SIGKILL; like the kernel, the cable in front refuses from then on."""
+        assert self.role is not None
+        if self.front is not None:
+            self.front.cut()
+        self.role.kill()
 
 
 class Torture:
     """The servers, the slots, and the driver's own door to Redis."""
 
-    def __init__(self, folder: Path, *, nodes: int = 3, agents: int = 4, env: dict[str, str] | None = None) -> None:
-        self.folder, self.effects = folder, folder / "effects.sqlite"
-        self.valkey: Server = valkey(folder / "valkey", options={"appendfsync": "always"})
-        self.etcd: Server = etcd(folder / "etcd", options={"unsafe-no-fsync": "true"})
-        skews = (0.0, 30.0, -30.0, 10.0)
-        self.nodes = [Slot(f"n{i}", "node", 0.0) for i in range(nodes)]
-        self.agents = [Slot(f"a{i}", "agent", skews[i % 4]) for i in range(agents)]
-        self._env = env or {}
+    def __init__(
+        self,
+        folder: Path,
+        setting: str = "strict",
+        *,
+        nodes: int = 3,
+        agents: int = 4,
+        env: dict[str, str] | None = None,
+        tamper: Tamper | None = None,
+    ) -> None:
+        self.folder, self.setting, self.effects = folder, setting, folder / "effects.sqlite"
+        self.valkey: Server | None = None
+        self.replicated: Replicated | None = None
+        self.etcd: list[Server] = []
+        self.nodes = [Slot(f"{setting}-n{i}", "node", 0.0) for i in range(nodes)]
+        self.agents = [Slot(f"{setting}-a{i}", "agent", SKEWS[i % 4]) for i in range(agents)]
+        self.node_faults = asyncio.Lock()
+        self._env, self._tamper = env or {}, tamper
+        self._running = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
+            self.folder.mkdir(parents=True)
             with closing(sqlite3.connect(self.effects)) as db:
                 db.executescript(TABLES)
-            self.valkey.start()
-            self.etcd.start()
-            self.redis = redis.asyncio.Redis(port=self.valkey.port, socket_timeout=10)
+            await self._servers()
+            self._running.callback(self._end)
+            for slot in self.slots:
+                await self._wire(slot)
             await self.bring_up(*self.nodes)
             await self.bring_up(*self.agents)
         except BaseException:
-            await self.__aexit__(None, None, None)
+            await self._running.aclose()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for slot in self.slots:
-            if slot.role is not None:
-                slot.role.kill()
-        self.etcd.stop()
-        self.valkey.stop()
+        await self._running.aclose()
 
     @property
     def slots(self) -> list[Slot]:
@@ -81,10 +125,63 @@ class Torture:
 
     @property
     def addresses(self) -> str:
-        return ",".join(f"127.0.0.1:{slot.port}" for slot in self.nodes)
+        return ",".join(slot.address for slot in self.nodes)
+
+    @property
+    def redis_port(self) -> int:
+        """Of the server that is master now."""
+        if self.replicated is not None:
+            return self.replicated.master.port
+        assert self.valkey is not None
+        return self.valkey.port
+
+    def etcd_urls(self) -> list[str]:
+        return [member.url for member in self.etcd]
+
+    async def ids(self, slot: Slot) -> set[str]:
+        """Under which ids the process in this slot is registered: a lost session gives it a new one."""
+        assert slot.role is not None
+        found = {slot.role.id}
+        with contextlib.suppress(OSError, ValueError):
+            there = await asyncio.to_thread(registry.members, self.etcd_urls(), NAMESPACE)
+            found |= {one.id for one in there if one.address == slot.address}
+        return found
+
+    # ── servers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _servers(self) -> None:
+        if self.setting == "replica":
+            self.replicated = await self._running.enter_async_context(Replicated())
+            self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
+        else:
+            self.valkey = valkey(self.folder / "valkey", options={"appendfsync": "always"})
+            await self._running.enter_async_context(self.valkey)
+            self.redis = redis.asyncio.Redis(port=self.valkey.port, socket_timeout=10)
+        self.etcd = await self._running.enter_async_context(cluster())
+
+    async def failover(self, how: signal.Signals) -> None:
+        """The master is hit, the replica takes over, the old master comes back as a replica, and what it lacked was written."""
+        assert self.replicated is not None
+        await self.replicated.failover(how)
+        await self.redis.aclose()
+        self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
+        await self.replicated.resume_old()
+
+    # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _wire(self, slot: Slot) -> None:
+        if slot.kind == "node":
+            slot.front = Cable(slot.port)
+            slot.etcd = [Cable(member.port) for member in self.etcd]
+        if self.valkey is not None:
+            slot.redis = Cable(self.valkey.port, self._tamper)
+        for cable in slot.cables:
+            await cable.lay()
 
     async def bring_up(self, *slots: Slot) -> None:
         for slot in slots:
+            if slot.front is not None:
+                await slot.front.lay()
             self._spawn(slot)
         for slot in slots:
             assert slot.role is not None
@@ -93,14 +190,35 @@ class Torture:
     def _spawn(self, slot: Slot) -> None:
         slot.lives += 1
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-        env = kept | {
-            "NERVENET_REDIS": self.valkey.url,
-            "NERVENET_ETCD": self.etcd.url,
-            "NERVENET_NAMESPACE": NAMESPACE,
-            "NERVENET_ADDRESS": self.addresses,
-            "CHAOS_EFFECTS": str(self.effects),
-            "CHAOS_SKEW": str(slot.skew),
-            **self._env,
-        }
-        listen = ["--listen", f"127.0.0.1:{slot.port if slot.kind == 'node' else 0}"]
+        strict = {"NERVENET_DURABILITY": "strict"} if self.valkey is not None and slot.kind == "node" else {}
+        env = (
+            kept
+            | strict
+            | {
+                "NERVENET_REDIS": self._redis_url(slot),
+                "NERVENET_ETCD": ",".join(f"http://127.0.0.1:{cable.port}" for cable in slot.etcd),
+                "NERVENET_NAMESPACE": NAMESPACE,
+                "NERVENET_ADDRESS": self.addresses,
+                "NERVENET_ADVERTISE": slot.address,
+                "CHAOS_EFFECTS": str(self.effects),
+                "CHAOS_SKEW": str(slot.skew),
+                **self._env,
+            }
+        )
+        if slot.kind == "agent":
+            del env["NERVENET_ETCD"]
+        listen = ["--listen", f"127.0.0.1:{slot.port}"]
         slot.role = Role(slot.kind, [APP, *listen], self.folder / f"{slot.name}-{slot.lives}", env)
+
+    def _redis_url(self, slot: Slot) -> str:
+        if self.replicated is not None:
+            return self.replicated.url
+        assert slot.redis is not None
+        return f"redis://127.0.0.1:{slot.redis.port}"
+
+    def _end(self) -> None:
+        for slot in self.slots:
+            for cable in slot.cables:
+                cable.cut()
+            if slot.role is not None:
+                slot.role.kill()

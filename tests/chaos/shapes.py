@@ -8,12 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 Plan = dict[str, Any]
-SHARES = {"chain": 40, "retries": 14, "long": 8, "fan": 6, "nap": 10, "listen": 8, "family": 6, "plea": 3, "again": 5}
+SHARES = {
+    "chain": 39,
+    "retries": 14,
+    "long": 8,
+    "fan": 6,
+    "nap": 10,
+    "listen": 8,
+    "family": 6,
+    "plea": 3,
+    "parked": 1,
+    "again": 5,
+}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One workflow to start, the result it must have, how long after its start a signal comes, and its children."""
+    """One workflow to start, the result it must have, how long after its start a signal comes, and its children.
+
+    `busy`: there is always a short task under way, so standing still is the mesh's doing. `parked`: nobody answers its
+    question, so it must be waiting for a human when all is over.
+    """
 
     id: str
     definition: str
@@ -21,6 +36,8 @@ class Case:
     outcome: int
     signal_after: float | None = None
     children: tuple[str, ...] = ()
+    busy: bool = False
+    parked: bool = False
 
 
 def mixed(v: int, times: int = 1) -> int:
@@ -35,7 +52,7 @@ def case(id: str, shape: str, chance: random.Random) -> Case:
     match shape:
         case "fan":
             twenty = [{"v": v + i, "ms": chance.choice((50, 100, 300))} for i in range(20)]
-            return Case(id, "fan", {"jobs": twenty}, sum(mixed(v + i) for i in range(20)) % 2147483647)
+            return Case(id, "fan", {"jobs": twenty}, sum(mixed(v + i) for i in range(20)) % 2147483647, busy=True)
         case "nap":
             return Case(id, "nap", {"v": v, "ms": ms, "sleep_ms": chance.randint(300, 6000)}, mixed(v, 2))
         case "listen":
@@ -44,8 +61,8 @@ def case(id: str, shape: str, chance: random.Random) -> Case:
             parts = [{"v": v + i, "jobs": [{"ms": ms}] * 2} for i in range(2)]
             total = sum(mixed(v + i, 2) for i in range(2)) % 2147483647
             return Case(id, "family", {"parts": parts}, total, children=(f"{id}/chain", f"{id}/chain.2"))
-        case "plea":
-            return Case(id, "plea", {"v": v, "ms": 50}, mixed(v))
+        case "plea" | "parked":
+            return Case(id, "plea", {"v": v, "ms": 50}, mixed(v), parked=shape == "parked")
         case "again":
             return Case(id, "again", {"v": v, "ms": ms, "left": 2}, mixed(v, 3))
     jobs: list[Plan] = [{"ms": chance.choice((50, 80, 120, 300))} for _ in range(chance.randint(3, 8))]
@@ -53,11 +70,12 @@ def case(id: str, shape: str, chance: random.Random) -> Case:
         jobs[1]["fails"] = chance.randint(1, 3)
     if shape == "long":
         jobs[0]["ms"] = chance.randint(1500, 5000)
-    return Case(id, "chain", {"v": v, "jobs": jobs}, mixed(v, len(jobs)))
+    plan = {"v": v, "jobs": jobs, "tells": chance.random() < 0.2}
+    return Case(id, "chain", plan, mixed(v, len(jobs)), busy=shape != "long")
 
 
-def cases(seed: int, count: int) -> list[Case]:
-    """The workflows of a run, in the order in which they are started."""
+def cases(seed: str, count: int) -> list[Case]:
+    """The workflows of a run, in the order in which they are started; one of each shape first."""
     chance = random.Random(f"{seed} shapes")
-    shapes = chance.choices(list(SHARES), list(SHARES.values()), k=count)
+    shapes = [*SHARES, *chance.choices(list(SHARES), list(SHARES.values()), k=count)][:count]
     return [case(f"w{i:05}", shape, chance) for i, shape in enumerate(shapes)]
