@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos chaos-long clean lock
+.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos chaos-long simulate clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -64,6 +64,9 @@ misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, on
 strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count what was acknowledged and is gone
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
+
+simulate: $(READY) ## real nodes and agents in virtual time, a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
+	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),1000) $(if $(SEED),--seed $(SEED)) $(if $(SABOTAGE),--sabotage "$(SABOTAGE)") $(ARGS)
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)

@@ -8,9 +8,13 @@ the outermost borders only, where the product meets the world:
     store.py     Redis: its commands over dicts, its scripts in a Lua interpreter
     network.py   connections to it: latency, cuts, lost replies, copies, crashes between any two commands
     registry.py  etcd: keys, leases and watches, each watcher with a delay of its own
-    mesh.py      nodes, agents and a client as simulated processes
+    mesh.py      nodes and agents as simulated processes
+    flows.py     the workflows that run, and what may come of each
+    clients.py   who starts, signals, cancels, decides and begins again
+    weather.py   what a schedule is mostly about
     schedule.py  one schedule: what is started, what breaks and when, all from one seed
     check.py     what must be true while it runs and afterwards
+    sabotage.py  laws to break: the checker has to notice
     report.py    many schedules on all cores, one line, build/simulation/report.json
 
 Why the real classes and not a model of them: `tests/model` explores a protocol, this explores the code that claims to

@@ -4,7 +4,10 @@
 python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
 python -m tests.simulation --seed 4711               this one, with its story
 python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
-python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed
+python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed, then ends with 1
+python -m tests.simulation --schedules 1000 --sabotage all    each law in turn; ends with 1 if a breach goes unnoticed
+
+`make simulate` is the same, with SCHEDULES=, SEED= and SABOTAGE=.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import sys
 import time
 
-from tests.simulation.report import REPORT, Report, schedules
+from tests.simulation.report import REPORT, Report, schedules, write_found
 from tests.simulation.sabotage import SABOTAGES
 from tests.simulation.schedule import run
 
@@ -26,40 +29,61 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1, metavar="N", help="how many, from --seed on (1: tell it)")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--copies", type=int, default=1, metavar="K", help="of a task that is delivered again")
-    parser.add_argument("--sabotage", choices=sorted(SABOTAGES), default="", help="break a law; ends at the first find")
+    parser.add_argument("--sabotage", choices=["all", *SABOTAGES], default="", help="a law to break")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes")
     asked = parser.parse_args()
+    if asked.sabotage == "all":
+        return every_sabotage(asked)
     return tell(asked) if asked.schedules == 1 else many(asked)
 
 
 def tell(asked: argparse.Namespace) -> int:
     """One schedule with its story."""
+    sys.unraisablehook = lambda _: None  # what dies in the middle of its work says so to nobody
     sabotage = SABOTAGES[asked.sabotage] if asked.sabotage else None
     outcome = run(asked.seed, sabotage, asked.copies)
-    print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n", flush=True)
+    print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n")
+    print(f"seed {asked.seed}: {outcome.commands:,} commands, fingerprint {outcome.fingerprint}", flush=True)
     os._exit(bool(outcome.violations))  # what was left in the middle of its work stays there
 
 
 def many(asked: argparse.Namespace) -> int:
-    """All of them; with sabotage until it is found, and finding it is what is expected."""
-    report = Report(asked.seed, asked.copies, asked.sabotage)
-    said = time.monotonic()
+    """All of them, or until a sabotage is found."""
+    report = explore(asked, asked.sabotage)
+    report.write()
+    for seed, violations in sorted(report.violations.items())[:20]:
+        print(f"seed {seed}: {violations[0]}", file=sys.stderr)
+    print(f"{report.line}; {REPORT}")
+    return int(bool(report.violations))
+
+
+def every_sabotage(asked: argparse.Namespace) -> int:
+    """Each broken law, and how many schedules it took until somebody noticed."""
+    found: dict[str, int | None] = {}
+    for name in SABOTAGES:
+        seeds = explore(asked, name).violations
+        found[name] = min(seeds) - asked.seed + 1 if seeds else None
+        print(f"{name}: " + (f"noticed by schedule {found[name]}" if seeds else "NOT NOTICED"), flush=True)
+    noticed = [count for count in found.values() if count is not None]
+    print(f"{len(noticed)} of {len(found)} broken laws noticed, the last by schedule {max(noticed, default=0)}")
+    write_found(found)
+    return int(len(noticed) < len(found))
+
+
+def explore(asked: argparse.Namespace, sabotage: str) -> Report:
+    report, said = Report(asked.seed, asked.copies, sabotage), time.monotonic()
     try:
         for report in schedules(
-            asked.seed, asked.schedules, copies=asked.copies, sabotage=asked.sabotage, workers=asked.workers
+            asked.seed, asked.schedules, copies=asked.copies, sabotage=sabotage, workers=asked.workers
         ):
-            if asked.sabotage and report.violations:
+            if sabotage and report.violations:
                 break
             if time.monotonic() - said > EVERY:
                 said = time.monotonic()
                 print(f"{report.line} so far", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-    report.write()
-    for seed, violations in sorted(report.violations.items())[:20]:
-        print(f"seed {seed}: {violations[0]}", file=sys.stderr)
-    print(f"{report.line}; {REPORT}")
-    return int(bool(report.violations))
+    return report
 
 
 if __name__ == "__main__":

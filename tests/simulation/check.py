@@ -3,24 +3,26 @@
 
 At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
 nothing comes after `close` but the next run's `start`, what only an owner may say was said by the owner of that moment,
-and whoever spoke for a run or took a workflow from somebody did so while it was that run and that owner. In the end: every accepted workflow is closed with the
-outcome that its shape can only have, what stands in Redis is what was written, and once the dead are buried nothing is
-left that no living process explains.
+whoever spoke for a run or took a workflow from somebody did so while it was that run and that owner, and an attempt is
+claimed by one agent. In the end: every accepted workflow is closed with an outcome that its shape can have and that
+people were told, what stands in Redis is what was written, and once the dead are buried nothing is left that no living
+process explains.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nervenet.records import Close, State
 from nervenet.wire import decode_entry
-from tests.simulation.flows import EXPECTED
+from tests.simulation.flows import CANCELABLE, EXPECTED
 from tests.simulation.store import Stream
 
 if TYPE_CHECKING:
-    from tests.simulation.store import Id, Store
+    from tests.simulation.store import Before, Id, Store
 
 
 OF_AN_OWNER: Final = {"journal_append": 3, "decision_append": 3, "workflow_close": 1, "workflow_renew": 1}
@@ -28,6 +30,19 @@ OF_AN_OWNER: Final = {"journal_append": 3, "decision_append": 3, "workflow_close
 OF_A_RUN: Final = frozenset(("journal_append", "decision_append", "task_claim", "workflow_close", "workflow_renew"))
 FROM_AN_OWNER: Final = {"workflow_adopt": b"adopted", "owner_move": b"moved"}
 DONE: Final = (b"new", b"run")
+
+
+@dataclass
+class Promise:
+    """What clients were told of one workflow. `said`: questions that they decided, and the output that this means."""
+
+    shape: str
+    n: int
+    said: list[tuple[str, int | None]] = field(default_factory=list)
+
+
+def journal_key(workflow_id: str) -> bytes:
+    return b"nn:simulated:wf:{%s}:journal" % workflow_id.encode()
 
 
 class Ledger:
@@ -61,32 +76,34 @@ class Ledger:
         run[name] = entry
         written.append((at, name, entry))
 
-    def _answered(
-        self, name: str, key: bytes, args: list[bytes], status: bytes, owner: bytes | None, run: bytes | None
-    ) -> None:
-        """`owner`, `run`: of the head, just before."""
+    def _answered(self, name: str, key: bytes, args: list[bytes], status: bytes, before: Before) -> None:
         self.answers[f"{name} {status.decode()}"] += 1
         about = f"{name} {key.decode()} {[arg.decode(errors='replace')[:40] for arg in args[:4]]}"
-        if status == FROM_AN_OWNER.get(name) and owner != args[1]:
-            self.violations.append(f"taken from {owner!r}, who was not asked: {about}")
+        if status == FROM_AN_OWNER.get(name) and before.owner != args[1]:
+            self.violations.append(f"taken from {before.owner!r}, who was not asked: {about}")
         if status not in DONE:
             return
-        if name in OF_A_RUN and run != args[0]:
-            self.violations.append(f"across runs: {about} in run {run!r}")
-        if name in OF_AN_OWNER and args[OF_AN_OWNER[name]] not in (b"", owner):
-            self.violations.append(f"not the owner, who is {owner!r}: {about}")
+        if name in OF_A_RUN and before.run != args[0]:
+            self.violations.append(f"across runs: {about} in run {before.run!r}")
+        if name in OF_AN_OWNER and args[OF_AN_OWNER[name]] not in (b"", before.owner):
+            self.violations.append(f"not the owner, who is {before.owner!r}: {about}")
+        if name == "task_claim" and before.claim is not None:
+            attempt, agent = before.claim.split(b" ")[:2]
+            if attempt == args[2] and agent != args[3]:
+                self.violations.append(f"claimed by {agent!r} already: {about}")
 
-    def end(self, accepted: dict[str, tuple[str, int]], living: set[str]) -> list[str]:
+    def end(self, promised: dict[str, Promise], living: set[str]) -> list[str]:
         """Everything that is wrong at the end. `living`: ids of processes that may own keys."""
         found = list(self.violations)
-        for workflow_id, (shape, n) in accepted.items():
-            found += self._outcome(workflow_id, shape, n)
+        for workflow_id, promise in promised.items():
+            found += self.outcome(workflow_id, promise)
         for key in sorted(self.written):
             found += self._stands(key)
         return found + list(self.leaks(living))
 
-    def _outcome(self, workflow_id: str, shape: str, n: int) -> Iterable[str]:
-        key = b"nn:simulated:wf:{%s}:journal" % workflow_id.encode()
+    def outcome(self, workflow_id: str, promise: Promise) -> Iterable[str]:
+        """What is wrong with the end of its present run."""
+        key, shape, n = journal_key(workflow_id), promise.shape, promise.n
         data = self.run.get(key, {}).get(b"close")
         if data is None:
             yield f"lost: {workflow_id} ({shape}) never ended: {[w[1].decode() for w in self.written.get(key, [])]}"
@@ -94,8 +111,17 @@ class Ledger:
         close = decode_entry("close", data, 1, 1).body
         assert isinstance(close, Close)
         output = close.output.data.decode() if close.output else ""
-        if close.state is not State.SUCCEEDED or output not in {str(value) for value in EXPECTED[shape](n)}:
+        right = close.state is State.SUCCEEDED and output in {str(value) for value in EXPECTED[shape](n)}
+        if shape in CANCELABLE and close.state is State.CANCELED:
+            right = b"cancel" in self.run[key] and b"task:undo" in self.run[key]
+        if not right:
             yield f"wrong: {workflow_id} ({shape} of {n}) is {close.state} with {output!r} {close.failure}"
+        for question, times in Counter(question for question, _ in promise.said).items():
+            if times > 1:
+                yield f"decided twice: {workflow_id} {question}"
+        for question, means in promise.said:
+            if means is not None and output != str(means):
+                yield f"decided, and not obeyed: {workflow_id} {question} means {means}, the output is {output!r}"
 
     def _stands(self, key: bytes) -> Iterable[str]:
         """The journal in the store is the end of what was written; the markers in the head are its names."""

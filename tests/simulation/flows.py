@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulated mesh runs: small workflows of every shape, each with the one outcome that is right.
+"""What the simulated mesh runs: small workflows of every shape, each with the outcomes that are right.
 
-`World` is what the agents' code finds around it: how long work takes, when it fails, and what it did.
+`World` is what the agents' code finds around it: how long work takes, when it fails, and what it did. Runs of one id
+have different inputs, so that an entry that crossed from one to the other would show in what comes out.
 """
 
 from __future__ import annotations
@@ -36,24 +37,44 @@ class World:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
+        self.luckless = self.slow = 0.0
         self.failures: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
         World.now = self
 
     async def work(self, n: int) -> int:
         """Mostly quick, now and then long; fails twice at most for the same input."""
-        dice = self.chance.random()
-        await asyncio.sleep(dice * 0.05 if dice < 0.85 else (dice - 0.85) * 20)
-        if self.failures[n] < 2 and self.chance.random() < 0.08:
+        await self._take_time()
+        if self.failures[n] < 2 and self.chance.random() < self.luckless:
             self.failures[n] += 1
             raise RuntimeError("bad luck")
         self.done[n] += 1
         return n * 2
 
+    async def try_hard(self, n: int) -> int:
+        """Needs more attempts than it has, mostly: somebody has to grant them, or to answer instead."""
+        await self._take_time()
+        if self.chance.random() < 0.7:
+            raise RuntimeError("not this time")
+        return n * 2
+
+    async def _take_time(self) -> None:
+        quick = self.chance.random() >= self.slow
+        await asyncio.sleep(self.chance.random() * (0.05 if quick else 3.0))
+
 
 @mesh.agent
 async def double(n: int) -> int:
     return await World.now.work(n)
+
+
+@mesh.agent(
+    options=CallOptions(
+        retry=RetryPolicy(initial_interval=timedelta(milliseconds=50), max_attempts=2, on_exhausted="escalate")
+    )
+)
+async def struggle(n: int) -> int:
+    return await World.now.try_hard(n)
 
 
 @mesh.workflow
@@ -98,6 +119,37 @@ async def hurries(ctx: Context, n: int) -> int:
         return -1
 
 
+@mesh.workflow
+async def echoes(ctx: Context, n: int) -> int:
+    """A word that nobody has read goes along into the next run."""
+    if ctx.run == 1:
+        ctx.continue_as_new(echoes, await ctx.call(double, n))
+    return n + await ctx.receive(word)
+
+
+@mesh.workflow
+async def asks(ctx: Context, n: int) -> int:
+    answer = await ctx.ask("Go on?", choices=[*CHOICES], deadline=timedelta(seconds=2), default="later")
+    return n + CHOICES[answer.value]
+
+
+@mesh.workflow
+async def begs(ctx: Context, n: int) -> int:
+    return await ctx.call(struggle, n)
+
+
+@mesh.workflow
+async def stops(ctx: Context, n: int) -> int:
+    """Canceled by its client, more or less in the middle; cleans up behind itself."""
+    try:
+        return await ctx.call(double, await ctx.call(chain, n))
+    except asyncio.CancelledError:
+        await ctx.call(double, n, options=UNDO)
+        raise
+
+
+CHOICES = {"yes": 1, "no": 2, "later": 3}
+UNDO = CallOptions(step="undo")
 HEARD = 1_000
 EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "chain": lambda n: {(2 * n + 1) * 2},
@@ -107,4 +159,11 @@ EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "family": lambda n: {(2 * n + 1) * 2 + 1},
     "lives": lambda n: {8 * n},
     "hurries": lambda n: {2 * n, -1},
+    "echoes": lambda n: {2 * n + HEARD},
+    "asks": lambda n: {n + step for step in CHOICES.values()},
+    "begs": lambda n: {2 * n, -n},
+    "stops": lambda n: {(2 * n + 1) * 4},
 }
+CANCELABLE = frozenset(("stops",))
+RESTARTED = frozenset(("chain", "fan", "naps"))
+"""Those that a client may begin again when they are closed."""

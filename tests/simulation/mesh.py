@@ -202,6 +202,10 @@ class Member:
         return self.process.alive and not self.life.done()
 
     @property
+    def staying(self) -> bool:
+        return self.alive and not self.leaving.is_set()
+
+    @property
     def able(self) -> bool:
         return self.alive and self.up.is_set() and not self.process.stopped
 

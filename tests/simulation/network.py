@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 IDENTITY = ServerIdentity("simulated", "simulated", "simulated")
 _HAND_ON = (b":inbox:{", b":queue:{")
+_APPENDING = ("journal_append", "decision_append")
 
 
 class Network:
@@ -37,13 +38,14 @@ class Network:
         self.store = store
         self.chance = chance
         self.faults: dict[int, list[Callable[[Wire], str]]] = {}
-        self.duplicates = 0.0
+        self.duplicates = self.late = 0.0
         self.copies = 1
         self.lost_wakes = 0.0
         self.counted: Counter[str] = Counter()
         self.executed = 0
         self.wires: list[Wire] = []
         self._blocked: dict[bytes, deque[Blocked]] = {}
+        self._late: dict[int, tuple[Any, ...]] = {}
         self.nobody = contextvars.Context()
         store.on_add = self._added
 
@@ -99,9 +101,12 @@ class Network:
                     return b"0-1"
             elif self.duplicates and any(part in words[1] for part in _HAND_ON):
                 return self._copied(words)
-        elif name == "EVALSHA" and self.duplicates and self.chance.random() < self.duplicates / 4:
-            self.counted["commands repeated"] += 1  # the reply was lost, the link said it again
-            self._guarded(words)
+        elif name == "EVALSHA":
+            if self.duplicates and self.chance.random() < self.duplicates / 4:
+                self.counted["commands repeated"] += 1  # the reply was lost, the link said it again
+                self._guarded(words)
+            if self.late and self.store.script_names[text(words[1]).decode()] in _APPENDING:
+                self._perhaps_late(words)
         return self._guarded(words)
 
     def _copied(self, words: tuple[Any, ...]) -> Any:
@@ -110,7 +115,28 @@ class Network:
             for _ in range(self.copies):
                 self._guarded(words)
             self.counted["tasks delivered again"] += self.copies
+        if self.late:
+            self._perhaps_late(words)
         return reply
+
+    def _perhaps_late(self, words: tuple[Any, ...]) -> None:
+        """The same once more, seconds later: its workflow may be in its next run by then, or closed."""
+        if self.chance.random() < self.late:
+            number = self.executed
+            self._late[number] = words
+            self.loop.call_later(self.chance.random() ** 2 * 8.0, self._comes_late, number, context=self.nobody)
+
+    def _comes_late(self, number: int) -> None:
+        words = self._late.pop(number, None)
+        if words is not None:
+            self.counted["commands that came late" if words[0] == "EVALSHA" else "tasks that came late"] += 1
+            self._guarded(words)
+
+    def all_comes(self) -> None:
+        """Whatever is under way arrives now, and from here on everything comes once."""
+        self.duplicates = self.late = 0.0
+        for number in list(self._late):
+            self._comes_late(number)
 
     def _guarded(self, words: tuple[Any, ...]) -> Any:
         try:

@@ -31,6 +31,7 @@ class Registry:
         self.away: dict[Process | None, float] = {}
         self.revision = 1
         self.watchers: list[Watcher] = []
+        self.old_news = 0.1
         self._ttls: dict[int, int] = {}
         self._number = 0
 
@@ -100,7 +101,9 @@ class Watcher:
 
     def tell(self, changes: Changes) -> None:
         network = self._registry.network
-        delay = network.latency() if network.chance.random() < 0.9 else network.chance.random() * 3.0
+        delay = (
+            network.latency() if network.chance.random() >= self._registry.old_news else network.chance.random() * 3.0
+        )
         self._last = max(self._last, network.loop.now + delay, self._registry.away.get(self.process, 0.0))
         network.loop.call_at(self._last, self._hear, changes, context=network.nobody)
 

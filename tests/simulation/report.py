@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.sabotage import SABOTAGES
-from tests.simulation.schedule import FAULTS, run
+from tests.simulation.schedule import run
+from tests.simulation.weather import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,21 +57,32 @@ class Report:
             self.stories.update(part.stories)
 
     @property
+    def duplicates(self) -> int:
+        """Copies of tasks, at once or late; repeated commands come on top."""
+        return self.counted["tasks delivered again"] + self.counted["tasks that came late"]
+
+    @property
     def line(self) -> str:
         """Everything that counts, in one line."""
-        faults = sum(self.counted[kind] for kind in set(FAULTS))
+        faults = sum(self.counted[kind] for kind in FAULTS)
         after = f" with sabotage {self.sabotage!r}" if self.sabotage else ""
         return (
             f"{self.schedules:,} schedules{after} (seeds {self.first_seed} to {self.first_seed + self.schedules - 1}),"
             f" {self.counted['workflows']:,} workflows, {faults:,} faults,"
-            f" {self.counted['tasks delivered again']:,} duplicate deliveries: {self.violating:,} with a violation;"
-            f" {self.seconds:,.0f} s, {self.schedules / max(self.seconds, 0.001):,.0f} schedules/s"
+            f" {self.duplicates:,} duplicate deliveries: {self.violating:,} with a violation;"
+            f" {self.seconds:,.0f} s, {60 * self.schedules / max(self.seconds, 0.001):,.0f} schedules/min"
         )
 
     def write(self) -> None:
         REPORT.parent.mkdir(parents=True, exist_ok=True)
         known = {**self.__dict__, "counted": dict(sorted(self.counted.items())), "line": self.line}
         REPORT.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def write_found(found: dict[str, int | None]) -> None:
+    """By which schedule each sabotage was noticed."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.with_name("sabotage.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 Chunk = tuple[int, int, int, str]

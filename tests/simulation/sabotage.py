@@ -22,9 +22,13 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "write once": _in("journal_append", "if there then", "if false then"),
     "owner check": _in("journal_append", "by ~= '' and by ~= owner", "false"),
     "run fencing": _in("journal_append", "run ~= ARGV[1]", "false"),
+    "run fencing of claims": _in("task_claim", "h[1] ~= ARGV[1] or h[2]", "false"),
+    "a run begins once": _in("workflow_renew", "run ~= ARGV[1]", "false"),
     "closed is closed": _in("journal_append", "elseif h[2] then", "elseif false then"),
+    "closed once": _in("workflow_close", "elseif h[2] then", "elseif false then"),
     "no attempt after its outcome": _in("journal_append", "h[8] or h[9]", "h[8]"),
     "ownership is compared": _in("workflow_adopt", "value('owner') ~= ARGV[2]", "false"),
     "decided once": _in("decision_append", "elseif h[7] then", "elseif false then"),
+    "no decision after the outcome": _in("decision_append", "elseif h[8] then", "elseif false then"),
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
 }

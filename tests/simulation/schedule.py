@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import logging
 import random
 from collections import Counter
@@ -19,16 +20,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nervenet.errors import NervenetError
-from nervenet.node.starting import StartRequest
-from nervenet.records import Payload, Signaled
 from tests.simulation.check import Ledger
-from tests.simulation.flows import EXPECTED, HEARD, World
+from tests.simulation.clients import Clients, said
+from tests.simulation.flows import World
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.mesh import Member, Surroundings
 from tests.simulation.network import Network
 from tests.simulation.registry import Registry
 from tests.simulation.store import Store, Stream
+from tests.simulation.weather import WEATHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +37,6 @@ if TYPE_CHECKING:
 
 HORIZON: Final = 300.0
 """Virtual seconds after which what has not ended is lost. The slowest rescue is a sweep of `running` once a minute."""
-SHAPES: Final = tuple(EXPECTED)
-FAULTS: Final = (
-    *("kill node", "kill node", "kill agent", "stop node", "stop agent", "cut off node", "cut off agent"),
-    *("lose reply", "lose command", "cut links", "vanish", "drain node"),
-)
 REACH: Final = 120
 """Faults fall among the first so many commands after everybody is up: about as many as a schedule has."""
 
@@ -56,6 +51,8 @@ class Outcome:
     counted: Counter[str] = field(default_factory=Counter)
     virtual_seconds: float = 0.0
     commands: int = 0
+    fingerprint: str = ""
+    """Of every entry written, with its time, and of what was left: equal if a seed replays exactly."""
 
 
 class _Errors(logging.Handler):
@@ -85,9 +82,10 @@ class Schedule:
         self.registry = Registry(self.network)
         self.surroundings = Surroundings(self.loop, self.network, self.registry, self.chance)
         self.world = World(self.chance)
+        self.weather = self.chance.choice(WEATHERS)
         self.members: list[Member] = []
-        self.accepted: dict[str, tuple[str, int]] = {}
         self.story: list[str] = []
+        self.clients = Clients(self.members, self.ledger, self.chance, self._tell)
         self.counted: Counter[str] = Counter()
         self._copies = copies
         self._began = self.loop.now
@@ -110,7 +108,7 @@ class Schedule:
             except Stuck:
                 ended = False
             living = {name for member in self.members if member.alive and (name := self._id(member))}
-            violations = self.ledger.end(self.accepted, living)
+            violations = self.ledger.end(self.clients.promised, living)
             if not ended and not violations:
                 violations.append("lost: the story did not come to its end")
             violations += self.surroundings.broken + errors.heard
@@ -118,31 +116,36 @@ class Schedule:
             violations += [f"error: {member} broke: {error!r}" for member in self.members if (error := member.error)]
             self.counted.update(self.network.counted)
             self.counted.update(self.ledger.answers)
-            self.counted["workflows"] += len(self.accepted)
+            self.counted["workflows"] += len(self.clients.promised)
             seconds = self.loop.now - self._began
             for member in self.members:
                 member.process.kill()
             self.loop.close()
-        return Outcome(self.seed, violations, self.story, self.counted, seconds, self.store.commands)
+        return Outcome(
+            self.seed, violations, self.story, self.counted, seconds, self.store.commands, self._fingerprint()
+        )
+
+    def _fingerprint(self) -> str:
+        what = (self.ledger.written, self.story, self.network.executed, self.loop.now, sorted(self.store.data))
+        return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
     # ── the story ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _story(self) -> None:
-        chance = self.chance
-        for kind, count in (("node", chance.choice((2, 2, 3))), ("agent", chance.choice((1, 2, 2)))):
+        chance, weather = self.chance, self.weather
+        self.world.luckless, self.world.slow = weather.luckless, weather.slow
+        self.registry.old_news = weather.old_news
+        for kind, count in (("node", chance.choice(weather.nodes)), ("agent", chance.choice(weather.agents))):
             for _ in range(count):
                 self._join(kind)
         for member in self.members:
             await member.up.wait()
         self._plan()
-        workflows = [(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in self._shapes()]
-        await asyncio.gather(*(self._client(*each) for each in workflows))
+        workflows = [(i, chance.choice(weather.shapes)) for i in range(1, chance.choice(weather.workflows) + 1)]
+        await asyncio.gather(*(self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows))
         while not all(self._closed(key) for key in list(self.ledger.run)):
             await asyncio.sleep(0.2)
         await self._tidy()
-
-    def _shapes(self) -> list[tuple[int, str]]:
-        return [(i, self.chance.choice(SHAPES)) for i in range(1, self.chance.choice((1, 1, 2)) + 1)]
 
     def _closed(self, key: bytes) -> bool:
         return b"close" in self.ledger.run[key]
@@ -159,30 +162,6 @@ class Schedule:
     def _tell(self, what: str) -> None:
         self.story.append(f"{self.loop.now - self._began:8.3f} s, command {self.network.executed}: {what}")
 
-    async def _client(self, workflow_id: str, shape: str, n: int) -> None:
-        await asyncio.sleep(self.chance.random() * 0.02)
-        request = StartRequest(workflow_id, shape, Payload("json", str(n).encode()))
-        while not await self._ask(lambda node: node.host.starter.start(request)):
-            pass
-        self.accepted[workflow_id] = (shape, n)
-        self._tell(f"{workflow_id} accepted")
-        if shape == "hears":
-            body = Signaled("word", Payload("json", str(HEARD).encode()))
-            await asyncio.sleep(self.chance.random() * 0.2)
-            while not await self._ask(lambda node: node.host.record(workflow_id, 1, "signal:s", body, "client")):
-                pass
-
-    async def _ask(self, call: Callable[[object], object]) -> object:
-        """One call to a node that lives, as far as a client knows; None = no answer, ask another."""
-        able = [member for member in self.members if member.kind == "node" and member.able]
-        if not able:
-            await asyncio.sleep(0.5)
-            return None
-        task = self.chance.choice(able)
-        asked = task.process.run(_said(call(task.thing)))
-        await asyncio.wait((asked,), timeout=3.0)
-        return asked.result() if asked.done() and not asked.cancelled() else None
-
     async def _tidy(self) -> None:
         """Everybody comes back, sweeps and buries, until there is nothing more to do (or too long)."""
         self.network.faults.clear()
@@ -191,7 +170,7 @@ class Schedule:
         while any(member.process.alive and member.process.stopped for member in self.members):
             await asyncio.sleep(0.5)
         await asyncio.sleep(max(back, default=now) - now + 0.1)
-        self.network.duplicates = 0.0
+        self.network.all_comes()
         if not any(member.kind == "node" and member.alive for member in self.members):
             self._join("node")
         if not any(member.kind == "agent" and member.alive for member in self.members):
@@ -203,7 +182,7 @@ class Schedule:
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
                 for walk in (node.thing._sweep.own_set, node.thing._sweep.running, node.thing._bury.walk):
-                    await node.process.run(_said(walk()))
+                    await node.process.run(said(walk()))
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):
                 return
@@ -212,11 +191,12 @@ class Schedule:
     # ── what breaks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _plan(self) -> None:
-        chance, network = self.chance, self.network
-        network.duplicates = chance.choice((0.0, 0.2, 0.8))
+        chance, network, weather = self.chance, self.network, self.weather
+        network.duplicates = chance.choice(weather.duplicates)
+        network.late = chance.choice(weather.late)
         network.copies = self._copies
-        network.lost_wakes = chance.choice((0.0, 0.0, 0.3, 1.0))
-        kinds = [chance.choice(FAULTS) for _ in range(chance.choice((0, 1, 1, 2, 2, 3)))]
+        network.lost_wakes = chance.choice(weather.lost_wakes)
+        kinds = [chance.choice(weather.faults) for _ in range(chance.choice(weather.many))]
         while sum("agent" in kind for kind in kinds) > 2:  # three lost agents are the limit of a step
             kinds.remove(next(kind for kind in kinds if "agent" in kind))
         for kind in kinds:
@@ -248,7 +228,7 @@ class Schedule:
         seconds = chance.choice((0.5, 4.0, 7.0, 9.0))
         if how == "kill":
             victim.kill(proven=chance.random() < 0.5)
-            if chance.random() < 0.7 or not any(m.kind == victim.kind and m.alive for m in self.members):
+            if chance.random() < 0.7 or not any(m.kind == victim.kind and m.staying for m in self.members):
                 loop.call_later(chance.random() * 3, self._join, victim.kind, context=nobody)
         elif how == "stop":
             victim.process.stop()
@@ -256,7 +236,7 @@ class Schedule:
         elif how == "cut off":
             self.registry.away[victim.process] = loop.now + seconds
         elif how == "drain":
-            others = [m for m in self.members if m.kind == "node" and m.able and m is not victim]
+            others = [m for m in self.members if m.kind == "node" and m.able and m.staying and m is not victim]
             if others and victim.able:
                 victim.leaving.set()
         else:
@@ -282,14 +262,6 @@ class Schedule:
         what, act = self.chance.choice(found)
         act()
         return what
-
-
-async def _said(call: object) -> object:
-    """The answer of a node, None where it refused or its Redis was away."""
-    try:
-        return await call or True  # type: ignore[misc, call-overload]
-    except (NervenetError, OSError):
-        return None
 
 
 def run(seed: int, sabotage: Callable[[Store], None] | None = None, copies: int = 1) -> Outcome:

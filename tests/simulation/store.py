@@ -9,7 +9,7 @@ every write is told to `on_append` and `on_script`; what it breaks on purpose (`
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lupa.lua51 import LuaRuntime
 
@@ -34,6 +34,14 @@ ANSWERING: Final = frozenset(
 """Scripts about one head whose answer begins with a status."""
 Id = tuple[int, int]
 _END: Final[Id] = (1 << 62, 1 << 62)
+
+
+class Before(NamedTuple):
+    """What stood in a head just before a script ran: the owner, the run, for `task_claim` the claim."""
+
+    owner: bytes | None
+    run: bytes | None
+    claim: bytes | None
 
 
 class Group:
@@ -154,7 +162,7 @@ class Store:
         self.script_names = {script.sha: script.name for script in SCRIPTS.values()}
         self.on_append: Callable[[bytes, Id, bytes, bytes], None] | None = None
         self.on_add: Callable[[bytes], None] | None = None
-        self.on_script: Callable[[str, bytes, list[bytes], bytes, bytes | None, bytes | None], None] | None = None
+        self.on_script: Callable[[str, bytes, list[bytes], bytes, Before], None] | None = None
         self.commands = 0
 
     def sabotage(self, name: str, old: str, new: str) -> None:
@@ -176,12 +184,15 @@ class Store:
         script = self.scripts[sha if isinstance(sha, str) else sha.decode()]
         cut = int(count)
         args = [text(word) for word in words]
-        head = self.data.get(args[0]) if script.name in ANSWERING else None
-        owner, run = (head.get(b"owner"), head.get(b"run")) if head else (None, None)
+        heard = self.on_script if script.name in ANSWERING else None
+        if heard is not None:
+            head = self.data.get(args[0], {})
+            claim = head.get(b"c:" + args[cut + 1]) if script.name == "task_claim" else None
+            before = Before(head.get(b"owner"), head.get(b"run"), claim)
         INTERPRETER.store = self
         reply = INTERPRETER.run(script, args[:cut], args[cut:])
-        if script.name in ANSWERING and self.on_script is not None:
-            self.on_script(script.name, args[0], args[cut:], reply[0], owner, run)
+        if heard is not None:
+            heard(script.name, args[0], args[cut:], reply[0], before)
         return reply
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -82,6 +82,30 @@ async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: 
     assert [name async for page in store.groups.names("closed") for name in page] == [day]
 
 
+async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: Store) -> None:
+    workflow = await store.start()
+    await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
+    head = await store.head(workflow)
+    (listed,) = await store.listing.running()
+    ended = Closed(workflow, head.owner, head.created_ms, head.closed_ms, int(listed.score))
+    await store.journal.begin_next(workflow, 1, "", OWNER, b"again", head.last.decode(), (), {"version": 1})
+    await store.ownership.reopen(workflow, head.closed_ms)
+    await store.ownership.finish([ended], 86_400_000)
+    assert [row.member for row in await store.listing.running()] == [workflow]
+
+
+async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_score(store: Store) -> None:
+    workflow = await store.start()
+    await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
+    head = await store.head(workflow)
+    await store.link.call("ZADD", store.keys.running, head.closed_ms + 7, workflow)
+    closed = Closed(workflow, head.owner, head.created_ms, head.closed_ms)
+    await store.ownership.finish([closed], 86_400_000)
+    assert [row.member for row in await store.listing.running()] == [workflow]
+    await store.ownership.finish([closed._replace(score=head.closed_ms + 7)], 86_400_000)
+    assert await store.listing.running() == []
+
+
 async def test_a_day_lives_as_long_as_the_longest_retention_in_it(store: Store) -> None:
     day = store.keys.closed("2026-11-24")
     noon = 1_795_521_600_000

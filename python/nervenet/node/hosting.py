@@ -503,11 +503,11 @@ class Host:
                 self.dispatcher.tell_to_stop(coordinator, step, sent.agent_id, sent.dispatch.attempt, why)
         self.escalations.workflow_over(coordinator)
 
-    def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int) -> None:
+    def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int, score: int = 0) -> None:
         """The book-keeping of what is closed: one set of commands for all that close within some milliseconds."""
         if not self._finished:
             self._loop.call_later(BOOKS_S, self._finish)
-        self._finished.append(Closed(workflow_id, owner, created_ms, closed_ms))
+        self._finished.append(Closed(workflow_id, owner, created_ms, closed_ms, score))
 
     def _finish(self) -> None:
         closed, self._finished = self._finished, []

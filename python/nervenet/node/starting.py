@@ -72,6 +72,13 @@ class _Plan(NamedTuple):
     entry: bytes
 
 
+class _Made(NamedTuple):
+    """What `workflow_create` said, and the score that the start had set in `running` before."""
+
+    created: Created
+    score: int
+
+
 class Starter:
     """The starts that come to one node."""
 
@@ -101,7 +108,7 @@ class Starter:
         for _ in range(3):  # again only when this process slept past the date of a creation
             ready = [plan for plan in plans if isinstance(plan, _Plan)]
             created = await self._create(ready) if ready else {}
-            if not any(answer.status == "expired" for answer in created.values()):
+            if not any(made.created.status == "expired" for made in created.values()):
                 break
         else:
             return [self._away() for _ in plans]
@@ -183,7 +190,7 @@ class Starter:
     def _away(self) -> RequestError:
         return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
-    async def _create(self, plans: list[_Plan]) -> dict[int, Created]:
+    async def _create(self, plans: list[_Plan]) -> dict[int, _Made]:
         mine = [p.request.workflow_id for p in plans if p.owner == self._host.node_id]
         for workflow_id in mine:
             self._host.expect(workflow_id)
@@ -198,7 +205,7 @@ class Starter:
                     self._host.expect_no_more(workflow_id)
                 raise
 
-    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, Created]:
+    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, _Made]:
         """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
         now, seen = self._host.clock.now_ms(), self._host.clock.seen_ms
         replies: list[asyncio.Future[Any]] = []
@@ -208,16 +215,19 @@ class Starter:
             replies.append(self._host.ownership.own_nowait(plan.owner, workflow_id))
             replies.append(self._host.journal.create_nowait(self._new(plan, now, seen)))
         answers = await in_turn(replies)
-        return {id(plan): Created.parse(answer) for plan, answer in zip(plans, answers[2::3], strict=True)}
+        return {
+            id(plan): _Made(Created.parse(answer), int(score))
+            for plan, score, answer in zip(plans, answers[::3], answers[2::3], strict=True)
+        }
 
-    async def _create_each(self, plans: list[_Plan]) -> dict[int, Created]:
+    async def _create_each(self, plans: list[_Plan]) -> dict[int, _Made]:
         created = await asyncio.gather(*(self._create_in_order(plan) for plan in plans))
         return {id(plan): one for plan, one in zip(plans, created, strict=True)}
 
-    async def _create_in_order(self, plan: _Plan) -> Created:
+    async def _create_in_order(self, plan: _Plan) -> _Made:
         score = await self._host.ownership.running_add(plan.request.workflow_id)
         await self._host.ownership.own(plan.owner, plan.request.workflow_id)
-        return await self._host.journal.create(self._new(plan, score, score))
+        return _Made(await self._host.journal.create(self._new(plan, score, score)), score)
 
     def _new(self, plan: _Plan, created_ms: int, seen_ms: int) -> NewWorkflow:
         request = plan.request
@@ -235,8 +245,8 @@ class Starter:
             trace=request.trace.traceparent if request.trace.sampled else "",
         )
 
-    async def _outcome(self, plan: _Plan, created: Created) -> Started | RequestError:
-        workflow_id = plan.request.workflow_id
+    async def _outcome(self, plan: _Plan, made: _Made) -> Started | RequestError:
+        workflow_id, created = plan.request.workflow_id, made.created
         if created.status == "created":
             if plan.owner == self._host.node_id:
                 self._host.begin(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
@@ -249,8 +259,8 @@ class Starter:
         if head.closed and plan.request.if_exists == "restart_if_closed":
             return await self._restart(plan, head)
         if head.closed:
-            self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
-        else:
+            self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, made.score)
+        elif head.run == 1:  # a later run may have followed an end, whose books know its start time
             await self._host.ownership.running_keep(workflow_id, head.created_ms)
         if (
             head.owner == plan.owner == self._host.node_id
@@ -265,7 +275,7 @@ class Starter:
 
     async def _again(self, plan: _Plan) -> bool:
         """Redis came back, and may have lost a start whose owner had not heard of it."""
-        created = await self._create_in_order(plan)
+        created = (await self._create_in_order(plan)).created
         if created.status == "created":
             self._host.wake(plan.owner, plan.request.workflow_id, 1, created.id, "start")
         return created.status != "expired"

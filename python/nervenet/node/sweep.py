@@ -185,7 +185,7 @@ class Sweep:
                     if scores[workflow_id] + GRACE_MS < now:
                         await host.ownership.running_remove(workflow_id, scores[workflow_id])
                 elif head.closed:
-                    host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+                    host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
                 elif host.table.lives(head.owner):
                     known.setdefault(head.owner, []).append(workflow_id)
                 elif self._is_mine(workflow_id, head):

@@ -19,9 +19,10 @@ checks all three replies before it tells anybody of the start: when `create` wen
 Redis that was full for a moment), it repeats them at once; `expired` means to begin again.
 
 **Start of what is there** (`exists`): the `running_add` before it moved the start time; `running_keep` puts it back for an
-open workflow, `finish` clears up behind a closed one.
+open workflow, `finish` clears up behind a closed one. A closed one that begins again: `Journal.begin_next` → `reopen` → `own`.
 
-**Close**: `Journal.close` → `finish`. **Hand-over**: `own` for the target → `move` → its wake → `disown` for oneself.
+**Close**: `Journal.close` → `finish`, which may come late, and from several: a score above those it knows of belongs to the
+next run, and stays. (It was once taken out of `running` by the books of the run before, and nobody found it again.) **Hand-over**: `own` for the target → `move` → its wake → `disown` for oneself.
 **Adopt**: `own` → `Journal.adopt` → `disown` for the dead. Removals wait for the reply of what makes them needless.
 """
 
@@ -53,12 +54,13 @@ class Moved(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A closed workflow whose books are to be done."""
+    """A closed workflow whose books are to be done. `score`: what was read in `running` before it was found closed."""
 
     workflow_id: str
     owner: str
     created_ms: int
     closed_ms: int
+    score: int = 0
 
 
 class Ownership:
@@ -82,7 +84,7 @@ class Ownership:
         return self._link.send("EVALSHA", self._scripts["running_add"].sha, 1, self._keys.running, workflow_id)
 
     async def running_keep(self, workflow_id: str, created_ms: int) -> None:
-        """Give an open workflow its start time back, which a second start had moved."""
+        """Give an open workflow of one run its start time back, which a second start had moved."""
         await self._link.call("ZADD", self._keys.running, "XX", created_ms, workflow_id)
 
     async def relist(self, node_id: str, created: Mapping[str, int]) -> None:
@@ -94,7 +96,7 @@ class Ownership:
     async def reopen(self, workflow_id: str, closed_ms: int) -> None:
         """A closed workflow has begun again: among the running whatever the books of its end did, off the day's list."""
         await asyncio.gather(
-            self.running_add(workflow_id),
+            self._link.script(self._scripts["running_add"], (self._keys.running,), (workflow_id, closed_ms)),
             self._link.call("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
         )
 
@@ -163,7 +165,8 @@ class Ownership:
         calls = [self._link.script(script, (self._keys.closed(day),), (keep, *rows)) for day, rows in days.items()]
         calls += [self._link.call("SREM", self._keys.owned(owner), *ids) for owner, ids in owned.items()]
         await asyncio.gather(*calls)
-        await self._link.call("ZREM", self._keys.running, *(one.workflow_id for one in closed))
+        rows = [word for one in closed for word in (one.workflow_id, max(one.closed_ms, one.score))]
+        await self._link.script(self._scripts["running_done"], (self._keys.running,), rows)
 
 
 @functools.lru_cache(maxsize=16)

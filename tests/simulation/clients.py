@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everybody outside the mesh: who starts workflows, signals, cancels, decides, begins again what is closed.
+
+A client knows what it was told and nothing else. It asks any node that lives until one answers, so every call may have
+happened before, or twice; what it was promised is kept in `Promise`, and `check.py` holds the mesh to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from nervenet.errors import NervenetError
+from nervenet.node.starting import StartRequest
+from nervenet.records import Action, Cancel, Decided, Outcome, Payload, Signaled
+from tests.simulation.check import Promise, journal_key
+from tests.simulation.flows import CHOICES, HEARD, RESTARTED
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Awaitable, Callable
+
+    from nervenet.node.node import Node
+    from tests.simulation.check import Ledger
+    from tests.simulation.mesh import Member
+
+PATIENCE = 3.0
+SETTLED = frozenset(("new", "exists", "closed", "over", "stale"))
+
+
+class Clients:
+    """`members` grows and shrinks meanwhile."""
+
+    def __init__(
+        self, members: list[Member], ledger: Ledger, chance: random.Random, tell: Callable[[str], None]
+    ) -> None:
+        self._members, self._ledger, self._chance, self._tell = members, ledger, chance, tell
+        self.promised: dict[str, Promise] = {}
+
+    async def run(self, workflow_id: str, shape: str, n: int) -> None:
+        """One workflow as its clients live it, from the start to their last word."""
+        await asyncio.sleep(self._chance.random() * 0.02)
+        await self._start(workflow_id, shape, n, "same")
+        if shape in ("hears", "echoes"):
+            await self._signal(workflow_id)
+        elif shape == "stops":
+            await self._cancel(workflow_id)
+        elif shape in ("asks", "begs"):
+            await asyncio.gather(*(self._decide(workflow_id, shape, n, who) for who in range(2)))
+        elif shape in RESTARTED and self._chance.random() < 0.3:
+            await self._restart(workflow_id, shape, n + 50)
+
+    async def _start(self, workflow_id: str, shape: str, n: int, if_exists: str) -> None:
+        request = StartRequest(workflow_id, shape, _number(n), if_exists=if_exists)
+        await self._until_answered(lambda node: node.host.starter.start(request))
+        self.promised[workflow_id] = Promise(shape, n)
+        self._tell(f"{workflow_id} accepted")
+
+    async def _restart(self, workflow_id: str, shape: str, n: int) -> None:
+        while not self._closed(workflow_id):
+            await asyncio.sleep(0.1)
+        self._ledger.violations += self._ledger.outcome(workflow_id, self.promised[workflow_id])
+        await self._start(workflow_id, shape, n, "restart_if_closed")
+
+    async def _signal(self, workflow_id: str) -> None:
+        await asyncio.sleep(self._chance.random() * 0.2)
+        body, run, status = Signaled("word", _number(HEARD)), 1, "stale"
+        while status == "stale":  # a client names no run: the node looks which it is
+            answer = await self._until_answered(
+                lambda node, run=run: node.host.record(workflow_id, run, "signal:s", body, "client")
+            )
+            status, run = answer.status, answer.run
+
+    async def _cancel(self, workflow_id: str) -> None:
+        await asyncio.sleep(self._chance.random() * 0.3)
+        body = Cancel("enough", "client")
+        await self._until_answered(lambda node: node.host.record(workflow_id, 1, "cancel", body, "client"))
+
+    async def _decide(self, workflow_id: str, shape: str, n: int, who: int) -> None:
+        """One of two people who both answer whatever is asked, each in their own way."""
+        answered: set[tuple[str, int]] = set()
+        while not self._closed(workflow_id):
+            for step, k in self._questions(workflow_id) - answered:
+                await asyncio.sleep(self._chance.random() * 0.2)
+                decided, outcome, means = _words(shape, n, who, k)
+                decision = await self._until_answered(
+                    lambda node, step=step, k=k, decided=decided, outcome=outcome: node.host.escalations.decide(
+                        workflow_id, 1, step, k, decided, outcome, None, decided.resolver
+                    )
+                )
+                if decision.status in SETTLED:
+                    answered.add((step, k))
+                if decision.status == "new":
+                    self.promised[workflow_id].said.append((f"{step}#{k}", means))
+            await asyncio.sleep(0.05)
+
+    def _questions(self, workflow_id: str) -> set[tuple[str, int]]:
+        names = [name.decode() for name in self._ledger.run.get(journal_key(workflow_id), ())]
+        asked = [name.removeprefix("escalated:").rpartition("#") for name in names if name.startswith("escalated:")]
+        return {(step, int(k)) for step, _, k in asked}
+
+    def _closed(self, workflow_id: str) -> bool:
+        return b"close" in self._ledger.run.get(journal_key(workflow_id), ())
+
+    async def _until_answered(self, call: Callable[[Node], Awaitable[Any]]) -> Any:
+        while True:
+            able = [member for member in self._members if member.kind == "node" and member.able]
+            if not able:
+                await asyncio.sleep(0.5)
+                continue
+            node = self._chance.choice(able)
+            asked = node.process.run(said(call(node.thing)))
+            await asyncio.wait((asked,), timeout=PATIENCE)
+            if asked.done() and not asked.cancelled() and (answer := asked.result()) is not None:
+                return answer
+
+
+async def said(call: Awaitable[Any]) -> Any:
+    """The answer of a node, None where it refused or its Redis was away."""
+    try:
+        return await call or True
+    except (NervenetError, OSError):
+        return None
+
+
+def _number(n: int) -> Payload:
+    return Payload("json", str(n).encode())
+
+
+def _words(shape: str, n: int, who: int, k: int) -> tuple[Decided, Outcome | None, int | None]:
+    """What this person says, and what the workflow's output must be if it counts (None: anything that is right)."""
+    person = f"person {who}"
+    if shape == "begs" and who == 0 and k < 3:
+        return Decided(Action.RETRY, None, 1, "", person), None, None
+    word = [*CHOICES][who]
+    value, means = (
+        (Payload("json", b'"%s"' % word.encode()), n + CHOICES[word]) if shape == "asks" else (_number(-n), -n)
+    )
+    return Decided(Action.COMPLETE, value, 0, "", person), Outcome(value, None), means

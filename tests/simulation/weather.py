@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a schedule is mostly about. An average of all faults hardly ever meets the rare ones together: two attempts of one
+step at once, two nodes that adopt the same workflow, a copy that comes in the run after its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.flows import EXPECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OF_NODES: Final = ("kill node", "kill node", "stop node", "cut off node", "drain node")
+OF_AGENTS: Final = ("kill agent", "stop agent", "cut off agent")
+OF_LINKS: Final = ("lose reply", "lose command", "cut links", "vanish")
+FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS))
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Each field is what is drawn from, or a chance."""
+
+    shapes: Sequence[str] = tuple(EXPECTED)
+    workflows: Sequence[int] = (1, 1, 2)
+    nodes: Sequence[int] = (2, 2, 3)
+    agents: Sequence[int] = (1, 2, 2)
+    faults: Sequence[str] = (*OF_NODES, *OF_AGENTS, *OF_LINKS)
+    many: Sequence[int] = (0, 1, 1, 2, 2, 3)
+    duplicates: Sequence[float] = (0.0, 0.2, 0.8)
+    late: Sequence[float] = (0.0, 0.2)
+    lost_wakes: Sequence[float] = (0.0, 0.0, 0.3, 1.0)
+    luckless: float = 0.08
+    slow: float = 0.15
+    old_news: float = 0.1
+    """How much of what etcd tells is seconds old when it is heard."""
+
+
+MIXED: Final = Weather()
+WEATHERS: Final = (
+    MIXED,
+    MIXED,
+    Weather(
+        shapes=("chain", "fan", "hurries", "begs"),
+        agents=(2, 2, 3),
+        faults=("stop agent", "stop agent", "stop agent", "cut off agent", "kill agent", "vanish"),
+        many=(1, 2, 2, 3),
+        luckless=0.5,
+        slow=0.6,
+    ),
+    Weather(
+        workflows=(1, 2, 3),
+        nodes=(3, 3, 4),
+        faults=(*OF_NODES, "kill node", "vanish", "cut links", "lose reply"),
+        many=(1, 2, 3, 4),
+        slow=0.4,
+        old_news=0.5,
+    ),
+    Weather(
+        shapes=("lives", "echoes", "chain", "fan", "naps"),
+        duplicates=(0.2, 0.8),
+        late=(0.3, 0.8),
+        slow=0.1,
+    ),
+    Weather(shapes=("asks", "begs", "stops", "hears", "echoes"), slow=0.3),
+)
