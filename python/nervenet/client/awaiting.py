@@ -2,7 +2,7 @@
 """Every awaited result of a client comes over its one AwaitWorkflows stream (DESIGN 10).
 
 The stream is opened when something is awaited, and again at another node when it breaks; whatever is still awaited is
-told to the new one. A node that ends it politely is draining: that is a break too.
+told to the new one. A node that ends it politely is stopping: that is a break too, and another node is asked.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Awaiter:
         retry = Retry(self._nodes)
         while True:
             try:
-                await self._converse()
+                await self._converse(retry)
                 await retry.pause(Unavailable("the node ended the stream", code="UNAVAILABLE"))
             except Unavailable as error:
                 if not self._awaited:
@@ -95,7 +95,7 @@ class Awaiter:
                 self._fail(error)
                 return
 
-    async def _converse(self) -> None:
+    async def _converse(self, retry: Retry) -> None:
         """One stream until it breaks. Raises the RequestError tree."""
         channel = self._nodes.channel()
         self._to_tell, self._to_forget = list(self._awaited), []
@@ -104,7 +104,9 @@ class Awaiter:
         try:
             while (answer := await call.read()) is not grpc.aio.EOF:
                 self._nodes.answered = True
+                retry.answered()
                 self._resolve(answer)
+            self._nodes.turn(channel)
         except grpc.aio.AioRpcError as error:
             found = self._nodes.translated(error, channel)
             raise Unavailable(str(found), code="UNAVAILABLE") if isinstance(found, TimeoutError) else found from None

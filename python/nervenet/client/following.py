@@ -36,6 +36,7 @@ async def follow(
         try:
             async with aclosing(nodes.stream("WatchWorkflow", request)) as answers:  # type: ignore[type-var]  # it is a generator
                 async for answer in answers:
+                    retry.answered()
                     if not answer.HasField("entry"):
                         continue
                     entry = answer.entry

@@ -41,13 +41,17 @@ HEALTHY: Final = 10.0
 
 class Retry:
     """How long one request, or one stream, goes on trying. `await retry.pause(error)` waits, or raises the error when
-    time is up. Time counts from the first failure; after an attempt that lasted a while it counts anew."""
+    time is up. Time counts from the first failure; after an attempt that lasted a while, or brought something, anew."""
 
     def __init__(self, nodes: Nodes, limit: float | None = None) -> None:
         self._nodes = nodes
         self._began = self._last = float("-inf")
         self._limit = limit
         self._pause = FIRST_PAUSE
+
+    def answered(self) -> None:
+        """This attempt brought something: the next failure is a first one. In a rolling restart each stream soon breaks."""
+        self._last = float("-inf")
 
     async def pause(self, error: RequestError) -> None:
         now = self._nodes.clock.monotonic()
