@@ -350,15 +350,18 @@ class Host:
         self._host(new)
 
     async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
-        """Give a workflow to another node: its set, the owner, the wake, then our own set."""
+        """Give a workflow to another node: its set, the owner, the wake, then our own set.
+
+        Whether this node has nothing to do with it any more: it may as well have closed meanwhile.
+        """
         workflow_id = coordinator.workflow_id
         async with self._lock(workflow_id):
             if coordinator.dropped:
-                return False
+                return True
             await self.ownership.own(target, workflow_id)
             moved = await self.ownership.move(workflow_id, target, self.node_id)
             if moved.status not in ("moved", "mine"):
-                return False
+                return moved.status == "closed"
             self.forget(coordinator)
             self.wake(target, workflow_id, coordinator.run, b"0-0", "")
             await self.ownership.disown(self.node_id, workflow_id)
