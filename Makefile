@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover lint generate stubs misbehaving strict bench chaos chaos-long simulate clean lock
+.PHONY: help setup demo test failover rolling lint generate stubs misbehaving strict bench chaos chaos-long simulate clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -41,6 +41,9 @@ test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
 
 failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, there and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)
+
+rolling: $(READY) ## replace every node and agent in turn under load: nothing may fail, repeat or stall (ARGS="--rounds 3")
+	@$(BIN)/python -m tests.recovery.rolling $(ARGS)
 
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
