@@ -150,6 +150,39 @@ async def test_the_data_of_yesterday_is_found_by_the_first_node_of_today(world: 
         assert (await end_of(today, "w")).state is State.SUCCEEDED
 
 
+async def test_a_start_that_was_under_way_when_its_owner_was_buried_does_not_wait_for_the_minute(
+    world: World, etcd_url: str
+) -> None:
+    async with world.node(mesh) as dying, world.node(mesh) as heir:
+        await until(lambda: len(heir.host.table.nodes) == len(dying.host.table.nodes) == 2)
+        for w in ("headless", "late"):
+            await dying.host.starter.start(StartRequest(w, "parked", Payload("none", b"")))
+        call, head, aside = (
+            heir.host.link.call,
+            heir.host.keys.head("headless"),
+            heir.host.keys.head("headless") + b":aside",
+        )
+        await kill(dying, etcd_url)
+        await call("RENAME", head, aside)  # the set has it, the head does not exist yet
+        await heir.host.ownership.disown(dying.node_id, "late")
+        await until(lambda: not heir.host.table.lives(dying.node_id))
+        await heir._sweep.dead_sets()
+        await call("RENAME", aside, head)
+        await heir.host.ownership.own(dying.node_id, "late")
+        await until(lambda: heir.host.coordinator("headless") and heir.host.coordinator("late"))
+
+
+async def test_an_owned_id_without_a_head_keeps_its_place_until_the_grace_of_a_start_is_over(world: World) -> None:
+    async with world.node(mesh) as node:
+        host, sweep = node.host, node._sweep
+        await host.ownership.own(node.node_id, "ghost")
+        await sweep.own_set()
+        assert await host.ownership.owns(node.node_id, ["ghost"]) == [True]
+        sweep._headless["ghost"] -= 61
+        await sweep.own_set()
+        assert await host.ownership.owns(node.node_id, ["ghost"]) == [False]
+
+
 async def test_an_id_whose_start_never_happened_is_cleared_away(world: World) -> None:
     async with world.node(mesh) as node:
         keys = node.host.keys

@@ -5,9 +5,13 @@ Three walks, each decided from what Redis and the registry say at that moment, a
 time without harm:
 
 - *own set*, once a lease: what is in it and not hosted is loaded, what turns out to be another's is dropped;
-- *the dead*: the owned sets of nodes that are gone are split by rendezvous among those who have the code;
+- *the dead*: the owned sets of nodes that are gone are split by rendezvous among those who have the code. A set is looked at
+  for a while after the death, also when it is empty: who has not heard of the death yet may still start workflows there;
 - *running*, once a minute and at start: the truth behind the sets. Owner gone: adopt; owner alive but the id not in its
   set: put it there; closed: finish the books; old and without a head: take it out.
+
+An id without a head may be a start that is under way (the set comes first, then the head), so it keeps its place until
+the grace of a start is over.
 
 Nobody adopts while his own session is not alive: with etcd out of reach the table is the past.
 """
@@ -34,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 OWN_EVERY = 5.0
 RUNNING_EVERY = 60.0
+REMEMBERED = 90.0
+"""So long the set of a dead node is looked at: until the walk over `running` has surely come by."""
 PAGE = 500
 AT_ONCE = 64
 """So many are adopted at a time: some 30 ms of the event loop, so that a storm starves neither the living nor the lease."""
@@ -49,12 +55,13 @@ class Sweep:
         self._host = host
         self._listing = Listing(host.link, host.keys)
         self._alive = alive
-        self._dead: set[str] = set()
+        self._dead: dict[str, float] = {}
+        self._headless: dict[str, float] = {}
         self._news = asyncio.Event()
 
     def node_gone(self, node_id: str) -> None:
         """A hint: look at its set now."""
-        self._dead.add(node_id)
+        self._dead[node_id] = _now()
         self._news.set()
 
     async def run(self) -> None:
@@ -107,19 +114,27 @@ class Sweep:
             w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner != host.node_id
         ]
         headless = [w for w, head in zip(workflow_ids, heads, strict=True) if head is None and not host.starting(w)]
-        if others or headless:
-            await host.ownership.disown(host.node_id, *others, *headless)
+        if never := self._never_started(headless):
+            await host.ownership.disown(host.node_id, *never)
+        if others:
+            await host.ownership.disown(host.node_id, *others)
         await asyncio.gather(*(host.load(w) for w in mine))
+
+    def _never_started(self, headless: list[str]) -> list[str]:
+        """Those that had no head a grace ago either."""
+        now = _now()
+        self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * GRACE_MS / 1000}
+        return [w for w in headless if now - self._headless.setdefault(w, now) > GRACE_MS / 1000]
 
     # ── the dead ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def dead_sets(self) -> None:
-        """Level-triggered: a dead node stays on the list until its set is empty."""
-        for node_id in tuple(self._dead):
+        """Level-triggered: a dead node stays on the list until its set is empty, and for a while after its death."""
+        for node_id, since in tuple(self._dead.items()):
             if not self._may():
                 return
-            if self._host.table.lives(node_id) or await self._share(node_id):
-                self._dead.discard(node_id)
+            if self._host.table.lives(node_id) or (await self._share(node_id) and _now() - since > REMEMBERED):
+                self._dead.pop(node_id, None)
 
     async def _share(self, dead: str) -> bool:
         """My part of a dead node's workflows; True when nothing is left that I could take."""
@@ -130,7 +145,9 @@ class Sweep:
             mine: list[tuple[str, Head]] = []
             done: list[str] = []
             for workflow_id, head in zip(page, heads, strict=True):
-                if head is None or head.owner != dead:
+                if head is None:
+                    continue
+                if head.owner != dead:
                     done.append(workflow_id)
                 elif head.closed:
                     host.finish(workflow_id, dead, head.created_ms, head.closed_ms)
@@ -190,6 +207,8 @@ class Sweep:
                     known.setdefault(head.owner, []).append(workflow_id)
                 elif self._is_mine(workflow_id, head):
                     mine.append((workflow_id, head))
+                else:  # whose turn it is may die as well: look again, sooner than in a minute
+                    self._dead.setdefault(head.owner, _now())
             adopted += len(await self._adopt(mine))
             for owner, owned in known.items():
                 await self._remind(owner, owned)
@@ -220,3 +239,8 @@ class Sweep:
         workflow = coordinator.machine.workflow
         target = rendezvous(coordinator.workflow_id, self._host.able(workflow.name, workflow.version))
         return target is not None and await self._host.hand_over(coordinator, target)
+
+
+def _now() -> float:
+    """Of the loop: how long ago something was, whatever happens to anybody's clock."""
+    return asyncio.get_running_loop().time()
