@@ -41,6 +41,9 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
 O = TypeVar("O")  # noqa: E741
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The interpreter that this process is: part of what a definition of code is, see DESIGN 4."""
+
 Run = Literal["auto", "thread", "process"]
 OnError = Literal["fail", "block"]
 
@@ -137,7 +140,8 @@ class Agent(Target[[In], Out], Generic[In, Out]):
 class Workflow(Target[[In], Out], Generic[In, Out]):
     """A workflow definition. `version` is 0 where the highest live one is meant (remote); `fn` is None when remote.
 
-    `options` are the defaults of its starts, `defaults` (the mesh's) those of the calls that it makes.
+    `options` are the defaults of its starts, `defaults` (the mesh's) those of the calls that it makes. `runtime` is what
+    replays alike: code does on one minor of Python, a workflow given as data on every node that knows its language.
     """
 
     version: int = 1
@@ -149,6 +153,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     parameter: str = ""
     description: str = ""
     location: str = ""
+    runtime: str = PYTHON
     _fingerprint: str = field(default="", kw_only=True)
 
     @overload

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replay machine: a workflow as a pure function of its journal. No I/O, no clock, no generated code in here."""
 
+from nervenet.definitions import PYTHON
 from nervenet.durable.children import ChildRun
 from nervenet.durable.commands import (
     CancelChild,
@@ -21,7 +22,7 @@ from nervenet.durable.commands import (
 )
 from nervenet.durable.context import Answer, Child, Context, TokenUsage
 from nervenet.durable.failures import failure_of
-from nervenet.durable.machine import PYTHON, Interrupted, Machine
+from nervenet.durable.machine import Interrupted, Machine
 from nervenet.durable.pending import Pending
 
 __all__ = [

@@ -226,7 +226,7 @@ class Context(ContextBase):
             start = replace(start, labels=resolved.labels)
         if resolved.total_ms is not None:
             start = replace(start, timeout_ms=resolved.total_ms)
-        child = self._child(frame, target, input, start, "")
+        child = self._child(Site(frame.f_code, frame.f_lineno), target, input, start, "")
         return self._child_outcome(child, resolved.step or target.name, resolved.on_cancel)
 
     async def map(
@@ -247,7 +247,7 @@ class Context(ContextBase):
         async def keep(index: int) -> None:
             results[index] = await self._calling(frame, target, items[index], options=options)
 
-        await _bounded(keep, len(items), concurrency)
+        await bounded(keep, len(items), concurrency)
         return results
 
     async def map_settled(
@@ -270,7 +270,7 @@ class Context(ContextBase):
             except CallFailed as failed:
                 results[index] = failed
 
-        await _bounded(keep, len(items), concurrency)
+        await bounded(keep, len(items), concurrency)
         return results
 
     async def as_completed(self, coros: Iterable[Coroutine[Any, Any, O]], /) -> AsyncIterator[O]:
@@ -357,16 +357,14 @@ class Context(ContextBase):
     ) -> Coroutine[Any, Any, Child[Any]]:
         if not isinstance(workflow, Workflow):
             raise TypeError(f"ctx.start takes a workflow, not {workflow!r}; an agent is called: await ctx.call(…)")
-        child = self._child(frame, workflow, input, resolve_start(workflow.options, options), id or "")
+        site = Site(frame.f_code, frame.f_lineno)
+        child = self._child(site, workflow, input, resolve_start(workflow.options, options), id or "")
         return self._started(child, workflow.name)
 
-    def _child(
-        self, frame: FrameType, workflow: Workflow[Any, Any], input: Any, options: ResolvedStart, id: str
-    ) -> ChildRun:
+    def _child(self, site: Site, workflow: Workflow[Any, Any], input: Any, options: ResolvedStart, id: str) -> ChildRun:
         payload = workflow.input.encode(input) if workflow.takes_input else NOTHING
         check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
         version = 0 if workflow.fn is not None else workflow.version  # code at hand: the highest that is live
-        site = Site(frame.f_code, frame.f_lineno)
         return ChildRun(workflow.name, version, workflow.output, site, payload, options, id)
 
     async def _started(self, child: ChildRun, base: str) -> Child[Any]:
@@ -551,7 +549,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
         self._machine.say(level, f"{words}: {error!r}" if isinstance(error, BaseException) else words)
 
 
-async def _bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
+async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
     """`work(0)` … `work(count - 1)`, so many at a time, begun in order; the first error cancels the rest."""
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}: at least 1")

@@ -121,7 +121,7 @@ class Fold:
         """The code awaits this call from now on: it gets its name, and the world its first command."""
         call.since_ms, call.born = self.now_ms, self.entries
         call.future = asyncio.Future(loop=self.loop)
-        self._enlist(call, "ask" if call.kind == "ask" else call.options.step or call.capability)
+        self._enlist(call, call.options.step or call.capability or "ask")
 
     def _enlist(self, call: Pending, base: str) -> None:
         step = self._known_step(call, base) if self.early else ""

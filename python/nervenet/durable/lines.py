@@ -21,12 +21,14 @@ _OURS = tuple(_PACKAGE + part + os.sep for part in ("agent", "durable", "testing
 
 
 class Site(NamedTuple):
-    """A line of code, kept without formatting it."""
+    """A line of code, kept without formatting it; of a workflow given as data, the step in words."""
 
-    code: CodeType
-    line: int
+    code: CodeType | str
+    line: int = 0
 
     def __str__(self) -> str:
+        if isinstance(self.code, str):
+            return self.code
         return f"{os.path.basename(self.code.co_filename)}:{self.line}"
 
 

@@ -53,9 +53,6 @@ from nervenet.records import (
     State,
 )
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter that this process is: part of what a definition is, see DESIGN 4."""
-
 _INTERRUPTING = threading.Lock()
 
 
@@ -259,8 +256,8 @@ class Machine:
         workflow, fold = self.workflow, self._fold
         if fold.entries > 1:
             raise Contradiction(entry.name)
-        theirs = f"{body.definition} v{body.version} on Python {body.python}"
-        ours = f"{workflow.name} v{workflow.version} on Python {PYTHON}"
+        theirs = f"{body.definition} v{body.version} on {_platform(body.python)}"
+        ours = f"{workflow.name} v{workflow.version} on {_platform(workflow.runtime)}"
         if theirs != ours:
             raise Contradiction(f"start of {theirs}", ours)
         fold.seed, fold.labels = body.seed, body.labels
@@ -410,6 +407,10 @@ class Machine:
             self._log(level, message)
         else:
             logging.getLogger(f"nervenet.workflow.{self.workflow.name}").log(level, "%s: %s", self.workflow_id, message)
+
+
+def _platform(runtime: str) -> str:
+    return f"Python {runtime}" if runtime[:1].isdigit() else runtime
 
 
 def canceled_close(canceled: Cancel) -> Close:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The definitions that every node has: `nervenet.task`, one task as a workflow of its own.
+"""The definitions that every node has: `nervenet.task`, one task as a workflow of its own, and `nervenet.declared`.
 
-It is what RunTask starts, so that a program in any language can be its own coordinator: durable, and deduplicated by
-its id `task/<request_id>`, with no other store of request ids.
+The first is what RunTask starts, so that a program in any language can be its own coordinator: durable, and deduplicated by
+its id `task/<request_id>`, with no other store of request ids. The second is never started: by its runtime a node's record
+says that the node understands workflows given as data, and which language of them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import Any
 
 from nervenet.definitions import Workflow, define_workflow
 from nervenet.durable import Context
+from nervenet.durable.declared import LANGUAGE
 from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
+from nervenet.payloads import ANY
 
 TASK = "nervenet.task"
+DECLARED = "nervenet.declared"
 
 
 def options_of(given: dict[str, Any]) -> CallOptions:
@@ -42,4 +46,7 @@ async def _task(ctx: Context, request: Any) -> Any:
 
 def builtin() -> dict[tuple[str, int], Workflow[Any, Any]]:
     """Name and version → definition."""
-    return {(TASK, 1): dataclasses.replace(define_workflow(_task, name="task"), name=TASK)}
+    return {
+        (TASK, 1): dataclasses.replace(define_workflow(_task, name="task"), name=TASK),
+        (DECLARED, 1): Workflow(DECLARED, ANY, ANY, runtime=LANGUAGE),
+    }

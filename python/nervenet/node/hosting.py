@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nervenet import telemetry
 from nervenet.clock import SYSTEM
 from nervenet.durable import PYTHON, Machine
+from nervenet.durable.declared import LANGUAGE
+from nervenet.node.builtin import DECLARED
 from nervenet.node.coordinator import Coordinator
 from nervenet.node.tracing import export_closed, export_recovered
 from nervenet.records import Entry, Mismatch, Payload, Start
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from nervenet.node.renewal import Renewal
     from nervenet.node.restore import Restore
     from nervenet.node.starting import Starter
+    from nervenet.node.stored import Stored
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.node.watch import Watch
     from nervenet.node.watchdog import Watchdog
@@ -87,6 +90,7 @@ class Host:
     children: Children
     renewal: Renewal
     restore: Restore
+    stored: Stored
 
     def __init__(
         self,
@@ -158,14 +162,17 @@ class Host:
     # ── who can run what ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def has(self, definition: str, version: int, python: str = PYTHON) -> bool:
-        return python == PYTHON and (definition, version) in self.definitions
+        found = self.definitions.get((DECLARED, 1) if python == LANGUAGE else (definition, version))
+        return found is not None and found.runtime == python
 
     def able(self, definition: str, version: int, python: str = PYTHON) -> list[str]:
         """The nodes that could own such a workflow now, this one among them."""
+        if python == LANGUAGE:  # any node that knows the language
+            definition, version = DECLARED, 1
         key = (definition, version, python)
         others = self._others.get(key)
         if others is None:
-            found = self.table.nodes_for(definition, version, python)
+            found = self.table.nodes_for(*key)
             others = self._others[key] = [node.id for node in found if node.id != self.node_id]
         if not self.draining and self.has(definition, version, python):
             return [*others, self.node_id]
@@ -243,7 +250,7 @@ class Host:
         if adopted.status not in ("adopted", "mine") or head is None:
             await self.ownership.disown(self.node_id, workflow_id)
             return adopted.status == "refused"
-        if not self.has(head.definition, head.version, head.python):
+        if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", self.node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
@@ -266,6 +273,12 @@ class Host:
         )
         self._feed_kept(coordinator)
         return True
+
+    async def _has_code(self, head: Head) -> bool:
+        """Whether it can be run here; of what is stored, the definition is read."""
+        if not self.has(head.definition, head.version, head.python):
+            return False
+        return head.python != LANGUAGE or await self.stored.load(head.definition, head.version) is not None
 
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
@@ -316,7 +329,10 @@ class Host:
         return entries
 
     def new_coordinator(self, workflow_id: str, definition: str, version: int, run: int, start: Start) -> Coordinator:
-        workflow = self.definitions[definition, version]
+        workflow = self.definitions.get((definition, version))
+        if start.python == LANGUAGE:
+            workflow = self.stored.get(definition, version)
+        assert workflow is not None  # who comes here has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=self.config.payload_limit)
         return Coordinator(self, machine, start)
 

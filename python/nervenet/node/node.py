@@ -23,7 +23,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
-from nervenet.durable import PYTHON
 from nervenet.node.admission import Admission
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
@@ -36,6 +35,7 @@ from nervenet.node.hosting import Host
 from nervenet.node.renewal import Renewal
 from nervenet.node.restore import Restore
 from nervenet.node.starting import Starter
+from nervenet.node.stored import Stored
 from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
@@ -161,6 +161,7 @@ class Node:
     async def _running(self, serve: Serve) -> AsyncIterator[None]:
         host = self.host
         host.admission = Admission(host)
+        host.stored = Stored(host)
         host.starter = Starter(host)
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
@@ -234,7 +235,6 @@ class Node:
             max_workflows=host.config.max_workflows,
             owned=host.admission.owned,
             now_ms=host.clock.now_ms(),
-            python=PYTHON,
             runtime=f"python {platform.python_version()}, nervenet {version('nervenet')}",
             pid=os.getpid(),
         )

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
+from nervenet.options import resolve_start
 from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
@@ -28,6 +29,7 @@ from nervenet.wire import encode_entry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nervenet.definitions import Workflow
     from nervenet.node.hosting import Host
     from nervenet.records import State
     from nervenet.streams.heads import Head
@@ -94,6 +96,7 @@ class Starter:
 
     async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
         """Each start on its own; one round trip a step for all of them."""
+        await self._host.stored.find((request.definition, request.version) for request in requests)
         before = self._host.admission.planned
         plans = [self._plan(request) for request in requests]
         if any(_no_room(plan) for plan in plans):
@@ -132,9 +135,13 @@ class Starter:
 
     def _plan(self, request: StartRequest, there: str | None = None) -> _Plan | RequestError:
         name = request.definition
-        version = request.version or self._host.highest_version(name)
+        version, runtime = request.version or self._host.highest_version(name), PYTHON
         able = self._host.able(name, version)
-        if not able and self._host.draining and self._host.has(name, version):
+        if not able and (flow := self._host.stored.get(name, request.version)) is not None:
+            request = _of_stored(request, flow)
+            version, runtime = flow.version, flow.runtime
+            able = self._host.able(name, version, runtime)
+        if not able and self._host.draining and self._host.has(name, version, runtime):
             return Unavailable(
                 f"{self._host.node_id} is draining and no other node has {name!r}",
                 code="UNAVAILABLE",
@@ -157,7 +164,7 @@ class Starter:
         start = Start(
             definition=name,
             version=version,
-            python=PYTHON,
+            python=runtime,
             input=request.input,
             seed=self._host.entropy(16),
             labels=request.labels,
@@ -182,7 +189,8 @@ class Starter:
         which = f"workflow {name!r}" + (f" version {version}" if version else "")
         listed = ", ".join(k for k in known if "." not in k) or "none"
         return NotFound(
-            f"no live node has {which} (there are: {listed}). Start one with its code: nervenet node APP",
+            f"no live node has {which} (there are: {listed}), and no such definition is stored. Start a node with its "
+            "code: nervenet node APP; or store it as data: nervenet definitions put FILE",
             code="NOT_FOUND",
             reason="DEFINITION_NOT_FOUND",
         )
@@ -236,7 +244,7 @@ class Starter:
             owner=plan.owner,
             definition=request.definition,
             version=plan.version,
-            python=PYTHON,
+            python=plan.start.python,
             req=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
@@ -294,7 +302,7 @@ class Starter:
             {
                 "definition": request.definition,
                 "version": plan.version,
-                "python": PYTHON,
+                "python": plan.start.python,
                 "req": plan.req,
                 "created": self._host.clock.now_ms(),
                 "labels": _labels(request),
@@ -322,6 +330,12 @@ class Starter:
             reason="WORKFLOW_EXISTS",
             metadata={"state": str(state), "workflow_id": plan.request.workflow_id},
         )
+
+
+def _of_stored(request: StartRequest, flow: Workflow[Any, Any]) -> StartRequest:
+    """What the definition says where the start does not."""
+    options = resolve_start(flow.options)
+    return request if request.timeout_ms is not None else replace(request, timeout_ms=options.timeout_ms)
 
 
 def _labels(request: StartRequest) -> str:

@@ -237,7 +237,7 @@ class Sweep:
 
     async def _hand_over(self, coordinator: Coordinator) -> bool:
         workflow = coordinator.machine.workflow
-        target = rendezvous(coordinator.workflow_id, self._host.able(workflow.name, workflow.version))
+        target = rendezvous(coordinator.workflow_id, self._host.able(workflow.name, workflow.version, workflow.runtime))
         return target is not None and await self._host.hand_over(coordinator, target)
 
 

@@ -44,6 +44,7 @@ class Keys:
         "_queues",
         "_wake",
         "_wf",
+        "definitions",
         "escalations",
         "namespace",
         "running",
@@ -62,6 +63,7 @@ class Keys:
         self._closed = ns + b"closed:{"
         self.running = ns + b"running"
         self.escalations = ns + b"escalations"
+        self.definitions = ns + b"definitions"
 
     def __repr__(self) -> str:
         return f"<Keys {self.namespace}>"

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from nervenet.testing.agents import AgentRun as AgentRun
     from nervenet.testing.agents import AgentTest as AgentTest
     from nervenet.testing.agents import run_agent as run_agent
+    from nervenet.testing.data import declared as declared
     from nervenet.testing.journal import Journal as Journal
     from nervenet.testing.journal import replay as replay
     from nervenet.testing.kit import Run as Run
     from nervenet.testing.kit import Script as Script
     from nervenet.testing.kit import WorkflowTest as WorkflowTest
 
-__all__ = ["AgentRun", "AgentTest", "Journal", "Run", "Script", "WorkflowTest", "replay", "run_agent"]
+__all__ = ["AgentRun", "AgentTest", "Journal", "Run", "Script", "WorkflowTest", "declared", "replay", "run_agent"]
 
-_HOMES = {"agents": ("AgentRun", "AgentTest", "run_agent"), "journal": ("Journal", "replay")}
+_HOMES = {"agents": ("AgentRun", "AgentTest", "run_agent"), "data": ("declared",), "journal": ("Journal", "replay")}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if not TYPE_CHECKING:  # the pytest plugin lives here too, and must not cost anybody who does not use it

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, Signal, Workflow
 from nervenet.durable import (
-    PYTHON,
     CancelChild,
     CloseRun,
     Command,
@@ -130,7 +129,7 @@ class Simulation:
             self._run(given)
 
     def _run(self, given: Payload) -> None:
-        start = Start(self.workflow.name, self.workflow.version, PYTHON, given, self._seed)
+        start = Start(self.workflow.name, self.workflow.version, self.workflow.runtime, given, self._seed)
         self.append("start", start)
         while not self.machine.state.closed:
             if not self._agenda:

@@ -10,6 +10,7 @@ These functions are on the hot path. Messages are built in one constructor call,
 field costs half as much again.
 """
 
+from nervenet.wire.declarations import declaration_from_json, declaration_in, decode_declaration
 from nervenet.wire.entries import (
     action_in,
     action_out,
@@ -23,6 +24,7 @@ from nervenet.wire.entries import (
     state_in,
     state_out,
 )
+from nervenet.wire.forms import from_json
 from nervenet.wire.members import encode_node_record
 from nervenet.wire.options import options_out, policy_in
 from nervenet.wire.tasks import (
@@ -58,6 +60,9 @@ __all__ = [
     "Envelope",
     "action_in",
     "action_out",
+    "declaration_from_json",
+    "declaration_in",
+    "decode_declaration",
     "decode_entry",
     "decode_envelope",
     "decode_payload",
@@ -73,6 +78,7 @@ __all__ = [
     "entry_to_json",
     "failure_in",
     "failure_out",
+    "from_json",
     "optional_ms",
     "options_out",
     "payload_for_people",

@@ -26,16 +26,15 @@ def encode_node_record(
     max_workflows: int,
     owned: int,
     now_ms: int,
-    python: str,
     runtime: str,
     pid: int,
 ) -> bytes:
-    """A NodeRecord as it stands in etcd. `python` is the minor that replays alike, `runtime` is for people."""
+    """A NodeRecord as it stands in etcd; `runtime` is for people."""
     refs = [
         agent.DefinitionRef(
             name=d.name,
             version=d.version,
-            runtime=python,
+            runtime=d.runtime,
             fingerprint=d.fingerprint(),
             input_schema=d.input.schema().decode(),
             output_schema=d.output.schema().decode(),

@@ -89,15 +89,15 @@ def _json_of(value: Value) -> bytes:
     """Compact JSON; a Value knows only doubles, so what is whole becomes an integer again."""
     import json  # only requests of people come here
 
-    return json.dumps(_whole(json_format.MessageToDict(value)), separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(whole(json_format.MessageToDict(value)), separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and -EXACT <= value <= EXACT:
         return int(value)
     if isinstance(value, list):
-        return [_whole(each) for each in value]
-    return {key: _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [whole(each) for each in value]
+    return {key: whole(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 VALUE_LIMIT = 64 * 1024

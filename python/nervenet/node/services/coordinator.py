@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nervenet.clock import SYSTEM, uuid7
 from nervenet.errors import RequestError
 from nervenet.node.services.awaits import AwaitStream, one_close
+from nervenet.node.services.definitions import Definitions
 from nervenet.node.services.peers import HOP_KEY
 from nervenet.node.services.starts import (
     checked_json,
@@ -74,6 +75,7 @@ class Coordinators:
         self._hints = hints
         self._closings = closings
         self._stopping = stopping
+        self._definitions = Definitions(host)
 
     # ── start and await ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,6 +237,17 @@ class Coordinators:
     ) -> pb.ResolveEscalationResponse:
         escalation = await self._people.resolve(request.escalation_id, request.resolution)
         return pb.ResolveEscalationResponse(escalation=escalation)
+
+    # ── workflows as data ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def PutDefinition(self, request: pb.PutDefinitionRequest, context: Any) -> pb.PutDefinitionResponse:
+        return await self._definitions.put(request)
+
+    async def GetDefinition(self, request: pb.GetDefinitionRequest, context: Any) -> pb.GetDefinitionResponse:
+        return await self._definitions.get(request)
+
+    async def ListDefinitions(self, request: pb.ListDefinitionsRequest, context: Any) -> pb.ListDefinitionsResponse:
+        return await self._definitions.list(request)
 
 
 def _outcome(start: StartRequest, answer: Any) -> pb.StartOutcome:

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workflows as data, over gRPC: put, get, list.
+
+A definition is looked at as a whole, and every problem becomes one field violation, so that an author mends all of them
+at once. What is stored stays: the same content again is no change, other content wants another version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded
+from nervenet.node.services.pages import Room, page_size, token_in, token_out
+from nervenet.payloads import format_size
+from nervenet.rpc.status import invalid, not_found
+from nervenet.streams.keys import check_name
+from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.v1 import workflow_pb2 as workflow
+from nervenet.wire import declaration_in, timestamp
+
+if TYPE_CHECKING:
+    from nervenet.declarations import Problem
+    from nervenet.node.hosting import Host
+
+__all__ = ["Definitions"]
+
+
+class Definitions:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def put(self, request: pb.PutDefinitionRequest) -> pb.PutDefinitionResponse:
+        definition = workflow.Definition()
+        definition.CopyFrom(request.definition)
+        definition.ClearField("create_time")
+        _, problems = declaration_in(definition)
+        if problems:
+            raise _refused(problems)
+        self._check_size(definition)
+        if self._host.highest_version(definition.name):
+            raise _taken(definition, "a live node has code of that name, which goes first: choose another name")
+        if request.validate_only:
+            return pb.PutDefinitionResponse(definition=definition)
+        return await self._put(definition)
+
+    async def _put(self, definition: workflow.Definition) -> pb.PutDefinitionResponse:
+        name, version, store = definition.name, definition.version, self._host.stored.store
+        stamped = workflow.Definition()
+        stamped.CopyFrom(definition)
+        stamped.create_time.CopyFrom(timestamp(self._host.clock.now_ms()) or stamped.create_time)
+        data = stamped.SerializeToString()
+        there = await store.put(name, version, data)
+        if there is None:
+
+            async def again() -> bool:
+                await store.put(name, version, data)
+                return True
+
+            self._host.restore.remember(again)
+            return pb.PutDefinitionResponse(definition=stamped, created=True)
+        found = workflow.Definition.FromString(there)
+        stored = workflow.Definition.FromString(there)
+        stored.ClearField("create_time")
+        if stored != definition:
+            raise _taken(
+                definition,
+                f"version {version} is stored with other content, and a version never changes: put it as version "
+                f"{(await store.versions(name))[0] + 1}",
+            )
+        return pb.PutDefinitionResponse(definition=found)
+
+    async def get(self, request: pb.GetDefinitionRequest) -> pb.GetDefinitionResponse:
+        name = _name(request.name)
+        store = self._host.stored.store
+        versions = await store.versions(name)
+        data = await store.get(name, request.version or next(iter(versions), 0))
+        if data is None:
+            which = f"{name!r} version {request.version}" if request.version and versions else repr(name)
+            ending = f"; there are {', '.join(map(str, versions))}" if versions else ""
+            raise not_found("definition", name, f"no definition {which} is stored{ending}")
+        return pb.GetDefinitionResponse(definition=workflow.Definition.FromString(data))
+
+    async def list(self, request: pb.ListDefinitionsRequest) -> pb.ListDefinitionsResponse:
+        size, store = page_size(request.page_size), self._host.stored.store
+        cursor = token_in("definitions", request.page_token, str, int)
+        after = None if cursor is None else (cursor[0], -cursor[1])
+        names = [_name(request.name)] if request.name else await store.names()
+        answer, room = pb.ListDefinitionsResponse(), Room()
+        for name in names:
+            if after is not None and name < after[0]:
+                continue
+            versions = await store.versions(name)
+            shown = versions if request.name else versions[:1]
+            page = [version for version in shown if after is None or (name, -version) > after]
+            for data in await store.some(name, page):
+                found = _outline(workflow.Definition.FromString(data))
+                if len(answer.definitions) == size or not room.takes(found.ByteSize()):
+                    last = answer.definitions[-1]
+                    answer.next_page_token = token_out("definitions", last.name, last.version)
+                    return answer
+                answer.definitions.append(found)
+        return answer
+
+    def _check_size(self, definition: workflow.Definition) -> None:
+        limit, size = self._host.config.payload_limit, definition.ByteSize()
+        if size > limit:
+            raise Overloaded(
+                f"the definition is {format_size(size)}, limit {format_size(limit)} (NERVENET_PAYLOAD_LIMIT)",
+                code="RESOURCE_EXHAUSTED",
+                reason="PAYLOAD_TOO_LARGE",
+                metadata={"limit": str(limit), "size": str(size)},
+            )
+
+
+def _name(name: str) -> str:
+    try:
+        return check_name(name, "definition")
+    except ValueError as error:
+        raise invalid("name", str(error)) from None
+
+
+def _outline(definition: workflow.Definition) -> workflow.Definition:
+    return workflow.Definition(
+        name=definition.name,
+        version=definition.version,
+        description=definition.description,
+        create_time=definition.create_time,
+    )
+
+
+def _refused(problems: Sequence[Problem]) -> InvalidRequest:
+    fields = tuple((f"definition.{path}", words) for path, words in problems)
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    error = InvalidRequest(f"{fields[0][0]}: {fields[0][1]}{more}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
+    error.fields = fields
+    return error
+
+
+def _taken(definition: workflow.Definition, why: str) -> AlreadyExists:
+    name, version = definition.name, definition.version
+    return AlreadyExists(
+        f"definition {name!r}: {why}",
+        code="ALREADY_EXISTS",
+        reason="DEFINITION_EXISTS",
+        metadata={"definition_id": name, "version": str(version)},
+    )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workflows as data that this node has read from Redis: any node runs any of them, and loads it when it first must.
+
+A version never changes, so what was read once is kept. Names are shared with code, and code goes first: a name that a
+live node has code for is not looked up here, and cannot be stored (`PutDefinition`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from nervenet.durable.declared import workflow_of
+from nervenet.expressions import BadExpression
+from nervenet.streams.definitions import Definitions
+from nervenet.wire import decode_declaration
+
+if TYPE_CHECKING:
+    from nervenet.definitions import Workflow
+    from nervenet.node.hosting import Host
+
+_log = logging.getLogger(__name__)
+
+
+class Stored:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.store = Definitions(host.link, host.keys)
+        self._read: dict[tuple[str, int], Workflow[Any, Any]] = {}
+        self._highest: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Stored {len(self._read)} read>"
+
+    def get(self, name: str, version: int) -> Workflow[Any, Any] | None:
+        """What was read; version 0: the highest that there was when `find` looked last."""
+        return self._read.get((name, version or self._highest.get(name, 0)))
+
+    async def find(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Read what these starts need, if it is stored: those of a name that no live node has code for."""
+        missing = {
+            (name, version)
+            for name, version in wanted
+            if (name, version) not in self._read and "." not in name and not self._host.highest_version(name)
+        }
+        if missing:
+            await asyncio.gather(*(self.load(name, version) for name, version in missing))
+
+    async def load(self, name: str, version: int = 0) -> Workflow[Any, Any] | None:
+        """The workflow, read if it has to be; None: it is not stored. Raises LinkError."""
+        if not version:
+            version = next(iter(await self.store.versions(name)), 0)
+            self._highest[name] = version
+        found = self._read.get((name, version))
+        if found is None and version:
+            data = await self.store.get(name, version)
+            found = self._understood(name, version, data) if data is not None else None
+        return found
+
+    def _understood(self, name: str, version: int, data: bytes) -> Workflow[Any, Any] | None:
+        try:
+            flow = self._read[name, version] = workflow_of(decode_declaration(data))
+        except BadExpression as error:  # stored by a node of another version
+            _log.error("%s: %s v%d is stored, but not understood here: %s", self._host.node_id, name, version, error)
+            return None
+        return flow

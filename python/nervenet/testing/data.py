@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A workflow given as data, for a test: `t.run(declared(yaml.safe_load(text)), doc)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nervenet.definitions import Workflow
+from nervenet.durable.declared import workflow_of
+from nervenet.wire import declaration_from_json
+
+
+def declared(definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
+    """The workflow that this definition describes (plain data, as JSON or YAML has it); ValueError tells every problem."""
+    declaration, problems = declaration_from_json(definition)
+    if problems:
+        raise ValueError("\n".join(map(str, problems)))
+    return workflow_of(declaration)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workflows as data: the contract's Definition → the plain records that everybody else works with.
+
+What a message can hold and an option can't (a backoff below 1) is a problem of the definition like those that
+`declarations.check` finds, so all of them are told together, each with its path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from google.protobuf import json_format
+
+from nervenet.declarations import (
+    Action,
+    Ask,
+    Call,
+    Child,
+    Compute,
+    Declaration,
+    DeclaredStep,
+    ForEach,
+    Problem,
+    Sleep,
+    check,
+)
+from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import workflow_pb2 as workflow
+from nervenet.wire.forms import from_json
+from nervenet.wire.options import policy_in
+from nervenet.wire.values import optional_ms, whole
+
+T = TypeVar("T")
+
+_SPANS: Final = ("queue", "accept", "attempt", "total", "heartbeat")
+_REFUSED: Final = re.compile(r"\w+\.(\w+) is (.*)", re.DOTALL)
+_FIELDS: Final = {"multiplier": "backoff_multiplier", "non_retryable": "non_retryable_types", "match": "match_labels"}
+
+
+def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Problem]]:
+    """The declaration, and everything that is wrong with it; without problems it can be interpreted."""
+    reading = _Reading()
+    declaration = reading.declaration(message)
+    return declaration, [*reading.problems, *check(declaration)]
+
+
+def declaration_from_json(data: Any) -> tuple[Declaration, list[Problem]]:
+    """The same of what a person wrote."""
+    message, problems = from_json(data, workflow.Definition)
+    declaration, more = declaration_in(message)
+    return declaration, problems or more
+
+
+def decode_declaration(data: bytes) -> Declaration:
+    """One that is stored, and was checked before."""
+    return _Reading().declaration(workflow.Definition.FromString(data))
+
+
+@dataclass
+class _Reading:
+    problems: list[Problem] = field(default_factory=list)
+
+    def declaration(self, message: workflow.Definition) -> Declaration:
+        return Declaration(
+            message.name,
+            message.version,
+            tuple(self._step(f"steps[{i}].", step) for i, step in enumerate(message.steps)),
+            message.output.strip(),
+            message.description,
+            self._options("", message),
+            optional_ms(message, "timeout"),
+        )
+
+    def _step(self, at: str, message: workflow.Step) -> DeclaredStep:
+        return DeclaredStep(
+            message.name,
+            _action(message),
+            tuple(message.depends_on),
+            message.condition.strip(),
+            ForEach(message.for_each.items.strip(), message.for_each.concurrency)
+            if message.HasField("for_each")
+            else None,
+            self._options(at, message),
+            message.recover.strip(),
+            message.publish.strip(),
+        )
+
+    def _options(self, at: str, message: workflow.Definition | workflow.Step) -> CallOptions:
+        given: dict[str, Any] = {}
+        if message.HasField("retry"):
+            given["retry"] = self._made(f"{at}retry", RetryPolicy, _retry(message.retry))
+        if message.HasField("timeouts"):
+            spans = {name: optional_ms(message.timeouts, name) for name in _SPANS}
+            times = {name: timedelta(milliseconds=ms) for name, ms in spans.items() if ms is not None}
+            given["timeouts"] = self._made(f"{at}timeouts", Timeouts, times)
+        if isinstance(message, workflow.Step):
+            if message.HasField("selection"):
+                given["selection"] = self._made(f"{at}selection", Selection, _selection(message.selection))
+            if message.labels:
+                given["labels"] = dict(message.labels)
+        return CallOptions(**given)
+
+    def _made(self, at: str, kind: Callable[..., T], values: Mapping[str, Any]) -> T | None:
+        try:
+            return kind(**values)
+        except ValueError as error:
+            refused = _REFUSED.fullmatch(str(error))
+            name, words = refused.groups() if refused is not None else ("", str(error))
+            self.problems.append(
+                Problem(f"{at}.{_FIELDS.get(name, name)}".rstrip("."), words.replace("UNSET", "unset"))
+            )
+            return None
+
+
+def _action(message: workflow.Step) -> Action | None:
+    match message.WhichOneof("action"):
+        case "call":
+            return Call(message.call.capability, message.call.input.strip())
+        case "ask":
+            return _ask(message.ask)
+        case "workflow":
+            return Child(message.workflow.definition, message.workflow.version, message.workflow.input.strip())
+        case "value":
+            return Compute(message.value.strip())
+        case "sleep":
+            return Sleep(optional_ms(message, "sleep") or 0)
+    return None
+
+
+def _ask(message: workflow.AskAction) -> Ask:
+    schema = default = None
+    if message.HasField("answer_schema"):
+        schema = whole(json_format.MessageToDict(message.answer_schema))
+    if message.HasField("default_answer"):
+        default = (whole(json_format.MessageToDict(message.default_answer)),)
+    return Ask(
+        message.question.strip(),
+        tuple(message.choices),
+        schema,
+        message.context.strip(),
+        optional_ms(message, "deadline"),
+        default,
+        message.assignee,
+    )
+
+
+def _retry(message: common.RetryPolicy) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if message.max_attempts:
+        given["max_attempts"] = None if message.max_attempts == -1 else message.max_attempts
+    for name in ("initial_interval", "max_interval"):
+        if (ms := optional_ms(message, name)) is not None:
+            given[name] = timedelta(milliseconds=ms)
+    if message.backoff_multiplier:
+        given["multiplier"] = message.backoff_multiplier
+    if message.jitter:
+        given["jitter"] = message.jitter
+    if message.non_retryable_types:
+        given["non_retryable"] = list(message.non_retryable_types)
+    if message.avoid_failed_agents:
+        given["avoid_failed_agents"] = True
+    if message.on_exhausted:
+        given["on_exhausted"] = "escalate" if message.on_exhausted == common.ON_EXHAUSTED_ESCALATE else "fail"
+    return given
+
+
+def _selection(message: common.Selection) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if message.policy:
+        known = message.policy in common.SelectionPolicy.values()
+        given["policy"] = policy_in(message.policy) if known else int(message.policy)
+    if message.match_labels:
+        given["match"] = dict(message.match_labels)
+    if message.sticky_key.strip():
+        given["sticky_key"] = message.sticky_key.strip()
+    return given
