@@ -758,257 +758,10 @@ func (x *CancelTaskResponse) GetFound() bool {
 	return false
 }
 
-// The agent's first message on a gateway stream.
-type Hello struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who it is; agent_id empty = new, the node makes one up.
-	Agent *AgentRecord `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
-	// How many tasks it takes at once.
-	Credit int32 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
-	// The lease it held before, when it comes back.
-	LeaseId int64 `protobuf:"varint,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// What it still runs, when it comes back: these claims are renewed at once.
-	Running       []*ActiveTask `protobuf:"bytes,4,rep,name=running,proto3" json:"running,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Hello) Reset() {
-	*x = Hello{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Hello) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Hello) ProtoMessage() {}
-
-func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Hello.ProtoReflect.Descriptor instead.
-func (*Hello) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *Hello) GetAgent() *AgentRecord {
-	if x != nil {
-		return x.Agent
-	}
-	return nil
-}
-
-func (x *Hello) GetCredit() int32 {
-	if x != nil {
-		return x.Credit
-	}
-	return 0
-}
-
-func (x *Hello) GetLeaseId() int64 {
-	if x != nil {
-		return x.LeaseId
-	}
-	return 0
-}
-
-func (x *Hello) GetRunning() []*ActiveTask {
-	if x != nil {
-		return x.Running
-	}
-	return nil
-}
-
-// The agent has taken a task.
-type TaskAck struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
-	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which run.
-	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
-	// Which attempt.
-	Attempt       int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TaskAck) Reset() {
-	*x = TaskAck{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TaskAck) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TaskAck) ProtoMessage() {}
-
-func (x *TaskAck) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TaskAck.ProtoReflect.Descriptor instead.
-func (*TaskAck) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *TaskAck) GetTaskId() string {
-	if x != nil {
-		return x.TaskId
-	}
-	return ""
-}
-
-func (x *TaskAck) GetRun() int32 {
-	if x != nil {
-		return x.Run
-	}
-	return 0
-}
-
-func (x *TaskAck) GetAttempt() int32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
-// A result with its address.
-type TaskCompletion struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
-	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which run.
-	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
-	// What became of it; carries the attempt.
-	Result        *TaskResult `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TaskCompletion) Reset() {
-	*x = TaskCompletion{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TaskCompletion) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TaskCompletion) ProtoMessage() {}
-
-func (x *TaskCompletion) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TaskCompletion.ProtoReflect.Descriptor instead.
-func (*TaskCompletion) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *TaskCompletion) GetTaskId() string {
-	if x != nil {
-		return x.TaskId
-	}
-	return ""
-}
-
-func (x *TaskCompletion) GetRun() int32 {
-	if x != nil {
-		return x.Run
-	}
-	return 0
-}
-
-func (x *TaskCompletion) GetResult() *TaskResult {
-	if x != nil {
-		return x.Result
-	}
-	return nil
-}
-
-// The agent leaves.
-type Goodbye struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Why.
-	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Goodbye) Reset() {
-	*x = Goodbye{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Goodbye) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Goodbye) ProtoMessage() {}
-
-func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
-func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *Goodbye) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-// From a gateway agent to its node.
+// From a gateway agent to its node. Whatever is pending SHOULD travel in one message.
 type ConnectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whatever is pending travels together.
+	// In order. The first item of a stream is the hello, and no other is.
 	Items         []*ConnectRequestItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1016,7 +769,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +781,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +794,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ConnectRequest) GetItems() []*ConnectRequestItem {
@@ -1051,7 +804,7 @@ func (x *ConnectRequest) GetItems() []*ConnectRequestItem {
 	return nil
 }
 
-// One message of a gateway agent.
+// One thing that a gateway agent says. Each is a sign of life.
 type ConnectRequestItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -1071,7 +824,7 @@ type ConnectRequestItem struct {
 
 func (x *ConnectRequestItem) Reset() {
 	*x = ConnectRequestItem{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +836,7 @@ func (x *ConnectRequestItem) String() string {
 func (*ConnectRequestItem) ProtoMessage() {}
 
 func (x *ConnectRequestItem) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +849,7 @@ func (x *ConnectRequestItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequestItem.ProtoReflect.Descriptor instead.
 func (*ConnectRequestItem) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectRequestItem) GetItem() isConnectRequestItem_Item {
@@ -1124,7 +877,7 @@ func (x *ConnectRequestItem) GetTaskAck() *TaskAck {
 	return nil
 }
 
-func (x *ConnectRequestItem) GetTaskProgress() *TaskProgress {
+func (x *ConnectRequestItem) GetTaskProgress() *TaskReport {
 	if x != nil {
 		if x, ok := x.Item.(*ConnectRequestItem_TaskProgress); ok {
 			return x.TaskProgress
@@ -1142,7 +895,7 @@ func (x *ConnectRequestItem) GetTaskResult() *TaskCompletion {
 	return nil
 }
 
-func (x *ConnectRequestItem) GetStatus() *Load {
+func (x *ConnectRequestItem) GetStatus() *Status {
 	if x != nil {
 		if x, ok := x.Item.(*ConnectRequestItem_Status); ok {
 			return x.Status
@@ -1165,32 +918,32 @@ type isConnectRequestItem_Item interface {
 }
 
 type ConnectRequestItem_Hello struct {
-	// First.
+	// First: who it is, what it can do, what it still has.
 	Hello *Hello `protobuf:"bytes,1,opt,name=hello,proto3,oneof"`
 }
 
 type ConnectRequestItem_TaskAck struct {
-	// Taken.
+	// A task has been taken up. Optional.
 	TaskAck *TaskAck `protobuf:"bytes,2,opt,name=task_ack,json=taskAck,proto3,oneof"`
 }
 
 type ConnectRequestItem_TaskProgress struct {
-	// News.
-	TaskProgress *TaskProgress `protobuf:"bytes,3,opt,name=task_progress,json=taskProgress,proto3,oneof"`
+	// How far a task is, a piece of its output, a checkpoint. Optional.
+	TaskProgress *TaskReport `protobuf:"bytes,3,opt,name=task_progress,json=taskProgress,proto3,oneof"`
 }
 
 type ConnectRequestItem_TaskResult struct {
-	// Done.
+	// What became of a task. Each task is answered once, also one that was canceled.
 	TaskResult *TaskCompletion `protobuf:"bytes,4,opt,name=task_result,json=taskResult,proto3,oneof"`
 }
 
 type ConnectRequestItem_Status struct {
-	// How busy; a sign of life.
-	Status *Load `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
+	// At each `status_interval`, if there was nothing else to say.
+	Status *Status `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
 }
 
 type ConnectRequestItem_Goodbye struct {
-	// Last.
+	// Last: it leaves for good.
 	Goodbye *Goodbye `protobuf:"bytes,6,opt,name=goodbye,proto3,oneof"`
 }
 
@@ -1206,36 +959,38 @@ func (*ConnectRequestItem_Status) isConnectRequestItem_Item() {}
 
 func (*ConnectRequestItem_Goodbye) isConnectRequestItem_Item() {}
 
-// The node's answer to hello.
-type Welcome struct {
+// The agent's first item on a stream.
+type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The agent's id from now on.
-	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// Its lease.
-	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// How often the node wants a status.
-	StatusInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=status_interval,json=statusInterval,proto3" json:"status_interval,omitempty"`
-	// The node that answers.
-	NodeId        string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	// `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+	// empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+	Agent *AgentRecord `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+	Credit int32 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
+	// The lease of `agent_id`, when it comes back; 0 = new.
+	LeaseId int64 `protobuf:"varint,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	// When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+	// once, so that nobody else gets it. What is not named here the agent does not have.
+	Running       []*HeldTask `protobuf:"bytes,4,rep,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Welcome) Reset() {
-	*x = Welcome{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[19]
+func (x *Hello) Reset() {
+	*x = Hello{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Welcome) String() string {
+func (x *Hello) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Welcome) ProtoMessage() {}
+func (*Hello) ProtoMessage() {}
 
-func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[19]
+func (x *Hello) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,68 +1001,285 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
-func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{19}
+// Deprecated: Use Hello.ProtoReflect.Descriptor instead.
+func (*Hello) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *Welcome) GetAgentId() string {
+func (x *Hello) GetAgent() *AgentRecord {
 	if x != nil {
-		return x.AgentId
+		return x.Agent
 	}
-	return ""
+	return nil
 }
 
-func (x *Welcome) GetLeaseId() int64 {
+func (x *Hello) GetCredit() int32 {
+	if x != nil {
+		return x.Credit
+	}
+	return 0
+}
+
+func (x *Hello) GetLeaseId() int64 {
 	if x != nil {
 		return x.LeaseId
 	}
 	return 0
 }
 
-func (x *Welcome) GetStatusInterval() *durationpb.Duration {
+func (x *Hello) GetRunning() []*HeldTask {
 	if x != nil {
-		return x.StatusInterval
+		return x.Running
 	}
 	return nil
 }
 
-func (x *Welcome) GetNodeId() string {
-	if x != nil {
-		return x.NodeId
-	}
-	return ""
-}
-
-// A result is durable; the agent may forget it.
-type ResultAck struct {
+// A task that an agent still answers for.
+type HeldTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
-	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which run.
-	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
-	// Which attempt.
-	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// False: another outcome was there first.
-	Recorded      bool `protobuf:"varint,4,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	// Its envelope as it came; `input` may be left out.
+	Task *TaskEnvelope `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// When its handler began.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ResultAck) Reset() {
-	*x = ResultAck{}
+func (x *HeldTask) Reset() {
+	*x = HeldTask{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldTask) ProtoMessage() {}
+
+func (x *HeldTask) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldTask.ProtoReflect.Descriptor instead.
+func (*HeldTask) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HeldTask) GetTask() *TaskEnvelope {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+func (x *HeldTask) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+// A task has been taken up: from now on it is shown as running.
+type TaskAck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The envelope's task_id: it names workflow, run and step.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// The envelope's attempt.
+	Attempt       int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskAck) Reset() {
+	*x = TaskAck{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskAck) ProtoMessage() {}
+
+func (x *TaskAck) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskAck.ProtoReflect.Descriptor instead.
+func (*TaskAck) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TaskAck) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *TaskAck) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+// News of a running task.
+type TaskReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The envelope's task_id.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// `attempt` is needed, and any of `fraction`, `message`, `partial`, `checkpoint`; none of them is a mere sign of life
+	// of the handler. The node fills in `step`, `agent_id`, `time` and, where it is 0, `partial_sequence`.
+	Progress      *TaskProgress `protobuf:"bytes,2,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskReport) Reset() {
+	*x = TaskReport{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskReport) ProtoMessage() {}
+
+func (x *TaskReport) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskReport.ProtoReflect.Descriptor instead.
+func (*TaskReport) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *TaskReport) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *TaskReport) GetProgress() *TaskProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// What became of a task.
+type TaskCompletion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The envelope's task_id.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
+	Result        *TaskResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskCompletion) Reset() {
+	*x = TaskCompletion{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskCompletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskCompletion) ProtoMessage() {}
+
+func (x *TaskCompletion) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskCompletion.ProtoReflect.Descriptor instead.
+func (*TaskCompletion) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TaskCompletion) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *TaskCompletion) GetResult() *TaskResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// A sign of life, and what changed.
+type Status struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How busy it is; the node counts tasks itself and takes only `cpu` from it.
+	Load *Load `protobuf:"bytes,1,opt,name=load,proto3" json:"load,omitempty"`
+	// Another credit from now on; 0 = nothing new for now (it is registered as DRAINING meanwhile). Unset = as before.
+	Credit        *int32 `protobuf:"varint,2,opt,name=credit,proto3,oneof" json:"credit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Status) Reset() {
+	*x = Status{}
 	mi := &file_nervenet_v1_agent_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ResultAck) String() string {
+func (x *Status) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ResultAck) ProtoMessage() {}
+func (*Status) ProtoMessage() {}
 
-func (x *ResultAck) ProtoReflect() protoreflect.Message {
+func (x *Status) ProtoReflect() protoreflect.Message {
 	mi := &file_nervenet_v1_agent_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1319,184 +1291,49 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
-func (*ResultAck) Descriptor() ([]byte, []int) {
+// Deprecated: Use Status.ProtoReflect.Descriptor instead.
+func (*Status) Descriptor() ([]byte, []int) {
 	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *ResultAck) GetTaskId() string {
+func (x *Status) GetLoad() *Load {
 	if x != nil {
-		return x.TaskId
-	}
-	return ""
-}
-
-func (x *ResultAck) GetRun() int32 {
-	if x != nil {
-		return x.Run
-	}
-	return 0
-}
-
-func (x *ResultAck) GetAttempt() int32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
-func (x *ResultAck) GetRecorded() bool {
-	if x != nil {
-		return x.Recorded
-	}
-	return false
-}
-
-// Stop a task.
-type TaskCancel struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
-	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which run.
-	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
-	// Which attempt.
-	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Why.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TaskCancel) Reset() {
-	*x = TaskCancel{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TaskCancel) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TaskCancel) ProtoMessage() {}
-
-func (x *TaskCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TaskCancel.ProtoReflect.Descriptor instead.
-func (*TaskCancel) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *TaskCancel) GetTaskId() string {
-	if x != nil {
-		return x.TaskId
-	}
-	return ""
-}
-
-func (x *TaskCancel) GetRun() int32 {
-	if x != nil {
-		return x.Run
-	}
-	return 0
-}
-
-func (x *TaskCancel) GetAttempt() int32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
-func (x *TaskCancel) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-// Finish what runs, take nothing new.
-type Drain struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long running tasks may go on.
-	Grace         *durationpb.Duration `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Drain) Reset() {
-	*x = Drain{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Drain) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Drain) ProtoMessage() {}
-
-func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[22]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
-func (*Drain) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *Drain) GetGrace() *durationpb.Duration {
-	if x != nil {
-		return x.Grace
+		return x.Load
 	}
 	return nil
 }
 
-// A message of the agent was refused.
-type Rejected struct {
+func (x *Status) GetCredit() int32 {
+	if x != nil && x.Credit != nil {
+		return *x.Credit
+	}
+	return 0
+}
+
+// The agent leaves for good: what it did not answer is sent to others at once.
+type Goodbye struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The ErrorInfo reason.
-	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// For people.
-	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Rejected) Reset() {
-	*x = Rejected{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[23]
+func (x *Goodbye) Reset() {
+	*x = Goodbye{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Rejected) String() string {
+func (x *Goodbye) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Rejected) ProtoMessage() {}
+func (*Goodbye) ProtoMessage() {}
 
-func (x *Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[23]
+func (x *Goodbye) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,29 +1344,22 @@ func (x *Rejected) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Rejected.ProtoReflect.Descriptor instead.
-func (*Rejected) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{23}
+// Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
+func (*Goodbye) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *Rejected) GetReason() string {
+func (x *Goodbye) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-func (x *Rejected) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-// From a node to a gateway agent.
+// From a node to a gateway agent. Whatever is pending travels in one message.
 type ConnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whatever is pending travels together.
+	// In order. The first item of a stream is the welcome.
 	Items         []*ConnectResponseItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1537,7 +1367,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1379,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1392,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{24}
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectResponse) GetItems() []*ConnectResponseItem {
@@ -1572,7 +1402,7 @@ func (x *ConnectResponse) GetItems() []*ConnectResponseItem {
 	return nil
 }
 
-// One message of a node.
+// One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
 type ConnectResponseItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -1585,6 +1415,9 @@ type ConnectResponseItem struct {
 	//	*ConnectResponseItem_TaskCancel
 	//	*ConnectResponseItem_Drain
 	//	*ConnectResponseItem_Rejected
+	//	*ConnectResponseItem_Resume
+	//	*ConnectResponseItem_StatusAck
+	//	*ConnectResponseItem_Reconnect
 	Item          isConnectResponseItem_Item `protobuf_oneof:"item"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1592,7 +1425,7 @@ type ConnectResponseItem struct {
 
 func (x *ConnectResponseItem) Reset() {
 	*x = ConnectResponseItem{}
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1437,7 @@ func (x *ConnectResponseItem) String() string {
 func (*ConnectResponseItem) ProtoMessage() {}
 
 func (x *ConnectResponseItem) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1450,7 @@ func (x *ConnectResponseItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponseItem.ProtoReflect.Descriptor instead.
 func (*ConnectResponseItem) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{25}
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ConnectResponseItem) GetItem() isConnectResponseItem_Item {
@@ -1681,38 +1514,80 @@ func (x *ConnectResponseItem) GetRejected() *Rejected {
 	return nil
 }
 
+func (x *ConnectResponseItem) GetResume() *Resume {
+	if x != nil {
+		if x, ok := x.Item.(*ConnectResponseItem_Resume); ok {
+			return x.Resume
+		}
+	}
+	return nil
+}
+
+func (x *ConnectResponseItem) GetStatusAck() *StatusAck {
+	if x != nil {
+		if x, ok := x.Item.(*ConnectResponseItem_StatusAck); ok {
+			return x.StatusAck
+		}
+	}
+	return nil
+}
+
+func (x *ConnectResponseItem) GetReconnect() *Reconnect {
+	if x != nil {
+		if x, ok := x.Item.(*ConnectResponseItem_Reconnect); ok {
+			return x.Reconnect
+		}
+	}
+	return nil
+}
+
 type isConnectResponseItem_Item interface {
 	isConnectResponseItem_Item()
 }
 
 type ConnectResponseItem_Welcome struct {
-	// First.
+	// First: who the agent is from now on, and the limits.
 	Welcome *Welcome `protobuf:"bytes,1,opt,name=welcome,proto3,oneof"`
 }
 
 type ConnectResponseItem_Task struct {
-	// Do this.
+	// Do this. The claim is taken already, in the agent's name.
 	Task *TaskEnvelope `protobuf:"bytes,2,opt,name=task,proto3,oneof"`
 }
 
 type ConnectResponseItem_ResultAck struct {
-	// Durable.
+	// A result is durable, or needless: forget it.
 	ResultAck *ResultAck `protobuf:"bytes,3,opt,name=result_ack,json=resultAck,proto3,oneof"`
 }
 
 type ConnectResponseItem_TaskCancel struct {
-	// Stop this.
+	// Stop this; it is to be answered all the same.
 	TaskCancel *TaskCancel `protobuf:"bytes,4,opt,name=task_cancel,json=taskCancel,proto3,oneof"`
 }
 
 type ConnectResponseItem_Drain struct {
-	// Leave.
+	// Finish what runs; nothing new comes until `resume`.
 	Drain *Drain `protobuf:"bytes,5,opt,name=drain,proto3,oneof"`
 }
 
 type ConnectResponseItem_Rejected struct {
-	// Refused.
+	// An item was refused; the stream goes on.
 	Rejected *Rejected `protobuf:"bytes,6,opt,name=rejected,proto3,oneof"`
+}
+
+type ConnectResponseItem_Resume struct {
+	// A drain is over: new tasks may come.
+	Resume *Resume `protobuf:"bytes,7,opt,name=resume,proto3,oneof"`
+}
+
+type ConnectResponseItem_StatusAck struct {
+	// A status was heard.
+	StatusAck *StatusAck `protobuf:"bytes,8,opt,name=status_ack,json=statusAck,proto3,oneof"`
+}
+
+type ConnectResponseItem_Reconnect struct {
+	// This node leaves, or has too many agents: go to another one, now, with what runs.
+	Reconnect *Reconnect `protobuf:"bytes,9,opt,name=reconnect,proto3,oneof"`
 }
 
 func (*ConnectResponseItem_Welcome) isConnectResponseItem_Item() {}
@@ -1726,6 +1601,524 @@ func (*ConnectResponseItem_TaskCancel) isConnectResponseItem_Item() {}
 func (*ConnectResponseItem_Drain) isConnectResponseItem_Item() {}
 
 func (*ConnectResponseItem_Rejected) isConnectResponseItem_Item() {}
+
+func (*ConnectResponseItem_Resume) isConnectResponseItem_Item() {}
+
+func (*ConnectResponseItem_StatusAck) isConnectResponseItem_Item() {}
+
+func (*ConnectResponseItem_Reconnect) isConnectResponseItem_Item() {}
+
+// The node's answer to hello.
+type Welcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
+	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Its lease, for the next hello.
+	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	// The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+	StatusInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=status_interval,json=statusInterval,proto3" json:"status_interval,omitempty"`
+	// The node that answers.
+	NodeId string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	// The namespace it serves.
+	Namespace string `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// How long the registration lives without a stream.
+	LeaseTtl *durationpb.Duration `protobuf:"bytes,6,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
+	// Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+	ReconnectWithin *durationpb.Duration `protobuf:"bytes,7,opt,name=reconnect_within,json=reconnectWithin,proto3" json:"reconnect_within,omitempty"`
+	// The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+	PayloadLimit int64 `protobuf:"varint,8,opt,name=payload_limit,json=payloadLimit,proto3" json:"payload_limit,omitempty"`
+	// The largest credit that this node grants.
+	MaxCredit int32 `protobuf:"varint,9,opt,name=max_credit,json=maxCredit,proto3" json:"max_credit,omitempty"`
+	// Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+	Nodes         []string `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Welcome) Reset() {
+	*x = Welcome{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Welcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Welcome) ProtoMessage() {}
+
+func (x *Welcome) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
+func (*Welcome) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Welcome) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Welcome) GetLeaseId() int64 {
+	if x != nil {
+		return x.LeaseId
+	}
+	return 0
+}
+
+func (x *Welcome) GetStatusInterval() *durationpb.Duration {
+	if x != nil {
+		return x.StatusInterval
+	}
+	return nil
+}
+
+func (x *Welcome) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *Welcome) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Welcome) GetLeaseTtl() *durationpb.Duration {
+	if x != nil {
+		return x.LeaseTtl
+	}
+	return nil
+}
+
+func (x *Welcome) GetReconnectWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ReconnectWithin
+	}
+	return nil
+}
+
+func (x *Welcome) GetPayloadLimit() int64 {
+	if x != nil {
+		return x.PayloadLimit
+	}
+	return 0
+}
+
+func (x *Welcome) GetMaxCredit() int32 {
+	if x != nil {
+		return x.MaxCredit
+	}
+	return 0
+}
+
+func (x *Welcome) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+type ResultAck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Which attempt.
+	Attempt int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+	Recorded      bool `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResultAck) Reset() {
+	*x = ResultAck{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResultAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResultAck) ProtoMessage() {}
+
+func (x *ResultAck) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
+func (*ResultAck) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ResultAck) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *ResultAck) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *ResultAck) GetRecorded() bool {
+	if x != nil {
+		return x.Recorded
+	}
+	return false
+}
+
+// Stop a task: nobody waits for it any more, or its time is over.
+type TaskCancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Which attempt.
+	Attempt int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskCancel) Reset() {
+	*x = TaskCancel{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskCancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskCancel) ProtoMessage() {}
+
+func (x *TaskCancel) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskCancel.ProtoReflect.Descriptor instead.
+func (*TaskCancel) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TaskCancel) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *TaskCancel) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *TaskCancel) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Finish what runs, take nothing new.
+type Drain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long running tasks may go on; then they are canceled, and sent to others.
+	Grace         *durationpb.Duration `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drain) Reset() {
+	*x = Drain{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drain) ProtoMessage() {}
+
+func (x *Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
+func (*Drain) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Drain) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+// Tasks come again.
+type Resume struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resume) Reset() {
+	*x = Resume{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resume) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resume) ProtoMessage() {}
+
+func (x *Resume) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resume.ProtoReflect.Descriptor instead.
+func (*Resume) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{28}
+}
+
+// A status was heard.
+type StatusAck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the registration lives from now on.
+	LeaseTtl      *durationpb.Duration `protobuf:"bytes,1,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusAck) Reset() {
+	*x = StatusAck{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusAck) ProtoMessage() {}
+
+func (x *StatusAck) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusAck.ProtoReflect.Descriptor instead.
+func (*StatusAck) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *StatusAck) GetLeaseTtl() *durationpb.Duration {
+	if x != nil {
+		return x.LeaseTtl
+	}
+	return nil
+}
+
+// The agent is to connect to another node.
+type Reconnect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where: nodes that have room, `host:port`, the best one first; empty = any other.
+	Nodes []string `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reconnect) Reset() {
+	*x = Reconnect{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reconnect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reconnect) ProtoMessage() {}
+
+func (x *Reconnect) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reconnect.ProtoReflect.Descriptor instead.
+func (*Reconnect) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Reconnect) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Reconnect) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// An item was refused.
+type Rejected struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// For people.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// The task that the item was about, if it was about one: the agent forgets it.
+	TaskId string `protobuf:"bytes,3,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// Its attempt.
+	Attempt       int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rejected) Reset() {
+	*x = Rejected{}
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rejected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rejected) ProtoMessage() {}
+
+func (x *Rejected) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rejected.ProtoReflect.Descriptor instead.
+func (*Rejected) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Rejected) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Rejected) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Rejected) GetTaskId() string {
+	if x != nil {
+		return x.TaskId
+	}
+	return ""
+}
+
+func (x *Rejected) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
 
 var File_nervenet_v1_agent_service_proto protoreflect.FileDescriptor
 
@@ -1778,56 +2171,45 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"*\n" +
 	"\x12CancelTaskResponse\x12\x14\n" +
-	"\x05found\x18\x01 \x01(\bR\x05found\"\x9d\x01\n" +
-	"\x05Hello\x12.\n" +
-	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12\x16\n" +
-	"\x06credit\x18\x02 \x01(\x05R\x06credit\x12\x19\n" +
-	"\blease_id\x18\x03 \x01(\x03R\aleaseId\x121\n" +
-	"\arunning\x18\x04 \x03(\v2\x17.nervenet.v1.ActiveTaskR\arunning\"N\n" +
-	"\aTaskAck\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x05R\x03run\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\"l\n" +
-	"\x0eTaskCompletion\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x05R\x03run\x12/\n" +
-	"\x06result\x18\x03 \x01(\v2\x17.nervenet.v1.TaskResultR\x06result\"!\n" +
-	"\aGoodbye\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"G\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\"G\n" +
 	"\x0eConnectRequest\x125\n" +
 	"\x05items\x18\x01 \x03(\v2\x1f.nervenet.v1.ConnectRequestItemR\x05items\"\xdc\x02\n" +
 	"\x12ConnectRequestItem\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x12.nervenet.v1.HelloH\x00R\x05hello\x121\n" +
-	"\btask_ack\x18\x02 \x01(\v2\x14.nervenet.v1.TaskAckH\x00R\ataskAck\x12@\n" +
-	"\rtask_progress\x18\x03 \x01(\v2\x19.nervenet.v1.TaskProgressH\x00R\ftaskProgress\x12>\n" +
+	"\btask_ack\x18\x02 \x01(\v2\x14.nervenet.v1.TaskAckH\x00R\ataskAck\x12>\n" +
+	"\rtask_progress\x18\x03 \x01(\v2\x17.nervenet.v1.TaskReportH\x00R\ftaskProgress\x12>\n" +
 	"\vtask_result\x18\x04 \x01(\v2\x1b.nervenet.v1.TaskCompletionH\x00R\n" +
-	"taskResult\x12+\n" +
-	"\x06status\x18\x05 \x01(\v2\x11.nervenet.v1.LoadH\x00R\x06status\x120\n" +
+	"taskResult\x12-\n" +
+	"\x06status\x18\x05 \x01(\v2\x13.nervenet.v1.StatusH\x00R\x06status\x120\n" +
 	"\agoodbye\x18\x06 \x01(\v2\x14.nervenet.v1.GoodbyeH\x00R\agoodbyeB\x06\n" +
-	"\x04item\"\x9c\x01\n" +
-	"\aWelcome\x12\x19\n" +
-	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
-	"\blease_id\x18\x02 \x01(\x03R\aleaseId\x12B\n" +
-	"\x0fstatus_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0estatusInterval\x12\x17\n" +
-	"\anode_id\x18\x04 \x01(\tR\x06nodeId\"l\n" +
-	"\tResultAck\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x05R\x03run\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12\x1a\n" +
-	"\brecorded\x18\x04 \x01(\bR\brecorded\"i\n" +
+	"\x04item\"\x9b\x01\n" +
+	"\x05Hello\x12.\n" +
+	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12\x16\n" +
+	"\x06credit\x18\x02 \x01(\x05R\x06credit\x12\x19\n" +
+	"\blease_id\x18\x03 \x01(\x03R\aleaseId\x12/\n" +
+	"\arunning\x18\x04 \x03(\v2\x15.nervenet.v1.HeldTaskR\arunning\"t\n" +
+	"\bHeldTask\x12-\n" +
+	"\x04task\x18\x01 \x01(\v2\x19.nervenet.v1.TaskEnvelopeR\x04task\x129\n" +
 	"\n" +
-	"TaskCancel\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x05R\x03run\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"8\n" +
-	"\x05Drain\x12/\n" +
-	"\x05grace\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"<\n" +
-	"\bRejected\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"I\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"<\n" +
+	"\aTaskAck\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\"\\\n" +
+	"\n" +
+	"TaskReport\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x125\n" +
+	"\bprogress\x18\x02 \x01(\v2\x19.nervenet.v1.TaskProgressR\bprogress\"Z\n" +
+	"\x0eTaskCompletion\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12/\n" +
+	"\x06result\x18\x02 \x01(\v2\x17.nervenet.v1.TaskResultR\x06result\"W\n" +
+	"\x06Status\x12%\n" +
+	"\x04load\x18\x01 \x01(\v2\x11.nervenet.v1.LoadR\x04load\x12\x1b\n" +
+	"\x06credit\x18\x02 \x01(\x05H\x00R\x06credit\x88\x01\x01B\t\n" +
+	"\a_credit\"!\n" +
+	"\aGoodbye\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"I\n" +
 	"\x0fConnectResponse\x126\n" +
-	"\x05items\x18\x01 \x03(\v2 .nervenet.v1.ConnectResponseItemR\x05items\"\xd6\x02\n" +
+	"\x05items\x18\x01 \x03(\v2 .nervenet.v1.ConnectResponseItemR\x05items\"\xf6\x03\n" +
 	"\x13ConnectResponseItem\x120\n" +
 	"\awelcome\x18\x01 \x01(\v2\x14.nervenet.v1.WelcomeH\x00R\awelcome\x12/\n" +
 	"\x04task\x18\x02 \x01(\v2\x19.nervenet.v1.TaskEnvelopeH\x00R\x04task\x127\n" +
@@ -1836,8 +2218,47 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\vtask_cancel\x18\x04 \x01(\v2\x17.nervenet.v1.TaskCancelH\x00R\n" +
 	"taskCancel\x12*\n" +
 	"\x05drain\x18\x05 \x01(\v2\x12.nervenet.v1.DrainH\x00R\x05drain\x123\n" +
-	"\brejected\x18\x06 \x01(\v2\x15.nervenet.v1.RejectedH\x00R\brejectedB\x06\n" +
-	"\x04item2\xc4\x04\n" +
+	"\brejected\x18\x06 \x01(\v2\x15.nervenet.v1.RejectedH\x00R\brejected\x12-\n" +
+	"\x06resume\x18\a \x01(\v2\x13.nervenet.v1.ResumeH\x00R\x06resume\x127\n" +
+	"\n" +
+	"status_ack\x18\b \x01(\v2\x16.nervenet.v1.StatusAckH\x00R\tstatusAck\x126\n" +
+	"\treconnect\x18\t \x01(\v2\x16.nervenet.v1.ReconnectH\x00R\treconnectB\x06\n" +
+	"\x04item\"\x92\x03\n" +
+	"\aWelcome\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
+	"\blease_id\x18\x02 \x01(\x03R\aleaseId\x12B\n" +
+	"\x0fstatus_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0estatusInterval\x12\x17\n" +
+	"\anode_id\x18\x04 \x01(\tR\x06nodeId\x12\x1c\n" +
+	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x126\n" +
+	"\tlease_ttl\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bleaseTtl\x12D\n" +
+	"\x10reconnect_within\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0freconnectWithin\x12#\n" +
+	"\rpayload_limit\x18\b \x01(\x03R\fpayloadLimit\x12\x1d\n" +
+	"\n" +
+	"max_credit\x18\t \x01(\x05R\tmaxCredit\x12\x14\n" +
+	"\x05nodes\x18\n" +
+	" \x03(\tR\x05nodes\"Z\n" +
+	"\tResultAck\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x1a\n" +
+	"\brecorded\x18\x03 \x01(\bR\brecorded\"W\n" +
+	"\n" +
+	"TaskCancel\x12\x17\n" +
+	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"8\n" +
+	"\x05Drain\x12/\n" +
+	"\x05grace\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\b\n" +
+	"\x06Resume\"C\n" +
+	"\tStatusAck\x126\n" +
+	"\tlease_ttl\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bleaseTtl\"9\n" +
+	"\tReconnect\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"o\n" +
+	"\bRejected\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x17\n" +
+	"\atask_id\x18\x03 \x01(\tR\x06taskId\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x05R\aattempt2\xc4\x04\n" +
 	"\fAgentService\x12V\n" +
 	"\rDescribeAgent\x12!.nervenet.v1.DescribeAgentRequest\x1a\".nervenet.v1.DescribeAgentResponse\x12D\n" +
 	"\aGetLoad\x12\x1b.nervenet.v1.GetLoadRequest\x1a\x1c.nervenet.v1.GetLoadResponse\x12\\\n" +
@@ -1862,7 +2283,7 @@ func file_nervenet_v1_agent_service_proto_rawDescGZIP() []byte {
 	return file_nervenet_v1_agent_service_proto_rawDescData
 }
 
-var file_nervenet_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_nervenet_v1_agent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_nervenet_v1_agent_service_proto_goTypes = []any{
 	(*DescribeAgentRequest)(nil),    // 0: nervenet.v1.DescribeAgentRequest
 	(*DescribeAgentResponse)(nil),   // 1: nervenet.v1.DescribeAgentResponse
@@ -1877,75 +2298,91 @@ var file_nervenet_v1_agent_service_proto_goTypes = []any{
 	(*ResumeAgentResponse)(nil),     // 10: nervenet.v1.ResumeAgentResponse
 	(*CancelTaskRequest)(nil),       // 11: nervenet.v1.CancelTaskRequest
 	(*CancelTaskResponse)(nil),      // 12: nervenet.v1.CancelTaskResponse
-	(*Hello)(nil),                   // 13: nervenet.v1.Hello
-	(*TaskAck)(nil),                 // 14: nervenet.v1.TaskAck
-	(*TaskCompletion)(nil),          // 15: nervenet.v1.TaskCompletion
-	(*Goodbye)(nil),                 // 16: nervenet.v1.Goodbye
-	(*ConnectRequest)(nil),          // 17: nervenet.v1.ConnectRequest
-	(*ConnectRequestItem)(nil),      // 18: nervenet.v1.ConnectRequestItem
-	(*Welcome)(nil),                 // 19: nervenet.v1.Welcome
-	(*ResultAck)(nil),               // 20: nervenet.v1.ResultAck
-	(*TaskCancel)(nil),              // 21: nervenet.v1.TaskCancel
-	(*Drain)(nil),                   // 22: nervenet.v1.Drain
-	(*Rejected)(nil),                // 23: nervenet.v1.Rejected
-	(*ConnectResponse)(nil),         // 24: nervenet.v1.ConnectResponse
-	(*ConnectResponseItem)(nil),     // 25: nervenet.v1.ConnectResponseItem
-	(*AgentRecord)(nil),             // 26: nervenet.v1.AgentRecord
-	(*Load)(nil),                    // 27: nervenet.v1.Load
-	(*timestamppb.Timestamp)(nil),   // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 29: google.protobuf.Duration
-	(AgentState)(0),                 // 30: nervenet.v1.AgentState
-	(*TaskResult)(nil),              // 31: nervenet.v1.TaskResult
-	(*TaskProgress)(nil),            // 32: nervenet.v1.TaskProgress
-	(*TaskEnvelope)(nil),            // 33: nervenet.v1.TaskEnvelope
+	(*ConnectRequest)(nil),          // 13: nervenet.v1.ConnectRequest
+	(*ConnectRequestItem)(nil),      // 14: nervenet.v1.ConnectRequestItem
+	(*Hello)(nil),                   // 15: nervenet.v1.Hello
+	(*HeldTask)(nil),                // 16: nervenet.v1.HeldTask
+	(*TaskAck)(nil),                 // 17: nervenet.v1.TaskAck
+	(*TaskReport)(nil),              // 18: nervenet.v1.TaskReport
+	(*TaskCompletion)(nil),          // 19: nervenet.v1.TaskCompletion
+	(*Status)(nil),                  // 20: nervenet.v1.Status
+	(*Goodbye)(nil),                 // 21: nervenet.v1.Goodbye
+	(*ConnectResponse)(nil),         // 22: nervenet.v1.ConnectResponse
+	(*ConnectResponseItem)(nil),     // 23: nervenet.v1.ConnectResponseItem
+	(*Welcome)(nil),                 // 24: nervenet.v1.Welcome
+	(*ResultAck)(nil),               // 25: nervenet.v1.ResultAck
+	(*TaskCancel)(nil),              // 26: nervenet.v1.TaskCancel
+	(*Drain)(nil),                   // 27: nervenet.v1.Drain
+	(*Resume)(nil),                  // 28: nervenet.v1.Resume
+	(*StatusAck)(nil),               // 29: nervenet.v1.StatusAck
+	(*Reconnect)(nil),               // 30: nervenet.v1.Reconnect
+	(*Rejected)(nil),                // 31: nervenet.v1.Rejected
+	(*AgentRecord)(nil),             // 32: nervenet.v1.AgentRecord
+	(*Load)(nil),                    // 33: nervenet.v1.Load
+	(*timestamppb.Timestamp)(nil),   // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 35: google.protobuf.Duration
+	(AgentState)(0),                 // 36: nervenet.v1.AgentState
+	(*TaskEnvelope)(nil),            // 37: nervenet.v1.TaskEnvelope
+	(*TaskProgress)(nil),            // 38: nervenet.v1.TaskProgress
+	(*TaskResult)(nil),              // 39: nervenet.v1.TaskResult
 }
 var file_nervenet_v1_agent_service_proto_depIdxs = []int32{
-	26, // 0: nervenet.v1.DescribeAgentResponse.agent:type_name -> nervenet.v1.AgentRecord
-	27, // 1: nervenet.v1.DescribeAgentResponse.load:type_name -> nervenet.v1.Load
-	27, // 2: nervenet.v1.GetLoadResponse.load:type_name -> nervenet.v1.Load
-	28, // 3: nervenet.v1.ActiveTask.start_time:type_name -> google.protobuf.Timestamp
+	32, // 0: nervenet.v1.DescribeAgentResponse.agent:type_name -> nervenet.v1.AgentRecord
+	33, // 1: nervenet.v1.DescribeAgentResponse.load:type_name -> nervenet.v1.Load
+	33, // 2: nervenet.v1.GetLoadResponse.load:type_name -> nervenet.v1.Load
+	34, // 3: nervenet.v1.ActiveTask.start_time:type_name -> google.protobuf.Timestamp
 	4,  // 4: nervenet.v1.ListActiveTasksResponse.tasks:type_name -> nervenet.v1.ActiveTask
-	29, // 5: nervenet.v1.DrainAgentRequest.grace:type_name -> google.protobuf.Duration
-	30, // 6: nervenet.v1.DrainAgentResponse.state:type_name -> nervenet.v1.AgentState
-	30, // 7: nervenet.v1.ResumeAgentResponse.state:type_name -> nervenet.v1.AgentState
-	26, // 8: nervenet.v1.Hello.agent:type_name -> nervenet.v1.AgentRecord
-	4,  // 9: nervenet.v1.Hello.running:type_name -> nervenet.v1.ActiveTask
-	31, // 10: nervenet.v1.TaskCompletion.result:type_name -> nervenet.v1.TaskResult
-	18, // 11: nervenet.v1.ConnectRequest.items:type_name -> nervenet.v1.ConnectRequestItem
-	13, // 12: nervenet.v1.ConnectRequestItem.hello:type_name -> nervenet.v1.Hello
-	14, // 13: nervenet.v1.ConnectRequestItem.task_ack:type_name -> nervenet.v1.TaskAck
-	32, // 14: nervenet.v1.ConnectRequestItem.task_progress:type_name -> nervenet.v1.TaskProgress
-	15, // 15: nervenet.v1.ConnectRequestItem.task_result:type_name -> nervenet.v1.TaskCompletion
-	27, // 16: nervenet.v1.ConnectRequestItem.status:type_name -> nervenet.v1.Load
-	16, // 17: nervenet.v1.ConnectRequestItem.goodbye:type_name -> nervenet.v1.Goodbye
-	29, // 18: nervenet.v1.Welcome.status_interval:type_name -> google.protobuf.Duration
-	29, // 19: nervenet.v1.Drain.grace:type_name -> google.protobuf.Duration
-	25, // 20: nervenet.v1.ConnectResponse.items:type_name -> nervenet.v1.ConnectResponseItem
-	19, // 21: nervenet.v1.ConnectResponseItem.welcome:type_name -> nervenet.v1.Welcome
-	33, // 22: nervenet.v1.ConnectResponseItem.task:type_name -> nervenet.v1.TaskEnvelope
-	20, // 23: nervenet.v1.ConnectResponseItem.result_ack:type_name -> nervenet.v1.ResultAck
-	21, // 24: nervenet.v1.ConnectResponseItem.task_cancel:type_name -> nervenet.v1.TaskCancel
-	22, // 25: nervenet.v1.ConnectResponseItem.drain:type_name -> nervenet.v1.Drain
-	23, // 26: nervenet.v1.ConnectResponseItem.rejected:type_name -> nervenet.v1.Rejected
-	0,  // 27: nervenet.v1.AgentService.DescribeAgent:input_type -> nervenet.v1.DescribeAgentRequest
-	2,  // 28: nervenet.v1.AgentService.GetLoad:input_type -> nervenet.v1.GetLoadRequest
-	5,  // 29: nervenet.v1.AgentService.ListActiveTasks:input_type -> nervenet.v1.ListActiveTasksRequest
-	7,  // 30: nervenet.v1.AgentService.DrainAgent:input_type -> nervenet.v1.DrainAgentRequest
-	9,  // 31: nervenet.v1.AgentService.ResumeAgent:input_type -> nervenet.v1.ResumeAgentRequest
-	11, // 32: nervenet.v1.AgentService.CancelTask:input_type -> nervenet.v1.CancelTaskRequest
-	17, // 33: nervenet.v1.AgentService.Connect:input_type -> nervenet.v1.ConnectRequest
-	1,  // 34: nervenet.v1.AgentService.DescribeAgent:output_type -> nervenet.v1.DescribeAgentResponse
-	3,  // 35: nervenet.v1.AgentService.GetLoad:output_type -> nervenet.v1.GetLoadResponse
-	6,  // 36: nervenet.v1.AgentService.ListActiveTasks:output_type -> nervenet.v1.ListActiveTasksResponse
-	8,  // 37: nervenet.v1.AgentService.DrainAgent:output_type -> nervenet.v1.DrainAgentResponse
-	10, // 38: nervenet.v1.AgentService.ResumeAgent:output_type -> nervenet.v1.ResumeAgentResponse
-	12, // 39: nervenet.v1.AgentService.CancelTask:output_type -> nervenet.v1.CancelTaskResponse
-	24, // 40: nervenet.v1.AgentService.Connect:output_type -> nervenet.v1.ConnectResponse
-	34, // [34:41] is the sub-list for method output_type
-	27, // [27:34] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	35, // 5: nervenet.v1.DrainAgentRequest.grace:type_name -> google.protobuf.Duration
+	36, // 6: nervenet.v1.DrainAgentResponse.state:type_name -> nervenet.v1.AgentState
+	36, // 7: nervenet.v1.ResumeAgentResponse.state:type_name -> nervenet.v1.AgentState
+	14, // 8: nervenet.v1.ConnectRequest.items:type_name -> nervenet.v1.ConnectRequestItem
+	15, // 9: nervenet.v1.ConnectRequestItem.hello:type_name -> nervenet.v1.Hello
+	17, // 10: nervenet.v1.ConnectRequestItem.task_ack:type_name -> nervenet.v1.TaskAck
+	18, // 11: nervenet.v1.ConnectRequestItem.task_progress:type_name -> nervenet.v1.TaskReport
+	19, // 12: nervenet.v1.ConnectRequestItem.task_result:type_name -> nervenet.v1.TaskCompletion
+	20, // 13: nervenet.v1.ConnectRequestItem.status:type_name -> nervenet.v1.Status
+	21, // 14: nervenet.v1.ConnectRequestItem.goodbye:type_name -> nervenet.v1.Goodbye
+	32, // 15: nervenet.v1.Hello.agent:type_name -> nervenet.v1.AgentRecord
+	16, // 16: nervenet.v1.Hello.running:type_name -> nervenet.v1.HeldTask
+	37, // 17: nervenet.v1.HeldTask.task:type_name -> nervenet.v1.TaskEnvelope
+	34, // 18: nervenet.v1.HeldTask.start_time:type_name -> google.protobuf.Timestamp
+	38, // 19: nervenet.v1.TaskReport.progress:type_name -> nervenet.v1.TaskProgress
+	39, // 20: nervenet.v1.TaskCompletion.result:type_name -> nervenet.v1.TaskResult
+	33, // 21: nervenet.v1.Status.load:type_name -> nervenet.v1.Load
+	23, // 22: nervenet.v1.ConnectResponse.items:type_name -> nervenet.v1.ConnectResponseItem
+	24, // 23: nervenet.v1.ConnectResponseItem.welcome:type_name -> nervenet.v1.Welcome
+	37, // 24: nervenet.v1.ConnectResponseItem.task:type_name -> nervenet.v1.TaskEnvelope
+	25, // 25: nervenet.v1.ConnectResponseItem.result_ack:type_name -> nervenet.v1.ResultAck
+	26, // 26: nervenet.v1.ConnectResponseItem.task_cancel:type_name -> nervenet.v1.TaskCancel
+	27, // 27: nervenet.v1.ConnectResponseItem.drain:type_name -> nervenet.v1.Drain
+	31, // 28: nervenet.v1.ConnectResponseItem.rejected:type_name -> nervenet.v1.Rejected
+	28, // 29: nervenet.v1.ConnectResponseItem.resume:type_name -> nervenet.v1.Resume
+	29, // 30: nervenet.v1.ConnectResponseItem.status_ack:type_name -> nervenet.v1.StatusAck
+	30, // 31: nervenet.v1.ConnectResponseItem.reconnect:type_name -> nervenet.v1.Reconnect
+	35, // 32: nervenet.v1.Welcome.status_interval:type_name -> google.protobuf.Duration
+	35, // 33: nervenet.v1.Welcome.lease_ttl:type_name -> google.protobuf.Duration
+	35, // 34: nervenet.v1.Welcome.reconnect_within:type_name -> google.protobuf.Duration
+	35, // 35: nervenet.v1.Drain.grace:type_name -> google.protobuf.Duration
+	35, // 36: nervenet.v1.StatusAck.lease_ttl:type_name -> google.protobuf.Duration
+	0,  // 37: nervenet.v1.AgentService.DescribeAgent:input_type -> nervenet.v1.DescribeAgentRequest
+	2,  // 38: nervenet.v1.AgentService.GetLoad:input_type -> nervenet.v1.GetLoadRequest
+	5,  // 39: nervenet.v1.AgentService.ListActiveTasks:input_type -> nervenet.v1.ListActiveTasksRequest
+	7,  // 40: nervenet.v1.AgentService.DrainAgent:input_type -> nervenet.v1.DrainAgentRequest
+	9,  // 41: nervenet.v1.AgentService.ResumeAgent:input_type -> nervenet.v1.ResumeAgentRequest
+	11, // 42: nervenet.v1.AgentService.CancelTask:input_type -> nervenet.v1.CancelTaskRequest
+	13, // 43: nervenet.v1.AgentService.Connect:input_type -> nervenet.v1.ConnectRequest
+	1,  // 44: nervenet.v1.AgentService.DescribeAgent:output_type -> nervenet.v1.DescribeAgentResponse
+	3,  // 45: nervenet.v1.AgentService.GetLoad:output_type -> nervenet.v1.GetLoadResponse
+	6,  // 46: nervenet.v1.AgentService.ListActiveTasks:output_type -> nervenet.v1.ListActiveTasksResponse
+	8,  // 47: nervenet.v1.AgentService.DrainAgent:output_type -> nervenet.v1.DrainAgentResponse
+	10, // 48: nervenet.v1.AgentService.ResumeAgent:output_type -> nervenet.v1.ResumeAgentResponse
+	12, // 49: nervenet.v1.AgentService.CancelTask:output_type -> nervenet.v1.CancelTaskResponse
+	22, // 50: nervenet.v1.AgentService.Connect:output_type -> nervenet.v1.ConnectResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_agent_service_proto_init() }
@@ -1956,7 +2393,7 @@ func file_nervenet_v1_agent_service_proto_init() {
 	file_nervenet_v1_agent_proto_init()
 	file_nervenet_v1_task_proto_init()
 	file_nervenet_v1_agent_service_proto_msgTypes[4].OneofWrappers = []any{}
-	file_nervenet_v1_agent_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_nervenet_v1_agent_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*ConnectRequestItem_Hello)(nil),
 		(*ConnectRequestItem_TaskAck)(nil),
 		(*ConnectRequestItem_TaskProgress)(nil),
@@ -1964,13 +2401,17 @@ func file_nervenet_v1_agent_service_proto_init() {
 		(*ConnectRequestItem_Status)(nil),
 		(*ConnectRequestItem_Goodbye)(nil),
 	}
-	file_nervenet_v1_agent_service_proto_msgTypes[25].OneofWrappers = []any{
+	file_nervenet_v1_agent_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_nervenet_v1_agent_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*ConnectResponseItem_Welcome)(nil),
 		(*ConnectResponseItem_Task)(nil),
 		(*ConnectResponseItem_ResultAck)(nil),
 		(*ConnectResponseItem_TaskCancel)(nil),
 		(*ConnectResponseItem_Drain)(nil),
 		(*ConnectResponseItem_Rejected)(nil),
+		(*ConnectResponseItem_Resume)(nil),
+		(*ConnectResponseItem_StatusAck)(nil),
+		(*ConnectResponseItem_Reconnect)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1978,7 +2419,7 @@ func file_nervenet_v1_agent_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_agent_service_proto_rawDesc), len(file_nervenet_v1_agent_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -48,8 +48,8 @@ type AgentServiceClient interface {
 	ResumeAgent(ctx context.Context, in *ResumeAgentRequest, opts ...grpc.CallOption) (*ResumeAgentResponse, error)
 	// Stop one running task. The workflow's journal decides; this only makes it fast.
 	CancelTask(ctx context.Context, in *CancelTaskRequest, opts ...grpc.CallOption) (*CancelTaskResponse, error)
-	// The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-	// flight; a result is acknowledged once it is durable.
+	// The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+	// bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConnectRequest, ConnectResponse], error)
 }
 
@@ -152,8 +152,8 @@ type AgentServiceServer interface {
 	ResumeAgent(context.Context, *ResumeAgentRequest) (*ResumeAgentResponse, error)
 	// Stop one running task. The workflow's journal decides; this only makes it fast.
 	CancelTask(context.Context, *CancelTaskRequest) (*CancelTaskResponse, error)
-	// The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-	// flight; a result is acknowledged once it is durable.
+	// The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+	// bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
 	Connect(grpc.BidiStreamingServer[ConnectRequest, ConnectResponse]) error
 	mustEmbedUnimplementedAgentServiceServer()
 }

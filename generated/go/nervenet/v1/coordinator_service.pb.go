@@ -142,7 +142,7 @@ type StartWorkflowRequest struct {
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The definition's name.
 	Definition string `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
-	// 0 = the highest that a live node has.
+	// 0 = the highest that a live node has, or that is stored.
 	Version int32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// The one input.
 	Input *Payload `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
@@ -1981,6 +1981,336 @@ func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
 	return nil
 }
 
+// See PutDefinition.
+type PutDefinitionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole of it.
+	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Check it and store nothing.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDefinitionRequest) Reset() {
+	*x = PutDefinitionRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDefinitionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDefinitionRequest) ProtoMessage() {}
+
+func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDefinitionRequest.ProtoReflect.Descriptor instead.
+func (*PutDefinitionRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PutDefinitionRequest) GetDefinition() *Definition {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+func (x *PutDefinitionRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// See PutDefinition.
+type PutDefinitionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is stored.
+	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
+	// False: it was there already, or nothing was to be stored.
+	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDefinitionResponse) Reset() {
+	*x = PutDefinitionResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDefinitionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDefinitionResponse) ProtoMessage() {}
+
+func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDefinitionResponse.ProtoReflect.Descriptor instead.
+func (*PutDefinitionResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PutDefinitionResponse) GetDefinition() *Definition {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+func (x *PutDefinitionResponse) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
+// See GetDefinition.
+type GetDefinitionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// 0 = the highest.
+	Version       int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDefinitionRequest) Reset() {
+	*x = GetDefinitionRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDefinitionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDefinitionRequest) ProtoMessage() {}
+
+func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDefinitionRequest.ProtoReflect.Descriptor instead.
+func (*GetDefinitionRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetDefinitionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetDefinitionRequest) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// See GetDefinition.
+type GetDefinitionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is stored.
+	Definition    *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDefinitionResponse) Reset() {
+	*x = GetDefinitionResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDefinitionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDefinitionResponse) ProtoMessage() {}
+
+func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDefinitionResponse.ProtoReflect.Descriptor instead.
+func (*GetDefinitionResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetDefinitionResponse) GetDefinition() *Definition {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+// See ListDefinitions.
+type ListDefinitionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this one, with all its versions; empty = the highest version of each.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Default 50, at most 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDefinitionsRequest) Reset() {
+	*x = ListDefinitionsRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDefinitionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDefinitionsRequest) ProtoMessage() {}
+
+func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDefinitionsRequest.ProtoReflect.Descriptor instead.
+func (*ListDefinitionsRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListDefinitionsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListDefinitionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDefinitionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// See ListDefinitions.
+type ListDefinitionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ordered by name, then version, the highest first; steps and expressions are left out.
+	Definitions []*Definition `protobuf:"bytes,1,rep,name=definitions,proto3" json:"definitions,omitempty"`
+	// Empty: that was all.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDefinitionsResponse) Reset() {
+	*x = ListDefinitionsResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDefinitionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDefinitionsResponse) ProtoMessage() {}
+
+func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDefinitionsResponse.ProtoReflect.Descriptor instead.
+func (*ListDefinitionsResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListDefinitionsResponse) GetDefinitions() []*Definition {
+	if x != nil {
+		return x.Definitions
+	}
+	return nil
+}
+
+func (x *ListDefinitionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_nervenet_v1_coordinator_service_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
@@ -2146,7 +2476,32 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x19ResolveEscalationResponse\x127\n" +
 	"\n" +
 	"escalation\x18\x01 \x01(\v2\x17.nervenet.v1.EscalationR\n" +
-	"escalation*o\n" +
+	"escalation\"t\n" +
+	"\x14PutDefinitionRequest\x127\n" +
+	"\n" +
+	"definition\x18\x01 \x01(\v2\x17.nervenet.v1.DefinitionR\n" +
+	"definition\x12#\n" +
+	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"j\n" +
+	"\x15PutDefinitionResponse\x127\n" +
+	"\n" +
+	"definition\x18\x01 \x01(\v2\x17.nervenet.v1.DefinitionR\n" +
+	"definition\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"D\n" +
+	"\x14GetDefinitionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\"P\n" +
+	"\x15GetDefinitionResponse\x127\n" +
+	"\n" +
+	"definition\x18\x01 \x01(\v2\x17.nervenet.v1.DefinitionR\n" +
+	"definition\"h\n" +
+	"\x16ListDefinitionsRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"|\n" +
+	"\x17ListDefinitionsResponse\x129\n" +
+	"\vdefinitions\x18\x01 \x03(\v2\x17.nervenet.v1.DefinitionR\vdefinitions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*o\n" +
 	"\bIfExists\x12\x19\n" +
 	"\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eIF_EXISTS_SAME\x10\x01\x12\x13\n" +
@@ -2156,7 +2511,7 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11DURABILITY_NORMAL\x10\x01\x12\x15\n" +
-	"\x11DURABILITY_STRICT\x10\x022\x92\t\n" +
+	"\x11DURABILITY_STRICT\x10\x022\xa0\v\n" +
 	"\x12CoordinatorService\x12V\n" +
 	"\rStartWorkflow\x12!.nervenet.v1.StartWorkflowRequest\x1a\".nervenet.v1.StartWorkflowResponse\x12Y\n" +
 	"\x0eStartWorkflows\x12\".nervenet.v1.StartWorkflowsRequest\x1a#.nervenet.v1.StartWorkflowsResponse\x12]\n" +
@@ -2170,7 +2525,10 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\aRunTask\x12\x1b.nervenet.v1.RunTaskRequest\x1a\x1c.nervenet.v1.RunTaskResponse\x12\\\n" +
 	"\x0fListEscalations\x12#.nervenet.v1.ListEscalationsRequest\x1a$.nervenet.v1.ListEscalationsResponse\x12V\n" +
 	"\rGetEscalation\x12!.nervenet.v1.GetEscalationRequest\x1a\".nervenet.v1.GetEscalationResponse\x12b\n" +
-	"\x11ResolveEscalation\x12%.nervenet.v1.ResolveEscalationRequest\x1a&.nervenet.v1.ResolveEscalationResponseB8\n" +
+	"\x11ResolveEscalation\x12%.nervenet.v1.ResolveEscalationRequest\x1a&.nervenet.v1.ResolveEscalationResponse\x12V\n" +
+	"\rPutDefinition\x12!.nervenet.v1.PutDefinitionRequest\x1a\".nervenet.v1.PutDefinitionResponse\x12V\n" +
+	"\rGetDefinition\x12!.nervenet.v1.GetDefinitionRequest\x1a\".nervenet.v1.GetDefinitionResponse\x12\\\n" +
+	"\x0fListDefinitions\x12#.nervenet.v1.ListDefinitionsRequest\x1a$.nervenet.v1.ListDefinitionsResponseB8\n" +
 	"\x0fdev.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3"
 
 var (
@@ -2186,7 +2544,7 @@ func file_nervenet_v1_coordinator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_coordinator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(IfExists)(0),                     // 0: nervenet.v1.IfExists
 	(Durability)(0),                   // 1: nervenet.v1.Durability
@@ -2218,99 +2576,116 @@ var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(*GetEscalationResponse)(nil),     // 27: nervenet.v1.GetEscalationResponse
 	(*ResolveEscalationRequest)(nil),  // 28: nervenet.v1.ResolveEscalationRequest
 	(*ResolveEscalationResponse)(nil), // 29: nervenet.v1.ResolveEscalationResponse
-	nil,                               // 30: nervenet.v1.StartWorkflowRequest.LabelsEntry
-	nil,                               // 31: nervenet.v1.RequestStatus.MetadataEntry
-	nil,                               // 32: nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	nil,                               // 33: nervenet.v1.RunTaskRequest.LabelsEntry
-	(*Payload)(nil),                   // 34: nervenet.v1.Payload
-	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
-	(PayloadFormat)(0),                // 36: nervenet.v1.PayloadFormat
-	(*TraceContext)(nil),              // 37: nervenet.v1.TraceContext
-	(*Workflow)(nil),                  // 38: nervenet.v1.Workflow
-	(WorkflowState)(0),                // 39: nervenet.v1.WorkflowState
-	(*timestamppb.Timestamp)(nil),     // 40: google.protobuf.Timestamp
-	(*JournalEntry)(nil),              // 41: nervenet.v1.JournalEntry
-	(*RetryPolicy)(nil),               // 42: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),                  // 43: nervenet.v1.Timeouts
-	(*Selection)(nil),                 // 44: nervenet.v1.Selection
-	(EscalationState)(0),              // 45: nervenet.v1.EscalationState
-	(*Escalation)(nil),                // 46: nervenet.v1.Escalation
-	(*EscalationResolution)(nil),      // 47: nervenet.v1.EscalationResolution
+	(*PutDefinitionRequest)(nil),      // 30: nervenet.v1.PutDefinitionRequest
+	(*PutDefinitionResponse)(nil),     // 31: nervenet.v1.PutDefinitionResponse
+	(*GetDefinitionRequest)(nil),      // 32: nervenet.v1.GetDefinitionRequest
+	(*GetDefinitionResponse)(nil),     // 33: nervenet.v1.GetDefinitionResponse
+	(*ListDefinitionsRequest)(nil),    // 34: nervenet.v1.ListDefinitionsRequest
+	(*ListDefinitionsResponse)(nil),   // 35: nervenet.v1.ListDefinitionsResponse
+	nil,                               // 36: nervenet.v1.StartWorkflowRequest.LabelsEntry
+	nil,                               // 37: nervenet.v1.RequestStatus.MetadataEntry
+	nil,                               // 38: nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	nil,                               // 39: nervenet.v1.RunTaskRequest.LabelsEntry
+	(*Payload)(nil),                   // 40: nervenet.v1.Payload
+	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
+	(PayloadFormat)(0),                // 42: nervenet.v1.PayloadFormat
+	(*TraceContext)(nil),              // 43: nervenet.v1.TraceContext
+	(*Workflow)(nil),                  // 44: nervenet.v1.Workflow
+	(WorkflowState)(0),                // 45: nervenet.v1.WorkflowState
+	(*timestamppb.Timestamp)(nil),     // 46: google.protobuf.Timestamp
+	(*JournalEntry)(nil),              // 47: nervenet.v1.JournalEntry
+	(*RetryPolicy)(nil),               // 48: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),                  // 49: nervenet.v1.Timeouts
+	(*Selection)(nil),                 // 50: nervenet.v1.Selection
+	(EscalationState)(0),              // 51: nervenet.v1.EscalationState
+	(*Escalation)(nil),                // 52: nervenet.v1.Escalation
+	(*EscalationResolution)(nil),      // 53: nervenet.v1.EscalationResolution
+	(*Definition)(nil),                // 54: nervenet.v1.Definition
 }
 var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
-	34, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
-	30, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
-	35, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
+	40, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
+	36, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
+	41, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 3: nervenet.v1.StartWorkflowRequest.if_exists:type_name -> nervenet.v1.IfExists
 	1,  // 4: nervenet.v1.StartWorkflowRequest.durability:type_name -> nervenet.v1.Durability
-	35, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	36, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	37, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
-	38, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	41, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	42, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	43, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
+	44, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	31, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	35, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	37, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	41, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
 	5,  // 13: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	36, // 14: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	38, // 15: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	35, // 16: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	36, // 17: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	38, // 18: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	39, // 19: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	32, // 20: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	40, // 21: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	38, // 22: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	36, // 23: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	41, // 24: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	36, // 25: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	41, // 26: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	34, // 27: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	39, // 28: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	34, // 29: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	42, // 30: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	43, // 31: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	44, // 32: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	33, // 33: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	35, // 34: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	36, // 35: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	38, // 36: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	45, // 37: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	46, // 38: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	46, // 39: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	47, // 40: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	46, // 41: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	2,  // 42: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 43: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	8,  // 44: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	10, // 45: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	12, // 46: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	14, // 47: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	16, // 48: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	18, // 49: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	20, // 50: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	22, // 51: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	24, // 52: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	26, // 53: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	28, // 54: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	3,  // 55: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	7,  // 56: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	9,  // 57: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	11, // 58: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	13, // 59: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	15, // 60: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	17, // 61: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	19, // 62: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	21, // 63: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	23, // 64: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	25, // 65: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	27, // 66: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	29, // 67: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	55, // [55:68] is the sub-list for method output_type
-	42, // [42:55] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	42, // 14: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	44, // 15: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	41, // 16: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	42, // 17: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	44, // 18: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	45, // 19: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	38, // 20: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	46, // 21: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	44, // 22: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	42, // 23: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	47, // 24: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	42, // 25: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	47, // 26: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	40, // 27: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	45, // 28: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	40, // 29: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	48, // 30: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	49, // 31: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	50, // 32: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	39, // 33: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	41, // 34: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	42, // 35: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	44, // 36: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	51, // 37: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	52, // 38: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	52, // 39: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	53, // 40: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	52, // 41: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	54, // 42: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	54, // 43: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	54, // 44: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	54, // 45: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 46: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 47: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	8,  // 48: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	10, // 49: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	12, // 50: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	14, // 51: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	16, // 52: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	18, // 53: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	20, // 54: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	22, // 55: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	24, // 56: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	26, // 57: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	28, // 58: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	30, // 59: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	32, // 60: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	34, // 61: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 62: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	7,  // 63: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	9,  // 64: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	11, // 65: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	13, // 66: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	15, // 67: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	17, // 68: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	19, // 69: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	21, // 70: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	23, // 71: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	25, // 72: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	27, // 73: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	29, // 74: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	31, // 75: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	33, // 76: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	35, // 77: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	62, // [62:78] is the sub-list for method output_type
+	46, // [46:62] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }
@@ -2326,7 +2701,7 @@ func file_nervenet_v1_coordinator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_coordinator_service_proto_rawDesc), len(file_nervenet_v1_coordinator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

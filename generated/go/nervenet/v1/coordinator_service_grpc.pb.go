@@ -34,6 +34,9 @@ const (
 	CoordinatorService_ListEscalations_FullMethodName   = "/nervenet.v1.CoordinatorService/ListEscalations"
 	CoordinatorService_GetEscalation_FullMethodName     = "/nervenet.v1.CoordinatorService/GetEscalation"
 	CoordinatorService_ResolveEscalation_FullMethodName = "/nervenet.v1.CoordinatorService/ResolveEscalation"
+	CoordinatorService_PutDefinition_FullMethodName     = "/nervenet.v1.CoordinatorService/PutDefinition"
+	CoordinatorService_GetDefinition_FullMethodName     = "/nervenet.v1.CoordinatorService/GetDefinition"
+	CoordinatorService_ListDefinitions_FullMethodName   = "/nervenet.v1.CoordinatorService/ListDefinitions"
 )
 
 // CoordinatorServiceClient is the client API for CoordinatorService service.
@@ -72,6 +75,13 @@ type CoordinatorServiceClient interface {
 	GetEscalation(ctx context.Context, in *GetEscalationRequest, opts ...grpc.CallOption) (*GetEscalationResponse, error)
 	// Decides an escalation; of two people at once one wins and the other is told.
 	ResolveEscalation(ctx context.Context, in *ResolveEscalationRequest, opts ...grpc.CallOption) (*ResolveEscalationResponse, error)
+	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+	// violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+	PutDefinition(ctx context.Context, in *PutDefinitionRequest, opts ...grpc.CallOption) (*PutDefinitionResponse, error)
+	// Reads a stored definition.
+	GetDefinition(ctx context.Context, in *GetDefinitionRequest, opts ...grpc.CallOption) (*GetDefinitionResponse, error)
+	// Lists the stored definitions by name.
+	ListDefinitions(ctx context.Context, in *ListDefinitionsRequest, opts ...grpc.CallOption) (*ListDefinitionsResponse, error)
 }
 
 type coordinatorServiceClient struct {
@@ -224,6 +234,36 @@ func (c *coordinatorServiceClient) ResolveEscalation(ctx context.Context, in *Re
 	return out, nil
 }
 
+func (c *coordinatorServiceClient) PutDefinition(ctx context.Context, in *PutDefinitionRequest, opts ...grpc.CallOption) (*PutDefinitionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutDefinitionResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_PutDefinition_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *coordinatorServiceClient) GetDefinition(ctx context.Context, in *GetDefinitionRequest, opts ...grpc.CallOption) (*GetDefinitionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDefinitionResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_GetDefinition_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *coordinatorServiceClient) ListDefinitions(ctx context.Context, in *ListDefinitionsRequest, opts ...grpc.CallOption) (*ListDefinitionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDefinitionsResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_ListDefinitions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CoordinatorServiceServer is the server API for CoordinatorService service.
 // All implementations must embed UnimplementedCoordinatorServiceServer
 // for forward compatibility.
@@ -260,6 +300,13 @@ type CoordinatorServiceServer interface {
 	GetEscalation(context.Context, *GetEscalationRequest) (*GetEscalationResponse, error)
 	// Decides an escalation; of two people at once one wins and the other is told.
 	ResolveEscalation(context.Context, *ResolveEscalationRequest) (*ResolveEscalationResponse, error)
+	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+	// violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+	PutDefinition(context.Context, *PutDefinitionRequest) (*PutDefinitionResponse, error)
+	// Reads a stored definition.
+	GetDefinition(context.Context, *GetDefinitionRequest) (*GetDefinitionResponse, error)
+	// Lists the stored definitions by name.
+	ListDefinitions(context.Context, *ListDefinitionsRequest) (*ListDefinitionsResponse, error)
 	mustEmbedUnimplementedCoordinatorServiceServer()
 }
 
@@ -308,6 +355,15 @@ func (UnimplementedCoordinatorServiceServer) GetEscalation(context.Context, *Get
 }
 func (UnimplementedCoordinatorServiceServer) ResolveEscalation(context.Context, *ResolveEscalationRequest) (*ResolveEscalationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveEscalation not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) PutDefinition(context.Context, *PutDefinitionRequest) (*PutDefinitionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutDefinition not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) GetDefinition(context.Context, *GetDefinitionRequest) (*GetDefinitionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDefinition not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) ListDefinitions(context.Context, *ListDefinitionsRequest) (*ListDefinitionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDefinitions not implemented")
 }
 func (UnimplementedCoordinatorServiceServer) mustEmbedUnimplementedCoordinatorServiceServer() {}
 func (UnimplementedCoordinatorServiceServer) testEmbeddedByValue()                            {}
@@ -546,6 +602,60 @@ func _CoordinatorService_ResolveEscalation_Handler(srv interface{}, ctx context.
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CoordinatorService_PutDefinition_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutDefinitionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).PutDefinition(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_PutDefinition_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).PutDefinition(ctx, req.(*PutDefinitionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CoordinatorService_GetDefinition_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDefinitionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).GetDefinition(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_GetDefinition_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).GetDefinition(ctx, req.(*GetDefinitionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CoordinatorService_ListDefinitions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDefinitionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).ListDefinitions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_ListDefinitions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).ListDefinitions(ctx, req.(*ListDefinitionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CoordinatorService_ServiceDesc is the grpc.ServiceDesc for CoordinatorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -596,6 +706,18 @@ var CoordinatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResolveEscalation",
 			Handler:    _CoordinatorService_ResolveEscalation_Handler,
+		},
+		{
+			MethodName: "PutDefinition",
+			Handler:    _CoordinatorService_PutDefinition_Handler,
+		},
+		{
+			MethodName: "GetDefinition",
+			Handler:    _CoordinatorService_GetDefinition_Handler,
+		},
+		{
+			MethodName: "ListDefinitions",
+			Handler:    _CoordinatorService_ListDefinitions_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -186,7 +186,9 @@ type TaskEnvelope struct {
 	// When it was sent, by Redis' clock; with the retention it tells when a copy is too old to ask about.
 	EnqueueTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=enqueue_time,json=enqueueTime,proto3" json:"enqueue_time,omitempty"`
 	// Stands for the input in journal entries; agents echo it.
-	InputDigest   []byte `protobuf:"bytes,17,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
+	InputDigest []byte `protobuf:"bytes,17,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
+	// What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+	Checkpoint    *Payload `protobuf:"bytes,18,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -336,6 +338,13 @@ func (x *TaskEnvelope) GetEnqueueTime() *timestamppb.Timestamp {
 func (x *TaskEnvelope) GetInputDigest() []byte {
 	if x != nil {
 		return x.InputDigest
+	}
+	return nil
+}
+
+func (x *TaskEnvelope) GetCheckpoint() *Payload {
+	if x != nil {
+		return x.Checkpoint
 	}
 	return nil
 }
@@ -662,7 +671,7 @@ type TaskProgress struct {
 	PartialSequence int64 `protobuf:"varint,7,opt,name=partial_sequence,json=partialSequence,proto3" json:"partial_sequence,omitempty"`
 	// When, by the agent's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
-	// What the next attempt may go on from; on streams to a gateway only.
+	// What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
 	Checkpoint    *Payload `protobuf:"bytes,9,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -946,7 +955,7 @@ var File_nervenet_v1_task_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xb9\x05\n" +
+	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xef\x05\n" +
 	"\fTaskEnvelope\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -968,7 +977,10 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\favoid_agents\x18\x0e \x03(\tR\vavoidAgents\x12\x12\n" +
 	"\x04hint\x18\x0f \x01(\tR\x04hint\x12=\n" +
 	"\fenqueue_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\venqueueTime\x12!\n" +
-	"\finput_digest\x18\x11 \x01(\fR\vinputDigest\x1a9\n" +
+	"\finput_digest\x18\x11 \x01(\fR\vinputDigest\x124\n" +
+	"\n" +
+	"checkpoint\x18\x12 \x01(\v2\x14.nervenet.v1.PayloadR\n" +
+	"checkpoint\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x88\x04\n" +
@@ -1091,35 +1103,36 @@ var file_nervenet_v1_task_proto_depIdxs = []int32{
 	11, // 3: nervenet.v1.TaskEnvelope.timeouts:type_name -> nervenet.v1.Timeouts
 	7,  // 4: nervenet.v1.TaskEnvelope.labels:type_name -> nervenet.v1.TaskEnvelope.LabelsEntry
 	10, // 5: nervenet.v1.TaskEnvelope.enqueue_time:type_name -> google.protobuf.Timestamp
-	8,  // 6: nervenet.v1.TaskResult.output:type_name -> nervenet.v1.Payload
-	12, // 7: nervenet.v1.TaskResult.failure:type_name -> nervenet.v1.Failure
-	4,  // 8: nervenet.v1.TaskResult.question:type_name -> nervenet.v1.Question
-	13, // 9: nervenet.v1.TaskResult.usage:type_name -> nervenet.v1.TokenUsage
-	10, // 10: nervenet.v1.TaskResult.start_time:type_name -> google.protobuf.Timestamp
-	10, // 11: nervenet.v1.TaskResult.end_time:type_name -> google.protobuf.Timestamp
-	10, // 12: nervenet.v1.TaskResult.schedule_time:type_name -> google.protobuf.Timestamp
-	0,  // 13: nervenet.v1.Question.source:type_name -> nervenet.v1.QuestionSource
-	8,  // 14: nervenet.v1.Question.context:type_name -> nervenet.v1.Payload
-	8,  // 15: nervenet.v1.Question.suggestion:type_name -> nervenet.v1.Payload
-	8,  // 16: nervenet.v1.Question.default_answer:type_name -> nervenet.v1.Payload
-	10, // 17: nervenet.v1.Question.deadline:type_name -> google.protobuf.Timestamp
-	12, // 18: nervenet.v1.Question.failure:type_name -> nervenet.v1.Failure
-	8,  // 19: nervenet.v1.TaskProgress.partial:type_name -> nervenet.v1.Payload
-	10, // 20: nervenet.v1.TaskProgress.time:type_name -> google.protobuf.Timestamp
-	8,  // 21: nervenet.v1.TaskProgress.checkpoint:type_name -> nervenet.v1.Payload
-	1,  // 22: nervenet.v1.Task.state:type_name -> nervenet.v1.TaskState
-	8,  // 23: nervenet.v1.Task.output:type_name -> nervenet.v1.Payload
-	12, // 24: nervenet.v1.Task.failure:type_name -> nervenet.v1.Failure
-	10, // 25: nervenet.v1.Task.schedule_time:type_name -> google.protobuf.Timestamp
-	10, // 26: nervenet.v1.Task.start_time:type_name -> google.protobuf.Timestamp
-	10, // 27: nervenet.v1.Task.end_time:type_name -> google.protobuf.Timestamp
-	13, // 28: nervenet.v1.Task.usage:type_name -> nervenet.v1.TokenUsage
-	12, // 29: nervenet.v1.Task.failed_attempts:type_name -> nervenet.v1.Failure
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	8,  // 6: nervenet.v1.TaskEnvelope.checkpoint:type_name -> nervenet.v1.Payload
+	8,  // 7: nervenet.v1.TaskResult.output:type_name -> nervenet.v1.Payload
+	12, // 8: nervenet.v1.TaskResult.failure:type_name -> nervenet.v1.Failure
+	4,  // 9: nervenet.v1.TaskResult.question:type_name -> nervenet.v1.Question
+	13, // 10: nervenet.v1.TaskResult.usage:type_name -> nervenet.v1.TokenUsage
+	10, // 11: nervenet.v1.TaskResult.start_time:type_name -> google.protobuf.Timestamp
+	10, // 12: nervenet.v1.TaskResult.end_time:type_name -> google.protobuf.Timestamp
+	10, // 13: nervenet.v1.TaskResult.schedule_time:type_name -> google.protobuf.Timestamp
+	0,  // 14: nervenet.v1.Question.source:type_name -> nervenet.v1.QuestionSource
+	8,  // 15: nervenet.v1.Question.context:type_name -> nervenet.v1.Payload
+	8,  // 16: nervenet.v1.Question.suggestion:type_name -> nervenet.v1.Payload
+	8,  // 17: nervenet.v1.Question.default_answer:type_name -> nervenet.v1.Payload
+	10, // 18: nervenet.v1.Question.deadline:type_name -> google.protobuf.Timestamp
+	12, // 19: nervenet.v1.Question.failure:type_name -> nervenet.v1.Failure
+	8,  // 20: nervenet.v1.TaskProgress.partial:type_name -> nervenet.v1.Payload
+	10, // 21: nervenet.v1.TaskProgress.time:type_name -> google.protobuf.Timestamp
+	8,  // 22: nervenet.v1.TaskProgress.checkpoint:type_name -> nervenet.v1.Payload
+	1,  // 23: nervenet.v1.Task.state:type_name -> nervenet.v1.TaskState
+	8,  // 24: nervenet.v1.Task.output:type_name -> nervenet.v1.Payload
+	12, // 25: nervenet.v1.Task.failure:type_name -> nervenet.v1.Failure
+	10, // 26: nervenet.v1.Task.schedule_time:type_name -> google.protobuf.Timestamp
+	10, // 27: nervenet.v1.Task.start_time:type_name -> google.protobuf.Timestamp
+	10, // 28: nervenet.v1.Task.end_time:type_name -> google.protobuf.Timestamp
+	13, // 29: nervenet.v1.Task.usage:type_name -> nervenet.v1.TokenUsage
+	12, // 30: nervenet.v1.Task.failed_attempts:type_name -> nervenet.v1.Failure
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_task_proto_init() }

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -630,7 +631,8 @@ type StartAttributes struct {
 	Definition string `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
 	// The definition's version.
 	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	// Implementation and minor version that replay alike, for example "3.11".
+	// What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+	// can run, the version of its language: "declared-1".
 	Runtime string `protobuf:"bytes,3,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// The input.
 	Input *Payload `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
@@ -1820,11 +1822,644 @@ func (x *Escalation) GetDefinition() string {
 	return ""
 }
 
+// A workflow as data, for programs in any language: named steps, what each waits for, and expressions that carry values
+// from one to the next. As JSON or YAML it is this message in its proto JSON form.
+//
+// Fields that are called an expression hold CEL (https://cel.dev). They see
+//
+//	input            the workflow's input
+//	steps.<name>     the value of a step that is over when this one begins: one that it depends on, directly or through
+//	                 others; null for a step that was skipped
+//	item, index      in a step with for_each: the element, and its place from 0
+//	error            in `recover`: {code, type, message, attempt, details} of the failure
+//	workflow         {id, run, labels}
+//
+// A definition is immutable once stored, and a run stays on the version that it began with.
+type Definition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name; not one that a node has code for.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// At least 1; other content needs another version.
+	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// For people.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// In any order; each begins when what it depends on is over.
+	Steps []*Step `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Expression: the workflow's output, once all steps are over. Empty = null.
+	Output string `protobuf:"bytes,5,opt,name=output,proto3" json:"output,omitempty"`
+	// What the steps inherit, field by field.
+	Retry *RetryPolicy `protobuf:"bytes,6,opt,name=retry,proto3" json:"retry,omitempty"`
+	// What the steps inherit, field by field.
+	Timeouts *Timeouts `protobuf:"bytes,7,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	// How long a run may take whose start does not say; unset = for ever.
+	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// When it was stored; not part of the content.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Definition) Reset() {
+	*x = Definition{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Definition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Definition) ProtoMessage() {}
+
+func (x *Definition) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Definition.ProtoReflect.Descriptor instead.
+func (*Definition) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Definition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Definition) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Definition) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Definition) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Definition) GetOutput() string {
+	if x != nil {
+		return x.Output
+	}
+	return ""
+}
+
+func (x *Definition) GetRetry() *RetryPolicy {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *Definition) GetTimeouts() *Timeouts {
+	if x != nil {
+		return x.Timeouts
+	}
+	return nil
+}
+
+func (x *Definition) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Definition) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+// One step of a Definition.
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique in its definition: a letter, then letters, digits and '_'. The tasks of the run carry it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The steps that must be over, or skipped, before this one begins.
+	DependsOn []string `protobuf:"bytes,2,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
+	// Expression, true or false: whether the step is done at all. Empty = true. Asked once, before for_each.
+	Condition string `protobuf:"bytes,3,opt,name=condition,proto3" json:"condition,omitempty"`
+	// Do it for each element of a list; the value is the list of values, in the same order.
+	ForEach *ForEach `protobuf:"bytes,4,opt,name=for_each,json=forEach,proto3" json:"for_each,omitempty"`
+	// What the step does.
+	//
+	// Types that are valid to be assigned to Action:
+	//
+	//	*Step_Call
+	//	*Step_Ask
+	//	*Step_Workflow
+	//	*Step_Value
+	//	*Step_Sleep
+	Action isStep_Action `protobuf_oneof:"action"`
+	// For call; what is unset comes from the definition, then from the mesh.
+	Retry *RetryPolicy `protobuf:"bytes,10,opt,name=retry,proto3" json:"retry,omitempty"`
+	// For call; what is unset comes from the definition.
+	Timeouts *Timeouts `protobuf:"bytes,11,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	// For call: which agents may take it. `sticky_key` is an expression here.
+	Selection *Selection `protobuf:"bytes,12,opt,name=selection,proto3" json:"selection,omitempty"`
+	// For call: labels of the task.
+	Labels map[string]string `protobuf:"bytes,13,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+	// failure fails the run.
+	Recover string `protobuf:"bytes,14,opt,name=recover,proto3" json:"recover,omitempty"`
+	// Expression: what watchers see as the workflow's view from when the step begins. Empty = no change.
+	Publish       string `protobuf:"bytes,15,opt,name=publish,proto3" json:"publish,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Step) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Step) GetDependsOn() []string {
+	if x != nil {
+		return x.DependsOn
+	}
+	return nil
+}
+
+func (x *Step) GetCondition() string {
+	if x != nil {
+		return x.Condition
+	}
+	return ""
+}
+
+func (x *Step) GetForEach() *ForEach {
+	if x != nil {
+		return x.ForEach
+	}
+	return nil
+}
+
+func (x *Step) GetAction() isStep_Action {
+	if x != nil {
+		return x.Action
+	}
+	return nil
+}
+
+func (x *Step) GetCall() *CallAction {
+	if x != nil {
+		if x, ok := x.Action.(*Step_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *Step) GetAsk() *AskAction {
+	if x != nil {
+		if x, ok := x.Action.(*Step_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Step) GetWorkflow() *WorkflowAction {
+	if x != nil {
+		if x, ok := x.Action.(*Step_Workflow); ok {
+			return x.Workflow
+		}
+	}
+	return nil
+}
+
+func (x *Step) GetValue() string {
+	if x != nil {
+		if x, ok := x.Action.(*Step_Value); ok {
+			return x.Value
+		}
+	}
+	return ""
+}
+
+func (x *Step) GetSleep() *durationpb.Duration {
+	if x != nil {
+		if x, ok := x.Action.(*Step_Sleep); ok {
+			return x.Sleep
+		}
+	}
+	return nil
+}
+
+func (x *Step) GetRetry() *RetryPolicy {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *Step) GetTimeouts() *Timeouts {
+	if x != nil {
+		return x.Timeouts
+	}
+	return nil
+}
+
+func (x *Step) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *Step) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Step) GetRecover() string {
+	if x != nil {
+		return x.Recover
+	}
+	return ""
+}
+
+func (x *Step) GetPublish() string {
+	if x != nil {
+		return x.Publish
+	}
+	return ""
+}
+
+type isStep_Action interface {
+	isStep_Action()
+}
+
+type Step_Call struct {
+	// Have an agent do a task.
+	Call *CallAction `protobuf:"bytes,5,opt,name=call,proto3,oneof"`
+}
+
+type Step_Ask struct {
+	// Ask a human.
+	Ask *AskAction `protobuf:"bytes,6,opt,name=ask,proto3,oneof"`
+}
+
+type Step_Workflow struct {
+	// Run another workflow as a child.
+	Workflow *WorkflowAction `protobuf:"bytes,7,opt,name=workflow,proto3,oneof"`
+}
+
+type Step_Value struct {
+	// Expression: the step's value is computed, nobody is asked.
+	Value string `protobuf:"bytes,8,opt,name=value,proto3,oneof"`
+}
+
+type Step_Sleep struct {
+	// Wait; the value is null.
+	Sleep *durationpb.Duration `protobuf:"bytes,9,opt,name=sleep,proto3,oneof"`
+}
+
+func (*Step_Call) isStep_Action() {}
+
+func (*Step_Ask) isStep_Action() {}
+
+func (*Step_Workflow) isStep_Action() {}
+
+func (*Step_Value) isStep_Action() {}
+
+func (*Step_Sleep) isStep_Action() {}
+
+// See Step.
+type ForEach struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Expression: the list.
+	Items string `protobuf:"bytes,1,opt,name=items,proto3" json:"items,omitempty"`
+	// How many at a time; 0 = 10.
+	Concurrency   int32 `protobuf:"varint,2,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForEach) Reset() {
+	*x = ForEach{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForEach) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForEach) ProtoMessage() {}
+
+func (x *ForEach) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForEach.ProtoReflect.Descriptor instead.
+func (*ForEach) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ForEach) GetItems() string {
+	if x != nil {
+		return x.Items
+	}
+	return ""
+}
+
+func (x *ForEach) GetConcurrency() int32 {
+	if x != nil {
+		return x.Concurrency
+	}
+	return 0
+}
+
+// See Step.
+type CallAction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The capability.
+	Capability string `protobuf:"bytes,1,opt,name=capability,proto3" json:"capability,omitempty"`
+	// Expression: the input. Empty = none.
+	Input         string `protobuf:"bytes,2,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallAction) Reset() {
+	*x = CallAction{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallAction) ProtoMessage() {}
+
+func (x *CallAction) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallAction.ProtoReflect.Descriptor instead.
+func (*CallAction) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CallAction) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *CallAction) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
+// See Step. Its value is {value, resolver, comment, expired}.
+type AskAction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Expression, a text: the question.
+	Question string `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// The answers to choose from; empty = see `answer_schema`.
+	Choices []string `protobuf:"bytes,2,rep,name=choices,proto3" json:"choices,omitempty"`
+	// JSON Schema of the answer; without choices and schema any JSON will do.
+	AnswerSchema *structpb.Struct `protobuf:"bytes,3,opt,name=answer_schema,json=answerSchema,proto3" json:"answer_schema,omitempty"`
+	// Expression: what helps to decide. Empty = nothing.
+	Context string `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
+	// How long the question stands; unset = for ever.
+	Deadline *durationpb.Duration `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+	DefaultAnswer *structpb.Value `protobuf:"bytes,6,opt,name=default_answer,json=defaultAnswer,proto3" json:"default_answer,omitempty"`
+	// Who should answer; information only.
+	Assignee      string `protobuf:"bytes,7,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskAction) Reset() {
+	*x = AskAction{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskAction) ProtoMessage() {}
+
+func (x *AskAction) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskAction.ProtoReflect.Descriptor instead.
+func (*AskAction) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AskAction) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *AskAction) GetChoices() []string {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *AskAction) GetAnswerSchema() *structpb.Struct {
+	if x != nil {
+		return x.AnswerSchema
+	}
+	return nil
+}
+
+func (x *AskAction) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+func (x *AskAction) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *AskAction) GetDefaultAnswer() *structpb.Value {
+	if x != nil {
+		return x.DefaultAnswer
+	}
+	return nil
+}
+
+func (x *AskAction) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+// See Step.
+type WorkflowAction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The definition that the child runs: code or data.
+	Definition string `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Its version; 0 = the highest.
+	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// Expression: the input. Empty = none.
+	Input         string `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkflowAction) Reset() {
+	*x = WorkflowAction{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkflowAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkflowAction) ProtoMessage() {}
+
+func (x *WorkflowAction) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkflowAction.ProtoReflect.Descriptor instead.
+func (*WorkflowAction) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WorkflowAction) GetDefinition() string {
+	if x != nil {
+		return x.Definition
+	}
+	return ""
+}
+
+func (x *WorkflowAction) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *WorkflowAction) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
 var File_nervenet_v1_workflow_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\n" +
-	"\x1anervenet/v1/workflow.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\x1a\x16nervenet/v1/task.proto\"\xbc\x01\n" +
+	"\x1anervenet/v1/workflow.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\x1a\x16nervenet/v1/task.proto\"\xbc\x01\n" +
 	"\aBlocked\x12\x1a\n" +
 	"\bexpected\x18\x01 \x01(\tR\bexpected\x12\x14\n" +
 	"\x05found\x18\x02 \x01(\tR\x05found\x12\x14\n" +
@@ -1971,7 +2606,64 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\n" +
 	"definition\x18\n" +
 	" \x01(\tR\n" +
-	"definition*\x9f\x02\n" +
+	"definition\"\xf2\x02\n" +
+	"\n" +
+	"Definition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12'\n" +
+	"\x05steps\x18\x04 \x03(\v2\x11.nervenet.v1.StepR\x05steps\x12\x16\n" +
+	"\x06output\x18\x05 \x01(\tR\x06output\x12.\n" +
+	"\x05retry\x18\x06 \x01(\v2\x18.nervenet.v1.RetryPolicyR\x05retry\x121\n" +
+	"\btimeouts\x18\a \x01(\v2\x15.nervenet.v1.TimeoutsR\btimeouts\x123\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12;\n" +
+	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"\xb2\x05\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"depends_on\x18\x02 \x03(\tR\tdependsOn\x12\x1c\n" +
+	"\tcondition\x18\x03 \x01(\tR\tcondition\x12/\n" +
+	"\bfor_each\x18\x04 \x01(\v2\x14.nervenet.v1.ForEachR\aforEach\x12-\n" +
+	"\x04call\x18\x05 \x01(\v2\x17.nervenet.v1.CallActionH\x00R\x04call\x12*\n" +
+	"\x03ask\x18\x06 \x01(\v2\x16.nervenet.v1.AskActionH\x00R\x03ask\x129\n" +
+	"\bworkflow\x18\a \x01(\v2\x1b.nervenet.v1.WorkflowActionH\x00R\bworkflow\x12\x16\n" +
+	"\x05value\x18\b \x01(\tH\x00R\x05value\x121\n" +
+	"\x05sleep\x18\t \x01(\v2\x19.google.protobuf.DurationH\x00R\x05sleep\x12.\n" +
+	"\x05retry\x18\n" +
+	" \x01(\v2\x18.nervenet.v1.RetryPolicyR\x05retry\x121\n" +
+	"\btimeouts\x18\v \x01(\v2\x15.nervenet.v1.TimeoutsR\btimeouts\x124\n" +
+	"\tselection\x18\f \x01(\v2\x16.nervenet.v1.SelectionR\tselection\x125\n" +
+	"\x06labels\x18\r \x03(\v2\x1d.nervenet.v1.Step.LabelsEntryR\x06labels\x12\x18\n" +
+	"\arecover\x18\x0e \x01(\tR\arecover\x12\x18\n" +
+	"\apublish\x18\x0f \x01(\tR\apublish\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
+	"\x06action\"A\n" +
+	"\aForEach\x12\x14\n" +
+	"\x05items\x18\x01 \x01(\tR\x05items\x12 \n" +
+	"\vconcurrency\x18\x02 \x01(\x05R\vconcurrency\"B\n" +
+	"\n" +
+	"CallAction\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x01 \x01(\tR\n" +
+	"capability\x12\x14\n" +
+	"\x05input\x18\x02 \x01(\tR\x05input\"\xab\x02\n" +
+	"\tAskAction\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\tR\bquestion\x12\x18\n" +
+	"\achoices\x18\x02 \x03(\tR\achoices\x12<\n" +
+	"\ranswer_schema\x18\x03 \x01(\v2\x17.google.protobuf.StructR\fanswerSchema\x12\x18\n" +
+	"\acontext\x18\x04 \x01(\tR\acontext\x125\n" +
+	"\bdeadline\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12=\n" +
+	"\x0edefault_answer\x18\x06 \x01(\v2\x16.google.protobuf.ValueR\rdefaultAnswer\x12\x1a\n" +
+	"\bassignee\x18\a \x01(\tR\bassignee\"`\n" +
+	"\x0eWorkflowAction\x12\x1e\n" +
+	"\n" +
+	"definition\x18\x01 \x01(\tR\n" +
+	"definition\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x14\n" +
+	"\x05input\x18\x03 \x01(\tR\x05input*\x9f\x02\n" +
 	"\rWorkflowState\x12\x1e\n" +
 	"\x1aWORKFLOW_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WORKFLOW_STATE_RUNNING\x10\x01\x12$\n" +
@@ -2009,7 +2701,7 @@ func file_nervenet_v1_workflow_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_workflow_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_nervenet_v1_workflow_proto_goTypes = []any{
 	(WorkflowState)(0),            // 0: nervenet.v1.WorkflowState
 	(EscalationState)(0),          // 1: nervenet.v1.EscalationState
@@ -2030,48 +2722,60 @@ var file_nervenet_v1_workflow_proto_goTypes = []any{
 	(*JournalEntry)(nil),          // 16: nervenet.v1.JournalEntry
 	(*EscalationResolution)(nil),  // 17: nervenet.v1.EscalationResolution
 	(*Escalation)(nil),            // 18: nervenet.v1.Escalation
-	nil,                           // 19: nervenet.v1.Workflow.LabelsEntry
-	nil,                           // 20: nervenet.v1.StartAttributes.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*Payload)(nil),               // 22: nervenet.v1.Payload
-	(*Failure)(nil),               // 23: nervenet.v1.Failure
-	(*Task)(nil),                  // 24: nervenet.v1.Task
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*TraceContext)(nil),          // 26: nervenet.v1.TraceContext
-	(*Question)(nil),              // 27: nervenet.v1.Question
-	(*TaskResult)(nil),            // 28: nervenet.v1.TaskResult
-	(*TaskProgress)(nil),          // 29: nervenet.v1.TaskProgress
+	(*Definition)(nil),            // 19: nervenet.v1.Definition
+	(*Step)(nil),                  // 20: nervenet.v1.Step
+	(*ForEach)(nil),               // 21: nervenet.v1.ForEach
+	(*CallAction)(nil),            // 22: nervenet.v1.CallAction
+	(*AskAction)(nil),             // 23: nervenet.v1.AskAction
+	(*WorkflowAction)(nil),        // 24: nervenet.v1.WorkflowAction
+	nil,                           // 25: nervenet.v1.Workflow.LabelsEntry
+	nil,                           // 26: nervenet.v1.StartAttributes.LabelsEntry
+	nil,                           // 27: nervenet.v1.Step.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*Payload)(nil),               // 29: nervenet.v1.Payload
+	(*Failure)(nil),               // 30: nervenet.v1.Failure
+	(*Task)(nil),                  // 31: nervenet.v1.Task
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
+	(*TraceContext)(nil),          // 33: nervenet.v1.TraceContext
+	(*Question)(nil),              // 34: nervenet.v1.Question
+	(*TaskResult)(nil),            // 35: nervenet.v1.TaskResult
+	(*TaskProgress)(nil),          // 36: nervenet.v1.TaskProgress
+	(*RetryPolicy)(nil),           // 37: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),              // 38: nervenet.v1.Timeouts
+	(*Selection)(nil),             // 39: nervenet.v1.Selection
+	(*structpb.Struct)(nil),       // 40: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 41: google.protobuf.Value
 }
 var file_nervenet_v1_workflow_proto_depIdxs = []int32{
-	21, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
+	28, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: nervenet.v1.Workflow.state:type_name -> nervenet.v1.WorkflowState
-	22, // 2: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
-	22, // 3: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
-	23, // 4: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
-	22, // 5: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
-	24, // 6: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
-	21, // 7: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
-	21, // 8: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
-	19, // 9: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
+	29, // 2: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
+	29, // 3: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
+	30, // 4: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
+	29, // 5: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
+	31, // 6: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
+	28, // 7: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
+	28, // 8: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
+	25, // 9: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
 	3,  // 10: nervenet.v1.Workflow.blocked:type_name -> nervenet.v1.Blocked
-	22, // 11: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
-	20, // 12: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
-	25, // 13: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
-	26, // 14: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
+	29, // 11: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
+	26, // 12: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
+	32, // 13: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
+	33, // 14: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
 	5,  // 15: nervenet.v1.StartAttributes.parent:type_name -> nervenet.v1.ParentStep
-	21, // 16: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
-	22, // 17: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
-	27, // 18: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
+	28, // 16: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
+	29, // 17: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
+	34, // 18: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
 	2,  // 19: nervenet.v1.DecidedAttributes.action:type_name -> nervenet.v1.EscalationAction
-	22, // 20: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
-	23, // 21: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
-	23, // 22: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
+	29, // 20: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
+	30, // 21: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
+	30, // 22: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
 	0,  // 23: nervenet.v1.CloseAttributes.state:type_name -> nervenet.v1.WorkflowState
-	22, // 24: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
-	23, // 25: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
-	21, // 26: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
+	29, // 24: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
+	30, // 25: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
+	28, // 26: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
 	6,  // 27: nervenet.v1.JournalEntry.start:type_name -> nervenet.v1.StartAttributes
-	28, // 28: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
+	35, // 28: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
 	7,  // 29: nervenet.v1.JournalEntry.timer:type_name -> nervenet.v1.TimerAttributes
 	8,  // 30: nervenet.v1.JournalEntry.signal:type_name -> nervenet.v1.SignalAttributes
 	9,  // 31: nervenet.v1.JournalEntry.escalated:type_name -> nervenet.v1.EscalatedAttributes
@@ -2079,21 +2783,38 @@ var file_nervenet_v1_workflow_proto_depIdxs = []int32{
 	11, // 33: nervenet.v1.JournalEntry.patch:type_name -> nervenet.v1.PatchAttributes
 	14, // 34: nervenet.v1.JournalEntry.cancel:type_name -> nervenet.v1.CancelAttributes
 	15, // 35: nervenet.v1.JournalEntry.close:type_name -> nervenet.v1.CloseAttributes
-	29, // 36: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
+	36, // 36: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
 	12, // 37: nervenet.v1.JournalEntry.child:type_name -> nervenet.v1.ChildAttributes
 	13, // 38: nervenet.v1.JournalEntry.sent:type_name -> nervenet.v1.SentAttributes
 	2,  // 39: nervenet.v1.EscalationResolution.action:type_name -> nervenet.v1.EscalationAction
-	22, // 40: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
-	27, // 41: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
+	29, // 40: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
+	34, // 41: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
 	1,  // 42: nervenet.v1.Escalation.state:type_name -> nervenet.v1.EscalationState
-	21, // 43: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
-	21, // 44: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
+	28, // 43: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
+	28, // 44: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
 	17, // 45: nervenet.v1.Escalation.resolution:type_name -> nervenet.v1.EscalationResolution
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	20, // 46: nervenet.v1.Definition.steps:type_name -> nervenet.v1.Step
+	37, // 47: nervenet.v1.Definition.retry:type_name -> nervenet.v1.RetryPolicy
+	38, // 48: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
+	32, // 49: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
+	28, // 50: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
+	21, // 51: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
+	22, // 52: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
+	23, // 53: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
+	24, // 54: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
+	32, // 55: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
+	37, // 56: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
+	38, // 57: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
+	39, // 58: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
+	27, // 59: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
+	40, // 60: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
+	32, // 61: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
+	41, // 62: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_workflow_proto_init() }
@@ -2117,13 +2838,20 @@ func file_nervenet_v1_workflow_proto_init() {
 		(*JournalEntry_Child)(nil),
 		(*JournalEntry_Sent)(nil),
 	}
+	file_nervenet_v1_workflow_proto_msgTypes[17].OneofWrappers = []any{
+		(*Step_Call)(nil),
+		(*Step_Ask)(nil),
+		(*Step_Workflow)(nil),
+		(*Step_Value)(nil),
+		(*Step_Sleep)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_workflow_proto_rawDesc), len(file_nervenet_v1_workflow_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   18,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

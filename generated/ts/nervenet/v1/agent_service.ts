@@ -141,158 +141,234 @@ export interface CancelTaskResponse {
   found: boolean;
 }
 
-/** The agent's first message on a gateway stream. */
-export interface Hello {
-  /** Who it is; agent_id empty = new, the node makes one up. */
-  agent?:
-    | AgentRecord
-    | undefined;
-  /** How many tasks it takes at once. */
-  credit: number;
-  /** The lease it held before, when it comes back. */
-  leaseId: bigint;
-  /** What it still runs, when it comes back: these claims are renewed at once. */
-  running: ActiveTask[];
-}
-
-/** The agent has taken a task. */
-export interface TaskAck {
-  /** Which. */
-  taskId: string;
-  /** Which run. */
-  run: number;
-  /** Which attempt. */
-  attempt: number;
-}
-
-/** A result with its address. */
-export interface TaskCompletion {
-  /** Which. */
-  taskId: string;
-  /** Which run. */
-  run: number;
-  /** What became of it; carries the attempt. */
-  result?: TaskResult | undefined;
-}
-
-/** The agent leaves. */
-export interface Goodbye {
-  /** Why. */
-  reason: string;
-}
-
-/** From a gateway agent to its node. */
+/** From a gateway agent to its node. Whatever is pending SHOULD travel in one message. */
 export interface ConnectRequest {
-  /** Whatever is pending travels together. */
+  /** In order. The first item of a stream is the hello, and no other is. */
   items: ConnectRequestItem[];
 }
 
-/** One message of a gateway agent. */
+/** One thing that a gateway agent says. Each is a sign of life. */
 export interface ConnectRequestItem {
   /** Exactly one. */
   item?:
     | //
-    /** First. */
+    /** First: who it is, what it can do, what it still has. */
     { $case: "hello"; value: Hello }
     | //
-    /** Taken. */
+    /** A task has been taken up. Optional. */
     { $case: "taskAck"; value: TaskAck }
     | //
-    /** News. */
-    { $case: "taskProgress"; value: TaskProgress }
+    /** How far a task is, a piece of its output, a checkpoint. Optional. */
+    { $case: "taskProgress"; value: TaskReport }
     | //
-    /** Done. */
+    /** What became of a task. Each task is answered once, also one that was canceled. */
     { $case: "taskResult"; value: TaskCompletion }
     | //
-    /** How busy; a sign of life. */
-    { $case: "status"; value: Load }
+    /** At each `status_interval`, if there was nothing else to say. */
+    { $case: "status"; value: Status }
     | //
-    /** Last. */
+    /** Last: it leaves for good. */
     { $case: "goodbye"; value: Goodbye }
+    | undefined;
+}
+
+/** The agent's first item on a stream. */
+export interface Hello {
+  /**
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   */
+  agent?:
+    | AgentRecord
+    | undefined;
+  /** How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with. */
+  credit: number;
+  /** The lease of `agent_id`, when it comes back; 0 = new. */
+  leaseId: bigint;
+  /**
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
+   */
+  running: HeldTask[];
+}
+
+/** A task that an agent still answers for. */
+export interface HeldTask {
+  /** Its envelope as it came; `input` may be left out. */
+  task?:
+    | TaskEnvelope
+    | undefined;
+  /** When its handler began. */
+  startTime?: Date | undefined;
+}
+
+/** A task has been taken up: from now on it is shown as running. */
+export interface TaskAck {
+  /** The envelope's task_id: it names workflow, run and step. */
+  taskId: string;
+  /** The envelope's attempt. */
+  attempt: number;
+}
+
+/** News of a running task. */
+export interface TaskReport {
+  /** The envelope's task_id. */
+  taskId: string;
+  /**
+   * `attempt` is needed, and any of `fraction`, `message`, `partial`, `checkpoint`; none of them is a mere sign of life
+   * of the handler. The node fills in `step`, `agent_id`, `time` and, where it is 0, `partial_sequence`.
+   */
+  progress?: TaskProgress | undefined;
+}
+
+/** What became of a task. */
+export interface TaskCompletion {
+  /** The envelope's task_id. */
+  taskId: string;
+  /** `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest. */
+  result?: TaskResult | undefined;
+}
+
+/** A sign of life, and what changed. */
+export interface Status {
+  /** How busy it is; the node counts tasks itself and takes only `cpu` from it. */
+  load?:
+    | Load
+    | undefined;
+  /** Another credit from now on; 0 = nothing new for now (it is registered as DRAINING meanwhile). Unset = as before. */
+  credit?: number | undefined;
+}
+
+/** The agent leaves for good: what it did not answer is sent to others at once. */
+export interface Goodbye {
+  /** Why, for people. */
+  reason: string;
+}
+
+/** From a node to a gateway agent. Whatever is pending travels in one message. */
+export interface ConnectResponse {
+  /** In order. The first item of a stream is the welcome. */
+  items: ConnectResponseItem[];
+}
+
+/** One thing that a node says. Each is a sign of life. An agent passes over items that it does not know. */
+export interface ConnectResponseItem {
+  /** Exactly one. */
+  item?:
+    | //
+    /** First: who the agent is from now on, and the limits. */
+    { $case: "welcome"; value: Welcome }
+    | //
+    /** Do this. The claim is taken already, in the agent's name. */
+    { $case: "task"; value: TaskEnvelope }
+    | //
+    /** A result is durable, or needless: forget it. */
+    { $case: "resultAck"; value: ResultAck }
+    | //
+    /** Stop this; it is to be answered all the same. */
+    { $case: "taskCancel"; value: TaskCancel }
+    | //
+    /** Finish what runs; nothing new comes until `resume`. */
+    { $case: "drain"; value: Drain }
+    | //
+    /** An item was refused; the stream goes on. */
+    { $case: "rejected"; value: Rejected }
+    | //
+    /** A drain is over: new tasks may come. */
+    { $case: "resume"; value: Resume }
+    | //
+    /** A status was heard. */
+    { $case: "statusAck"; value: StatusAck }
+    | //
+    /** This node leaves, or has too many agents: go to another one, now, with what runs. */
+    { $case: "reconnect"; value: Reconnect }
     | undefined;
 }
 
 /** The node's answer to hello. */
 export interface Welcome {
-  /** The agent's id from now on. */
+  /** The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease. */
   agentId: string;
-  /** Its lease. */
+  /** Its lease, for the next hello. */
   leaseId: bigint;
-  /** How often the node wants a status. */
+  /** The longest the agent may be silent; it is given up after three of these, and so may it give up the node. */
   statusInterval?:
     | Duration
     | undefined;
   /** The node that answers. */
   nodeId: string;
+  /** The namespace it serves. */
+  namespace: string;
+  /** How long the registration lives without a stream. */
+  leaseTtl?:
+    | Duration
+    | undefined;
+  /** Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time. */
+  reconnectWithin?:
+    | Duration
+    | undefined;
+  /** The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE. */
+  payloadLimit: bigint;
+  /** The largest credit that this node grants. */
+  maxCredit: number;
+  /** Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more. */
+  nodes: string[];
 }
 
-/** A result is durable; the agent may forget it. */
+/** A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again. */
 export interface ResultAck {
   /** Which. */
   taskId: string;
-  /** Which run. */
-  run: number;
   /** Which attempt. */
   attempt: number;
-  /** False: another outcome was there first. */
+  /** True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt). */
   recorded: boolean;
 }
 
-/** Stop a task. */
+/** Stop a task: nobody waits for it any more, or its time is over. */
 export interface TaskCancel {
   /** Which. */
   taskId: string;
-  /** Which run. */
-  run: number;
   /** Which attempt. */
   attempt: number;
-  /** Why. */
+  /** Why, for people. */
   reason: string;
 }
 
 /** Finish what runs, take nothing new. */
 export interface Drain {
-  /** How long running tasks may go on. */
+  /** How long running tasks may go on; then they are canceled, and sent to others. */
   grace?: Duration | undefined;
 }
 
-/** A message of the agent was refused. */
+/** Tasks come again. */
+export interface Resume {
+}
+
+/** A status was heard. */
+export interface StatusAck {
+  /** How long the registration lives from now on. */
+  leaseTtl?: Duration | undefined;
+}
+
+/** The agent is to connect to another node. */
+export interface Reconnect {
+  /** Where: nodes that have room, `host:port`, the best one first; empty = any other. */
+  nodes: string[];
+  /** Why, for people. */
+  reason: string;
+}
+
+/** An item was refused. */
 export interface Rejected {
-  /** The ErrorInfo reason. */
+  /** As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, … */
   reason: string;
   /** For people. */
   message: string;
-}
-
-/** From a node to a gateway agent. */
-export interface ConnectResponse {
-  /** Whatever is pending travels together. */
-  items: ConnectResponseItem[];
-}
-
-/** One message of a node. */
-export interface ConnectResponseItem {
-  /** Exactly one. */
-  item?:
-    | //
-    /** First. */
-    { $case: "welcome"; value: Welcome }
-    | //
-    /** Do this. */
-    { $case: "task"; value: TaskEnvelope }
-    | //
-    /** Durable. */
-    { $case: "resultAck"; value: ResultAck }
-    | //
-    /** Stop this. */
-    { $case: "taskCancel"; value: TaskCancel }
-    | //
-    /** Leave. */
-    { $case: "drain"; value: Drain }
-    | //
-    /** Refused. */
-    { $case: "rejected"; value: Rejected }
-    | undefined;
+  /** The task that the item was about, if it was about one: the agent forgets it. */
+  taskId: string;
+  /** Its attempt. */
+  attempt: number;
 }
 
 function createBaseDescribeAgentRequest(): DescribeAgentRequest {
@@ -1480,407 +1556,6 @@ export const CancelTaskResponse: MessageFns<CancelTaskResponse> = {
   },
 };
 
-function createBaseHello(): Hello {
-  return { agent: undefined, credit: 0, leaseId: 0n, running: [] };
-}
-
-export const Hello: MessageFns<Hello> = {
-  encode(message: Hello, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.agent !== undefined) {
-      AgentRecord.encode(message.agent, writer.uint32(10).fork()).join();
-    }
-    if (message.credit !== 0) {
-      writer.uint32(16).int32(message.credit);
-    }
-    if (message.leaseId !== 0n) {
-      if (BigInt.asIntN(64, message.leaseId) !== message.leaseId) {
-        throw new globalThis.Error("value provided for field message.leaseId of type int64 too large");
-      }
-      writer.uint32(24).int64(message.leaseId);
-    }
-    for (const v of message.running) {
-      ActiveTask.encode(v!, writer.uint32(34).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Hello {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseHello();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.agent = AgentRecord.decode(reader, reader.uint32());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.credit = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.leaseId = reader.int64() as bigint;
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.running.push(ActiveTask.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Hello {
-    return {
-      agent: isSet(object.agent) ? AgentRecord.fromJSON(object.agent) : undefined,
-      credit: isSet(object.credit) ? globalThis.Number(object.credit) : 0,
-      leaseId: isSet(object.leaseId) ? BigInt(object.leaseId) : isSet(object.lease_id) ? BigInt(object.lease_id) : 0n,
-      running: globalThis.Array.isArray(object?.running) ? object.running.map((e: any) => ActiveTask.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: Hello): unknown {
-    const obj: any = {};
-    if (message.agent !== undefined) {
-      obj.agent = AgentRecord.toJSON(message.agent);
-    }
-    if (message.credit !== 0) {
-      obj.credit = Math.round(message.credit);
-    }
-    if (message.leaseId !== 0n) {
-      obj.leaseId = message.leaseId.toString();
-    }
-    if (message.running?.length) {
-      obj.running = message.running.map((e) => ActiveTask.toJSON(e));
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Hello>, I>>(base?: I): Hello {
-    return Hello.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Hello>, I>>(object: I): Hello {
-    const message = createBaseHello();
-    message.agent = (object.agent !== undefined && object.agent !== null)
-      ? AgentRecord.fromPartial(object.agent)
-      : undefined;
-    message.credit = object.credit ?? 0;
-    message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
-    message.running = object.running?.map((e) => ActiveTask.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseTaskAck(): TaskAck {
-  return { taskId: "", run: 0, attempt: 0 };
-}
-
-export const TaskAck: MessageFns<TaskAck> = {
-  encode(message: TaskAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.taskId !== "") {
-      writer.uint32(10).string(message.taskId);
-    }
-    if (message.run !== 0) {
-      writer.uint32(16).int32(message.run);
-    }
-    if (message.attempt !== 0) {
-      writer.uint32(24).int32(message.attempt);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): TaskAck {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseTaskAck();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.taskId = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.run = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.attempt = reader.int32();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): TaskAck {
-    return {
-      taskId: isSet(object.taskId)
-        ? globalThis.String(object.taskId)
-        : isSet(object.task_id)
-        ? globalThis.String(object.task_id)
-        : "",
-      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
-      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
-    };
-  },
-
-  toJSON(message: TaskAck): unknown {
-    const obj: any = {};
-    if (message.taskId !== "") {
-      obj.taskId = message.taskId;
-    }
-    if (message.run !== 0) {
-      obj.run = Math.round(message.run);
-    }
-    if (message.attempt !== 0) {
-      obj.attempt = Math.round(message.attempt);
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<TaskAck>, I>>(base?: I): TaskAck {
-    return TaskAck.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<TaskAck>, I>>(object: I): TaskAck {
-    const message = createBaseTaskAck();
-    message.taskId = object.taskId ?? "";
-    message.run = object.run ?? 0;
-    message.attempt = object.attempt ?? 0;
-    return message;
-  },
-};
-
-function createBaseTaskCompletion(): TaskCompletion {
-  return { taskId: "", run: 0, result: undefined };
-}
-
-export const TaskCompletion: MessageFns<TaskCompletion> = {
-  encode(message: TaskCompletion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.taskId !== "") {
-      writer.uint32(10).string(message.taskId);
-    }
-    if (message.run !== 0) {
-      writer.uint32(16).int32(message.run);
-    }
-    if (message.result !== undefined) {
-      TaskResult.encode(message.result, writer.uint32(26).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): TaskCompletion {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseTaskCompletion();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.taskId = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.run = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.result = TaskResult.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): TaskCompletion {
-    return {
-      taskId: isSet(object.taskId)
-        ? globalThis.String(object.taskId)
-        : isSet(object.task_id)
-        ? globalThis.String(object.task_id)
-        : "",
-      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
-      result: isSet(object.result) ? TaskResult.fromJSON(object.result) : undefined,
-    };
-  },
-
-  toJSON(message: TaskCompletion): unknown {
-    const obj: any = {};
-    if (message.taskId !== "") {
-      obj.taskId = message.taskId;
-    }
-    if (message.run !== 0) {
-      obj.run = Math.round(message.run);
-    }
-    if (message.result !== undefined) {
-      obj.result = TaskResult.toJSON(message.result);
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<TaskCompletion>, I>>(base?: I): TaskCompletion {
-    return TaskCompletion.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<TaskCompletion>, I>>(object: I): TaskCompletion {
-    const message = createBaseTaskCompletion();
-    message.taskId = object.taskId ?? "";
-    message.run = object.run ?? 0;
-    message.result = (object.result !== undefined && object.result !== null)
-      ? TaskResult.fromPartial(object.result)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseGoodbye(): Goodbye {
-  return { reason: "" };
-}
-
-export const Goodbye: MessageFns<Goodbye> = {
-  encode(message: Goodbye, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.reason !== "") {
-      writer.uint32(10).string(message.reason);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Goodbye {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGoodbye();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.reason = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Goodbye {
-    return { reason: isSet(object.reason) ? globalThis.String(object.reason) : "" };
-  },
-
-  toJSON(message: Goodbye): unknown {
-    const obj: any = {};
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
-    return Goodbye.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(object: I): Goodbye {
-    const message = createBaseGoodbye();
-    message.reason = object.reason ?? "";
-    return message;
-  },
-};
-
 function createBaseConnectRequest(): ConnectRequest {
   return { items: [] };
 }
@@ -1966,13 +1641,13 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
         TaskAck.encode(message.item.value, writer.uint32(18).fork()).join();
         break;
       case "taskProgress":
-        TaskProgress.encode(message.item.value, writer.uint32(26).fork()).join();
+        TaskReport.encode(message.item.value, writer.uint32(26).fork()).join();
         break;
       case "taskResult":
         TaskCompletion.encode(message.item.value, writer.uint32(34).fork()).join();
         break;
       case "status":
-        Load.encode(message.item.value, writer.uint32(42).fork()).join();
+        Status.encode(message.item.value, writer.uint32(42).fork()).join();
         break;
       case "goodbye":
         Goodbye.encode(message.item.value, writer.uint32(50).fork()).join();
@@ -2015,7 +1690,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
               break;
             }
 
-            message.item = { $case: "taskProgress", value: TaskProgress.decode(reader, reader.uint32()) };
+            message.item = { $case: "taskProgress", value: TaskReport.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -2031,7 +1706,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
               break;
             }
 
-            message.item = { $case: "status", value: Load.decode(reader, reader.uint32()) };
+            message.item = { $case: "status", value: Status.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
@@ -2063,15 +1738,15 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
         : isSet(object.task_ack)
         ? { $case: "taskAck", value: TaskAck.fromJSON(object.task_ack) }
         : isSet(object.taskProgress)
-        ? { $case: "taskProgress", value: TaskProgress.fromJSON(object.taskProgress) }
+        ? { $case: "taskProgress", value: TaskReport.fromJSON(object.taskProgress) }
         : isSet(object.task_progress)
-        ? { $case: "taskProgress", value: TaskProgress.fromJSON(object.task_progress) }
+        ? { $case: "taskProgress", value: TaskReport.fromJSON(object.task_progress) }
         : isSet(object.taskResult)
         ? { $case: "taskResult", value: TaskCompletion.fromJSON(object.taskResult) }
         : isSet(object.task_result)
         ? { $case: "taskResult", value: TaskCompletion.fromJSON(object.task_result) }
         : isSet(object.status)
-        ? { $case: "status", value: Load.fromJSON(object.status) }
+        ? { $case: "status", value: Status.fromJSON(object.status) }
         : isSet(object.goodbye)
         ? { $case: "goodbye", value: Goodbye.fromJSON(object.goodbye) }
         : undefined,
@@ -2085,11 +1760,11 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
     } else if (message.item?.$case === "taskAck") {
       obj.taskAck = TaskAck.toJSON(message.item.value);
     } else if (message.item?.$case === "taskProgress") {
-      obj.taskProgress = TaskProgress.toJSON(message.item.value);
+      obj.taskProgress = TaskReport.toJSON(message.item.value);
     } else if (message.item?.$case === "taskResult") {
       obj.taskResult = TaskCompletion.toJSON(message.item.value);
     } else if (message.item?.$case === "status") {
-      obj.status = Load.toJSON(message.item.value);
+      obj.status = Status.toJSON(message.item.value);
     } else if (message.item?.$case === "goodbye") {
       obj.goodbye = Goodbye.toJSON(message.item.value);
     }
@@ -2116,7 +1791,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
       }
       case "taskProgress": {
         if (object.item?.value !== undefined && object.item?.value !== null) {
-          message.item = { $case: "taskProgress", value: TaskProgress.fromPartial(object.item.value) };
+          message.item = { $case: "taskProgress", value: TaskReport.fromPartial(object.item.value) };
         }
         break;
       }
@@ -2128,7 +1803,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
       }
       case "status": {
         if (object.item?.value !== undefined && object.item?.value !== null) {
-          message.item = { $case: "status", value: Load.fromPartial(object.item.value) };
+          message.item = { $case: "status", value: Status.fromPartial(object.item.value) };
         }
         break;
       }
@@ -2143,31 +1818,31 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
   },
 };
 
-function createBaseWelcome(): Welcome {
-  return { agentId: "", leaseId: 0n, statusInterval: undefined, nodeId: "" };
+function createBaseHello(): Hello {
+  return { agent: undefined, credit: 0, leaseId: 0n, running: [] };
 }
 
-export const Welcome: MessageFns<Welcome> = {
-  encode(message: Welcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.agentId !== "") {
-      writer.uint32(10).string(message.agentId);
+export const Hello: MessageFns<Hello> = {
+  encode(message: Hello, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agent !== undefined) {
+      AgentRecord.encode(message.agent, writer.uint32(10).fork()).join();
+    }
+    if (message.credit !== 0) {
+      writer.uint32(16).int32(message.credit);
     }
     if (message.leaseId !== 0n) {
       if (BigInt.asIntN(64, message.leaseId) !== message.leaseId) {
         throw new globalThis.Error("value provided for field message.leaseId of type int64 too large");
       }
-      writer.uint32(16).int64(message.leaseId);
+      writer.uint32(24).int64(message.leaseId);
     }
-    if (message.statusInterval !== undefined) {
-      Duration.encode(message.statusInterval, writer.uint32(26).fork()).join();
-    }
-    if (message.nodeId !== "") {
-      writer.uint32(34).string(message.nodeId);
+    for (const v of message.running) {
+      HeldTask.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Welcome {
+  decode(input: BinaryReader | Uint8Array, length?: number): Hello {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2176,7 +1851,7 @@ export const Welcome: MessageFns<Welcome> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseWelcome();
+      const message = createBaseHello();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2185,31 +1860,31 @@ export const Welcome: MessageFns<Welcome> = {
               break;
             }
 
-            message.agentId = reader.string();
+            message.agent = AgentRecord.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
             if (tag !== 16) {
+              break;
+            }
+
+            message.credit = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
               break;
             }
 
             message.leaseId = reader.int64() as bigint;
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.statusInterval = Duration.decode(reader, reader.uint32());
-            continue;
-          }
           case 4: {
             if (tag !== 34) {
               break;
             }
 
-            message.nodeId = reader.string();
+            message.running.push(HeldTask.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2224,81 +1899,63 @@ export const Welcome: MessageFns<Welcome> = {
     }
   },
 
-  fromJSON(object: any): Welcome {
+  fromJSON(object: any): Hello {
     return {
-      agentId: isSet(object.agentId)
-        ? globalThis.String(object.agentId)
-        : isSet(object.agent_id)
-        ? globalThis.String(object.agent_id)
-        : "",
+      agent: isSet(object.agent) ? AgentRecord.fromJSON(object.agent) : undefined,
+      credit: isSet(object.credit) ? globalThis.Number(object.credit) : 0,
       leaseId: isSet(object.leaseId) ? BigInt(object.leaseId) : isSet(object.lease_id) ? BigInt(object.lease_id) : 0n,
-      statusInterval: isSet(object.statusInterval)
-        ? Duration.fromJSON(object.statusInterval)
-        : isSet(object.status_interval)
-        ? Duration.fromJSON(object.status_interval)
-        : undefined,
-      nodeId: isSet(object.nodeId)
-        ? globalThis.String(object.nodeId)
-        : isSet(object.node_id)
-        ? globalThis.String(object.node_id)
-        : "",
+      running: globalThis.Array.isArray(object?.running) ? object.running.map((e: any) => HeldTask.fromJSON(e)) : [],
     };
   },
 
-  toJSON(message: Welcome): unknown {
+  toJSON(message: Hello): unknown {
     const obj: any = {};
-    if (message.agentId !== "") {
-      obj.agentId = message.agentId;
+    if (message.agent !== undefined) {
+      obj.agent = AgentRecord.toJSON(message.agent);
+    }
+    if (message.credit !== 0) {
+      obj.credit = Math.round(message.credit);
     }
     if (message.leaseId !== 0n) {
       obj.leaseId = message.leaseId.toString();
     }
-    if (message.statusInterval !== undefined) {
-      obj.statusInterval = Duration.toJSON(message.statusInterval);
-    }
-    if (message.nodeId !== "") {
-      obj.nodeId = message.nodeId;
+    if (message.running?.length) {
+      obj.running = message.running.map((e) => HeldTask.toJSON(e));
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Welcome>, I>>(base?: I): Welcome {
-    return Welcome.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<Hello>, I>>(base?: I): Hello {
+    return Hello.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Welcome>, I>>(object: I): Welcome {
-    const message = createBaseWelcome();
-    message.agentId = object.agentId ?? "";
+  fromPartial<I extends Exact<DeepPartial<Hello>, I>>(object: I): Hello {
+    const message = createBaseHello();
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? AgentRecord.fromPartial(object.agent)
+      : undefined;
+    message.credit = object.credit ?? 0;
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
-    message.statusInterval = (object.statusInterval !== undefined && object.statusInterval !== null)
-      ? Duration.fromPartial(object.statusInterval)
-      : undefined;
-    message.nodeId = object.nodeId ?? "";
+    message.running = object.running?.map((e) => HeldTask.fromPartial(e)) || [];
     return message;
   },
 };
 
-function createBaseResultAck(): ResultAck {
-  return { taskId: "", run: 0, attempt: 0, recorded: false };
+function createBaseHeldTask(): HeldTask {
+  return { task: undefined, startTime: undefined };
 }
 
-export const ResultAck: MessageFns<ResultAck> = {
-  encode(message: ResultAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.taskId !== "") {
-      writer.uint32(10).string(message.taskId);
+export const HeldTask: MessageFns<HeldTask> = {
+  encode(message: HeldTask, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== undefined) {
+      TaskEnvelope.encode(message.task, writer.uint32(10).fork()).join();
     }
-    if (message.run !== 0) {
-      writer.uint32(16).int32(message.run);
-    }
-    if (message.attempt !== 0) {
-      writer.uint32(24).int32(message.attempt);
-    }
-    if (message.recorded !== false) {
-      writer.uint32(32).bool(message.recorded);
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(18).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): ResultAck {
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldTask {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -2307,7 +1964,7 @@ export const ResultAck: MessageFns<ResultAck> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseResultAck();
+      const message = createBaseHeldTask();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2316,312 +1973,7 @@ export const ResultAck: MessageFns<ResultAck> = {
               break;
             }
 
-            message.taskId = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.run = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.attempt = reader.int32();
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.recorded = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): ResultAck {
-    return {
-      taskId: isSet(object.taskId)
-        ? globalThis.String(object.taskId)
-        : isSet(object.task_id)
-        ? globalThis.String(object.task_id)
-        : "",
-      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
-      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
-      recorded: isSet(object.recorded) ? globalThis.Boolean(object.recorded) : false,
-    };
-  },
-
-  toJSON(message: ResultAck): unknown {
-    const obj: any = {};
-    if (message.taskId !== "") {
-      obj.taskId = message.taskId;
-    }
-    if (message.run !== 0) {
-      obj.run = Math.round(message.run);
-    }
-    if (message.attempt !== 0) {
-      obj.attempt = Math.round(message.attempt);
-    }
-    if (message.recorded !== false) {
-      obj.recorded = message.recorded;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<ResultAck>, I>>(base?: I): ResultAck {
-    return ResultAck.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ResultAck>, I>>(object: I): ResultAck {
-    const message = createBaseResultAck();
-    message.taskId = object.taskId ?? "";
-    message.run = object.run ?? 0;
-    message.attempt = object.attempt ?? 0;
-    message.recorded = object.recorded ?? false;
-    return message;
-  },
-};
-
-function createBaseTaskCancel(): TaskCancel {
-  return { taskId: "", run: 0, attempt: 0, reason: "" };
-}
-
-export const TaskCancel: MessageFns<TaskCancel> = {
-  encode(message: TaskCancel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.taskId !== "") {
-      writer.uint32(10).string(message.taskId);
-    }
-    if (message.run !== 0) {
-      writer.uint32(16).int32(message.run);
-    }
-    if (message.attempt !== 0) {
-      writer.uint32(24).int32(message.attempt);
-    }
-    if (message.reason !== "") {
-      writer.uint32(34).string(message.reason);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): TaskCancel {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseTaskCancel();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.taskId = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.run = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.attempt = reader.int32();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.reason = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): TaskCancel {
-    return {
-      taskId: isSet(object.taskId)
-        ? globalThis.String(object.taskId)
-        : isSet(object.task_id)
-        ? globalThis.String(object.task_id)
-        : "",
-      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
-      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-    };
-  },
-
-  toJSON(message: TaskCancel): unknown {
-    const obj: any = {};
-    if (message.taskId !== "") {
-      obj.taskId = message.taskId;
-    }
-    if (message.run !== 0) {
-      obj.run = Math.round(message.run);
-    }
-    if (message.attempt !== 0) {
-      obj.attempt = Math.round(message.attempt);
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<TaskCancel>, I>>(base?: I): TaskCancel {
-    return TaskCancel.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<TaskCancel>, I>>(object: I): TaskCancel {
-    const message = createBaseTaskCancel();
-    message.taskId = object.taskId ?? "";
-    message.run = object.run ?? 0;
-    message.attempt = object.attempt ?? 0;
-    message.reason = object.reason ?? "";
-    return message;
-  },
-};
-
-function createBaseDrain(): Drain {
-  return { grace: undefined };
-}
-
-export const Drain: MessageFns<Drain> = {
-  encode(message: Drain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.grace !== undefined) {
-      Duration.encode(message.grace, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Drain {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDrain();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.grace = Duration.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Drain {
-    return { grace: isSet(object.grace) ? Duration.fromJSON(object.grace) : undefined };
-  },
-
-  toJSON(message: Drain): unknown {
-    const obj: any = {};
-    if (message.grace !== undefined) {
-      obj.grace = Duration.toJSON(message.grace);
-    }
-    return obj;
-  },
-
-  create<I extends Exact<DeepPartial<Drain>, I>>(base?: I): Drain {
-    return Drain.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<Drain>, I>>(object: I): Drain {
-    const message = createBaseDrain();
-    message.grace = (object.grace !== undefined && object.grace !== null)
-      ? Duration.fromPartial(object.grace)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseRejected(): Rejected {
-  return { reason: "", message: "" };
-}
-
-export const Rejected: MessageFns<Rejected> = {
-  encode(message: Rejected, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.reason !== "") {
-      writer.uint32(10).string(message.reason);
-    }
-    if (message.message !== "") {
-      writer.uint32(18).string(message.message);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Rejected {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRejected();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.reason = reader.string();
+            message.task = TaskEnvelope.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
@@ -2629,7 +1981,7 @@ export const Rejected: MessageFns<Rejected> = {
               break;
             }
 
-            message.message = reader.string();
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2644,31 +1996,460 @@ export const Rejected: MessageFns<Rejected> = {
     }
   },
 
-  fromJSON(object: any): Rejected {
+  fromJSON(object: any): HeldTask {
     return {
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      task: isSet(object.task) ? TaskEnvelope.fromJSON(object.task) : undefined,
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
     };
   },
 
-  toJSON(message: Rejected): unknown {
+  toJSON(message: HeldTask): unknown {
     const obj: any = {};
-    if (message.reason !== "") {
-      obj.reason = message.reason;
+    if (message.task !== undefined) {
+      obj.task = TaskEnvelope.toJSON(message.task);
     }
-    if (message.message !== "") {
-      obj.message = message.message;
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
     }
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Rejected>, I>>(base?: I): Rejected {
-    return Rejected.fromPartial(base ?? ({} as any));
+  create<I extends Exact<DeepPartial<HeldTask>, I>>(base?: I): HeldTask {
+    return HeldTask.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<Rejected>, I>>(object: I): Rejected {
-    const message = createBaseRejected();
+  fromPartial<I extends Exact<DeepPartial<HeldTask>, I>>(object: I): HeldTask {
+    const message = createBaseHeldTask();
+    message.task = (object.task !== undefined && object.task !== null)
+      ? TaskEnvelope.fromPartial(object.task)
+      : undefined;
+    message.startTime = object.startTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseTaskAck(): TaskAck {
+  return { taskId: "", attempt: 0 };
+}
+
+export const TaskAck: MessageFns<TaskAck> = {
+  encode(message: TaskAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).int32(message.attempt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskAck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskAck {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+    };
+  },
+
+  toJSON(message: TaskAck): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TaskAck>, I>>(base?: I): TaskAck {
+    return TaskAck.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskAck>, I>>(object: I): TaskAck {
+    const message = createBaseTaskAck();
+    message.taskId = object.taskId ?? "";
+    message.attempt = object.attempt ?? 0;
+    return message;
+  },
+};
+
+function createBaseTaskReport(): TaskReport {
+  return { taskId: "", progress: undefined };
+}
+
+export const TaskReport: MessageFns<TaskReport> = {
+  encode(message: TaskReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.progress !== undefined) {
+      TaskProgress.encode(message.progress, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.progress = TaskProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskReport {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      progress: isSet(object.progress) ? TaskProgress.fromJSON(object.progress) : undefined,
+    };
+  },
+
+  toJSON(message: TaskReport): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.progress !== undefined) {
+      obj.progress = TaskProgress.toJSON(message.progress);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TaskReport>, I>>(base?: I): TaskReport {
+    return TaskReport.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskReport>, I>>(object: I): TaskReport {
+    const message = createBaseTaskReport();
+    message.taskId = object.taskId ?? "";
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? TaskProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTaskCompletion(): TaskCompletion {
+  return { taskId: "", result: undefined };
+}
+
+export const TaskCompletion: MessageFns<TaskCompletion> = {
+  encode(message: TaskCompletion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.result !== undefined) {
+      TaskResult.encode(message.result, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskCompletion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskCompletion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.result = TaskResult.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskCompletion {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      result: isSet(object.result) ? TaskResult.fromJSON(object.result) : undefined,
+    };
+  },
+
+  toJSON(message: TaskCompletion): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.result !== undefined) {
+      obj.result = TaskResult.toJSON(message.result);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TaskCompletion>, I>>(base?: I): TaskCompletion {
+    return TaskCompletion.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskCompletion>, I>>(object: I): TaskCompletion {
+    const message = createBaseTaskCompletion();
+    message.taskId = object.taskId ?? "";
+    message.result = (object.result !== undefined && object.result !== null)
+      ? TaskResult.fromPartial(object.result)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStatus(): Status {
+  return { load: undefined, credit: undefined };
+}
+
+export const Status: MessageFns<Status> = {
+  encode(message: Status, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.load !== undefined) {
+      Load.encode(message.load, writer.uint32(10).fork()).join();
+    }
+    if (message.credit !== undefined) {
+      writer.uint32(16).int32(message.credit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Status {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.load = Load.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.credit = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Status {
+    return {
+      load: isSet(object.load) ? Load.fromJSON(object.load) : undefined,
+      credit: isSet(object.credit) ? globalThis.Number(object.credit) : undefined,
+    };
+  },
+
+  toJSON(message: Status): unknown {
+    const obj: any = {};
+    if (message.load !== undefined) {
+      obj.load = Load.toJSON(message.load);
+    }
+    if (message.credit !== undefined) {
+      obj.credit = Math.round(message.credit);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Status>, I>>(base?: I): Status {
+    return Status.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Status>, I>>(object: I): Status {
+    const message = createBaseStatus();
+    message.load = (object.load !== undefined && object.load !== null) ? Load.fromPartial(object.load) : undefined;
+    message.credit = object.credit ?? undefined;
+    return message;
+  },
+};
+
+function createBaseGoodbye(): Goodbye {
+  return { reason: "" };
+}
+
+export const Goodbye: MessageFns<Goodbye> = {
+  encode(message: Goodbye, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Goodbye {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoodbye();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Goodbye {
+    return { reason: isSet(object.reason) ? globalThis.String(object.reason) : "" };
+  },
+
+  toJSON(message: Goodbye): unknown {
+    const obj: any = {};
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
+    return Goodbye.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(object: I): Goodbye {
+    const message = createBaseGoodbye();
     message.reason = object.reason ?? "";
-    message.message = object.message ?? "";
     return message;
   },
 };
@@ -2769,6 +2550,15 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
       case "rejected":
         Rejected.encode(message.item.value, writer.uint32(50).fork()).join();
         break;
+      case "resume":
+        Resume.encode(message.item.value, writer.uint32(58).fork()).join();
+        break;
+      case "statusAck":
+        StatusAck.encode(message.item.value, writer.uint32(66).fork()).join();
+        break;
+      case "reconnect":
+        Reconnect.encode(message.item.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2834,6 +2624,30 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
             message.item = { $case: "rejected", value: Rejected.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.item = { $case: "resume", value: Resume.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.item = { $case: "statusAck", value: StatusAck.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.item = { $case: "reconnect", value: Reconnect.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2864,6 +2678,14 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
         ? { $case: "drain", value: Drain.fromJSON(object.drain) }
         : isSet(object.rejected)
         ? { $case: "rejected", value: Rejected.fromJSON(object.rejected) }
+        : isSet(object.resume)
+        ? { $case: "resume", value: Resume.fromJSON(object.resume) }
+        : isSet(object.statusAck)
+        ? { $case: "statusAck", value: StatusAck.fromJSON(object.statusAck) }
+        : isSet(object.status_ack)
+        ? { $case: "statusAck", value: StatusAck.fromJSON(object.status_ack) }
+        : isSet(object.reconnect)
+        ? { $case: "reconnect", value: Reconnect.fromJSON(object.reconnect) }
         : undefined,
     };
   },
@@ -2882,6 +2704,12 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
       obj.drain = Drain.toJSON(message.item.value);
     } else if (message.item?.$case === "rejected") {
       obj.rejected = Rejected.toJSON(message.item.value);
+    } else if (message.item?.$case === "resume") {
+      obj.resume = Resume.toJSON(message.item.value);
+    } else if (message.item?.$case === "statusAck") {
+      obj.statusAck = StatusAck.toJSON(message.item.value);
+    } else if (message.item?.$case === "reconnect") {
+      obj.reconnect = Reconnect.toJSON(message.item.value);
     }
     return obj;
   },
@@ -2928,7 +2756,905 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
         }
         break;
       }
+      case "resume": {
+        if (object.item?.value !== undefined && object.item?.value !== null) {
+          message.item = { $case: "resume", value: Resume.fromPartial(object.item.value) };
+        }
+        break;
+      }
+      case "statusAck": {
+        if (object.item?.value !== undefined && object.item?.value !== null) {
+          message.item = { $case: "statusAck", value: StatusAck.fromPartial(object.item.value) };
+        }
+        break;
+      }
+      case "reconnect": {
+        if (object.item?.value !== undefined && object.item?.value !== null) {
+          message.item = { $case: "reconnect", value: Reconnect.fromPartial(object.item.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseWelcome(): Welcome {
+  return {
+    agentId: "",
+    leaseId: 0n,
+    statusInterval: undefined,
+    nodeId: "",
+    namespace: "",
+    leaseTtl: undefined,
+    reconnectWithin: undefined,
+    payloadLimit: 0n,
+    maxCredit: 0,
+    nodes: [],
+  };
+}
+
+export const Welcome: MessageFns<Welcome> = {
+  encode(message: Welcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.leaseId !== 0n) {
+      if (BigInt.asIntN(64, message.leaseId) !== message.leaseId) {
+        throw new globalThis.Error("value provided for field message.leaseId of type int64 too large");
+      }
+      writer.uint32(16).int64(message.leaseId);
+    }
+    if (message.statusInterval !== undefined) {
+      Duration.encode(message.statusInterval, writer.uint32(26).fork()).join();
+    }
+    if (message.nodeId !== "") {
+      writer.uint32(34).string(message.nodeId);
+    }
+    if (message.namespace !== "") {
+      writer.uint32(42).string(message.namespace);
+    }
+    if (message.leaseTtl !== undefined) {
+      Duration.encode(message.leaseTtl, writer.uint32(50).fork()).join();
+    }
+    if (message.reconnectWithin !== undefined) {
+      Duration.encode(message.reconnectWithin, writer.uint32(58).fork()).join();
+    }
+    if (message.payloadLimit !== 0n) {
+      if (BigInt.asIntN(64, message.payloadLimit) !== message.payloadLimit) {
+        throw new globalThis.Error("value provided for field message.payloadLimit of type int64 too large");
+      }
+      writer.uint32(64).int64(message.payloadLimit);
+    }
+    if (message.maxCredit !== 0) {
+      writer.uint32(72).int32(message.maxCredit);
+    }
+    for (const v of message.nodes) {
+      writer.uint32(82).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Welcome {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWelcome();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leaseId = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.statusInterval = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.leaseTtl = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reconnectWithin = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.payloadLimit = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.maxCredit = reader.int32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Welcome {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      leaseId: isSet(object.leaseId) ? BigInt(object.leaseId) : isSet(object.lease_id) ? BigInt(object.lease_id) : 0n,
+      statusInterval: isSet(object.statusInterval)
+        ? Duration.fromJSON(object.statusInterval)
+        : isSet(object.status_interval)
+        ? Duration.fromJSON(object.status_interval)
+        : undefined,
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      leaseTtl: isSet(object.leaseTtl)
+        ? Duration.fromJSON(object.leaseTtl)
+        : isSet(object.lease_ttl)
+        ? Duration.fromJSON(object.lease_ttl)
+        : undefined,
+      reconnectWithin: isSet(object.reconnectWithin)
+        ? Duration.fromJSON(object.reconnectWithin)
+        : isSet(object.reconnect_within)
+        ? Duration.fromJSON(object.reconnect_within)
+        : undefined,
+      payloadLimit: isSet(object.payloadLimit)
+        ? BigInt(object.payloadLimit)
+        : isSet(object.payload_limit)
+        ? BigInt(object.payload_limit)
+        : 0n,
+      maxCredit: isSet(object.maxCredit)
+        ? globalThis.Number(object.maxCredit)
+        : isSet(object.max_credit)
+        ? globalThis.Number(object.max_credit)
+        : 0,
+      nodes: globalThis.Array.isArray(object?.nodes)
+        ? object.nodes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Welcome): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.leaseId !== 0n) {
+      obj.leaseId = message.leaseId.toString();
+    }
+    if (message.statusInterval !== undefined) {
+      obj.statusInterval = Duration.toJSON(message.statusInterval);
+    }
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.leaseTtl !== undefined) {
+      obj.leaseTtl = Duration.toJSON(message.leaseTtl);
+    }
+    if (message.reconnectWithin !== undefined) {
+      obj.reconnectWithin = Duration.toJSON(message.reconnectWithin);
+    }
+    if (message.payloadLimit !== 0n) {
+      obj.payloadLimit = message.payloadLimit.toString();
+    }
+    if (message.maxCredit !== 0) {
+      obj.maxCredit = Math.round(message.maxCredit);
+    }
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Welcome>, I>>(base?: I): Welcome {
+    return Welcome.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Welcome>, I>>(object: I): Welcome {
+    const message = createBaseWelcome();
+    message.agentId = object.agentId ?? "";
+    message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
+    message.statusInterval = (object.statusInterval !== undefined && object.statusInterval !== null)
+      ? Duration.fromPartial(object.statusInterval)
+      : undefined;
+    message.nodeId = object.nodeId ?? "";
+    message.namespace = object.namespace ?? "";
+    message.leaseTtl = (object.leaseTtl !== undefined && object.leaseTtl !== null)
+      ? Duration.fromPartial(object.leaseTtl)
+      : undefined;
+    message.reconnectWithin = (object.reconnectWithin !== undefined && object.reconnectWithin !== null)
+      ? Duration.fromPartial(object.reconnectWithin)
+      : undefined;
+    message.payloadLimit = (object.payloadLimit !== undefined && object.payloadLimit !== null)
+      ? BigInt(object.payloadLimit)
+      : 0n;
+    message.maxCredit = object.maxCredit ?? 0;
+    message.nodes = object.nodes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseResultAck(): ResultAck {
+  return { taskId: "", attempt: 0, recorded: false };
+}
+
+export const ResultAck: MessageFns<ResultAck> = {
+  encode(message: ResultAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).int32(message.attempt);
+    }
+    if (message.recorded !== false) {
+      writer.uint32(24).bool(message.recorded);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultAck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.recorded = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResultAck {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      recorded: isSet(object.recorded) ? globalThis.Boolean(object.recorded) : false,
+    };
+  },
+
+  toJSON(message: ResultAck): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.recorded !== false) {
+      obj.recorded = message.recorded;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ResultAck>, I>>(base?: I): ResultAck {
+    return ResultAck.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResultAck>, I>>(object: I): ResultAck {
+    const message = createBaseResultAck();
+    message.taskId = object.taskId ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.recorded = object.recorded ?? false;
+    return message;
+  },
+};
+
+function createBaseTaskCancel(): TaskCancel {
+  return { taskId: "", attempt: 0, reason: "" };
+}
+
+export const TaskCancel: MessageFns<TaskCancel> = {
+  encode(message: TaskCancel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).int32(message.attempt);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskCancel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskCancel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskCancel {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: TaskCancel): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TaskCancel>, I>>(base?: I): TaskCancel {
+    return TaskCancel.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskCancel>, I>>(object: I): TaskCancel {
+    const message = createBaseTaskCancel();
+    message.taskId = object.taskId ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseDrain(): Drain {
+  return { grace: undefined };
+}
+
+export const Drain: MessageFns<Drain> = {
+  encode(message: Drain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.grace !== undefined) {
+      Duration.encode(message.grace, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Drain {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrain();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.grace = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Drain {
+    return { grace: isSet(object.grace) ? Duration.fromJSON(object.grace) : undefined };
+  },
+
+  toJSON(message: Drain): unknown {
+    const obj: any = {};
+    if (message.grace !== undefined) {
+      obj.grace = Duration.toJSON(message.grace);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Drain>, I>>(base?: I): Drain {
+    return Drain.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Drain>, I>>(object: I): Drain {
+    const message = createBaseDrain();
+    message.grace = (object.grace !== undefined && object.grace !== null)
+      ? Duration.fromPartial(object.grace)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResume(): Resume {
+  return {};
+}
+
+export const Resume: MessageFns<Resume> = {
+  encode(_: Resume, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Resume {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResume();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): Resume {
+    return {};
+  },
+
+  toJSON(_: Resume): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Resume>, I>>(base?: I): Resume {
+    return Resume.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Resume>, I>>(_: I): Resume {
+    const message = createBaseResume();
+    return message;
+  },
+};
+
+function createBaseStatusAck(): StatusAck {
+  return { leaseTtl: undefined };
+}
+
+export const StatusAck: MessageFns<StatusAck> = {
+  encode(message: StatusAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leaseTtl !== undefined) {
+      Duration.encode(message.leaseTtl, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatusAck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatusAck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.leaseTtl = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatusAck {
+    return {
+      leaseTtl: isSet(object.leaseTtl)
+        ? Duration.fromJSON(object.leaseTtl)
+        : isSet(object.lease_ttl)
+        ? Duration.fromJSON(object.lease_ttl)
+        : undefined,
+    };
+  },
+
+  toJSON(message: StatusAck): unknown {
+    const obj: any = {};
+    if (message.leaseTtl !== undefined) {
+      obj.leaseTtl = Duration.toJSON(message.leaseTtl);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StatusAck>, I>>(base?: I): StatusAck {
+    return StatusAck.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StatusAck>, I>>(object: I): StatusAck {
+    const message = createBaseStatusAck();
+    message.leaseTtl = (object.leaseTtl !== undefined && object.leaseTtl !== null)
+      ? Duration.fromPartial(object.leaseTtl)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReconnect(): Reconnect {
+  return { nodes: [], reason: "" };
+}
+
+export const Reconnect: MessageFns<Reconnect> = {
+  encode(message: Reconnect, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nodes) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Reconnect {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReconnect();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Reconnect {
+    return {
+      nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => globalThis.String(e)) : [],
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: Reconnect): unknown {
+    const obj: any = {};
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Reconnect>, I>>(base?: I): Reconnect {
+    return Reconnect.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Reconnect>, I>>(object: I): Reconnect {
+    const message = createBaseReconnect();
+    message.nodes = object.nodes?.map((e) => e) || [];
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRejected(): Rejected {
+  return { reason: "", message: "", taskId: "", attempt: 0 };
+}
+
+export const Rejected: MessageFns<Rejected> = {
+  encode(message: Rejected, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.taskId !== "") {
+      writer.uint32(26).string(message.taskId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(32).int32(message.attempt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rejected {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRejected();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rejected {
+    return {
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+    };
+  },
+
+  toJSON(message: Rejected): unknown {
+    const obj: any = {};
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Rejected>, I>>(base?: I): Rejected {
+    return Rejected.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Rejected>, I>>(object: I): Rejected {
+    const message = createBaseRejected();
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.taskId = object.taskId ?? "";
+    message.attempt = object.attempt ?? 0;
     return message;
   },
 };
@@ -3000,8 +3726,8 @@ export const AgentServiceService = {
     responseDeserialize: (value: Buffer): CancelTaskResponse => CancelTaskResponse.decode(value),
   },
   /**
-   * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-   * flight; a result is acknowledged once it is durable.
+   * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+   * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
    */
   connect: {
     path: "/nervenet.v1.AgentService/Connect" as const,
@@ -3028,8 +3754,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   /** Stop one running task. The workflow's journal decides; this only makes it fast. */
   cancelTask: handleUnaryCall<CancelTaskRequest, CancelTaskResponse>;
   /**
-   * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-   * flight; a result is acknowledged once it is durable.
+   * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+   * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
    */
   connect: handleBidiStreamingCall<ConnectRequest, ConnectResponse>;
 }
@@ -3132,8 +3858,8 @@ export interface AgentServiceClient extends Client {
     callback: (error: ServiceError | null, response: CancelTaskResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-   * flight; a result is acknowledged once it is durable.
+   * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+   * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
    */
   connect(): ClientDuplexStream<ConnectRequest, ConnectResponse>;
   connect(options: Partial<CallOptions>): ClientDuplexStream<ConnectRequest, ConnectResponse>;

@@ -35,6 +35,7 @@ import {
   TraceContext,
 } from "./common.js";
 import {
+  Definition,
   Escalation,
   EscalationResolution,
   EscalationState,
@@ -148,7 +149,7 @@ export interface StartWorkflowRequest {
   workflowId: string;
   /** The definition's name. */
   definition: string;
-  /** 0 = the highest that a live node has. */
+  /** 0 = the highest that a live node has, or that is stored. */
   version: number;
   /** The one input. */
   input?:
@@ -476,6 +477,58 @@ export interface ResolveEscalationRequest {
 export interface ResolveEscalationResponse {
   /** As it is now. */
   escalation?: Escalation | undefined;
+}
+
+/** See PutDefinition. */
+export interface PutDefinitionRequest {
+  /** The whole of it. */
+  definition?:
+    | Definition
+    | undefined;
+  /** Check it and store nothing. */
+  validateOnly: boolean;
+}
+
+/** See PutDefinition. */
+export interface PutDefinitionResponse {
+  /** As it is stored. */
+  definition?:
+    | Definition
+    | undefined;
+  /** False: it was there already, or nothing was to be stored. */
+  created: boolean;
+}
+
+/** See GetDefinition. */
+export interface GetDefinitionRequest {
+  /** Its name. */
+  name: string;
+  /** 0 = the highest. */
+  version: number;
+}
+
+/** See GetDefinition. */
+export interface GetDefinitionResponse {
+  /** As it is stored. */
+  definition?: Definition | undefined;
+}
+
+/** See ListDefinitions. */
+export interface ListDefinitionsRequest {
+  /** Only this one, with all its versions; empty = the highest version of each. */
+  name: string;
+  /** Default 50, at most 1,000. */
+  pageSize: number;
+  /** From the page before. */
+  pageToken: string;
+}
+
+/** See ListDefinitions. */
+export interface ListDefinitionsResponse {
+  /** Ordered by name, then version, the highest first; steps and expressions are left out. */
+  definitions: Definition[];
+  /** Empty: that was all. */
+  nextPageToken: string;
 }
 
 function createBaseStartWorkflowRequest(): StartWorkflowRequest {
@@ -4124,6 +4177,538 @@ export const ResolveEscalationResponse: MessageFns<ResolveEscalationResponse> = 
   },
 };
 
+function createBasePutDefinitionRequest(): PutDefinitionRequest {
+  return { definition: undefined, validateOnly: false };
+}
+
+export const PutDefinitionRequest: MessageFns<PutDefinitionRequest> = {
+  encode(message: PutDefinitionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definition !== undefined) {
+      Definition.encode(message.definition, writer.uint32(10).fork()).join();
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(16).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutDefinitionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutDefinitionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definition = Definition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutDefinitionRequest {
+    return {
+      definition: isSet(object.definition) ? Definition.fromJSON(object.definition) : undefined,
+      validateOnly: isSet(object.validateOnly)
+        ? globalThis.Boolean(object.validateOnly)
+        : isSet(object.validate_only)
+        ? globalThis.Boolean(object.validate_only)
+        : false,
+    };
+  },
+
+  toJSON(message: PutDefinitionRequest): unknown {
+    const obj: any = {};
+    if (message.definition !== undefined) {
+      obj.definition = Definition.toJSON(message.definition);
+    }
+    if (message.validateOnly !== false) {
+      obj.validateOnly = message.validateOnly;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PutDefinitionRequest>, I>>(base?: I): PutDefinitionRequest {
+    return PutDefinitionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PutDefinitionRequest>, I>>(object: I): PutDefinitionRequest {
+    const message = createBasePutDefinitionRequest();
+    message.definition = (object.definition !== undefined && object.definition !== null)
+      ? Definition.fromPartial(object.definition)
+      : undefined;
+    message.validateOnly = object.validateOnly ?? false;
+    return message;
+  },
+};
+
+function createBasePutDefinitionResponse(): PutDefinitionResponse {
+  return { definition: undefined, created: false };
+}
+
+export const PutDefinitionResponse: MessageFns<PutDefinitionResponse> = {
+  encode(message: PutDefinitionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definition !== undefined) {
+      Definition.encode(message.definition, writer.uint32(10).fork()).join();
+    }
+    if (message.created !== false) {
+      writer.uint32(16).bool(message.created);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutDefinitionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutDefinitionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definition = Definition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.created = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutDefinitionResponse {
+    return {
+      definition: isSet(object.definition) ? Definition.fromJSON(object.definition) : undefined,
+      created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
+    };
+  },
+
+  toJSON(message: PutDefinitionResponse): unknown {
+    const obj: any = {};
+    if (message.definition !== undefined) {
+      obj.definition = Definition.toJSON(message.definition);
+    }
+    if (message.created !== false) {
+      obj.created = message.created;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PutDefinitionResponse>, I>>(base?: I): PutDefinitionResponse {
+    return PutDefinitionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PutDefinitionResponse>, I>>(object: I): PutDefinitionResponse {
+    const message = createBasePutDefinitionResponse();
+    message.definition = (object.definition !== undefined && object.definition !== null)
+      ? Definition.fromPartial(object.definition)
+      : undefined;
+    message.created = object.created ?? false;
+    return message;
+  },
+};
+
+function createBaseGetDefinitionRequest(): GetDefinitionRequest {
+  return { name: "", version: 0 };
+}
+
+export const GetDefinitionRequest: MessageFns<GetDefinitionRequest> = {
+  encode(message: GetDefinitionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDefinitionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDefinitionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetDefinitionRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+    };
+  },
+
+  toJSON(message: GetDefinitionRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetDefinitionRequest>, I>>(base?: I): GetDefinitionRequest {
+    return GetDefinitionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetDefinitionRequest>, I>>(object: I): GetDefinitionRequest {
+    const message = createBaseGetDefinitionRequest();
+    message.name = object.name ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetDefinitionResponse(): GetDefinitionResponse {
+  return { definition: undefined };
+}
+
+export const GetDefinitionResponse: MessageFns<GetDefinitionResponse> = {
+  encode(message: GetDefinitionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definition !== undefined) {
+      Definition.encode(message.definition, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDefinitionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDefinitionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definition = Definition.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetDefinitionResponse {
+    return { definition: isSet(object.definition) ? Definition.fromJSON(object.definition) : undefined };
+  },
+
+  toJSON(message: GetDefinitionResponse): unknown {
+    const obj: any = {};
+    if (message.definition !== undefined) {
+      obj.definition = Definition.toJSON(message.definition);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<GetDefinitionResponse>, I>>(base?: I): GetDefinitionResponse {
+    return GetDefinitionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetDefinitionResponse>, I>>(object: I): GetDefinitionResponse {
+    const message = createBaseGetDefinitionResponse();
+    message.definition = (object.definition !== undefined && object.definition !== null)
+      ? Definition.fromPartial(object.definition)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListDefinitionsRequest(): ListDefinitionsRequest {
+  return { name: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListDefinitionsRequest: MessageFns<ListDefinitionsRequest> = {
+  encode(message: ListDefinitionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDefinitionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDefinitionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDefinitionsRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListDefinitionsRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListDefinitionsRequest>, I>>(base?: I): ListDefinitionsRequest {
+    return ListDefinitionsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDefinitionsRequest>, I>>(object: I): ListDefinitionsRequest {
+    const message = createBaseListDefinitionsRequest();
+    message.name = object.name ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListDefinitionsResponse(): ListDefinitionsResponse {
+  return { definitions: [], nextPageToken: "" };
+}
+
+export const ListDefinitionsResponse: MessageFns<ListDefinitionsResponse> = {
+  encode(message: ListDefinitionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.definitions) {
+      Definition.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDefinitionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDefinitionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definitions.push(Definition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDefinitionsResponse {
+    return {
+      definitions: globalThis.Array.isArray(object?.definitions)
+        ? object.definitions.map((e: any) => Definition.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListDefinitionsResponse): unknown {
+    const obj: any = {};
+    if (message.definitions?.length) {
+      obj.definitions = message.definitions.map((e) => Definition.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ListDefinitionsResponse>, I>>(base?: I): ListDefinitionsResponse {
+    return ListDefinitionsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListDefinitionsResponse>, I>>(object: I): ListDefinitionsResponse {
+    const message = createBaseListDefinitionsResponse();
+    message.definitions = object.definitions?.map((e) => Definition.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
 /**
  * Starts, reads, watches and steers workflows. Every node answers for every workflow.
  *
@@ -4279,6 +4864,43 @@ export const CoordinatorServiceService = {
       Buffer.from(ResolveEscalationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveEscalationResponse => ResolveEscalationResponse.decode(value),
   },
+  /**
+   * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+   * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+   */
+  putDefinition: {
+    path: "/nervenet.v1.CoordinatorService/PutDefinition" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PutDefinitionRequest): Buffer => Buffer.from(PutDefinitionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PutDefinitionRequest => PutDefinitionRequest.decode(value),
+    responseSerialize: (value: PutDefinitionResponse): Buffer =>
+      Buffer.from(PutDefinitionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PutDefinitionResponse => PutDefinitionResponse.decode(value),
+  },
+  /** Reads a stored definition. */
+  getDefinition: {
+    path: "/nervenet.v1.CoordinatorService/GetDefinition" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetDefinitionRequest): Buffer => Buffer.from(GetDefinitionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetDefinitionRequest => GetDefinitionRequest.decode(value),
+    responseSerialize: (value: GetDefinitionResponse): Buffer =>
+      Buffer.from(GetDefinitionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetDefinitionResponse => GetDefinitionResponse.decode(value),
+  },
+  /** Lists the stored definitions by name. */
+  listDefinitions: {
+    path: "/nervenet.v1.CoordinatorService/ListDefinitions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListDefinitionsRequest): Buffer =>
+      Buffer.from(ListDefinitionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListDefinitionsRequest => ListDefinitionsRequest.decode(value),
+    responseSerialize: (value: ListDefinitionsResponse): Buffer =>
+      Buffer.from(ListDefinitionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListDefinitionsResponse => ListDefinitionsResponse.decode(value),
+  },
 } as const;
 
 export interface CoordinatorServiceServer extends UntypedServiceImplementation {
@@ -4308,6 +4930,15 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   getEscalation: handleUnaryCall<GetEscalationRequest, GetEscalationResponse>;
   /** Decides an escalation; of two people at once one wins and the other is told. */
   resolveEscalation: handleUnaryCall<ResolveEscalationRequest, ResolveEscalationResponse>;
+  /**
+   * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+   * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+   */
+  putDefinition: handleUnaryCall<PutDefinitionRequest, PutDefinitionResponse>;
+  /** Reads a stored definition. */
+  getDefinition: handleUnaryCall<GetDefinitionRequest, GetDefinitionResponse>;
+  /** Lists the stored definitions by name. */
+  listDefinitions: handleUnaryCall<ListDefinitionsRequest, ListDefinitionsResponse>;
 }
 
 export interface CoordinatorServiceClient extends Client {
@@ -4503,6 +5134,57 @@ export interface CoordinatorServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolveEscalationResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+   * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+   */
+  putDefinition(
+    request: PutDefinitionRequest,
+    callback: (error: ServiceError | null, response: PutDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  putDefinition(
+    request: PutDefinitionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PutDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  putDefinition(
+    request: PutDefinitionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PutDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads a stored definition. */
+  getDefinition(
+    request: GetDefinitionRequest,
+    callback: (error: ServiceError | null, response: GetDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  getDefinition(
+    request: GetDefinitionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  getDefinition(
+    request: GetDefinitionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetDefinitionResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists the stored definitions by name. */
+  listDefinitions(
+    request: ListDefinitionsRequest,
+    callback: (error: ServiceError | null, response: ListDefinitionsResponse) => void,
+  ): ClientUnaryCall;
+  listDefinitions(
+    request: ListDefinitionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListDefinitionsResponse) => void,
+  ): ClientUnaryCall;
+  listDefinitions(
+    request: ListDefinitionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListDefinitionsResponse) => void,
   ): ClientUnaryCall;
 }
 

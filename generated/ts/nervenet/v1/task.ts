@@ -178,6 +178,8 @@ export interface TaskEnvelope {
     | undefined;
   /** Stands for the input in journal entries; agents echo it. */
   inputDigest: Uint8Array;
+  /** What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer). */
+  checkpoint?: Payload | undefined;
 }
 
 export interface TaskEnvelope_LabelsEntry {
@@ -277,7 +279,7 @@ export interface TaskProgress {
   time?:
     | Date
     | undefined;
-  /** What the next attempt may go on from; on streams to a gateway only. */
+  /** What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it. */
   checkpoint?: Payload | undefined;
 }
 
@@ -348,6 +350,7 @@ function createBaseTaskEnvelope(): TaskEnvelope {
     hint: "",
     enqueueTime: undefined,
     inputDigest: new Uint8Array(0),
+    checkpoint: undefined,
   };
 }
 
@@ -403,6 +406,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     }
     if (message.inputDigest.length !== 0) {
       writer.uint32(138).bytes(message.inputDigest);
+    }
+    if (message.checkpoint !== undefined) {
+      Payload.encode(message.checkpoint, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -559,6 +565,14 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
             message.inputDigest = reader.bytes();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.checkpoint = Payload.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -631,6 +645,7 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
         : isSet(object.input_digest)
         ? bytesFromBase64(object.input_digest)
         : new Uint8Array(0),
+      checkpoint: isSet(object.checkpoint) ? Payload.fromJSON(object.checkpoint) : undefined,
     };
   },
 
@@ -693,6 +708,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     if (message.inputDigest.length !== 0) {
       obj.inputDigest = base64FromBytes(message.inputDigest);
     }
+    if (message.checkpoint !== undefined) {
+      obj.checkpoint = Payload.toJSON(message.checkpoint);
+    }
     return obj;
   },
 
@@ -732,6 +750,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     message.hint = object.hint ?? "";
     message.enqueueTime = object.enqueueTime ?? undefined;
     message.inputDigest = object.inputDigest ?? new Uint8Array(0);
+    message.checkpoint = (object.checkpoint !== undefined && object.checkpoint !== null)
+      ? Payload.fromPartial(object.checkpoint)
+      : undefined;
     return message;
   },
 };

@@ -7,8 +7,9 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
+import { Struct, Value } from "../../google/protobuf/struct.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { Failure, Payload, TraceContext } from "./common.js";
+import { Failure, Payload, RetryPolicy, Selection, Timeouts, TraceContext } from "./common.js";
 import { Question, Task, TaskProgress, TaskResult } from "./task.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
@@ -313,7 +314,10 @@ export interface StartAttributes {
   definition: string;
   /** The definition's version. */
   version: number;
-  /** Implementation and minor version that replay alike, for example "3.11". */
+  /**
+   * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+   * can run, the version of its language: "declared-1".
+   */
   runtime: string;
   /** The input. */
   input?:
@@ -538,6 +542,154 @@ export interface Escalation {
     | undefined;
   /** The definition whose run asks. */
   definition: string;
+}
+
+/**
+ * A workflow as data, for programs in any language: named steps, what each waits for, and expressions that carry values
+ * from one to the next. As JSON or YAML it is this message in its proto JSON form.
+ *
+ * Fields that are called an expression hold CEL (https://cel.dev). They see
+ *   input            the workflow's input
+ *   steps.<name>     the value of a step that is over when this one begins: one that it depends on, directly or through
+ *                    others; null for a step that was skipped
+ *   item, index      in a step with for_each: the element, and its place from 0
+ *   error            in `recover`: {code, type, message, attempt, details} of the failure
+ *   workflow         {id, run, labels}
+ * A definition is immutable once stored, and a run stays on the version that it began with.
+ */
+export interface Definition {
+  /** Its name; not one that a node has code for. */
+  name: string;
+  /** At least 1; other content needs another version. */
+  version: number;
+  /** For people. */
+  description: string;
+  /** In any order; each begins when what it depends on is over. */
+  steps: Step[];
+  /** Expression: the workflow's output, once all steps are over. Empty = null. */
+  output: string;
+  /** What the steps inherit, field by field. */
+  retry?:
+    | RetryPolicy
+    | undefined;
+  /** What the steps inherit, field by field. */
+  timeouts?:
+    | Timeouts
+    | undefined;
+  /** How long a run may take whose start does not say; unset = for ever. */
+  timeout?:
+    | Duration
+    | undefined;
+  /** When it was stored; not part of the content. */
+  createTime?: Date | undefined;
+}
+
+/** One step of a Definition. */
+export interface Step {
+  /** Unique in its definition: a letter, then letters, digits and '_'. The tasks of the run carry it. */
+  name: string;
+  /** The steps that must be over, or skipped, before this one begins. */
+  dependsOn: string[];
+  /** Expression, true or false: whether the step is done at all. Empty = true. Asked once, before for_each. */
+  condition: string;
+  /** Do it for each element of a list; the value is the list of values, in the same order. */
+  forEach?:
+    | ForEach
+    | undefined;
+  /** What the step does. */
+  action?:
+    | //
+    /** Have an agent do a task. */
+    { $case: "call"; value: CallAction }
+    | //
+    /** Ask a human. */
+    { $case: "ask"; value: AskAction }
+    | //
+    /** Run another workflow as a child. */
+    { $case: "workflow"; value: WorkflowAction }
+    | //
+    /** Expression: the step's value is computed, nobody is asked. */
+    { $case: "value"; value: string }
+    | //
+    /** Wait; the value is null. */
+    { $case: "sleep"; value: Duration }
+    | undefined;
+  /** For call; what is unset comes from the definition, then from the mesh. */
+  retry?:
+    | RetryPolicy
+    | undefined;
+  /** For call; what is unset comes from the definition. */
+  timeouts?:
+    | Timeouts
+    | undefined;
+  /** For call: which agents may take it. `sticky_key` is an expression here. */
+  selection?:
+    | Selection
+    | undefined;
+  /** For call: labels of the task. */
+  labels: { [key: string]: string };
+  /**
+   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * failure fails the run.
+   */
+  recover: string;
+  /** Expression: what watchers see as the workflow's view from when the step begins. Empty = no change. */
+  publish: string;
+}
+
+export interface Step_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+/** See Step. */
+export interface ForEach {
+  /** Expression: the list. */
+  items: string;
+  /** How many at a time; 0 = 10. */
+  concurrency: number;
+}
+
+/** See Step. */
+export interface CallAction {
+  /** The capability. */
+  capability: string;
+  /** Expression: the input. Empty = none. */
+  input: string;
+}
+
+/** See Step. Its value is {value, resolver, comment, expired}. */
+export interface AskAction {
+  /** Expression, a text: the question. */
+  question: string;
+  /** The answers to choose from; empty = see `answer_schema`. */
+  choices: string[];
+  /** JSON Schema of the answer; without choices and schema any JSON will do. */
+  answerSchema?:
+    | { [key: string]: any }
+    | undefined;
+  /** Expression: what helps to decide. Empty = nothing. */
+  context: string;
+  /** How long the question stands; unset = for ever. */
+  deadline?:
+    | Duration
+    | undefined;
+  /** The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT. */
+  defaultAnswer?:
+    | any
+    | undefined;
+  /** Who should answer; information only. */
+  assignee: string;
+}
+
+/** See Step. */
+export interface WorkflowAction {
+  /** The definition that the child runs: code or data. */
+  definition: string;
+  /** Its version; 0 = the highest. */
+  version: number;
+  /** Expression: the input. Empty = none. */
+  input: string;
 }
 
 function createBaseBlocked(): Blocked {
@@ -3432,6 +3584,1144 @@ export const Escalation: MessageFns<Escalation> = {
       ? EscalationResolution.fromPartial(object.resolution)
       : undefined;
     message.definition = object.definition ?? "";
+    return message;
+  },
+};
+
+function createBaseDefinition(): Definition {
+  return {
+    name: "",
+    version: 0,
+    description: "",
+    steps: [],
+    output: "",
+    retry: undefined,
+    timeouts: undefined,
+    timeout: undefined,
+    createTime: undefined,
+  };
+}
+
+export const Definition: MessageFns<Definition> = {
+  encode(message: Definition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    if (message.description !== "") {
+      writer.uint32(26).string(message.description);
+    }
+    for (const v of message.steps) {
+      Step.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.output !== "") {
+      writer.uint32(42).string(message.output);
+    }
+    if (message.retry !== undefined) {
+      RetryPolicy.encode(message.retry, writer.uint32(50).fork()).join();
+    }
+    if (message.timeouts !== undefined) {
+      Timeouts.encode(message.timeouts, writer.uint32(58).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(66).fork()).join();
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Definition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDefinition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.steps.push(Step.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.output = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.retry = RetryPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.timeouts = Timeouts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Definition {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      description: isSet(object.description) ? globalThis.String(object.description) : "",
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => Step.fromJSON(e)) : [],
+      output: isSet(object.output) ? globalThis.String(object.output) : "",
+      retry: isSet(object.retry) ? RetryPolicy.fromJSON(object.retry) : undefined,
+      timeouts: isSet(object.timeouts) ? Timeouts.fromJSON(object.timeouts) : undefined,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+      createTime: isSet(object.createTime)
+        ? fromJsonTimestamp(object.createTime)
+        : isSet(object.create_time)
+        ? fromJsonTimestamp(object.create_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Definition): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.description !== "") {
+      obj.description = message.description;
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => Step.toJSON(e));
+    }
+    if (message.output !== "") {
+      obj.output = message.output;
+    }
+    if (message.retry !== undefined) {
+      obj.retry = RetryPolicy.toJSON(message.retry);
+    }
+    if (message.timeouts !== undefined) {
+      obj.timeouts = Timeouts.toJSON(message.timeouts);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    if (message.createTime !== undefined) {
+      obj.createTime = message.createTime.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Definition>, I>>(base?: I): Definition {
+    return Definition.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Definition>, I>>(object: I): Definition {
+    const message = createBaseDefinition();
+    message.name = object.name ?? "";
+    message.version = object.version ?? 0;
+    message.description = object.description ?? "";
+    message.steps = object.steps?.map((e) => Step.fromPartial(e)) || [];
+    message.output = object.output ?? "";
+    message.retry = (object.retry !== undefined && object.retry !== null)
+      ? RetryPolicy.fromPartial(object.retry)
+      : undefined;
+    message.timeouts = (object.timeouts !== undefined && object.timeouts !== null)
+      ? Timeouts.fromPartial(object.timeouts)
+      : undefined;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    message.createTime = object.createTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseStep(): Step {
+  return {
+    name: "",
+    dependsOn: [],
+    condition: "",
+    forEach: undefined,
+    action: undefined,
+    retry: undefined,
+    timeouts: undefined,
+    selection: undefined,
+    labels: {},
+    recover: "",
+    publish: "",
+  };
+}
+
+export const Step: MessageFns<Step> = {
+  encode(message: Step, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.dependsOn) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.condition !== "") {
+      writer.uint32(26).string(message.condition);
+    }
+    if (message.forEach !== undefined) {
+      ForEach.encode(message.forEach, writer.uint32(34).fork()).join();
+    }
+    switch (message.action?.$case) {
+      case "call":
+        CallAction.encode(message.action.value, writer.uint32(42).fork()).join();
+        break;
+      case "ask":
+        AskAction.encode(message.action.value, writer.uint32(50).fork()).join();
+        break;
+      case "workflow":
+        WorkflowAction.encode(message.action.value, writer.uint32(58).fork()).join();
+        break;
+      case "value":
+        writer.uint32(66).string(message.action.value);
+        break;
+      case "sleep":
+        Duration.encode(message.action.value, writer.uint32(74).fork()).join();
+        break;
+    }
+    if (message.retry !== undefined) {
+      RetryPolicy.encode(message.retry, writer.uint32(82).fork()).join();
+    }
+    if (message.timeouts !== undefined) {
+      Timeouts.encode(message.timeouts, writer.uint32(90).fork()).join();
+    }
+    if (message.selection !== undefined) {
+      Selection.encode(message.selection, writer.uint32(98).fork()).join();
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Step_LabelsEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
+    });
+    if (message.recover !== "") {
+      writer.uint32(114).string(message.recover);
+    }
+    if (message.publish !== "") {
+      writer.uint32(122).string(message.publish);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Step {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.dependsOn.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.condition = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.forEach = ForEach.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.action = { $case: "call", value: CallAction.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.action = { $case: "ask", value: AskAction.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.action = { $case: "workflow", value: WorkflowAction.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.action = { $case: "value", value: reader.string() };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.action = { $case: "sleep", value: Duration.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.retry = RetryPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.timeouts = Timeouts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.selection = Selection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            const entry13 = Step_LabelsEntry.decode(reader, reader.uint32());
+            if (entry13.value !== undefined) {
+              message.labels[entry13.key] = entry13.value;
+            }
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.recover = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.publish = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Step {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      dependsOn: globalThis.Array.isArray(object?.dependsOn)
+        ? object.dependsOn.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.depends_on)
+        ? object.depends_on.map((e: any) => globalThis.String(e))
+        : [],
+      condition: isSet(object.condition) ? globalThis.String(object.condition) : "",
+      forEach: isSet(object.forEach)
+        ? ForEach.fromJSON(object.forEach)
+        : isSet(object.for_each)
+        ? ForEach.fromJSON(object.for_each)
+        : undefined,
+      action: isSet(object.call)
+        ? { $case: "call", value: CallAction.fromJSON(object.call) }
+        : isSet(object.ask)
+        ? { $case: "ask", value: AskAction.fromJSON(object.ask) }
+        : isSet(object.workflow)
+        ? { $case: "workflow", value: WorkflowAction.fromJSON(object.workflow) }
+        : isSet(object.value)
+        ? { $case: "value", value: globalThis.String(object.value) }
+        : isSet(object.sleep)
+        ? { $case: "sleep", value: Duration.fromJSON(object.sleep) }
+        : undefined,
+      retry: isSet(object.retry) ? RetryPolicy.fromJSON(object.retry) : undefined,
+      timeouts: isSet(object.timeouts) ? Timeouts.fromJSON(object.timeouts) : undefined,
+      selection: isSet(object.selection) ? Selection.fromJSON(object.selection) : undefined,
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      recover: isSet(object.recover) ? globalThis.String(object.recover) : "",
+      publish: isSet(object.publish) ? globalThis.String(object.publish) : "",
+    };
+  },
+
+  toJSON(message: Step): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.dependsOn?.length) {
+      obj.dependsOn = message.dependsOn;
+    }
+    if (message.condition !== "") {
+      obj.condition = message.condition;
+    }
+    if (message.forEach !== undefined) {
+      obj.forEach = ForEach.toJSON(message.forEach);
+    }
+    if (message.action?.$case === "call") {
+      obj.call = CallAction.toJSON(message.action.value);
+    } else if (message.action?.$case === "ask") {
+      obj.ask = AskAction.toJSON(message.action.value);
+    } else if (message.action?.$case === "workflow") {
+      obj.workflow = WorkflowAction.toJSON(message.action.value);
+    } else if (message.action?.$case === "value") {
+      obj.value = message.action.value;
+    } else if (message.action?.$case === "sleep") {
+      obj.sleep = Duration.toJSON(message.action.value);
+    }
+    if (message.retry !== undefined) {
+      obj.retry = RetryPolicy.toJSON(message.retry);
+    }
+    if (message.timeouts !== undefined) {
+      obj.timeouts = Timeouts.toJSON(message.timeouts);
+    }
+    if (message.selection !== undefined) {
+      obj.selection = Selection.toJSON(message.selection);
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
+    if (message.recover !== "") {
+      obj.recover = message.recover;
+    }
+    if (message.publish !== "") {
+      obj.publish = message.publish;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Step>, I>>(base?: I): Step {
+    return Step.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Step>, I>>(object: I): Step {
+    const message = createBaseStep();
+    message.name = object.name ?? "";
+    message.dependsOn = object.dependsOn?.map((e) => e) || [];
+    message.condition = object.condition ?? "";
+    message.forEach = (object.forEach !== undefined && object.forEach !== null)
+      ? ForEach.fromPartial(object.forEach)
+      : undefined;
+    switch (object.action?.$case) {
+      case "call": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "call", value: CallAction.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "ask": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "ask", value: AskAction.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "workflow": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "workflow", value: WorkflowAction.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "value": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "value", value: object.action.value };
+        }
+        break;
+      }
+      case "sleep": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "sleep", value: Duration.fromPartial(object.action.value) };
+        }
+        break;
+      }
+    }
+    message.retry = (object.retry !== undefined && object.retry !== null)
+      ? RetryPolicy.fromPartial(object.retry)
+      : undefined;
+    message.timeouts = (object.timeouts !== undefined && object.timeouts !== null)
+      ? Timeouts.fromPartial(object.timeouts)
+      : undefined;
+    message.selection = (object.selection !== undefined && object.selection !== null)
+      ? Selection.fromPartial(object.selection)
+      : undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.recover = object.recover ?? "";
+    message.publish = object.publish ?? "";
+    return message;
+  },
+};
+
+function createBaseStep_LabelsEntry(): Step_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Step_LabelsEntry: MessageFns<Step_LabelsEntry> = {
+  encode(message: Step_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Step_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStep_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Step_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Step_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Step_LabelsEntry>, I>>(base?: I): Step_LabelsEntry {
+    return Step_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Step_LabelsEntry>, I>>(object: I): Step_LabelsEntry {
+    const message = createBaseStep_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseForEach(): ForEach {
+  return { items: "", concurrency: 0 };
+}
+
+export const ForEach: MessageFns<ForEach> = {
+  encode(message: ForEach, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.items !== "") {
+      writer.uint32(10).string(message.items);
+    }
+    if (message.concurrency !== 0) {
+      writer.uint32(16).int32(message.concurrency);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForEach {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForEach();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.concurrency = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForEach {
+    return {
+      items: isSet(object.items) ? globalThis.String(object.items) : "",
+      concurrency: isSet(object.concurrency) ? globalThis.Number(object.concurrency) : 0,
+    };
+  },
+
+  toJSON(message: ForEach): unknown {
+    const obj: any = {};
+    if (message.items !== "") {
+      obj.items = message.items;
+    }
+    if (message.concurrency !== 0) {
+      obj.concurrency = Math.round(message.concurrency);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ForEach>, I>>(base?: I): ForEach {
+    return ForEach.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ForEach>, I>>(object: I): ForEach {
+    const message = createBaseForEach();
+    message.items = object.items ?? "";
+    message.concurrency = object.concurrency ?? 0;
+    return message;
+  },
+};
+
+function createBaseCallAction(): CallAction {
+  return { capability: "", input: "" };
+}
+
+export const CallAction: MessageFns<CallAction> = {
+  encode(message: CallAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.capability !== "") {
+      writer.uint32(10).string(message.capability);
+    }
+    if (message.input !== "") {
+      writer.uint32(18).string(message.input);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CallAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCallAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.capability = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.input = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CallAction {
+    return {
+      capability: isSet(object.capability) ? globalThis.String(object.capability) : "",
+      input: isSet(object.input) ? globalThis.String(object.input) : "",
+    };
+  },
+
+  toJSON(message: CallAction): unknown {
+    const obj: any = {};
+    if (message.capability !== "") {
+      obj.capability = message.capability;
+    }
+    if (message.input !== "") {
+      obj.input = message.input;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<CallAction>, I>>(base?: I): CallAction {
+    return CallAction.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<CallAction>, I>>(object: I): CallAction {
+    const message = createBaseCallAction();
+    message.capability = object.capability ?? "";
+    message.input = object.input ?? "";
+    return message;
+  },
+};
+
+function createBaseAskAction(): AskAction {
+  return {
+    question: "",
+    choices: [],
+    answerSchema: undefined,
+    context: "",
+    deadline: undefined,
+    defaultAnswer: undefined,
+    assignee: "",
+  };
+}
+
+export const AskAction: MessageFns<AskAction> = {
+  encode(message: AskAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.question !== "") {
+      writer.uint32(10).string(message.question);
+    }
+    for (const v of message.choices) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.answerSchema !== undefined) {
+      Struct.encode(Struct.wrap(message.answerSchema), writer.uint32(26).fork()).join();
+    }
+    if (message.context !== "") {
+      writer.uint32(34).string(message.context);
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(42).fork()).join();
+    }
+    if (message.defaultAnswer !== undefined) {
+      Value.encode(Value.wrap(message.defaultAnswer), writer.uint32(50).fork()).join();
+    }
+    if (message.assignee !== "") {
+      writer.uint32(58).string(message.assignee);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AskAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAskAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.question = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.choices.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.answerSchema = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.context = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.defaultAnswer = Value.unwrap(Value.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.assignee = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AskAction {
+    return {
+      question: isSet(object.question) ? globalThis.String(object.question) : "",
+      choices: globalThis.Array.isArray(object?.choices) ? object.choices.map((e: any) => globalThis.String(e)) : [],
+      answerSchema: isObject(object.answerSchema)
+        ? object.answerSchema
+        : isObject(object.answer_schema)
+        ? object.answer_schema
+        : undefined,
+      context: isSet(object.context) ? globalThis.String(object.context) : "",
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
+      defaultAnswer: isSet(object?.defaultAnswer)
+        ? object.defaultAnswer
+        : isSet(object?.default_answer)
+        ? object.default_answer
+        : undefined,
+      assignee: isSet(object.assignee) ? globalThis.String(object.assignee) : "",
+    };
+  },
+
+  toJSON(message: AskAction): unknown {
+    const obj: any = {};
+    if (message.question !== "") {
+      obj.question = message.question;
+    }
+    if (message.choices?.length) {
+      obj.choices = message.choices;
+    }
+    if (message.answerSchema !== undefined) {
+      obj.answerSchema = message.answerSchema;
+    }
+    if (message.context !== "") {
+      obj.context = message.context;
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
+    if (message.defaultAnswer !== undefined) {
+      obj.defaultAnswer = message.defaultAnswer;
+    }
+    if (message.assignee !== "") {
+      obj.assignee = message.assignee;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AskAction>, I>>(base?: I): AskAction {
+    return AskAction.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AskAction>, I>>(object: I): AskAction {
+    const message = createBaseAskAction();
+    message.question = object.question ?? "";
+    message.choices = object.choices?.map((e) => e) || [];
+    message.answerSchema = object.answerSchema ?? undefined;
+    message.context = object.context ?? "";
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
+    message.defaultAnswer = object.defaultAnswer === undefined ? undefined : object.defaultAnswer;
+    message.assignee = object.assignee ?? "";
+    return message;
+  },
+};
+
+function createBaseWorkflowAction(): WorkflowAction {
+  return { definition: "", version: 0, input: "" };
+}
+
+export const WorkflowAction: MessageFns<WorkflowAction> = {
+  encode(message: WorkflowAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definition !== "") {
+      writer.uint32(10).string(message.definition);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).int32(message.version);
+    }
+    if (message.input !== "") {
+      writer.uint32(26).string(message.input);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkflowAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkflowAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definition = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.input = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkflowAction {
+    return {
+      definition: isSet(object.definition) ? globalThis.String(object.definition) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      input: isSet(object.input) ? globalThis.String(object.input) : "",
+    };
+  },
+
+  toJSON(message: WorkflowAction): unknown {
+    const obj: any = {};
+    if (message.definition !== "") {
+      obj.definition = message.definition;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.input !== "") {
+      obj.input = message.input;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<WorkflowAction>, I>>(base?: I): WorkflowAction {
+    return WorkflowAction.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WorkflowAction>, I>>(object: I): WorkflowAction {
+    const message = createBaseWorkflowAction();
+    message.definition = object.definition ?? "";
+    message.version = object.version ?? 0;
+    message.input = object.input ?? "";
     return message;
   },
 };

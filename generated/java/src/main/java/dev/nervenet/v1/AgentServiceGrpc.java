@@ -360,8 +360,8 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-     * flight; a result is acknowledged once it is durable.
+     * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+     * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
      * </pre>
      */
     default io.grpc.stub.StreamObserver<dev.nervenet.v1.ConnectRequest> connect(
@@ -471,8 +471,8 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-     * flight; a result is acknowledged once it is durable.
+     * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+     * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
      * </pre>
      */
     public io.grpc.stub.StreamObserver<dev.nervenet.v1.ConnectRequest> connect(
@@ -563,8 +563,8 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * The gateway: tasks down, results up, for agents that speak only gRPC. Handshake first; credits bound what is in
-     * flight; a result is acknowledged once it is durable.
+     * The gateway, on nodes only: tasks down, results up, for agents that speak only gRPC. Handshake first; the credit
+     * bounds what is in flight; a result is acknowledged once it is durable. protos/README.md has the whole protocol.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")

@@ -81,26 +81,6 @@ public final class AgentServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_CancelTaskResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_Hello_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_Hello_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_TaskAck_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_TaskAck_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_TaskCompletion_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_TaskCompletion_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_Goodbye_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_Goodbye_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_ConnectRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -110,6 +90,51 @@ public final class AgentServiceOuterClass {
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_ConnectRequestItem_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Hello_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Hello_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_HeldTask_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_HeldTask_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskAck_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskAck_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskReport_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskReport_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskCompletion_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskCompletion_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Status_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Status_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Goodbye_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Goodbye_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ConnectResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ConnectResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ConnectResponseItem_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ConnectResponseItem_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_Welcome_descriptor;
   static final 
@@ -131,20 +156,25 @@ public final class AgentServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_Drain_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Resume_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Resume_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_StatusAck_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_StatusAck_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Reconnect_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Reconnect_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_Rejected_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_Rejected_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_ConnectResponse_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_ConnectResponse_fieldAccessorTable;
-  static final com.google.protobuf.Descriptors.Descriptor
-    internal_static_nervenet_v1_ConnectResponseItem_descriptor;
-  static final 
-    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
-      internal_static_nervenet_v1_ConnectResponseItem_fieldAccessorTable;
 
   public static com.google.protobuf.Descriptors.FileDescriptor
       getDescriptor() {
@@ -187,67 +217,87 @@ public final class AgentServiceOuterClass {
       "(\tR\007agentId\022\027\n\007task_id\030\002 \001(\tR\006taskId\022\020\n\003" +
       "run\030\003 \001(\005R\003run\022\030\n\007attempt\030\004 \001(\005R\007attempt" +
       "\022\026\n\006reason\030\005 \001(\tR\006reason\"*\n\022CancelTaskRe" +
-      "sponse\022\024\n\005found\030\001 \001(\010R\005found\"\235\001\n\005Hello\022." +
-      "\n\005agent\030\001 \001(\0132\030.nervenet.v1.AgentRecordR" +
-      "\005agent\022\026\n\006credit\030\002 \001(\005R\006credit\022\031\n\010lease_" +
-      "id\030\003 \001(\003R\007leaseId\0221\n\007running\030\004 \003(\0132\027.ner" +
-      "venet.v1.ActiveTaskR\007running\"N\n\007TaskAck\022" +
-      "\027\n\007task_id\030\001 \001(\tR\006taskId\022\020\n\003run\030\002 \001(\005R\003r" +
-      "un\022\030\n\007attempt\030\003 \001(\005R\007attempt\"l\n\016TaskComp" +
-      "letion\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\020\n\003run\030\002" +
-      " \001(\005R\003run\022/\n\006result\030\003 \001(\0132\027.nervenet.v1." +
-      "TaskResultR\006result\"!\n\007Goodbye\022\026\n\006reason\030" +
-      "\001 \001(\tR\006reason\"G\n\016ConnectRequest\0225\n\005items" +
-      "\030\001 \003(\0132\037.nervenet.v1.ConnectRequestItemR" +
-      "\005items\"\334\002\n\022ConnectRequestItem\022*\n\005hello\030\001" +
-      " \001(\0132\022.nervenet.v1.HelloH\000R\005hello\0221\n\010tas" +
-      "k_ack\030\002 \001(\0132\024.nervenet.v1.TaskAckH\000R\007tas" +
-      "kAck\022@\n\rtask_progress\030\003 \001(\0132\031.nervenet.v" +
-      "1.TaskProgressH\000R\014taskProgress\022>\n\013task_r" +
-      "esult\030\004 \001(\0132\033.nervenet.v1.TaskCompletion" +
-      "H\000R\ntaskResult\022+\n\006status\030\005 \001(\0132\021.nervene" +
-      "t.v1.LoadH\000R\006status\0220\n\007goodbye\030\006 \001(\0132\024.n" +
-      "ervenet.v1.GoodbyeH\000R\007goodbyeB\006\n\004item\"\234\001" +
-      "\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\031\n\010" +
-      "lease_id\030\002 \001(\003R\007leaseId\022B\n\017status_interv" +
-      "al\030\003 \001(\0132\031.google.protobuf.DurationR\016sta" +
-      "tusInterval\022\027\n\007node_id\030\004 \001(\tR\006nodeId\"l\n\t" +
-      "ResultAck\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\020\n\003ru" +
-      "n\030\002 \001(\005R\003run\022\030\n\007attempt\030\003 \001(\005R\007attempt\022\032" +
-      "\n\010recorded\030\004 \001(\010R\010recorded\"i\n\nTaskCancel" +
-      "\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\020\n\003run\030\002 \001(\005R\003" +
-      "run\022\030\n\007attempt\030\003 \001(\005R\007attempt\022\026\n\006reason\030" +
-      "\004 \001(\tR\006reason\"8\n\005Drain\022/\n\005grace\030\001 \001(\0132\031." +
-      "google.protobuf.DurationR\005grace\"<\n\010Rejec" +
-      "ted\022\026\n\006reason\030\001 \001(\tR\006reason\022\030\n\007message\030\002" +
-      " \001(\tR\007message\"I\n\017ConnectResponse\0226\n\005item" +
-      "s\030\001 \003(\0132 .nervenet.v1.ConnectResponseIte" +
-      "mR\005items\"\326\002\n\023ConnectResponseItem\0220\n\007welc" +
-      "ome\030\001 \001(\0132\024.nervenet.v1.WelcomeH\000R\007welco" +
-      "me\022/\n\004task\030\002 \001(\0132\031.nervenet.v1.TaskEnvel" +
-      "opeH\000R\004task\0227\n\nresult_ack\030\003 \001(\0132\026.nerven" +
-      "et.v1.ResultAckH\000R\tresultAck\022:\n\013task_can" +
-      "cel\030\004 \001(\0132\027.nervenet.v1.TaskCancelH\000R\nta" +
-      "skCancel\022*\n\005drain\030\005 \001(\0132\022.nervenet.v1.Dr" +
-      "ainH\000R\005drain\0223\n\010rejected\030\006 \001(\0132\025.nervene" +
-      "t.v1.RejectedH\000R\010rejectedB\006\n\004item2\304\004\n\014Ag" +
-      "entService\022V\n\rDescribeAgent\022!.nervenet.v" +
-      "1.DescribeAgentRequest\032\".nervenet.v1.Des" +
-      "cribeAgentResponse\022D\n\007GetLoad\022\033.nervenet" +
-      ".v1.GetLoadRequest\032\034.nervenet.v1.GetLoad" +
-      "Response\022\\\n\017ListActiveTasks\022#.nervenet.v" +
-      "1.ListActiveTasksRequest\032$.nervenet.v1.L" +
-      "istActiveTasksResponse\022M\n\nDrainAgent\022\036.n" +
-      "ervenet.v1.DrainAgentRequest\032\037.nervenet." +
-      "v1.DrainAgentResponse\022P\n\013ResumeAgent\022\037.n" +
-      "ervenet.v1.ResumeAgentRequest\032 .nervenet" +
-      ".v1.ResumeAgentResponse\022M\n\nCancelTask\022\036." +
-      "nervenet.v1.CancelTaskRequest\032\037.nervenet" +
-      ".v1.CancelTaskResponse\022H\n\007Connect\022\033.nerv" +
-      "enet.v1.ConnectRequest\032\034.nervenet.v1.Con" +
-      "nectResponse(\0010\001B8\n\017dev.nervenet.v1P\001Z#n" +
-      "ervenet.dev/nervenet/v1;nervenetv1b\006prot" +
-      "o3"
+      "sponse\022\024\n\005found\030\001 \001(\010R\005found\"G\n\016ConnectR" +
+      "equest\0225\n\005items\030\001 \003(\0132\037.nervenet.v1.Conn" +
+      "ectRequestItemR\005items\"\334\002\n\022ConnectRequest" +
+      "Item\022*\n\005hello\030\001 \001(\0132\022.nervenet.v1.HelloH" +
+      "\000R\005hello\0221\n\010task_ack\030\002 \001(\0132\024.nervenet.v1" +
+      ".TaskAckH\000R\007taskAck\022>\n\rtask_progress\030\003 \001" +
+      "(\0132\027.nervenet.v1.TaskReportH\000R\014taskProgr" +
+      "ess\022>\n\013task_result\030\004 \001(\0132\033.nervenet.v1.T" +
+      "askCompletionH\000R\ntaskResult\022-\n\006status\030\005 " +
+      "\001(\0132\023.nervenet.v1.StatusH\000R\006status\0220\n\007go" +
+      "odbye\030\006 \001(\0132\024.nervenet.v1.GoodbyeH\000R\007goo" +
+      "dbyeB\006\n\004item\"\233\001\n\005Hello\022.\n\005agent\030\001 \001(\0132\030." +
+      "nervenet.v1.AgentRecordR\005agent\022\026\n\006credit" +
+      "\030\002 \001(\005R\006credit\022\031\n\010lease_id\030\003 \001(\003R\007leaseI" +
+      "d\022/\n\007running\030\004 \003(\0132\025.nervenet.v1.HeldTas" +
+      "kR\007running\"t\n\010HeldTask\022-\n\004task\030\001 \001(\0132\031.n" +
+      "ervenet.v1.TaskEnvelopeR\004task\0229\n\nstart_t" +
+      "ime\030\002 \001(\0132\032.google.protobuf.TimestampR\ts" +
+      "tartTime\"<\n\007TaskAck\022\027\n\007task_id\030\001 \001(\tR\006ta" +
+      "skId\022\030\n\007attempt\030\002 \001(\005R\007attempt\"\\\n\nTaskRe" +
+      "port\022\027\n\007task_id\030\001 \001(\tR\006taskId\0225\n\010progres" +
+      "s\030\002 \001(\0132\031.nervenet.v1.TaskProgressR\010prog" +
+      "ress\"Z\n\016TaskCompletion\022\027\n\007task_id\030\001 \001(\tR" +
+      "\006taskId\022/\n\006result\030\002 \001(\0132\027.nervenet.v1.Ta" +
+      "skResultR\006result\"W\n\006Status\022%\n\004load\030\001 \001(\013" +
+      "2\021.nervenet.v1.LoadR\004load\022\033\n\006credit\030\002 \001(" +
+      "\005H\000R\006credit\210\001\001B\t\n\007_credit\"!\n\007Goodbye\022\026\n\006" +
+      "reason\030\001 \001(\tR\006reason\"I\n\017ConnectResponse\022" +
+      "6\n\005items\030\001 \003(\0132 .nervenet.v1.ConnectResp" +
+      "onseItemR\005items\"\366\003\n\023ConnectResponseItem\022" +
+      "0\n\007welcome\030\001 \001(\0132\024.nervenet.v1.WelcomeH\000" +
+      "R\007welcome\022/\n\004task\030\002 \001(\0132\031.nervenet.v1.Ta" +
+      "skEnvelopeH\000R\004task\0227\n\nresult_ack\030\003 \001(\0132\026" +
+      ".nervenet.v1.ResultAckH\000R\tresultAck\022:\n\013t" +
+      "ask_cancel\030\004 \001(\0132\027.nervenet.v1.TaskCance" +
+      "lH\000R\ntaskCancel\022*\n\005drain\030\005 \001(\0132\022.nervene" +
+      "t.v1.DrainH\000R\005drain\0223\n\010rejected\030\006 \001(\0132\025." +
+      "nervenet.v1.RejectedH\000R\010rejected\022-\n\006resu" +
+      "me\030\007 \001(\0132\023.nervenet.v1.ResumeH\000R\006resume\022" +
+      "7\n\nstatus_ack\030\010 \001(\0132\026.nervenet.v1.Status" +
+      "AckH\000R\tstatusAck\0226\n\treconnect\030\t \001(\0132\026.ne" +
+      "rvenet.v1.ReconnectH\000R\treconnectB\006\n\004item" +
+      "\"\222\003\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022" +
+      "\031\n\010lease_id\030\002 \001(\003R\007leaseId\022B\n\017status_int" +
+      "erval\030\003 \001(\0132\031.google.protobuf.DurationR\016" +
+      "statusInterval\022\027\n\007node_id\030\004 \001(\tR\006nodeId\022" +
+      "\034\n\tnamespace\030\005 \001(\tR\tnamespace\0226\n\tlease_t" +
+      "tl\030\006 \001(\0132\031.google.protobuf.DurationR\010lea" +
+      "seTtl\022D\n\020reconnect_within\030\007 \001(\0132\031.google" +
+      ".protobuf.DurationR\017reconnectWithin\022#\n\rp" +
+      "ayload_limit\030\010 \001(\003R\014payloadLimit\022\035\n\nmax_" +
+      "credit\030\t \001(\005R\tmaxCredit\022\024\n\005nodes\030\n \003(\tR\005" +
+      "nodes\"Z\n\tResultAck\022\027\n\007task_id\030\001 \001(\tR\006tas" +
+      "kId\022\030\n\007attempt\030\002 \001(\005R\007attempt\022\032\n\010recorde" +
+      "d\030\003 \001(\010R\010recorded\"W\n\nTaskCancel\022\027\n\007task_" +
+      "id\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007attem" +
+      "pt\022\026\n\006reason\030\003 \001(\tR\006reason\"8\n\005Drain\022/\n\005g" +
+      "race\030\001 \001(\0132\031.google.protobuf.DurationR\005g" +
+      "race\"\010\n\006Resume\"C\n\tStatusAck\0226\n\tlease_ttl" +
+      "\030\001 \001(\0132\031.google.protobuf.DurationR\010lease" +
+      "Ttl\"9\n\tReconnect\022\024\n\005nodes\030\001 \003(\tR\005nodes\022\026" +
+      "\n\006reason\030\002 \001(\tR\006reason\"o\n\010Rejected\022\026\n\006re" +
+      "ason\030\001 \001(\tR\006reason\022\030\n\007message\030\002 \001(\tR\007mes" +
+      "sage\022\027\n\007task_id\030\003 \001(\tR\006taskId\022\030\n\007attempt" +
+      "\030\004 \001(\005R\007attempt2\304\004\n\014AgentService\022V\n\rDesc" +
+      "ribeAgent\022!.nervenet.v1.DescribeAgentReq" +
+      "uest\032\".nervenet.v1.DescribeAgentResponse" +
+      "\022D\n\007GetLoad\022\033.nervenet.v1.GetLoadRequest" +
+      "\032\034.nervenet.v1.GetLoadResponse\022\\\n\017ListAc" +
+      "tiveTasks\022#.nervenet.v1.ListActiveTasksR" +
+      "equest\032$.nervenet.v1.ListActiveTasksResp" +
+      "onse\022M\n\nDrainAgent\022\036.nervenet.v1.DrainAg" +
+      "entRequest\032\037.nervenet.v1.DrainAgentRespo" +
+      "nse\022P\n\013ResumeAgent\022\037.nervenet.v1.ResumeA" +
+      "gentRequest\032 .nervenet.v1.ResumeAgentRes" +
+      "ponse\022M\n\nCancelTask\022\036.nervenet.v1.Cancel" +
+      "TaskRequest\032\037.nervenet.v1.CancelTaskResp" +
+      "onse\022H\n\007Connect\022\033.nervenet.v1.ConnectReq" +
+      "uest\032\034.nervenet.v1.ConnectResponse(\0010\001B8" +
+      "\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerven" +
+      "et/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -335,84 +385,120 @@ public final class AgentServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelTaskResponse_descriptor,
         new java.lang.String[] { "Found", });
-    internal_static_nervenet_v1_Hello_descriptor =
-      getDescriptor().getMessageTypes().get(13);
-    internal_static_nervenet_v1_Hello_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_Hello_descriptor,
-        new java.lang.String[] { "Agent", "Credit", "LeaseId", "Running", });
-    internal_static_nervenet_v1_TaskAck_descriptor =
-      getDescriptor().getMessageTypes().get(14);
-    internal_static_nervenet_v1_TaskAck_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_TaskAck_descriptor,
-        new java.lang.String[] { "TaskId", "Run", "Attempt", });
-    internal_static_nervenet_v1_TaskCompletion_descriptor =
-      getDescriptor().getMessageTypes().get(15);
-    internal_static_nervenet_v1_TaskCompletion_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_TaskCompletion_descriptor,
-        new java.lang.String[] { "TaskId", "Run", "Result", });
-    internal_static_nervenet_v1_Goodbye_descriptor =
-      getDescriptor().getMessageTypes().get(16);
-    internal_static_nervenet_v1_Goodbye_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_Goodbye_descriptor,
-        new java.lang.String[] { "Reason", });
     internal_static_nervenet_v1_ConnectRequest_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_ConnectRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ConnectRequest_descriptor,
         new java.lang.String[] { "Items", });
     internal_static_nervenet_v1_ConnectRequestItem_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_nervenet_v1_ConnectRequestItem_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ConnectRequestItem_descriptor,
         new java.lang.String[] { "Hello", "TaskAck", "TaskProgress", "TaskResult", "Status", "Goodbye", "Item", });
-    internal_static_nervenet_v1_Welcome_descriptor =
+    internal_static_nervenet_v1_Hello_descriptor =
+      getDescriptor().getMessageTypes().get(15);
+    internal_static_nervenet_v1_Hello_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Hello_descriptor,
+        new java.lang.String[] { "Agent", "Credit", "LeaseId", "Running", });
+    internal_static_nervenet_v1_HeldTask_descriptor =
+      getDescriptor().getMessageTypes().get(16);
+    internal_static_nervenet_v1_HeldTask_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_HeldTask_descriptor,
+        new java.lang.String[] { "Task", "StartTime", });
+    internal_static_nervenet_v1_TaskAck_descriptor =
+      getDescriptor().getMessageTypes().get(17);
+    internal_static_nervenet_v1_TaskAck_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskAck_descriptor,
+        new java.lang.String[] { "TaskId", "Attempt", });
+    internal_static_nervenet_v1_TaskReport_descriptor =
+      getDescriptor().getMessageTypes().get(18);
+    internal_static_nervenet_v1_TaskReport_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskReport_descriptor,
+        new java.lang.String[] { "TaskId", "Progress", });
+    internal_static_nervenet_v1_TaskCompletion_descriptor =
       getDescriptor().getMessageTypes().get(19);
-    internal_static_nervenet_v1_Welcome_fieldAccessorTable = new
+    internal_static_nervenet_v1_TaskCompletion_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_Welcome_descriptor,
-        new java.lang.String[] { "AgentId", "LeaseId", "StatusInterval", "NodeId", });
-    internal_static_nervenet_v1_ResultAck_descriptor =
+        internal_static_nervenet_v1_TaskCompletion_descriptor,
+        new java.lang.String[] { "TaskId", "Result", });
+    internal_static_nervenet_v1_Status_descriptor =
       getDescriptor().getMessageTypes().get(20);
-    internal_static_nervenet_v1_ResultAck_fieldAccessorTable = new
+    internal_static_nervenet_v1_Status_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_ResultAck_descriptor,
-        new java.lang.String[] { "TaskId", "Run", "Attempt", "Recorded", });
-    internal_static_nervenet_v1_TaskCancel_descriptor =
+        internal_static_nervenet_v1_Status_descriptor,
+        new java.lang.String[] { "Load", "Credit", });
+    internal_static_nervenet_v1_Goodbye_descriptor =
       getDescriptor().getMessageTypes().get(21);
-    internal_static_nervenet_v1_TaskCancel_fieldAccessorTable = new
+    internal_static_nervenet_v1_Goodbye_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_TaskCancel_descriptor,
-        new java.lang.String[] { "TaskId", "Run", "Attempt", "Reason", });
-    internal_static_nervenet_v1_Drain_descriptor =
-      getDescriptor().getMessageTypes().get(22);
-    internal_static_nervenet_v1_Drain_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_Drain_descriptor,
-        new java.lang.String[] { "Grace", });
-    internal_static_nervenet_v1_Rejected_descriptor =
-      getDescriptor().getMessageTypes().get(23);
-    internal_static_nervenet_v1_Rejected_fieldAccessorTable = new
-      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
-        internal_static_nervenet_v1_Rejected_descriptor,
-        new java.lang.String[] { "Reason", "Message", });
+        internal_static_nervenet_v1_Goodbye_descriptor,
+        new java.lang.String[] { "Reason", });
     internal_static_nervenet_v1_ConnectResponse_descriptor =
-      getDescriptor().getMessageTypes().get(24);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_ConnectResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ConnectResponse_descriptor,
         new java.lang.String[] { "Items", });
     internal_static_nervenet_v1_ConnectResponseItem_descriptor =
-      getDescriptor().getMessageTypes().get(25);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_ConnectResponseItem_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ConnectResponseItem_descriptor,
-        new java.lang.String[] { "Welcome", "Task", "ResultAck", "TaskCancel", "Drain", "Rejected", "Item", });
+        new java.lang.String[] { "Welcome", "Task", "ResultAck", "TaskCancel", "Drain", "Rejected", "Resume", "StatusAck", "Reconnect", "Item", });
+    internal_static_nervenet_v1_Welcome_descriptor =
+      getDescriptor().getMessageTypes().get(24);
+    internal_static_nervenet_v1_Welcome_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Welcome_descriptor,
+        new java.lang.String[] { "AgentId", "LeaseId", "StatusInterval", "NodeId", "Namespace", "LeaseTtl", "ReconnectWithin", "PayloadLimit", "MaxCredit", "Nodes", });
+    internal_static_nervenet_v1_ResultAck_descriptor =
+      getDescriptor().getMessageTypes().get(25);
+    internal_static_nervenet_v1_ResultAck_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ResultAck_descriptor,
+        new java.lang.String[] { "TaskId", "Attempt", "Recorded", });
+    internal_static_nervenet_v1_TaskCancel_descriptor =
+      getDescriptor().getMessageTypes().get(26);
+    internal_static_nervenet_v1_TaskCancel_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskCancel_descriptor,
+        new java.lang.String[] { "TaskId", "Attempt", "Reason", });
+    internal_static_nervenet_v1_Drain_descriptor =
+      getDescriptor().getMessageTypes().get(27);
+    internal_static_nervenet_v1_Drain_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Drain_descriptor,
+        new java.lang.String[] { "Grace", });
+    internal_static_nervenet_v1_Resume_descriptor =
+      getDescriptor().getMessageTypes().get(28);
+    internal_static_nervenet_v1_Resume_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Resume_descriptor,
+        new java.lang.String[] { });
+    internal_static_nervenet_v1_StatusAck_descriptor =
+      getDescriptor().getMessageTypes().get(29);
+    internal_static_nervenet_v1_StatusAck_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_StatusAck_descriptor,
+        new java.lang.String[] { "LeaseTtl", });
+    internal_static_nervenet_v1_Reconnect_descriptor =
+      getDescriptor().getMessageTypes().get(30);
+    internal_static_nervenet_v1_Reconnect_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Reconnect_descriptor,
+        new java.lang.String[] { "Nodes", "Reason", });
+    internal_static_nervenet_v1_Rejected_descriptor =
+      getDescriptor().getMessageTypes().get(31);
+    internal_static_nervenet_v1_Rejected_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Rejected_descriptor,
+        new java.lang.String[] { "Reason", "Message", "TaskId", "Attempt", });
     com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();
     dev.nervenet.v1.Agent.getDescriptor();

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * One message of a gateway agent.
+ * One thing that a gateway agent says. Each is a sign of life.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   public static final int HELLO_FIELD_NUMBER = 1;
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -108,7 +108,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -123,7 +123,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -139,7 +139,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_ACK_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -151,7 +151,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -166,7 +166,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -182,10 +182,10 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_PROGRESS_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    * @return Whether the taskProgress field is set.
    */
   @java.lang.Override
@@ -194,38 +194,38 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    * @return The taskProgress.
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskProgress getTaskProgress() {
+  public dev.nervenet.v1.TaskReport getTaskProgress() {
     if (itemCase_ == 3) {
-       return (dev.nervenet.v1.TaskProgress) item_;
+       return (dev.nervenet.v1.TaskReport) item_;
     }
-    return dev.nervenet.v1.TaskProgress.getDefaultInstance();
+    return dev.nervenet.v1.TaskReport.getDefaultInstance();
   }
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskProgressOrBuilder getTaskProgressOrBuilder() {
+  public dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder() {
     if (itemCase_ == 3) {
-       return (dev.nervenet.v1.TaskProgress) item_;
+       return (dev.nervenet.v1.TaskReport) item_;
     }
-    return dev.nervenet.v1.TaskProgress.getDefaultInstance();
+    return dev.nervenet.v1.TaskReport.getDefaultInstance();
   }
 
   public static final int TASK_RESULT_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -237,7 +237,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -252,7 +252,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -268,10 +268,10 @@ private static final long serialVersionUID = 0L;
   public static final int STATUS_FIELD_NUMBER = 5;
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    * @return Whether the status field is set.
    */
   @java.lang.Override
@@ -280,38 +280,38 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    * @return The status.
    */
   @java.lang.Override
-  public dev.nervenet.v1.Load getStatus() {
+  public dev.nervenet.v1.Status getStatus() {
     if (itemCase_ == 5) {
-       return (dev.nervenet.v1.Load) item_;
+       return (dev.nervenet.v1.Status) item_;
     }
-    return dev.nervenet.v1.Load.getDefaultInstance();
+    return dev.nervenet.v1.Status.getDefaultInstance();
   }
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.LoadOrBuilder getStatusOrBuilder() {
+  public dev.nervenet.v1.StatusOrBuilder getStatusOrBuilder() {
     if (itemCase_ == 5) {
-       return (dev.nervenet.v1.Load) item_;
+       return (dev.nervenet.v1.Status) item_;
     }
-    return dev.nervenet.v1.Load.getDefaultInstance();
+    return dev.nervenet.v1.Status.getDefaultInstance();
   }
 
   public static final int GOODBYE_FIELD_NUMBER = 6;
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -323,7 +323,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -338,7 +338,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -372,13 +372,13 @@ private static final long serialVersionUID = 0L;
       output.writeMessage(2, (dev.nervenet.v1.TaskAck) item_);
     }
     if (itemCase_ == 3) {
-      output.writeMessage(3, (dev.nervenet.v1.TaskProgress) item_);
+      output.writeMessage(3, (dev.nervenet.v1.TaskReport) item_);
     }
     if (itemCase_ == 4) {
       output.writeMessage(4, (dev.nervenet.v1.TaskCompletion) item_);
     }
     if (itemCase_ == 5) {
-      output.writeMessage(5, (dev.nervenet.v1.Load) item_);
+      output.writeMessage(5, (dev.nervenet.v1.Status) item_);
     }
     if (itemCase_ == 6) {
       output.writeMessage(6, (dev.nervenet.v1.Goodbye) item_);
@@ -402,7 +402,7 @@ private static final long serialVersionUID = 0L;
     }
     if (itemCase_ == 3) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(3, (dev.nervenet.v1.TaskProgress) item_);
+        .computeMessageSize(3, (dev.nervenet.v1.TaskReport) item_);
     }
     if (itemCase_ == 4) {
       size += com.google.protobuf.CodedOutputStream
@@ -410,7 +410,7 @@ private static final long serialVersionUID = 0L;
     }
     if (itemCase_ == 5) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(5, (dev.nervenet.v1.Load) item_);
+        .computeMessageSize(5, (dev.nervenet.v1.Status) item_);
     }
     if (itemCase_ == 6) {
       size += com.google.protobuf.CodedOutputStream
@@ -598,7 +598,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * One message of a gateway agent.
+   * One thing that a gateway agent says. Each is a sign of life.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -896,7 +896,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Hello, dev.nervenet.v1.Hello.Builder, dev.nervenet.v1.HelloOrBuilder> helloBuilder_;
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -908,7 +908,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -930,7 +930,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -950,7 +950,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -968,7 +968,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -995,7 +995,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -1018,7 +1018,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -1028,7 +1028,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -1046,7 +1046,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who it is, what it can do, what it still has.
      * </pre>
      *
      * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -1074,7 +1074,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskAck, dev.nervenet.v1.TaskAck.Builder, dev.nervenet.v1.TaskAckOrBuilder> taskAckBuilder_;
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1086,7 +1086,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1108,7 +1108,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1128,7 +1128,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1146,7 +1146,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1173,7 +1173,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1196,7 +1196,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1206,7 +1206,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1224,7 +1224,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Taken.
+     * A task has been taken up. Optional.
      * </pre>
      *
      * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -1249,13 +1249,13 @@ private static final long serialVersionUID = 0L;
     }
 
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.TaskProgress, dev.nervenet.v1.TaskProgress.Builder, dev.nervenet.v1.TaskProgressOrBuilder> taskProgressBuilder_;
+        dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder> taskProgressBuilder_;
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      * @return Whether the taskProgress field is set.
      */
     @java.lang.Override
@@ -1264,34 +1264,34 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      * @return The taskProgress.
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskProgress getTaskProgress() {
+    public dev.nervenet.v1.TaskReport getTaskProgress() {
       if (taskProgressBuilder_ == null) {
         if (itemCase_ == 3) {
-          return (dev.nervenet.v1.TaskProgress) item_;
+          return (dev.nervenet.v1.TaskReport) item_;
         }
-        return dev.nervenet.v1.TaskProgress.getDefaultInstance();
+        return dev.nervenet.v1.TaskReport.getDefaultInstance();
       } else {
         if (itemCase_ == 3) {
           return taskProgressBuilder_.getMessage();
         }
-        return dev.nervenet.v1.TaskProgress.getDefaultInstance();
+        return dev.nervenet.v1.TaskReport.getDefaultInstance();
       }
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
-    public Builder setTaskProgress(dev.nervenet.v1.TaskProgress value) {
+    public Builder setTaskProgress(dev.nervenet.v1.TaskReport value) {
       if (taskProgressBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
@@ -1306,13 +1306,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
     public Builder setTaskProgress(
-        dev.nervenet.v1.TaskProgress.Builder builderForValue) {
+        dev.nervenet.v1.TaskReport.Builder builderForValue) {
       if (taskProgressBuilder_ == null) {
         item_ = builderForValue.build();
         onChanged();
@@ -1324,16 +1324,16 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
-    public Builder mergeTaskProgress(dev.nervenet.v1.TaskProgress value) {
+    public Builder mergeTaskProgress(dev.nervenet.v1.TaskReport value) {
       if (taskProgressBuilder_ == null) {
         if (itemCase_ == 3 &&
-            item_ != dev.nervenet.v1.TaskProgress.getDefaultInstance()) {
-          item_ = dev.nervenet.v1.TaskProgress.newBuilder((dev.nervenet.v1.TaskProgress) item_)
+            item_ != dev.nervenet.v1.TaskReport.getDefaultInstance()) {
+          item_ = dev.nervenet.v1.TaskReport.newBuilder((dev.nervenet.v1.TaskReport) item_)
               .mergeFrom(value).buildPartial();
         } else {
           item_ = value;
@@ -1351,10 +1351,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
     public Builder clearTaskProgress() {
       if (taskProgressBuilder_ == null) {
@@ -1374,49 +1374,49 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
-    public dev.nervenet.v1.TaskProgress.Builder getTaskProgressBuilder() {
+    public dev.nervenet.v1.TaskReport.Builder getTaskProgressBuilder() {
       return getTaskProgressFieldBuilder().getBuilder();
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskProgressOrBuilder getTaskProgressOrBuilder() {
+    public dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder() {
       if ((itemCase_ == 3) && (taskProgressBuilder_ != null)) {
         return taskProgressBuilder_.getMessageOrBuilder();
       } else {
         if (itemCase_ == 3) {
-          return (dev.nervenet.v1.TaskProgress) item_;
+          return (dev.nervenet.v1.TaskReport) item_;
         }
-        return dev.nervenet.v1.TaskProgress.getDefaultInstance();
+        return dev.nervenet.v1.TaskReport.getDefaultInstance();
       }
     }
     /**
      * <pre>
-     * News.
+     * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
      */
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.TaskProgress, dev.nervenet.v1.TaskProgress.Builder, dev.nervenet.v1.TaskProgressOrBuilder> 
+        dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder> 
         getTaskProgressFieldBuilder() {
       if (taskProgressBuilder_ == null) {
         if (!(itemCase_ == 3)) {
-          item_ = dev.nervenet.v1.TaskProgress.getDefaultInstance();
+          item_ = dev.nervenet.v1.TaskReport.getDefaultInstance();
         }
         taskProgressBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
-            dev.nervenet.v1.TaskProgress, dev.nervenet.v1.TaskProgress.Builder, dev.nervenet.v1.TaskProgressOrBuilder>(
-                (dev.nervenet.v1.TaskProgress) item_,
+            dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder>(
+                (dev.nervenet.v1.TaskReport) item_,
                 getParentForChildren(),
                 isClean());
         item_ = null;
@@ -1430,7 +1430,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder> taskResultBuilder_;
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1442,7 +1442,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1464,7 +1464,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1484,7 +1484,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1502,7 +1502,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1529,7 +1529,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1552,7 +1552,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1562,7 +1562,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1580,7 +1580,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Done.
+     * What became of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -1605,13 +1605,13 @@ private static final long serialVersionUID = 0L;
     }
 
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.Load, dev.nervenet.v1.Load.Builder, dev.nervenet.v1.LoadOrBuilder> statusBuilder_;
+        dev.nervenet.v1.Status, dev.nervenet.v1.Status.Builder, dev.nervenet.v1.StatusOrBuilder> statusBuilder_;
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      * @return Whether the status field is set.
      */
     @java.lang.Override
@@ -1620,34 +1620,34 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      * @return The status.
      */
     @java.lang.Override
-    public dev.nervenet.v1.Load getStatus() {
+    public dev.nervenet.v1.Status getStatus() {
       if (statusBuilder_ == null) {
         if (itemCase_ == 5) {
-          return (dev.nervenet.v1.Load) item_;
+          return (dev.nervenet.v1.Status) item_;
         }
-        return dev.nervenet.v1.Load.getDefaultInstance();
+        return dev.nervenet.v1.Status.getDefaultInstance();
       } else {
         if (itemCase_ == 5) {
           return statusBuilder_.getMessage();
         }
-        return dev.nervenet.v1.Load.getDefaultInstance();
+        return dev.nervenet.v1.Status.getDefaultInstance();
       }
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
-    public Builder setStatus(dev.nervenet.v1.Load value) {
+    public Builder setStatus(dev.nervenet.v1.Status value) {
       if (statusBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
@@ -1662,13 +1662,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
     public Builder setStatus(
-        dev.nervenet.v1.Load.Builder builderForValue) {
+        dev.nervenet.v1.Status.Builder builderForValue) {
       if (statusBuilder_ == null) {
         item_ = builderForValue.build();
         onChanged();
@@ -1680,16 +1680,16 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
-    public Builder mergeStatus(dev.nervenet.v1.Load value) {
+    public Builder mergeStatus(dev.nervenet.v1.Status value) {
       if (statusBuilder_ == null) {
         if (itemCase_ == 5 &&
-            item_ != dev.nervenet.v1.Load.getDefaultInstance()) {
-          item_ = dev.nervenet.v1.Load.newBuilder((dev.nervenet.v1.Load) item_)
+            item_ != dev.nervenet.v1.Status.getDefaultInstance()) {
+          item_ = dev.nervenet.v1.Status.newBuilder((dev.nervenet.v1.Status) item_)
               .mergeFrom(value).buildPartial();
         } else {
           item_ = value;
@@ -1707,10 +1707,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
     public Builder clearStatus() {
       if (statusBuilder_ == null) {
@@ -1730,49 +1730,49 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
-    public dev.nervenet.v1.Load.Builder getStatusBuilder() {
+    public dev.nervenet.v1.Status.Builder getStatusBuilder() {
       return getStatusFieldBuilder().getBuilder();
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
     @java.lang.Override
-    public dev.nervenet.v1.LoadOrBuilder getStatusOrBuilder() {
+    public dev.nervenet.v1.StatusOrBuilder getStatusOrBuilder() {
       if ((itemCase_ == 5) && (statusBuilder_ != null)) {
         return statusBuilder_.getMessageOrBuilder();
       } else {
         if (itemCase_ == 5) {
-          return (dev.nervenet.v1.Load) item_;
+          return (dev.nervenet.v1.Status) item_;
         }
-        return dev.nervenet.v1.Load.getDefaultInstance();
+        return dev.nervenet.v1.Status.getDefaultInstance();
       }
     }
     /**
      * <pre>
-     * How busy; a sign of life.
+     * At each `status_interval`, if there was nothing else to say.
      * </pre>
      *
-     * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+     * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
      */
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.Load, dev.nervenet.v1.Load.Builder, dev.nervenet.v1.LoadOrBuilder> 
+        dev.nervenet.v1.Status, dev.nervenet.v1.Status.Builder, dev.nervenet.v1.StatusOrBuilder> 
         getStatusFieldBuilder() {
       if (statusBuilder_ == null) {
         if (!(itemCase_ == 5)) {
-          item_ = dev.nervenet.v1.Load.getDefaultInstance();
+          item_ = dev.nervenet.v1.Status.getDefaultInstance();
         }
         statusBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
-            dev.nervenet.v1.Load, dev.nervenet.v1.Load.Builder, dev.nervenet.v1.LoadOrBuilder>(
-                (dev.nervenet.v1.Load) item_,
+            dev.nervenet.v1.Status, dev.nervenet.v1.Status.Builder, dev.nervenet.v1.StatusOrBuilder>(
+                (dev.nervenet.v1.Status) item_,
                 getParentForChildren(),
                 isClean());
         item_ = null;
@@ -1786,7 +1786,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Goodbye, dev.nervenet.v1.Goodbye.Builder, dev.nervenet.v1.GoodbyeOrBuilder> goodbyeBuilder_;
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1798,7 +1798,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1820,7 +1820,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1840,7 +1840,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1858,7 +1858,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1885,7 +1885,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1908,7 +1908,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1918,7 +1918,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -1936,7 +1936,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Last.
+     * Last: it leaves for good.
      * </pre>
      *
      * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>

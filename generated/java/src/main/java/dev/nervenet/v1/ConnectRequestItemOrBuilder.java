@@ -10,7 +10,7 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -19,7 +19,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasHello();
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -28,7 +28,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.Hello getHello();
   /**
    * <pre>
-   * First.
+   * First: who it is, what it can do, what it still has.
    * </pre>
    *
    * <code>.nervenet.v1.Hello hello = 1 [json_name = "hello"];</code>
@@ -37,7 +37,7 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -46,7 +46,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasTaskAck();
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -55,7 +55,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.TaskAck getTaskAck();
   /**
    * <pre>
-   * Taken.
+   * A task has been taken up. Optional.
    * </pre>
    *
    * <code>.nervenet.v1.TaskAck task_ack = 2 [json_name = "taskAck"];</code>
@@ -64,34 +64,34 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    * @return Whether the taskProgress field is set.
    */
   boolean hasTaskProgress();
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    * @return The taskProgress.
    */
-  dev.nervenet.v1.TaskProgress getTaskProgress();
+  dev.nervenet.v1.TaskReport getTaskProgress();
   /**
    * <pre>
-   * News.
+   * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskProgress task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
    */
-  dev.nervenet.v1.TaskProgressOrBuilder getTaskProgressOrBuilder();
+  dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder();
 
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -100,7 +100,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasTaskResult();
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -109,7 +109,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.TaskCompletion getTaskResult();
   /**
    * <pre>
-   * Done.
+   * What became of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
@@ -118,34 +118,34 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    * @return Whether the status field is set.
    */
   boolean hasStatus();
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    * @return The status.
    */
-  dev.nervenet.v1.Load getStatus();
+  dev.nervenet.v1.Status getStatus();
   /**
    * <pre>
-   * How busy; a sign of life.
+   * At each `status_interval`, if there was nothing else to say.
    * </pre>
    *
-   * <code>.nervenet.v1.Load status = 5 [json_name = "status"];</code>
+   * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
    */
-  dev.nervenet.v1.LoadOrBuilder getStatusOrBuilder();
+  dev.nervenet.v1.StatusOrBuilder getStatusOrBuilder();
 
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -154,7 +154,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasGoodbye();
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>
@@ -163,7 +163,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.Goodbye getGoodbye();
   /**
    * <pre>
-   * Last.
+   * Last: it leaves for good.
    * </pre>
    *
    * <code>.nervenet.v1.Goodbye goodbye = 6 [json_name = "goodbye"];</code>

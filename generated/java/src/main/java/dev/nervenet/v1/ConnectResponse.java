@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * From a node to a gateway agent.
+ * From a node to a gateway agent. Whatever is pending travels in one message.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectResponse}
@@ -49,7 +49,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<dev.nervenet.v1.ConnectResponseItem> items_;
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -60,7 +60,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -72,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -83,7 +83,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -94,7 +94,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -266,7 +266,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From a node to a gateway agent.
+   * From a node to a gateway agent. Whatever is pending travels in one message.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectResponse}
@@ -497,7 +497,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -511,7 +511,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -525,7 +525,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -539,7 +539,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -560,7 +560,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -578,7 +578,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -598,7 +598,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -619,7 +619,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -637,7 +637,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -655,7 +655,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -674,7 +674,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -691,7 +691,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -708,7 +708,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -719,7 +719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -733,7 +733,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -748,7 +748,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -759,7 +759,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -771,7 +771,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whatever is pending travels together.
+     * In order. The first item of a stream is the welcome.
      * </pre>
      *
      * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>

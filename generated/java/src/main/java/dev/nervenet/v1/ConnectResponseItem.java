@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * One message of a node.
+ * One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectResponseItem}
@@ -55,6 +55,9 @@ private static final long serialVersionUID = 0L;
     TASK_CANCEL(4),
     DRAIN(5),
     REJECTED(6),
+    RESUME(7),
+    STATUS_ACK(8),
+    RECONNECT(9),
     ITEM_NOT_SET(0);
     private final int value;
     private ItemCase(int value) {
@@ -78,6 +81,9 @@ private static final long serialVersionUID = 0L;
         case 4: return TASK_CANCEL;
         case 5: return DRAIN;
         case 6: return REJECTED;
+        case 7: return RESUME;
+        case 8: return STATUS_ACK;
+        case 9: return RECONNECT;
         case 0: return ITEM_NOT_SET;
         default: return null;
       }
@@ -96,7 +102,7 @@ private static final long serialVersionUID = 0L;
   public static final int WELCOME_FIELD_NUMBER = 1;
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -108,7 +114,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -123,7 +129,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -139,7 +145,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -151,7 +157,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -166,7 +172,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -182,7 +188,7 @@ private static final long serialVersionUID = 0L;
   public static final int RESULT_ACK_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -194,7 +200,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -209,7 +215,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -225,7 +231,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_CANCEL_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -237,7 +243,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -252,7 +258,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -268,7 +274,7 @@ private static final long serialVersionUID = 0L;
   public static final int DRAIN_FIELD_NUMBER = 5;
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -280,7 +286,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -295,7 +301,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -311,7 +317,7 @@ private static final long serialVersionUID = 0L;
   public static final int REJECTED_FIELD_NUMBER = 6;
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -323,7 +329,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -338,7 +344,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -349,6 +355,135 @@ private static final long serialVersionUID = 0L;
        return (dev.nervenet.v1.Rejected) item_;
     }
     return dev.nervenet.v1.Rejected.getDefaultInstance();
+  }
+
+  public static final int RESUME_FIELD_NUMBER = 7;
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   * @return Whether the resume field is set.
+   */
+  @java.lang.Override
+  public boolean hasResume() {
+    return itemCase_ == 7;
+  }
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   * @return The resume.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Resume getResume() {
+    if (itemCase_ == 7) {
+       return (dev.nervenet.v1.Resume) item_;
+    }
+    return dev.nervenet.v1.Resume.getDefaultInstance();
+  }
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.ResumeOrBuilder getResumeOrBuilder() {
+    if (itemCase_ == 7) {
+       return (dev.nervenet.v1.Resume) item_;
+    }
+    return dev.nervenet.v1.Resume.getDefaultInstance();
+  }
+
+  public static final int STATUS_ACK_FIELD_NUMBER = 8;
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   * @return Whether the statusAck field is set.
+   */
+  @java.lang.Override
+  public boolean hasStatusAck() {
+    return itemCase_ == 8;
+  }
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   * @return The statusAck.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.StatusAck getStatusAck() {
+    if (itemCase_ == 8) {
+       return (dev.nervenet.v1.StatusAck) item_;
+    }
+    return dev.nervenet.v1.StatusAck.getDefaultInstance();
+  }
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.StatusAckOrBuilder getStatusAckOrBuilder() {
+    if (itemCase_ == 8) {
+       return (dev.nervenet.v1.StatusAck) item_;
+    }
+    return dev.nervenet.v1.StatusAck.getDefaultInstance();
+  }
+
+  public static final int RECONNECT_FIELD_NUMBER = 9;
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   * @return Whether the reconnect field is set.
+   */
+  @java.lang.Override
+  public boolean hasReconnect() {
+    return itemCase_ == 9;
+  }
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   * @return The reconnect.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Reconnect getReconnect() {
+    if (itemCase_ == 9) {
+       return (dev.nervenet.v1.Reconnect) item_;
+    }
+    return dev.nervenet.v1.Reconnect.getDefaultInstance();
+  }
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.ReconnectOrBuilder getReconnectOrBuilder() {
+    if (itemCase_ == 9) {
+       return (dev.nervenet.v1.Reconnect) item_;
+    }
+    return dev.nervenet.v1.Reconnect.getDefaultInstance();
   }
 
   private byte memoizedIsInitialized = -1;
@@ -383,6 +518,15 @@ private static final long serialVersionUID = 0L;
     if (itemCase_ == 6) {
       output.writeMessage(6, (dev.nervenet.v1.Rejected) item_);
     }
+    if (itemCase_ == 7) {
+      output.writeMessage(7, (dev.nervenet.v1.Resume) item_);
+    }
+    if (itemCase_ == 8) {
+      output.writeMessage(8, (dev.nervenet.v1.StatusAck) item_);
+    }
+    if (itemCase_ == 9) {
+      output.writeMessage(9, (dev.nervenet.v1.Reconnect) item_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -415,6 +559,18 @@ private static final long serialVersionUID = 0L;
     if (itemCase_ == 6) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(6, (dev.nervenet.v1.Rejected) item_);
+    }
+    if (itemCase_ == 7) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(7, (dev.nervenet.v1.Resume) item_);
+    }
+    if (itemCase_ == 8) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(8, (dev.nervenet.v1.StatusAck) item_);
+    }
+    if (itemCase_ == 9) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(9, (dev.nervenet.v1.Reconnect) item_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -457,6 +613,18 @@ private static final long serialVersionUID = 0L;
         if (!getRejected()
             .equals(other.getRejected())) return false;
         break;
+      case 7:
+        if (!getResume()
+            .equals(other.getResume())) return false;
+        break;
+      case 8:
+        if (!getStatusAck()
+            .equals(other.getStatusAck())) return false;
+        break;
+      case 9:
+        if (!getReconnect()
+            .equals(other.getReconnect())) return false;
+        break;
       case 0:
       default:
     }
@@ -495,6 +663,18 @@ private static final long serialVersionUID = 0L;
       case 6:
         hash = (37 * hash) + REJECTED_FIELD_NUMBER;
         hash = (53 * hash) + getRejected().hashCode();
+        break;
+      case 7:
+        hash = (37 * hash) + RESUME_FIELD_NUMBER;
+        hash = (53 * hash) + getResume().hashCode();
+        break;
+      case 8:
+        hash = (37 * hash) + STATUS_ACK_FIELD_NUMBER;
+        hash = (53 * hash) + getStatusAck().hashCode();
+        break;
+      case 9:
+        hash = (37 * hash) + RECONNECT_FIELD_NUMBER;
+        hash = (53 * hash) + getReconnect().hashCode();
         break;
       case 0:
       default:
@@ -598,7 +778,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * One message of a node.
+   * One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectResponseItem}
@@ -651,6 +831,15 @@ private static final long serialVersionUID = 0L;
       }
       if (rejectedBuilder_ != null) {
         rejectedBuilder_.clear();
+      }
+      if (resumeBuilder_ != null) {
+        resumeBuilder_.clear();
+      }
+      if (statusAckBuilder_ != null) {
+        statusAckBuilder_.clear();
+      }
+      if (reconnectBuilder_ != null) {
+        reconnectBuilder_.clear();
       }
       itemCase_ = 0;
       item_ = null;
@@ -716,6 +905,18 @@ private static final long serialVersionUID = 0L;
       if (itemCase_ == 6 &&
           rejectedBuilder_ != null) {
         result.item_ = rejectedBuilder_.build();
+      }
+      if (itemCase_ == 7 &&
+          resumeBuilder_ != null) {
+        result.item_ = resumeBuilder_.build();
+      }
+      if (itemCase_ == 8 &&
+          statusAckBuilder_ != null) {
+        result.item_ = statusAckBuilder_.build();
+      }
+      if (itemCase_ == 9 &&
+          reconnectBuilder_ != null) {
+        result.item_ = reconnectBuilder_.build();
       }
     }
 
@@ -786,6 +987,18 @@ private static final long serialVersionUID = 0L;
         }
         case REJECTED: {
           mergeRejected(other.getRejected());
+          break;
+        }
+        case RESUME: {
+          mergeResume(other.getResume());
+          break;
+        }
+        case STATUS_ACK: {
+          mergeStatusAck(other.getStatusAck());
+          break;
+        }
+        case RECONNECT: {
+          mergeReconnect(other.getReconnect());
           break;
         }
         case ITEM_NOT_SET: {
@@ -860,6 +1073,27 @@ private static final long serialVersionUID = 0L;
               itemCase_ = 6;
               break;
             } // case 50
+            case 58: {
+              input.readMessage(
+                  getResumeFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              itemCase_ = 7;
+              break;
+            } // case 58
+            case 66: {
+              input.readMessage(
+                  getStatusAckFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              itemCase_ = 8;
+              break;
+            } // case 66
+            case 74: {
+              input.readMessage(
+                  getReconnectFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              itemCase_ = 9;
+              break;
+            } // case 74
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -896,7 +1130,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Welcome, dev.nervenet.v1.Welcome.Builder, dev.nervenet.v1.WelcomeOrBuilder> welcomeBuilder_;
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -908,7 +1142,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -930,7 +1164,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -950,7 +1184,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -968,7 +1202,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -995,7 +1229,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -1018,7 +1252,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -1028,7 +1262,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -1046,7 +1280,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * First.
+     * First: who the agent is from now on, and the limits.
      * </pre>
      *
      * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -1074,7 +1308,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskEnvelope, dev.nervenet.v1.TaskEnvelope.Builder, dev.nervenet.v1.TaskEnvelopeOrBuilder> taskBuilder_;
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1086,7 +1320,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1108,7 +1342,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1128,7 +1362,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1146,7 +1380,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1173,7 +1407,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1196,7 +1430,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1206,7 +1440,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1224,7 +1458,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this.
+     * Do this. The claim is taken already, in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1252,7 +1486,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.ResultAck, dev.nervenet.v1.ResultAck.Builder, dev.nervenet.v1.ResultAckOrBuilder> resultAckBuilder_;
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1264,7 +1498,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1286,7 +1520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1306,7 +1540,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1324,7 +1558,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1351,7 +1585,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1374,7 +1608,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1384,7 +1618,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1402,7 +1636,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Durable.
+     * A result is durable, or needless: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1430,7 +1664,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskCancel, dev.nervenet.v1.TaskCancel.Builder, dev.nervenet.v1.TaskCancelOrBuilder> taskCancelBuilder_;
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1442,7 +1676,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1464,7 +1698,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1484,7 +1718,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1502,7 +1736,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1529,7 +1763,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1552,7 +1786,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1562,7 +1796,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1580,7 +1814,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this.
+     * Stop this; it is to be answered all the same.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1608,7 +1842,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Drain, dev.nervenet.v1.Drain.Builder, dev.nervenet.v1.DrainOrBuilder> drainBuilder_;
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1620,7 +1854,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1642,7 +1876,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1662,7 +1896,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1680,7 +1914,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1707,7 +1941,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1730,7 +1964,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1740,7 +1974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1758,7 +1992,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leave.
+     * Finish what runs; nothing new comes until `resume`.
      * </pre>
      *
      * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -1786,7 +2020,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Rejected, dev.nervenet.v1.Rejected.Builder, dev.nervenet.v1.RejectedOrBuilder> rejectedBuilder_;
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1798,7 +2032,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1820,7 +2054,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1840,7 +2074,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1858,7 +2092,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1885,7 +2119,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1908,7 +2142,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1918,7 +2152,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1936,7 +2170,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Refused.
+     * An item was refused; the stream goes on.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -1958,6 +2192,540 @@ private static final long serialVersionUID = 0L;
       itemCase_ = 6;
       onChanged();
       return rejectedBuilder_;
+    }
+
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Resume, dev.nervenet.v1.Resume.Builder, dev.nervenet.v1.ResumeOrBuilder> resumeBuilder_;
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     * @return Whether the resume field is set.
+     */
+    @java.lang.Override
+    public boolean hasResume() {
+      return itemCase_ == 7;
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     * @return The resume.
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.Resume getResume() {
+      if (resumeBuilder_ == null) {
+        if (itemCase_ == 7) {
+          return (dev.nervenet.v1.Resume) item_;
+        }
+        return dev.nervenet.v1.Resume.getDefaultInstance();
+      } else {
+        if (itemCase_ == 7) {
+          return resumeBuilder_.getMessage();
+        }
+        return dev.nervenet.v1.Resume.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    public Builder setResume(dev.nervenet.v1.Resume value) {
+      if (resumeBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        item_ = value;
+        onChanged();
+      } else {
+        resumeBuilder_.setMessage(value);
+      }
+      itemCase_ = 7;
+      return this;
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    public Builder setResume(
+        dev.nervenet.v1.Resume.Builder builderForValue) {
+      if (resumeBuilder_ == null) {
+        item_ = builderForValue.build();
+        onChanged();
+      } else {
+        resumeBuilder_.setMessage(builderForValue.build());
+      }
+      itemCase_ = 7;
+      return this;
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    public Builder mergeResume(dev.nervenet.v1.Resume value) {
+      if (resumeBuilder_ == null) {
+        if (itemCase_ == 7 &&
+            item_ != dev.nervenet.v1.Resume.getDefaultInstance()) {
+          item_ = dev.nervenet.v1.Resume.newBuilder((dev.nervenet.v1.Resume) item_)
+              .mergeFrom(value).buildPartial();
+        } else {
+          item_ = value;
+        }
+        onChanged();
+      } else {
+        if (itemCase_ == 7) {
+          resumeBuilder_.mergeFrom(value);
+        } else {
+          resumeBuilder_.setMessage(value);
+        }
+      }
+      itemCase_ = 7;
+      return this;
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    public Builder clearResume() {
+      if (resumeBuilder_ == null) {
+        if (itemCase_ == 7) {
+          itemCase_ = 0;
+          item_ = null;
+          onChanged();
+        }
+      } else {
+        if (itemCase_ == 7) {
+          itemCase_ = 0;
+          item_ = null;
+        }
+        resumeBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    public dev.nervenet.v1.Resume.Builder getResumeBuilder() {
+      return getResumeFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.ResumeOrBuilder getResumeOrBuilder() {
+      if ((itemCase_ == 7) && (resumeBuilder_ != null)) {
+        return resumeBuilder_.getMessageOrBuilder();
+      } else {
+        if (itemCase_ == 7) {
+          return (dev.nervenet.v1.Resume) item_;
+        }
+        return dev.nervenet.v1.Resume.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A drain is over: new tasks may come.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Resume, dev.nervenet.v1.Resume.Builder, dev.nervenet.v1.ResumeOrBuilder> 
+        getResumeFieldBuilder() {
+      if (resumeBuilder_ == null) {
+        if (!(itemCase_ == 7)) {
+          item_ = dev.nervenet.v1.Resume.getDefaultInstance();
+        }
+        resumeBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Resume, dev.nervenet.v1.Resume.Builder, dev.nervenet.v1.ResumeOrBuilder>(
+                (dev.nervenet.v1.Resume) item_,
+                getParentForChildren(),
+                isClean());
+        item_ = null;
+      }
+      itemCase_ = 7;
+      onChanged();
+      return resumeBuilder_;
+    }
+
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.StatusAck, dev.nervenet.v1.StatusAck.Builder, dev.nervenet.v1.StatusAckOrBuilder> statusAckBuilder_;
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     * @return Whether the statusAck field is set.
+     */
+    @java.lang.Override
+    public boolean hasStatusAck() {
+      return itemCase_ == 8;
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     * @return The statusAck.
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.StatusAck getStatusAck() {
+      if (statusAckBuilder_ == null) {
+        if (itemCase_ == 8) {
+          return (dev.nervenet.v1.StatusAck) item_;
+        }
+        return dev.nervenet.v1.StatusAck.getDefaultInstance();
+      } else {
+        if (itemCase_ == 8) {
+          return statusAckBuilder_.getMessage();
+        }
+        return dev.nervenet.v1.StatusAck.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    public Builder setStatusAck(dev.nervenet.v1.StatusAck value) {
+      if (statusAckBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        item_ = value;
+        onChanged();
+      } else {
+        statusAckBuilder_.setMessage(value);
+      }
+      itemCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    public Builder setStatusAck(
+        dev.nervenet.v1.StatusAck.Builder builderForValue) {
+      if (statusAckBuilder_ == null) {
+        item_ = builderForValue.build();
+        onChanged();
+      } else {
+        statusAckBuilder_.setMessage(builderForValue.build());
+      }
+      itemCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    public Builder mergeStatusAck(dev.nervenet.v1.StatusAck value) {
+      if (statusAckBuilder_ == null) {
+        if (itemCase_ == 8 &&
+            item_ != dev.nervenet.v1.StatusAck.getDefaultInstance()) {
+          item_ = dev.nervenet.v1.StatusAck.newBuilder((dev.nervenet.v1.StatusAck) item_)
+              .mergeFrom(value).buildPartial();
+        } else {
+          item_ = value;
+        }
+        onChanged();
+      } else {
+        if (itemCase_ == 8) {
+          statusAckBuilder_.mergeFrom(value);
+        } else {
+          statusAckBuilder_.setMessage(value);
+        }
+      }
+      itemCase_ = 8;
+      return this;
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    public Builder clearStatusAck() {
+      if (statusAckBuilder_ == null) {
+        if (itemCase_ == 8) {
+          itemCase_ = 0;
+          item_ = null;
+          onChanged();
+        }
+      } else {
+        if (itemCase_ == 8) {
+          itemCase_ = 0;
+          item_ = null;
+        }
+        statusAckBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    public dev.nervenet.v1.StatusAck.Builder getStatusAckBuilder() {
+      return getStatusAckFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.StatusAckOrBuilder getStatusAckOrBuilder() {
+      if ((itemCase_ == 8) && (statusAckBuilder_ != null)) {
+        return statusAckBuilder_.getMessageOrBuilder();
+      } else {
+        if (itemCase_ == 8) {
+          return (dev.nervenet.v1.StatusAck) item_;
+        }
+        return dev.nervenet.v1.StatusAck.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * A status was heard.
+     * </pre>
+     *
+     * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.StatusAck, dev.nervenet.v1.StatusAck.Builder, dev.nervenet.v1.StatusAckOrBuilder> 
+        getStatusAckFieldBuilder() {
+      if (statusAckBuilder_ == null) {
+        if (!(itemCase_ == 8)) {
+          item_ = dev.nervenet.v1.StatusAck.getDefaultInstance();
+        }
+        statusAckBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.StatusAck, dev.nervenet.v1.StatusAck.Builder, dev.nervenet.v1.StatusAckOrBuilder>(
+                (dev.nervenet.v1.StatusAck) item_,
+                getParentForChildren(),
+                isClean());
+        item_ = null;
+      }
+      itemCase_ = 8;
+      onChanged();
+      return statusAckBuilder_;
+    }
+
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Reconnect, dev.nervenet.v1.Reconnect.Builder, dev.nervenet.v1.ReconnectOrBuilder> reconnectBuilder_;
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     * @return Whether the reconnect field is set.
+     */
+    @java.lang.Override
+    public boolean hasReconnect() {
+      return itemCase_ == 9;
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     * @return The reconnect.
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.Reconnect getReconnect() {
+      if (reconnectBuilder_ == null) {
+        if (itemCase_ == 9) {
+          return (dev.nervenet.v1.Reconnect) item_;
+        }
+        return dev.nervenet.v1.Reconnect.getDefaultInstance();
+      } else {
+        if (itemCase_ == 9) {
+          return reconnectBuilder_.getMessage();
+        }
+        return dev.nervenet.v1.Reconnect.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    public Builder setReconnect(dev.nervenet.v1.Reconnect value) {
+      if (reconnectBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        item_ = value;
+        onChanged();
+      } else {
+        reconnectBuilder_.setMessage(value);
+      }
+      itemCase_ = 9;
+      return this;
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    public Builder setReconnect(
+        dev.nervenet.v1.Reconnect.Builder builderForValue) {
+      if (reconnectBuilder_ == null) {
+        item_ = builderForValue.build();
+        onChanged();
+      } else {
+        reconnectBuilder_.setMessage(builderForValue.build());
+      }
+      itemCase_ = 9;
+      return this;
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    public Builder mergeReconnect(dev.nervenet.v1.Reconnect value) {
+      if (reconnectBuilder_ == null) {
+        if (itemCase_ == 9 &&
+            item_ != dev.nervenet.v1.Reconnect.getDefaultInstance()) {
+          item_ = dev.nervenet.v1.Reconnect.newBuilder((dev.nervenet.v1.Reconnect) item_)
+              .mergeFrom(value).buildPartial();
+        } else {
+          item_ = value;
+        }
+        onChanged();
+      } else {
+        if (itemCase_ == 9) {
+          reconnectBuilder_.mergeFrom(value);
+        } else {
+          reconnectBuilder_.setMessage(value);
+        }
+      }
+      itemCase_ = 9;
+      return this;
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    public Builder clearReconnect() {
+      if (reconnectBuilder_ == null) {
+        if (itemCase_ == 9) {
+          itemCase_ = 0;
+          item_ = null;
+          onChanged();
+        }
+      } else {
+        if (itemCase_ == 9) {
+          itemCase_ = 0;
+          item_ = null;
+        }
+        reconnectBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    public dev.nervenet.v1.Reconnect.Builder getReconnectBuilder() {
+      return getReconnectFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.ReconnectOrBuilder getReconnectOrBuilder() {
+      if ((itemCase_ == 9) && (reconnectBuilder_ != null)) {
+        return reconnectBuilder_.getMessageOrBuilder();
+      } else {
+        if (itemCase_ == 9) {
+          return (dev.nervenet.v1.Reconnect) item_;
+        }
+        return dev.nervenet.v1.Reconnect.getDefaultInstance();
+      }
+    }
+    /**
+     * <pre>
+     * This node leaves, or has too many agents: go to another one, now, with what runs.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Reconnect, dev.nervenet.v1.Reconnect.Builder, dev.nervenet.v1.ReconnectOrBuilder> 
+        getReconnectFieldBuilder() {
+      if (reconnectBuilder_ == null) {
+        if (!(itemCase_ == 9)) {
+          item_ = dev.nervenet.v1.Reconnect.getDefaultInstance();
+        }
+        reconnectBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Reconnect, dev.nervenet.v1.Reconnect.Builder, dev.nervenet.v1.ReconnectOrBuilder>(
+                (dev.nervenet.v1.Reconnect) item_,
+                getParentForChildren(),
+                isClean());
+        item_ = null;
+      }
+      itemCase_ = 9;
+      onChanged();
+      return reconnectBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -10,7 +10,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -19,7 +19,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasWelcome();
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -28,7 +28,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.Welcome getWelcome();
   /**
    * <pre>
-   * First.
+   * First: who the agent is from now on, and the limits.
    * </pre>
    *
    * <code>.nervenet.v1.Welcome welcome = 1 [json_name = "welcome"];</code>
@@ -37,7 +37,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -46,7 +46,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasTask();
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -55,7 +55,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.TaskEnvelope getTask();
   /**
    * <pre>
-   * Do this.
+   * Do this. The claim is taken already, in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -64,7 +64,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -73,7 +73,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasResultAck();
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -82,7 +82,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.ResultAck getResultAck();
   /**
    * <pre>
-   * Durable.
+   * A result is durable, or needless: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -91,7 +91,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -100,7 +100,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasTaskCancel();
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -109,7 +109,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.TaskCancel getTaskCancel();
   /**
    * <pre>
-   * Stop this.
+   * Stop this; it is to be answered all the same.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -118,7 +118,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -127,7 +127,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasDrain();
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -136,7 +136,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.Drain getDrain();
   /**
    * <pre>
-   * Leave.
+   * Finish what runs; nothing new comes until `resume`.
    * </pre>
    *
    * <code>.nervenet.v1.Drain drain = 5 [json_name = "drain"];</code>
@@ -145,7 +145,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -154,7 +154,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasRejected();
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -163,12 +163,93 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.Rejected getRejected();
   /**
    * <pre>
-   * Refused.
+   * An item was refused; the stream goes on.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
    */
   dev.nervenet.v1.RejectedOrBuilder getRejectedOrBuilder();
+
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   * @return Whether the resume field is set.
+   */
+  boolean hasResume();
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   * @return The resume.
+   */
+  dev.nervenet.v1.Resume getResume();
+  /**
+   * <pre>
+   * A drain is over: new tasks may come.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Resume resume = 7 [json_name = "resume"];</code>
+   */
+  dev.nervenet.v1.ResumeOrBuilder getResumeOrBuilder();
+
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   * @return Whether the statusAck field is set.
+   */
+  boolean hasStatusAck();
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   * @return The statusAck.
+   */
+  dev.nervenet.v1.StatusAck getStatusAck();
+  /**
+   * <pre>
+   * A status was heard.
+   * </pre>
+   *
+   * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
+   */
+  dev.nervenet.v1.StatusAckOrBuilder getStatusAckOrBuilder();
+
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   * @return Whether the reconnect field is set.
+   */
+  boolean hasReconnect();
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   * @return The reconnect.
+   */
+  dev.nervenet.v1.Reconnect getReconnect();
+  /**
+   * <pre>
+   * This node leaves, or has too many agents: go to another one, now, with what runs.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Reconnect reconnect = 9 [json_name = "reconnect"];</code>
+   */
+  dev.nervenet.v1.ReconnectOrBuilder getReconnectOrBuilder();
 
   dev.nervenet.v1.ConnectResponseItem.ItemCase getItemCase();
 }

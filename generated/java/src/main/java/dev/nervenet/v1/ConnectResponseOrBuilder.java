@@ -10,7 +10,7 @@ public interface ConnectResponseOrBuilder extends
 
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -19,7 +19,7 @@ public interface ConnectResponseOrBuilder extends
       getItemsList();
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -27,7 +27,7 @@ public interface ConnectResponseOrBuilder extends
   dev.nervenet.v1.ConnectResponseItem getItems(int index);
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -35,7 +35,7 @@ public interface ConnectResponseOrBuilder extends
   int getItemsCount();
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>
@@ -44,7 +44,7 @@ public interface ConnectResponseOrBuilder extends
       getItemsOrBuilderList();
   /**
    * <pre>
-   * Whatever is pending travels together.
+   * In order. The first item of a stream is the welcome.
    * </pre>
    *
    * <code>repeated .nervenet.v1.ConnectResponseItem items = 1 [json_name = "items"];</code>

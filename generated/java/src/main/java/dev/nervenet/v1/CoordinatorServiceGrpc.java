@@ -421,6 +421,99 @@ public final class CoordinatorServiceGrpc {
     return getResolveEscalationMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.PutDefinitionRequest,
+      dev.nervenet.v1.PutDefinitionResponse> getPutDefinitionMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "PutDefinition",
+      requestType = dev.nervenet.v1.PutDefinitionRequest.class,
+      responseType = dev.nervenet.v1.PutDefinitionResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.PutDefinitionRequest,
+      dev.nervenet.v1.PutDefinitionResponse> getPutDefinitionMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.PutDefinitionRequest, dev.nervenet.v1.PutDefinitionResponse> getPutDefinitionMethod;
+    if ((getPutDefinitionMethod = CoordinatorServiceGrpc.getPutDefinitionMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getPutDefinitionMethod = CoordinatorServiceGrpc.getPutDefinitionMethod) == null) {
+          CoordinatorServiceGrpc.getPutDefinitionMethod = getPutDefinitionMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.PutDefinitionRequest, dev.nervenet.v1.PutDefinitionResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "PutDefinition"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.PutDefinitionRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.PutDefinitionResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("PutDefinition"))
+              .build();
+        }
+      }
+    }
+    return getPutDefinitionMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.GetDefinitionRequest,
+      dev.nervenet.v1.GetDefinitionResponse> getGetDefinitionMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "GetDefinition",
+      requestType = dev.nervenet.v1.GetDefinitionRequest.class,
+      responseType = dev.nervenet.v1.GetDefinitionResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.GetDefinitionRequest,
+      dev.nervenet.v1.GetDefinitionResponse> getGetDefinitionMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.GetDefinitionRequest, dev.nervenet.v1.GetDefinitionResponse> getGetDefinitionMethod;
+    if ((getGetDefinitionMethod = CoordinatorServiceGrpc.getGetDefinitionMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getGetDefinitionMethod = CoordinatorServiceGrpc.getGetDefinitionMethod) == null) {
+          CoordinatorServiceGrpc.getGetDefinitionMethod = getGetDefinitionMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.GetDefinitionRequest, dev.nervenet.v1.GetDefinitionResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "GetDefinition"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetDefinitionRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.GetDefinitionResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("GetDefinition"))
+              .build();
+        }
+      }
+    }
+    return getGetDefinitionMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListDefinitionsRequest,
+      dev.nervenet.v1.ListDefinitionsResponse> getListDefinitionsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListDefinitions",
+      requestType = dev.nervenet.v1.ListDefinitionsRequest.class,
+      responseType = dev.nervenet.v1.ListDefinitionsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListDefinitionsRequest,
+      dev.nervenet.v1.ListDefinitionsResponse> getListDefinitionsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListDefinitionsRequest, dev.nervenet.v1.ListDefinitionsResponse> getListDefinitionsMethod;
+    if ((getListDefinitionsMethod = CoordinatorServiceGrpc.getListDefinitionsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getListDefinitionsMethod = CoordinatorServiceGrpc.getListDefinitionsMethod) == null) {
+          CoordinatorServiceGrpc.getListDefinitionsMethod = getListDefinitionsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListDefinitionsRequest, dev.nervenet.v1.ListDefinitionsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListDefinitions"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListDefinitionsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListDefinitionsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ListDefinitions"))
+              .build();
+        }
+      }
+    }
+    return getListDefinitionsMethod;
+  }
+
   /**
    * Creates a new async stub that supports all call types for the service
    */
@@ -619,6 +712,37 @@ public final class CoordinatorServiceGrpc {
         io.grpc.stub.StreamObserver<dev.nervenet.v1.ResolveEscalationResponse> responseObserver) {
       io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getResolveEscalationMethod(), responseObserver);
     }
+
+    /**
+     * <pre>
+     * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+     * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+     * </pre>
+     */
+    default void putDefinition(dev.nervenet.v1.PutDefinitionRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.PutDefinitionResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getPutDefinitionMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads a stored definition.
+     * </pre>
+     */
+    default void getDefinition(dev.nervenet.v1.GetDefinitionRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetDefinitionResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getGetDefinitionMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists the stored definitions by name.
+     * </pre>
+     */
+    default void listDefinitions(dev.nervenet.v1.ListDefinitionsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListDefinitionsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListDefinitionsMethod(), responseObserver);
+    }
   }
 
   /**
@@ -802,6 +926,40 @@ public final class CoordinatorServiceGrpc {
       io.grpc.stub.ClientCalls.asyncUnaryCall(
           getChannel().newCall(getResolveEscalationMethod(), getCallOptions()), request, responseObserver);
     }
+
+    /**
+     * <pre>
+     * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+     * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+     * </pre>
+     */
+    public void putDefinition(dev.nervenet.v1.PutDefinitionRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.PutDefinitionResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getPutDefinitionMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Reads a stored definition.
+     * </pre>
+     */
+    public void getDefinition(dev.nervenet.v1.GetDefinitionRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.GetDefinitionResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getGetDefinitionMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Lists the stored definitions by name.
+     * </pre>
+     */
+    public void listDefinitions(dev.nervenet.v1.ListDefinitionsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListDefinitionsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListDefinitionsMethod(), getCallOptions()), request, responseObserver);
+    }
   }
 
   /**
@@ -959,6 +1117,37 @@ public final class CoordinatorServiceGrpc {
       return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
           getChannel(), getResolveEscalationMethod(), getCallOptions(), request);
     }
+
+    /**
+     * <pre>
+     * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+     * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+     * </pre>
+     */
+    public dev.nervenet.v1.PutDefinitionResponse putDefinition(dev.nervenet.v1.PutDefinitionRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getPutDefinitionMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a stored definition.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetDefinitionResponse getDefinition(dev.nervenet.v1.GetDefinitionRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getGetDefinitionMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists the stored definitions by name.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListDefinitionsResponse listDefinitions(dev.nervenet.v1.ListDefinitionsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListDefinitionsMethod(), getCallOptions(), request);
+    }
   }
 
   /**
@@ -1102,6 +1291,37 @@ public final class CoordinatorServiceGrpc {
     public dev.nervenet.v1.ResolveEscalationResponse resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getResolveEscalationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+     * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+     * </pre>
+     */
+    public dev.nervenet.v1.PutDefinitionResponse putDefinition(dev.nervenet.v1.PutDefinitionRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getPutDefinitionMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a stored definition.
+     * </pre>
+     */
+    public dev.nervenet.v1.GetDefinitionResponse getDefinition(dev.nervenet.v1.GetDefinitionRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getGetDefinitionMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Lists the stored definitions by name.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListDefinitionsResponse listDefinitions(dev.nervenet.v1.ListDefinitionsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListDefinitionsMethod(), getCallOptions(), request);
     }
   }
 
@@ -1247,6 +1467,40 @@ public final class CoordinatorServiceGrpc {
       return io.grpc.stub.ClientCalls.futureUnaryCall(
           getChannel().newCall(getResolveEscalationMethod(), getCallOptions()), request);
     }
+
+    /**
+     * <pre>
+     * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
+     * violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.PutDefinitionResponse> putDefinition(
+        dev.nervenet.v1.PutDefinitionRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getPutDefinitionMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Reads a stored definition.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.GetDefinitionResponse> getDefinition(
+        dev.nervenet.v1.GetDefinitionRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getGetDefinitionMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Lists the stored definitions by name.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListDefinitionsResponse> listDefinitions(
+        dev.nervenet.v1.ListDefinitionsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListDefinitionsMethod(), getCallOptions()), request);
+    }
   }
 
   private static final int METHODID_START_WORKFLOW = 0;
@@ -1261,7 +1515,10 @@ public final class CoordinatorServiceGrpc {
   private static final int METHODID_LIST_ESCALATIONS = 9;
   private static final int METHODID_GET_ESCALATION = 10;
   private static final int METHODID_RESOLVE_ESCALATION = 11;
-  private static final int METHODID_AWAIT_WORKFLOWS = 12;
+  private static final int METHODID_PUT_DEFINITION = 12;
+  private static final int METHODID_GET_DEFINITION = 13;
+  private static final int METHODID_LIST_DEFINITIONS = 14;
+  private static final int METHODID_AWAIT_WORKFLOWS = 15;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1327,6 +1584,18 @@ public final class CoordinatorServiceGrpc {
         case METHODID_RESOLVE_ESCALATION:
           serviceImpl.resolveEscalation((dev.nervenet.v1.ResolveEscalationRequest) request,
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.ResolveEscalationResponse>) responseObserver);
+          break;
+        case METHODID_PUT_DEFINITION:
+          serviceImpl.putDefinition((dev.nervenet.v1.PutDefinitionRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.PutDefinitionResponse>) responseObserver);
+          break;
+        case METHODID_GET_DEFINITION:
+          serviceImpl.getDefinition((dev.nervenet.v1.GetDefinitionRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.GetDefinitionResponse>) responseObserver);
+          break;
+        case METHODID_LIST_DEFINITIONS:
+          serviceImpl.listDefinitions((dev.nervenet.v1.ListDefinitionsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListDefinitionsResponse>) responseObserver);
           break;
         default:
           throw new AssertionError();
@@ -1440,6 +1709,27 @@ public final class CoordinatorServiceGrpc {
               dev.nervenet.v1.ResolveEscalationRequest,
               dev.nervenet.v1.ResolveEscalationResponse>(
                 service, METHODID_RESOLVE_ESCALATION)))
+        .addMethod(
+          getPutDefinitionMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.PutDefinitionRequest,
+              dev.nervenet.v1.PutDefinitionResponse>(
+                service, METHODID_PUT_DEFINITION)))
+        .addMethod(
+          getGetDefinitionMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.GetDefinitionRequest,
+              dev.nervenet.v1.GetDefinitionResponse>(
+                service, METHODID_GET_DEFINITION)))
+        .addMethod(
+          getListDefinitionsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListDefinitionsRequest,
+              dev.nervenet.v1.ListDefinitionsResponse>(
+                service, METHODID_LIST_DEFINITIONS)))
         .build();
   }
 
@@ -1501,6 +1791,9 @@ public final class CoordinatorServiceGrpc {
               .addMethod(getListEscalationsMethod())
               .addMethod(getGetEscalationMethod())
               .addMethod(getResolveEscalationMethod())
+              .addMethod(getPutDefinitionMethod())
+              .addMethod(getGetDefinitionMethod())
+              .addMethod(getListDefinitionsMethod())
               .build();
         }
       }

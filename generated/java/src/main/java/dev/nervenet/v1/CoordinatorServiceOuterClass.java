@@ -175,6 +175,36 @@ public final class CoordinatorServiceOuterClass {
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_ResolveEscalationResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_PutDefinitionRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_PutDefinitionResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_GetDefinitionRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_GetDefinitionResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListDefinitionsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListDefinitionsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable;
 
   public static com.google.protobuf.Descriptors.FileDescriptor
       getDescriptor() {
@@ -309,41 +339,63 @@ public final class CoordinatorServiceOuterClass {
       "lution\030\002 \001(\0132!.nervenet.v1.EscalationRes" +
       "olutionR\nresolution\"T\n\031ResolveEscalation" +
       "Response\0227\n\nescalation\030\001 \001(\0132\027.nervenet." +
-      "v1.EscalationR\nescalation*o\n\010IfExists\022\031\n" +
-      "\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SA" +
-      "ME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_R" +
-      "ESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n\026DURA" +
-      "BILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_NORMA" +
-      "L\020\001\022\025\n\021DURABILITY_STRICT\020\0022\222\t\n\022Coordinat" +
-      "orService\022V\n\rStartWorkflow\022!.nervenet.v1" +
-      ".StartWorkflowRequest\032\".nervenet.v1.Star" +
-      "tWorkflowResponse\022Y\n\016StartWorkflows\022\".ne" +
-      "rvenet.v1.StartWorkflowsRequest\032#.nerven" +
-      "et.v1.StartWorkflowsResponse\022]\n\016AwaitWor" +
-      "kflows\022\".nervenet.v1.AwaitWorkflowsReque" +
-      "st\032#.nervenet.v1.AwaitWorkflowsResponse(" +
-      "\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.GetWork" +
-      "flowRequest\032 .nervenet.v1.GetWorkflowRes" +
-      "ponse\022V\n\rListWorkflows\022!.nervenet.v1.Lis" +
-      "tWorkflowsRequest\032\".nervenet.v1.ListWork" +
-      "flowsResponse\022P\n\013ListJournal\022\037.nervenet." +
-      "v1.ListJournalRequest\032 .nervenet.v1.List" +
-      "JournalResponse\022X\n\rWatchWorkflow\022!.nerve" +
-      "net.v1.WatchWorkflowRequest\032\".nervenet.v" +
-      "1.WatchWorkflowResponse0\001\022Y\n\016SignalWorkf" +
-      "low\022\".nervenet.v1.SignalWorkflowRequest\032" +
-      "#.nervenet.v1.SignalWorkflowResponse\022Y\n\016" +
-      "CancelWorkflow\022\".nervenet.v1.CancelWorkf" +
-      "lowRequest\032#.nervenet.v1.CancelWorkflowR" +
-      "esponse\022D\n\007RunTask\022\033.nervenet.v1.RunTask" +
-      "Request\032\034.nervenet.v1.RunTaskResponse\022\\\n" +
-      "\017ListEscalations\022#.nervenet.v1.ListEscal" +
-      "ationsRequest\032$.nervenet.v1.ListEscalati" +
-      "onsResponse\022V\n\rGetEscalation\022!.nervenet." +
-      "v1.GetEscalationRequest\032\".nervenet.v1.Ge" +
-      "tEscalationResponse\022b\n\021ResolveEscalation" +
-      "\022%.nervenet.v1.ResolveEscalationRequest\032" +
-      "&.nervenet.v1.ResolveEscalationResponseB" +
+      "v1.EscalationR\nescalation\"t\n\024PutDefiniti" +
+      "onRequest\0227\n\ndefinition\030\001 \001(\0132\027.nervenet" +
+      ".v1.DefinitionR\ndefinition\022#\n\rvalidate_o" +
+      "nly\030\002 \001(\010R\014validateOnly\"j\n\025PutDefinition" +
+      "Response\0227\n\ndefinition\030\001 \001(\0132\027.nervenet." +
+      "v1.DefinitionR\ndefinition\022\030\n\007created\030\002 \001" +
+      "(\010R\007created\"D\n\024GetDefinitionRequest\022\022\n\004n" +
+      "ame\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007versio" +
+      "n\"P\n\025GetDefinitionResponse\0227\n\ndefinition" +
+      "\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefinit" +
+      "ion\"h\n\026ListDefinitionsRequest\022\022\n\004name\030\001 " +
+      "\001(\tR\004name\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035" +
+      "\n\npage_token\030\003 \001(\tR\tpageToken\"|\n\027ListDef" +
+      "initionsResponse\0229\n\013definitions\030\001 \003(\0132\027." +
+      "nervenet.v1.DefinitionR\013definitions\022&\n\017n" +
+      "ext_page_token\030\002 \001(\tR\rnextPageToken*o\n\010I" +
+      "fExists\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF" +
+      "_EXISTS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033I" +
+      "F_EXISTS_RESTART_IF_CLOSED\020\003*V\n\nDurabili" +
+      "ty\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DURABI" +
+      "LITY_NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\240\013\n" +
+      "\022CoordinatorService\022V\n\rStartWorkflow\022!.n" +
+      "ervenet.v1.StartWorkflowRequest\032\".nerven" +
+      "et.v1.StartWorkflowResponse\022Y\n\016StartWork" +
+      "flows\022\".nervenet.v1.StartWorkflowsReques" +
+      "t\032#.nervenet.v1.StartWorkflowsResponse\022]" +
+      "\n\016AwaitWorkflows\022\".nervenet.v1.AwaitWork" +
+      "flowsRequest\032#.nervenet.v1.AwaitWorkflow" +
+      "sResponse(\0010\001\022P\n\013GetWorkflow\022\037.nervenet." +
+      "v1.GetWorkflowRequest\032 .nervenet.v1.GetW" +
+      "orkflowResponse\022V\n\rListWorkflows\022!.nerve" +
+      "net.v1.ListWorkflowsRequest\032\".nervenet.v" +
+      "1.ListWorkflowsResponse\022P\n\013ListJournal\022\037" +
+      ".nervenet.v1.ListJournalRequest\032 .nerven" +
+      "et.v1.ListJournalResponse\022X\n\rWatchWorkfl" +
+      "ow\022!.nervenet.v1.WatchWorkflowRequest\032\"." +
+      "nervenet.v1.WatchWorkflowResponse0\001\022Y\n\016S" +
+      "ignalWorkflow\022\".nervenet.v1.SignalWorkfl" +
+      "owRequest\032#.nervenet.v1.SignalWorkflowRe" +
+      "sponse\022Y\n\016CancelWorkflow\022\".nervenet.v1.C" +
+      "ancelWorkflowRequest\032#.nervenet.v1.Cance" +
+      "lWorkflowResponse\022D\n\007RunTask\022\033.nervenet." +
+      "v1.RunTaskRequest\032\034.nervenet.v1.RunTaskR" +
+      "esponse\022\\\n\017ListEscalations\022#.nervenet.v1" +
+      ".ListEscalationsRequest\032$.nervenet.v1.Li" +
+      "stEscalationsResponse\022V\n\rGetEscalation\022!" +
+      ".nervenet.v1.GetEscalationRequest\032\".nerv" +
+      "enet.v1.GetEscalationResponse\022b\n\021Resolve" +
+      "Escalation\022%.nervenet.v1.ResolveEscalati" +
+      "onRequest\032&.nervenet.v1.ResolveEscalatio" +
+      "nResponse\022V\n\rPutDefinition\022!.nervenet.v1" +
+      ".PutDefinitionRequest\032\".nervenet.v1.PutD" +
+      "efinitionResponse\022V\n\rGetDefinition\022!.ner" +
+      "venet.v1.GetDefinitionRequest\032\".nervenet" +
+      ".v1.GetDefinitionResponse\022\\\n\017ListDefinit" +
+      "ions\022#.nervenet.v1.ListDefinitionsReques" +
+      "t\032$.nervenet.v1.ListDefinitionsResponseB" +
       "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
       "net/v1;nervenetv1b\006proto3"
     };
@@ -547,6 +599,42 @@ public final class CoordinatorServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
+    internal_static_nervenet_v1_PutDefinitionRequest_descriptor =
+      getDescriptor().getMessageTypes().get(28);
+    internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_PutDefinitionRequest_descriptor,
+        new java.lang.String[] { "Definition", "ValidateOnly", });
+    internal_static_nervenet_v1_PutDefinitionResponse_descriptor =
+      getDescriptor().getMessageTypes().get(29);
+    internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_PutDefinitionResponse_descriptor,
+        new java.lang.String[] { "Definition", "Created", });
+    internal_static_nervenet_v1_GetDefinitionRequest_descriptor =
+      getDescriptor().getMessageTypes().get(30);
+    internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_GetDefinitionRequest_descriptor,
+        new java.lang.String[] { "Name", "Version", });
+    internal_static_nervenet_v1_GetDefinitionResponse_descriptor =
+      getDescriptor().getMessageTypes().get(31);
+    internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_GetDefinitionResponse_descriptor,
+        new java.lang.String[] { "Definition", });
+    internal_static_nervenet_v1_ListDefinitionsRequest_descriptor =
+      getDescriptor().getMessageTypes().get(32);
+    internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListDefinitionsRequest_descriptor,
+        new java.lang.String[] { "Name", "PageSize", "PageToken", });
+    internal_static_nervenet_v1_ListDefinitionsResponse_descriptor =
+      getDescriptor().getMessageTypes().get(33);
+    internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListDefinitionsResponse_descriptor,
+        new java.lang.String[] { "Definitions", "NextPageToken", });
     com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();
     dev.nervenet.v1.Common.getDescriptor();

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * The agent leaves.
+ * The agent leaves for good: what it did not answer is sent to others at once.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.Goodbye}
@@ -49,7 +49,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object reason_ = "";
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -70,7 +70,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -249,7 +249,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The agent leaves.
+   * The agent leaves for good: what it did not answer is sent to others at once.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.Goodbye}
@@ -424,7 +424,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object reason_ = "";
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -444,7 +444,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -465,7 +465,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -482,7 +482,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -496,7 +496,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>

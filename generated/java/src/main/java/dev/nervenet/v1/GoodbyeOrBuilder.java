@@ -10,7 +10,7 @@ public interface GoodbyeOrBuilder extends
 
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -19,7 +19,7 @@ public interface GoodbyeOrBuilder extends
   java.lang.String getReason();
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>

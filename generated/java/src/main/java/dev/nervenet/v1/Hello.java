@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * The agent's first message on a gateway stream.
+ * The agent's first item on a stream.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.Hello}
@@ -49,7 +49,8 @@ private static final long serialVersionUID = 0L;
   private dev.nervenet.v1.AgentRecord agent_;
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -61,7 +62,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -73,7 +75,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -87,7 +90,7 @@ private static final long serialVersionUID = 0L;
   private int credit_ = 0;
   /**
    * <pre>
-   * How many tasks it takes at once.
+   * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
    * </pre>
    *
    * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -102,7 +105,7 @@ private static final long serialVersionUID = 0L;
   private long leaseId_ = 0L;
   /**
    * <pre>
-   * The lease it held before, when it comes back.
+   * The lease of `agent_id`, when it comes back; 0 = new.
    * </pre>
    *
    * <code>int64 lease_id = 3 [json_name = "leaseId"];</code>
@@ -115,36 +118,39 @@ private static final long serialVersionUID = 0L;
 
   public static final int RUNNING_FIELD_NUMBER = 4;
   @SuppressWarnings("serial")
-  private java.util.List<dev.nervenet.v1.ActiveTask> running_;
+  private java.util.List<dev.nervenet.v1.HeldTask> running_;
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   @java.lang.Override
-  public java.util.List<dev.nervenet.v1.ActiveTask> getRunningList() {
+  public java.util.List<dev.nervenet.v1.HeldTask> getRunningList() {
     return running_;
   }
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   @java.lang.Override
-  public java.util.List<? extends dev.nervenet.v1.ActiveTaskOrBuilder> 
+  public java.util.List<? extends dev.nervenet.v1.HeldTaskOrBuilder> 
       getRunningOrBuilderList() {
     return running_;
   }
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   @java.lang.Override
   public int getRunningCount() {
@@ -152,24 +158,26 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.ActiveTask getRunning(int index) {
+  public dev.nervenet.v1.HeldTask getRunning(int index) {
     return running_.get(index);
   }
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.ActiveTaskOrBuilder getRunningOrBuilder(
+  public dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
       int index) {
     return running_.get(index);
   }
@@ -374,7 +382,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The agent's first message on a gateway stream.
+   * The agent's first item on a stream.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.Hello}
@@ -616,9 +624,9 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 24
             case 34: {
-              dev.nervenet.v1.ActiveTask m =
+              dev.nervenet.v1.HeldTask m =
                   input.readMessage(
-                      dev.nervenet.v1.ActiveTask.parser(),
+                      dev.nervenet.v1.HeldTask.parser(),
                       extensionRegistry);
               if (runningBuilder_ == null) {
                 ensureRunningIsMutable();
@@ -650,7 +658,8 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.AgentRecord, dev.nervenet.v1.AgentRecord.Builder, dev.nervenet.v1.AgentRecordOrBuilder> agentBuilder_;
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -661,7 +670,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -676,7 +686,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -696,7 +707,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -714,7 +726,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -739,7 +752,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -756,7 +770,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -768,7 +783,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -783,7 +799,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who it is; agent_id empty = new, the node makes one up.
+     * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -805,7 +822,7 @@ private static final long serialVersionUID = 0L;
     private int credit_ ;
     /**
      * <pre>
-     * How many tasks it takes at once.
+     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -817,7 +834,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once.
+     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -833,7 +850,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once.
+     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -849,7 +866,7 @@ private static final long serialVersionUID = 0L;
     private long leaseId_ ;
     /**
      * <pre>
-     * The lease it held before, when it comes back.
+     * The lease of `agent_id`, when it comes back; 0 = new.
      * </pre>
      *
      * <code>int64 lease_id = 3 [json_name = "leaseId"];</code>
@@ -861,7 +878,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The lease it held before, when it comes back.
+     * The lease of `agent_id`, when it comes back; 0 = new.
      * </pre>
      *
      * <code>int64 lease_id = 3 [json_name = "leaseId"];</code>
@@ -877,7 +894,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The lease it held before, when it comes back.
+     * The lease of `agent_id`, when it comes back; 0 = new.
      * </pre>
      *
      * <code>int64 lease_id = 3 [json_name = "leaseId"];</code>
@@ -890,26 +907,27 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private java.util.List<dev.nervenet.v1.ActiveTask> running_ =
+    private java.util.List<dev.nervenet.v1.HeldTask> running_ =
       java.util.Collections.emptyList();
     private void ensureRunningIsMutable() {
       if (!((bitField0_ & 0x00000008) != 0)) {
-        running_ = new java.util.ArrayList<dev.nervenet.v1.ActiveTask>(running_);
+        running_ = new java.util.ArrayList<dev.nervenet.v1.HeldTask>(running_);
         bitField0_ |= 0x00000008;
        }
     }
 
     private com.google.protobuf.RepeatedFieldBuilderV3<
-        dev.nervenet.v1.ActiveTask, dev.nervenet.v1.ActiveTask.Builder, dev.nervenet.v1.ActiveTaskOrBuilder> runningBuilder_;
+        dev.nervenet.v1.HeldTask, dev.nervenet.v1.HeldTask.Builder, dev.nervenet.v1.HeldTaskOrBuilder> runningBuilder_;
 
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public java.util.List<dev.nervenet.v1.ActiveTask> getRunningList() {
+    public java.util.List<dev.nervenet.v1.HeldTask> getRunningList() {
       if (runningBuilder_ == null) {
         return java.util.Collections.unmodifiableList(running_);
       } else {
@@ -918,10 +936,11 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public int getRunningCount() {
       if (runningBuilder_ == null) {
@@ -932,12 +951,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public dev.nervenet.v1.ActiveTask getRunning(int index) {
+    public dev.nervenet.v1.HeldTask getRunning(int index) {
       if (runningBuilder_ == null) {
         return running_.get(index);
       } else {
@@ -946,13 +966,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder setRunning(
-        int index, dev.nervenet.v1.ActiveTask value) {
+        int index, dev.nervenet.v1.HeldTask value) {
       if (runningBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
@@ -967,13 +988,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder setRunning(
-        int index, dev.nervenet.v1.ActiveTask.Builder builderForValue) {
+        int index, dev.nervenet.v1.HeldTask.Builder builderForValue) {
       if (runningBuilder_ == null) {
         ensureRunningIsMutable();
         running_.set(index, builderForValue.build());
@@ -985,12 +1007,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public Builder addRunning(dev.nervenet.v1.ActiveTask value) {
+    public Builder addRunning(dev.nervenet.v1.HeldTask value) {
       if (runningBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
@@ -1005,13 +1028,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder addRunning(
-        int index, dev.nervenet.v1.ActiveTask value) {
+        int index, dev.nervenet.v1.HeldTask value) {
       if (runningBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
@@ -1026,13 +1050,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder addRunning(
-        dev.nervenet.v1.ActiveTask.Builder builderForValue) {
+        dev.nervenet.v1.HeldTask.Builder builderForValue) {
       if (runningBuilder_ == null) {
         ensureRunningIsMutable();
         running_.add(builderForValue.build());
@@ -1044,13 +1069,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder addRunning(
-        int index, dev.nervenet.v1.ActiveTask.Builder builderForValue) {
+        int index, dev.nervenet.v1.HeldTask.Builder builderForValue) {
       if (runningBuilder_ == null) {
         ensureRunningIsMutable();
         running_.add(index, builderForValue.build());
@@ -1062,13 +1088,14 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder addAllRunning(
-        java.lang.Iterable<? extends dev.nervenet.v1.ActiveTask> values) {
+        java.lang.Iterable<? extends dev.nervenet.v1.HeldTask> values) {
       if (runningBuilder_ == null) {
         ensureRunningIsMutable();
         com.google.protobuf.AbstractMessageLite.Builder.addAll(
@@ -1081,10 +1108,11 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder clearRunning() {
       if (runningBuilder_ == null) {
@@ -1098,10 +1126,11 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
     public Builder removeRunning(int index) {
       if (runningBuilder_ == null) {
@@ -1115,23 +1144,25 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public dev.nervenet.v1.ActiveTask.Builder getRunningBuilder(
+    public dev.nervenet.v1.HeldTask.Builder getRunningBuilder(
         int index) {
       return getRunningFieldBuilder().getBuilder(index);
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public dev.nervenet.v1.ActiveTaskOrBuilder getRunningOrBuilder(
+    public dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
         int index) {
       if (runningBuilder_ == null) {
         return running_.get(index);  } else {
@@ -1140,12 +1171,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public java.util.List<? extends dev.nervenet.v1.ActiveTaskOrBuilder> 
+    public java.util.List<? extends dev.nervenet.v1.HeldTaskOrBuilder> 
          getRunningOrBuilderList() {
       if (runningBuilder_ != null) {
         return runningBuilder_.getMessageOrBuilderList();
@@ -1155,44 +1187,47 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public dev.nervenet.v1.ActiveTask.Builder addRunningBuilder() {
+    public dev.nervenet.v1.HeldTask.Builder addRunningBuilder() {
       return getRunningFieldBuilder().addBuilder(
-          dev.nervenet.v1.ActiveTask.getDefaultInstance());
+          dev.nervenet.v1.HeldTask.getDefaultInstance());
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public dev.nervenet.v1.ActiveTask.Builder addRunningBuilder(
+    public dev.nervenet.v1.HeldTask.Builder addRunningBuilder(
         int index) {
       return getRunningFieldBuilder().addBuilder(
-          index, dev.nervenet.v1.ActiveTask.getDefaultInstance());
+          index, dev.nervenet.v1.HeldTask.getDefaultInstance());
     }
     /**
      * <pre>
-     * What it still runs, when it comes back: these claims are renewed at once.
+     * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+     * once, so that nobody else gets it. What is not named here the agent does not have.
      * </pre>
      *
-     * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+     * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
      */
-    public java.util.List<dev.nervenet.v1.ActiveTask.Builder> 
+    public java.util.List<dev.nervenet.v1.HeldTask.Builder> 
          getRunningBuilderList() {
       return getRunningFieldBuilder().getBuilderList();
     }
     private com.google.protobuf.RepeatedFieldBuilderV3<
-        dev.nervenet.v1.ActiveTask, dev.nervenet.v1.ActiveTask.Builder, dev.nervenet.v1.ActiveTaskOrBuilder> 
+        dev.nervenet.v1.HeldTask, dev.nervenet.v1.HeldTask.Builder, dev.nervenet.v1.HeldTaskOrBuilder> 
         getRunningFieldBuilder() {
       if (runningBuilder_ == null) {
         runningBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
-            dev.nervenet.v1.ActiveTask, dev.nervenet.v1.ActiveTask.Builder, dev.nervenet.v1.ActiveTaskOrBuilder>(
+            dev.nervenet.v1.HeldTask, dev.nervenet.v1.HeldTask.Builder, dev.nervenet.v1.HeldTaskOrBuilder>(
                 running_,
                 ((bitField0_ & 0x00000008) != 0),
                 getParentForChildren(),

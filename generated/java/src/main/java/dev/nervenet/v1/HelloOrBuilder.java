@@ -10,7 +10,8 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -19,7 +20,8 @@ public interface HelloOrBuilder extends
   boolean hasAgent();
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -28,7 +30,8 @@ public interface HelloOrBuilder extends
   dev.nervenet.v1.AgentRecord getAgent();
   /**
    * <pre>
-   * Who it is; agent_id empty = new, the node makes one up.
+   * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
+   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -37,7 +40,7 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * How many tasks it takes at once.
+   * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
    * </pre>
    *
    * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -47,7 +50,7 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * The lease it held before, when it comes back.
+   * The lease of `agent_id`, when it comes back; 0 = new.
    * </pre>
    *
    * <code>int64 lease_id = 3 [json_name = "leaseId"];</code>
@@ -57,45 +60,50 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
-  java.util.List<dev.nervenet.v1.ActiveTask> 
+  java.util.List<dev.nervenet.v1.HeldTask> 
       getRunningList();
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
-  dev.nervenet.v1.ActiveTask getRunning(int index);
+  dev.nervenet.v1.HeldTask getRunning(int index);
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   int getRunningCount();
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
-  java.util.List<? extends dev.nervenet.v1.ActiveTaskOrBuilder> 
+  java.util.List<? extends dev.nervenet.v1.HeldTaskOrBuilder> 
       getRunningOrBuilderList();
   /**
    * <pre>
-   * What it still runs, when it comes back: these claims are renewed at once.
+   * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
+   * once, so that nobody else gets it. What is not named here the agent does not have.
    * </pre>
    *
-   * <code>repeated .nervenet.v1.ActiveTask running = 4 [json_name = "running"];</code>
+   * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
-  dev.nervenet.v1.ActiveTaskOrBuilder getRunningOrBuilder(
+  dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
       int index);
 }

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A message of the agent was refused.
+ * An item was refused.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.Rejected}
@@ -23,6 +23,7 @@ private static final long serialVersionUID = 0L;
   private Rejected() {
     reason_ = "";
     message_ = "";
+    taskId_ = "";
   }
 
   @java.lang.Override
@@ -50,7 +51,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object reason_ = "";
   /**
    * <pre>
-   * The ErrorInfo reason.
+   * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -71,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The ErrorInfo reason.
+   * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -139,6 +140,68 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int TASK_ID_FIELD_NUMBER = 3;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object taskId_ = "";
+  /**
+   * <pre>
+   * The task that the item was about, if it was about one: the agent forgets it.
+   * </pre>
+   *
+   * <code>string task_id = 3 [json_name = "taskId"];</code>
+   * @return The taskId.
+   */
+  @java.lang.Override
+  public java.lang.String getTaskId() {
+    java.lang.Object ref = taskId_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      taskId_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * The task that the item was about, if it was about one: the agent forgets it.
+   * </pre>
+   *
+   * <code>string task_id = 3 [json_name = "taskId"];</code>
+   * @return The bytes for taskId.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getTaskIdBytes() {
+    java.lang.Object ref = taskId_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      taskId_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
+  public static final int ATTEMPT_FIELD_NUMBER = 4;
+  private int attempt_ = 0;
+  /**
+   * <pre>
+   * Its attempt.
+   * </pre>
+   *
+   * <code>int32 attempt = 4 [json_name = "attempt"];</code>
+   * @return The attempt.
+   */
+  @java.lang.Override
+  public int getAttempt() {
+    return attempt_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -159,6 +222,12 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(message_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 2, message_);
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 3, taskId_);
+    }
+    if (attempt_ != 0) {
+      output.writeInt32(4, attempt_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -173,6 +242,13 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(message_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(2, message_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(3, taskId_);
+    }
+    if (attempt_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(4, attempt_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -193,6 +269,10 @@ private static final long serialVersionUID = 0L;
         .equals(other.getReason())) return false;
     if (!getMessage()
         .equals(other.getMessage())) return false;
+    if (!getTaskId()
+        .equals(other.getTaskId())) return false;
+    if (getAttempt()
+        != other.getAttempt()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -208,6 +288,10 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getReason().hashCode();
     hash = (37 * hash) + MESSAGE_FIELD_NUMBER;
     hash = (53 * hash) + getMessage().hashCode();
+    hash = (37 * hash) + TASK_ID_FIELD_NUMBER;
+    hash = (53 * hash) + getTaskId().hashCode();
+    hash = (37 * hash) + ATTEMPT_FIELD_NUMBER;
+    hash = (53 * hash) + getAttempt();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -307,7 +391,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A message of the agent was refused.
+   * An item was refused.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.Rejected}
@@ -345,6 +429,8 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       reason_ = "";
       message_ = "";
+      taskId_ = "";
+      attempt_ = 0;
       return this;
     }
 
@@ -383,6 +469,12 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
         result.message_ = message_;
+      }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.taskId_ = taskId_;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.attempt_ = attempt_;
       }
     }
 
@@ -440,6 +532,14 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000002;
         onChanged();
       }
+      if (!other.getTaskId().isEmpty()) {
+        taskId_ = other.taskId_;
+        bitField0_ |= 0x00000004;
+        onChanged();
+      }
+      if (other.getAttempt() != 0) {
+        setAttempt(other.getAttempt());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -476,6 +576,16 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 26: {
+              taskId_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 26
+            case 32: {
+              attempt_ = input.readInt32();
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 32
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -496,7 +606,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object reason_ = "";
     /**
      * <pre>
-     * The ErrorInfo reason.
+     * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -516,7 +626,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The ErrorInfo reason.
+     * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -537,7 +647,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The ErrorInfo reason.
+     * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -554,7 +664,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The ErrorInfo reason.
+     * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -568,7 +678,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The ErrorInfo reason.
+     * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
      * </pre>
      *
      * <code>string reason = 1 [json_name = "reason"];</code>
@@ -673,6 +783,142 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       message_ = value;
       bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object taskId_ = "";
+    /**
+     * <pre>
+     * The task that the item was about, if it was about one: the agent forgets it.
+     * </pre>
+     *
+     * <code>string task_id = 3 [json_name = "taskId"];</code>
+     * @return The taskId.
+     */
+    public java.lang.String getTaskId() {
+      java.lang.Object ref = taskId_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        taskId_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The task that the item was about, if it was about one: the agent forgets it.
+     * </pre>
+     *
+     * <code>string task_id = 3 [json_name = "taskId"];</code>
+     * @return The bytes for taskId.
+     */
+    public com.google.protobuf.ByteString
+        getTaskIdBytes() {
+      java.lang.Object ref = taskId_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        taskId_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The task that the item was about, if it was about one: the agent forgets it.
+     * </pre>
+     *
+     * <code>string task_id = 3 [json_name = "taskId"];</code>
+     * @param value The taskId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setTaskId(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      taskId_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The task that the item was about, if it was about one: the agent forgets it.
+     * </pre>
+     *
+     * <code>string task_id = 3 [json_name = "taskId"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearTaskId() {
+      taskId_ = getDefaultInstance().getTaskId();
+      bitField0_ = (bitField0_ & ~0x00000004);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The task that the item was about, if it was about one: the agent forgets it.
+     * </pre>
+     *
+     * <code>string task_id = 3 [json_name = "taskId"];</code>
+     * @param value The bytes for taskId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setTaskIdBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      taskId_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+
+    private int attempt_ ;
+    /**
+     * <pre>
+     * Its attempt.
+     * </pre>
+     *
+     * <code>int32 attempt = 4 [json_name = "attempt"];</code>
+     * @return The attempt.
+     */
+    @java.lang.Override
+    public int getAttempt() {
+      return attempt_;
+    }
+    /**
+     * <pre>
+     * Its attempt.
+     * </pre>
+     *
+     * <code>int32 attempt = 4 [json_name = "attempt"];</code>
+     * @param value The attempt to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAttempt(int value) {
+
+      attempt_ = value;
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Its attempt.
+     * </pre>
+     *
+     * <code>int32 attempt = 4 [json_name = "attempt"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAttempt() {
+      bitField0_ = (bitField0_ & ~0x00000008);
+      attempt_ = 0;
       onChanged();
       return this;
     }

@@ -10,7 +10,7 @@ public interface RejectedOrBuilder extends
 
   /**
    * <pre>
-   * The ErrorInfo reason.
+   * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -19,7 +19,7 @@ public interface RejectedOrBuilder extends
   java.lang.String getReason();
   /**
    * <pre>
-   * The ErrorInfo reason.
+   * As ErrorInfo has it: TASK_NOT_FOUND, INVALID_FIELD, …
    * </pre>
    *
    * <code>string reason = 1 [json_name = "reason"];</code>
@@ -47,4 +47,34 @@ public interface RejectedOrBuilder extends
    */
   com.google.protobuf.ByteString
       getMessageBytes();
+
+  /**
+   * <pre>
+   * The task that the item was about, if it was about one: the agent forgets it.
+   * </pre>
+   *
+   * <code>string task_id = 3 [json_name = "taskId"];</code>
+   * @return The taskId.
+   */
+  java.lang.String getTaskId();
+  /**
+   * <pre>
+   * The task that the item was about, if it was about one: the agent forgets it.
+   * </pre>
+   *
+   * <code>string task_id = 3 [json_name = "taskId"];</code>
+   * @return The bytes for taskId.
+   */
+  com.google.protobuf.ByteString
+      getTaskIdBytes();
+
+  /**
+   * <pre>
+   * Its attempt.
+   * </pre>
+   *
+   * <code>int32 attempt = 4 [json_name = "attempt"];</code>
+   * @return The attempt.
+   */
+  int getAttempt();
 }

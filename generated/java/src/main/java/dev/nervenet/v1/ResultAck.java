@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A result is durable; the agent may forget it.
+ * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ResultAck}
@@ -91,29 +91,14 @@ private static final long serialVersionUID = 0L;
     }
   }
 
-  public static final int RUN_FIELD_NUMBER = 2;
-  private int run_ = 0;
-  /**
-   * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  @java.lang.Override
-  public int getRun() {
-    return run_;
-  }
-
-  public static final int ATTEMPT_FIELD_NUMBER = 3;
+  public static final int ATTEMPT_FIELD_NUMBER = 2;
   private int attempt_ = 0;
   /**
    * <pre>
    * Which attempt.
    * </pre>
    *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   @java.lang.Override
@@ -121,14 +106,14 @@ private static final long serialVersionUID = 0L;
     return attempt_;
   }
 
-  public static final int RECORDED_FIELD_NUMBER = 4;
+  public static final int RECORDED_FIELD_NUMBER = 3;
   private boolean recorded_ = false;
   /**
    * <pre>
-   * False: another outcome was there first.
+   * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
    * </pre>
    *
-   * <code>bool recorded = 4 [json_name = "recorded"];</code>
+   * <code>bool recorded = 3 [json_name = "recorded"];</code>
    * @return The recorded.
    */
   @java.lang.Override
@@ -153,14 +138,11 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, taskId_);
     }
-    if (run_ != 0) {
-      output.writeInt32(2, run_);
-    }
     if (attempt_ != 0) {
-      output.writeInt32(3, attempt_);
+      output.writeInt32(2, attempt_);
     }
     if (recorded_ != false) {
-      output.writeBool(4, recorded_);
+      output.writeBool(3, recorded_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -174,17 +156,13 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, taskId_);
     }
-    if (run_ != 0) {
-      size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(2, run_);
-    }
     if (attempt_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(3, attempt_);
+        .computeInt32Size(2, attempt_);
     }
     if (recorded_ != false) {
       size += com.google.protobuf.CodedOutputStream
-        .computeBoolSize(4, recorded_);
+        .computeBoolSize(3, recorded_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -203,8 +181,6 @@ private static final long serialVersionUID = 0L;
 
     if (!getTaskId()
         .equals(other.getTaskId())) return false;
-    if (getRun()
-        != other.getRun()) return false;
     if (getAttempt()
         != other.getAttempt()) return false;
     if (getRecorded()
@@ -222,8 +198,6 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + TASK_ID_FIELD_NUMBER;
     hash = (53 * hash) + getTaskId().hashCode();
-    hash = (37 * hash) + RUN_FIELD_NUMBER;
-    hash = (53 * hash) + getRun();
     hash = (37 * hash) + ATTEMPT_FIELD_NUMBER;
     hash = (53 * hash) + getAttempt();
     hash = (37 * hash) + RECORDED_FIELD_NUMBER;
@@ -328,7 +302,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result is durable; the agent may forget it.
+   * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ResultAck}
@@ -365,7 +339,6 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       taskId_ = "";
-      run_ = 0;
       attempt_ = 0;
       recorded_ = false;
       return this;
@@ -405,12 +378,9 @@ private static final long serialVersionUID = 0L;
         result.taskId_ = taskId_;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.run_ = run_;
-      }
-      if (((from_bitField0_ & 0x00000004) != 0)) {
         result.attempt_ = attempt_;
       }
-      if (((from_bitField0_ & 0x00000008) != 0)) {
+      if (((from_bitField0_ & 0x00000004) != 0)) {
         result.recorded_ = recorded_;
       }
     }
@@ -464,9 +434,6 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
-      if (other.getRun() != 0) {
-        setRun(other.getRun());
-      }
       if (other.getAttempt() != 0) {
         setAttempt(other.getAttempt());
       }
@@ -505,20 +472,15 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 10
             case 16: {
-              run_ = input.readInt32();
+              attempt_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
             case 24: {
-              attempt_ = input.readInt32();
+              recorded_ = input.readBool();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
-            case 32: {
-              recorded_ = input.readBool();
-              bitField0_ |= 0x00000008;
-              break;
-            } // case 32
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -628,57 +590,13 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private int run_ ;
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return The run.
-     */
-    @java.lang.Override
-    public int getRun() {
-      return run_;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @param value The run to set.
-     * @return This builder for chaining.
-     */
-    public Builder setRun(int value) {
-
-      run_ = value;
-      bitField0_ |= 0x00000002;
-      onChanged();
-      return this;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return This builder for chaining.
-     */
-    public Builder clearRun() {
-      bitField0_ = (bitField0_ & ~0x00000002);
-      run_ = 0;
-      onChanged();
-      return this;
-    }
-
     private int attempt_ ;
     /**
      * <pre>
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return The attempt.
      */
     @java.lang.Override
@@ -690,14 +608,14 @@ private static final long serialVersionUID = 0L;
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @param value The attempt to set.
      * @return This builder for chaining.
      */
     public Builder setAttempt(int value) {
 
       attempt_ = value;
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return this;
     }
@@ -706,11 +624,11 @@ private static final long serialVersionUID = 0L;
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return This builder for chaining.
      */
     public Builder clearAttempt() {
-      bitField0_ = (bitField0_ & ~0x00000004);
+      bitField0_ = (bitField0_ & ~0x00000002);
       attempt_ = 0;
       onChanged();
       return this;
@@ -719,10 +637,10 @@ private static final long serialVersionUID = 0L;
     private boolean recorded_ ;
     /**
      * <pre>
-     * False: another outcome was there first.
+     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
-     * <code>bool recorded = 4 [json_name = "recorded"];</code>
+     * <code>bool recorded = 3 [json_name = "recorded"];</code>
      * @return The recorded.
      */
     @java.lang.Override
@@ -731,30 +649,30 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * False: another outcome was there first.
+     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
-     * <code>bool recorded = 4 [json_name = "recorded"];</code>
+     * <code>bool recorded = 3 [json_name = "recorded"];</code>
      * @param value The recorded to set.
      * @return This builder for chaining.
      */
     public Builder setRecorded(boolean value) {
 
       recorded_ = value;
-      bitField0_ |= 0x00000008;
+      bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * False: another outcome was there first.
+     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
-     * <code>bool recorded = 4 [json_name = "recorded"];</code>
+     * <code>bool recorded = 3 [json_name = "recorded"];</code>
      * @return This builder for chaining.
      */
     public Builder clearRecorded() {
-      bitField0_ = (bitField0_ & ~0x00000008);
+      bitField0_ = (bitField0_ & ~0x00000004);
       recorded_ = false;
       onChanged();
       return this;

@@ -30,30 +30,20 @@ public interface ResultAckOrBuilder extends
 
   /**
    * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  int getRun();
-
-  /**
-   * <pre>
    * Which attempt.
    * </pre>
    *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   int getAttempt();
 
   /**
    * <pre>
-   * False: another outcome was there first.
+   * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
    * </pre>
    *
-   * <code>bool recorded = 4 [json_name = "recorded"];</code>
+   * <code>bool recorded = 3 [json_name = "recorded"];</code>
    * @return The recorded.
    */
   boolean getRecorded();

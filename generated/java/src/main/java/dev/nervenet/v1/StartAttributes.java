@@ -128,7 +128,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object runtime_ = "";
   /**
    * <pre>
-   * Implementation and minor version that replay alike, for example "3.11".
+   * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+   * can run, the version of its language: "declared-1".
    * </pre>
    *
    * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -149,7 +150,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Implementation and minor version that replay alike, for example "3.11".
+   * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+   * can run, the version of its language: "declared-1".
    * </pre>
    *
    * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -1300,7 +1302,8 @@ java.lang.String defaultValue) {
     private java.lang.Object runtime_ = "";
     /**
      * <pre>
-     * Implementation and minor version that replay alike, for example "3.11".
+     * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+     * can run, the version of its language: "declared-1".
      * </pre>
      *
      * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -1320,7 +1323,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Implementation and minor version that replay alike, for example "3.11".
+     * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+     * can run, the version of its language: "declared-1".
      * </pre>
      *
      * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -1341,7 +1345,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Implementation and minor version that replay alike, for example "3.11".
+     * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+     * can run, the version of its language: "declared-1".
      * </pre>
      *
      * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -1358,7 +1363,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Implementation and minor version that replay alike, for example "3.11".
+     * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+     * can run, the version of its language: "declared-1".
      * </pre>
      *
      * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -1372,7 +1378,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Implementation and minor version that replay alike, for example "3.11".
+     * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+     * can run, the version of its language: "declared-1".
      * </pre>
      *
      * <code>string runtime = 3 [json_name = "runtime"];</code>

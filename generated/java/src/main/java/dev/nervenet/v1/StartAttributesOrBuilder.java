@@ -40,7 +40,8 @@ public interface StartAttributesOrBuilder extends
 
   /**
    * <pre>
-   * Implementation and minor version that replay alike, for example "3.11".
+   * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+   * can run, the version of its language: "declared-1".
    * </pre>
    *
    * <code>string runtime = 3 [json_name = "runtime"];</code>
@@ -49,7 +50,8 @@ public interface StartAttributesOrBuilder extends
   java.lang.String getRuntime();
   /**
    * <pre>
-   * Implementation and minor version that replay alike, for example "3.11".
+   * What replays alike: the interpreter's minor version, for example "3.11"; for a stored Definition, which every node
+   * can run, the version of its language: "declared-1".
    * </pre>
    *
    * <code>string runtime = 3 [json_name = "runtime"];</code>

@@ -160,7 +160,7 @@ private static final long serialVersionUID = 0L;
   private int version_ = 0;
   /**
    * <pre>
-   * 0 = the highest that a live node has.
+   * 0 = the highest that a live node has, or that is stored.
    * </pre>
    *
    * <code>int32 version = 3 [json_name = "version"];</code>
@@ -1417,7 +1417,7 @@ java.lang.String defaultValue) {
     private int version_ ;
     /**
      * <pre>
-     * 0 = the highest that a live node has.
+     * 0 = the highest that a live node has, or that is stored.
      * </pre>
      *
      * <code>int32 version = 3 [json_name = "version"];</code>
@@ -1429,7 +1429,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * 0 = the highest that a live node has.
+     * 0 = the highest that a live node has, or that is stored.
      * </pre>
      *
      * <code>int32 version = 3 [json_name = "version"];</code>
@@ -1445,7 +1445,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * 0 = the highest that a live node has.
+     * 0 = the highest that a live node has, or that is stored.
      * </pre>
      *
      * <code>int32 version = 3 [json_name = "version"];</code>

@@ -50,7 +50,7 @@ public interface StartWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * 0 = the highest that a live node has.
+   * 0 = the highest that a live node has, or that is stored.
    * </pre>
    *
    * <code>int32 version = 3 [json_name = "version"];</code>

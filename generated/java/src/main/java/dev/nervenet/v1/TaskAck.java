@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * The agent has taken a task.
+ * A task has been taken up: from now on it is shown as running.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskAck}
@@ -49,7 +49,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id: it names workflow, run and step.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -70,7 +70,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id: it names workflow, run and step.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -91,29 +91,14 @@ private static final long serialVersionUID = 0L;
     }
   }
 
-  public static final int RUN_FIELD_NUMBER = 2;
-  private int run_ = 0;
-  /**
-   * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  @java.lang.Override
-  public int getRun() {
-    return run_;
-  }
-
-  public static final int ATTEMPT_FIELD_NUMBER = 3;
+  public static final int ATTEMPT_FIELD_NUMBER = 2;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   @java.lang.Override
@@ -138,11 +123,8 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, taskId_);
     }
-    if (run_ != 0) {
-      output.writeInt32(2, run_);
-    }
     if (attempt_ != 0) {
-      output.writeInt32(3, attempt_);
+      output.writeInt32(2, attempt_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -156,13 +138,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, taskId_);
     }
-    if (run_ != 0) {
-      size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(2, run_);
-    }
     if (attempt_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(3, attempt_);
+        .computeInt32Size(2, attempt_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -181,8 +159,6 @@ private static final long serialVersionUID = 0L;
 
     if (!getTaskId()
         .equals(other.getTaskId())) return false;
-    if (getRun()
-        != other.getRun()) return false;
     if (getAttempt()
         != other.getAttempt()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
@@ -198,8 +174,6 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + TASK_ID_FIELD_NUMBER;
     hash = (53 * hash) + getTaskId().hashCode();
-    hash = (37 * hash) + RUN_FIELD_NUMBER;
-    hash = (53 * hash) + getRun();
     hash = (37 * hash) + ATTEMPT_FIELD_NUMBER;
     hash = (53 * hash) + getAttempt();
     hash = (29 * hash) + getUnknownFields().hashCode();
@@ -301,7 +275,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The agent has taken a task.
+   * A task has been taken up: from now on it is shown as running.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskAck}
@@ -338,7 +312,6 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       taskId_ = "";
-      run_ = 0;
       attempt_ = 0;
       return this;
     }
@@ -377,9 +350,6 @@ private static final long serialVersionUID = 0L;
         result.taskId_ = taskId_;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.run_ = run_;
-      }
-      if (((from_bitField0_ & 0x00000004) != 0)) {
         result.attempt_ = attempt_;
       }
     }
@@ -433,9 +403,6 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
-      if (other.getRun() != 0) {
-        setRun(other.getRun());
-      }
       if (other.getAttempt() != 0) {
         setAttempt(other.getAttempt());
       }
@@ -471,15 +438,10 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 10
             case 16: {
-              run_ = input.readInt32();
+              attempt_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
-            case 24: {
-              attempt_ = input.readInt32();
-              bitField0_ |= 0x00000004;
-              break;
-            } // case 24
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -500,7 +462,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id: it names workflow, run and step.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -520,7 +482,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id: it names workflow, run and step.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -541,7 +503,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id: it names workflow, run and step.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -558,7 +520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id: it names workflow, run and step.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -572,7 +534,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id: it names workflow, run and step.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -589,57 +551,13 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private int run_ ;
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return The run.
-     */
-    @java.lang.Override
-    public int getRun() {
-      return run_;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @param value The run to set.
-     * @return This builder for chaining.
-     */
-    public Builder setRun(int value) {
-
-      run_ = value;
-      bitField0_ |= 0x00000002;
-      onChanged();
-      return this;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return This builder for chaining.
-     */
-    public Builder clearRun() {
-      bitField0_ = (bitField0_ & ~0x00000002);
-      run_ = 0;
-      onChanged();
-      return this;
-    }
-
     private int attempt_ ;
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return The attempt.
      */
     @java.lang.Override
@@ -648,30 +566,30 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @param value The attempt to set.
      * @return This builder for chaining.
      */
     public Builder setAttempt(int value) {
 
       attempt_ = value;
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return This builder for chaining.
      */
     public Builder clearAttempt() {
-      bitField0_ = (bitField0_ & ~0x00000004);
+      bitField0_ = (bitField0_ & ~0x00000002);
       attempt_ = 0;
       onChanged();
       return this;

@@ -10,7 +10,7 @@ public interface TaskAckOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id: it names workflow, run and step.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -19,7 +19,7 @@ public interface TaskAckOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id: it names workflow, run and step.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -30,20 +30,10 @@ public interface TaskAckOrBuilder extends
 
   /**
    * <pre>
-   * Which run.
+   * The envelope's attempt.
    * </pre>
    *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  int getRun();
-
-  /**
-   * <pre>
-   * Which attempt.
-   * </pre>
-   *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   int getAttempt();

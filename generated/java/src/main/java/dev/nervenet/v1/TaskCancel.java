@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * Stop a task.
+ * Stop a task: nobody waits for it any more, or its time is over.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskCancel}
@@ -92,29 +92,14 @@ private static final long serialVersionUID = 0L;
     }
   }
 
-  public static final int RUN_FIELD_NUMBER = 2;
-  private int run_ = 0;
-  /**
-   * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  @java.lang.Override
-  public int getRun() {
-    return run_;
-  }
-
-  public static final int ATTEMPT_FIELD_NUMBER = 3;
+  public static final int ATTEMPT_FIELD_NUMBER = 2;
   private int attempt_ = 0;
   /**
    * <pre>
    * Which attempt.
    * </pre>
    *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   @java.lang.Override
@@ -122,15 +107,15 @@ private static final long serialVersionUID = 0L;
     return attempt_;
   }
 
-  public static final int REASON_FIELD_NUMBER = 4;
+  public static final int REASON_FIELD_NUMBER = 3;
   @SuppressWarnings("serial")
   private volatile java.lang.Object reason_ = "";
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
-   * <code>string reason = 4 [json_name = "reason"];</code>
+   * <code>string reason = 3 [json_name = "reason"];</code>
    * @return The reason.
    */
   @java.lang.Override
@@ -148,10 +133,10 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
-   * <code>string reason = 4 [json_name = "reason"];</code>
+   * <code>string reason = 3 [json_name = "reason"];</code>
    * @return The bytes for reason.
    */
   @java.lang.Override
@@ -186,14 +171,11 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, taskId_);
     }
-    if (run_ != 0) {
-      output.writeInt32(2, run_);
-    }
     if (attempt_ != 0) {
-      output.writeInt32(3, attempt_);
+      output.writeInt32(2, attempt_);
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(reason_)) {
-      com.google.protobuf.GeneratedMessageV3.writeString(output, 4, reason_);
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 3, reason_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -207,16 +189,12 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, taskId_);
     }
-    if (run_ != 0) {
-      size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(2, run_);
-    }
     if (attempt_ != 0) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(3, attempt_);
+        .computeInt32Size(2, attempt_);
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(reason_)) {
-      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(4, reason_);
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(3, reason_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -235,8 +213,6 @@ private static final long serialVersionUID = 0L;
 
     if (!getTaskId()
         .equals(other.getTaskId())) return false;
-    if (getRun()
-        != other.getRun()) return false;
     if (getAttempt()
         != other.getAttempt()) return false;
     if (!getReason()
@@ -254,8 +230,6 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + TASK_ID_FIELD_NUMBER;
     hash = (53 * hash) + getTaskId().hashCode();
-    hash = (37 * hash) + RUN_FIELD_NUMBER;
-    hash = (53 * hash) + getRun();
     hash = (37 * hash) + ATTEMPT_FIELD_NUMBER;
     hash = (53 * hash) + getAttempt();
     hash = (37 * hash) + REASON_FIELD_NUMBER;
@@ -359,7 +333,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop a task.
+   * Stop a task: nobody waits for it any more, or its time is over.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskCancel}
@@ -396,7 +370,6 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       taskId_ = "";
-      run_ = 0;
       attempt_ = 0;
       reason_ = "";
       return this;
@@ -436,12 +409,9 @@ private static final long serialVersionUID = 0L;
         result.taskId_ = taskId_;
       }
       if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.run_ = run_;
-      }
-      if (((from_bitField0_ & 0x00000004) != 0)) {
         result.attempt_ = attempt_;
       }
-      if (((from_bitField0_ & 0x00000008) != 0)) {
+      if (((from_bitField0_ & 0x00000004) != 0)) {
         result.reason_ = reason_;
       }
     }
@@ -495,15 +465,12 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
-      if (other.getRun() != 0) {
-        setRun(other.getRun());
-      }
       if (other.getAttempt() != 0) {
         setAttempt(other.getAttempt());
       }
       if (!other.getReason().isEmpty()) {
         reason_ = other.reason_;
-        bitField0_ |= 0x00000008;
+        bitField0_ |= 0x00000004;
         onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
@@ -538,20 +505,15 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 10
             case 16: {
-              run_ = input.readInt32();
+              attempt_ = input.readInt32();
               bitField0_ |= 0x00000002;
               break;
             } // case 16
-            case 24: {
-              attempt_ = input.readInt32();
+            case 26: {
+              reason_ = input.readStringRequireUtf8();
               bitField0_ |= 0x00000004;
               break;
-            } // case 24
-            case 34: {
-              reason_ = input.readStringRequireUtf8();
-              bitField0_ |= 0x00000008;
-              break;
-            } // case 34
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -661,57 +623,13 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private int run_ ;
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return The run.
-     */
-    @java.lang.Override
-    public int getRun() {
-      return run_;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @param value The run to set.
-     * @return This builder for chaining.
-     */
-    public Builder setRun(int value) {
-
-      run_ = value;
-      bitField0_ |= 0x00000002;
-      onChanged();
-      return this;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return This builder for chaining.
-     */
-    public Builder clearRun() {
-      bitField0_ = (bitField0_ & ~0x00000002);
-      run_ = 0;
-      onChanged();
-      return this;
-    }
-
     private int attempt_ ;
     /**
      * <pre>
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return The attempt.
      */
     @java.lang.Override
@@ -723,14 +641,14 @@ private static final long serialVersionUID = 0L;
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @param value The attempt to set.
      * @return This builder for chaining.
      */
     public Builder setAttempt(int value) {
 
       attempt_ = value;
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return this;
     }
@@ -739,11 +657,11 @@ private static final long serialVersionUID = 0L;
      * Which attempt.
      * </pre>
      *
-     * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+     * <code>int32 attempt = 2 [json_name = "attempt"];</code>
      * @return This builder for chaining.
      */
     public Builder clearAttempt() {
-      bitField0_ = (bitField0_ & ~0x00000004);
+      bitField0_ = (bitField0_ & ~0x00000002);
       attempt_ = 0;
       onChanged();
       return this;
@@ -752,10 +670,10 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object reason_ = "";
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
-     * <code>string reason = 4 [json_name = "reason"];</code>
+     * <code>string reason = 3 [json_name = "reason"];</code>
      * @return The reason.
      */
     public java.lang.String getReason() {
@@ -772,10 +690,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
-     * <code>string reason = 4 [json_name = "reason"];</code>
+     * <code>string reason = 3 [json_name = "reason"];</code>
      * @return The bytes for reason.
      */
     public com.google.protobuf.ByteString
@@ -793,10 +711,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
-     * <code>string reason = 4 [json_name = "reason"];</code>
+     * <code>string reason = 3 [json_name = "reason"];</code>
      * @param value The reason to set.
      * @return This builder for chaining.
      */
@@ -804,30 +722,30 @@ private static final long serialVersionUID = 0L;
         java.lang.String value) {
       if (value == null) { throw new NullPointerException(); }
       reason_ = value;
-      bitField0_ |= 0x00000008;
+      bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
-     * <code>string reason = 4 [json_name = "reason"];</code>
+     * <code>string reason = 3 [json_name = "reason"];</code>
      * @return This builder for chaining.
      */
     public Builder clearReason() {
       reason_ = getDefaultInstance().getReason();
-      bitField0_ = (bitField0_ & ~0x00000008);
+      bitField0_ = (bitField0_ & ~0x00000004);
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * Why.
+     * Why, for people.
      * </pre>
      *
-     * <code>string reason = 4 [json_name = "reason"];</code>
+     * <code>string reason = 3 [json_name = "reason"];</code>
      * @param value The bytes for reason to set.
      * @return This builder for chaining.
      */
@@ -836,7 +754,7 @@ private static final long serialVersionUID = 0L;
       if (value == null) { throw new NullPointerException(); }
       checkByteStringIsUtf8(value);
       reason_ = value;
-      bitField0_ |= 0x00000008;
+      bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }

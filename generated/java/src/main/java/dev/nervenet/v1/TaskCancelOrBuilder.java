@@ -30,39 +30,29 @@ public interface TaskCancelOrBuilder extends
 
   /**
    * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  int getRun();
-
-  /**
-   * <pre>
    * Which attempt.
    * </pre>
    *
-   * <code>int32 attempt = 3 [json_name = "attempt"];</code>
+   * <code>int32 attempt = 2 [json_name = "attempt"];</code>
    * @return The attempt.
    */
   int getAttempt();
 
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
-   * <code>string reason = 4 [json_name = "reason"];</code>
+   * <code>string reason = 3 [json_name = "reason"];</code>
    * @return The reason.
    */
   java.lang.String getReason();
   /**
    * <pre>
-   * Why.
+   * Why, for people.
    * </pre>
    *
-   * <code>string reason = 4 [json_name = "reason"];</code>
+   * <code>string reason = 3 [json_name = "reason"];</code>
    * @return The bytes for reason.
    */
   com.google.protobuf.ByteString

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A result with its address.
+ * What became of a task.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskCompletion}
@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -92,29 +92,14 @@ private static final long serialVersionUID = 0L;
     }
   }
 
-  public static final int RUN_FIELD_NUMBER = 2;
-  private int run_ = 0;
-  /**
-   * <pre>
-   * Which run.
-   * </pre>
-   *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  @java.lang.Override
-  public int getRun() {
-    return run_;
-  }
-
-  public static final int RESULT_FIELD_NUMBER = 3;
+  public static final int RESULT_FIELD_NUMBER = 2;
   private dev.nervenet.v1.TaskResult result_;
   /**
    * <pre>
-   * What became of it; carries the attempt.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    * @return Whether the result field is set.
    */
   @java.lang.Override
@@ -123,10 +108,10 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of it; carries the attempt.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    * @return The result.
    */
   @java.lang.Override
@@ -135,10 +120,10 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of it; carries the attempt.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    */
   @java.lang.Override
   public dev.nervenet.v1.TaskResultOrBuilder getResultOrBuilder() {
@@ -162,11 +147,8 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 1, taskId_);
     }
-    if (run_ != 0) {
-      output.writeInt32(2, run_);
-    }
     if (((bitField0_ & 0x00000001) != 0)) {
-      output.writeMessage(3, getResult());
+      output.writeMessage(2, getResult());
     }
     getUnknownFields().writeTo(output);
   }
@@ -180,13 +162,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(taskId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(1, taskId_);
     }
-    if (run_ != 0) {
-      size += com.google.protobuf.CodedOutputStream
-        .computeInt32Size(2, run_);
-    }
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
-        .computeMessageSize(3, getResult());
+        .computeMessageSize(2, getResult());
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -205,8 +183,6 @@ private static final long serialVersionUID = 0L;
 
     if (!getTaskId()
         .equals(other.getTaskId())) return false;
-    if (getRun()
-        != other.getRun()) return false;
     if (hasResult() != other.hasResult()) return false;
     if (hasResult()) {
       if (!getResult()
@@ -225,8 +201,6 @@ private static final long serialVersionUID = 0L;
     hash = (19 * hash) + getDescriptor().hashCode();
     hash = (37 * hash) + TASK_ID_FIELD_NUMBER;
     hash = (53 * hash) + getTaskId().hashCode();
-    hash = (37 * hash) + RUN_FIELD_NUMBER;
-    hash = (53 * hash) + getRun();
     if (hasResult()) {
       hash = (37 * hash) + RESULT_FIELD_NUMBER;
       hash = (53 * hash) + getResult().hashCode();
@@ -330,7 +304,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result with its address.
+   * What became of a task.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskCompletion}
@@ -373,7 +347,6 @@ private static final long serialVersionUID = 0L;
       super.clear();
       bitField0_ = 0;
       taskId_ = "";
-      run_ = 0;
       result_ = null;
       if (resultBuilder_ != null) {
         resultBuilder_.dispose();
@@ -415,11 +388,8 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000001) != 0)) {
         result.taskId_ = taskId_;
       }
-      if (((from_bitField0_ & 0x00000002) != 0)) {
-        result.run_ = run_;
-      }
       int to_bitField0_ = 0;
-      if (((from_bitField0_ & 0x00000004) != 0)) {
+      if (((from_bitField0_ & 0x00000002) != 0)) {
         result.result_ = resultBuilder_ == null
             ? result_
             : resultBuilder_.build();
@@ -477,9 +447,6 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000001;
         onChanged();
       }
-      if (other.getRun() != 0) {
-        setRun(other.getRun());
-      }
       if (other.hasResult()) {
         mergeResult(other.getResult());
       }
@@ -514,18 +481,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000001;
               break;
             } // case 10
-            case 16: {
-              run_ = input.readInt32();
-              bitField0_ |= 0x00000002;
-              break;
-            } // case 16
-            case 26: {
+            case 18: {
               input.readMessage(
                   getResultFieldBuilder().getBuilder(),
                   extensionRegistry);
-              bitField0_ |= 0x00000004;
+              bitField0_ |= 0x00000002;
               break;
-            } // case 26
+            } // case 18
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -546,7 +508,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -566,7 +528,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -587,7 +549,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -604,7 +566,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -618,7 +580,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -635,70 +597,26 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private int run_ ;
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return The run.
-     */
-    @java.lang.Override
-    public int getRun() {
-      return run_;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @param value The run to set.
-     * @return This builder for chaining.
-     */
-    public Builder setRun(int value) {
-
-      run_ = value;
-      bitField0_ |= 0x00000002;
-      onChanged();
-      return this;
-    }
-    /**
-     * <pre>
-     * Which run.
-     * </pre>
-     *
-     * <code>int32 run = 2 [json_name = "run"];</code>
-     * @return This builder for chaining.
-     */
-    public Builder clearRun() {
-      bitField0_ = (bitField0_ & ~0x00000002);
-      run_ = 0;
-      onChanged();
-      return this;
-    }
-
     private dev.nervenet.v1.TaskResult result_;
     private com.google.protobuf.SingleFieldBuilderV3<
         dev.nervenet.v1.TaskResult, dev.nervenet.v1.TaskResult.Builder, dev.nervenet.v1.TaskResultOrBuilder> resultBuilder_;
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      * @return Whether the result field is set.
      */
     public boolean hasResult() {
-      return ((bitField0_ & 0x00000004) != 0);
+      return ((bitField0_ & 0x00000002) != 0);
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      * @return The result.
      */
     public dev.nervenet.v1.TaskResult getResult() {
@@ -710,10 +628,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public Builder setResult(dev.nervenet.v1.TaskResult value) {
       if (resultBuilder_ == null) {
@@ -724,16 +642,16 @@ private static final long serialVersionUID = 0L;
       } else {
         resultBuilder_.setMessage(value);
       }
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public Builder setResult(
         dev.nervenet.v1.TaskResult.Builder builderForValue) {
@@ -742,20 +660,20 @@ private static final long serialVersionUID = 0L;
       } else {
         resultBuilder_.setMessage(builderForValue.build());
       }
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public Builder mergeResult(dev.nervenet.v1.TaskResult value) {
       if (resultBuilder_ == null) {
-        if (((bitField0_ & 0x00000004) != 0) &&
+        if (((bitField0_ & 0x00000002) != 0) &&
           result_ != null &&
           result_ != dev.nervenet.v1.TaskResult.getDefaultInstance()) {
           getResultBuilder().mergeFrom(value);
@@ -766,20 +684,20 @@ private static final long serialVersionUID = 0L;
         resultBuilder_.mergeFrom(value);
       }
       if (result_ != null) {
-        bitField0_ |= 0x00000004;
+        bitField0_ |= 0x00000002;
         onChanged();
       }
       return this;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public Builder clearResult() {
-      bitField0_ = (bitField0_ & ~0x00000004);
+      bitField0_ = (bitField0_ & ~0x00000002);
       result_ = null;
       if (resultBuilder_ != null) {
         resultBuilder_.dispose();
@@ -790,22 +708,22 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public dev.nervenet.v1.TaskResult.Builder getResultBuilder() {
-      bitField0_ |= 0x00000004;
+      bitField0_ |= 0x00000002;
       onChanged();
       return getResultFieldBuilder().getBuilder();
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     public dev.nervenet.v1.TaskResultOrBuilder getResultOrBuilder() {
       if (resultBuilder_ != null) {
@@ -817,10 +735,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of it; carries the attempt.
+     * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+     * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
      */
     private com.google.protobuf.SingleFieldBuilderV3<
         dev.nervenet.v1.TaskResult, dev.nervenet.v1.TaskResult.Builder, dev.nervenet.v1.TaskResultOrBuilder> 

@@ -10,7 +10,7 @@ public interface TaskCompletionOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -19,7 +19,7 @@ public interface TaskCompletionOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -30,38 +30,28 @@ public interface TaskCompletionOrBuilder extends
 
   /**
    * <pre>
-   * Which run.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>int32 run = 2 [json_name = "run"];</code>
-   * @return The run.
-   */
-  int getRun();
-
-  /**
-   * <pre>
-   * What became of it; carries the attempt.
-   * </pre>
-   *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    * @return Whether the result field is set.
    */
   boolean hasResult();
   /**
    * <pre>
-   * What became of it; carries the attempt.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    * @return The result.
    */
   dev.nervenet.v1.TaskResult getResult();
   /**
    * <pre>
-   * What became of it; carries the attempt.
+   * `attempt` and one outcome are needed; `usage`, `start_time` and `end_time` are welcome. The node fills in the rest.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskResult result = 3 [json_name = "result"];</code>
+   * <code>.nervenet.v1.TaskResult result = 2 [json_name = "result"];</code>
    */
   dev.nervenet.v1.TaskResultOrBuilder getResultOrBuilder();
 }

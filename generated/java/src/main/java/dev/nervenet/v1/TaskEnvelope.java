@@ -778,6 +778,44 @@ java.lang.String defaultValue) {
     return inputDigest_;
   }
 
+  public static final int CHECKPOINT_FIELD_NUMBER = 18;
+  private dev.nervenet.v1.Payload checkpoint_;
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   * @return Whether the checkpoint field is set.
+   */
+  @java.lang.Override
+  public boolean hasCheckpoint() {
+    return ((bitField0_ & 0x00000020) != 0);
+  }
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   * @return The checkpoint.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Payload getCheckpoint() {
+    return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+  }
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder() {
+    return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -845,6 +883,9 @@ java.lang.String defaultValue) {
     }
     if (!inputDigest_.isEmpty()) {
       output.writeBytes(17, inputDigest_);
+    }
+    if (((bitField0_ & 0x00000020) != 0)) {
+      output.writeMessage(18, getCheckpoint());
     }
     getUnknownFields().writeTo(output);
   }
@@ -926,6 +967,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeBytesSize(17, inputDigest_);
     }
+    if (((bitField0_ & 0x00000020) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(18, getCheckpoint());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -990,6 +1035,11 @@ java.lang.String defaultValue) {
     }
     if (!getInputDigest()
         .equals(other.getInputDigest())) return false;
+    if (hasCheckpoint() != other.hasCheckpoint()) return false;
+    if (hasCheckpoint()) {
+      if (!getCheckpoint()
+          .equals(other.getCheckpoint())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1049,6 +1099,10 @@ java.lang.String defaultValue) {
     }
     hash = (37 * hash) + INPUT_DIGEST_FIELD_NUMBER;
     hash = (53 * hash) + getInputDigest().hashCode();
+    if (hasCheckpoint()) {
+      hash = (37 * hash) + CHECKPOINT_FIELD_NUMBER;
+      hash = (53 * hash) + getCheckpoint().hashCode();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1210,6 +1264,7 @@ java.lang.String defaultValue) {
         getDeadlineFieldBuilder();
         getTimeoutsFieldBuilder();
         getEnqueueTimeFieldBuilder();
+        getCheckpointFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1254,6 +1309,11 @@ java.lang.String defaultValue) {
         enqueueTimeBuilder_ = null;
       }
       inputDigest_ = com.google.protobuf.ByteString.EMPTY;
+      checkpoint_ = null;
+      if (checkpointBuilder_ != null) {
+        checkpointBuilder_.dispose();
+        checkpointBuilder_ = null;
+      }
       return this;
     }
 
@@ -1355,6 +1415,12 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x00010000) != 0)) {
         result.inputDigest_ = inputDigest_;
+      }
+      if (((from_bitField0_ & 0x00020000) != 0)) {
+        result.checkpoint_ = checkpointBuilder_ == null
+            ? checkpoint_
+            : checkpointBuilder_.build();
+        to_bitField0_ |= 0x00000020;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1474,6 +1540,9 @@ java.lang.String defaultValue) {
       }
       if (other.getInputDigest() != com.google.protobuf.ByteString.EMPTY) {
         setInputDigest(other.getInputDigest());
+      }
+      if (other.hasCheckpoint()) {
+        mergeCheckpoint(other.getCheckpoint());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1601,6 +1670,13 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00010000;
               break;
             } // case 138
+            case 146: {
+              input.readMessage(
+                  getCheckpointFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00020000;
+              break;
+            } // case 146
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -3479,6 +3555,163 @@ java.lang.String defaultValue) {
       inputDigest_ = getDefaultInstance().getInputDigest();
       onChanged();
       return this;
+    }
+
+    private dev.nervenet.v1.Payload checkpoint_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> checkpointBuilder_;
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     * @return Whether the checkpoint field is set.
+     */
+    public boolean hasCheckpoint() {
+      return ((bitField0_ & 0x00020000) != 0);
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     * @return The checkpoint.
+     */
+    public dev.nervenet.v1.Payload getCheckpoint() {
+      if (checkpointBuilder_ == null) {
+        return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+      } else {
+        return checkpointBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public Builder setCheckpoint(dev.nervenet.v1.Payload value) {
+      if (checkpointBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        checkpoint_ = value;
+      } else {
+        checkpointBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public Builder setCheckpoint(
+        dev.nervenet.v1.Payload.Builder builderForValue) {
+      if (checkpointBuilder_ == null) {
+        checkpoint_ = builderForValue.build();
+      } else {
+        checkpointBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public Builder mergeCheckpoint(dev.nervenet.v1.Payload value) {
+      if (checkpointBuilder_ == null) {
+        if (((bitField0_ & 0x00020000) != 0) &&
+          checkpoint_ != null &&
+          checkpoint_ != dev.nervenet.v1.Payload.getDefaultInstance()) {
+          getCheckpointBuilder().mergeFrom(value);
+        } else {
+          checkpoint_ = value;
+        }
+      } else {
+        checkpointBuilder_.mergeFrom(value);
+      }
+      if (checkpoint_ != null) {
+        bitField0_ |= 0x00020000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public Builder clearCheckpoint() {
+      bitField0_ = (bitField0_ & ~0x00020000);
+      checkpoint_ = null;
+      if (checkpointBuilder_ != null) {
+        checkpointBuilder_.dispose();
+        checkpointBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public dev.nervenet.v1.Payload.Builder getCheckpointBuilder() {
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return getCheckpointFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    public dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder() {
+      if (checkpointBuilder_ != null) {
+        return checkpointBuilder_.getMessageOrBuilder();
+      } else {
+        return checkpoint_ == null ?
+            dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+      }
+    }
+    /**
+     * <pre>
+     * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> 
+        getCheckpointFieldBuilder() {
+      if (checkpointBuilder_ == null) {
+        checkpointBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder>(
+                getCheckpoint(),
+                getParentForChildren(),
+                isClean());
+        checkpoint_ = null;
+      }
+      return checkpointBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -407,4 +407,31 @@ java.lang.String defaultValue);
    * @return The inputDigest.
    */
   com.google.protobuf.ByteString getInputDigest();
+
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   * @return Whether the checkpoint field is set.
+   */
+  boolean hasCheckpoint();
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   * @return The checkpoint.
+   */
+  dev.nervenet.v1.Payload getCheckpoint();
+  /**
+   * <pre>
+   * What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
+   */
+  dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder();
 }

@@ -56,7 +56,7 @@ public final class TaskOuterClass {
     java.lang.String[] descriptorData = {
       "\n\026nervenet/v1/task.proto\022\013nervenet.v1\032\037g" +
       "oogle/protobuf/timestamp.proto\032\030nervenet" +
-      "/v1/common.proto\"\271\005\n\014TaskEnvelope\022\027\n\007tas" +
+      "/v1/common.proto\"\357\005\n\014TaskEnvelope\022\027\n\007tas" +
       "k_id\030\001 \001(\tR\006taskId\022\037\n\013workflow_id\030\002 \001(\tR" +
       "\nworkflowId\022\022\n\004step\030\003 \001(\tR\004step\022\036\n\ncapab" +
       "ility\030\004 \001(\tR\ncapability\022\030\n\007attempt\030\005 \001(\005" +
@@ -72,69 +72,70 @@ public final class TaskOuterClass {
       "\030\016 \003(\tR\013avoidAgents\022\022\n\004hint\030\017 \001(\tR\004hint\022" +
       "=\n\014enqueue_time\030\020 \001(\0132\032.google.protobuf." +
       "TimestampR\013enqueueTime\022!\n\014input_digest\030\021" +
-      " \001(\014R\013inputDigest\0329\n\013LabelsEntry\022\020\n\003key\030" +
-      "\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"\210\004\n" +
-      "\nTaskResult\022.\n\006output\030\001 \001(\0132\024.nervenet.v" +
-      "1.PayloadH\000R\006output\0220\n\007failure\030\002 \001(\0132\024.n" +
-      "ervenet.v1.FailureH\000R\007failure\0223\n\010questio" +
-      "n\030\003 \001(\0132\025.nervenet.v1.QuestionH\000R\010questi" +
-      "on\022-\n\005usage\030\004 \003(\0132\027.nervenet.v1.TokenUsa" +
-      "geR\005usage\0229\n\nstart_time\030\005 \001(\0132\032.google.p" +
-      "rotobuf.TimestampR\tstartTime\0225\n\010end_time" +
-      "\030\006 \001(\0132\032.google.protobuf.TimestampR\007endT" +
-      "ime\022\031\n\010agent_id\030\007 \001(\tR\007agentId\022\030\n\007attemp" +
-      "t\030\010 \001(\005R\007attempt\022\036\n\ncapability\030\t \001(\tR\nca" +
-      "pability\022!\n\014input_digest\030\n \001(\014R\013inputDig" +
-      "est\022?\n\rschedule_time\030\013 \001(\0132\032.google.prot" +
-      "obuf.TimestampR\014scheduleTimeB\t\n\007outcome\"" +
-      "\271\003\n\010Question\022\022\n\004text\030\001 \001(\tR\004text\0223\n\006sour" +
-      "ce\030\002 \001(\0162\033.nervenet.v1.QuestionSourceR\006s" +
-      "ource\022\030\n\007choices\030\003 \003(\tR\007choices\022.\n\007conte" +
-      "xt\030\004 \001(\0132\024.nervenet.v1.PayloadR\007context\022" +
-      "4\n\nsuggestion\030\005 \001(\0132\024.nervenet.v1.Payloa" +
-      "dR\nsuggestion\022#\n\ranswer_schema\030\006 \001(\tR\014an" +
-      "swerSchema\022;\n\016default_answer\030\007 \001(\0132\024.ner" +
-      "venet.v1.PayloadR\rdefaultAnswer\0226\n\010deadl" +
-      "ine\030\010 \001(\0132\032.google.protobuf.TimestampR\010d" +
-      "eadline\022\032\n\010assignee\030\t \001(\tR\010assignee\022.\n\007f" +
-      "ailure\030\n \001(\0132\024.nervenet.v1.FailureR\007fail" +
-      "ure\"\340\002\n\014TaskProgress\022\022\n\004step\030\001 \001(\tR\004step" +
-      "\022\030\n\007attempt\030\002 \001(\005R\007attempt\022\031\n\010agent_id\030\003" +
-      " \001(\tR\007agentId\022\037\n\010fraction\030\004 \001(\001H\000R\010fract" +
-      "ion\210\001\001\022\030\n\007message\030\005 \001(\tR\007message\022.\n\007part" +
-      "ial\030\006 \001(\0132\024.nervenet.v1.PayloadR\007partial" +
-      "\022)\n\020partial_sequence\030\007 \001(\003R\017partialSeque" +
-      "nce\022.\n\004time\030\010 \001(\0132\032.google.protobuf.Time" +
-      "stampR\004time\0224\n\ncheckpoint\030\t \001(\0132\024.nerven" +
-      "et.v1.PayloadR\ncheckpointB\013\n\t_fraction\"\245" +
-      "\005\n\004Task\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step" +
-      "\030\002 \001(\tR\004step\022\036\n\ncapability\030\003 \001(\tR\ncapabi" +
-      "lity\022,\n\005state\030\004 \001(\0162\026.nervenet.v1.TaskSt" +
-      "ateR\005state\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010" +
-      "agent_id\030\006 \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132" +
-      "\024.nervenet.v1.PayloadR\006output\022.\n\007failure" +
-      "\030\010 \001(\0132\024.nervenet.v1.FailureR\007failure\022?\n" +
-      "\rschedule_time\030\t \001(\0132\032.google.protobuf.T" +
-      "imestampR\014scheduleTime\0229\n\nstart_time\030\n \001" +
-      "(\0132\032.google.protobuf.TimestampR\tstartTim" +
-      "e\0225\n\010end_time\030\013 \001(\0132\032.google.protobuf.Ti" +
-      "mestampR\007endTime\022-\n\005usage\030\014 \003(\0132\027.nerven" +
-      "et.v1.TokenUsageR\005usage\022\033\n\twaits_for\030\r \001" +
-      "(\tR\010waitsFor\022\037\n\010fraction\030\016 \001(\001H\000R\010fracti" +
-      "on\210\001\001\022=\n\017failed_attempts\030\017 \003(\0132\024.nervene" +
-      "t.v1.FailureR\016failedAttempts\022#\n\rescalati" +
-      "on_id\030\020 \001(\tR\014escalationIdB\013\n\t_fraction*\211" +
-      "\001\n\016QuestionSource\022\037\n\033QUESTION_SOURCE_UNS" +
-      "PECIFIED\020\000\022\034\n\030QUESTION_SOURCE_WORKFLOW\020\001" +
-      "\022\031\n\025QUESTION_SOURCE_AGENT\020\002\022\035\n\031QUESTION_" +
-      "SOURCE_EXHAUSTED\020\003*\302\001\n\tTaskState\022\032\n\026TASK" +
-      "_STATE_UNSPECIFIED\020\000\022\025\n\021TASK_STATE_QUEUE" +
-      "D\020\001\022\026\n\022TASK_STATE_RUNNING\020\002\022 \n\034TASK_STAT" +
-      "E_WAITING_FOR_HUMAN\020\003\022\030\n\024TASK_STATE_SUCC" +
-      "EEDED\020\004\022\025\n\021TASK_STATE_FAILED\020\005\022\027\n\023TASK_S" +
-      "TATE_CANCELED\020\006B8\n\017dev.nervenet.v1P\001Z#ne" +
-      "rvenet.dev/nervenet/v1;nervenetv1b\006proto" +
-      "3"
+      " \001(\014R\013inputDigest\0224\n\ncheckpoint\030\022 \001(\0132\024." +
+      "nervenet.v1.PayloadR\ncheckpoint\0329\n\013Label" +
+      "sEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR" +
+      "\005value:\0028\001\"\210\004\n\nTaskResult\022.\n\006output\030\001 \001(" +
+      "\0132\024.nervenet.v1.PayloadH\000R\006output\0220\n\007fai" +
+      "lure\030\002 \001(\0132\024.nervenet.v1.FailureH\000R\007fail" +
+      "ure\0223\n\010question\030\003 \001(\0132\025.nervenet.v1.Ques" +
+      "tionH\000R\010question\022-\n\005usage\030\004 \003(\0132\027.nerven" +
+      "et.v1.TokenUsageR\005usage\0229\n\nstart_time\030\005 " +
+      "\001(\0132\032.google.protobuf.TimestampR\tstartTi" +
+      "me\0225\n\010end_time\030\006 \001(\0132\032.google.protobuf.T" +
+      "imestampR\007endTime\022\031\n\010agent_id\030\007 \001(\tR\007age" +
+      "ntId\022\030\n\007attempt\030\010 \001(\005R\007attempt\022\036\n\ncapabi" +
+      "lity\030\t \001(\tR\ncapability\022!\n\014input_digest\030\n" +
+      " \001(\014R\013inputDigest\022?\n\rschedule_time\030\013 \001(\013" +
+      "2\032.google.protobuf.TimestampR\014scheduleTi" +
+      "meB\t\n\007outcome\"\271\003\n\010Question\022\022\n\004text\030\001 \001(\t" +
+      "R\004text\0223\n\006source\030\002 \001(\0162\033.nervenet.v1.Que" +
+      "stionSourceR\006source\022\030\n\007choices\030\003 \003(\tR\007ch" +
+      "oices\022.\n\007context\030\004 \001(\0132\024.nervenet.v1.Pay" +
+      "loadR\007context\0224\n\nsuggestion\030\005 \001(\0132\024.nerv" +
+      "enet.v1.PayloadR\nsuggestion\022#\n\ranswer_sc" +
+      "hema\030\006 \001(\tR\014answerSchema\022;\n\016default_answ" +
+      "er\030\007 \001(\0132\024.nervenet.v1.PayloadR\rdefaultA" +
+      "nswer\0226\n\010deadline\030\010 \001(\0132\032.google.protobu" +
+      "f.TimestampR\010deadline\022\032\n\010assignee\030\t \001(\tR" +
+      "\010assignee\022.\n\007failure\030\n \001(\0132\024.nervenet.v1" +
+      ".FailureR\007failure\"\340\002\n\014TaskProgress\022\022\n\004st" +
+      "ep\030\001 \001(\tR\004step\022\030\n\007attempt\030\002 \001(\005R\007attempt" +
+      "\022\031\n\010agent_id\030\003 \001(\tR\007agentId\022\037\n\010fraction\030" +
+      "\004 \001(\001H\000R\010fraction\210\001\001\022\030\n\007message\030\005 \001(\tR\007m" +
+      "essage\022.\n\007partial\030\006 \001(\0132\024.nervenet.v1.Pa" +
+      "yloadR\007partial\022)\n\020partial_sequence\030\007 \001(\003" +
+      "R\017partialSequence\022.\n\004time\030\010 \001(\0132\032.google" +
+      ".protobuf.TimestampR\004time\0224\n\ncheckpoint\030" +
+      "\t \001(\0132\024.nervenet.v1.PayloadR\ncheckpointB" +
+      "\013\n\t_fraction\"\245\005\n\004Task\022\027\n\007task_id\030\001 \001(\tR\006" +
+      "taskId\022\022\n\004step\030\002 \001(\tR\004step\022\036\n\ncapability" +
+      "\030\003 \001(\tR\ncapability\022,\n\005state\030\004 \001(\0162\026.nerv" +
+      "enet.v1.TaskStateR\005state\022\030\n\007attempt\030\005 \001(" +
+      "\005R\007attempt\022\031\n\010agent_id\030\006 \001(\tR\007agentId\022,\n" +
+      "\006output\030\007 \001(\0132\024.nervenet.v1.PayloadR\006out" +
+      "put\022.\n\007failure\030\010 \001(\0132\024.nervenet.v1.Failu" +
+      "reR\007failure\022?\n\rschedule_time\030\t \001(\0132\032.goo" +
+      "gle.protobuf.TimestampR\014scheduleTime\0229\n\n" +
+      "start_time\030\n \001(\0132\032.google.protobuf.Times" +
+      "tampR\tstartTime\0225\n\010end_time\030\013 \001(\0132\032.goog" +
+      "le.protobuf.TimestampR\007endTime\022-\n\005usage\030" +
+      "\014 \003(\0132\027.nervenet.v1.TokenUsageR\005usage\022\033\n" +
+      "\twaits_for\030\r \001(\tR\010waitsFor\022\037\n\010fraction\030\016" +
+      " \001(\001H\000R\010fraction\210\001\001\022=\n\017failed_attempts\030\017" +
+      " \003(\0132\024.nervenet.v1.FailureR\016failedAttemp" +
+      "ts\022#\n\rescalation_id\030\020 \001(\tR\014escalationIdB" +
+      "\013\n\t_fraction*\211\001\n\016QuestionSource\022\037\n\033QUEST" +
+      "ION_SOURCE_UNSPECIFIED\020\000\022\034\n\030QUESTION_SOU" +
+      "RCE_WORKFLOW\020\001\022\031\n\025QUESTION_SOURCE_AGENT\020" +
+      "\002\022\035\n\031QUESTION_SOURCE_EXHAUSTED\020\003*\302\001\n\tTas" +
+      "kState\022\032\n\026TASK_STATE_UNSPECIFIED\020\000\022\025\n\021TA" +
+      "SK_STATE_QUEUED\020\001\022\026\n\022TASK_STATE_RUNNING\020" +
+      "\002\022 \n\034TASK_STATE_WAITING_FOR_HUMAN\020\003\022\030\n\024T" +
+      "ASK_STATE_SUCCEEDED\020\004\022\025\n\021TASK_STATE_FAIL" +
+      "ED\020\005\022\027\n\023TASK_STATE_CANCELED\020\006B8\n\017dev.ner" +
+      "venet.v1P\001Z#nervenet.dev/nervenet/v1;ner" +
+      "venetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -147,7 +148,7 @@ public final class TaskOuterClass {
     internal_static_nervenet_v1_TaskEnvelope_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TaskEnvelope_descriptor,
-        new java.lang.String[] { "TaskId", "WorkflowId", "Step", "Capability", "Attempt", "Input", "Trace", "Deadline", "Timeouts", "ReplyTo", "AgentId", "Labels", "Run", "AvoidAgents", "Hint", "EnqueueTime", "InputDigest", });
+        new java.lang.String[] { "TaskId", "WorkflowId", "Step", "Capability", "Attempt", "Input", "Trace", "Deadline", "Timeouts", "ReplyTo", "AgentId", "Labels", "Run", "AvoidAgents", "Hint", "EnqueueTime", "InputDigest", "Checkpoint", });
     internal_static_nervenet_v1_TaskEnvelope_LabelsEntry_descriptor =
       internal_static_nervenet_v1_TaskEnvelope_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_TaskEnvelope_LabelsEntry_fieldAccessorTable = new

@@ -23,6 +23,9 @@ private static final long serialVersionUID = 0L;
   private Welcome() {
     agentId_ = "";
     nodeId_ = "";
+    namespace_ = "";
+    nodes_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
   }
 
   @java.lang.Override
@@ -51,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object agentId_ = "";
   /**
    * <pre>
-   * The agent's id from now on.
+   * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -72,7 +75,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The agent's id from now on.
+   * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -97,7 +100,7 @@ private static final long serialVersionUID = 0L;
   private long leaseId_ = 0L;
   /**
    * <pre>
-   * Its lease.
+   * Its lease, for the next hello.
    * </pre>
    *
    * <code>int64 lease_id = 2 [json_name = "leaseId"];</code>
@@ -112,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration statusInterval_;
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -124,7 +127,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -136,7 +139,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -193,6 +196,212 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int NAMESPACE_FIELD_NUMBER = 5;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object namespace_ = "";
+  /**
+   * <pre>
+   * The namespace it serves.
+   * </pre>
+   *
+   * <code>string namespace = 5 [json_name = "namespace"];</code>
+   * @return The namespace.
+   */
+  @java.lang.Override
+  public java.lang.String getNamespace() {
+    java.lang.Object ref = namespace_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      namespace_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * The namespace it serves.
+   * </pre>
+   *
+   * <code>string namespace = 5 [json_name = "namespace"];</code>
+   * @return The bytes for namespace.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getNamespaceBytes() {
+    java.lang.Object ref = namespace_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      namespace_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
+  public static final int LEASE_TTL_FIELD_NUMBER = 6;
+  private com.google.protobuf.Duration leaseTtl_;
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   * @return Whether the leaseTtl field is set.
+   */
+  @java.lang.Override
+  public boolean hasLeaseTtl() {
+    return ((bitField0_ & 0x00000002) != 0);
+  }
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   * @return The leaseTtl.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getLeaseTtl() {
+    return leaseTtl_ == null ? com.google.protobuf.Duration.getDefaultInstance() : leaseTtl_;
+  }
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getLeaseTtlOrBuilder() {
+    return leaseTtl_ == null ? com.google.protobuf.Duration.getDefaultInstance() : leaseTtl_;
+  }
+
+  public static final int RECONNECT_WITHIN_FIELD_NUMBER = 7;
+  private com.google.protobuf.Duration reconnectWithin_;
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   * @return Whether the reconnectWithin field is set.
+   */
+  @java.lang.Override
+  public boolean hasReconnectWithin() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   * @return The reconnectWithin.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getReconnectWithin() {
+    return reconnectWithin_ == null ? com.google.protobuf.Duration.getDefaultInstance() : reconnectWithin_;
+  }
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getReconnectWithinOrBuilder() {
+    return reconnectWithin_ == null ? com.google.protobuf.Duration.getDefaultInstance() : reconnectWithin_;
+  }
+
+  public static final int PAYLOAD_LIMIT_FIELD_NUMBER = 8;
+  private long payloadLimit_ = 0L;
+  /**
+   * <pre>
+   * The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+   * </pre>
+   *
+   * <code>int64 payload_limit = 8 [json_name = "payloadLimit"];</code>
+   * @return The payloadLimit.
+   */
+  @java.lang.Override
+  public long getPayloadLimit() {
+    return payloadLimit_;
+  }
+
+  public static final int MAX_CREDIT_FIELD_NUMBER = 9;
+  private int maxCredit_ = 0;
+  /**
+   * <pre>
+   * The largest credit that this node grants.
+   * </pre>
+   *
+   * <code>int32 max_credit = 9 [json_name = "maxCredit"];</code>
+   * @return The maxCredit.
+   */
+  @java.lang.Override
+  public int getMaxCredit() {
+    return maxCredit_;
+  }
+
+  public static final int NODES_FIELD_NUMBER = 10;
+  @SuppressWarnings("serial")
+  private com.google.protobuf.LazyStringArrayList nodes_ =
+      com.google.protobuf.LazyStringArrayList.emptyList();
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @return A list containing the nodes.
+   */
+  public com.google.protobuf.ProtocolStringList
+      getNodesList() {
+    return nodes_;
+  }
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @return The count of nodes.
+   */
+  public int getNodesCount() {
+    return nodes_.size();
+  }
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @param index The index of the element to return.
+   * @return The nodes at the given index.
+   */
+  public java.lang.String getNodes(int index) {
+    return nodes_.get(index);
+  }
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @param index The index of the value to return.
+   * @return The bytes of the nodes at the given index.
+   */
+  public com.google.protobuf.ByteString
+      getNodesBytes(int index) {
+    return nodes_.getByteString(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -219,6 +428,24 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nodeId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 4, nodeId_);
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(namespace_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 5, namespace_);
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      output.writeMessage(6, getLeaseTtl());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(7, getReconnectWithin());
+    }
+    if (payloadLimit_ != 0L) {
+      output.writeInt64(8, payloadLimit_);
+    }
+    if (maxCredit_ != 0) {
+      output.writeInt32(9, maxCredit_);
+    }
+    for (int i = 0; i < nodes_.size(); i++) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 10, nodes_.getRaw(i));
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -241,6 +468,33 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nodeId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(4, nodeId_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(namespace_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(5, namespace_);
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(6, getLeaseTtl());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(7, getReconnectWithin());
+    }
+    if (payloadLimit_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(8, payloadLimit_);
+    }
+    if (maxCredit_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(9, maxCredit_);
+    }
+    {
+      int dataSize = 0;
+      for (int i = 0; i < nodes_.size(); i++) {
+        dataSize += computeStringSizeNoTag(nodes_.getRaw(i));
+      }
+      size += dataSize;
+      size += 1 * getNodesList().size();
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -268,6 +522,24 @@ private static final long serialVersionUID = 0L;
     }
     if (!getNodeId()
         .equals(other.getNodeId())) return false;
+    if (!getNamespace()
+        .equals(other.getNamespace())) return false;
+    if (hasLeaseTtl() != other.hasLeaseTtl()) return false;
+    if (hasLeaseTtl()) {
+      if (!getLeaseTtl()
+          .equals(other.getLeaseTtl())) return false;
+    }
+    if (hasReconnectWithin() != other.hasReconnectWithin()) return false;
+    if (hasReconnectWithin()) {
+      if (!getReconnectWithin()
+          .equals(other.getReconnectWithin())) return false;
+    }
+    if (getPayloadLimit()
+        != other.getPayloadLimit()) return false;
+    if (getMaxCredit()
+        != other.getMaxCredit()) return false;
+    if (!getNodesList()
+        .equals(other.getNodesList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -290,6 +562,25 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + NODE_ID_FIELD_NUMBER;
     hash = (53 * hash) + getNodeId().hashCode();
+    hash = (37 * hash) + NAMESPACE_FIELD_NUMBER;
+    hash = (53 * hash) + getNamespace().hashCode();
+    if (hasLeaseTtl()) {
+      hash = (37 * hash) + LEASE_TTL_FIELD_NUMBER;
+      hash = (53 * hash) + getLeaseTtl().hashCode();
+    }
+    if (hasReconnectWithin()) {
+      hash = (37 * hash) + RECONNECT_WITHIN_FIELD_NUMBER;
+      hash = (53 * hash) + getReconnectWithin().hashCode();
+    }
+    hash = (37 * hash) + PAYLOAD_LIMIT_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getPayloadLimit());
+    hash = (37 * hash) + MAX_CREDIT_FIELD_NUMBER;
+    hash = (53 * hash) + getMaxCredit();
+    if (getNodesCount() > 0) {
+      hash = (37 * hash) + NODES_FIELD_NUMBER;
+      hash = (53 * hash) + getNodesList().hashCode();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -425,6 +716,8 @@ private static final long serialVersionUID = 0L;
       if (com.google.protobuf.GeneratedMessageV3
               .alwaysUseFieldBuilders) {
         getStatusIntervalFieldBuilder();
+        getLeaseTtlFieldBuilder();
+        getReconnectWithinFieldBuilder();
       }
     }
     @java.lang.Override
@@ -439,6 +732,21 @@ private static final long serialVersionUID = 0L;
         statusIntervalBuilder_ = null;
       }
       nodeId_ = "";
+      namespace_ = "";
+      leaseTtl_ = null;
+      if (leaseTtlBuilder_ != null) {
+        leaseTtlBuilder_.dispose();
+        leaseTtlBuilder_ = null;
+      }
+      reconnectWithin_ = null;
+      if (reconnectWithinBuilder_ != null) {
+        reconnectWithinBuilder_.dispose();
+        reconnectWithinBuilder_ = null;
+      }
+      payloadLimit_ = 0L;
+      maxCredit_ = 0;
+      nodes_ =
+          com.google.protobuf.LazyStringArrayList.emptyList();
       return this;
     }
 
@@ -487,6 +795,31 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000008) != 0)) {
         result.nodeId_ = nodeId_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.namespace_ = namespace_;
+      }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.leaseTtl_ = leaseTtlBuilder_ == null
+            ? leaseTtl_
+            : leaseTtlBuilder_.build();
+        to_bitField0_ |= 0x00000002;
+      }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.reconnectWithin_ = reconnectWithinBuilder_ == null
+            ? reconnectWithin_
+            : reconnectWithinBuilder_.build();
+        to_bitField0_ |= 0x00000004;
+      }
+      if (((from_bitField0_ & 0x00000080) != 0)) {
+        result.payloadLimit_ = payloadLimit_;
+      }
+      if (((from_bitField0_ & 0x00000100) != 0)) {
+        result.maxCredit_ = maxCredit_;
+      }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        nodes_.makeImmutable();
+        result.nodes_ = nodes_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -551,6 +884,33 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000008;
         onChanged();
       }
+      if (!other.getNamespace().isEmpty()) {
+        namespace_ = other.namespace_;
+        bitField0_ |= 0x00000010;
+        onChanged();
+      }
+      if (other.hasLeaseTtl()) {
+        mergeLeaseTtl(other.getLeaseTtl());
+      }
+      if (other.hasReconnectWithin()) {
+        mergeReconnectWithin(other.getReconnectWithin());
+      }
+      if (other.getPayloadLimit() != 0L) {
+        setPayloadLimit(other.getPayloadLimit());
+      }
+      if (other.getMaxCredit() != 0) {
+        setMaxCredit(other.getMaxCredit());
+      }
+      if (!other.nodes_.isEmpty()) {
+        if (nodes_.isEmpty()) {
+          nodes_ = other.nodes_;
+          bitField0_ |= 0x00000200;
+        } else {
+          ensureNodesIsMutable();
+          nodes_.addAll(other.nodes_);
+        }
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -599,6 +959,41 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000008;
               break;
             } // case 34
+            case 42: {
+              namespace_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 42
+            case 50: {
+              input.readMessage(
+                  getLeaseTtlFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 50
+            case 58: {
+              input.readMessage(
+                  getReconnectWithinFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 58
+            case 64: {
+              payloadLimit_ = input.readInt64();
+              bitField0_ |= 0x00000080;
+              break;
+            } // case 64
+            case 72: {
+              maxCredit_ = input.readInt32();
+              bitField0_ |= 0x00000100;
+              break;
+            } // case 72
+            case 82: {
+              java.lang.String s = input.readStringRequireUtf8();
+              ensureNodesIsMutable();
+              nodes_.add(s);
+              break;
+            } // case 82
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -619,7 +1014,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object agentId_ = "";
     /**
      * <pre>
-     * The agent's id from now on.
+     * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -639,7 +1034,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The agent's id from now on.
+     * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -660,7 +1055,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The agent's id from now on.
+     * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -677,7 +1072,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The agent's id from now on.
+     * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -691,7 +1086,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The agent's id from now on.
+     * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -711,7 +1106,7 @@ private static final long serialVersionUID = 0L;
     private long leaseId_ ;
     /**
      * <pre>
-     * Its lease.
+     * Its lease, for the next hello.
      * </pre>
      *
      * <code>int64 lease_id = 2 [json_name = "leaseId"];</code>
@@ -723,7 +1118,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Its lease.
+     * Its lease, for the next hello.
      * </pre>
      *
      * <code>int64 lease_id = 2 [json_name = "leaseId"];</code>
@@ -739,7 +1134,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Its lease.
+     * Its lease, for the next hello.
      * </pre>
      *
      * <code>int64 lease_id = 2 [json_name = "leaseId"];</code>
@@ -757,7 +1152,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> statusIntervalBuilder_;
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -768,7 +1163,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -783,7 +1178,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -803,7 +1198,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -821,7 +1216,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -846,7 +1241,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -863,7 +1258,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -875,7 +1270,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -890,7 +1285,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How often the node wants a status.
+     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -997,6 +1392,647 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       nodeId_ = value;
       bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object namespace_ = "";
+    /**
+     * <pre>
+     * The namespace it serves.
+     * </pre>
+     *
+     * <code>string namespace = 5 [json_name = "namespace"];</code>
+     * @return The namespace.
+     */
+    public java.lang.String getNamespace() {
+      java.lang.Object ref = namespace_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        namespace_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The namespace it serves.
+     * </pre>
+     *
+     * <code>string namespace = 5 [json_name = "namespace"];</code>
+     * @return The bytes for namespace.
+     */
+    public com.google.protobuf.ByteString
+        getNamespaceBytes() {
+      java.lang.Object ref = namespace_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        namespace_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The namespace it serves.
+     * </pre>
+     *
+     * <code>string namespace = 5 [json_name = "namespace"];</code>
+     * @param value The namespace to set.
+     * @return This builder for chaining.
+     */
+    public Builder setNamespace(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      namespace_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The namespace it serves.
+     * </pre>
+     *
+     * <code>string namespace = 5 [json_name = "namespace"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearNamespace() {
+      namespace_ = getDefaultInstance().getNamespace();
+      bitField0_ = (bitField0_ & ~0x00000010);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The namespace it serves.
+     * </pre>
+     *
+     * <code>string namespace = 5 [json_name = "namespace"];</code>
+     * @param value The bytes for namespace to set.
+     * @return This builder for chaining.
+     */
+    public Builder setNamespaceBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      namespace_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.Duration leaseTtl_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> leaseTtlBuilder_;
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     * @return Whether the leaseTtl field is set.
+     */
+    public boolean hasLeaseTtl() {
+      return ((bitField0_ & 0x00000020) != 0);
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     * @return The leaseTtl.
+     */
+    public com.google.protobuf.Duration getLeaseTtl() {
+      if (leaseTtlBuilder_ == null) {
+        return leaseTtl_ == null ? com.google.protobuf.Duration.getDefaultInstance() : leaseTtl_;
+      } else {
+        return leaseTtlBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public Builder setLeaseTtl(com.google.protobuf.Duration value) {
+      if (leaseTtlBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        leaseTtl_ = value;
+      } else {
+        leaseTtlBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public Builder setLeaseTtl(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (leaseTtlBuilder_ == null) {
+        leaseTtl_ = builderForValue.build();
+      } else {
+        leaseTtlBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public Builder mergeLeaseTtl(com.google.protobuf.Duration value) {
+      if (leaseTtlBuilder_ == null) {
+        if (((bitField0_ & 0x00000020) != 0) &&
+          leaseTtl_ != null &&
+          leaseTtl_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getLeaseTtlBuilder().mergeFrom(value);
+        } else {
+          leaseTtl_ = value;
+        }
+      } else {
+        leaseTtlBuilder_.mergeFrom(value);
+      }
+      if (leaseTtl_ != null) {
+        bitField0_ |= 0x00000020;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public Builder clearLeaseTtl() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      leaseTtl_ = null;
+      if (leaseTtlBuilder_ != null) {
+        leaseTtlBuilder_.dispose();
+        leaseTtlBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getLeaseTtlBuilder() {
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return getLeaseTtlFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getLeaseTtlOrBuilder() {
+      if (leaseTtlBuilder_ != null) {
+        return leaseTtlBuilder_.getMessageOrBuilder();
+      } else {
+        return leaseTtl_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : leaseTtl_;
+      }
+    }
+    /**
+     * <pre>
+     * How long the registration lives without a stream.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getLeaseTtlFieldBuilder() {
+      if (leaseTtlBuilder_ == null) {
+        leaseTtlBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getLeaseTtl(),
+                getParentForChildren(),
+                isClean());
+        leaseTtl_ = null;
+      }
+      return leaseTtlBuilder_;
+    }
+
+    private com.google.protobuf.Duration reconnectWithin_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> reconnectWithinBuilder_;
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     * @return Whether the reconnectWithin field is set.
+     */
+    public boolean hasReconnectWithin() {
+      return ((bitField0_ & 0x00000040) != 0);
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     * @return The reconnectWithin.
+     */
+    public com.google.protobuf.Duration getReconnectWithin() {
+      if (reconnectWithinBuilder_ == null) {
+        return reconnectWithin_ == null ? com.google.protobuf.Duration.getDefaultInstance() : reconnectWithin_;
+      } else {
+        return reconnectWithinBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public Builder setReconnectWithin(com.google.protobuf.Duration value) {
+      if (reconnectWithinBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        reconnectWithin_ = value;
+      } else {
+        reconnectWithinBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public Builder setReconnectWithin(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (reconnectWithinBuilder_ == null) {
+        reconnectWithin_ = builderForValue.build();
+      } else {
+        reconnectWithinBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public Builder mergeReconnectWithin(com.google.protobuf.Duration value) {
+      if (reconnectWithinBuilder_ == null) {
+        if (((bitField0_ & 0x00000040) != 0) &&
+          reconnectWithin_ != null &&
+          reconnectWithin_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getReconnectWithinBuilder().mergeFrom(value);
+        } else {
+          reconnectWithin_ = value;
+        }
+      } else {
+        reconnectWithinBuilder_.mergeFrom(value);
+      }
+      if (reconnectWithin_ != null) {
+        bitField0_ |= 0x00000040;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public Builder clearReconnectWithin() {
+      bitField0_ = (bitField0_ & ~0x00000040);
+      reconnectWithin_ = null;
+      if (reconnectWithinBuilder_ != null) {
+        reconnectWithinBuilder_.dispose();
+        reconnectWithinBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getReconnectWithinBuilder() {
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return getReconnectWithinFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getReconnectWithinOrBuilder() {
+      if (reconnectWithinBuilder_ != null) {
+        return reconnectWithinBuilder_.getMessageOrBuilder();
+      } else {
+        return reconnectWithin_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : reconnectWithin_;
+      }
+    }
+    /**
+     * <pre>
+     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getReconnectWithinFieldBuilder() {
+      if (reconnectWithinBuilder_ == null) {
+        reconnectWithinBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getReconnectWithin(),
+                getParentForChildren(),
+                isClean());
+        reconnectWithin_ = null;
+      }
+      return reconnectWithinBuilder_;
+    }
+
+    private long payloadLimit_ ;
+    /**
+     * <pre>
+     * The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+     * </pre>
+     *
+     * <code>int64 payload_limit = 8 [json_name = "payloadLimit"];</code>
+     * @return The payloadLimit.
+     */
+    @java.lang.Override
+    public long getPayloadLimit() {
+      return payloadLimit_;
+    }
+    /**
+     * <pre>
+     * The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+     * </pre>
+     *
+     * <code>int64 payload_limit = 8 [json_name = "payloadLimit"];</code>
+     * @param value The payloadLimit to set.
+     * @return This builder for chaining.
+     */
+    public Builder setPayloadLimit(long value) {
+
+      payloadLimit_ = value;
+      bitField0_ |= 0x00000080;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+     * </pre>
+     *
+     * <code>int64 payload_limit = 8 [json_name = "payloadLimit"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearPayloadLimit() {
+      bitField0_ = (bitField0_ & ~0x00000080);
+      payloadLimit_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private int maxCredit_ ;
+    /**
+     * <pre>
+     * The largest credit that this node grants.
+     * </pre>
+     *
+     * <code>int32 max_credit = 9 [json_name = "maxCredit"];</code>
+     * @return The maxCredit.
+     */
+    @java.lang.Override
+    public int getMaxCredit() {
+      return maxCredit_;
+    }
+    /**
+     * <pre>
+     * The largest credit that this node grants.
+     * </pre>
+     *
+     * <code>int32 max_credit = 9 [json_name = "maxCredit"];</code>
+     * @param value The maxCredit to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMaxCredit(int value) {
+
+      maxCredit_ = value;
+      bitField0_ |= 0x00000100;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The largest credit that this node grants.
+     * </pre>
+     *
+     * <code>int32 max_credit = 9 [json_name = "maxCredit"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMaxCredit() {
+      bitField0_ = (bitField0_ & ~0x00000100);
+      maxCredit_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.LazyStringArrayList nodes_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
+    private void ensureNodesIsMutable() {
+      if (!nodes_.isModifiable()) {
+        nodes_ = new com.google.protobuf.LazyStringArrayList(nodes_);
+      }
+      bitField0_ |= 0x00000200;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @return A list containing the nodes.
+     */
+    public com.google.protobuf.ProtocolStringList
+        getNodesList() {
+      nodes_.makeImmutable();
+      return nodes_;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @return The count of nodes.
+     */
+    public int getNodesCount() {
+      return nodes_.size();
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param index The index of the element to return.
+     * @return The nodes at the given index.
+     */
+    public java.lang.String getNodes(int index) {
+      return nodes_.get(index);
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param index The index of the value to return.
+     * @return The bytes of the nodes at the given index.
+     */
+    public com.google.protobuf.ByteString
+        getNodesBytes(int index) {
+      return nodes_.getByteString(index);
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param index The index to set the value at.
+     * @param value The nodes to set.
+     * @return This builder for chaining.
+     */
+    public Builder setNodes(
+        int index, java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      ensureNodesIsMutable();
+      nodes_.set(index, value);
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param value The nodes to add.
+     * @return This builder for chaining.
+     */
+    public Builder addNodes(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      ensureNodesIsMutable();
+      nodes_.add(value);
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param values The nodes to add.
+     * @return This builder for chaining.
+     */
+    public Builder addAllNodes(
+        java.lang.Iterable<java.lang.String> values) {
+      ensureNodesIsMutable();
+      com.google.protobuf.AbstractMessageLite.Builder.addAll(
+          values, nodes_);
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearNodes() {
+      nodes_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
+      bitField0_ = (bitField0_ & ~0x00000200);;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * </pre>
+     *
+     * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+     * @param value The bytes of the nodes to add.
+     * @return This builder for chaining.
+     */
+    public Builder addNodesBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      ensureNodesIsMutable();
+      nodes_.add(value);
+      bitField0_ |= 0x00000200;
       onChanged();
       return this;
     }

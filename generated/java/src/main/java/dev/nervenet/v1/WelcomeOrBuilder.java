@@ -10,7 +10,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * The agent's id from now on.
+   * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -19,7 +19,7 @@ public interface WelcomeOrBuilder extends
   java.lang.String getAgentId();
   /**
    * <pre>
-   * The agent's id from now on.
+   * The agent's id from now on. When it came back and its lease is gone this is a new one, with a new lease.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -30,7 +30,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Its lease.
+   * Its lease, for the next hello.
    * </pre>
    *
    * <code>int64 lease_id = 2 [json_name = "leaseId"];</code>
@@ -40,7 +40,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -49,7 +49,7 @@ public interface WelcomeOrBuilder extends
   boolean hasStatusInterval();
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -58,7 +58,7 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getStatusInterval();
   /**
    * <pre>
-   * How often the node wants a status.
+   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -84,4 +84,139 @@ public interface WelcomeOrBuilder extends
    */
   com.google.protobuf.ByteString
       getNodeIdBytes();
+
+  /**
+   * <pre>
+   * The namespace it serves.
+   * </pre>
+   *
+   * <code>string namespace = 5 [json_name = "namespace"];</code>
+   * @return The namespace.
+   */
+  java.lang.String getNamespace();
+  /**
+   * <pre>
+   * The namespace it serves.
+   * </pre>
+   *
+   * <code>string namespace = 5 [json_name = "namespace"];</code>
+   * @return The bytes for namespace.
+   */
+  com.google.protobuf.ByteString
+      getNamespaceBytes();
+
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   * @return Whether the leaseTtl field is set.
+   */
+  boolean hasLeaseTtl();
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   * @return The leaseTtl.
+   */
+  com.google.protobuf.Duration getLeaseTtl();
+  /**
+   * <pre>
+   * How long the registration lives without a stream.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration lease_ttl = 6 [json_name = "leaseTtl"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getLeaseTtlOrBuilder();
+
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   * @return Whether the reconnectWithin field is set.
+   */
+  boolean hasReconnectWithin();
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   * @return The reconnectWithin.
+   */
+  com.google.protobuf.Duration getReconnectWithin();
+  /**
+   * <pre>
+   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getReconnectWithinOrBuilder();
+
+  /**
+   * <pre>
+   * The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
+   * </pre>
+   *
+   * <code>int64 payload_limit = 8 [json_name = "payloadLimit"];</code>
+   * @return The payloadLimit.
+   */
+  long getPayloadLimit();
+
+  /**
+   * <pre>
+   * The largest credit that this node grants.
+   * </pre>
+   *
+   * <code>int32 max_credit = 9 [json_name = "maxCredit"];</code>
+   * @return The maxCredit.
+   */
+  int getMaxCredit();
+
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @return A list containing the nodes.
+   */
+  java.util.List<java.lang.String>
+      getNodesList();
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @return The count of nodes.
+   */
+  int getNodesCount();
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @param index The index of the element to return.
+   * @return The nodes at the given index.
+   */
+  java.lang.String getNodes(int index);
+  /**
+   * <pre>
+   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * </pre>
+   *
+   * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
+   * @param index The index of the value to return.
+   * @return The bytes of the nodes at the given index.
+   */
+  com.google.protobuf.ByteString
+      getNodesBytes(int index);
 }
