@@ -33,8 +33,8 @@ from tests.conformance.mesh import DEADLINE, Agent, Mesh, milliseconds, until
 Feature = Callable[["World"], Awaitable[None]]
 FEATURES: dict[str, Feature] = {}
 QUICK = RetryPolicy(max_attempts=3, initial_interval=milliseconds(50), max_interval=milliseconds(50))
-RENEWED_FOR = 8.0
-"""Seconds that a long task takes: longer than a claim lives that nobody renews (6 s)."""
+RENEWED_FOR_MS = 8_000
+"""How long a long task takes: longer than a claim lives that nobody renews (6 s)."""
 
 
 def feature(name: str) -> Callable[[Feature], Feature]:
@@ -229,7 +229,7 @@ async def _drained(world: World, inbox: str) -> bool:
 @feature("long tasks are renewed")
 async def renewed(world: World) -> None:
     """A task that takes longer than a claim lives is run once."""
-    answer = await world.succeed(world.work(sleep_ms=RENEWED_FOR * 1000))
+    answer = await world.succeed(world.work(sleep_ms=RENEWED_FOR_MS))
     assert answer["attempt"] == 1, answer
     assert len(world.noted("begin")) == 1, world.noted("begin")
 

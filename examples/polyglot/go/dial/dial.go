@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dial is the way to a node for the agent and the client: addresses, TLS and token from the environment.
+package dial
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	pb "nervenet.dev/nervenet/v1"
+)
+
+// Address is that of one of the nodes, another one each turn.
+func Address(turn int) string {
+	address := os.Getenv("NERVENET_ADDRESS")
+	if address == "" {
+		address = "localhost:7700"
+	}
+	all := strings.Split(address, ",")
+	return all[turn%len(all)]
+}
+
+// Node is a connection to a node.
+func Node(address string) (*grpc.ClientConn, error) {
+	creds := insecure.NewCredentials()
+	switch tls := os.Getenv("NERVENET_TLS"); tls {
+	case "", "off":
+	case "on":
+		creds = credentials.NewTLS(nil)
+	default:
+		var err error
+		if creds, err = credentials.NewClientTLSFromFile(tls, ""); err != nil {
+			return nil, err
+		}
+	}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(12<<20)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}))
+}
+
+// Call is a context that carries namespace and token.
+func Call(ctx context.Context) context.Context {
+	if namespace := os.Getenv("NERVENET_NAMESPACE"); namespace != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "nervenet-namespace", namespace)
+	}
+	if token := os.Getenv("NERVENET_TOKEN"); token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	return ctx
+}
+
+// Connect opens a gateway stream.
+func Connect(ctx context.Context, address string) (*grpc.ClientConn, pb.AgentService_ConnectClient, error) {
+	conn, err := Node(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := pb.NewAgentServiceClient(conn).Connect(Call(ctx))
+	if err != nil {
+		conn.Close()
+	}
+	return conn, stream, err
+}
+
+// Hopeless says that trying again is no help: the program or its settings are wrong.
+func Hopeless(err error) bool {
+	code := status.Code(err)
+	return code == codes.InvalidArgument || code == codes.Unauthenticated || code == codes.PermissionDenied
+}
