@@ -71,17 +71,21 @@ def _depends(head: Mapping[bytes, bytes], slot: Slot | None, ids: set[str]) -> l
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def samples(hits: Sequence[Hit], evidence: Evidence) -> dict[str, list[tuple[int, bool]]]:
-    """Per kind of fault and measure: ms, and whether no other fault was under way from 2 s before it on."""
+Sample = tuple[int, bool, str, int]
+"""ms, whether no other fault was under way from 2 s before it on, the workflow, when the fault was."""
+
+
+def samples(hits: Sequence[Hit], evidence: Evidence) -> dict[str, list[Sample]]:
+    """Per kind of fault and measure."""
     begun: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for key, _, at in evidence.executions:
         workflow, _, step = key.rpartition("/")
         begun[workflow][step].append(at)
-    found: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    found: dict[str, list[Sample]] = defaultdict(list)
     for hit in hits:
         for workflow, steps in hit.orphans.items():
             for measure, value in _waited(hit, steps, evidence.journals.get(workflow, []), begun[workflow]).items():
-                found[f"{hit.kind} {measure}"].append((value, _alone(hit, value, hits)))
+                found[f"{hit.kind} {measure}"].append((value, _alone(hit, value, hits), workflow, hit.at_ms))
     return dict(sorted(found.items()))
 
 
@@ -105,10 +109,11 @@ def _waited(hit: Hit, steps: list[str], journal: list[Entry], begun: Mapping[str
     return found
 
 
-def figures(taken: Mapping[str, Sequence[Sequence[int]]]) -> dict[str, dict[str, Any]]:
-    """From samples: how many workflows, p50, p99 and worst in ms; the same of those whose fault came alone."""
+def figures(taken: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """From samples: how many workflows, p50, p99 and worst in ms; the same of those whose fault came alone; the slowest."""
     return {
-        name: _quantiles([row[0] for row in rows]) | {"alone": _quantiles([row[0] for row in rows if row[1]])}
+        name: _quantiles([row[0] for row in rows])
+        | {"alone": _quantiles([row[0] for row in rows if row[1]]), "slowest": sorted(rows, reverse=True)[:5]}
         for name, rows in taken.items()
     }
 

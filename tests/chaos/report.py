@@ -24,7 +24,7 @@ TOLD = {
 def merged(seeds: list[int], meshes: list[dict[str, Any]]) -> dict[str, Any]:
     """One report of many meshes; `samples` keeps the single recovery times, so that reports can be merged again."""
     total: dict[str, Any] = {"seeds": seeds, "workflows": 0, "faults": Counter(), "duplicates": Counter()}
-    taken: dict[str, list[list[int]]] = defaultdict(list)
+    taken: dict[str, list[Any]] = defaultdict(list)
     for mesh in meshes:
         total["workflows"] += mesh["workflows"]
         total["faults"] += Counter(mesh["faults"])
