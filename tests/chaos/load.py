@@ -28,6 +28,7 @@ class Load:
         self.chance = random.Random(f"{seed} copies")
         self.accepted: dict[str, Case] = {}
         self.busy: set[str] = set()
+        self.rested: set[str] = set()
         self.duplicates = 0
 
     @property
@@ -80,15 +81,21 @@ class Load:
         """Each task of an inbox or queue is sent again with probability p: at once or late, there or to another agent."""
         seen = set[bytes]()
         late: list[tuple[float, Any]] = []
+        streams, queues, looked = list[bytes](), list[bytes](), 0.0
         while True:
             await asyncio.sleep(0.03)
             now = time.monotonic()
             with suppress(RedisError, OSError):
                 door: Any = self.torture.redis
-                streams = [key async for key in door.scan_iter(f"nn:{NAMESPACE}:inbox:*", count=10_000)]
+                if now > looked + 0.5:
+                    streams, queues = [
+                        [key async for key in door.scan_iter(f"nn:{NAMESPACE}:{kind}:*", count=10_000)]
+                        for kind in ("inbox", "queue")
+                    ]
+                    looked = now
                 due = [fields for at, fields in late if at <= now]
                 late = [one for one in late if one[0] > now]
-                for key in (*streams, *[key async for key in door.scan_iter(f"nn:{NAMESPACE}:queue:*", count=10_000)]):
+                for key in (*streams, *queues):
                     for entry, fields in await door.xrange(key, count=200):
                         if entry not in seen and self.chance.random() < p:
                             match self.chance.randrange(4):
@@ -111,18 +118,18 @@ class Load:
 
     async def still_open(self) -> list[str]:
         """Accepted workflows that are neither closed nor, where they shall be, waiting for a human."""
-        cases = list(self.accepted.values())
+        cases = [case for case in self.accepted.values() if case.id not in self.rested]
         door: Any = self.torture.redis
         pipe = door.pipeline(transaction=False)
         for case in cases:
             pipe.hmget(f"nn:{NAMESPACE}:wf:{{{case.id}}}", "closed", "e:escalated:work#1")
         answers = await pipe.execute()
-        self.busy -= {case.id for case, (closed, _) in zip(cases, answers, strict=True) if closed}
-        return [
-            case.id
-            for case, (closed, asked) in zip(cases, answers, strict=True)
-            if not closed and not (case.parked and asked)
-        ]
+        rested = {
+            case.id for case, (closed, asked) in zip(cases, answers, strict=True) if closed or (case.parked and asked)
+        }
+        self.rested |= rested
+        self.busy -= rested
+        return [case.id for case in cases if case.id not in rested]
 
     async def settle(self) -> None:
         """Until every accepted workflow has come to rest, or the patience is at an end."""
