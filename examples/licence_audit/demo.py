@@ -2,7 +2,8 @@
 """`make demo`: a whole mesh on this machine audits every distribution installed here, through the public client.
 
 KEEP=1 leaves it up to look around; KILL=node or KILL=agent kills one with -9 half-way (KILL=node:TERM asks it to leave).
-`--only NAME,NAME` audits only these distributions, `--folder DIR` puts report, evidence and logs elsewhere.
+`--only NAME,NAME` audits only these distributions, `--folder DIR` puts report, evidence and logs elsewhere. `--declared` runs
+the same audit as data (audit.yaml), on nodes that have no code of it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from rich.console import Console
 
-from nervenet import Client, NervenetError, WorkflowHandle
+from nervenet import Client, NervenetError, Workflow, WorkflowHandle
 from nervenet.dev.servers import backing
 
 from . import effects, report
@@ -33,6 +35,7 @@ from .models import Audit, Distribution
 from .processes import AGENTS, NODES, ROOT, Mesh, Part, ProcessFailed
 from .workflow import licence_audit
 
+DECLARED = Path(__file__).with_name("audit.yaml")
 FOLDER = ROOT / "build" / "licence_audit"
 LIMIT = 300.0
 """Seconds after which the audit counts as stuck."""
@@ -63,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.licence_audit", allow_abbrev=False)
     parser.add_argument("--only", metavar="NAME,…", default="", help="audit only these distributions")
     parser.add_argument("--folder", metavar="DIR", type=Path, default=FOLDER, help="for report, evidence and logs")
+    parser.add_argument("--declared", action="store_true", help="run audit.yaml instead of workflow.py")
     args = parser.parse_args(argv)
     console = Console()
     only = {canonical(name.strip()) for name in args.only.split(",") if name.strip()}
     kill = Kill.asked(os.environ.get("KILL", ""))
     keep = os.environ.get("KEEP", "") not in ("", "0")
     try:
-        return asyncio.run(_until_terminated(demo(console, kill, keep, only, args.folder.resolve())))
+        return asyncio.run(_until_terminated(demo(console, kill, keep, only, args.folder.resolve(), args.declared)))
     except (NervenetError, ProcessFailed, TimeoutError) as error:
         console.print(f"✗ {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -85,20 +89,22 @@ async def _until_terminated(work: Coroutine[object, object, int]) -> int:
     return await task
 
 
-async def demo(console: Console, kill: Kill | None, keep: bool, only: Collection[str], folder: Path) -> int:
+async def demo(
+    console: Console, kill: Kill | None, keep: bool, only: Collection[str], folder: Path, declared: bool = False
+) -> int:
     screen = Screen(console)
     distributions = _wanted(installed(), only)
     namespace = f"audit-{uuid.uuid4().hex[:6]}"
     _fresh(folder)
     began = time.monotonic()
-    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, folder) as mesh:
+    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, folder, code=not declared) as mesh:
         screen.say(
             f"{NODES} nodes and {len(AGENTS)} agents are up after {time.monotonic() - began:.1f} s "
             f"(namespace {namespace}, {mesh.address}); auditing {len(distributions)} distributions"
         )
         async with Client(mesh.address, namespace=namespace) as client:
             began = time.monotonic()
-            audits = await _start(client, distributions)
+            audits = await _start(client, distributions, declared)
             with screen.open():
                 await _follow(client, mesh, screen, audits, kill, began)
             seconds = round(time.monotonic() - began, 1)
@@ -124,9 +130,14 @@ def _fresh(folder: Path) -> None:
         path.unlink()
 
 
-async def _start(client: Client, distributions: list[Distribution]) -> Audits:
+async def _start(client: Client, distributions: list[Distribution], declared: bool) -> Audits:
     given = {f"audit-{canonical(one.name)}": one for one in distributions}
-    handles = await client.start_many(licence_audit, given)
+    if declared:
+        stored = await client.put_definition(yaml.safe_load(DECLARED.read_text("utf-8")))
+        flow = Workflow.remote(stored.name, Distribution, Audit, version=stored.version)
+        handles = await client.start_many(flow, given)
+    else:
+        handles = await client.start_many(licence_audit, given)
     return {workflow_id: (one, handles[workflow_id]) for workflow_id, one in given.items()}
 
 

@@ -113,7 +113,9 @@ class Part:
 class Mesh:
     """`async with Mesh(…)`: nodes first, since agents announce themselves to them; stopped the other way round."""
 
-    def __init__(self, redis: str, etcd: str, namespace: str, folder: Path) -> None:
+    def __init__(self, redis: str, etcd: str, namespace: str, folder: Path, *, code: bool = True) -> None:
+        """Without `code` the nodes have none: their workflow is data."""
+        self._app = [APP] if code else []
         self.namespace, self.folder = namespace, folder
         own = {key: value for key, value in os.environ.items() if not key.startswith("NERVENET_")}
         ports = [free_port() for _ in range(NODES)]
@@ -135,7 +137,7 @@ class Mesh:
 
     def _node(self, number: int, port: int) -> Part:
         address = f"127.0.0.1:{port}"
-        return self._part(f"node-{number}", ["node", APP, "--listen", address], {}, address)
+        return self._part(f"node-{number}", ["node", *self._app, "--listen", address], {}, address)
 
     def _agent(self, plan: AgentPlan) -> Part:
         arguments = ["agent", APP, "--name", plan.name, "--only", plan.serves, "--slots", str(plan.slots)]

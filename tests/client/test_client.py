@@ -119,3 +119,17 @@ async def test_an_input_that_is_too_large_is_refused_and_its_neighbours_are_not(
     outcomes = await asyncio.gather(client.run(echo, "small"), client.run(echo, large), return_exceptions=True)
     assert outcomes[0] == "small"
     assert isinstance(outcomes[1], errors.Overloaded) and outcomes[1].reason == "PAYLOAD_TOO_LARGE"
+
+
+async def test_a_workflow_as_data_is_put_and_run(world: World) -> None:
+    client = await client_of(world, await world.node())
+    data = {"name": "twice", "version": 1, "steps": [{"name": "two", "value": "input + input"}], "output": "steps.two"}
+    flow = await client.put_definition(data)
+    assert (flow.name, flow.version, await client.run(flow, "ab")) == ("twice", 1, "abab")
+    newer = {**data, "version": 2, "steps": [{"name": "two", "value": "input"}]}
+    assert await client.run(await client.put_definition(newer), "ab") == await client.run("twice", "ab") == "ab"
+    assert await client.run(await client.put_definition(data), "ab") == "abab"
+    for broken, path in ((data | {"steps": [{"nam": "x"}]}, "steps[0].nam"), (data | {"output": "1 +"}, "output")):
+        with pytest.raises(errors.InvalidRequest) as refused:
+            await client.put_definition(broken)
+        assert [field for field, _ in refused.value.fields] == [f"definition.{path}"]

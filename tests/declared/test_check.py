@@ -30,6 +30,7 @@ SOUND = [
     flow({"name": "a", "call": CALL, "recover": "error.message + workflow.id"}),
     flow({"name": "a", "ask": {"question": "'Go?'", "choices": ["yes"], "deadline": "7d", "default_answer": "yes"}}),
     flow({"name": "a", "ask": {"question": "'Go?'", "answer_schema": {"type": "integer", "maximum": 9}}}),
+    flow({"name": "ask", "ask": {"question": "'Go?'"}}),
     flow({"name": "a", "sleep": "1h30m"}, {"name": "b", "workflow": {"definition": "other", "input": "{}"}}),
     flow({"name": "a", "call": CALL, "retry": {"max_attempts": -1, "on_exhausted": "escalate"}}),
     flow(

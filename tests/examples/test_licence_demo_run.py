@@ -41,11 +41,11 @@ class Run(NamedTuple):
             return db.execute('SELECT task_id, run, attempt, start, "end", outcome FROM effects').fetchall()
 
 
-def audit(folder: Path, **settings: str) -> Run:
+def audit(folder: Path, *flags: str, **settings: str) -> Run:
     mark = f"licence-demo-{uuid.uuid4().hex}"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_", "LICENCE_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "examples.licence_audit", "--only", ",".join(ONLY), "--folder", str(folder)],
+        [sys.executable, "-m", "examples.licence_audit", "--only", ",".join(ONLY), "--folder", str(folder), *flags],
         cwd=ROOT,
         env=env | {"KEEP": "", "KILL": "", "DEMO_MARK": mark} | settings,
         stdin=subprocess.DEVNULL,
@@ -104,6 +104,15 @@ def test_every_workflow_ends_or_waits_for_a_named_human_and_the_numbers_add_up(q
 @pytest.mark.parametrize("kill", ["node", "agent"])
 def test_a_run_in_which_somebody_dies_gives_the_same_rows(quiet: Run, kill: str, tmp_path: Path) -> None:
     run = audit(tmp_path, KILL=kill)
+    assert "SIGKILL to " in run.said, run.said
+    assert run.rows == quiet.rows
+    assert run.report["workflows"] == quiet.report["workflows"]
+    assert not late(run)
+
+
+def test_the_audit_as_data_gives_the_same_rows_and_outlives_a_node(quiet: Run, tmp_path: Path) -> None:
+    """On nodes that have no code of it: what takes over reads the definition from Redis."""
+    run = audit(tmp_path, "--declared", KILL="node")
     assert "SIGKILL to " in run.said, run.said
     assert run.rows == quiet.rows
     assert run.report["workflows"] == quiet.report["workflows"]

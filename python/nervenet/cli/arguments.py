@@ -31,8 +31,14 @@ class Command(NamedTuple):
 # ── what each command takes ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _app(parser: Parser) -> None:
-    parser.add_argument("app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it")
+def _app(parser: Parser, *, needed: bool = True) -> None:
+    more = "" if needed else "; left out: it runs stored definitions only"
+    parser.add_argument(
+        "app",
+        metavar="APP",
+        nargs=None if needed else "?",
+        help=f"hello.py, pkg.module, or either with :mesh behind it{more}",
+    )
     parser.add_argument("--ready-file", metavar="F", help="write addresses as JSON to F when it serves")
 
 
@@ -47,7 +53,7 @@ def _dev(parser: Parser) -> None:
 
 
 def _node(parser: Parser) -> None:
-    _app(parser)
+    _app(parser, needed=False)
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve (127.0.0.1:7700)")
 
 
@@ -60,8 +66,11 @@ def _agent(parser: Parser) -> None:
 
 
 def _start(parser: Parser) -> None:
-    parser.add_argument("definition", metavar="NAME", help="the workflow's name")
+    parser.add_argument("definition", metavar="NAME", nargs="?", help="the workflow's name; not with -f")
     parser.add_argument("input", metavar="INPUT", nargs="?", help="JSON, @file or - for standard input")
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", help="store the workflow that this YAML or JSON is, and start it"
+    )
     parser.add_argument("--id", metavar="ID", help="the workflow's id; the same id starts only one")
     parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
     parser.add_argument("--version", type=int, default=0, metavar="N", help="of the definition (the highest live one)")
@@ -166,6 +175,20 @@ def _completion(parser: Parser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script to print")
 
 
+def _definitions(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only this one, with all its versions")
+
+
+def _definition(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the definition's name")
+    parser.add_argument("--version", type=int, default=0, metavar="N", help="which one (the highest)")
+
+
+def _put(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="YAML or JSON")
+    parser.add_argument("--check", action="store_true", help="say what is wrong with it, store nothing")
+
+
 def _nothing(parser: Parser) -> None:
     pass
 
@@ -190,6 +213,9 @@ COMMANDS = (
     Command("mesh", "agents drain", "finish what runs, take nothing new", "agents:run_drain", _drain),
     Command("mesh", "agents resume", "take tasks again", "agents:run_resume", _one_agent),
     Command("mesh", "nodes list", "live nodes", "nodes:run_list", _nothing),
+    Command("mesh", "definitions list", "stored workflows, given as data", "definitions:run_list", _definitions),
+    Command("mesh", "definitions show", "one of them, as YAML", "definitions:run_show", _definition),
+    Command("mesh", "definitions put", "store a version of one", "definitions:run_put", _put),
     Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
     Command("code", "replay", "hold journals against the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "a journal as the file that replay reads", "journal:run_export", _workflow),

@@ -34,10 +34,11 @@ from nervenet.errors import CallFailed, CallTimedOut, WorkflowFailed
 from nervenet.options import ResolvedStart, resolve, resolve_start
 from nervenet.payloads import ANY
 from nervenet.records import FailureCode
+from nervenet.rpc.status import invalid_all
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.workflow_pb2 import EscalationState, WorkflowState
-from nervenet.wire import duration, options_out, payload_out, timestamp
+from nervenet.wire import definition_from_json, duration, options_out, payload_out, timestamp
 
 if TYPE_CHECKING:
     from nervenet.client.values import Resolution
@@ -269,6 +270,25 @@ class Client:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    # ── workflows as data ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def put_definition(self, definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
+        """Store a workflow given as data (plain JSON, as YAML has it too) and give what starts this version of it.
+
+            flow = await client.put_definition(yaml.safe_load(text))
+            await client.run(flow, doc, id="audit-httpx")
+
+        The same content again is no change; other content under the same version raises AlreadyExists. InvalidRequest
+        has every problem in `fields`, each with its path.
+        """
+        message, problems = definition_from_json(definition)
+        if problems:
+            raise invalid_all([(f"definition.{path}".rstrip("."), words) for path, words in problems])
+        answer: pb.PutDefinitionResponse = await self._nodes.call(
+            "PutDefinition", pb.PutDefinitionRequest(definition=message)
+        )
+        return Workflow(answer.definition.name, ANY, ANY, version=answer.definition.version)
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -217,6 +217,10 @@ class SyncClient:
         )
         return self._aside.each(found)
 
+    def put_definition(self, definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
+        """Store a workflow given as data and give what starts this version of it."""
+        return self._aside.wait(self._client.put_definition(definition))
+
     def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> Iterator[Escalation]:
         """What waits for a human, the earliest deadline first. Other states than OPEN need a workflow_id."""
         return self._aside.each(self._client.escalations(state=state, workflow_id=workflow_id))

@@ -22,6 +22,8 @@ from nervenet.options import check_name
 
 ALWAYS: Final = ("input", "workflow")
 """What every expression sees."""
+ASK: Final = "ask"
+"""What the journal calls a question of code: here the name of a question too, if of anything."""
 MOST_STEPS: Final = 1_000
 MOST_AT_A_TIME: Final = 1_000
 
@@ -30,7 +32,6 @@ _RESERVED: Final = frozenset(
     {
         *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import"),
         *("let", "loop", "package", "namespace", "return", "var", "void", "while"),
-        "ask",
     }
 )
 _KINDS: Final = {
@@ -97,7 +98,7 @@ def _names(declaration: Declaration) -> Iterator[Problem]:
                 f"{at}.name",
                 f"{step.name!r} is not a name: a letter, then letters, digits and '_', at most 63 (expressions say it)",
             )
-        elif step.name in _RESERVED:
+        elif step.name in _RESERVED or (step.name == ASK and not isinstance(step.action, Ask)):
             yield Problem(f"{at}.name", f"{step.name!r} is taken: expressions or the journal use the word")
         elif counted[step.name] > 1:
             first = next(j for j, other in enumerate(declaration.steps) if other.name == step.name)

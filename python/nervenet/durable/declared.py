@@ -26,7 +26,7 @@ from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed
 from nervenet.expressions import Expression, ExpressionFailed
-from nervenet.options import CallOptions, Resolved, StartOptions, resolve, resolve_start
+from nervenet.options import Resolved, StartOptions, resolve, resolve_start
 from nervenet.payloads import ANY, check_size
 from nervenet.records import NOTHING, Payload, Question
 
@@ -80,7 +80,7 @@ class _Step:
         self.site = Site(f"steps[{index}] {step.name!r}")
         self.depends_on = step.depends_on
         self.action = action = step.action
-        self.options = resolve(declaration.options, step.options, CallOptions(step=step.name))
+        self.options = replace(resolve(declaration.options, step.options), step=step.name)
         self.concurrency = step.for_each.concurrency or DEFAULT_CONCURRENCY if step.for_each is not None else 0
         self.condition = compiled("condition", step.condition)
         self.items = compiled("for_each.items", step.for_each.items) if step.for_each is not None else None

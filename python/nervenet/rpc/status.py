@@ -7,6 +7,7 @@ adds RetryInfo. A status without our ErrorInfo did not come from a node of ours 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -36,6 +37,7 @@ __all__ = [
     "error_of",
     "from_outcome",
     "invalid",
+    "invalid_all",
     "not_found",
     "not_yet",
     "status_of",
@@ -73,6 +75,15 @@ def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> Inval
     """The caller's input is wrong: which field (`requests[2].workflow_id`), and what it should be."""
     error = InvalidRequest(f"{field}: {message}", code="INVALID_ARGUMENT", reason=reason)
     error.fields = ((field, message),)
+    return error
+
+
+def invalid_all(fields: Sequence[tuple[str, str]]) -> InvalidRequest:
+    """The same with several of them; the message says the first, and how many there are."""
+    (field, message), more = fields[0], len(fields) - 1
+    ending = f" (and {more} more)" if more else ""
+    error = InvalidRequest(f"{field}: {message}{ending}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
+    error.fields = tuple(fields)
     return error
 
 

@@ -10,7 +10,7 @@ These functions are on the hot path. Messages are built in one constructor call,
 field costs half as much again.
 """
 
-from nervenet.wire.declarations import declaration_from_json, declaration_in, decode_declaration
+from nervenet.wire.declarations import declaration_from_json, declaration_in, decode_declaration, definition_from_json
 from nervenet.wire.entries import (
     action_in,
     action_out,
@@ -24,7 +24,6 @@ from nervenet.wire.entries import (
     state_in,
     state_out,
 )
-from nervenet.wire.forms import from_json
 from nervenet.wire.members import encode_node_record
 from nervenet.wire.options import options_out, policy_in
 from nervenet.wire.tasks import (
@@ -66,6 +65,7 @@ __all__ = [
     "decode_entry",
     "decode_envelope",
     "decode_payload",
+    "definition_from_json",
     "duration",
     "duration_ms",
     "encode_entry",
@@ -78,7 +78,6 @@ __all__ = [
     "entry_to_json",
     "failure_in",
     "failure_out",
-    "from_json",
     "optional_ms",
     "options_out",
     "payload_for_people",

@@ -49,6 +49,11 @@ def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Prob
     return declaration, [*reading.problems, *check(declaration)]
 
 
+def definition_from_json(data: Any) -> tuple[workflow.Definition, list[Problem]]:
+    """The message that a person wrote as JSON or YAML; whether it makes sense is for a node to say."""
+    return from_json(data, workflow.Definition)
+
+
 def declaration_from_json(data: Any) -> tuple[Declaration, list[Problem]]:
     """The same of what a person wrote."""
     message, problems = from_json(data, workflow.Definition)

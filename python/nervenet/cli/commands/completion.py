@@ -164,6 +164,8 @@ def _values(place: Place, current: str) -> Iterable[str]:
     kind = _KINDS.get(action.dest, "")
     if action.dest == "id":
         kind = "" if action.option_strings else {"E": "escalations", "A": "agents"}.get(str(action.metavar), "ids")
+    if action.dest == "name" and place.command.startswith("definitions"):
+        kind = "stored"
     if not kind:
         return ()
     found = _asked(kind, place)
@@ -206,7 +208,13 @@ async def _ids(mesh: Any, command: str) -> list[str]:
 async def _definitions(mesh: Any, _: str) -> list[str]:
     answer = await mesh.call("ListNodes", page_size=1000)
     names = {definition.name for node in answer.nodes for definition in node.definitions}
+    names |= set(await _stored(mesh, _))
     return [name for name in names if not name.startswith("nervenet.")]
+
+
+async def _stored(mesh: Any, _: str) -> list[str]:
+    answer = await mesh.call("ListDefinitions", page_size=1000)
+    return [definition.name for definition in answer.definitions]
 
 
 async def _capabilities(mesh: Any, _: str) -> list[str]:
@@ -226,5 +234,5 @@ async def _escalations(mesh: Any, _: str) -> list[str]:
 
 _ASK: Final = {
     "ids": _ids, "definitions": _definitions, "capabilities": _capabilities, "agents": _agents,
-    "escalations": _escalations,
+    "escalations": _escalations, "stored": _stored,
 }  # fmt: skip

@@ -16,11 +16,17 @@ from nervenet.clock import new_workflow_id
 def run(args: argparse.Namespace) -> int:
     if args.timeout is not None and not args.wait:
         raise UsageError("--timeout says how long --wait waits: give both, or neither")
+    if args.definition is None and args.file is None:
+        raise UsageError("start: missing: NAME", "nervenet start NAME [INPUT], or nervenet start -f FILE [INPUT]")
+    if args.file is not None:
+        _shift(args)
     limit = None if args.timeout is None else span(args.timeout, "--timeout")
     payload = {} if args.input is None else {"json": read_json(args.input)}
     tags = labels(args.label)
 
     async def work(session: Session) -> int | None:
+        if args.file is not None:
+            await _put(session)
         response = await session.mesh.call(
             "StartWorkflow",
             workflow_id=args.id or new_workflow_id(args.definition),
@@ -42,3 +48,20 @@ def run(args: argparse.Namespace) -> int:
         return None
 
     return ask_mesh(args, work)
+
+
+def _shift(args: argparse.Namespace) -> None:
+    """With a file the first word behind it is the input: the name stands in the file."""
+    if args.input is not None or args.version:
+        extra = "--version" if args.version else args.definition
+        raise UsageError(f"start -f {args.file}: name and version stand in the file; {extra} is one too many")
+    args.input = args.definition
+
+
+async def _put(session: Session) -> None:
+    from nervenet.cli.commands.definitions import put  # YAML, for those who have a file
+
+    args, stored = session.args, await put(session, session.args.file)
+    args.definition, args.version = stored.definition.name, stored.definition.version
+    if stored.created:
+        session.screen.note(f"{args.definition} v{args.version} stored")

@@ -7,20 +7,18 @@ at once. What is stored stays: the same content again is no change, other conten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded
+from nervenet.errors import AlreadyExists, Overloaded
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.payloads import format_size
-from nervenet.rpc.status import invalid, not_found
+from nervenet.rpc.status import invalid, invalid_all, not_found
 from nervenet.streams.keys import check_name
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2 as workflow
 from nervenet.wire import declaration_in, timestamp
 
 if TYPE_CHECKING:
-    from nervenet.declarations import Problem
     from nervenet.node.hosting import Host
 
 __all__ = ["Definitions"]
@@ -38,7 +36,7 @@ class Definitions:
         definition.ClearField("create_time")
         _, problems = declaration_in(definition)
         if problems:
-            raise _refused(problems)
+            raise invalid_all([(f"definition.{path}".rstrip("."), words) for path, words in problems])
         self._check_size(definition)
         if self._host.highest_version(definition.name):
             raise _taken(definition, "a live node has code of that name, which goes first: choose another name")
@@ -129,14 +127,6 @@ def _outline(definition: workflow.Definition) -> workflow.Definition:
         description=definition.description,
         create_time=definition.create_time,
     )
-
-
-def _refused(problems: Sequence[Problem]) -> InvalidRequest:
-    fields = tuple((f"definition.{path}", words) for path, words in problems)
-    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
-    error = InvalidRequest(f"{fields[0][0]}: {fields[0][1]}{more}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
-    error.fields = fields
-    return error
 
 
 def _taken(definition: workflow.Definition, why: str) -> AlreadyExists:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet definitions`: workflows as data that are stored in the mesh."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nervenet.cli.files import read
+from nervenet.cli.render import definitions as render
+from nervenet.cli.session import Session, ask_mesh
+from nervenet.errors import InvalidRequest
+from nervenet.wire import definition_from_json
+
+
+def run_list(args: argparse.Namespace) -> int:
+    async def work(session: Session) -> None:
+        response = await session.mesh.call("ListDefinitions", name=args.name or "", page_size=1000)
+        screen = session.screen
+        if args.json:
+            screen.message(response)
+            return
+        screen.lines(render.listed(response, screen.view()))
+        screen.note(*render.counted(response, session.config.namespace))
+
+    return ask_mesh(args, work)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    async def work(session: Session) -> None:
+        response = await session.mesh.call("GetDefinition", name=args.name, version=args.version)
+        if args.json:
+            session.screen.message(response)
+        else:
+            session.screen.verbatim(render.as_yaml(response.definition))
+
+    return ask_mesh(args, work)
+
+
+def run_put(args: argparse.Namespace) -> int:
+    async def work(session: Session) -> None:
+        response = await put(session, args.file, check=args.check)
+        if args.json:
+            session.screen.message(response)
+        else:
+            session.screen.note(render.put(response, check=args.check))
+
+    return ask_mesh(args, work)
+
+
+async def put(session: Session, file: str, *, check: bool = False) -> Any:
+    """Store what the file says. Every problem is told with its line; raises InvalidRequest."""
+    source = read(file)
+    definition, problems = definition_from_json(source.data)
+    if problems:
+        raise source.refused([(f"definition.{path}".rstrip("."), words) for path, words in problems])
+    try:
+        return await session.mesh.call("PutDefinition", definition=definition, validate_only=check)
+    except InvalidRequest as error:
+        raise source.refused(error.fields) if error.fields else error from None
