@@ -36,7 +36,7 @@ from typing import (
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 from typing_extensions import TypedDict, TypeForm, is_typeddict
 
 from nervenet.errors import NervenetError
@@ -202,6 +202,14 @@ def check_size(payload: Payload, limit: int, what: str) -> None:
             f"{what} is {format_size(payload.size)}, limit {format_size(limit)} (NERVENET_PAYLOAD_LIMIT); "
             "store it and pass a URI."
         )
+
+
+def check_json(text: bytes, what: str) -> None:
+    """Refuse what is no JSON (NaN and infinities are none): for values that another language wrote."""
+    try:
+        from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidPayload(f"{what} is no JSON: {error}") from None
 
 
 def format_size(size: int) -> str:

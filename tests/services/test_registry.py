@@ -184,11 +184,3 @@ async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is
         return bool((await beat.say(state="AGENT_STATE_ACTIVE")).desired_state == 3)
 
     await eventually(wished)
-
-
-async def test_the_gateway_says_that_it_is_not_there_yet(world: World) -> None:
-    raw = await world.raw(await world.node())
-    with pytest.raises(errors.RequestError) as refused:
-        async for _ in raw.nodes.stream("Connect", iter(())):  # type: ignore[arg-type]
-            pass
-    assert (refused.value.code, refused.value.reason) == ("UNIMPLEMENTED", "NOT_YET")

@@ -16,13 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet import telemetry
-from nervenet.agent.recent import Recent
 from nervenet.agent.running import Key, Running, Stop
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import Finished, finished
 from nervenet.streams.answers import Appended, Claimed
 from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.queues import GROUP, News
+from nervenet.streams.recent import Recent
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:

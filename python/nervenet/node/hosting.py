@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.elsewhere import Elsewhere
     from nervenet.node.escalations import Escalations
+    from nervenet.node.gateway.gateway import Gateway
     from nervenet.node.renewal import Renewal
     from nervenet.node.restore import Restore
     from nervenet.node.starting import Starter
@@ -91,6 +92,7 @@ class Host:
     renewal: Renewal
     restore: Restore
     stored: Stored
+    gateway: Gateway
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ from nervenet.node.death import Contact, Death
 from nervenet.node.dispatching import AgentControl, Dispatcher
 from nervenet.node.elsewhere import Elsewhere
 from nervenet.node.escalations import Escalations
+from nervenet.node.gateway.gateway import Gateway
 from nervenet.node.hosting import Host
 from nervenet.node.renewal import Renewal
 from nervenet.node.restore import Restore
@@ -43,6 +44,7 @@ from nervenet.node.watchdog import Watchdog
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
+from nervenet.registry.views import AgentView
 from nervenet.streams.durability import check_strict
 from nervenet.streams.faults import LinkError, UnfitServer
 from nervenet.streams.journal import Journal
@@ -169,6 +171,7 @@ class Node:
         host.children = Children(host)
         host.renewal = Renewal(host)
         host.restore = Restore(host, lambda: self.session.alive)
+        host.gateway = Gateway(host, self.etcd, lambda: self.address, lambda: self.session.alive)
         await host.queues.make_wake(self.node_id)
         async with serve(self) as served:
             self.address = served.address
@@ -177,7 +180,7 @@ class Node:
             await self._introduce()
             await self._register("ACTIVE")
             stop_listening = host.table.on_change(self._registry_news)
-            host.link.on_reconnect.append(self._redis_came_back)
+            host.link.on_reconnect += (self._redis_came_back, host.gateway.redis_came_back)
             works = (
                 self._news,
                 host.watch.run,
@@ -186,6 +189,7 @@ class Node:
                 self.death.run,
                 self._housekeeping,
                 self._crowding,
+                host.gateway.run,
             )
             self._tasks = [
                 asyncio.create_task(self._forever(work()), name=f"{self.node_id} {work.__qualname__}") for work in works
@@ -218,7 +222,7 @@ class Node:
             await self._register("DRAINING")
         except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
             _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
-        stayed = await self._sweep.hand_over_all()
+        stayed, _ = await asyncio.gather(self._sweep.hand_over_all(), self.host.gateway.drain())
         if stayed:
             _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)
 
@@ -305,11 +309,16 @@ class Node:
         self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
             self.host.nodes_changed()
+        elif news.kind == "agents":
+            self.host.gateway.registry_news(news)
+            if isinstance(news.new, AgentView) and news.new.away:
+                self.host.spawn(self.host.watch.agent_gone(news.id, proven=False))
         if not news.how.removed:
             return
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
             self._sweep.node_gone(news.id)
+            self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
         elif news.kind == "agents":
             self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 

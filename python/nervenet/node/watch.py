@@ -159,7 +159,7 @@ class Watch:
             elif case is Case.OVERTIME:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
                 coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
-            elif not self._host.table.lives(claim.agent_id):
+            elif not self._host.table.answers(claim.agent_id):
                 self._doubt(coordinator)
         elif case is Case.UNCLAIMED:
             sent.claimed_by = ""
@@ -169,7 +169,7 @@ class Watch:
                 self._host.dispatcher.send(coordinator, sent)
 
     def _doubt(self, coordinator: Coordinator) -> None:
-        """Its agent is not registered any more, but the claim still holds: look again soon, until it is over."""
+        """Its agent is not registered any more, or not connected, but the claim still holds: look again until it is over."""
         if coordinator not in self._in_doubt:
             self._in_doubt.add(coordinator)
             self._doubtful.put(coordinator)
@@ -185,8 +185,9 @@ class Watch:
             return
         accept_ms = sent.dispatch.options.accept_ms
         late = accept_ms is not None and host.clock.now_ms() >= at_ms + accept_ms
-        if sent.agent_id:
-            waits = place in ("unread", "pending") and host.table.lives(sent.agent_id) and not late
+        if sent.agent_id:  # its inbox may be that of its gateway, which may die alone
+            there = host.table.lives(sent.agent_id) and host.table.lives(host.keys.tag(stream))
+            waits = place in ("unread", "pending") and there and not late
         else:
             waits = place == "unread" or (place == "pending" and host.table.lives(consumer))
         if waits:
@@ -221,13 +222,18 @@ class Watch:
             coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
-        """The hint that matters: at once rules 2 and 3 for what was sent to it, claimed by it, or read from a queue."""
+        """The hint that matters: at once rules 2 and 3 for what was sent to it, claimed by it, or read from a queue.
+
+        Also for a node, as the gateway of agents that live on.
+        """
+        inbox = self._host.keys.inbox(agent_id)
         sent = [(c, one) for c in self._host.coordinators.values() for one in c.sent.values()]
         held = await self._held(agent_id, {one.stream for _, one in sent if not one.agent_id}) if proven else set()
         touched = {
             coordinator: None
             for coordinator, one in sent
             if agent_id in (one.agent_id, one.claimed_by)
+            or one.stream == inbox
             or (one.stream, one.entry_id) in held
             or (proven and not one.stream)  # an owner before us sent it, who knows to whom
         }

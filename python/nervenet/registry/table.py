@@ -99,6 +99,11 @@ class Table:
         """Whether an agent or node of this id is registered."""
         return process_id in self.agents or process_id in self.nodes
 
+    def answers(self, process_id: str) -> bool:
+        """Whether it lives, and is in touch: an agent whose gateway has lost sight of it is STARTING again."""
+        agent = self.agents.get(process_id)
+        return process_id in self.nodes if agent is None else not agent.away
+
     def tombstone(self, process_id: str) -> bytes | None:
         """The proof of its death, as JSON, for as long as it stands."""
         return self._tombstones.get(process_id)

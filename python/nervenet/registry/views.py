@@ -39,6 +39,11 @@ class AgentView:
     record: bytes = field(default=b"", repr=False)
 
     @property
+    def away(self) -> bool:
+        """Whether its gateway has lost sight of it; for a while it may come back."""
+        return self.transport == "GATEWAY" and self.state == "STARTING"
+
+    @property
     def stream(self) -> str:
         """Whose inbox its assigned tasks go to: its own, or that of the node whose gateway it is connected to."""
         return self.inbox or self.id

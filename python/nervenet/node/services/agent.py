@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: N802  # methods carry the contract's names
-"""AgentService as a node serves it: by `agent_id`, for every agent that it can reach, asked at the agent itself.
+"""AgentService as a node serves it: by `agent_id`, for every agent that it can reach, asked at the agent itself (or at the
+node whose gateway it is connected to); and `Connect`, the gateway.
 
 What the registry knows too (who an agent is, how busy it was) is answered from there when the agent does not answer;
 a wish to drain or resume is left in its record then, and reaches it with its next heartbeat.
@@ -8,20 +9,28 @@ a wish to drain or resume is left in its record then, and reaches it with its ne
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import Unavailable
+from nervenet.node.gateway.gateway import running
+from nervenet.node.gateway.guest import state_number
 from nervenet.node.services.records import agent_record, load_of
-from nervenet.rpc.status import invalid, not_found, not_yet
+from nervenet.rpc.status import invalid, not_found
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
+from nervenet.wire import optional_ms, timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from google.protobuf.message import Message
 
+    from nervenet.node.gateway.door import Door
+    from nervenet.node.gateway.guest import Guest, Held
+    from nervenet.node.hosting import Host
     from nervenet.node.services.heartbeats import Heartbeats
     from nervenet.node.services.peers import Peers
-    from nervenet.registry.table import Table
     from nervenet.registry.views import AgentView
 
 __all__ = ["Agents"]
@@ -30,12 +39,20 @@ __all__ = ["Agents"]
 class Agents:
     """The servicer."""
 
-    def __init__(self, table: Table, peers: Peers, heartbeats: Heartbeats) -> None:
-        self._table = table
+    def __init__(self, host: Host, peers: Peers, heartbeats: Heartbeats, door: Door) -> None:
+        self._table = host.table
+        self._clock = host.clock
+        self._gateway = host.gateway
         self._peers = peers
         self._heartbeats = heartbeats
+        self._door = door
 
     async def DescribeAgent(self, request: pb.DescribeAgentRequest, context: Any) -> pb.DescribeAgentResponse:
+        if (guest := self._guest(request.agent_id)) is not None:
+            record = agent_pb2.AgentRecord()
+            record.CopyFrom(guest.record)
+            record.state = state_of(guest)
+            return pb.DescribeAgentResponse(agent=record, load=guest.load(self._clock.now_ms()))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.DescribeAgentResponse = await self._ask(agent, "DescribeAgent", request)
@@ -44,6 +61,8 @@ class Agents:
             return pb.DescribeAgentResponse(agent=agent_record(agent.record), load=load_of(self._table, agent.id))
 
     async def GetLoad(self, request: pb.GetLoadRequest, context: Any) -> pb.GetLoadResponse:
+        if (guest := self._guest(request.agent_id)) is not None:
+            return pb.GetLoadResponse(load=guest.load(self._clock.now_ms()))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.GetLoadResponse = await self._ask(agent, "GetLoad", request)
@@ -52,10 +71,15 @@ class Agents:
             return pb.GetLoadResponse(load=load_of(self._table, agent.id))
 
     async def ListActiveTasks(self, request: pb.ListActiveTasksRequest, context: Any) -> pb.ListActiveTasksResponse:
+        if (guest := self._guest(request.agent_id)) is not None:
+            return pb.ListActiveTasksResponse(tasks=[_active(held) for held in running(guest)])
         answer: pb.ListActiveTasksResponse = await self._ask(self._agent(request.agent_id), "ListActiveTasks", request)
         return answer
 
     async def DrainAgent(self, request: pb.DrainAgentRequest, context: Any) -> pb.DrainAgentResponse:
+        if (guest := self._guest(request.agent_id)) is not None:
+            self._gateway.drain_agent(guest, optional_ms(request, "grace"))
+            return pb.DrainAgentResponse(state=state_of(guest), active=len(guest.tasks))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.DrainAgentResponse = await self._ask(agent, "DrainAgent", request)
@@ -67,6 +91,9 @@ class Agents:
             return pb.DrainAgentResponse(state=agent_pb2.AGENT_STATE_DRAINING, active=active)
 
     async def ResumeAgent(self, request: pb.ResumeAgentRequest, context: Any) -> pb.ResumeAgentResponse:
+        if (guest := self._guest(request.agent_id)) is not None:
+            self._gateway.resume_agent(guest)
+            return pb.ResumeAgentResponse(state=state_of(guest))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.ResumeAgentResponse = await self._ask(agent, "ResumeAgent", request)
@@ -76,13 +103,25 @@ class Agents:
             return pb.ResumeAgentResponse(state=agent_pb2.AGENT_STATE_ACTIVE)
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Any) -> pb.CancelTaskResponse:
+        # First by task: what an agent began under an earlier id still runs here.
+        if self._gateway.cancel(request.task_id, request.attempt, request.reason):
+            return pb.CancelTaskResponse(found=True)
+        if self._guest(request.agent_id) is not None:
+            return pb.CancelTaskResponse(found=False)
         answer: pb.CancelTaskResponse = await self._ask(self._agent(request.agent_id), "CancelTask", request)
         return answer
 
-    async def Connect(self, requests: Any, context: Any) -> Any:
-        """The gateway comes with the polyglot agents."""
-        raise not_yet("the gateway for agents that speak only gRPC comes with a later version: connect to Redis")
-        yield  # type: ignore[unreachable]  # makes it a stream, as the contract has it
+    async def Connect(
+        self, requests: AsyncIterator[pb.ConnectRequest], context: Any
+    ) -> AsyncIterator[pb.ConnectResponse]:
+        async with aclosing(self._door.connect(requests)) as answers:
+            async for answer in answers:
+                yield answer
+
+    def _guest(self, agent_id: str) -> Guest | None:
+        """The agent, if it is connected to this very node."""
+        guest = self._gateway.guests.get(agent_id)
+        return guest if guest is not None and guest.line is not None else None
 
     def _agent(self, agent_id: str) -> AgentView:
         if not agent_id:
@@ -93,6 +132,9 @@ class Agents:
         return agent
 
     async def _ask(self, agent: AgentView, name: str, request: Message) -> Any:
+        if agent.transport == "GATEWAY" and agent.control_endpoint == self._gateway.address:
+            words = f"agent {agent.id} is not connected at the moment"
+            raise Unavailable(words, code="UNAVAILABLE", reason="NO_AGENT")
         try:
             return await self._peers.agent(agent.control_endpoint, name, request)
         except Unavailable as error:
@@ -101,3 +143,24 @@ class Agents:
 
     async def _wish(self, agent: AgentView, state: agent_pb2.AgentState) -> None:
         await self._heartbeats.set_state(agent.id, self._table.lease(agent.id), state)
+
+
+def state_of(guest: Guest) -> agent_pb2.AgentState:
+    return state_number(guest.state)
+
+
+def _active(held: Held) -> pb.ActiveTask:
+    workflow_id, run, step, attempt, _ = held.claim
+    task = pb.ActiveTask(
+        task_id=held.envelope.task_id,
+        workflow_id=workflow_id,
+        step=step,
+        run=run,
+        attempt=attempt,
+        capability=held.envelope.capability,
+        start_time=timestamp(held.acked_ms or held.started_ms),
+        message=held.message,
+    )
+    if held.fraction is not None:
+        task.fraction = held.fraction
+    return task

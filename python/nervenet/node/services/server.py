@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import RequestError, Unavailable
+from nervenet.node.gateway.door import Door
 from nervenet.node.node import Served
 from nervenet.node.services.agent import Agents
 from nervenet.node.services.coordinator import Coordinators
@@ -52,7 +53,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     reminders = Reminders(host, people, host.config.escalation_hook, host.config.remind_ms)
     host.escalations.on_open = reminders.opened
     coordinators = Coordinators(host, reads, Lists(host), people, hints, closings, stopping)
-    agents = Agents(host.table, peers, registry.heartbeats)
+    agents = Agents(host, peers, registry.heartbeats, Door(host.gateway, stopping))
     services = [
         Service(
             "nervenet.v1.CoordinatorService",
@@ -66,6 +67,8 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     ]
 
     def gone(news: News) -> None:
+        if getattr(news.old, "transport", "") == "GATEWAY":  # its address is its node's
+            return
         address = getattr(news.old, "control_endpoint", "") or getattr(news.old, "address", "")
         if news.how.removed and address:
             host.spawn(peers.forget(address))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -126,6 +127,19 @@ class Etcd:
             found = await self.get(key)
             if found is not None and (found.value, found.lease) == (value, lease):
                 return found.mod_revision
+
+    async def put_many(self, puts: Iterable[tuple[str, bytes, int]], *, patience: float | None = None) -> None:
+        """(key, value, lease), at most 128, all or none in one call: for values of which any later one is as good.
+
+        Raises LeaseNotFound when one of the leases is gone.
+        """
+        request = pb.TxnRequest(
+            success=[
+                pb.RequestOp(request_put=pb.PutRequest(key=to_bytes(key), value=value, lease=lease))
+                for key, value, lease in puts
+            ]
+        )
+        await self._transport.call(_TXN, request, repeat=False, patience=patience)
 
     async def compare_and_set(self, key: str, value: bytes, *, expected: int, lease: int = 0) -> Swap:
         """Put it if the key's mod_revision is `expected` (0: if there is no such key). Values must tell writers apart.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this agent has recorded lately: a Redis that came back may have lost it, and nobody else may have heard of it.
+"""What an agent (or a gateway for its agents) has recorded lately: a Redis that came back may have lost it, and nobody
+else may have heard of it.
 
 With `appendfsync everysec` an outcome can be acknowledged and lost a moment later, before its owner read the news. The
 step would be done again, which is allowed, but need not be: the outcome is appended once more under its name, which is
@@ -30,7 +31,7 @@ PAGE: Final = 500
 TRIES: Final = 20
 PAUSE: Final = 0.25
 
-_log = logging.getLogger("nervenet.agent")
+_log = logging.getLogger(__name__)
 
 
 class Recorded(NamedTuple):
@@ -44,7 +45,7 @@ class Recorded(NamedTuple):
 
 
 class Recent:
-    """One for each agent process."""
+    """One for each process that records outcomes."""
 
     def __init__(self, journal: Journal, queues: Queues, clock: Clock) -> None:
         self._journal = journal

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gateway agent's result comes to: the journal entry that says so, or nothing. No I/O.
+
+The rules are those of the Python agent (`agent/verdicts.py`): a value is the step's outcome, everything else an attempt;
+a payload above the limit and a result that is none are failures that another try would not mend. What the agent may not
+decide (whose, which, of what) is filled in from the envelope.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nervenet.payloads import PayloadTooLarge, check_json, check_size
+from nervenet.v1 import common_pb2 as common
+from nervenet.v1 import task_pb2 as task
+from nervenet.v1 import workflow_pb2 as workflow
+from nervenet.wire import payload_in, payload_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_TEXT: Final = 16_000
+
+
+class Stop(enum.Enum):
+    """Why a task is to stop, and what is recorded if its agent does not end it well."""
+
+    GONE = "nobody waits for it any more"
+    TIMEOUT = "it took longer than its attempt timeout"
+    SILENT = "it gave no sign of life within its heartbeat timeout"
+    DRAINED = "its agent was drained"
+    LEFT = "its agent has left"
+
+    def failure(self, capability: str) -> common.Failure | None:
+        """The failed attempt that this stop means; None: nothing is recorded."""
+        if self is Stop.GONE:
+            return None
+        if self in (Stop.DRAINED, Stop.LEFT):
+            code, kind = common.FAILURE_CODE_AGENT_DRAINED, "AgentDrained"
+        else:
+            code, kind = common.FAILURE_CODE_TIMEOUT, "Timeout"
+        return common.Failure(code=code, message=f"{capability}: {self.value}", type=kind, source="gateway")
+
+
+class Verdict(NamedTuple):
+    """An entry ready to be appended. `failed` is for the agent's error rate (a question is no failure)."""
+
+    name: str
+    entry: bytes
+    failed: bool
+
+
+class Attempted(NamedTuple):
+    """What is known of an attempt beside what its agent says of it."""
+
+    envelope: task.TaskEnvelope
+    agent_id: str
+    started_ms: int
+
+
+def verdict_on(about: Attempted, said: task.TaskResult, stop: Stop | None, limit: int, now_ms: int) -> Verdict | None:
+    """None: nothing is to be recorded. A good value counts however late it is."""
+    kind = said.WhichOneof("outcome")
+    if stop is not None and kind != "output":
+        return given_up(about, stop, now_ms)
+    result = task.TaskResult()
+    result.CopyFrom(said)
+    wrong = _mend(result, kind, about.envelope.capability, limit)
+    if wrong is not None:
+        result.failure.CopyFrom(wrong)
+    return _entry(about, result, now_ms)
+
+
+def given_up(about: Attempted, stop: Stop, now_ms: int) -> Verdict | None:
+    """The attempt's end when the node ends it."""
+    failure = stop.failure(about.envelope.capability)
+    return None if failure is None else _entry(about, task.TaskResult(failure=failure), now_ms)
+
+
+def same_result(entry: bytes, agent_id: str, attempt: int) -> bool:
+    """Whether what stands in the journal is this agent's answer to this attempt: a result that was sent twice."""
+    stored = workflow.JournalEntry.FromString(entry)
+    return stored.task.agent_id == agent_id and attempt in (stored.task.attempt, stored.task.failure.attempt, 0)
+
+
+def _mend(result: task.TaskResult, kind: str | None, capability: str, limit: int) -> common.Failure | None:
+    """Bring a result into the form that is stored; a failure where there is none."""
+    if kind is None:
+        return _invalid(capability, "a result without an outcome")
+    try:
+        if kind == "output":
+            _store(result.output, f"{capability}: result", limit)
+        elif kind == "question":
+            _mend_question(result.question, capability, limit)
+        else:
+            _mend_failure(result.failure, capability, limit)
+    except PayloadTooLarge as error:
+        code = common.FAILURE_CODE_PAYLOAD_TOO_LARGE
+        return common.Failure(code=code, message=str(error), type="PayloadTooLarge", retryable=False, source="gateway")
+    except ValueError as error:
+        return _invalid(capability, str(error))
+    return None
+
+
+def _mend_question(question: task.Question, capability: str, limit: int) -> None:
+    if not question.text:
+        raise ValueError("a question without a text")
+    question.source = task.QUESTION_SOURCE_AGENT
+    question.ClearField("failure")
+    for part in ("context", "suggestion", "default_answer"):
+        if question.HasField(part):
+            _store(getattr(question, part), f"{capability}: {part} of the question", limit)
+
+
+def _mend_failure(failure: common.Failure, capability: str, limit: int) -> None:
+    failure.source = failure.source or capability
+    for each in _chain(failure):
+        each.message = each.message[:LONGEST_TEXT]
+        each.stack_trace = each.stack_trace[-LONGEST_TEXT:]
+        if each.code == common.FAILURE_CODE_UNSPECIFIED:
+            each.code = common.FAILURE_CODE_APPLICATION
+        if each.HasField("details"):
+            try:
+                _store(each.details, f"{capability}: details", limit)
+            except ValueError as error:
+                each.ClearField("details")
+                each.message = f"{each.message} (details left out: {error})"
+
+
+def _chain(failure: common.Failure) -> Iterator[common.Failure]:
+    yield failure
+    while failure.HasField("cause"):
+        failure = failure.cause
+        yield failure
+
+
+def stored_payload(payload: common.Payload, what: str, limit: int) -> common.Payload:
+    """As it is stored. Raises PayloadTooLarge above the limit, ValueError where it is no JSON."""
+    kept = common.Payload()
+    kept.CopyFrom(payload)
+    _store(kept, what, limit)
+    return kept
+
+
+def _store(payload: common.Payload, what: str, limit: int) -> None:
+    if payload.WhichOneof("body") == "value":
+        payload.CopyFrom(payload_out(payload_in(payload)))
+    kept = payload_in(payload)
+    check_size(kept, limit, what)
+    if kept.form == "json":
+        check_json(kept.data, what)
+
+
+def _invalid(capability: str, words: str) -> common.Failure:
+    code, text = common.FAILURE_CODE_APPLICATION, f"{capability}: {words}"
+    return common.Failure(code=code, message=text, type="InvalidResult", retryable=False, source="gateway")
+
+
+def _entry(about: Attempted, result: task.TaskResult, now_ms: int) -> Verdict:
+    envelope, agent_id, started_ms = about
+    result.agent_id = agent_id
+    result.capability = envelope.capability
+    result.input_digest = envelope.input_digest
+    result.schedule_time.CopyFrom(envelope.enqueue_time)
+    if not result.HasField("start_time"):
+        result.start_time.FromMilliseconds(started_ms)
+    if not result.HasField("end_time"):
+        result.end_time.FromMilliseconds(now_ms)
+    kind = result.WhichOneof("outcome")
+    name = f"task:{envelope.step}" if kind == "output" else f"attempt:{envelope.step}#{envelope.attempt}"
+    result.attempt = envelope.attempt
+    if kind == "failure":
+        result.failure.attempt, result.failure.agent_id = envelope.attempt, agent_id
+    entry = workflow.JournalEntry(actor=agent_id, task=result)
+    return Verdict(name, entry.SerializeToString(), kind == "failure")
