@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling lint generate stubs misbehaving strict bench chaos chaos-long simulate clean lock
+.PHONY: help setup demo test failover rolling lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -73,6 +73,9 @@ simulate: $(READY) ## real nodes and agents in virtual time, a schedule of fault
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+pictures: $(READY) ## what the commands print, as pictures in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
+	@$(BIN)/python tools/pictures $(ARGS)
 
 lock: $(READY) ## resolve requirements/ anew from pyproject.toml
 	@tools/lock $(BIN)/uv

@@ -126,7 +126,8 @@ def test_what_fails_says_why_and_is_exit_code_1(run: Run, an_id: str) -> None:
     assert (ran.code, ran.out) == (1, "") and "failed: RateLimited: 429 from api" in ran.err
     assert run("watch", an_id).code == 1
     listed = run("list", "--state", "failed", "--limit", "500")
-    assert an_id in listed.out and "RateLimited: 429 from api" in listed.out and "of" in listed.err
+    (line,) = (line for line in listed.out.splitlines() if line.startswith(an_id))
+    assert "  broken  RateLimited: 429 from api" in line and "of" in listed.err
     assert "failure RateLimited: 429 from api" in run("show", an_id).out
 
 
@@ -150,6 +151,7 @@ def test_cancel_asks_before_it_touches_many(run: Run, an_id: str) -> None:
     assert run("cancel", first, second, "--yes", "--reason", "enough").code == 0
     ended = run("result", first)
     assert ended.code == 1 and "canceled: enough" in ended.err
+    assert any(line.startswith(first) and line.endswith("enough") for line in run("list").out.splitlines())
     assert run("result", second).code == 1
 
 
@@ -164,6 +166,7 @@ def test_a_human_decides_and_the_next_one_is_told(run: Run, an_id: str) -> None:
     assert run("escalations", "resolve", asked, "--answer", "maybe").code == 2
     assert run("escalations", "resolve", asked, "--answer", "yes", "--comment", "known").code == 0
     assert run("result", an_id).out == '"yes, known"\n'
+    assert "“Release?” → yes, “known”" in run("show", an_id).out
     again = run("escalations", "resolve", asked, "--answer", "no")
     assert again.code == 4 and "decided" in again.err and "yes" in again.err
     assert run("escalations", "resolve", f"{an_id}/nothing", "--fail", "no").code == 3

@@ -121,6 +121,16 @@ def test_list_on_a_terminal() -> None:
     ]
 
 
+def test_a_list_on_a_narrow_terminal_leaves_columns_out_the_least_telling_first() -> None:
+    def titles(width: int) -> str:
+        return plain(workflows.listed(LIST, View(True, width, NOW)))[0]
+
+    assert titles(84).split() == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "NOTE"]
+    assert titles(70).split() == ["ID", "DEFINITION", "STATE", "STARTED", "NOTE"]
+    assert titles(52).split() == ["ID", "DEFINITION", "STATE", "STARTED"]
+    assert max(map(len, plain(workflows.listed(LIST, View(True, 52, NOW))))) <= 52
+
+
 def test_list_in_a_pipe_has_whole_ids_and_iso_times() -> None:
     header, failed, blocked = plain(workflows.listed(LIST, PIPE))
     assert header.split() == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "AT", "NOTE"]
@@ -196,6 +206,13 @@ SHOWN = pb.Workflow(
             escalation_id="review-118/ask#1",
         ),
         task_pb2.Task(
+            step="ask.2",
+            state=task_pb2.TASK_STATE_SUCCEEDED,
+            schedule_time=at(-95),
+            end_time=at(-93),
+            escalation_id="review-118/ask.2#1",
+        ),
+        task_pb2.Task(
             step="summarize",
             capability="summarize",
             state=task_pb2.TASK_STATE_SUCCEEDED,
@@ -209,12 +226,21 @@ SHOWN = pb.Workflow(
 
 
 def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
-    title, extract, validate, ask, summarize, result = plain(timeline.shown(SHOWN, View(True, 160, NOW)))
+    said = pb.Escalation(
+        state=pb.ESCALATION_STATE_RESOLVED,
+        question=QUESTION,
+        resolution=pb.EscalationResolution(
+            action=pb.ESCALATION_ACTION_COMPLETE, value=json_of('"yes"'), resolver="ana@example", comment="known issue"
+        ),
+    )
+    lines = plain(timeline.shown(SHOWN, View(True, 160, NOW), decided={"review-118/ask.2#1": said}))
+    title, extract, validate, ask, asked, summarize, result = lines
     assert title == "✓ review-118   succeeded   review v1   9.02 s   trace 4bf92f3577b34da6   node n-7c2 (adopted once)"
-    assert extract.startswith("    0.01  ━━━━━━━━━━━━━┥") and "4.10 s" in extract
+    assert extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 24) and "4.10 s" in extract  # 40 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
     assert "┄" in validate and validate.endswith("waits: no live agent serves it")
     assert ask.endswith("waits for a human: review-118/ask")
+    assert "ana@example" in asked and asked.endswith("“Accept in spite of these?” → yes, “known issue”")
     assert summarize.lstrip().startswith("8.63") and summarize.endswith("1.2k tokens")
     assert result == 'result {"text": "MIT, 3 holders"}'
 
@@ -230,12 +256,20 @@ def test_show_in_a_pipe_has_no_bars_but_times() -> None:
 def test_a_blocked_workflow_shows_both_columns() -> None:
     since = text.clock(NOW - 60_000)[:8]
     lines = plain(timeline.shown(BLOCKED, TERMINAL))
-    assert lines[1:5] == [
+    assert lines[1:] == [
         f"review-118 is BLOCKED: the code and the journal disagree since {since} (review v1, review.py:27)",
         "   the journal has     this code asks for    (3 steps before it agree)",
         " 4 task:validate    ≠  task:translate",
-        'Nothing is lost or retried. Deploy the code that ran before, or guard the change: if ctx.patched("translate-first"): …',
+        "Nothing is lost or retried. Deploy the code that ran before, or guard the change:",
+        'if ctx.patched("translate-first"): …',
     ]
+    narrow = plain(timeline.shown(BLOCKED, View(True, 48, NOW)))
+    assert narrow[4:7] == [
+        " 4 the journal has     task:validate",
+        " ≠ this code asks for  task:translate",
+        "   (3 steps before it agree)",
+    ]
+    assert max(map(len, narrow[1:])) <= 48
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,8 @@ async def test_500_pages_40_at_a_time_with_a_kill_at_the_100th(host: Host, victi
                 break
         kill(doomed)
         info = await run.info()
-        assert info.state == "RUNNING" and info.partial == (victim == "node")
+        missed = info.partial or info.adoptions == 1  # its owner is out of reach, or its death was proven already
+        assert info.state == "RUNNING" and missed == (victim == "node")
         if victim == "agent":
             waiting = sum(task.state not in OVER for task in info.message.tasks)
             assert 30 < waiting <= 40, "at a time"

@@ -219,9 +219,7 @@ COMMANDS = (
     Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
     Command("code", "replay", "hold journals against the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "a journal as the file that replay reads", "journal:run_export", _workflow),
-    Command(
-        "code", "completion", "the script that completes commands, for bash, zsh, fish", "completion:run", _completion
-    ),
+    Command("code", "completion", "what a shell needs to complete commands", "completion:run", _completion),
     Command("code", "version", "of nervenet and what it runs on", "version:run", _nothing),
 )
 
@@ -348,7 +346,8 @@ def _page() -> str:
         lines.append(f"  {label:8}{command.name:22}{command.says}")
     lines += [
         "",
-        "  all     --address A --namespace N --json --color auto|always|never --wide -q -v",
+        "  all     --address A  --namespace N  --json  --color auto|always|never  --wide",
+        "          -q  -v",
         "",
         "Try:  nervenet dev hello.py",
         "",

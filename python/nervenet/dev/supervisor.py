@@ -180,15 +180,18 @@ class Supervisor:
         elsewhere = "" if first == "localhost:7700" else f" --address {first}"
         continues = f" ({waiting} workflow{'' if waiting == 1 else 's'} continue{'s' if waiting == 1 else ''})"
         stops = "Reloads on save. " if self._options.reload else ""
-        lines = [
-            f"nervenet {version('nervenet')}   {self._app} → mesh {about.mesh}: {_contents(about)}      "
-            f"data {self._options.data}/{continues if waiting else ''}",
-            f"  gRPC       {address} (plaintext, reflection)     valkey :{redis.port}, etcd :{etcd.port} "
-            "(embedded, development only)",
-            f"  try        {about.example}{elsewhere}      grpcurl -plaintext {first} list" if about.example else "",
-            f"{stops}Ctrl-C drains, a second one stops now.",
+        facts = [
+            ("gRPC", f"{address} (plaintext, reflection)"),
+            ("servers", f"valkey :{redis.port}, etcd :{etcd.port} (embedded, development only)"),
+            ("data", f"{self._options.data}/{continues if waiting else ''}"),
+            ("try", f"{about.example}{elsewhere}" if about.example else ""),
+            ("", f"grpcurl -plaintext {first} list"),
         ]
-        return "\n".join(line for line in lines if line) + "\n"
+        return "\n".join([
+            f"nervenet {version('nervenet')}   {self._app} → mesh {about.mesh}: {_contents(about)}",
+            *(f"  {what:9}{fact}" for what, fact in facts if fact),
+            f"{stops}Ctrl-C drains, a second one stops now.\n",
+        ])  # fmt: skip
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file is None or not self._serving:

@@ -34,6 +34,16 @@ def failure_of(error: BaseException, *, source: str = "", depth: int = _DEPTH) -
     )
 
 
+def step_of(error: BaseException) -> str:
+    """The step whose failure an exception is, or has behind it; empty where no step failed."""
+    behind: BaseException | None = error
+    for _ in range(_DEPTH):
+        if behind is None or isinstance(behind, CallFailed):
+            break
+        behind = _cause_of(behind)
+    return behind.step if isinstance(behind, CallFailed) else ""
+
+
 def stack_of(error: BaseException) -> str:
     """The traceback's user frames, as Python prints them."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_machinery(f.filename)]

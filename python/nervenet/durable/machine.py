@@ -34,7 +34,7 @@ from nervenet.definitions import Workflow
 from nervenet.durable.children import ChildRun
 from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, RecordPatch, Withdraw
 from nervenet.durable.context import Context, ContinueAsNew
-from nervenet.durable.failures import failure_of, stack_of
+from nervenet.durable.failures import failure_of, stack_of, step_of
 from nervenet.durable.fold import Fold
 from nervenet.durable.lines import is_debugged, line_of_coroutine, line_of_traceback
 from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
@@ -79,6 +79,7 @@ class Machine:
         "_replaying",
         "_thread",
         "blocked",
+        "failed_at",
         "next",
         "payload_limit",
         "result",
@@ -101,6 +102,7 @@ class Machine:
         self.payload_limit = payload_limit
         self.blocked: Mismatch | None = None
         self.result: Close | None = None
+        self.failed_at = ""
         self.next: ContinueRun | None = None
         self.view: Payload | None = None
         self._fold = Fold(workflow_id, run, self._report)
@@ -327,6 +329,7 @@ class Machine:
             where = line_of_traceback(error.__traceback__)
             self._block("code that goes on", f"{type(error).__name__}: {error}", where, stack_of(error))
             return
+        self.failed_at = step_of(error)
         self._finished(Close(State.FAILED, failure=failure_of(error)))
 
     def _translated(self, error: BaseException) -> BaseException:

@@ -476,7 +476,8 @@ class Host:
 
     def close_run(self, coordinator: Coordinator, close: Close) -> None:
         data = encode_entry(close, self.node_id)
-        where = (coordinator.workflow_id, coordinator.run, self.node_id, data, close.state, self.retention_ms)
+        whose = (coordinator.workflow_id, coordinator.run, self.node_id)
+        where = (*whose, data, close.state, self.retention_ms, coordinator.machine.failed_at, _why(close))
         reply = self.journal.close_nowait(*where)
 
         def answered(reply: asyncio.Future[Any]) -> None:
@@ -488,7 +489,7 @@ class Host:
         reply.add_done_callback(answered)
 
     async def _close_patiently(
-        self, coordinator: Coordinator, close: Close, where: tuple[str, int, str, bytes, State, int]
+        self, coordinator: Coordinator, close: Close, where: tuple[str, int, str, bytes, State, int, str, str]
     ) -> None:
         try:
             answer = await self.journal.close(*where)
@@ -588,3 +589,12 @@ class Host:
 def _heard(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
         _log.debug("not told: %s", error)
+
+
+def _why(close: Close) -> str:
+    """In a list's few words, why a run ended as it did: `RateLimited: 429 from api (5 attempts)`."""
+    failure = close.failure
+    if failure is None:
+        return ""
+    words = ": ".join(filter(None, (failure.type, failure.message)))
+    return f"{words} ({failure.attempt} attempts)" if failure.attempt > 1 else words

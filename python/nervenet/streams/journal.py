@@ -83,18 +83,38 @@ class Journal:
         return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse)
 
     def close(
-        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+        self,
+        workflow_id: str,
+        run: int,
+        owner: str,
+        entry: bytes,
+        state: State,
+        retention_ms: int,
+        at: str = "",
+        note: str = "",
     ) -> Awaitable[Appended]:
-        """Entry, state and retention in one. `closed` = it was already; the book-keeping (`finish`) is still to be done."""
+        """Entry, state and retention in one. `closed` = it was already; the book-keeping (`finish`) is still to be done.
+
+        `at`, `note`: the step that it failed at, and why, for lists.
+        """
         return _parsed(
-            self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms)), Appended.parse
+            self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note)),
+            Appended.parse,
         )
 
     def close_nowait(
-        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+        self,
+        workflow_id: str,
+        run: int,
+        owner: str,
+        entry: bytes,
+        state: State,
+        retention_ms: int,
+        at: str = "",
+        note: str = "",
     ) -> asyncio.Future[Any]:
         """`close`, one try; `Appended.parse` reads the future's result."""
-        return self._link.send(*self._closing(workflow_id, run, owner, entry, state, retention_ms))
+        return self._link.send(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note))
 
     def begin_next(
         self,
@@ -292,11 +312,20 @@ class Journal:
         return ("EVALSHA", self._append, 3, *self._keys.written(workflow_id), run, name, entry, owner or "")
 
     def _closing(
-        self, workflow_id: str, run: int, owner: str, entry: bytes, state: State, retention_ms: int
+        self,
+        workflow_id: str,
+        run: int,
+        owner: str,
+        entry: bytes,
+        state: State,
+        retention_ms: int,
+        at: str,
+        note: str,
     ) -> tuple[Arg, ...]:
         k = self._keys
         keys = (*k.written(workflow_id), k.live(workflow_id), k.view(workflow_id))
-        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms)
+        told = (_clipped(at), _clipped(note))
+        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *told)
 
     def _claiming(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int

@@ -10,8 +10,11 @@ import argparse
 import shlex
 from typing import Any
 
+from rich.text import Text
+
 from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import escalations as render
+from nervenet.cli.render.screen import Screen
 from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import escalation_id, read_json
 from nervenet.errors import AlreadyClosed
@@ -101,12 +104,8 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
     if not screen.interactive:
         choice = " | ".join(f"--answer {shlex.quote(word)}" for word in found.question.choices)
         raise UsageError(f"say what to decide: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
-    screen.note(*render.shown(found, screen.view())[:-1])
-    said = screen.ask(f"{', '.join(render.answers(found.question))}: ")
-    if not said:
-        raise Refused("nothing was decided")
-    if found.question.choices and said not in found.question.choices:
-        raise UsageError(f"{said} is none of the choices: {', '.join(found.question.choices)}")
+    screen.note(*render.shown(found, screen.view(), prompted=True))
+    said = _word(screen, found)
     if said == "retry":
         return {"action": "ESCALATION_ACTION_RETRY", "attempts": 1}
     if said == "fail":
@@ -119,3 +118,13 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
         "value": {"json": render.answer_json(found.question, said)},
         "comment": screen.ask("comment (may be empty): "),
     }
+
+
+def _word(screen: Screen, found: Any) -> str:
+    """What somebody typed; asked again while it is none of the choices."""
+    choices = found.question.choices
+    while said := screen.ask(f"answer ({', '.join(render.answers(found.question))}): "):
+        if not choices or said in choices:
+            return said
+        screen.complain(Text(f"{said} is none of the choices", style="red"))
+    raise Refused("nothing was decided")

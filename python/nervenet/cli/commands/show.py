@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+from typing import Any
 
 from nervenet.cli.render import events, timeline
 from nervenet.cli.session import Session, ask_mesh
+from nervenet.errors import NotFound
+
+QUESTIONS = 100
+"""So many answers are asked for; who wants more of them reads the journal."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,11 +27,30 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             screen.message(response)
         else:
-            screen.lines(timeline.shown(response.workflow, screen.view(), inputs=args.input, results=args.result))
+            found = response.workflow
+            said = await _decided(session, found)
+            lines = timeline.shown(found, screen.view(), inputs=args.input, results=args.result, decided=said)
+            screen.lines(lines)
         if args.journal:
             await _journal(session)
 
     return ask_mesh(args, work)
+
+
+async def _decided(session: Session, found: Any) -> dict[str, Any]:
+    """What humans said when steps asked them, by escalation id."""
+    asked = [step.escalation_id for step in found.tasks if step.escalation_id]
+    closed = [which for which in asked if which not in found.open_escalations][:QUESTIONS]
+    answers = await asyncio.gather(*(_escalation(session, which) for which in closed))
+    return {which: answer for which, answer in zip(closed, answers, strict=True) if answer is not None}
+
+
+async def _escalation(session: Session, which: str) -> Any:
+    """None when it is gone: the next run of its workflow began meanwhile."""
+    try:
+        return (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+    except NotFound:
+        return None
 
 
 async def _journal(session: Session) -> None:

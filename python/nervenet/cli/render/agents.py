@@ -22,8 +22,8 @@ STATES: Mapping[int, Mark] = {
     agent.AGENT_STATE_DRAINED: Mark("–", "dim", "drained"),
 }
 _COLUMNS = (
-    ids("AGENT"), prose("SERVES", 16), Column("SLOTS"), Column("AVG"), Column("FAILED"), Column("STATE"), Column("UP"),
-    prose("RUNS"),
+    ids("AGENT"), prose("SERVES", 16), Column("SLOTS"), Column("AVG", drop=2), Column("FAILED", drop=1), Column("STATE"),
+    Column("UP"), prose("RUNS", drop=3),
 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
     """One line per node; definitions of our own (their names have a dot) are not shown."""
     columns = (
         ids("NODE"), Column("ADDRESS"), prose("DEFINITIONS", 16), Column("WORKFLOWS"), Column("STATE"), Column("UP"),
-        prose("RUNS"),
+        prose("RUNS", drop=1),
     )  # fmt: skip
     rows = [
         (

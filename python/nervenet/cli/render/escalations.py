@@ -45,12 +45,12 @@ def list_footer(response: service.ListEscalationsResponse, view: View, namespace
     return f"{max(response.open_count, len(found))} open, oldest {age}.{again}{more}"
 
 
-def shown(one: workflow.Escalation, view: View) -> list[Text]:
-    """The question with everything that helps to answer it."""
+def shown(one: workflow.Escalation, view: View, *, prompted: bool = False) -> list[Text]:
+    """The question with everything that helps to answer it; what comes behind it says how, when somebody is `prompted`."""
     asked = one.question
     lines = [Text(f"{_symbol(one)} {short(one.escalation_id)}", style=_style(one)), Text(f"  {text.clean(asked.text)}")]
     facts = [
-        ("from", f"{source(asked)} of {one.definition}" if one.definition else source(asked)),
+        ("from", _from(one)),
         ("since", view.ago(one.create_time)),
         ("due", _due(asked, view) if asked.HasField("deadline") else ""),
         ("for", text.clean(asked.assignee)),
@@ -58,11 +58,11 @@ def shown(one: workflow.Escalation, view: View) -> list[Text]:
         ("suggestion", _payload(asked, "suggestion")),
         ("default", _payload(asked, "default_answer")),
         ("failure", text.failure(asked.failure) if asked.HasField("failure") else ""),
-        ("answers", ", ".join(answers(asked))),
+        ("answers", "" if prompted else ", ".join(answers(asked))),
         ("decided", decision(one, view)),
     ]
     lines += [Text(f"  {name:11}{said}") for name, said in facts if said]
-    if one.state == workflow.ESCALATION_STATE_OPEN:
+    if one.state == workflow.ESCALATION_STATE_OPEN and not prompted:
         lines.append(Text(f"→ nervenet escalations resolve {short(one.escalation_id)} {_try(asked)}"))
     return lines
 
@@ -84,6 +84,18 @@ def decision(one: workflow.Escalation, view: View) -> str:
     return said + (f" (“{text.clean(made.comment)}”)" if made.comment else "")
 
 
+def exchange(one: workflow.Escalation) -> str:
+    """Question and answer in short: `“Accept in spite of these?” → yes, “known issue”`."""
+    if one.state == workflow.ESCALATION_STATE_EXPIRED:
+        said = "nobody answered in time"
+    elif one.state == workflow.ESCALATION_STATE_RESOLVED:
+        said = _verdict(one.resolution)
+    else:
+        said = "withdrawn"
+    comment = f", “{text.clean(one.resolution.comment)}”" if one.resolution.comment else ""
+    return f"“{text.clean(one.question.text)}” → {said}{comment}"
+
+
 def is_open(one: workflow.Escalation) -> bool:
     return one.state in (workflow.ESCALATION_STATE_OPEN, workflow.ESCALATION_STATE_UNSPECIFIED)
 
@@ -98,6 +110,13 @@ def source(asked: task.Question) -> str:
     if asked.source == task.QUESTION_SOURCE_EXHAUSTED:
         return text.plural(asked.failure.attempt, "attempt") if asked.failure.attempt else "failed attempts"
     return "workflow" if asked.source == task.QUESTION_SOURCE_WORKFLOW else "agent"
+
+
+def _from(one: workflow.Escalation) -> str:
+    """`workflow review`, `5 attempts in review`."""
+    who = source(one.question)
+    between = " " if who == "workflow" else " in "
+    return f"{who}{between}{one.definition}" if one.definition else who
 
 
 def answers(asked: task.Question) -> list[str]:

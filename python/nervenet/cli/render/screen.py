@@ -25,6 +25,9 @@ _ASCII = str.maketrans({
 })  # fmt: skip
 
 
+_COMMAND = "  → "
+
+
 class Screen:
     """Both streams of a command. `json` and `quiet` as given on the command line."""
 
@@ -67,12 +70,17 @@ class Screen:
         self._clear()
         if not (self.quiet or self.json):
             for line in lines:
-                _print(self._err, line)
+                self._say(line)
 
     def complain(self, line: Text) -> None:
         """What must be said even with `--quiet`."""
         self._clear()
-        _print(self._err, line)
+        self._say(line)
+
+    def _say(self, line: Text | str) -> None:
+        said = Text(line) if isinstance(line, str) else line
+        for part in _folded(said, self._err) if self._err.is_terminal and not self.wide else [said]:
+            _print(self._err, part)
 
     def message(self, message: object) -> None:
         """The contract's message, one line of proto JSON."""
@@ -135,6 +143,22 @@ def _console(stream: IO[str], color: str) -> Console:
         emoji=False,
         legacy_windows=False,
     )
+
+
+def _folded(line: Text, console: Console) -> list[Text]:
+    """Lines that fit, broken between words; a command (`→ nervenet …`) stays in one, so that it can be copied."""
+    if line.cell_len <= console.width:
+        return [line]
+    words, arrow, _ = line.plain.partition(_COMMAND)
+    if arrow and words.strip():
+        first, rest = line.divide([len(words)])
+        return [*_folded(first, console), rest]
+    if arrow or max(map(len, words.split()), default=0) > console.width:
+        return [line]
+    folded = list(line.wrap(console, console.width))
+    for part in folded:
+        part.rstrip()
+    return folded
 
 
 def _print(console: Console, line: Text | str, end: str = "\n") -> None:

@@ -37,11 +37,13 @@ def mark_of(marks: Mapping[int, Mark], state: int) -> Mark:
 
 
 class Column(NamedTuple):
-    """`shrink`: shortens a cell to a width when the terminal is narrow; None = it stays whole."""
+    """On a narrow terminal `shrink` shortens a cell to a width, of `least` or more; None = it stays whole. Where that is not
+    enough, columns are left out: the one with the highest `drop` first, those with 0 never."""
 
     title: str
     shrink: Callable[[str, int], str] | None = None
     least: int = 8
+    drop: int = 0
 
 
 def ends(text: str, room: int) -> str:
@@ -52,8 +54,8 @@ def ids(title: str, least: int = 16) -> Column:
     return Column(title, middle, least)
 
 
-def prose(title: str, least: int = 12) -> Column:
-    return Column(title, ends, least)
+def prose(title: str, least: int = 12, drop: int = 0) -> Column:
+    return Column(title, ends, least, drop)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View) -> list[Text]:
@@ -61,9 +63,25 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View)
     cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
     widths = [max([cell_len(column.title), *(row[at].cell_len for row in cells)]) for at, column in enumerate(columns)]
     if view.people and view.width:
+        kept = _kept(columns, widths, view.width)
+        columns, widths = [columns[at] for at in kept], [widths[at] for at in kept]
+        cells = [[row[at] for at in kept] for row in cells]
         _fit(columns, widths, view.width)
     head = _line([Text(column.title, style="bold") for column in columns], columns, widths)
     return [head, *(_line(row, columns, widths) for row in cells)]
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Which columns there is room for, each as narrow as it may be."""
+    kept = list(range(len(columns)))
+
+    def least() -> int:
+        narrow = (min(widths[at], columns[at].least) if columns[at].shrink else widths[at] for at in kept)
+        return sum(narrow) + len(GAP) * (len(kept) - 1)
+
+    while least() > room and (able := [at for at in kept if columns[at].drop]):
+        kept.remove(max(able, key=lambda at: columns[at].drop))
+    return kept
 
 
 def _fit(columns: Sequence[Column], widths: list[int], room: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +98,19 @@ def clean(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
+_CODE = re.compile(r"if ctx\.patched\([^)]*\): …")
+
+
+def paragraph(text: str, view: View) -> list[str]:
+    """Prose in lines that a terminal need not break in the middle of a word, or of code to be copied; one line for
+    everybody else."""
+    if not view.people or not view.width:
+        return [text]
+    whole = _CODE.sub(lambda code: code[0].replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(whole, view.width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines] or [""]
+
+
 def clipped(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
@@ -109,13 +123,26 @@ def middle(text: str, room: int) -> str:
     return f"{text[:left]}…{text[len(text) - (room - left - 1) :]}"
 
 
+def plain(message: common.Payload) -> Any:
+    """The JSON of a `value`, which knows only floats: whole numbers are shown as the integers that they were."""
+    return _whole(json_format.MessageToDict(message.value))
+
+
+def _whole(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {key: _whole(each) for key, each in found.items()}
+    if isinstance(found, list):
+        return [_whole(each) for each in found]
+    return int(found) if isinstance(found, float) and found.is_integer() and abs(found) < 2**53 else found
+
+
 def payload(message: common.Payload) -> str:
     """A payload as one line; JSON as it was written."""
     form = message.WhichOneof("body")
     if form == "json":
         return clean(message.json)
     if form == "value":
-        return clean(json.dumps(json_format.MessageToDict(message.value), ensure_ascii=False))
+        return clean(json.dumps(plain(message), ensure_ascii=False))
     if form == "text":
         return clean(message.text)
     if form == "uri":
@@ -131,7 +158,7 @@ def value(message: common.Payload) -> str | bytes:
     if form == "data":
         return message.data
     if form == "value":
-        return json.dumps(json_format.MessageToDict(message.value), ensure_ascii=False)
+        return json.dumps(plain(message), ensure_ascii=False)
     return getattr(message, form) if form else "null"
 
 

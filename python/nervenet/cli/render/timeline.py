@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from nervenet.cli.render import text
-from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
-from nervenet.cli.render.text import DASH, View
+from nervenet.cli.render.escalations import exchange
+from nervenet.cli.render.table import Column, Mark, mark_of, prose, table
+from nervenet.cli.render.text import DASH, View, middle
 from nervenet.cli.render.workflows import STATES, blocked, definition
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
@@ -26,16 +27,23 @@ STEPS: Mapping[int, Mark] = {
     task.TASK_STATE_CANCELED: Mark("–", "dim", "canceled"),
 }
 _OPEN = (task.TASK_STATE_QUEUED, task.TASK_STATE_RUNNING, task.TASK_STATE_WAITING_FOR_HUMAN)
-BAR = 30
+BAR = (12, 48)
+"""The least and the most characters of a bar; between them a quarter of the terminal."""
 
 
-def shown(one: workflow.Workflow, view: View, *, inputs: bool = False, results: bool = False) -> list[Text]:
+Decided = Mapping[str, workflow.Escalation]
+"""What humans said, by escalation id."""
+
+
+def shown(
+    one: workflow.Workflow, view: View, *, inputs: bool = False, results: bool = False, decided: Decided | None = None
+) -> list[Text]:
     """The whole page. `inputs` and `results`: payloads in full, instead of in one line that fits."""
     lines = [_title(one, view)]
     if one.labels:
         lines.append(Text("labels " + " ".join(f"{key}={text.clean(one.labels[key])}" for key in sorted(one.labels))))
     if one.tasks:
-        lines += _bars(one, view) if view.people else _table(one, view)
+        lines += _bars(one, view, decided or {}) if view.people else _table(one, view, decided or {})
     if one.state == workflow.WORKFLOW_STATE_BLOCKED:
         lines += blocked(one, view)
     if inputs:
@@ -81,12 +89,13 @@ def _payload(word: str, message: workflow.Workflow | task.Task, name: str, view:
 # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _bars(one: workflow.Workflow, view: View) -> list[Text]:
+def _bars(one: workflow.Workflow, view: View, decided: Decided) -> list[Text]:
     """A line per step: when it began, its bar, who does it, how long, and what there is to say about it."""
     begin = text.millis(one.start_time)
+    room = min(max(view.width // 4, BAR[0]), BAR[1]) if view.width else BAR[1]
     end = max([text.millis(one.close_time) or view.now_ms, begin + 1])
     columns = (
-        Column(""), Column(""), prose(""), ids("", 12), Column(""), prose("", 20),
+        Column(""), Column(""), prose(""), Column("", middle, 12, drop=1), Column(""), prose("", 16),
     )  # fmt: skip
     rows = []
     for step in one.tasks:
@@ -94,11 +103,11 @@ def _bars(one: workflow.Workflow, view: View) -> list[Text]:
         offset = max(_since(step, begin) - begin, 0) / 1000
         rows.append((
             Text(f"{offset:8.2f}"),
-            Text(_bar(step, begin, end, view.now_ms), style=mark.style),
+            Text(_bar(step, begin, end, view.now_ms, room), style=mark.style),
             Text(step.step, style=mark.style),
-            step.agent_id or DASH,
+            _who(step, decided),
             _took(step, view),
-            _remark(step),
+            _gist(step, one, decided),
         ))  # fmt: skip
     return table(columns, rows, view)[1:]
 
@@ -108,29 +117,29 @@ def _since(step: task.Task, begin: int) -> int:
     return text.millis(step.schedule_time) or text.millis(step.start_time) or begin
 
 
-def _bar(step: task.Task, begin: int, end: int, now_ms: int) -> str:
+def _bar(step: task.Task, begin: int, end: int, now_ms: int, room: int) -> str:
     first = _since(step, begin)
     last = text.millis(step.end_time) or (now_ms if step.state in _OPEN else first)
-    scale = BAR / (end - begin)
-    left = min(int((first - begin) * scale), BAR - 1)
-    length = max(1, min(round((last - first) * scale), BAR - left))
+    scale = room / (end - begin)
+    left = min(int((first - begin) * scale), room - 1)
+    length = max(1, min(round((last - first) * scale), room - left))
     body = "┄" if _human(step) or step.state == task.TASK_STATE_QUEUED else "━"
     tip = body if step.state in _OPEN else "┥"
-    return (" " * left + body * (length - 1) + tip).ljust(BAR)
+    return (" " * left + body * (length - 1) + tip).ljust(room)
 
 
-def _table(one: workflow.Workflow, view: View) -> list[Text]:
+def _table(one: workflow.Workflow, view: View, decided: Decided) -> list[Text]:
     columns = tuple(map(Column, ("STEP", "STATE", "CAPABILITY", "AGENT", "SCHEDULED", "STARTED", "ENDED", "REMARK")))
     rows = [
         (
             step.step,
             mark_of(STEPS, step.state).text(),
             step.capability or DASH,
-            step.agent_id or DASH,
+            _who(step, decided),
             view.when(step.schedule_time),
             view.when(step.start_time),
             view.when(step.end_time),
-            _remark(step),
+            _remark(step, decided),
         )
         for step in one.tasks
     ]
@@ -148,7 +157,26 @@ def _took(step: task.Task, view: View) -> str:
     return text.took(start, step.end_time)
 
 
-def _remark(step: task.Task) -> str:
+def _who(step: task.Task, decided: Decided) -> str:
+    """The agent; of a question of the code, the human who answered it."""
+    said = None if step.capability else decided.get(step.escalation_id)
+    return step.agent_id or (said.resolution.resolver if said else "") or DASH
+
+
+def _gist(step: task.Task, one: workflow.Workflow, decided: Decided) -> str:
+    """The remark for a line of a terminal: what counts stands in front, and nothing that a line below says again."""
+    if step.HasField("failure"):
+        tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
+        return f"{tries}{text.failure(step.failure)}"
+    brief = task.Task()
+    brief.CopyFrom(step)
+    del brief.failed_attempts[:-1]
+    if step.escalation_id in one.open_escalations:
+        brief.escalation_id = ""
+    return _remark(brief, decided)
+
+
+def _remark(step: task.Task, decided: Decided) -> str:
     """`attempt 2 (1: RateLimited: 429)`, `waits: no live agent serves it`, `62 %`, `1.2k tokens`, …"""
     parts = []
     ended = step.HasField("failure")
@@ -157,11 +185,14 @@ def _remark(step: task.Task) -> str:
         tries = "; ".join(f"{bad.attempt}: {text.failure(bad)}" for bad in earlier)
         parts.append(f"attempt {max(step.attempt, 1)} ({tries})")
     if step.state == task.TASK_STATE_WAITING_FOR_HUMAN:
-        parts.append(f"waits for a human: {step.escalation_id.removesuffix('#1')}")
+        where = f": {step.escalation_id.removesuffix('#1')}" if step.escalation_id else ""
+        parts.append(f"waits for a human{where}")
     elif step.waits_for:
         parts.append(f"waits: {text.clean(step.waits_for)}")
     if step.HasField("fraction") and step.state == task.TASK_STATE_RUNNING:
         parts.append(f"{step.fraction:.0%}".replace("%", " %"))
+    if said := decided.get(step.escalation_id):
+        parts.append(exchange(said))
     if ended:
         parts.append(text.failure(step.failure))
     if tokens := sum(use.input_tokens + use.output_tokens for use in step.usage):

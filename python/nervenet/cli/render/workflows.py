@@ -52,7 +52,8 @@ def definition(found: workflow.Workflow) -> str:
 
 
 _COLUMNS = (
-    ids("ID"), prose("DEFINITION"), Column("STATE"), Column("STARTED"), Column("TOOK"), prose("AT"), prose("NOTE", 16),
+    ids("ID"), prose("DEFINITION"), Column("STATE"), Column("STARTED"), Column("TOOK", drop=2), prose("AT", drop=3),
+    prose("NOTE", 16, drop=1),
 )  # fmt: skip
 
 
@@ -103,11 +104,14 @@ def _word(state: str) -> str:
 
 def note(one: workflow.Workflow) -> str:
     """The short line of a list."""
-    if one.note:
-        return one.note
-    if one.state == workflow.WORKFLOW_STATE_BLOCKED:
+    if one.HasField("failure"):
+        if one.state == workflow.WORKFLOW_STATE_CANCELED:
+            return text.clean(one.failure.message)
+        tries = f" ({one.failure.attempt} attempts)" if one.failure.attempt > 1 else ""
+        return f"{text.failure(one.failure)}{tries}"
+    if one.state == workflow.WORKFLOW_STATE_BLOCKED and not one.note:
         return f"code and journal disagree, {one.blocked.where}".rstrip(", ")
-    return text.failure(one.failure) if one.HasField("failure") else ""
+    return one.note
 
 
 def blocked(one: workflow.Workflow, view: View) -> list[Text]:
@@ -117,18 +121,25 @@ def blocked(one: workflow.Workflow, view: View) -> list[Text]:
     since = f" since {text.clock(ms)[:8] if view.people else text.iso(ms)}" if ms else ""
     where = ", ".join(filter(None, (definition(one), text.clean(why.where))))
     head = f"{one.workflow_id} is BLOCKED: the code and the journal disagree{since} ({where})"
-    lines = [Text(head, style="magenta")]
+    lines = [Text(line, style="magenta") for line in text.paragraph(head, view)]
     if why.expected or why.found:
         expected = text.clean(why.expected)
-        left = max(len("the journal has"), len(expected))
-        steps = why.agreed_steps
-        agree = (
-            "    (1 step before it agrees)" if steps == 1 else f"    ({steps} steps before it agree)" if steps else ""
-        )
-        lines.append(Text(f"   {'the journal has':{left}}     this code asks for{agree}"))
-        lines.append(Text(f"{steps + 1:>2} {expected:{left}}  ≠  {text.clean(why.found)}"))
-    lines.append(Text(text.clean(why.detail) or Mismatch(text.clean(why.expected), text.clean(why.found)).cure))
-    return lines
+        lines += _columns(expected, text.clean(why.found), why.agreed_steps, view)
+    cure = text.clean(why.detail) or Mismatch(text.clean(why.expected), text.clean(why.found)).cure
+    return lines + [Text(line) for line in text.paragraph(cure, view)]
+
+
+def _columns(expected: str, found: str, steps: int, view: View) -> list[Text]:
+    """Beside each other, or below each other where that is too wide."""
+    agree = "(1 step before it agrees)" if steps == 1 else f"({steps} steps before it agree)" if steps else ""
+    left = max(len("the journal has"), len(expected))
+    if view.people and view.width and 8 + left + max(len(found), 22 + len(agree)) > view.width:
+        both = [f"{steps + 1:>2} the journal has     {expected}", f" ≠ this code asks for  {found}"]
+        return [Text(line) for line in (*both, f"   {agree}") if line.strip()]
+    return [
+        Text(f"   {'the journal has':{left}}     this code asks for    {agree}".rstrip()),
+        Text(f"{steps + 1:>2} {expected:{left}}  ≠  {found}"),
+    ]
 
 
 def started(response: service.StartWorkflowResponse) -> Text:

@@ -6,7 +6,7 @@
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: deleted, nobody resumes any more
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream
 -- KEYS[5]  nn:<ns>:wf:{<id>}:view      string
--- ARGV     run, owner, entry, state, retention in ms
+-- ARGV     run, owner, entry, state, retention in ms, at, note (for lists: where it failed and why; empty when it did not)
 -- Answers  {status, journal id, owner, run, state}: 'new' · 'closed' it was already (the id of its `close`)
 --          · 'not_owner' · 'stale' · 'unknown'
 local head = KEYS[1]
@@ -28,7 +28,7 @@ local now = math.max(t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ms))
 local id = string.format('%.0f-%.0f', now, n + 1)
 redis.call('XADD', KEYS[2], id, 'n', 'close', 'e', ARGV[3])
 redis.call('HSET', head, 'state', ARGV[4], 'closed', string.format('%.0f', now), 'last', id,
-  'bytes', string.format('%.0f', h[5] + #ARGV[3]), 'e:close', id)
+  'bytes', string.format('%.0f', h[5] + #ARGV[3]), 'e:close', id, 'at', ARGV[6], 'note', ARGV[7])
 redis.call('DEL', KEYS[3])
 -- ± 10 %, so that what was closed together does not expire together; the last digits of the clock are the dice. All
 -- keys go in the same millisecond: a head without a journal would read as a lost tail.
