@@ -187,6 +187,25 @@ async def test_a_store_that_was_restored_from_a_backup_is_listed_again(namespace
                 assert watcher.standing == {f"{prefix}0": b"from the backup"}
 
 
+async def test_a_store_that_was_made_anew_is_found_out_although_it_was_written_to_as_often(namespace: str) -> None:
+    # Revisions alone show no gap, and a key that only the old store had would stand for ever.
+    prefix = f"/{namespace}/"
+    with etcd_server() as old, etcd_server() as new:
+        async with Etcd.open(old.url) as etcd, Etcd.open(new.url) as after, cable(old.url) as line:
+            await etcd.put(f"{prefix}only-here", b"x")
+            await etcd.put(f"{prefix}a", b"old")
+            async with Etcd.open(line.url) as far, watching(far, prefix) as watcher:
+                await line.cut()
+                for i in range(20):
+                    await after.put(f"{prefix}a", b"%d" % i)
+                line.target(new.url)
+                await line.mend()
+                await watcher.until(f"{prefix}a", b"19")
+                assert watcher.standing == {f"{prefix}a": b"19"}
+                await after.put(f"{prefix}a", b"told")
+                await watcher.until(f"{prefix}a", b"told")
+
+
 async def test_a_watch_that_begins_while_etcd_is_down_begins_when_it_is_up(namespace: str) -> None:
     with etcd_server() as server:
         async with cable(server.url) as line, Etcd.open(line.url, patience=0.2) as etcd:

@@ -4,7 +4,7 @@
     async with Etcd.open("http://a:2379,b:2379") as etcd:
         await etcd.put("/greeting", b"hello")
         async for item in etcd.watch("/"):
-            print(item)  # a Snapshot first, then Changes; a Snapshot again only after a compaction
+            print(item)  # a Snapshot first, then Changes; a Snapshot again where history was lost
 
 Hides gRPC, etcd's messages, endpoint rotation, log-in and every rule about what may be repeated. Why our own: of the
 published clients one does not import beside today's protobuf, two lose events when a connection is cut, the rest are

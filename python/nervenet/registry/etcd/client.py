@@ -90,6 +90,12 @@ class Etcd:
         answer = await self._transport.call(_RANGE, pb.RangeRequest(key=to_bytes(key)), repeat=True)
         return as_key_value(answer.kvs[0]) if answer.kvs else None
 
+    async def get_at(self, key: str, revision: int) -> KeyValue | None:
+        """The key as it stood at that revision. Raises Compacted where that is no longer, or not yet, history."""
+        request = pb.RangeRequest(key=to_bytes(key), revision=revision)
+        answer = await self._transport.call(_RANGE, request, repeat=True)
+        return as_key_value(answer.kvs[0]) if answer.kvs else None
+
     async def range(self, prefix: str) -> Listing:
         """Everything under `prefix`, as of one revision, read in pages."""
         while True:
@@ -168,7 +174,7 @@ class Etcd:
 
     def watch(self, prefix: str) -> Watch:
         """A Snapshot, then Changes, for as long as it is iterated."""
-        return Watch(self._transport, self.range, prefix)
+        return Watch(self._transport, self.range, self.get_at, prefix)
 
     async def grant(self, ttl: int) -> int:
         """A new lease of `ttl` seconds (etcd gives at least its own least, about two) → its id."""

@@ -38,7 +38,7 @@ class LeaseNotFound(EtcdError):
 
 
 class Compacted(EtcdError):
-    """The revision that was asked for is no longer kept: list again."""
+    """The revision that was asked for is not kept, any more or yet: list again."""
 
 
 class StaleToken(EtcdRefused):
@@ -70,7 +70,7 @@ def translate(error: grpc.aio.AioRpcError) -> EtcdError:
         return StaleToken(text, code=code.name)
     if "lease not found" in text:
         return LeaseNotFound(text)
-    if "compacted" in text:
+    if "compacted" in text or "future revision" in text:
         return Compacted(text)
     if code in _TRANSIENT or "too many requests" in text:
         return EtcdUnavailable(f"{code.name}: {text}", sent=not any(phrase in text for phrase in _HAD_NO_EFFECT))

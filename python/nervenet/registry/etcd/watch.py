@@ -53,10 +53,17 @@ class Watch:
     error only when etcd refuses the very first list.
     """
 
-    def __init__(self, transport: Transport, list_all: Callable[[str], Awaitable[Listing]], prefix: str) -> None:
-        self._transport, self._list, self._prefix = transport, list_all, prefix
+    def __init__(
+        self,
+        transport: Transport,
+        list_all: Callable[[str], Awaitable[Listing]],
+        get_at: Callable[[str, int], Awaitable[KeyValue | None]],
+        prefix: str,
+    ) -> None:
+        self._transport, self._list, self._get_at, self._prefix = transport, list_all, get_at, prefix
         self._backoff = Backoff(transport.chance, longest=2.0)
         self._next = 0
+        self._seen: KeyValue | None = None  # the newest put: by it a history is known again
         self._listed = False
         self._told = False  # of an interruption that still goes on
         self.live = False
@@ -69,6 +76,7 @@ class Watch:
             if not self._next:
                 listing = await self._snapshot()
                 self._next = listing.revision + 1
+                self._seen = max(listing.kvs, key=lambda kv: kv.mod_revision, default=None)
                 yield Snapshot(listing.kvs, listing.revision)
             try:
                 async for changes in self._follow():
@@ -112,6 +120,7 @@ class Watch:
                     continue
                 if held:
                     self._next = held[-1].kv.mod_revision + 1
+                    self._seen = next((kv for kv, deleted in reversed(held) if not deleted), self._seen)
                     yield Changes(held, held[-1].kv.mod_revision)
                     held = []
                 elif not answer.created:
@@ -138,13 +147,19 @@ class Watch:
                 created = _checked(await stream.receive())
         except TimeoutError:
             raise EtcdUnavailable(f"{stream.endpoint.name} did not begin the watch", sent=True) from None
-        if created.header.revision < self._next - 1:
-            await self._ask_whether_history_went_back()
+        await self._same_history(created.header.revision)
 
-    async def _ask_whether_history_went_back(self) -> None:
-        # A member may lag behind; but a store restored from a backup counts from an older revision, and a watch of
-        # revisions to come would wait in silence until it gets there.
-        if (await self._list(self._prefix)).revision < self._next - 1:
+    async def _same_history(self, revision: int) -> None:
+        """Raises Compacted where a store answers that is not the one we know: made anew, or restored from a backup.
+
+        Such a store counts its revisions from an older one. A watch of what is still to come there would wait in silence;
+        or, once the store has been written to as often, go on in the middle of a stranger's history, without a gap
+        to see. Neither its id nor its raft term tells: a member that begins anew with the same flags has the same.
+        """
+        if self._seen is not None:
+            if await self._get_at(self._seen.key, self._seen.mod_revision) != self._seen:
+                raise Compacted(f"etcd's history is another one: {self._seen.key} was put at {self._seen.mod_revision}")
+        elif revision < self._next - 1 and (await self._list(self._prefix)).revision < self._next - 1:
             raise Compacted(f"etcd's history went back before revision {self._next - 1}")
 
 
