@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate clean lock
+.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -44,6 +44,9 @@ failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, ther
 
 rolling: $(READY) ## replace every node and agent in turn under load: nothing may fail, repeat or stall (ARGS="--rounds 3")
 	@$(BIN)/python -m tests.recovery.rolling $(ARGS)
+
+etcd-outage: $(READY) ## the long form of etcd's bad days: a minute away, its leader killed, frozen and moved, under a running mesh
+	@ETCD_OUTAGE=1 $(BIN)/python -m pytest tests/recovery/test_etcd_outage.py $(ARGS)
 
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
