@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"tests.docs.{story}" for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi"))
+    *(
+        f"tests.docs.{story}"
+        for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi", "as_data")
+    )
 )
 
-from tests.docs import command_line, deploy_story, fastapi, mistakes, readme, tutorial  # noqa: E402  rewritten first
+from tests.docs import as_data, command_line, deploy_story, fastapi, mistakes, readme, tutorial  # noqa: E402  rewritten first
 from tests.docs.blocks import PAGES, ROOT, blocks, environment, program_of  # noqa: E402
 
 Story = Callable[[Path], None]
@@ -25,7 +28,7 @@ Story = Callable[[Path], None]
 
 def run_python(page: Path, folder: Path) -> None:
     """The blocks of a page are one program, each going on where the one before it ended."""
-    for block in blocks(page, "python"):
+    for block in blocks(page):
         if block.file:
             (folder / block.file).write_text(block.text, encoding="utf-8")
     program = folder / "page.py"
@@ -40,6 +43,7 @@ STORIES: dict[str, Story] = {
     "errors": mistakes.tell,
     "deploy-story": deploy_story.tell,
     "cli": command_line.tell,
+    "declared": as_data.tell,
     "fastapi": fastapi.tell,
     "readme": readme.tell,
     **{f"python of {page.name}": partial(run_python, page) for page in PAGES if program_of(page)},
@@ -68,7 +72,7 @@ def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) 
 
 
 def test_each_command_of_each_page_is_run() -> None:
-    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme)}
+    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme, as_data)}
     assert {page for page in PAGES if blocks(page, "console")} == told
 
 

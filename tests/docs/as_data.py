@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of workflows as data: its files, and every command in its order on one mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.dev.standing import Dev
+from tests.docs.blocks import ROOT, blocks, commands, environment, on_a_terminal, steady
+
+PAGE = ROOT / "docs/howto/declared.md"
+
+
+def tell(folder: Path) -> None:
+    for block in blocks(PAGE):
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+    with Dev(folder, (folder / "shop.py").read_text(encoding="utf-8"), "--no-reload") as shop:
+        ours = environment(NERVENET_ADDRESS=shop.address)
+        typed = commands(PAGE)
+        assert len(typed) > 10
+        for command in typed:
+            _, said = on_a_terminal(command.line, folder, ours)
+            assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
