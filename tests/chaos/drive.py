@@ -78,7 +78,7 @@ async def torture(ask: Ask, folder: Path) -> dict[str, Any]:
             await _stop(beside)
         leaked = await _at_rest(mesh, load, IMPATIENT if ask.sabotage else BURIED)
         evidence = await asyncio.to_thread(gather, mesh.redis_port, NAMESPACE, mesh.effects)
-    found = check(evidence, load.accepted) + leaked + hands.troubles
+    found = check(evidence, load.accepted) + leaked + hands.troubles + load.troubles
     return _report(ask, load, hands, evidence, found, folder) | {"seconds": round(time.monotonic() - begun, 1)}
 
 
@@ -99,7 +99,12 @@ async def _at_rest(mesh: Torture, load: Load, within: float) -> list[Violation]:
     until = time.monotonic() + within
     while True:
         addresses = [slot.address for slot in mesh.slots]
-        there = await asyncio.to_thread(look, mesh.redis_port, mesh.etcd_urls(), NAMESPACE, addresses)
+        try:
+            there = await asyncio.to_thread(look, mesh.redis_port, mesh.etcd_urls(), NAMESPACE, addresses)
+        except (RedisError, OSError):  # what is cleared away while we look is not there to be read
+            if time.monotonic() > until + BURIED:
+                raise
+            continue
         found = leaks(there, load.expected)
         if not found or time.monotonic() > until:
             return found

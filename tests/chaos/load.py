@@ -29,6 +29,7 @@ class Load:
         self.accepted: dict[str, Case] = {}
         self.busy: set[str] = set()
         self.rested: set[str] = set()
+        self.troubles: list[tuple[str, str, str]] = []
         self.duplicates = 0
 
     @property
@@ -42,28 +43,30 @@ class Load:
 
         async def one(i: int, case: Case) -> None:
             await asyncio.sleep(max(0.0, begun + i * seconds / len(todo) - time.monotonic()))
-            await self._patiently(lambda: self.client.start(case.definition, case.plan, id=case.id))
+            if not await self._patiently(case.id, lambda: self.client.start(case.definition, case.plan, id=case.id)):
+                return
             self.accepted[case.id] = case
             self.busy |= {case.id} if case.busy else set(case.children)
             if case.signal_after is not None:
                 await asyncio.sleep(case.signal_after)
-                await self._patiently(lambda: self.client.handle(case.id).signal("go", 7))
+                await self._patiently(case.id, lambda: self.client.handle(case.id).signal("go", 7))
 
         await asyncio.gather(*(one(i, case) for i, case in enumerate(todo)))
 
-    async def _patiently(self, act: Callable[[], Awaitable[object]]) -> None:
-        """Again and again while the mesh is out of reach."""
+    async def _patiently(self, workflow: str, act: Callable[[], Awaitable[object]]) -> bool:
+        """Again and again while the mesh is out of reach; a mesh that stays so is a trouble."""
         until = time.monotonic() + PATIENCE
         while True:
             try:
                 async with asyncio.timeout(10):
                     await act()
-                return
+                return True
             except AlreadyClosed:
-                return
-            except (NervenetError, TimeoutError):
+                return True
+            except (NervenetError, TimeoutError) as error:
                 if time.monotonic() > until:
-                    raise
+                    self.troubles.append(("refused", workflow, f"for {PATIENCE:.0f} s, at last: {error!r}"))
+                    return False
                 await asyncio.sleep(0.25)
 
     async def answer(self) -> None:

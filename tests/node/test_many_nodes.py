@@ -172,6 +172,20 @@ async def test_a_start_that_was_under_way_when_its_owner_was_buried_does_not_wai
         await until(lambda: heir.host.coordinator("headless") and heir.host.coordinator("late"))
 
 
+async def test_what_its_heir_never_takes_is_taken_by_anybody(world: World, etcd_url: str) -> None:
+    async with world.node(mesh) as dying, world.node(mesh) as deaf, world.node(mesh) as heir:
+        await until(lambda: len(heir.host.table.nodes) == len(dying.host.table.nodes) == 3)
+        deaf._sweep.node_gone = lambda node_id: None  # type: ignore[method-assign]  # it came when the dead was gone
+        for i in range(20):
+            await dying.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+        await kill(dying, etcd_url)
+        await until(lambda: heir.host.coordinators)
+        assert len(heir.host.coordinators) < 20
+        heir._sweep._dead[dying.node_id] -= 11
+        await heir._sweep.dead_sets()
+        assert len(heir.host.coordinators) == 20
+
+
 async def test_an_owned_id_without_a_head_keeps_its_place_until_the_grace_of_a_start_is_over(world: World) -> None:
     async with world.node(mesh) as node:
         host, sweep = node.host, node._sweep

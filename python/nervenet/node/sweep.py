@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 OWN_EVERY = 5.0
 RUNNING_EVERY = 60.0
+PATIENCE = 10.0
+"""What its heir has not taken by then, anybody takes: he may never have heard of the dead, or be half dead himself."""
 REMEMBERED = 90.0
 """So long the set of a dead node is looked at: until the walk over `running` has surely come by."""
 PAGE = 500
@@ -133,11 +135,14 @@ class Sweep:
         for node_id, since in tuple(self._dead.items()):
             if not self._may():
                 return
-            if self._host.table.lives(node_id) or (await self._share(node_id) and _now() - since > REMEMBERED):
+            age = _now() - since
+            if self._host.table.lives(node_id) or (
+                await self._share(node_id, anybody=age > PATIENCE) and age > REMEMBERED
+            ):
                 self._dead.pop(node_id, None)
 
-    async def _share(self, dead: str) -> bool:
-        """My part of a dead node's workflows; True when nothing is left that I could take."""
+    async def _share(self, dead: str, *, anybody: bool) -> bool:
+        """My part of a dead node's workflows, or all that I have code for; True when nothing is left that I could take."""
         host = self._host
         left = False
         async for page in host.ownership.owned(dead):
@@ -151,7 +156,7 @@ class Sweep:
                     done.append(workflow_id)
                 elif head.closed:
                     host.finish(workflow_id, dead, head.created_ms, head.closed_ms)
-                elif self._is_mine(workflow_id, head):
+                elif self._is_mine(workflow_id, head) or (anybody and self._has_code(head)):
                     mine.append((workflow_id, head))
             done += await self._adopt(mine)
             if done:
@@ -161,6 +166,9 @@ class Sweep:
 
     def _is_mine(self, workflow_id: str, head: Head) -> bool:
         return self._host.belongs_to(workflow_id, head) == self._host.node_id
+
+    def _has_code(self, head: Head) -> bool:
+        return self._host.node_id in self._host.able(head.definition, head.version, head.python)
 
     async def _adopt(self, orphans: list[tuple[str, Head]]) -> list[str]:
         """Take these over, some at a time → those that are hosted now.
@@ -205,10 +213,10 @@ class Sweep:
                     host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
                 elif host.table.lives(head.owner):
                     known.setdefault(head.owner, []).append(workflow_id)
-                elif self._is_mine(workflow_id, head):
-                    mine.append((workflow_id, head))
-                else:  # whose turn it is may die as well: look again, sooner than in a minute
+                else:  # it may have been dead before I came: look again, sooner than in a minute
                     self._dead.setdefault(head.owner, _now())
+                    if self._is_mine(workflow_id, head):
+                        mine.append((workflow_id, head))
             adopted += len(await self._adopt(mine))
             for owner, owned in known.items():
                 await self._remind(owner, owned)
