@@ -70,6 +70,7 @@ misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, on
 strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count what was acknowledged and is gone
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
+	@$(BIN)/python -m tests.recovery.strict --durability normal --power-cut $(ARGS)
 
 simulate: $(READY) ## real nodes and agents in virtual time, a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),1000) $(if $(SEED),--seed $(SEED)) $(if $(SABOTAGE),--sabotage "$(SABOTAGE)") $(ARGS)

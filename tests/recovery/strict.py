@@ -3,11 +3,14 @@
 
     python -m tests.recovery.strict --times 50                      # appendfsync always, NERVENET_DURABILITY=strict
     python -m tests.recovery.strict --times 50 --durability normal  # appendfsync everysec: counts what is lost
+    python -m tests.recovery.strict --times 50 --durability normal --power-cut  # the worst that everysec allows
 
 Each time: two nodes over a Valkey, clients that start workflows, send signals and decide questions as fast as they are
 answered, then SIGKILL to Valkey and both nodes at a random moment. Valkey starts again on what is on its disk, and the
 heads and journals there are compared with what the clients were told. A kill takes no page cache along, as a power cut
 would: what is lost here is what the server still held in its own memory, which `everysec` allows and `always` does not.
+With --power-cut the append-only file is cut, after the kill, to what it held a second before: that is how much `everysec`
+promises to have synced.
 
 Ends with one line, and writes the same as JSON; exit code 1 when `strict` lost something.
 """
@@ -25,7 +28,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,9 +82,9 @@ async def _write(client: Client, raw: RawClient, stem: str, told: list[Told]) ->
     told.append(Told("decision", asking, "decided:ask#1"))
 
 
-async def missing(server: Server, namespace: str, told: list[Told]) -> list[Told]:
-    """What stands neither in a head nor in its journal."""
-    link, keys = await Link.open(server.url, wait=30), Keys(namespace)
+async def missing(url: str, namespace: str, told: list[Told]) -> list[Told]:
+    """What does not stand in its journal, under the name that its head knows."""
+    link, keys = await Link.open(url, wait=30), Keys(namespace)
     gone = []
     for one in told:
         at = await link.call("HGET", keys.head(one.workflow_id), f"e:{one.entry}")
@@ -91,9 +94,43 @@ async def missing(server: Server, namespace: str, told: list[Told]) -> list[Told
     return gone
 
 
-async def once(server: Server, etcd_url: str, folder: Path, turn: int, chance: random.Random, durability: str) -> Any:
+class Disk:
+    """What the append-only file held when; to be cut back to what had been synced, had the power gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sizes: deque[tuple[float, Path, int]] = deque(maxlen=1_000)
+
+    @property
+    def _file(self) -> Path:
+        return max(self._folder.rglob("*.aof"), key=lambda path: path.stat().st_mtime)
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        while True:
+            file = self._file
+            self._sizes.append((time.monotonic(), file, file.stat().st_size))
+            await asyncio.sleep(0.01)
+
+    def cut(self, seconds: float) -> int:
+        """Take back what came in the last seconds; how many bytes."""
+        file, until = self._file, time.monotonic() - seconds
+        size = max((size for at, one, size in self._sizes if one == file and at <= until), default=None)
+        if size is None:
+            return 0
+        lost = file.stat().st_size - size
+        with file.open("r+b") as opened:
+            opened.truncate(size)
+        return lost
+
+
+async def once(
+    server: Server, etcd_url: str, folder: Path, turn: int, chance: random.Random, durability: str, power_cut: bool
+) -> tuple[list[Told], list[Told]]:
     """One kill; what was acknowledged before it, and what of that is gone."""
     told: list[Told] = []
+    disk = Disk(server.data)
+    watching = asyncio.create_task(disk.watch())
     with Host(folder, server.url, etcd_url) as host:
         host.env["NERVENET_DURABILITY"] = durability
         await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
@@ -102,14 +139,17 @@ async def once(server: Server, etcd_url: str, folder: Path, turn: int, chance: r
         for pid in (server.pid, *(node.pid for node in host.nodes)):
             os.kill(pid, signal.SIGKILL)
         acknowledged = list(told)
+        watching.cancel()
+        if power_cut:
+            disk.cut(1.0)
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
         await server.restart()
-        return acknowledged, await missing(server, host.namespace, acknowledged)
+        return acknowledged, await missing(server.url, host.namespace, acknowledged)
 
 
-async def torture(times: int, durability: str, seed: int, *, folder: Path) -> dict[str, Any]:
+async def torture(times: int, durability: str, seed: int, *, folder: Path, power_cut: bool = False) -> dict[str, Any]:
     """The whole of it; the report."""
     chance, began = random.Random(seed), time.monotonic()
     fsync = "always" if durability == "strict" else "everysec"
@@ -119,13 +159,14 @@ async def torture(times: int, durability: str, seed: int, *, folder: Path) -> di
         for turn in range(times):
             place = folder / f"turn-{turn}"
             place.mkdir()
-            told, gone = await once(server, members.url, place, turn, chance, durability)
+            told, gone = await once(server, members.url, place, turn, chance, durability, power_cut)
             acknowledged.update(one.kind for one in told)
             lost.update(one.kind for one in gone)
             worst, hit = max(worst, len(gone)), hit + bool(gone)
     return {
         "durability": durability,
         "appendfsync": fsync,
+        "power_cut": power_cut,
         "kills": times,
         "seed": seed,
         "acknowledged": {kind: acknowledged[kind] for kind in KINDS},
@@ -141,7 +182,8 @@ def line(report: dict[str, Any]) -> str:
     told, lost = report["acknowledged"], report["lost"]
     what = ", ".join(f"{lost[kind]} of {told[kind]} {kind}s" for kind in KINDS)
     return (
-        f"{report['durability']} (appendfsync {report['appendfsync']}): {report['kills']} kills of Redis and all nodes at"
+        f"{report['durability']} (appendfsync {report['appendfsync']}{', the last second cut off' * report['power_cut']}): "
+        f"{report['kills']} kills of Redis and all nodes at"
         f" once, lost {what}; {report['kills_that_lost']} kills lost anything, seed {report['seed']}"
     )
 
@@ -151,16 +193,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--durability", choices=("strict", "normal"), default="strict")
+    parser.add_argument("--power-cut", action="store_true", help="cut off what the last second appended")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="nervenet-strict-"))
     try:
-        report = asyncio.run(torture(options.times, options.durability, options.seed, folder=folder))
+        torment = torture(options.times, options.durability, options.seed, folder=folder, power_cut=options.power_cut)
+        report = asyncio.run(torment)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(line(report))
-    out = options.out or Path(f"build/recovery/{options.durability}.json")
+    name = options.durability + "-power-cut" * options.power_cut
+    out = options.out or Path(f"build/recovery/{name}.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if options.durability == "strict" and any(report["lost"].values()) else 0

@@ -15,6 +15,7 @@ import pytest
 from nervenet.dev.servers import valkey
 from nervenet.streams.durability import check_strict
 from nervenet.streams.faults import UnfitServer
+from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 from tests.mesh.world import Host
 from tests.recovery import strict
@@ -64,3 +65,23 @@ async def test_three_kills_of_redis_and_all_nodes_take_nothing_back(tmp_path: Pa
     print(strict.line(report))
     assert report["lost"] == {"start": 0, "signal": 0, "decision": 0}
     assert all(report["acknowledged"].values())
+
+
+async def test_what_is_missing_is_found(redis_url: str, namespace: str) -> None:
+    """A head that promises an entry which its journal lacks, a journal without its head, and nothing at all."""
+    link, keys = await Link.open(redis_url), Keys(namespace)
+    told = [strict.Told("signal", name, "signal:r") for name in ("whole", "headless", "cut", "gone")]
+    for name in ("whole", "headless", "cut"):
+        await link.call("XADD", keys.journal(name), "5-1", "n", "signal:r", "e", "x")
+        await link.call("HSET", keys.head(name), "e:signal:r", "5-1")
+    await link.call("HDEL", keys.head("headless"), "e:signal:r")
+    await link.call("XDEL", keys.journal("cut"), "5-1")
+    gone = await strict.missing(redis_url, namespace, told)
+    assert [one.workflow_id for one in gone] == ["headless", "cut", "gone"]
+    await link.close()
+
+
+async def test_everysec_may_lose_its_last_second_and_the_report_says_so(tmp_path: Path) -> None:
+    report = await strict.torture(1, "normal", 1, folder=tmp_path, power_cut=True)
+    assert sum(report["lost"].values()) > 0
+    assert report["kills_that_lost"] == 1
