@@ -280,11 +280,15 @@ class Coordinator:
         name = entry.name
         if name.startswith("task:"):
             self._over(name[5:])
+            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
+                self._host.outliers.succeeded(body.agent_id, body.capability)
             self._host.escalations.step_over(self, name[5:])
         elif name.startswith("attempt:"):
             step, _, n = name[8:].rpartition("#")
             if (sent := self.sent.get(step)) is not None and sent.dispatch.attempt == int(n):
                 self._over(step)
+            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
+                self._host.outliers.failed(body.agent_id, body.capability, body.failure)
         elif name.startswith("decided:"):
             self._host.escalations.decided(self, name[8:])
         elif name.startswith("escalated:"):

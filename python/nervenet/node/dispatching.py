@@ -60,9 +60,9 @@ class Dispatcher:
         dispatch = sent.dispatch
         options = dispatch.options
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
-        choice = self._pools.choose(
-            requirement, options.policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key
-        )
+        others = bool(dispatch.avoid) and self._pools.others(requirement, dispatch.avoid)
+        policy = "least_loaded" if others and options.policy == "queue" else options.policy
+        choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         self.over(sent)
         now = sent.sent_ms = self._host.clock.now_ms()
         agent = choice.agent
@@ -90,7 +90,7 @@ class Dispatcher:
                 enqueue_ms=now,
                 hint=dispatch.hint,
                 labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
-                avoid=dispatch.avoid,
+                avoid=dispatch.avoid if others else (),
             )
         )
         if agent is not None:
@@ -153,6 +153,19 @@ class Dispatcher:
     def _again(self, coordinator: Coordinator, sent: Sent, at_ms: int) -> None:
         if not sent.over and sent.sent_ms == at_ms:
             self.send(coordinator, sent)
+
+    def refused(self, coordinator: Coordinator, which: str) -> None:
+        """An agent that is to be avoided has read `<step>#<attempt>` from a queue and left it to others: send it again.
+
+        After a while, for who has no room now may have some then; and to anyone, when there are no others left.
+        """
+        step, _, attempt = which.rpartition("#")
+        sent = coordinator.sent.get(step)
+        if sent is None or sent.over or sent.agent_id or str(sent.dispatch.attempt) != attempt:
+            return
+        sent.sent_ms = now = self._host.clock.now_ms()
+        sent.stream = sent.entry_id = b""
+        sent.timers.append(self._host.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
 
     def over(self, sent: Sent) -> None:
         """The task is no longer with the agent that we assigned it to."""

@@ -27,7 +27,7 @@ from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended, RawEntry
 from nervenet.streams.faults import LinkError
 from nervenet.streams.ownership import Closed
-from nervenet.streams.queues import News
+from nervenet.streams.queues import NOT_YOU, News
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nervenet.node.elsewhere import Elsewhere
     from nervenet.node.escalations import Escalations
     from nervenet.node.gateway.gateway import Gateway
+    from nervenet.node.outliers import Outliers
     from nervenet.node.renewal import Renewal
     from nervenet.node.restore import Restore
     from nervenet.node.starting import Starter
@@ -86,6 +87,7 @@ class Host:
     dispatcher: Dispatcher
     watch: Watch
     escalations: Escalations
+    outliers: Outliers
     starter: Starter
     admission: Admission
     children: Children
@@ -412,6 +414,8 @@ class Host:
                 kept.append((int(n), int(ms), name, data))
         elif data:
             coordinator.feed(int(n), int(ms), name, data)
+        elif name.startswith(NOT_YOU):
+            self.dispatcher.refused(coordinator, name.removeprefix(NOT_YOU))
         elif int(n) > coordinator.applied or not name:
             coordinator.catch_up()
 

@@ -33,6 +33,7 @@ from nervenet.node.elsewhere import Elsewhere
 from nervenet.node.escalations import Escalations
 from nervenet.node.gateway.gateway import Gateway
 from nervenet.node.hosting import Host
+from nervenet.node.outliers import Outliers
 from nervenet.node.renewal import Renewal
 from nervenet.node.restore import Restore
 from nervenet.node.starting import Starter
@@ -168,6 +169,7 @@ class Node:
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
         host.escalations = Escalations(host)
+        host.outliers = Outliers(host)
         host.children = Children(host)
         host.renewal = Renewal(host)
         host.restore = Restore(host, lambda: self.session.alive)
@@ -320,6 +322,7 @@ class Node:
             self._sweep.node_gone(news.id)
             self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
         elif news.kind == "agents":
+            self.host.outliers.gone(news.id)
             self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 
     async def _must_be_strict(self) -> None:

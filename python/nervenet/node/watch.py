@@ -153,6 +153,7 @@ class Watch:
         case = judge(sent, claim, now_ms=now_ms, dead=dead)
         if claim is not None and claim.attempt == sent.dispatch.attempt:
             sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
+            self._host.outliers.accepted(claim.agent_id)
             if case is Case.LOST:
                 text = f"agent {claim.agent_id} is gone" if dead else f"agent {claim.agent_id} went silent"
                 coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id)
@@ -186,8 +187,11 @@ class Watch:
         accept_ms = sent.dispatch.options.accept_ms
         late = accept_ms is not None and host.clock.now_ms() >= at_ms + accept_ms
         if sent.agent_id:  # its inbox may be that of its gateway, which may die alone
-            there = host.table.lives(sent.agent_id) and host.table.lives(host.keys.tag(stream))
-            waits = place in ("unread", "pending") and there and not late
+            alive = host.table.lives(sent.agent_id) and host.table.lives(host.keys.tag(stream))
+            there = alive and place in ("unread", "pending")
+            if there and late:
+                host.outliers.not_accepted(sent.agent_id, sent.dispatch.capability)
+            waits = there and not late and not host.outliers.ejected(sent.agent_id)
         else:
             waits = place == "unread" or (place == "pending" and host.table.lives(consumer))
         if waits:

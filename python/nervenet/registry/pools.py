@@ -253,6 +253,16 @@ class Pools:
             candidate.give_back(assigned_ms)
             standing.rescore()
 
+    def others(self, requirement: Requirement, avoid: Collection[str]) -> bool:
+        """Whether an agent that is not to be avoided meets this requirement now."""
+        eligible = self._eligible.get(requirement) or self._find(requirement)
+        return any(candidate.agent_id not in avoid for candidate in eligible.candidates)
+
+    def reports_room(self, agent_id: str) -> bool:
+        """Whether it said itself, at its last report, that it could run more."""
+        standing = self._standings.get(agent_id)
+        return standing is not None and standing.load.active < standing.slots
+
     def eject(self, agent_id: str, why: str) -> None:
         """Give it nothing until `readmit`: it accepts nothing, or fails everything."""
         self._set_ejected(agent_id, why)

@@ -19,10 +19,12 @@ from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link, in_turn
 
-__all__ = ["GROUP", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
+__all__ = ["GROUP", "NOT_YOU", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
 
 GROUP: Final = "agents"
 WAKE_ENTRY_BYTES: Final = 8 * 1024
+NOT_YOU: Final = "not_you:"
+"""Begins the name of news that is no entry: `not_you:<step>#<attempt>`."""
 
 
 class Delivered(NamedTuple):
@@ -88,6 +90,10 @@ class Queues:
     def wake_nowait(self, news: News) -> asyncio.Future[Any]:
         """`wake`, one try, as the raw future."""
         return self._link.send(*self._waking(news))
+
+    def refuse_nowait(self, owner: str, workflow_id: str, run: int, step: str, attempt: int) -> asyncio.Future[Any]:
+        """Tell an owner that an agent which it asked to avoid has read this attempt and leaves it to others. A hint."""
+        return self.wake_nowait(News(owner, workflow_id, run, b"0-0", f"{NOT_YOU}{step}#{attempt}", b""))
 
     def _waking(self, news: News) -> tuple[Arg, ...]:
         owner, workflow_id, run, journal_id, name, entry = news

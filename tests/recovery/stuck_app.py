@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents that are alive and do no good, tasks that kill their agents, and tasks that take long.
+
+The environment makes an agent bad: DEAF=1 never reads a task (its heartbeat goes on), BROKEN=1 fails every one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from nervenet import AgentError, CallOptions, Context, Mesh, RetryPolicy, Selection, Task, Timeouts
+from nervenet.agent.intake import Intake
+
+mesh = Mesh("stuck")
+FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
+BROKEN = bool(os.environ.get("BROKEN"))
+SOON = RetryPolicy(
+    max_attempts=20, initial_interval=timedelta(milliseconds=20), max_interval=timedelta(milliseconds=100)
+)
+QUICK = CallOptions(retry=SOON, timeouts=Timeouts(accept=timedelta(seconds=1)))
+ELSEWHERE = QUICK.merge(CallOptions(retry=RetryPolicy(avoid_failed_agents=True), selection=Selection("queue")))
+ONCE = CallOptions(retry=RetryPolicy(max_attempts=2))
+ASK = CallOptions(retry=RetryPolicy(max_attempts=2, on_exhausted="escalate"))
+
+
+async def never(self: Intake, reader: Any) -> None:
+    """A reader that hangs, as one does that waits for something which never comes."""
+    await asyncio.Event().wait()
+
+
+if os.environ.get("DEAF"):
+    Intake._round = never  # type: ignore[method-assign]  # what a bug of ours would do
+
+
+def wrote(key: str, words: str) -> None:
+    with (FOLDER / "effects").open("a", buffering=1) as file:
+        file.write(f"{key} {words}\n")
+
+
+@mesh.agent(slots=50)
+async def work(task: Task, n: int) -> str:
+    wrote(task.workflow_id, f"{'broken' if BROKEN else 'fine'} #{task.attempt}")
+    if BROKEN:
+        raise AgentError("its model is gone")
+    await asyncio.sleep(0.02)
+    return f"{n} by {os.getpid()}"
+
+
+@mesh.agent(slots=5)
+async def poison(task: Task, words: str) -> str:
+    wrote(task.workflow_id, f"killed {os.getpid()} #{task.attempt}")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return words
+
+
+@mesh.agent(slots=5)
+async def slow(task: Task, seconds: float) -> int:
+    wrote(task.workflow_id, f"began #{task.attempt}")
+    await asyncio.sleep(seconds)
+    wrote(task.workflow_id, f"ended #{task.attempt}")
+    return task.attempt
+
+
+@mesh.workflow
+async def one(ctx: Context, n: int) -> str:
+    return await ctx.call(work, n, options=QUICK)
+
+
+@mesh.workflow
+async def elsewhere(ctx: Context, n: int) -> str:
+    """By the shared queue only; who failed it does not get it again."""
+    return await ctx.call(work, n, options=ELSEWHERE)
+
+
+@mesh.workflow
+async def dies(ctx: Context, words: str) -> str:
+    return await ctx.call(poison, words, options=ONCE)
+
+
+@mesh.workflow
+async def dies_and_asks(ctx: Context, words: str) -> str:
+    return await ctx.call(poison, words, options=ASK)
+
+
+@mesh.workflow
+async def long(ctx: Context, seconds: float) -> int:
+    return await ctx.call(slow, seconds)

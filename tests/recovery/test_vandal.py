@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Law 3 on real processes: nothing that only carries has to survive.
+
+A vandal deletes queue entries, inboxes, claims, wakes and pending lists by hand, at random, from a seed, while workflows run. All
+of them still end right, and each step is recorded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+from nervenet.streams.queues import GROUP
+from tests.recovery.redis_world import RedisMesh, broken_mesh
+
+COUNT = int(os.environ.get("VANDAL_WORKFLOWS", "120"))
+
+
+class Vandal:
+    """`done` counts what it destroyed, by kind."""
+
+    def __init__(self, mesh: RedisMesh, seed: int) -> None:
+        self._link, self._keys, self._chance = mesh.link, mesh.keys, random.Random(seed)
+        self._namespace = mesh.host.namespace
+        self.done: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            for act in (self._entries, self._claims, self._pending, self._streams):
+                await act()
+            await asyncio.sleep(0.03)
+
+    async def _named(self, *kinds: str) -> list[bytes]:
+        found: list[bytes] = []
+        for kind in kinds:
+            found += await self._link.call("KEYS", f"nn:{self._namespace}:{kind}:{{*}}")
+        return sorted(found)
+
+    async def _entries(self) -> None:
+        """Some of what lies in inboxes, queues and wakes."""
+        for stream in await self._named("inbox", "queue", "wake"):
+            rows = await self._link.call("XRANGE", stream, "-", "+", "COUNT", 50)
+            for at, _ in self._chance.sample(rows, min(len(rows), 3)):
+                self.done["entries"] += await self._link.call("XDEL", stream, at)
+
+    async def _claims(self) -> None:
+        """Claims of running steps."""
+        for n in self._chance.sample(range(COUNT), 10):
+            head = self._keys.head(f"mixed-{n}")
+            claims = [field for field in await self._link.call("HKEYS", head) if field.startswith(b"c:")]
+            for claim in claims[:1]:
+                self.done["claims"] += await self._link.call("HDEL", head, claim)
+
+    async def _pending(self) -> None:
+        """What was read is acknowledged in its reader's name."""
+        for stream in await self._named("inbox", "queue"):
+            rows = await self._link.call("XPENDING", stream, GROUP, "-", "+", 20)
+            for row in self._chance.sample(rows, min(len(rows), 3)):
+                self.done["pending"] += await self._link.call("XACK", stream, GROUP, row[0])
+
+    async def _streams(self) -> None:
+        """Now and then a whole inbox, queue or wake, its group with it."""
+        if self._chance.random() < 0.1 and (streams := await self._named("inbox", "queue", "wake")):
+            self.done["streams"] += await self._link.call("DEL", self._chance.choice(streams))
+
+
+async def test_all_workflows_end_right_whatever_is_destroyed_on_the_way(tmp_path: Path, etcd_url: str) -> None:
+    seed = int(os.environ.get("NERVENET_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
+    print(f"seed {seed}: NERVENET_SEED={seed} repeats it")
+    async with broken_mesh(tmp_path, etcd_url, data=False) as mesh:
+        load = await mesh.load(COUNT)
+        vandal = Vandal(mesh, seed)
+        destroying = asyncio.create_task(vandal.run())
+        try:
+            await load.told()
+            await asyncio.sleep(6)  # as long as a claim lives: it is there for what is sent again, too
+        finally:
+            destroying.cancel()
+            await asyncio.wait([destroying])
+        await load.right()
+    print(dict(vandal.done))
+    assert all(vandal.done[kind] for kind in ("entries", "claims", "pending", "streams")), vandal.done
