@@ -109,7 +109,7 @@ async def start_all(client: Client, good: int) -> None:
 async def blocked(client: Client, name: str) -> WorkflowInfo:
     async with asyncio.timeout(WITHIN):
         while True:
-            info = await insisting(lambda: client.handle(f"bad-{name}").info())
+            info: WorkflowInfo = await insisting(lambda: client.handle(f"bad-{name}").info())
             if info.state == "BLOCKED" and info.message.blocked.where:
                 return info
             await asyncio.sleep(0.1)

@@ -137,19 +137,20 @@ class Floor:
         if running.key in self.running:  # its first copy is here and stands for it
             self._drop(stream, one.id)
             return None
+        if agent_id in envelope.avoid:
+            self._drop(stream, one.id)
+            self._doors.queues.refuse_nowait(envelope.reply_to, *running.key).add_done_callback(_heard)
+            return None
         return running
 
     async def _claim(self, batch: list[Running]) -> None:
-        asked = [
-            (running, self._journal.claim_nowait(*running.key, running.agent_id, avoided=running.avoided))
-            for running in batch
-        ]
+        asked = [(running, self._journal.claim_nowait(*running.key, running.agent_id)) for running in batch]
         for running, reply in asked:
             try:
                 claimed = Claimed.parse(await reply)
             except LinkError:
                 try:
-                    claimed = await self._journal.claim(*running.key, running.agent_id, avoided=running.avoided)
+                    claimed = await self._journal.claim(*running.key, running.agent_id)
                 except LinkError as error:
                     _log.warning("%s could not be claimed, it stays pending: %s", running.envelope.task_id, error)
                     self._leave(running)
@@ -165,12 +166,6 @@ class Floor:
         elif claimed.status == "done":
             self._leave(running, known=True)
             self._spawn(self._tell_again(running, claimed.owner))
-        elif claimed.status == "not_you" and claimed.owner:
-            self._leave(running)
-            self._drop(running.stream, running.entry_id)
-            envelope = running.envelope
-            where = envelope.workflow_id, envelope.run, envelope.step, envelope.attempt
-            self._doors.queues.refuse_nowait(claimed.owner, *where).add_done_callback(_heard)
         else:
             self._leave(running)
             self._drop(running.stream, running.entry_id)

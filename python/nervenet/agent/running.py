@@ -69,7 +69,6 @@ class Running:
         self.stream = stream
         self.entry_id = entry_id
         self.key = Key(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        self.avoided = agent_id in envelope.avoid  # another agent shall have it, while one lives
         self.started_ms = 0  # 0: not yet claimed
         self.restored: Payload | None = None
         self.task: asyncio.Task[None] | None = None

@@ -92,7 +92,7 @@ class Queues:
         return self._link.send(*self._waking(news))
 
     def refuse_nowait(self, owner: str, workflow_id: str, run: int, step: str, attempt: int) -> asyncio.Future[Any]:
-        """Tell an owner that an agent which it asked to avoid has read this attempt and leaves it to others. A hint."""
+        """Tell an owner that an agent which its envelope avoids has read this attempt and leaves it to others. A hint."""
         return self.wake_nowait(News(owner, workflow_id, run, b"0-0", f"{NOT_YOU}{step}#{attempt}", b""))
 
     def _waking(self, news: News) -> tuple[Arg, ...]:

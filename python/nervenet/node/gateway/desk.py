@@ -73,6 +73,11 @@ class Desk:
             if guest is None or len(guest.waiting) >= MOST_WAITING:
                 self._not_ours(stream, one)
                 continue
+            if guest.agent_id in envelope.avoid_agents:  # somebody else lives elsewhere: the owner looks again
+                where = envelope.workflow_id, envelope.run, envelope.step, envelope.attempt
+                self._queues.refuse_nowait(envelope.reply_to, *where).add_done_callback(_heard)
+                self._drop(stream, one.id)
+                continue
             held = Held(envelope, guest, stream, one.id)
             self.tasks[held.key] = held
             self._known.add((stream, one.id))

@@ -62,7 +62,7 @@ class Seating:
         return sum(self._room.values())
 
     def seat(self, envelope: TaskEnvelope) -> Guest | None:
-        """None: nobody has room. Those to be avoided get it only when nobody else is there."""
+        """None: nobody has room. One to be avoided only when nobody else is there (the desk then leaves it to other nodes)."""
         if not self._heap:
             return None
         at = 0
