@@ -49,6 +49,7 @@ async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(ho
         for key, run in runs.items():
             assert await run.result(timeout=20) == int(key.removeprefix("run-"))
         assert len(began) == 8 and {attempt for _, attempt in began} == {1}, "nothing ran twice"
-        assert len(speaker.acked) == 8 and all(ack.recorded for ack in speaker.acked)
+        await until(lambda: len(speaker.acked) == 8, "all are acknowledged")
+        assert all(ack.recorded for ack in speaker.acked)
         late = await client.start("call", "after")
         assert await late.result(timeout=10) == "after"

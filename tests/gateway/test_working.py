@@ -16,7 +16,7 @@ from nervenet.cli.render.text import View
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import common_pb2, task_pb2
 from tests.gateway.net import Net
-from tests.gateway.world import Stream, connected, failed, hello, result, until, value_of
+from tests.gateway.world import connected, failed, hello, refused, result, until, value_of
 
 
 async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: Net) -> None:
@@ -252,10 +252,11 @@ async def test_it_shares_the_work_with_an_agent_on_redis(net: Net) -> None:
     async with AgentRuntime.open(own.agents.values(), config, name="python") as agent:
         speaker = await net.speaker({"work": handler}, credit=4)
         await until(lambda: {agent.agent_id, speaker.agent_id} <= node.host.table.agents.keys(), "both are known")
-        run = await client.start("many", 80)
-        assert await run.result(timeout=30) == list(range(80))
-        share = len(speaker.acked)
-        assert 25 <= share <= 55, f"{share} of 80 came to the gateway agent"
+        for _ in range(10):  # never all slots at once: so it is selection that decides
+            run = await client.start("many", 6)
+            assert await run.result(timeout=30) == list(range(6))
+        share = len(speaker.began)
+        assert 20 <= share <= 40, f"{share} of 60 came to the gateway agent"
 
 
 async def test_the_list_of_agents_says_how_tasks_reach_it(net: Net) -> None:
@@ -274,13 +275,9 @@ async def test_the_list_of_agents_says_how_tasks_reach_it(net: Net) -> None:
 
 async def test_a_tls_and_token_mesh_asks_them_of_agents_too(net: Net) -> None:
     node = await net.node(token="s3cret")
-    stream = Stream(node.address)
-    await stream.say(hello=hello("work"))
-    assert await stream.end() == ("UNAUTHENTICATED", "BAD_TOKEN")
-    await stream.close()
-    stream = Stream(node.address, [("authorization", "Bearer s3cret"), ("nervenet-namespace", "other")])
-    await stream.say(hello=hello("work"))
-    assert await stream.end() == ("PERMISSION_DENIED", "WRONG_NAMESPACE")
-    await stream.close()
+    first = pb.ConnectRequestItem(hello=hello("work"))
+    assert await refused(node.address, first) == ("UNAUTHENTICATED", "BAD_TOKEN")
+    elsewhere = [("authorization", "Bearer s3cret"), ("nervenet-namespace", "other")]
+    assert await refused(node.address, first, metadata=elsewhere) == ("PERMISSION_DENIED", "WRONG_NAMESPACE")
     async with connected(node.address, hello("work"), [("authorization", "Bearer s3cret")]) as stream:
         assert stream.welcome.agent_id

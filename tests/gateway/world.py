@@ -278,6 +278,20 @@ async def until(
     raise AssertionError(f"not within {within} s: {what}")
 
 
+async def refused(
+    address: str, *items: pb.ConnectRequestItem, metadata: Sequence[tuple[str, str]] = ()
+) -> tuple[str, str]:
+    """What becomes of a stream that begins like this; it may be over before it was said."""
+    stream = Stream(address, metadata)
+    try:
+        if items:
+            with suppress(grpc.aio.BaseError):
+                await stream.say_all(items)
+        return await stream.end()
+    finally:
+        await stream.close()
+
+
 @asynccontextmanager
 async def connected(address: str, said: pb.Hello, metadata: Sequence[tuple[str, str]] = ()) -> AsyncIterator[Stream]:
     """A stream that has said hello and heard its welcome (`stream.welcome`)."""
