@@ -168,7 +168,7 @@ class Gateway:
         welcome.lease_ttl.FromSeconds(LEASE_SECONDS)
         welcome.reconnect_within.FromMilliseconds(round(RECONNECT_WITHIN * 1000))
         guest.welcome(welcome)
-        self._intake.look_soon()
+        self._intake.names_changed()
 
     def _others(self) -> list[str]:
         """Where the other nodes answer, those with fewest gateway agents first."""

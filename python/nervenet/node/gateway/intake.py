@@ -45,6 +45,7 @@ class Queue(NamedTuple):
     requirement: Requirement
     hash: str
     says: bytes
+    named: bool
 
 
 class Seating:
@@ -135,6 +136,11 @@ class Intake:
         self._pause = SOONEST
         self._soon.set()
 
+    def names_changed(self) -> None:
+        """An agent came that may do what nobody here could: learn its queues."""
+        self._named_at = float("-inf")
+        self.look_soon()
+
     async def make_inbox(self) -> None:
         self._mine = self._host.node_id
         await self._host.queues.make_inbox(self._mine)
@@ -190,7 +196,8 @@ class Intake:
             except RedisRefused as error:
                 if error.code != "NOGROUP":
                     raise
-                await self._host.queues.make_queue(queue.requirement.capability, queue.hash, queue.says)
+                if queue.named:
+                    await self._host.queues.make_queue(queue.requirement.capability, queue.hash, queue.says)
                 continue
             if tasks:
                 self._desk.admit(stream, tasks, self._seating(queue).seat)
@@ -215,9 +222,9 @@ class Intake:
         capabilities = list({name for guest in self._guests.values() for name in guest.able})
         named = await asyncio.gather(*(self._host.queues.queues(name) for name in capabilities))
         self._queues = {
-            self._host.keys.queue(name, asked): Queue(requirement_of(name, says), asked, says)
+            self._host.keys.queue(name, asked): Queue(requirement_of(name, says), asked, says, asked in queues)
             for name, queues in zip(capabilities, named, strict=True)
-            for asked, says in queues.items()
+            for asked, says in ({"": b""} | queues).items()  # the plain one is looked at before it is known to be there
         }
 
     # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +232,7 @@ class Intake:
     async def _reread(self, reader: Reader) -> None:
         """What was handed to us by a reply that never came."""
         await self._reread_one(reader, self._host.keys.inbox(self._mine), self._addressee)
-        for stream, queue in list(self._queues.items()):
+        for stream, queue in [(at, queue) for at, queue in self._queues.items() if queue.named]:
             await self._reread_one(reader, stream, self._seating(queue).seat)
 
     async def _reread_one(self, reader: Reader, stream: bytes, seat: Callable[[TaskEnvelope], Guest | None]) -> None:
