@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nervenet import errors
-from nervenet.node.gateway import door, gateway, keeper, membership
+from nervenet.node.gateway import door, gateway, keeper
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.gateway.net import Net
@@ -438,7 +438,3 @@ async def test_a_full_node_says_so(net: Net, monkeypatch: Any) -> None:
     async with connected(node.address, hello("work")):
         first = pb.ConnectRequestItem(hello=hello("work"))
         assert await refused(node.address, first) == ("RESOURCE_EXHAUSTED", "NODE_FULL")
-
-
-def test_leases_outlive_the_time_to_come_back() -> None:
-    assert membership.LEASE_SECONDS > keeper.RECONNECT_WITHIN

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.errors import InvalidRequest, RequestError, Unavailable
 from nervenet.node.gateway.guest import Guest, Line
 from nervenet.node.gateway.hello import check_credit, check_hello
-from nervenet.node.gateway.membership import LEASE_SECONDS
 from nervenet.rpc.status import invalid
 from nervenet.v1 import agent_service_pb2 as pb
 
@@ -41,7 +40,9 @@ class Door:
         self._lines: set[Line] = set()
         self._closing: asyncio.Task[None] | None = None
 
-    async def connect(self, requests: AsyncIterator[pb.ConnectRequest]) -> AsyncGenerator[pb.ConnectResponse, None]:
+    async def connect(
+        self, requests: AsyncIterator[pb.ConnectRequest], context: Any
+    ) -> AsyncGenerator[pb.ConnectResponse, None]:
         """One stream, from hello to its end."""
         if self._stopping.is_set():
             raise stops()
@@ -135,4 +136,4 @@ class Door:
         if status.HasField("credit"):
             check_credit(status.credit, "status.credit")
             self._gateway.set_credit(guest, status.credit)
-        guest.status_heard(LEASE_SECONDS)
+        guest.status_heard()

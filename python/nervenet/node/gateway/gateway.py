@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from nervenet.clock import new_id
 from nervenet.errors import Overloaded, PreconditionFailed, Unavailable
 from nervenet.node.gateway.desk import Desk
-from nervenet.node.gateway.guest import Guest, Line, Stage
+from nervenet.node.gateway.guest import LEASE_SECONDS, Guest, Line, Stage
 from nervenet.node.gateway.hello import MAX_CREDIT, record_of
 from nervenet.node.gateway.intake import Intake
 from nervenet.node.gateway.keeper import RECONNECT_WITHIN, STATUS_INTERVAL, Keeper
-from nervenet.node.gateway.membership import LEASE_SECONDS, Membership
+from nervenet.node.gateway.membership import Membership
 from nervenet.node.gateway.outcome import Stop
 from nervenet.registry.etcd import EtcdUnavailable
 from nervenet.registry.views import AgentView

@@ -31,9 +31,13 @@ def state_number(name: str) -> agent_pb2.AgentState:
 Key: TypeAlias = tuple[str, int]
 """Task id and attempt: what makes two deliveries the same attempt."""
 
+LEASE_SECONDS: Final = 15
 MOST_ACKED: Final = 64
 _WEIGHT: Final = 0.1
 """Of the newest task in the averages: they remember about the last twenty."""
+
+
+_HEARD: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"seconds": LEASE_SECONDS}))
 
 
 class Line:
@@ -286,10 +290,8 @@ class Guest:
     def resume(self) -> None:
         self._say(pb.ConnectResponseItem(resume=pb.Resume()))
 
-    def status_heard(self, lease_ttl: int) -> None:
-        heard = pb.StatusAck()
-        heard.lease_ttl.FromSeconds(lease_ttl)
-        self._say(pb.ConnectResponseItem(status_ack=heard))
+    def status_heard(self) -> None:
+        self._say(_HEARD)
 
     def go_elsewhere(self, nodes: Iterable[str], reason: str) -> None:
         self._say(pb.ConnectResponseItem(reconnect=pb.Reconnect(nodes=nodes, reason=reason)))

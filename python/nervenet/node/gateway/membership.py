@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from nervenet.node.gateway.guest import state_number
+from nervenet.node.gateway.guest import LEASE_SECONDS, state_number
 from nervenet.registry.codec import decode_agent
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable, LeaseNotFound
 from nervenet.wire import to_json
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.registry.etcd import Etcd
 
-LEASE_SECONDS: Final = 15
 KEEP_EVERY: Final = LEASE_SECONDS / 3
 PATIENCE: Final = 5 / 3
 TICK: Final = 0.25

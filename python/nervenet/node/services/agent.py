@@ -9,7 +9,6 @@ a wish to drain or resume is left in its record then, and reaches it with its ne
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import Unavailable
@@ -22,8 +21,6 @@ from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.wire import optional_ms, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from google.protobuf.message import Message
 
     from nervenet.node.gateway.door import Door
@@ -45,7 +42,7 @@ class Agents:
         self._gateway = host.gateway
         self._peers = peers
         self._heartbeats = heartbeats
-        self._door = door
+        self.Connect = door.connect
 
     async def DescribeAgent(self, request: pb.DescribeAgentRequest, context: Any) -> pb.DescribeAgentResponse:
         if (guest := self._guest(request.agent_id)) is not None:
@@ -110,13 +107,6 @@ class Agents:
             return pb.CancelTaskResponse(found=False)
         answer: pb.CancelTaskResponse = await self._ask(self._agent(request.agent_id), "CancelTask", request)
         return answer
-
-    async def Connect(
-        self, requests: AsyncIterator[pb.ConnectRequest], context: Any
-    ) -> AsyncIterator[pb.ConnectResponse]:
-        async with aclosing(self._door.connect(requests)) as answers:
-            async for answer in answers:
-                yield answer
 
     def _guest(self, agent_id: str) -> Guest | None:
         """The agent, if it is connected to this very node."""
