@@ -15,8 +15,9 @@ from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.node.starting import StartRequest
-from nervenet.records import Payload, Signaled, State
+from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
+from nervenet.streams.listing import Listing
 from tests.node.hand import World, end_of, journal, start, until
 
 if TYPE_CHECKING:
@@ -284,3 +285,28 @@ async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(
         blocked = host.coordinator("w")
         assert blocked is not None and blocked.machine.state is State.BLOCKED
         assert list(await journal(last, "w")) == ["start"]
+
+
+async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_it_ends(
+    world: World, etcd_url: str, namespace: str
+) -> None:
+    async with Etcd.open(etcd_url) as etcd:
+        async with world.node(mesh) as node:
+            born = node.node_id
+            await etcd.revoke(node.session.id)
+            await until(lambda: node.node_id != born and node._registered)
+            assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is not None
+        assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is None
+
+
+async def test_a_question_whose_owner_died_before_it_cleared_it_leaves_the_list_by_a_sweep(world: World) -> None:
+    async with world.node(mesh) as node:
+        listing = Listing(node.host.link, node.host.keys)
+        open_, over = "asks", "asked"
+        for workflow_id in (open_, over):
+            await node.host.starter.start(StartRequest(workflow_id, "parked", Payload("json", b"null")))
+        for workflow_id in (open_, over, "never-there"):
+            await listing.escalation_set(workflow_id, "ask", 1, None)
+        await node.host.record(over, 1, "task:ask", Outcome(Payload("json", b"1"), None), "test")
+        await node._sweep.escalations()
+        assert [row.member for row in await listing.escalations()] == [f"{open_}/ask#1"]

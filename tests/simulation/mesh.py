@@ -29,7 +29,7 @@ from nervenet.node.node import Node, Served
 from nervenet.payloads import Codec
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
-from nervenet.streams import backoff, groups, journal, link, ownership
+from nervenet.streams import backoff, groups, journal, link, listing, ownership
 from nervenet.streams.address import Address
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
@@ -71,7 +71,7 @@ class Surroundings:
         yield mock.patch.object(node_module, "os", SimpleNamespace(getpid=os.getpid, _exit=self._exit))
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
-        for module in (journal, ownership, groups, link):
+        for module in (journal, ownership, groups, link, listing):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 
@@ -211,8 +211,9 @@ class Member:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended it, if it was not told to leave."""
-        return self.life.exception() if self.life.done() and not self.life.cancelled() else None
+        """What ended it, if it was not told to leave. One that is cut off from etcd while it starts may say so and end."""
+        error = self.life.exception() if self.life.done() and not self.life.cancelled() else None
+        return None if not self.up.is_set() and isinstance(error, EtcdUnavailable | LeaseNotFound) else error
 
     async def _live(self) -> None:
         entropy: Callable[[int], bytes] = self._surroundings.entropy

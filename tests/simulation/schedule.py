@@ -181,7 +181,8 @@ class Schedule:
         for _ in range(6):
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
-                for walk in (node.thing._sweep.own_set, node.thing._sweep.running, node.thing._bury.walk):
+                sweep, bury = node.thing._sweep, node.thing._bury
+                for walk in (sweep.own_set, sweep.running, sweep.escalations, bury.walk):
                     await node.process.run(said(walk()))
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):

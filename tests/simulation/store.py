@@ -326,13 +326,13 @@ class Store:
         return [int(text(member) in found) for member in members]
 
     def do_zadd(self, key: bytes, *words: Any) -> int:
-        only_known = words[0] == "XX"
-        rest = words[1:] if only_known else words
+        only_known, only_new = words[0] == "XX", words[0] == "NX"
+        rest = words[1:] if only_known or only_new else words
         found = self._made(key, dict)
         added = 0
         for score, member in zip(rest[::2], rest[1::2], strict=True):
             name = text(member)
-            if name in found or not only_known:
+            if (name in found or not only_known) and not (name in found and only_new):
                 added += name not in found
                 found[name] = float(score)
         if not found:
@@ -422,6 +422,10 @@ class Store:
         most = int(words[1]) if words else 1 << 30
         rows = [[show_id(at), list(fields)] for at, fields in stream.entries.items() if low <= at <= high]
         return rows[:most]
+
+    def do_xrevrange(self, key: bytes, end: Any, start: Any, *words: Any) -> Any:
+        rows = self.do_xrange(key, start, end)[::-1]
+        return rows[: int(words[1])] if words else rows
 
     def do_xtrim(self, key: bytes, _: Any, least: Any) -> int:
         stream = self.get(key)

@@ -157,6 +157,7 @@ class Node:
             if config.replay_check:
                 host.elsewhere = stack.enter_context(Elsewhere(workflows.values()))
             node = cls(host, etcd, session, entropy)
+            stack.push_async_callback(lambda: node.session.close())  # of its last life, should it come back anew
             await stack.enter_async_context(node._running(serve))
             yield node
 
@@ -296,10 +297,9 @@ class Node:
         new = new_id("n", self._entropy)
         await host.queues.make_wake(new)
         session = await Session.open(self.etcd, LEASE)
-        host.node_id = new
+        ended, self.session, self._registered, host.node_id = self.session, session, False, new
         _log.warning("%s lost its lease and comes back as %s", old, new)
         await self._introduce()
-        ended, self.session, self._registered = self.session, session, False
         await ended.abandon()
         self._sweep.node_gone(old)
         host.nodes_changed()

@@ -80,6 +80,7 @@ class Sweep:
                 if loop.time() >= next_running and self._may() and not self._news.is_set():
                     next_running = loop.time() + RUNNING_EVERY
                     await self.running()
+                    await self.escalations()
             except LinkError as error:
                 _log.warning("%s: the sweep was cut short: %s", self._host.node_id, error)
             try:
@@ -229,6 +230,15 @@ class Sweep:
         unknown = [w for w, known in zip(workflow_ids, knows, strict=True) if not known]
         if unknown:
             await self._host.ownership.own(owner, *unknown)
+
+    async def escalations(self) -> None:
+        """Every question on the list that is open no more: its owner died before it cleared it."""
+        after: Listed | None = None
+        while page := await self._listing.escalations(after, PAGE):
+            after = page[-1]
+            over = await self._listing.escalations_over(page)
+            for row in (row for row, gone in zip(page, over, strict=True) if gone):
+                await self._listing.escalation_forget(row)
 
     # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -90,7 +90,12 @@ class Session:
         await self._etcd.delete(key)
 
     async def close(self) -> None:
-        """Stop keeping the lease, and revoke it, so that everybody learns at once. With etcd away it just expires."""
+        """Stop keeping the lease, and revoke it, so that everybody learns at once. With etcd away it just expires.
+
+        Closed or abandoned before: nothing happens.
+        """
+        if self._closed:
+            return
         self._closed = True
         await self._stop()
         if not self.lost.is_set():

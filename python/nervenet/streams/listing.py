@@ -11,11 +11,12 @@ Escalations are derived: the owner sets and clears them from the fold, the recor
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
-from nervenet.streams.keys import Keys, escalation_id
+from nervenet.streams.keys import Keys, escalation_id, parse_escalation_id
 from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 
 __all__ = ["Listed", "Listing"]
 
@@ -30,11 +31,12 @@ class Listed(NamedTuple):
 class Listing:
     """The lists of one namespace."""
 
-    __slots__ = ("_keys", "_link")
+    __slots__ = ("_keys", "_link", "_scripts")
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._scripts = {script.name: script for script in packaged_scripts()}
 
     async def running(self, after: Listed | None = None, count: int = 500, *, newest: bool = False) -> list[Listed]:
         """Open workflows by start time (and ids whose start is under way), oldest first unless `newest`."""
@@ -57,6 +59,21 @@ class Listing:
     def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
         """After the reply of what decided it (or of the workflow's close)."""
         return self._link.call("ZREM", self._keys.escalations, escalation_id(workflow_id, step, k))
+
+    async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
+        """Which of these are open no more: decided, their step or workflow over, or their workflow gone."""
+        asked = [parse_escalation_id(row.member) for row in found]
+        marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in asked]
+        replies = [
+            self._link.call("HMGET", self._keys.head(one.workflow_id), "run", "closed", *mark)
+            for one, mark in zip(asked, marks, strict=True)
+        ]
+        return [run is None or any(over) for run, *over in [await reply for reply in replies]]
+
+    async def escalation_forget(self, found: Listed) -> None:
+        """The sweep's: off the list, unless it stands there with another deadline by now (the next run asks too)."""
+        keys, args = (self._keys.escalations,), (found.member, _score(found.score))
+        await self._link.script(self._scripts["running_remove"], keys, args)
 
     async def _page(self, key: bytes, after: Listed | None, count: int, newest: bool) -> list[Listed]:
         command, start, end = ("ZREVRANGEBYSCORE", "+inf", "-inf") if newest else ("ZRANGEBYSCORE", "-inf", "+inf")
