@@ -28,7 +28,7 @@ class Process:
         self.alive = True
         self.stopped = False
         self._loop = loop
-        self._kept: list[asyncio.Handle] = []
+        self._kept: list[Handle] = []
         self._context = contextvars.copy_context()
         self._context.run(PROCESS.set, self)
 
@@ -52,8 +52,33 @@ class Process:
         kept, self._kept = self._kept, []
         self._loop.ready.extend(kept)
 
-    def keep(self, handle: asyncio.Handle) -> None:
+    def keep(self, handle: Handle) -> None:
         self._kept.append(handle)
+
+
+class Handle(asyncio.TimerHandle):
+    """A callback with the context that it runs in, and when. asyncio's own asks the loop each time whether to debug."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Any,
+        args: tuple[Any, ...],
+        loop: VirtualLoop,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        self._when = when
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = self._scheduled = False
+        self._source_traceback = self._repr = None
+
+    def cancel(self) -> None:
+        """A cancelled timer stays in the heap until its time."""
+        self._cancelled = True
+        self._callback, self._args = None, ()
 
 
 class Stuck(Exception):
@@ -66,10 +91,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, now: float = 1_000_000.0) -> None:
         super().__init__()
         self.now = now
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Handle] = deque()
         self.tasks: list[asyncio.Task[Any]] = []  # kept: a task that is collected runs its `finally`
         self.errors: list[dict[str, Any]] = []
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, Handle]] = []
         self._count = 0
         self.set_task_factory(self._make_task)
         self.set_exception_handler(lambda _, context: self.errors.append(context))
@@ -77,27 +102,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now
 
-    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
+        handle = Handle(self.now, callback, args, self, context)
         self.ready.append(handle)
         return handle
 
-    def call_at(
-        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
+        handle = Handle(when, callback, args, self, context)
         self._count += 1
         heapq.heappush(self._timers, (when, self._count, handle))
         return handle
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self.now + delay, callback, *args, context=context)
+    def call_later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
+        self._count += 1
+        handle = Handle(self.now + delay, callback, args, self, context)
+        heapq.heappush(self._timers, (handle._when, self._count, handle))
+        return handle
 
-    def call_soon_threadsafe(
-        self, callback: Any, *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
         return self.call_soon(callback, *args, context=context)
 
     def run(self, until: asyncio.Future[Any], horizon: float) -> bool:
@@ -115,9 +137,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_one(self) -> None:
         handle = self.ready.popleft()
-        if handle._cancelled:  # type: ignore[attr-defined]
+        if handle._cancelled:
             return
-        process: Process | None = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+        process: Process | None = handle._context.get(PROCESS)
         if process is None or (process.alive and not process.stopped):
             handle._run()
         elif process.alive:
@@ -125,7 +147,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _jump(self, end: float) -> bool:
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+        while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             raise Stuck
@@ -141,9 +163,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **kwargs)
         self.tasks.append(task)
         return task
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer stays in the heap until its time."""
 
     def close(self) -> None:
         """No callback runs any more, whatever the tasks do that are dropped now."""

@@ -226,7 +226,7 @@ class Schedule:
 
     def _hit(self, how: str, victim: Member) -> None:
         loop, chance, nobody = self.loop, self.chance, self.network.nobody
-        seconds = chance.choice((0.5, 4.0, 7.0, 9.0))
+        seconds = chance.choice(self.weather.pauses)
         if how == "kill":
             victim.kill(proven=chance.random() < 0.5)
             if chance.random() < 0.7 or not any(m.kind == victim.kind and m.staying for m in self.members):

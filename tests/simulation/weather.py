@@ -34,35 +34,40 @@ class Weather:
     lost_wakes: Sequence[float] = (0.0, 0.0, 0.3, 1.0)
     luckless: float = 0.08
     slow: float = 0.15
+    pauses: Sequence[float] = (0.5, 4.0, 7.0, 9.0)
+    """How many seconds a process stands still, or is cut off from etcd; a lease has five, a claim six."""
     old_news: float = 0.1
     """How much of what etcd tells is seconds old when it is heard."""
 
 
 MIXED: Final = Weather()
-WEATHERS: Final = (
-    MIXED,
-    MIXED,
-    Weather(
-        shapes=("chain", "fan", "hurries", "begs"),
-        agents=(2, 2, 3),
-        faults=("stop agent", "stop agent", "stop agent", "cut off agent", "kill agent", "vanish"),
-        many=(1, 2, 2, 3),
-        luckless=0.5,
-        slow=0.6,
-    ),
-    Weather(
-        workflows=(1, 2, 3),
-        nodes=(3, 3, 4),
-        faults=(*OF_NODES, "kill node", "vanish", "cut links", "lose reply"),
-        many=(1, 2, 3, 4),
-        slow=0.4,
-        old_news=0.5,
-    ),
-    Weather(
-        shapes=("lives", "echoes", "chain", "fan", "naps"),
-        duplicates=(0.2, 0.8),
-        late=(0.3, 0.8),
-        slow=0.1,
-    ),
-    Weather(shapes=("asks", "begs", "stops", "hears", "echoes"), slow=0.3),
+ATTEMPTS: Final = Weather(
+    shapes=("chain", "fan", "hurries", "begs"),
+    agents=(2, 2, 3),
+    faults=("stop agent", "stop agent", "stop agent", "cut off agent", "kill agent", "vanish"),
+    many=(1, 2, 2, 3),
+    luckless=0.5,
+    slow=0.8,
+    pauses=(6.5, 7.0, 7.5, 8.0),
 )
+"""Several attempts of a step at once."""
+OWNERS: Final = Weather(
+    shapes=("naps", "naps", "hurries", "asks", "fan", "family", "lives"),
+    workflows=(1, 2, 3),
+    nodes=(3, 3, 4),
+    faults=("kill node", "kill node", "stop node", "stop node", "cut off node", "drain node", *OF_LINKS),
+    many=(1, 2, 3, 4),
+    slow=0.4,
+    pauses=(4.0, 5.5, 7.0, 9.0),
+    old_news=0.5,
+)
+"""Nodes that take from one another, and some who overslept it."""
+RUNS: Final = Weather(
+    shapes=("lives", "echoes", "chain", "fan", "naps"),
+    duplicates=(0.2, 0.8),
+    late=(0.3, 0.8),
+    slow=0.1,
+)
+"""What comes again, and late: in the next run, or after the end."""
+PEOPLE: Final = Weather(shapes=("asks", "begs", "stops", "hears", "echoes"), slow=0.3)
+WEATHERS: Final = (MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE)
