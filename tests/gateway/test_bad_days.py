@@ -12,6 +12,7 @@ import pytest
 
 from nervenet import errors
 from nervenet.node.gateway import door, gateway, keeper
+from nervenet.node.gateway.spread import excess
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.gateway.net import Net
@@ -337,6 +338,35 @@ async def test_a_node_that_drains_sends_its_agents_on(net: Net) -> None:
         work.open.set()
         assert await run.result(timeout=20) == [0, 1, 2]
         assert len(work.began) == 3
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "count"),
+    [
+        (1000, [0], 50),
+        (1000, [], 0),
+        (30, [20], 0),
+        (7, [0, 0], 0),
+        (20, [0], 1),
+        (1000, [990, 0, 0], 50),
+        (0, [50], 0),
+    ],
+)
+def test_how_many_agents_are_sent_on(mine: int, others: list[int], count: int) -> None:
+    assert excess(mine, others) == count
+
+
+async def test_agents_spread_over_a_node_that_comes_later(net: Net, monkeypatch: Any) -> None:
+    monkeypatch.setattr(gateway, "SPREAD_EVERY", 0.1)
+    one = await net.node()
+    client = await net.client(one)
+    speakers = [await net.speaker({"work": lambda task: value_of(task.input)}, name=f"s{n}") for n in range(24)]
+    run = await client.start("many", 100)
+    other = await net.node()
+    await until(lambda: len(other.host.gateway.guests) >= 3, "some have moved")
+    assert await run.result(timeout=20) == list(range(100))
+    for speaker in speakers:
+        assert all(welcome.agent_id == speaker.agent_id for welcome in speaker.welcomes)
 
 
 async def test_redis_that_forgets_the_inbox_is_served_again(net: Net) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import new_id
@@ -19,6 +20,7 @@ from nervenet.node.gateway.intake import Intake
 from nervenet.node.gateway.keeper import RECONNECT_WITHIN, STATUS_INTERVAL, Keeper
 from nervenet.node.gateway.membership import Membership
 from nervenet.node.gateway.outcome import Stop
+from nervenet.node.gateway.spread import excess
 from nervenet.registry.etcd import EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
@@ -39,6 +41,9 @@ MOST_AGENTS: Final = 5_000
 MOST_NODES: Final = 16
 """Addresses that an agent is told."""
 LEAVE_WITHIN: Final = 3.0
+SPREAD_EVERY: Final = 5.0
+ASK_AGAIN: Final = 60.0
+"""An agent that was sent on and stays is left alone for so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +79,7 @@ class Gateway:
             group.create_task(self._keeper.run())
             group.create_task(self._keeper.keep_time())
             group.create_task(self._members.run())
+            group.create_task(self._spread())
 
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """What it forgot of ours: claims, and outcomes that nobody may have read."""
@@ -172,12 +178,29 @@ class Gateway:
 
     def _others(self) -> list[str]:
         """Where the other nodes answer, those with fewest gateway agents first."""
-        counts: dict[str, int] = {}
-        for agent in self._host.table.agents.values():
-            if agent.inbox:
-                counts[agent.inbox] = counts.get(agent.inbox, 0) + 1
-        nodes = [n for n in self._host.table.nodes.values() if n.state == "ACTIVE" and n.id != self._host.node_id]
-        return [node.address for node in sorted(nodes, key=lambda node: (counts.get(node.id, 0), node.id))]
+        return [address for _, address in self._crowds()]
+
+    def _crowds(self) -> list[tuple[int, str]]:
+        """How many gateway agents each other node has, and where it answers; fewest first."""
+        table = self._host.table
+        counts = Counter(agent.inbox for agent in table.agents.values())
+        others = [node for node in table.nodes.values() if node.state == "ACTIVE" and node.id != self._host.node_id]
+        return sorted((counts[node.id], node.address) for node in others)
+
+    async def _spread(self) -> None:
+        """Whoever has clearly more agents than others sends some on: those that have least to do."""
+        while True:
+            await asyncio.sleep(SPREAD_EVERY)
+            crowds = self._crowds()
+            connected = [guest for guest in self.guests.values() if guest.line is not None]
+            count = excess(len(connected), [crowd for crowd, _ in crowds])
+            if not count or self._host.draining:
+                continue
+            now = self._loop.time()
+            asked = [guest for guest in connected if now - guest.sent_on_at >= ASK_AGAIN]
+            for guest in sorted(asked, key=lambda guest: len(guest.tasks))[:count]:
+                guest.sent_on_at = now
+                guest.go_elsewhere([address for _, address in crowds][:MOST_NODES], "other nodes have fewer agents")
 
     # ── an agent goes ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -182,6 +182,7 @@ class Guest:
         self.draining = False
         self.drain_until: float | None = None
         self.heard_at = self.away_since = 0.0
+        self.sent_on_at = float("-inf")
         self.cpu = self.average_ms = self.error_rate = 0.0
         self.describe(record, credit)
 
