@@ -114,3 +114,30 @@ async def test_large_questions_come_in_pages_that_fit_a_message(world: World) ->
         seen += [e.workflow_id for e in page.escalations]
         token, pages = page.next_page_token, pages + 1
     assert sorted(seen) == ["big-0", "big-1", "big-2"] and pages == 3
+
+
+async def test_a_row_that_its_owner_could_not_clear_is_not_counted_and_goes_with_the_next_owner(world: World) -> None:
+    """The owner dies between the decision and the row."""
+    async with world.serving() as owner:
+        here = await world.raw(owner)
+        await asked(here, "a", "asks_twice")
+        answer = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"yes"'}, "resolver": "ana"}
+        await here.call("ResolveEscalation", escalation_id="a/ask#1", resolution=answer)
+
+        async def second() -> bool:
+            return [e.escalation_id for e in (await here.call("ListEscalations")).escalations] == ["a/ask.2#1"]
+
+        await eventually(second)
+        keys, link = owner.host.keys, owner.host.link
+        await link.call("ZADD", keys.escalations, "+inf", "a/ask#1")
+        page = await here.call("ListEscalations")
+        assert [e.escalation_id for e in page.escalations] == ["a/ask.2#1"] and page.open_count == 1
+    heir = await world.node()
+    there = await world.raw(heir)
+
+    async def cleared() -> bool:
+        rows = await heir.host.link.call("ZRANGE", keys.escalations, 0, -1)
+        return bool(rows == [b"a/ask.2#1"])
+
+    await eventually(cleared)
+    assert (await there.call("ListEscalations")).open_count == 1

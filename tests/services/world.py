@@ -42,6 +42,12 @@ async def asks(ctx: Context, question: str) -> str:
 
 
 @mesh.workflow
+async def asks_twice(ctx: Context, question: str) -> str:
+    one = await ctx.ask(question, choices=["yes", "no"])
+    return one.value + (await ctx.ask(f"{question} Sure?", choices=["yes", "no"])).value
+
+
+@mesh.workflow
 async def counts(ctx: Context, question: str) -> int:
     return (await ctx.ask(question, answer=int)).value
 

@@ -257,6 +257,16 @@ class Coordinator:
         if entry.name == "start":
             self.created_ms = entry.time_ms
 
+    def questions(self) -> list[tuple[str, int]]:
+        """Step and k of every question that this run's journal knows, decided or not."""
+        found, kept = [], self.kept
+        while kept is not None:
+            kept, _, name, _ = kept
+            if name.startswith("escalated:"):
+                step, _, k = name[10:].rpartition("#")
+                found.append((step, int(k)))
+        return found
+
     def _arm_timeout(self) -> None:
         """The workflow's own time: first a cancel, then, when clean-up takes too long, the end."""
         timers, cancel = self._host.timers, self.machine.cancel

@@ -53,10 +53,13 @@ class Escalations:
         self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms, False)
 
     def relist(self, coordinator: Coordinator) -> None:
-        """After a replay: whoever owned it before may not have come to it."""
+        """After a replay: whoever owned it before may have come neither to list a question nor to clear one."""
+        standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and pending.phase == "open":
+                standing.add((pending.step, pending.k))
                 self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
+        self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
 
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
         step, _, k = which.rpartition("#")

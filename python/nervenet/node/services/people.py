@@ -56,7 +56,9 @@ class People:
         rows = await self._listing.escalations(after, size)
         more, room = len(rows) == size, Room()
         escalations: list[workflow_pb2.Escalation] = []
-        for row, escalation in zip(rows, await asyncio.gather(*(self._open(r.member) for r in rows)), strict=True):
+        found_here = await asyncio.gather(*(self._open(r.member) for r in rows))
+        count -= found_here.count(None)  # decided, but whoever owned it has not cleared its row yet
+        for row, escalation in zip(rows, found_here, strict=True):
             if escalation is not None and not room.takes(escalation.ByteSize()):
                 more = True
                 break
