@@ -131,6 +131,19 @@ def test_a_broken_file_is_told_with_its_lines_and_is_exit_code_2(run: Run, file:
     assert f"{file}:10: steps[0].for_each.items: an expression is needed" in run("definitions", "put", str(file)).err
 
 
+def test_journals_are_held_against_a_file(run: Run, file: Path, name: str, tmp_path: Path) -> None:
+    run("start", "-f", str(file), '["Ada", "Grace"]', "--id", name, "--wait")
+    journal = tmp_path / "journal.json"
+    journal.write_text(run("journal", "export", name).out)
+    assert run("replay", str(file), str(journal)).code == 0
+    file.write_text(FLOW.format(name=name).replace("name: greetings", "name: hellos").replace("greetings", "hellos"))
+    other = run("replay", str(file), str(journal))
+    assert other.code == 1 and "task:greetings" in other.out and "task:hellos" in other.out
+    assert "steps[0] 'hellos'" in other.out
+    file.write_text("name: 1")
+    assert run("replay", str(file), str(journal)).code == 2
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -191,3 +191,46 @@ async def test_the_definition_bounds_a_run_whose_start_does_not(world: World) ->
         "StartWorkflow", definition="approval", input={"json": '{"name": "c"}'}, wait={"seconds": 20}
     )
     assert answer.workflow.state == 8, answer.workflow  # TIMED_OUT
+
+
+async def test_a_redis_that_lost_a_definition_gets_it_back(world: World) -> None:
+    node = await world.node()
+    raw = await world.raw(node)
+    first = await raw.call("PutDefinition", definition=APPROVAL)
+    keys = node.host.keys
+    for key in (keys.definition("approval"), keys.definitions):
+        await node.host.link.call("DEL", key)
+    with pytest.raises(errors.NotFound):
+        await raw.call("GetDefinition", name="approval")
+    await node.host.restore.came_back()
+    assert (await raw.call("GetDefinition", name="approval")).definition == first.definition
+    assert [each.name for each in (await raw.call("ListDefinitions")).definitions] == ["approval"]
+
+
+async def test_children_may_be_data_or_code_and_code_may_have_them(world: World) -> None:
+    raw = await world.raw(await world.node())
+    child = {"name": "double", "version": 1, "steps": [{"name": "d", "value": "input + input"}], "output": "steps.d"}
+    each = {
+        "name": "each",
+        "for_each": {"items": "input", "concurrency": 2},
+        "workflow": {"definition": "double", "input": "item"},
+    }
+    code = {"name": "code", "workflow": {"definition": "echo", "input": "input[0]"}}
+    lost = {"name": "lost", "workflow": {"definition": "nowhere"}, "recover": "error.message.contains('nowhere')"}
+    parent = {
+        "name": "parent",
+        "version": 1,
+        "steps": [each, code, lost],
+        "output": "[steps.each, steps.code, steps.lost]",
+    }
+    for definition in (child, parent):
+        await raw.call("PutDefinition", definition=definition)
+    answer = await raw.call(
+        "StartWorkflow",
+        definition="parent",
+        workflow_id="p",
+        input={"json": '["a", "b", "c"]'},
+        wait={"seconds": 20},
+        payload_format="PAYLOAD_FORMAT_RAW",
+    )
+    assert answer.workflow.output.json == '[["aa","bb","cc"],"a",true]', answer.workflow

@@ -166,7 +166,9 @@ def _drain(parser: Parser) -> None:
 
 
 def _replay(parser: Parser) -> None:
-    parser.add_argument("app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it")
+    parser.add_argument(
+        "app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it; a workflow as data: flow.yaml"
+    )
     parser.add_argument("journals", metavar="JOURNAL", nargs="*", help="files of journal export or of the test kit")
     parser.add_argument("--running", action="store_true", help="the journals of all that is in flight")
 

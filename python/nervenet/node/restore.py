@@ -218,6 +218,7 @@ class Restore:
             coordinator.doubt()
         host.dispatcher.forget_queues()
         await self._patiently(lambda: host.queues.make_wake(host.node_id))
+        await self._patiently(host.stored.write_back)
         for i in range(0, len(coordinators), PAGE):
             page = coordinators[i : i + PAGE]
             await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]

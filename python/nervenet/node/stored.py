@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workflows as data that this node has read from Redis: any node runs any of them, and loads it when it first must.
 
-A version never changes, so what was read once is kept. Names are shared with code, and code goes first: a name that a
+A version never changes, so what was read once is kept, and written back to a Redis that has lost it. Names are shared with code, and code goes first: a name that a
 live node has code for is not looked up here, and cannot be stored (`PutDefinition`).
 """
 
@@ -31,6 +31,7 @@ class Stored:
         self._host = host
         self.store = Definitions(host.link, host.keys)
         self._read: dict[tuple[str, int], Workflow[Any, Any]] = {}
+        self._data: dict[tuple[str, int], bytes] = {}
         self._highest: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -39,6 +40,16 @@ class Stored:
     def get(self, name: str, version: int) -> Workflow[Any, Any] | None:
         """What was read; version 0: the highest that there was when `find` looked last."""
         return self._read.get((name, version or self._highest.get(name, 0)))
+
+    async def put(self, name: str, version: int, data: bytes) -> bytes | None:
+        """None: it is stored. Else what is stored under that name and version already."""
+        there = await self.store.put(name, version, data)
+        self._data[name, version] = data if there is None else there
+        return there
+
+    async def write_back(self) -> None:
+        """Redis came back, and may have lost what runs here."""
+        await asyncio.gather(*(self.store.put(*key, data) for key, data in self._data.items()))
 
     async def find(self, wanted: Iterable[tuple[str, int]]) -> None:
         """Read what these starts need, if it is stored: those of a name that no live node has code for."""
@@ -64,6 +75,7 @@ class Stored:
     def _understood(self, name: str, version: int, data: bytes) -> Workflow[Any, Any] | None:
         try:
             flow = self._read[name, version] = workflow_of(decode_declaration(data))
+            self._data[name, version] = data
         except BadExpression as error:  # stored by a node of another version
             _log.error("%s: %s v%d is stored, but not understood here: %s", self._host.node_id, name, version, error)
             return None

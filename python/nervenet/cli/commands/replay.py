@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,8 @@ from nervenet.cli.failures import Exit, UsageError
 from nervenet.cli.render.replays import disagreement, summary
 from nervenet.cli.render.text import millis
 from nervenet.cli.session import Session, ask_mesh, screen
+from nervenet.definitions import Workflow
 from nervenet.errors import NotFound
-from nervenet.mesh import Mesh
 from nervenet.records import Start
 from nervenet.testing import Journal, replay
 
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     if bool(args.journals) == args.running:
         raise UsageError("replay takes journal files or --running: one of them")
-    mesh = load_app(args.app)
+    mesh = _code(args.app)
     if not args.running:
         found = list(_files(mesh, args.journals))
         return _tell(args, found, "")
@@ -51,6 +51,28 @@ def run(args: argparse.Namespace) -> int:
         return _tell(args, found, session.config.namespace, strangers)
 
     return ask_mesh(args, work)
+
+
+class Code(NamedTuple):
+    """What journals are held against: an app's workflows, or the one that a file gives as data."""
+
+    name: str
+    workflows: Mapping[tuple[str, int], Workflow[Any, Any]]
+
+
+def _code(app: str) -> Code:
+    if not app.endswith((".yaml", ".yml", ".json")):
+        mesh = load_app(app)
+        return Code(f"mesh {mesh.name}", mesh.workflows)
+    from nervenet.cli.files import read
+    from nervenet.durable.declared import workflow_of
+
+    file = read(app)
+    declaration, problems = wire.declaration_from_json(file.data)
+    if problems:
+        raise file.refused(problems)
+    flow = workflow_of(declaration)
+    return Code(app, {(flow.name, flow.version): flow})
 
 
 def _tell(args: argparse.Namespace, found: Sequence[Held], namespace: str, strangers: int = 0) -> int:
@@ -67,7 +89,7 @@ def _tell(args: argparse.Namespace, found: Sequence[Held], namespace: str, stran
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _files(mesh: Mesh, paths: Sequence[str]) -> Iterator[Held]:
+def _files(mesh: Code, paths: Sequence[str]) -> Iterator[Held]:
     for path in paths:
         try:
             journal = Journal.load(Path(path))
@@ -81,7 +103,7 @@ def _files(mesh: Mesh, paths: Sequence[str]) -> Iterator[Held]:
         yield Held(path, _against(mesh, journal))
 
 
-def _against(mesh: Mesh, journal: Journal) -> str:
+def _against(mesh: Code, journal: Journal) -> str:
     """What is wrong with it, in words."""
     start = journal.entries[0].body if journal.entries else None
     if not isinstance(start, Start):
@@ -96,18 +118,16 @@ def _against(mesh: Mesh, journal: Journal) -> str:
     return ""
 
 
-def _missing(mesh: Mesh, definition: str, version: int) -> str:
+def _missing(mesh: Code, definition: str, version: int) -> str:
     versions = sorted(v for name, v in mesh.workflows if name == definition)
     there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow of that name"
-    return (
-        f"it is of {definition} v{version}, and mesh {mesh.name} has {there}: it would wait for a node with that code"
-    )
+    return f"it is of {definition} v{version}, and {mesh.name} has {there}: it would wait for a node with that code"
 
 
 # ── what is in flight ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _in_flight(session: Session, mesh: Mesh) -> tuple[list[Any], int]:
+async def _in_flight(session: Session, mesh: Code) -> tuple[list[Any], int]:
     """Open workflows of this mesh's definitions, and how many others there are: those are another mesh's."""
     names = {name for name, _ in mesh.workflows}
     ours: list[Any] = []
@@ -127,7 +147,7 @@ async def _in_flight(session: Session, mesh: Mesh) -> tuple[list[Any], int]:
             return ours, strangers
 
 
-async def _running(session: Session, mesh: Mesh, running: Sequence[Any]) -> AsyncIterator[Held]:
+async def _running(session: Session, mesh: Code, running: Sequence[Any]) -> AsyncIterator[Held]:
     """Some journals are fetched while others are replayed; those that are gone meanwhile are left out."""
     for at in range(0, len(running), AT_ONCE):
         journals = await asyncio.gather(*(_fetched(session, one) for one in running[at : at + AT_ONCE]))

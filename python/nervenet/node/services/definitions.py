@@ -45,28 +45,22 @@ class Definitions:
         return await self._put(definition)
 
     async def _put(self, definition: workflow.Definition) -> pb.PutDefinitionResponse:
-        name, version, store = definition.name, definition.version, self._host.stored.store
+        name, version, stored = definition.name, definition.version, self._host.stored
         stamped = workflow.Definition()
         stamped.CopyFrom(definition)
         stamped.create_time.CopyFrom(timestamp(self._host.clock.now_ms()) or stamped.create_time)
         data = stamped.SerializeToString()
-        there = await store.put(name, version, data)
+        there = await stored.put(name, version, data)
         if there is None:
-
-            async def again() -> bool:
-                await store.put(name, version, data)
-                return True
-
-            self._host.restore.remember(again)
             return pb.PutDefinitionResponse(definition=stamped, created=True)
         found = workflow.Definition.FromString(there)
-        stored = workflow.Definition.FromString(there)
-        stored.ClearField("create_time")
-        if stored != definition:
+        content = workflow.Definition.FromString(there)
+        content.ClearField("create_time")
+        if content != definition:
             raise _taken(
                 definition,
                 f"version {version} is stored with other content, and a version never changes: put it as version "
-                f"{(await store.versions(name))[0] + 1}",
+                f"{(await stored.store.versions(name))[0] + 1}",
             )
         return pb.PutDefinitionResponse(definition=found)
 
