@@ -412,9 +412,7 @@ async def check(mesh: Mesh, name: str) -> None:
     try:
         await FEATURES[name](World(mesh, agent, mesh.folder / f"{agent.name}.handlers"))
     finally:
-        for one in mesh.started:
-            one.child.kill()
-        mesh.started.clear()
+        await mesh.stop_agents()
         await until(lambda: _nobody(mesh), "the agents are gone from the registry")
 
 

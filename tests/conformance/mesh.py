@@ -7,6 +7,7 @@ Nodes and agents are processes with a log each; all of them die with the suite.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -152,6 +153,16 @@ class Mesh:
         agent = Agent(self, self.candidate, name)
         self.started.append(agent)
         return await agent.registered()
+
+    async def stop_agents(self) -> None:
+        """Those that still run leave in order, if they can: the dead stay registered until their lease is over."""
+        for agent in self.started:
+            agent.child.send(signal.SIGTERM)
+        with contextlib.suppress(AssertionError):
+            await until(lambda: not any(agent.child.alive for agent in self.started), "they left", within=6)
+        for agent in self.started:
+            agent.child.kill()
+        self.started.clear()
 
     @property
     def node(self) -> Node:

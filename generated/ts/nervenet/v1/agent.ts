@@ -417,10 +417,10 @@ export const Capability: MessageFns<Capability> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Capability>, I>>(base?: I): Capability {
-    return Capability.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Capability>): Capability {
+    return Capability.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Capability>, I>>(object: I): Capability {
+  fromPartial(object: DeepPartial<Capability>): Capability {
     const message = createBaseCapability();
     message.name = object.name ?? "";
     message.version = object.version ?? "";
@@ -515,10 +515,10 @@ export const Capability_LabelsEntry: MessageFns<Capability_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Capability_LabelsEntry>, I>>(base?: I): Capability_LabelsEntry {
-    return Capability_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Capability_LabelsEntry>): Capability_LabelsEntry {
+    return Capability_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Capability_LabelsEntry>, I>>(object: I): Capability_LabelsEntry {
+  fromPartial(object: DeepPartial<Capability_LabelsEntry>): Capability_LabelsEntry {
     const message = createBaseCapability_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -746,10 +746,10 @@ export const Load: MessageFns<Load> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Load>, I>>(base?: I): Load {
-    return Load.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Load>): Load {
+    return Load.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Load>, I>>(object: I): Load {
+  fromPartial(object: DeepPartial<Load>): Load {
     const message = createBaseLoad();
     message.active = object.active ?? 0;
     message.queued = object.queued ?? 0;
@@ -845,10 +845,10 @@ export const Load_ActiveByCapabilityEntry: MessageFns<Load_ActiveByCapabilityEnt
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Load_ActiveByCapabilityEntry>, I>>(base?: I): Load_ActiveByCapabilityEntry {
-    return Load_ActiveByCapabilityEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Load_ActiveByCapabilityEntry>): Load_ActiveByCapabilityEntry {
+    return Load_ActiveByCapabilityEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Load_ActiveByCapabilityEntry>, I>>(object: I): Load_ActiveByCapabilityEntry {
+  fromPartial(object: DeepPartial<Load_ActiveByCapabilityEntry>): Load_ActiveByCapabilityEntry {
     const message = createBaseLoad_ActiveByCapabilityEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
@@ -1113,10 +1113,10 @@ export const AgentRecord: MessageFns<AgentRecord> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AgentRecord>, I>>(base?: I): AgentRecord {
-    return AgentRecord.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AgentRecord>): AgentRecord {
+    return AgentRecord.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AgentRecord>, I>>(object: I): AgentRecord {
+  fromPartial(object: DeepPartial<AgentRecord>): AgentRecord {
     const message = createBaseAgentRecord();
     message.agentId = object.agentId ?? "";
     message.name = object.name ?? "";
@@ -1215,10 +1215,10 @@ export const AgentRecord_LabelsEntry: MessageFns<AgentRecord_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AgentRecord_LabelsEntry>, I>>(base?: I): AgentRecord_LabelsEntry {
-    return AgentRecord_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AgentRecord_LabelsEntry>): AgentRecord_LabelsEntry {
+    return AgentRecord_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AgentRecord_LabelsEntry>, I>>(object: I): AgentRecord_LabelsEntry {
+  fromPartial(object: DeepPartial<AgentRecord_LabelsEntry>): AgentRecord_LabelsEntry {
     const message = createBaseAgentRecord_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1383,10 +1383,10 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DefinitionRef>, I>>(base?: I): DefinitionRef {
-    return DefinitionRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DefinitionRef>): DefinitionRef {
+    return DefinitionRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DefinitionRef>, I>>(object: I): DefinitionRef {
+  fromPartial(object: DeepPartial<DefinitionRef>): DefinitionRef {
     const message = createBaseDefinitionRef();
     message.name = object.name ?? "";
     message.version = object.version ?? 0;
@@ -1606,10 +1606,10 @@ export const NodeRecord: MessageFns<NodeRecord> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeRecord>, I>>(base?: I): NodeRecord {
-    return NodeRecord.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeRecord>): NodeRecord {
+    return NodeRecord.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeRecord>, I>>(object: I): NodeRecord {
+  fromPartial(object: DeepPartial<NodeRecord>): NodeRecord {
     const message = createBaseNodeRecord();
     message.nodeId = object.nodeId ?? "";
     message.address = object.address ?? "";
@@ -1636,10 +1636,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
-
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function toTimestamp(date: Date): Timestamp {
   const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
@@ -1676,6 +1672,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

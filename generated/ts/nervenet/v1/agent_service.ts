@@ -434,10 +434,10 @@ export const DescribeAgentRequest: MessageFns<DescribeAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DescribeAgentRequest>, I>>(base?: I): DescribeAgentRequest {
-    return DescribeAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DescribeAgentRequest>): DescribeAgentRequest {
+    return DescribeAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DescribeAgentRequest>, I>>(object: I): DescribeAgentRequest {
+  fromPartial(object: DeepPartial<DescribeAgentRequest>): DescribeAgentRequest {
     const message = createBaseDescribeAgentRequest();
     message.agentId = object.agentId ?? "";
     return message;
@@ -518,10 +518,10 @@ export const DescribeAgentResponse: MessageFns<DescribeAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DescribeAgentResponse>, I>>(base?: I): DescribeAgentResponse {
-    return DescribeAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DescribeAgentResponse>): DescribeAgentResponse {
+    return DescribeAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DescribeAgentResponse>, I>>(object: I): DescribeAgentResponse {
+  fromPartial(object: DeepPartial<DescribeAgentResponse>): DescribeAgentResponse {
     const message = createBaseDescribeAgentResponse();
     message.agent = (object.agent !== undefined && object.agent !== null)
       ? AgentRecord.fromPartial(object.agent)
@@ -594,10 +594,10 @@ export const GetLoadRequest: MessageFns<GetLoadRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetLoadRequest>, I>>(base?: I): GetLoadRequest {
-    return GetLoadRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetLoadRequest>): GetLoadRequest {
+    return GetLoadRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetLoadRequest>, I>>(object: I): GetLoadRequest {
+  fromPartial(object: DeepPartial<GetLoadRequest>): GetLoadRequest {
     const message = createBaseGetLoadRequest();
     message.agentId = object.agentId ?? "";
     return message;
@@ -661,10 +661,10 @@ export const GetLoadResponse: MessageFns<GetLoadResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetLoadResponse>, I>>(base?: I): GetLoadResponse {
-    return GetLoadResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetLoadResponse>): GetLoadResponse {
+    return GetLoadResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetLoadResponse>, I>>(object: I): GetLoadResponse {
+  fromPartial(object: DeepPartial<GetLoadResponse>): GetLoadResponse {
     const message = createBaseGetLoadResponse();
     message.load = (object.load !== undefined && object.load !== null) ? Load.fromPartial(object.load) : undefined;
     return message;
@@ -872,10 +872,10 @@ export const ActiveTask: MessageFns<ActiveTask> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ActiveTask>, I>>(base?: I): ActiveTask {
-    return ActiveTask.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ActiveTask>): ActiveTask {
+    return ActiveTask.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ActiveTask>, I>>(object: I): ActiveTask {
+  fromPartial(object: DeepPartial<ActiveTask>): ActiveTask {
     const message = createBaseActiveTask();
     message.taskId = object.taskId ?? "";
     message.workflowId = object.workflowId ?? "";
@@ -953,10 +953,10 @@ export const ListActiveTasksRequest: MessageFns<ListActiveTasksRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListActiveTasksRequest>, I>>(base?: I): ListActiveTasksRequest {
-    return ListActiveTasksRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListActiveTasksRequest>): ListActiveTasksRequest {
+    return ListActiveTasksRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListActiveTasksRequest>, I>>(object: I): ListActiveTasksRequest {
+  fromPartial(object: DeepPartial<ListActiveTasksRequest>): ListActiveTasksRequest {
     const message = createBaseListActiveTasksRequest();
     message.agentId = object.agentId ?? "";
     return message;
@@ -1022,10 +1022,10 @@ export const ListActiveTasksResponse: MessageFns<ListActiveTasksResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListActiveTasksResponse>, I>>(base?: I): ListActiveTasksResponse {
-    return ListActiveTasksResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListActiveTasksResponse>): ListActiveTasksResponse {
+    return ListActiveTasksResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListActiveTasksResponse>, I>>(object: I): ListActiveTasksResponse {
+  fromPartial(object: DeepPartial<ListActiveTasksResponse>): ListActiveTasksResponse {
     const message = createBaseListActiveTasksResponse();
     message.tasks = object.tasks?.map((e) => ActiveTask.fromPartial(e)) || [];
     return message;
@@ -1110,10 +1110,10 @@ export const DrainAgentRequest: MessageFns<DrainAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DrainAgentRequest>, I>>(base?: I): DrainAgentRequest {
-    return DrainAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DrainAgentRequest>): DrainAgentRequest {
+    return DrainAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DrainAgentRequest>, I>>(object: I): DrainAgentRequest {
+  fromPartial(object: DeepPartial<DrainAgentRequest>): DrainAgentRequest {
     const message = createBaseDrainAgentRequest();
     message.agentId = object.agentId ?? "";
     message.grace = (object.grace !== undefined && object.grace !== null)
@@ -1197,10 +1197,10 @@ export const DrainAgentResponse: MessageFns<DrainAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DrainAgentResponse>, I>>(base?: I): DrainAgentResponse {
-    return DrainAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DrainAgentResponse>): DrainAgentResponse {
+    return DrainAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DrainAgentResponse>, I>>(object: I): DrainAgentResponse {
+  fromPartial(object: DeepPartial<DrainAgentResponse>): DrainAgentResponse {
     const message = createBaseDrainAgentResponse();
     message.state = object.state ?? 0;
     message.active = object.active ?? 0;
@@ -1271,10 +1271,10 @@ export const ResumeAgentRequest: MessageFns<ResumeAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResumeAgentRequest>, I>>(base?: I): ResumeAgentRequest {
-    return ResumeAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResumeAgentRequest>): ResumeAgentRequest {
+    return ResumeAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResumeAgentRequest>, I>>(object: I): ResumeAgentRequest {
+  fromPartial(object: DeepPartial<ResumeAgentRequest>): ResumeAgentRequest {
     const message = createBaseResumeAgentRequest();
     message.agentId = object.agentId ?? "";
     return message;
@@ -1338,10 +1338,10 @@ export const ResumeAgentResponse: MessageFns<ResumeAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResumeAgentResponse>, I>>(base?: I): ResumeAgentResponse {
-    return ResumeAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResumeAgentResponse>): ResumeAgentResponse {
+    return ResumeAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResumeAgentResponse>, I>>(object: I): ResumeAgentResponse {
+  fromPartial(object: DeepPartial<ResumeAgentResponse>): ResumeAgentResponse {
     const message = createBaseResumeAgentResponse();
     message.state = object.state ?? 0;
     return message;
@@ -1475,10 +1475,10 @@ export const CancelTaskRequest: MessageFns<CancelTaskRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CancelTaskRequest>, I>>(base?: I): CancelTaskRequest {
-    return CancelTaskRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CancelTaskRequest>): CancelTaskRequest {
+    return CancelTaskRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CancelTaskRequest>, I>>(object: I): CancelTaskRequest {
+  fromPartial(object: DeepPartial<CancelTaskRequest>): CancelTaskRequest {
     const message = createBaseCancelTaskRequest();
     message.agentId = object.agentId ?? "";
     message.taskId = object.taskId ?? "";
@@ -1546,10 +1546,10 @@ export const CancelTaskResponse: MessageFns<CancelTaskResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CancelTaskResponse>, I>>(base?: I): CancelTaskResponse {
-    return CancelTaskResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CancelTaskResponse>): CancelTaskResponse {
+    return CancelTaskResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CancelTaskResponse>, I>>(object: I): CancelTaskResponse {
+  fromPartial(object: DeepPartial<CancelTaskResponse>): CancelTaskResponse {
     const message = createBaseCancelTaskResponse();
     message.found = object.found ?? false;
     return message;
@@ -1617,10 +1617,10 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectRequest>, I>>(base?: I): ConnectRequest {
-    return ConnectRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectRequest>): ConnectRequest {
+    return ConnectRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectRequest>, I>>(object: I): ConnectRequest {
+  fromPartial(object: DeepPartial<ConnectRequest>): ConnectRequest {
     const message = createBaseConnectRequest();
     message.items = object.items?.map((e) => ConnectRequestItem.fromPartial(e)) || [];
     return message;
@@ -1771,10 +1771,10 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectRequestItem>, I>>(base?: I): ConnectRequestItem {
-    return ConnectRequestItem.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectRequestItem>): ConnectRequestItem {
+    return ConnectRequestItem.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectRequestItem>, I>>(object: I): ConnectRequestItem {
+  fromPartial(object: DeepPartial<ConnectRequestItem>): ConnectRequestItem {
     const message = createBaseConnectRequestItem();
     switch (object.item?.$case) {
       case "hello": {
@@ -1925,10 +1925,10 @@ export const Hello: MessageFns<Hello> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Hello>, I>>(base?: I): Hello {
-    return Hello.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Hello>): Hello {
+    return Hello.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Hello>, I>>(object: I): Hello {
+  fromPartial(object: DeepPartial<Hello>): Hello {
     const message = createBaseHello();
     message.agent = (object.agent !== undefined && object.agent !== null)
       ? AgentRecord.fromPartial(object.agent)
@@ -2018,10 +2018,10 @@ export const HeldTask: MessageFns<HeldTask> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<HeldTask>, I>>(base?: I): HeldTask {
-    return HeldTask.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<HeldTask>): HeldTask {
+    return HeldTask.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<HeldTask>, I>>(object: I): HeldTask {
+  fromPartial(object: DeepPartial<HeldTask>): HeldTask {
     const message = createBaseHeldTask();
     message.task = (object.task !== undefined && object.task !== null)
       ? TaskEnvelope.fromPartial(object.task)
@@ -2109,10 +2109,10 @@ export const TaskAck: MessageFns<TaskAck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskAck>, I>>(base?: I): TaskAck {
-    return TaskAck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskAck>): TaskAck {
+    return TaskAck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskAck>, I>>(object: I): TaskAck {
+  fromPartial(object: DeepPartial<TaskAck>): TaskAck {
     const message = createBaseTaskAck();
     message.taskId = object.taskId ?? "";
     message.attempt = object.attempt ?? 0;
@@ -2198,10 +2198,10 @@ export const TaskReport: MessageFns<TaskReport> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskReport>, I>>(base?: I): TaskReport {
-    return TaskReport.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskReport>): TaskReport {
+    return TaskReport.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskReport>, I>>(object: I): TaskReport {
+  fromPartial(object: DeepPartial<TaskReport>): TaskReport {
     const message = createBaseTaskReport();
     message.taskId = object.taskId ?? "";
     message.progress = (object.progress !== undefined && object.progress !== null)
@@ -2289,10 +2289,10 @@ export const TaskCompletion: MessageFns<TaskCompletion> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskCompletion>, I>>(base?: I): TaskCompletion {
-    return TaskCompletion.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskCompletion>): TaskCompletion {
+    return TaskCompletion.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskCompletion>, I>>(object: I): TaskCompletion {
+  fromPartial(object: DeepPartial<TaskCompletion>): TaskCompletion {
     const message = createBaseTaskCompletion();
     message.taskId = object.taskId ?? "";
     message.result = (object.result !== undefined && object.result !== null)
@@ -2376,10 +2376,10 @@ export const Status: MessageFns<Status> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Status>, I>>(base?: I): Status {
-    return Status.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Status>): Status {
+    return Status.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Status>, I>>(object: I): Status {
+  fromPartial(object: DeepPartial<Status>): Status {
     const message = createBaseStatus();
     message.load = (object.load !== undefined && object.load !== null) ? Load.fromPartial(object.load) : undefined;
     message.credit = object.credit ?? undefined;
@@ -2444,10 +2444,10 @@ export const Goodbye: MessageFns<Goodbye> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
-    return Goodbye.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Goodbye>): Goodbye {
+    return Goodbye.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(object: I): Goodbye {
+  fromPartial(object: DeepPartial<Goodbye>): Goodbye {
     const message = createBaseGoodbye();
     message.reason = object.reason ?? "";
     return message;
@@ -2515,10 +2515,10 @@ export const ConnectResponse: MessageFns<ConnectResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectResponse>, I>>(base?: I): ConnectResponse {
-    return ConnectResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectResponse>): ConnectResponse {
+    return ConnectResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectResponse>, I>>(object: I): ConnectResponse {
+  fromPartial(object: DeepPartial<ConnectResponse>): ConnectResponse {
     const message = createBaseConnectResponse();
     message.items = object.items?.map((e) => ConnectResponseItem.fromPartial(e)) || [];
     return message;
@@ -2714,10 +2714,10 @@ export const ConnectResponseItem: MessageFns<ConnectResponseItem> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectResponseItem>, I>>(base?: I): ConnectResponseItem {
-    return ConnectResponseItem.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectResponseItem>): ConnectResponseItem {
+    return ConnectResponseItem.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectResponseItem>, I>>(object: I): ConnectResponseItem {
+  fromPartial(object: DeepPartial<ConnectResponseItem>): ConnectResponseItem {
     const message = createBaseConnectResponseItem();
     switch (object.item?.$case) {
       case "welcome": {
@@ -3020,10 +3020,10 @@ export const Welcome: MessageFns<Welcome> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Welcome>, I>>(base?: I): Welcome {
-    return Welcome.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Welcome>): Welcome {
+    return Welcome.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Welcome>, I>>(object: I): Welcome {
+  fromPartial(object: DeepPartial<Welcome>): Welcome {
     const message = createBaseWelcome();
     message.agentId = object.agentId ?? "";
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
@@ -3140,10 +3140,10 @@ export const ResultAck: MessageFns<ResultAck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResultAck>, I>>(base?: I): ResultAck {
-    return ResultAck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResultAck>): ResultAck {
+    return ResultAck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResultAck>, I>>(object: I): ResultAck {
+  fromPartial(object: DeepPartial<ResultAck>): ResultAck {
     const message = createBaseResultAck();
     message.taskId = object.taskId ?? "";
     message.attempt = object.attempt ?? 0;
@@ -3245,10 +3245,10 @@ export const TaskCancel: MessageFns<TaskCancel> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskCancel>, I>>(base?: I): TaskCancel {
-    return TaskCancel.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskCancel>): TaskCancel {
+    return TaskCancel.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskCancel>, I>>(object: I): TaskCancel {
+  fromPartial(object: DeepPartial<TaskCancel>): TaskCancel {
     const message = createBaseTaskCancel();
     message.taskId = object.taskId ?? "";
     message.attempt = object.attempt ?? 0;
@@ -3314,10 +3314,10 @@ export const Drain: MessageFns<Drain> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Drain>, I>>(base?: I): Drain {
-    return Drain.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Drain>): Drain {
+    return Drain.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Drain>, I>>(object: I): Drain {
+  fromPartial(object: DeepPartial<Drain>): Drain {
     const message = createBaseDrain();
     message.grace = (object.grace !== undefined && object.grace !== null)
       ? Duration.fromPartial(object.grace)
@@ -3369,10 +3369,10 @@ export const Resume: MessageFns<Resume> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Resume>, I>>(base?: I): Resume {
-    return Resume.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Resume>): Resume {
+    return Resume.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Resume>, I>>(_: I): Resume {
+  fromPartial(_: DeepPartial<Resume>): Resume {
     const message = createBaseResume();
     return message;
   },
@@ -3441,10 +3441,10 @@ export const StatusAck: MessageFns<StatusAck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StatusAck>, I>>(base?: I): StatusAck {
-    return StatusAck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StatusAck>): StatusAck {
+    return StatusAck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StatusAck>, I>>(object: I): StatusAck {
+  fromPartial(object: DeepPartial<StatusAck>): StatusAck {
     const message = createBaseStatusAck();
     message.leaseTtl = (object.leaseTtl !== undefined && object.leaseTtl !== null)
       ? Duration.fromPartial(object.leaseTtl)
@@ -3527,10 +3527,10 @@ export const Reconnect: MessageFns<Reconnect> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Reconnect>, I>>(base?: I): Reconnect {
-    return Reconnect.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Reconnect>): Reconnect {
+    return Reconnect.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Reconnect>, I>>(object: I): Reconnect {
+  fromPartial(object: DeepPartial<Reconnect>): Reconnect {
     const message = createBaseReconnect();
     message.nodes = object.nodes?.map((e) => e) || [];
     message.reason = object.reason ?? "";
@@ -3646,10 +3646,10 @@ export const Rejected: MessageFns<Rejected> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Rejected>, I>>(base?: I): Rejected {
-    return Rejected.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Rejected>): Rejected {
+    return Rejected.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Rejected>, I>>(object: I): Rejected {
+  fromPartial(object: DeepPartial<Rejected>): Rejected {
     const message = createBaseRejected();
     message.reason = object.reason ?? "";
     message.message = object.message ?? "";
@@ -3888,10 +3888,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function toTimestamp(date: Date): Timestamp {
   const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
   const nanos = (date.getTime() % 1_000) * 1_000_000;
@@ -3923,6 +3919,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

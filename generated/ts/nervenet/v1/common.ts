@@ -616,10 +616,10 @@ export const Payload: MessageFns<Payload> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Payload>, I>>(base?: I): Payload {
-    return Payload.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Payload>): Payload {
+    return Payload.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Payload>, I>>(object: I): Payload {
+  fromPartial(object: DeepPartial<Payload>): Payload {
     const message = createBasePayload();
     switch (object.body?.$case) {
       case "json": {
@@ -750,10 +750,10 @@ export const TraceContext: MessageFns<TraceContext> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TraceContext>, I>>(base?: I): TraceContext {
-    return TraceContext.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TraceContext>): TraceContext {
+    return TraceContext.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TraceContext>, I>>(object: I): TraceContext {
+  fromPartial(object: DeepPartial<TraceContext>): TraceContext {
     const message = createBaseTraceContext();
     message.traceparent = object.traceparent ?? "";
     message.tracestate = object.tracestate ?? "";
@@ -963,10 +963,10 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RetryPolicy>, I>>(base?: I): RetryPolicy {
-    return RetryPolicy.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RetryPolicy>): RetryPolicy {
+    return RetryPolicy.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RetryPolicy>, I>>(object: I): RetryPolicy {
+  fromPartial(object: DeepPartial<RetryPolicy>): RetryPolicy {
     const message = createBaseRetryPolicy();
     message.maxAttempts = object.maxAttempts ?? 0;
     message.initialInterval = (object.initialInterval !== undefined && object.initialInterval !== null)
@@ -1103,10 +1103,10 @@ export const Timeouts: MessageFns<Timeouts> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Timeouts>, I>>(base?: I): Timeouts {
-    return Timeouts.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Timeouts>): Timeouts {
+    return Timeouts.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Timeouts>, I>>(object: I): Timeouts {
+  fromPartial(object: DeepPartial<Timeouts>): Timeouts {
     const message = createBaseTimeouts();
     message.queue = (object.queue !== undefined && object.queue !== null)
       ? Duration.fromPartial(object.queue)
@@ -1255,10 +1255,10 @@ export const Selection: MessageFns<Selection> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Selection>, I>>(base?: I): Selection {
-    return Selection.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Selection>): Selection {
+    return Selection.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Selection>, I>>(object: I): Selection {
+  fromPartial(object: DeepPartial<Selection>): Selection {
     const message = createBaseSelection();
     message.policy = object.policy ?? 0;
     message.matchLabels = (globalThis.Object.entries(object.matchLabels ?? {}) as [string, string][]).reduce(
@@ -1349,10 +1349,10 @@ export const Selection_MatchLabelsEntry: MessageFns<Selection_MatchLabelsEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Selection_MatchLabelsEntry>, I>>(base?: I): Selection_MatchLabelsEntry {
-    return Selection_MatchLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Selection_MatchLabelsEntry>): Selection_MatchLabelsEntry {
+    return Selection_MatchLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Selection_MatchLabelsEntry>, I>>(object: I): Selection_MatchLabelsEntry {
+  fromPartial(object: DeepPartial<Selection_MatchLabelsEntry>): Selection_MatchLabelsEntry {
     const message = createBaseSelection_MatchLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1593,10 +1593,10 @@ export const Failure: MessageFns<Failure> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Failure>, I>>(base?: I): Failure {
-    return Failure.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Failure>): Failure {
+    return Failure.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Failure>, I>>(object: I): Failure {
+  fromPartial(object: DeepPartial<Failure>): Failure {
     const message = createBaseFailure();
     message.code = object.code ?? 0;
     message.message = object.message ?? "";
@@ -1722,10 +1722,10 @@ export const TokenUsage: MessageFns<TokenUsage> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TokenUsage>, I>>(base?: I): TokenUsage {
-    return TokenUsage.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TokenUsage>): TokenUsage {
+    return TokenUsage.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TokenUsage>, I>>(object: I): TokenUsage {
+  fromPartial(object: DeepPartial<TokenUsage>): TokenUsage {
     const message = createBaseTokenUsage();
     message.model = object.model ?? "";
     message.inputTokens = (object.inputTokens !== undefined && object.inputTokens !== null)
@@ -1776,10 +1776,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;
 }
@@ -1793,6 +1789,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -802,10 +802,10 @@ export const StartWorkflowRequest: MessageFns<StartWorkflowRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartWorkflowRequest>, I>>(base?: I): StartWorkflowRequest {
-    return StartWorkflowRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartWorkflowRequest>): StartWorkflowRequest {
+    return StartWorkflowRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartWorkflowRequest>, I>>(object: I): StartWorkflowRequest {
+  fromPartial(object: DeepPartial<StartWorkflowRequest>): StartWorkflowRequest {
     const message = createBaseStartWorkflowRequest();
     message.workflowId = object.workflowId ?? "";
     message.definition = object.definition ?? "";
@@ -911,14 +911,10 @@ export const StartWorkflowRequest_LabelsEntry: MessageFns<StartWorkflowRequest_L
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartWorkflowRequest_LabelsEntry>, I>>(
-    base?: I,
-  ): StartWorkflowRequest_LabelsEntry {
-    return StartWorkflowRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartWorkflowRequest_LabelsEntry>): StartWorkflowRequest_LabelsEntry {
+    return StartWorkflowRequest_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartWorkflowRequest_LabelsEntry>, I>>(
-    object: I,
-  ): StartWorkflowRequest_LabelsEntry {
+  fromPartial(object: DeepPartial<StartWorkflowRequest_LabelsEntry>): StartWorkflowRequest_LabelsEntry {
     const message = createBaseStartWorkflowRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1000,10 +996,10 @@ export const StartWorkflowResponse: MessageFns<StartWorkflowResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartWorkflowResponse>, I>>(base?: I): StartWorkflowResponse {
-    return StartWorkflowResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartWorkflowResponse>): StartWorkflowResponse {
+    return StartWorkflowResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartWorkflowResponse>, I>>(object: I): StartWorkflowResponse {
+  fromPartial(object: DeepPartial<StartWorkflowResponse>): StartWorkflowResponse {
     const message = createBaseStartWorkflowResponse();
     message.workflow = (object.workflow !== undefined && object.workflow !== null)
       ? Workflow.fromPartial(object.workflow)
@@ -1074,10 +1070,10 @@ export const StartWorkflowsRequest: MessageFns<StartWorkflowsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartWorkflowsRequest>, I>>(base?: I): StartWorkflowsRequest {
-    return StartWorkflowsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartWorkflowsRequest>): StartWorkflowsRequest {
+    return StartWorkflowsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartWorkflowsRequest>, I>>(object: I): StartWorkflowsRequest {
+  fromPartial(object: DeepPartial<StartWorkflowsRequest>): StartWorkflowsRequest {
     const message = createBaseStartWorkflowsRequest();
     message.requests = object.requests?.map((e) => StartWorkflowRequest.fromPartial(e)) || [];
     return message;
@@ -1177,10 +1173,10 @@ export const StartOutcome: MessageFns<StartOutcome> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartOutcome>, I>>(base?: I): StartOutcome {
-    return StartOutcome.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartOutcome>): StartOutcome {
+    return StartOutcome.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartOutcome>, I>>(object: I): StartOutcome {
+  fromPartial(object: DeepPartial<StartOutcome>): StartOutcome {
     const message = createBaseStartOutcome();
     message.workflowId = object.workflowId ?? "";
     message.created = object.created ?? false;
@@ -1336,10 +1332,10 @@ export const RequestStatus: MessageFns<RequestStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RequestStatus>, I>>(base?: I): RequestStatus {
-    return RequestStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RequestStatus>): RequestStatus {
+    return RequestStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RequestStatus>, I>>(object: I): RequestStatus {
+  fromPartial(object: DeepPartial<RequestStatus>): RequestStatus {
     const message = createBaseRequestStatus();
     message.code = object.code ?? 0;
     message.message = object.message ?? "";
@@ -1434,10 +1430,10 @@ export const RequestStatus_MetadataEntry: MessageFns<RequestStatus_MetadataEntry
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RequestStatus_MetadataEntry>, I>>(base?: I): RequestStatus_MetadataEntry {
-    return RequestStatus_MetadataEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RequestStatus_MetadataEntry>): RequestStatus_MetadataEntry {
+    return RequestStatus_MetadataEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RequestStatus_MetadataEntry>, I>>(object: I): RequestStatus_MetadataEntry {
+  fromPartial(object: DeepPartial<RequestStatus_MetadataEntry>): RequestStatus_MetadataEntry {
     const message = createBaseRequestStatus_MetadataEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1506,10 +1502,10 @@ export const StartWorkflowsResponse: MessageFns<StartWorkflowsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartWorkflowsResponse>, I>>(base?: I): StartWorkflowsResponse {
-    return StartWorkflowsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartWorkflowsResponse>): StartWorkflowsResponse {
+    return StartWorkflowsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartWorkflowsResponse>, I>>(object: I): StartWorkflowsResponse {
+  fromPartial(object: DeepPartial<StartWorkflowsResponse>): StartWorkflowsResponse {
     const message = createBaseStartWorkflowsResponse();
     message.outcomes = object.outcomes?.map((e) => StartOutcome.fromPartial(e)) || [];
     return message;
@@ -1617,10 +1613,10 @@ export const AwaitWorkflowsRequest: MessageFns<AwaitWorkflowsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AwaitWorkflowsRequest>, I>>(base?: I): AwaitWorkflowsRequest {
-    return AwaitWorkflowsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AwaitWorkflowsRequest>): AwaitWorkflowsRequest {
+    return AwaitWorkflowsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AwaitWorkflowsRequest>, I>>(object: I): AwaitWorkflowsRequest {
+  fromPartial(object: DeepPartial<AwaitWorkflowsRequest>): AwaitWorkflowsRequest {
     const message = createBaseAwaitWorkflowsRequest();
     message.workflowIds = object.workflowIds?.map((e) => e) || [];
     message.forgetWorkflowIds = object.forgetWorkflowIds?.map((e) => e) || [];
@@ -1709,10 +1705,10 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AwaitWorkflowsResponse>, I>>(base?: I): AwaitWorkflowsResponse {
-    return AwaitWorkflowsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AwaitWorkflowsResponse>): AwaitWorkflowsResponse {
+    return AwaitWorkflowsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AwaitWorkflowsResponse>, I>>(object: I): AwaitWorkflowsResponse {
+  fromPartial(object: DeepPartial<AwaitWorkflowsResponse>): AwaitWorkflowsResponse {
     const message = createBaseAwaitWorkflowsResponse();
     message.workflows = object.workflows?.map((e) => Workflow.fromPartial(e)) || [];
     message.unknownWorkflowIds = object.unknownWorkflowIds?.map((e) => e) || [];
@@ -1836,10 +1832,10 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetWorkflowRequest>, I>>(base?: I): GetWorkflowRequest {
-    return GetWorkflowRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetWorkflowRequest>): GetWorkflowRequest {
+    return GetWorkflowRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetWorkflowRequest>, I>>(object: I): GetWorkflowRequest {
+  fromPartial(object: DeepPartial<GetWorkflowRequest>): GetWorkflowRequest {
     const message = createBaseGetWorkflowRequest();
     message.workflowId = object.workflowId ?? "";
     message.wait = (object.wait !== undefined && object.wait !== null) ? Duration.fromPartial(object.wait) : undefined;
@@ -1906,10 +1902,10 @@ export const GetWorkflowResponse: MessageFns<GetWorkflowResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetWorkflowResponse>, I>>(base?: I): GetWorkflowResponse {
-    return GetWorkflowResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetWorkflowResponse>): GetWorkflowResponse {
+    return GetWorkflowResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetWorkflowResponse>, I>>(object: I): GetWorkflowResponse {
+  fromPartial(object: DeepPartial<GetWorkflowResponse>): GetWorkflowResponse {
     const message = createBaseGetWorkflowResponse();
     message.workflow = (object.workflow !== undefined && object.workflow !== null)
       ? Workflow.fromPartial(object.workflow)
@@ -2100,10 +2096,10 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListWorkflowsRequest>, I>>(base?: I): ListWorkflowsRequest {
-    return ListWorkflowsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListWorkflowsRequest>): ListWorkflowsRequest {
+    return ListWorkflowsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListWorkflowsRequest>, I>>(object: I): ListWorkflowsRequest {
+  fromPartial(object: DeepPartial<ListWorkflowsRequest>): ListWorkflowsRequest {
     const message = createBaseListWorkflowsRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
@@ -2197,14 +2193,10 @@ export const ListWorkflowsRequest_LabelsEntry: MessageFns<ListWorkflowsRequest_L
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListWorkflowsRequest_LabelsEntry>, I>>(
-    base?: I,
-  ): ListWorkflowsRequest_LabelsEntry {
-    return ListWorkflowsRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListWorkflowsRequest_LabelsEntry>): ListWorkflowsRequest_LabelsEntry {
+    return ListWorkflowsRequest_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListWorkflowsRequest_LabelsEntry>, I>>(
-    object: I,
-  ): ListWorkflowsRequest_LabelsEntry {
+  fromPartial(object: DeepPartial<ListWorkflowsRequest_LabelsEntry>): ListWorkflowsRequest_LabelsEntry {
     const message = createBaseListWorkflowsRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2314,10 +2306,10 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListWorkflowsResponse>, I>>(base?: I): ListWorkflowsResponse {
-    return ListWorkflowsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListWorkflowsResponse>): ListWorkflowsResponse {
+    return ListWorkflowsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListWorkflowsResponse>, I>>(object: I): ListWorkflowsResponse {
+  fromPartial(object: DeepPartial<ListWorkflowsResponse>): ListWorkflowsResponse {
     const message = createBaseListWorkflowsResponse();
     message.workflows = object.workflows?.map((e) => Workflow.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -2470,10 +2462,10 @@ export const ListJournalRequest: MessageFns<ListJournalRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListJournalRequest>, I>>(base?: I): ListJournalRequest {
-    return ListJournalRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListJournalRequest>): ListJournalRequest {
+    return ListJournalRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListJournalRequest>, I>>(object: I): ListJournalRequest {
+  fromPartial(object: DeepPartial<ListJournalRequest>): ListJournalRequest {
     const message = createBaseListJournalRequest();
     message.workflowId = object.workflowId ?? "";
     message.pageSize = object.pageSize ?? 0;
@@ -2566,10 +2558,10 @@ export const ListJournalResponse: MessageFns<ListJournalResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListJournalResponse>, I>>(base?: I): ListJournalResponse {
-    return ListJournalResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListJournalResponse>): ListJournalResponse {
+    return ListJournalResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListJournalResponse>, I>>(object: I): ListJournalResponse {
+  fromPartial(object: DeepPartial<ListJournalResponse>): ListJournalResponse {
     const message = createBaseListJournalResponse();
     message.entries = object.entries?.map((e) => JournalEntry.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -2719,10 +2711,10 @@ export const WatchWorkflowRequest: MessageFns<WatchWorkflowRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WatchWorkflowRequest>, I>>(base?: I): WatchWorkflowRequest {
-    return WatchWorkflowRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WatchWorkflowRequest>): WatchWorkflowRequest {
+    return WatchWorkflowRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WatchWorkflowRequest>, I>>(object: I): WatchWorkflowRequest {
+  fromPartial(object: DeepPartial<WatchWorkflowRequest>): WatchWorkflowRequest {
     const message = createBaseWatchWorkflowRequest();
     message.workflowId = object.workflowId ?? "";
     message.afterSequence = (object.afterSequence !== undefined && object.afterSequence !== null)
@@ -2792,10 +2784,10 @@ export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WatchWorkflowResponse>, I>>(base?: I): WatchWorkflowResponse {
-    return WatchWorkflowResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WatchWorkflowResponse>): WatchWorkflowResponse {
+    return WatchWorkflowResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WatchWorkflowResponse>, I>>(object: I): WatchWorkflowResponse {
+  fromPartial(object: DeepPartial<WatchWorkflowResponse>): WatchWorkflowResponse {
     const message = createBaseWatchWorkflowResponse();
     message.entry = (object.entry !== undefined && object.entry !== null)
       ? JournalEntry.fromPartial(object.entry)
@@ -2931,10 +2923,10 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SignalWorkflowRequest>, I>>(base?: I): SignalWorkflowRequest {
-    return SignalWorkflowRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SignalWorkflowRequest>): SignalWorkflowRequest {
+    return SignalWorkflowRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SignalWorkflowRequest>, I>>(object: I): SignalWorkflowRequest {
+  fromPartial(object: DeepPartial<SignalWorkflowRequest>): SignalWorkflowRequest {
     const message = createBaseSignalWorkflowRequest();
     message.workflowId = object.workflowId ?? "";
     message.signal = object.signal ?? "";
@@ -3024,10 +3016,10 @@ export const SignalWorkflowResponse: MessageFns<SignalWorkflowResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SignalWorkflowResponse>, I>>(base?: I): SignalWorkflowResponse {
-    return SignalWorkflowResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SignalWorkflowResponse>): SignalWorkflowResponse {
+    return SignalWorkflowResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SignalWorkflowResponse>, I>>(object: I): SignalWorkflowResponse {
+  fromPartial(object: DeepPartial<SignalWorkflowResponse>): SignalWorkflowResponse {
     const message = createBaseSignalWorkflowResponse();
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
     message.created = object.created ?? false;
@@ -3128,10 +3120,10 @@ export const CancelWorkflowRequest: MessageFns<CancelWorkflowRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CancelWorkflowRequest>, I>>(base?: I): CancelWorkflowRequest {
-    return CancelWorkflowRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CancelWorkflowRequest>): CancelWorkflowRequest {
+    return CancelWorkflowRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CancelWorkflowRequest>, I>>(object: I): CancelWorkflowRequest {
+  fromPartial(object: DeepPartial<CancelWorkflowRequest>): CancelWorkflowRequest {
     const message = createBaseCancelWorkflowRequest();
     message.workflowId = object.workflowId ?? "";
     message.reason = object.reason ?? "";
@@ -3214,10 +3206,10 @@ export const CancelWorkflowResponse: MessageFns<CancelWorkflowResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CancelWorkflowResponse>, I>>(base?: I): CancelWorkflowResponse {
-    return CancelWorkflowResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CancelWorkflowResponse>): CancelWorkflowResponse {
+    return CancelWorkflowResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CancelWorkflowResponse>, I>>(object: I): CancelWorkflowResponse {
+  fromPartial(object: DeepPartial<CancelWorkflowResponse>): CancelWorkflowResponse {
     const message = createBaseCancelWorkflowResponse();
     message.state = object.state ?? 0;
     message.created = object.created ?? false;
@@ -3444,10 +3436,10 @@ export const RunTaskRequest: MessageFns<RunTaskRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RunTaskRequest>, I>>(base?: I): RunTaskRequest {
-    return RunTaskRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RunTaskRequest>): RunTaskRequest {
+    return RunTaskRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RunTaskRequest>, I>>(object: I): RunTaskRequest {
+  fromPartial(object: DeepPartial<RunTaskRequest>): RunTaskRequest {
     const message = createBaseRunTaskRequest();
     message.requestId = object.requestId ?? "";
     message.capability = object.capability ?? "";
@@ -3552,10 +3544,10 @@ export const RunTaskRequest_LabelsEntry: MessageFns<RunTaskRequest_LabelsEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RunTaskRequest_LabelsEntry>, I>>(base?: I): RunTaskRequest_LabelsEntry {
-    return RunTaskRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RunTaskRequest_LabelsEntry>): RunTaskRequest_LabelsEntry {
+    return RunTaskRequest_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RunTaskRequest_LabelsEntry>, I>>(object: I): RunTaskRequest_LabelsEntry {
+  fromPartial(object: DeepPartial<RunTaskRequest_LabelsEntry>): RunTaskRequest_LabelsEntry {
     const message = createBaseRunTaskRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -3620,10 +3612,10 @@ export const RunTaskResponse: MessageFns<RunTaskResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RunTaskResponse>, I>>(base?: I): RunTaskResponse {
-    return RunTaskResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RunTaskResponse>): RunTaskResponse {
+    return RunTaskResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RunTaskResponse>, I>>(object: I): RunTaskResponse {
+  fromPartial(object: DeepPartial<RunTaskResponse>): RunTaskResponse {
     const message = createBaseRunTaskResponse();
     message.workflow = (object.workflow !== undefined && object.workflow !== null)
       ? Workflow.fromPartial(object.workflow)
@@ -3748,10 +3740,10 @@ export const ListEscalationsRequest: MessageFns<ListEscalationsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListEscalationsRequest>, I>>(base?: I): ListEscalationsRequest {
-    return ListEscalationsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListEscalationsRequest>): ListEscalationsRequest {
+    return ListEscalationsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListEscalationsRequest>, I>>(object: I): ListEscalationsRequest {
+  fromPartial(object: DeepPartial<ListEscalationsRequest>): ListEscalationsRequest {
     const message = createBaseListEscalationsRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
@@ -3863,10 +3855,10 @@ export const ListEscalationsResponse: MessageFns<ListEscalationsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListEscalationsResponse>, I>>(base?: I): ListEscalationsResponse {
-    return ListEscalationsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListEscalationsResponse>): ListEscalationsResponse {
+    return ListEscalationsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListEscalationsResponse>, I>>(object: I): ListEscalationsResponse {
+  fromPartial(object: DeepPartial<ListEscalationsResponse>): ListEscalationsResponse {
     const message = createBaseListEscalationsResponse();
     message.escalations = object.escalations?.map((e) => Escalation.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -3938,10 +3930,10 @@ export const GetEscalationRequest: MessageFns<GetEscalationRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetEscalationRequest>, I>>(base?: I): GetEscalationRequest {
-    return GetEscalationRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetEscalationRequest>): GetEscalationRequest {
+    return GetEscalationRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetEscalationRequest>, I>>(object: I): GetEscalationRequest {
+  fromPartial(object: DeepPartial<GetEscalationRequest>): GetEscalationRequest {
     const message = createBaseGetEscalationRequest();
     message.escalationId = object.escalationId ?? "";
     return message;
@@ -4005,10 +3997,10 @@ export const GetEscalationResponse: MessageFns<GetEscalationResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetEscalationResponse>, I>>(base?: I): GetEscalationResponse {
-    return GetEscalationResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetEscalationResponse>): GetEscalationResponse {
+    return GetEscalationResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetEscalationResponse>, I>>(object: I): GetEscalationResponse {
+  fromPartial(object: DeepPartial<GetEscalationResponse>): GetEscalationResponse {
     const message = createBaseGetEscalationResponse();
     message.escalation = (object.escalation !== undefined && object.escalation !== null)
       ? Escalation.fromPartial(object.escalation)
@@ -4095,10 +4087,10 @@ export const ResolveEscalationRequest: MessageFns<ResolveEscalationRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResolveEscalationRequest>, I>>(base?: I): ResolveEscalationRequest {
-    return ResolveEscalationRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResolveEscalationRequest>): ResolveEscalationRequest {
+    return ResolveEscalationRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResolveEscalationRequest>, I>>(object: I): ResolveEscalationRequest {
+  fromPartial(object: DeepPartial<ResolveEscalationRequest>): ResolveEscalationRequest {
     const message = createBaseResolveEscalationRequest();
     message.escalationId = object.escalationId ?? "";
     message.resolution = (object.resolution !== undefined && object.resolution !== null)
@@ -4165,10 +4157,10 @@ export const ResolveEscalationResponse: MessageFns<ResolveEscalationResponse> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResolveEscalationResponse>, I>>(base?: I): ResolveEscalationResponse {
-    return ResolveEscalationResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResolveEscalationResponse>): ResolveEscalationResponse {
+    return ResolveEscalationResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResolveEscalationResponse>, I>>(object: I): ResolveEscalationResponse {
+  fromPartial(object: DeepPartial<ResolveEscalationResponse>): ResolveEscalationResponse {
     const message = createBaseResolveEscalationResponse();
     message.escalation = (object.escalation !== undefined && object.escalation !== null)
       ? Escalation.fromPartial(object.escalation)
@@ -4255,10 +4247,10 @@ export const PutDefinitionRequest: MessageFns<PutDefinitionRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PutDefinitionRequest>, I>>(base?: I): PutDefinitionRequest {
-    return PutDefinitionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PutDefinitionRequest>): PutDefinitionRequest {
+    return PutDefinitionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PutDefinitionRequest>, I>>(object: I): PutDefinitionRequest {
+  fromPartial(object: DeepPartial<PutDefinitionRequest>): PutDefinitionRequest {
     const message = createBasePutDefinitionRequest();
     message.definition = (object.definition !== undefined && object.definition !== null)
       ? Definition.fromPartial(object.definition)
@@ -4342,10 +4334,10 @@ export const PutDefinitionResponse: MessageFns<PutDefinitionResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PutDefinitionResponse>, I>>(base?: I): PutDefinitionResponse {
-    return PutDefinitionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PutDefinitionResponse>): PutDefinitionResponse {
+    return PutDefinitionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PutDefinitionResponse>, I>>(object: I): PutDefinitionResponse {
+  fromPartial(object: DeepPartial<PutDefinitionResponse>): PutDefinitionResponse {
     const message = createBasePutDefinitionResponse();
     message.definition = (object.definition !== undefined && object.definition !== null)
       ? Definition.fromPartial(object.definition)
@@ -4429,10 +4421,10 @@ export const GetDefinitionRequest: MessageFns<GetDefinitionRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetDefinitionRequest>, I>>(base?: I): GetDefinitionRequest {
-    return GetDefinitionRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetDefinitionRequest>): GetDefinitionRequest {
+    return GetDefinitionRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetDefinitionRequest>, I>>(object: I): GetDefinitionRequest {
+  fromPartial(object: DeepPartial<GetDefinitionRequest>): GetDefinitionRequest {
     const message = createBaseGetDefinitionRequest();
     message.name = object.name ?? "";
     message.version = object.version ?? 0;
@@ -4497,10 +4489,10 @@ export const GetDefinitionResponse: MessageFns<GetDefinitionResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetDefinitionResponse>, I>>(base?: I): GetDefinitionResponse {
-    return GetDefinitionResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetDefinitionResponse>): GetDefinitionResponse {
+    return GetDefinitionResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetDefinitionResponse>, I>>(object: I): GetDefinitionResponse {
+  fromPartial(object: DeepPartial<GetDefinitionResponse>): GetDefinitionResponse {
     const message = createBaseGetDefinitionResponse();
     message.definition = (object.definition !== undefined && object.definition !== null)
       ? Definition.fromPartial(object.definition)
@@ -4606,10 +4598,10 @@ export const ListDefinitionsRequest: MessageFns<ListDefinitionsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListDefinitionsRequest>, I>>(base?: I): ListDefinitionsRequest {
-    return ListDefinitionsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListDefinitionsRequest>): ListDefinitionsRequest {
+    return ListDefinitionsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListDefinitionsRequest>, I>>(object: I): ListDefinitionsRequest {
+  fromPartial(object: DeepPartial<ListDefinitionsRequest>): ListDefinitionsRequest {
     const message = createBaseListDefinitionsRequest();
     message.name = object.name ?? "";
     message.pageSize = object.pageSize ?? 0;
@@ -4698,10 +4690,10 @@ export const ListDefinitionsResponse: MessageFns<ListDefinitionsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListDefinitionsResponse>, I>>(base?: I): ListDefinitionsResponse {
-    return ListDefinitionsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListDefinitionsResponse>): ListDefinitionsResponse {
+    return ListDefinitionsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListDefinitionsResponse>, I>>(object: I): ListDefinitionsResponse {
+  fromPartial(object: DeepPartial<ListDefinitionsResponse>): ListDefinitionsResponse {
     const message = createBaseListDefinitionsResponse();
     message.definitions = object.definitions?.map((e) => Definition.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -5206,10 +5198,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function toTimestamp(date: Date): Timestamp {
   const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
   const nanos = (date.getTime() % 1_000) * 1_000_000;
@@ -5245,6 +5233,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -366,10 +366,10 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RegisterAgentRequest>, I>>(base?: I): RegisterAgentRequest {
-    return RegisterAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RegisterAgentRequest>): RegisterAgentRequest {
+    return RegisterAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RegisterAgentRequest>, I>>(object: I): RegisterAgentRequest {
+  fromPartial(object: DeepPartial<RegisterAgentRequest>): RegisterAgentRequest {
     const message = createBaseRegisterAgentRequest();
     message.agent = (object.agent !== undefined && object.agent !== null)
       ? AgentRecord.fromPartial(object.agent)
@@ -494,10 +494,10 @@ export const RegisterAgentResponse: MessageFns<RegisterAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RegisterAgentResponse>, I>>(base?: I): RegisterAgentResponse {
-    return RegisterAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RegisterAgentResponse>): RegisterAgentResponse {
+    return RegisterAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RegisterAgentResponse>, I>>(object: I): RegisterAgentResponse {
+  fromPartial(object: DeepPartial<RegisterAgentResponse>): RegisterAgentResponse {
     const message = createBaseRegisterAgentResponse();
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
     message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
@@ -620,10 +620,10 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<HeartbeatRequest>, I>>(base?: I): HeartbeatRequest {
-    return HeartbeatRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<HeartbeatRequest>): HeartbeatRequest {
+    return HeartbeatRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<HeartbeatRequest>, I>>(object: I): HeartbeatRequest {
+  fromPartial(object: DeepPartial<HeartbeatRequest>): HeartbeatRequest {
     const message = createBaseHeartbeatRequest();
     message.agentId = object.agentId ?? "";
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
@@ -730,10 +730,10 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<HeartbeatResponse>, I>>(base?: I): HeartbeatResponse {
-    return HeartbeatResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<HeartbeatResponse>): HeartbeatResponse {
+    return HeartbeatResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<HeartbeatResponse>, I>>(object: I): HeartbeatResponse {
+  fromPartial(object: DeepPartial<HeartbeatResponse>): HeartbeatResponse {
     const message = createBaseHeartbeatResponse();
     message.desiredState = object.desiredState ?? 0;
     message.leaseLost = object.leaseLost ?? false;
@@ -823,10 +823,10 @@ export const DeregisterAgentRequest: MessageFns<DeregisterAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DeregisterAgentRequest>, I>>(base?: I): DeregisterAgentRequest {
-    return DeregisterAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeregisterAgentRequest>): DeregisterAgentRequest {
+    return DeregisterAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeregisterAgentRequest>, I>>(object: I): DeregisterAgentRequest {
+  fromPartial(object: DeepPartial<DeregisterAgentRequest>): DeregisterAgentRequest {
     const message = createBaseDeregisterAgentRequest();
     message.agentId = object.agentId ?? "";
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
@@ -877,10 +877,10 @@ export const DeregisterAgentResponse: MessageFns<DeregisterAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DeregisterAgentResponse>, I>>(base?: I): DeregisterAgentResponse {
-    return DeregisterAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DeregisterAgentResponse>): DeregisterAgentResponse {
+    return DeregisterAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DeregisterAgentResponse>, I>>(_: I): DeregisterAgentResponse {
+  fromPartial(_: DeepPartial<DeregisterAgentResponse>): DeregisterAgentResponse {
     const message = createBaseDeregisterAgentResponse();
     return message;
   },
@@ -949,10 +949,10 @@ export const GetAgentRequest: MessageFns<GetAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetAgentRequest>, I>>(base?: I): GetAgentRequest {
-    return GetAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetAgentRequest>): GetAgentRequest {
+    return GetAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetAgentRequest>, I>>(object: I): GetAgentRequest {
+  fromPartial(object: DeepPartial<GetAgentRequest>): GetAgentRequest {
     const message = createBaseGetAgentRequest();
     message.agentId = object.agentId ?? "";
     return message;
@@ -1016,10 +1016,10 @@ export const GetAgentResponse: MessageFns<GetAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetAgentResponse>, I>>(base?: I): GetAgentResponse {
-    return GetAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetAgentResponse>): GetAgentResponse {
+    return GetAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetAgentResponse>, I>>(object: I): GetAgentResponse {
+  fromPartial(object: DeepPartial<GetAgentResponse>): GetAgentResponse {
     const message = createBaseGetAgentResponse();
     message.agent = (object.agent !== undefined && object.agent !== null)
       ? AgentEntry.fromPartial(object.agent)
@@ -1102,10 +1102,10 @@ export const AgentEntry: MessageFns<AgentEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AgentEntry>, I>>(base?: I): AgentEntry {
-    return AgentEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AgentEntry>): AgentEntry {
+    return AgentEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AgentEntry>, I>>(object: I): AgentEntry {
+  fromPartial(object: DeepPartial<AgentEntry>): AgentEntry {
     const message = createBaseAgentEntry();
     message.agent = (object.agent !== undefined && object.agent !== null)
       ? AgentRecord.fromPartial(object.agent)
@@ -1278,10 +1278,10 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListAgentsRequest>, I>>(base?: I): ListAgentsRequest {
-    return ListAgentsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListAgentsRequest>): ListAgentsRequest {
+    return ListAgentsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListAgentsRequest>, I>>(object: I): ListAgentsRequest {
+  fromPartial(object: DeepPartial<ListAgentsRequest>): ListAgentsRequest {
     const message = createBaseListAgentsRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
@@ -1374,12 +1374,10 @@ export const ListAgentsRequest_LabelsEntry: MessageFns<ListAgentsRequest_LabelsE
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListAgentsRequest_LabelsEntry>, I>>(base?: I): ListAgentsRequest_LabelsEntry {
-    return ListAgentsRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListAgentsRequest_LabelsEntry>): ListAgentsRequest_LabelsEntry {
+    return ListAgentsRequest_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListAgentsRequest_LabelsEntry>, I>>(
-    object: I,
-  ): ListAgentsRequest_LabelsEntry {
+  fromPartial(object: DeepPartial<ListAgentsRequest_LabelsEntry>): ListAgentsRequest_LabelsEntry {
     const message = createBaseListAgentsRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1544,10 +1542,10 @@ export const QueueInfo: MessageFns<QueueInfo> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<QueueInfo>, I>>(base?: I): QueueInfo {
-    return QueueInfo.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<QueueInfo>): QueueInfo {
+    return QueueInfo.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<QueueInfo>, I>>(object: I): QueueInfo {
+  fromPartial(object: DeepPartial<QueueInfo>): QueueInfo {
     const message = createBaseQueueInfo();
     message.capability = object.capability ?? "";
     message.matchLabels = (globalThis.Object.entries(object.matchLabels ?? {}) as [string, string][]).reduce(
@@ -1642,10 +1640,10 @@ export const QueueInfo_MatchLabelsEntry: MessageFns<QueueInfo_MatchLabelsEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<QueueInfo_MatchLabelsEntry>, I>>(base?: I): QueueInfo_MatchLabelsEntry {
-    return QueueInfo_MatchLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<QueueInfo_MatchLabelsEntry>): QueueInfo_MatchLabelsEntry {
+    return QueueInfo_MatchLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<QueueInfo_MatchLabelsEntry>, I>>(object: I): QueueInfo_MatchLabelsEntry {
+  fromPartial(object: DeepPartial<QueueInfo_MatchLabelsEntry>): QueueInfo_MatchLabelsEntry {
     const message = createBaseQueueInfo_MatchLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1746,10 +1744,10 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListAgentsResponse>, I>>(base?: I): ListAgentsResponse {
-    return ListAgentsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListAgentsResponse>): ListAgentsResponse {
+    return ListAgentsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListAgentsResponse>, I>>(object: I): ListAgentsResponse {
+  fromPartial(object: DeepPartial<ListAgentsResponse>): ListAgentsResponse {
     const message = createBaseListAgentsResponse();
     message.agents = object.agents?.map((e) => AgentEntry.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -1839,10 +1837,10 @@ export const WatchAgentsRequest: MessageFns<WatchAgentsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WatchAgentsRequest>, I>>(base?: I): WatchAgentsRequest {
-    return WatchAgentsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WatchAgentsRequest>): WatchAgentsRequest {
+    return WatchAgentsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WatchAgentsRequest>, I>>(object: I): WatchAgentsRequest {
+  fromPartial(object: DeepPartial<WatchAgentsRequest>): WatchAgentsRequest {
     const message = createBaseWatchAgentsRequest();
     message.afterRevision = (object.afterRevision !== undefined && object.afterRevision !== null)
       ? BigInt(object.afterRevision)
@@ -1944,10 +1942,10 @@ export const WatchAgentsResponse: MessageFns<WatchAgentsResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WatchAgentsResponse>, I>>(base?: I): WatchAgentsResponse {
-    return WatchAgentsResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WatchAgentsResponse>): WatchAgentsResponse {
+    return WatchAgentsResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WatchAgentsResponse>, I>>(object: I): WatchAgentsResponse {
+  fromPartial(object: DeepPartial<WatchAgentsResponse>): WatchAgentsResponse {
     const message = createBaseWatchAgentsResponse();
     message.type = object.type ?? 0;
     message.agent = (object.agent !== undefined && object.agent !== null)
@@ -2081,10 +2079,10 @@ export const SelectAgentRequest: MessageFns<SelectAgentRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SelectAgentRequest>, I>>(base?: I): SelectAgentRequest {
-    return SelectAgentRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SelectAgentRequest>): SelectAgentRequest {
+    return SelectAgentRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SelectAgentRequest>, I>>(object: I): SelectAgentRequest {
+  fromPartial(object: DeepPartial<SelectAgentRequest>): SelectAgentRequest {
     const message = createBaseSelectAgentRequest();
     message.capability = object.capability ?? "";
     message.selection = (object.selection !== undefined && object.selection !== null)
@@ -2190,10 +2188,10 @@ export const Candidate: MessageFns<Candidate> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Candidate>, I>>(base?: I): Candidate {
-    return Candidate.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Candidate>): Candidate {
+    return Candidate.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Candidate>, I>>(object: I): Candidate {
+  fromPartial(object: DeepPartial<Candidate>): Candidate {
     const message = createBaseCandidate();
     message.agentId = object.agentId ?? "";
     message.score = object.score ?? 0;
@@ -2282,10 +2280,10 @@ export const SelectAgentResponse: MessageFns<SelectAgentResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SelectAgentResponse>, I>>(base?: I): SelectAgentResponse {
-    return SelectAgentResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SelectAgentResponse>): SelectAgentResponse {
+    return SelectAgentResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SelectAgentResponse>, I>>(object: I): SelectAgentResponse {
+  fromPartial(object: DeepPartial<SelectAgentResponse>): SelectAgentResponse {
     const message = createBaseSelectAgentResponse();
     message.agentId = object.agentId ?? "";
     message.candidates = object.candidates?.map((e) => Candidate.fromPartial(e)) || [];
@@ -2375,10 +2373,10 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListNodesRequest>, I>>(base?: I): ListNodesRequest {
-    return ListNodesRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListNodesRequest>): ListNodesRequest {
+    return ListNodesRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListNodesRequest>, I>>(object: I): ListNodesRequest {
+  fromPartial(object: DeepPartial<ListNodesRequest>): ListNodesRequest {
     const message = createBaseListNodesRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
@@ -2464,10 +2462,10 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListNodesResponse>, I>>(base?: I): ListNodesResponse {
-    return ListNodesResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListNodesResponse>): ListNodesResponse {
+    return ListNodesResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListNodesResponse>, I>>(object: I): ListNodesResponse {
+  fromPartial(object: DeepPartial<ListNodesResponse>): ListNodesResponse {
     const message = createBaseListNodesResponse();
     message.nodes = object.nodes?.map((e) => NodeRecord.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
@@ -2717,10 +2715,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;
 }
@@ -2734,6 +2728,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

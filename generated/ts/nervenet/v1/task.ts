@@ -714,10 +714,10 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskEnvelope>, I>>(base?: I): TaskEnvelope {
-    return TaskEnvelope.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskEnvelope>): TaskEnvelope {
+    return TaskEnvelope.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskEnvelope>, I>>(object: I): TaskEnvelope {
+  fromPartial(object: DeepPartial<TaskEnvelope>): TaskEnvelope {
     const message = createBaseTaskEnvelope();
     message.taskId = object.taskId ?? "";
     message.workflowId = object.workflowId ?? "";
@@ -831,10 +831,10 @@ export const TaskEnvelope_LabelsEntry: MessageFns<TaskEnvelope_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskEnvelope_LabelsEntry>, I>>(base?: I): TaskEnvelope_LabelsEntry {
-    return TaskEnvelope_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskEnvelope_LabelsEntry>): TaskEnvelope_LabelsEntry {
+    return TaskEnvelope_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskEnvelope_LabelsEntry>, I>>(object: I): TaskEnvelope_LabelsEntry {
+  fromPartial(object: DeepPartial<TaskEnvelope_LabelsEntry>): TaskEnvelope_LabelsEntry {
     const message = createBaseTaskEnvelope_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1085,10 +1085,10 @@ export const TaskResult: MessageFns<TaskResult> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskResult>, I>>(base?: I): TaskResult {
-    return TaskResult.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskResult>): TaskResult {
+    return TaskResult.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskResult>, I>>(object: I): TaskResult {
+  fromPartial(object: DeepPartial<TaskResult>): TaskResult {
     const message = createBaseTaskResult();
     switch (object.outcome?.$case) {
       case "output": {
@@ -1335,10 +1335,10 @@ export const Question: MessageFns<Question> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Question>, I>>(base?: I): Question {
-    return Question.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Question>): Question {
+    return Question.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Question>, I>>(object: I): Question {
+  fromPartial(object: DeepPartial<Question>): Question {
     const message = createBaseQuestion();
     message.text = object.text ?? "";
     message.source = object.source ?? 0;
@@ -1562,10 +1562,10 @@ export const TaskProgress: MessageFns<TaskProgress> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskProgress>, I>>(base?: I): TaskProgress {
-    return TaskProgress.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskProgress>): TaskProgress {
+    return TaskProgress.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskProgress>, I>>(object: I): TaskProgress {
+  fromPartial(object: DeepPartial<TaskProgress>): TaskProgress {
     const message = createBaseTaskProgress();
     message.step = object.step ?? "";
     message.attempt = object.attempt ?? 0;
@@ -1921,10 +1921,10 @@ export const Task: MessageFns<Task> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Task>, I>>(base?: I): Task {
-    return Task.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Task>): Task {
+    return Task.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Task>, I>>(object: I): Task {
+  fromPartial(object: DeepPartial<Task>): Task {
     const message = createBaseTask();
     message.taskId = object.taskId ?? "";
     message.step = object.step ?? "";
@@ -1988,10 +1988,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function toTimestamp(date: Date): Timestamp {
   const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
   const nanos = (date.getTime() % 1_000) * 1_000_000;
@@ -2027,6 +2023,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -830,10 +830,10 @@ export const Blocked: MessageFns<Blocked> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Blocked>, I>>(base?: I): Blocked {
-    return Blocked.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Blocked>): Blocked {
+    return Blocked.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Blocked>, I>>(object: I): Blocked {
+  fromPartial(object: DeepPartial<Blocked>): Blocked {
     const message = createBaseBlocked();
     message.expected = object.expected ?? "";
     message.found = object.found ?? "";
@@ -1318,10 +1318,10 @@ export const Workflow: MessageFns<Workflow> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Workflow>, I>>(base?: I): Workflow {
-    return Workflow.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Workflow>): Workflow {
+    return Workflow.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Workflow>, I>>(object: I): Workflow {
+  fromPartial(object: DeepPartial<Workflow>): Workflow {
     const message = createBaseWorkflow();
     message.workflowId = object.workflowId ?? "";
     message.run = object.run ?? 0;
@@ -1444,10 +1444,10 @@ export const Workflow_LabelsEntry: MessageFns<Workflow_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Workflow_LabelsEntry>, I>>(base?: I): Workflow_LabelsEntry {
-    return Workflow_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Workflow_LabelsEntry>): Workflow_LabelsEntry {
+    return Workflow_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Workflow_LabelsEntry>, I>>(object: I): Workflow_LabelsEntry {
+  fromPartial(object: DeepPartial<Workflow_LabelsEntry>): Workflow_LabelsEntry {
     const message = createBaseWorkflow_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1548,10 +1548,10 @@ export const ParentStep: MessageFns<ParentStep> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ParentStep>, I>>(base?: I): ParentStep {
-    return ParentStep.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ParentStep>): ParentStep {
+    return ParentStep.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ParentStep>, I>>(object: I): ParentStep {
+  fromPartial(object: DeepPartial<ParentStep>): ParentStep {
     const message = createBaseParentStep();
     message.workflowId = object.workflowId ?? "";
     message.run = object.run ?? 0;
@@ -1807,10 +1807,10 @@ export const StartAttributes: MessageFns<StartAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartAttributes>, I>>(base?: I): StartAttributes {
-    return StartAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartAttributes>): StartAttributes {
+    return StartAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartAttributes>, I>>(object: I): StartAttributes {
+  fromPartial(object: DeepPartial<StartAttributes>): StartAttributes {
     const message = createBaseStartAttributes();
     message.definition = object.definition ?? "";
     message.version = object.version ?? 0;
@@ -1917,10 +1917,10 @@ export const StartAttributes_LabelsEntry: MessageFns<StartAttributes_LabelsEntry
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StartAttributes_LabelsEntry>, I>>(base?: I): StartAttributes_LabelsEntry {
-    return StartAttributes_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StartAttributes_LabelsEntry>): StartAttributes_LabelsEntry {
+    return StartAttributes_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StartAttributes_LabelsEntry>, I>>(object: I): StartAttributes_LabelsEntry {
+  fromPartial(object: DeepPartial<StartAttributes_LabelsEntry>): StartAttributes_LabelsEntry {
     const message = createBaseStartAttributes_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1991,10 +1991,10 @@ export const TimerAttributes: MessageFns<TimerAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TimerAttributes>, I>>(base?: I): TimerAttributes {
-    return TimerAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TimerAttributes>): TimerAttributes {
+    return TimerAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TimerAttributes>, I>>(object: I): TimerAttributes {
+  fromPartial(object: DeepPartial<TimerAttributes>): TimerAttributes {
     const message = createBaseTimerAttributes();
     message.dueTime = object.dueTime ?? undefined;
     return message;
@@ -2090,10 +2090,10 @@ export const SignalAttributes: MessageFns<SignalAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SignalAttributes>, I>>(base?: I): SignalAttributes {
-    return SignalAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SignalAttributes>): SignalAttributes {
+    return SignalAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SignalAttributes>, I>>(object: I): SignalAttributes {
+  fromPartial(object: DeepPartial<SignalAttributes>): SignalAttributes {
     const message = createBaseSignalAttributes();
     message.signal = object.signal ?? "";
     message.payload = (object.payload !== undefined && object.payload !== null)
@@ -2161,10 +2161,10 @@ export const EscalatedAttributes: MessageFns<EscalatedAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EscalatedAttributes>, I>>(base?: I): EscalatedAttributes {
-    return EscalatedAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<EscalatedAttributes>): EscalatedAttributes {
+    return EscalatedAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<EscalatedAttributes>, I>>(object: I): EscalatedAttributes {
+  fromPartial(object: DeepPartial<EscalatedAttributes>): EscalatedAttributes {
     const message = createBaseEscalatedAttributes();
     message.question = (object.question !== undefined && object.question !== null)
       ? Question.fromPartial(object.question)
@@ -2307,10 +2307,10 @@ export const DecidedAttributes: MessageFns<DecidedAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DecidedAttributes>, I>>(base?: I): DecidedAttributes {
-    return DecidedAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DecidedAttributes>): DecidedAttributes {
+    return DecidedAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DecidedAttributes>, I>>(object: I): DecidedAttributes {
+  fromPartial(object: DeepPartial<DecidedAttributes>): DecidedAttributes {
     const message = createBaseDecidedAttributes();
     message.action = object.action ?? 0;
     message.value = (object.value !== undefined && object.value !== null)
@@ -2381,10 +2381,10 @@ export const PatchAttributes: MessageFns<PatchAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PatchAttributes>, I>>(base?: I): PatchAttributes {
-    return PatchAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PatchAttributes>): PatchAttributes {
+    return PatchAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PatchAttributes>, I>>(object: I): PatchAttributes {
+  fromPartial(object: DeepPartial<PatchAttributes>): PatchAttributes {
     const message = createBasePatchAttributes();
     message.answer = object.answer ?? false;
     return message;
@@ -2484,10 +2484,10 @@ export const ChildAttributes: MessageFns<ChildAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ChildAttributes>, I>>(base?: I): ChildAttributes {
-    return ChildAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ChildAttributes>): ChildAttributes {
+    return ChildAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ChildAttributes>, I>>(object: I): ChildAttributes {
+  fromPartial(object: DeepPartial<ChildAttributes>): ChildAttributes {
     const message = createBaseChildAttributes();
     message.workflowId = object.workflowId ?? "";
     message.definition = object.definition ?? "";
@@ -2591,10 +2591,10 @@ export const SentAttributes: MessageFns<SentAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SentAttributes>, I>>(base?: I): SentAttributes {
-    return SentAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SentAttributes>): SentAttributes {
+    return SentAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SentAttributes>, I>>(object: I): SentAttributes {
+  fromPartial(object: DeepPartial<SentAttributes>): SentAttributes {
     const message = createBaseSentAttributes();
     message.workflowId = object.workflowId ?? "";
     message.signal = object.signal ?? "";
@@ -2713,10 +2713,10 @@ export const CancelAttributes: MessageFns<CancelAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CancelAttributes>, I>>(base?: I): CancelAttributes {
-    return CancelAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CancelAttributes>): CancelAttributes {
+    return CancelAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CancelAttributes>, I>>(object: I): CancelAttributes {
+  fromPartial(object: DeepPartial<CancelAttributes>): CancelAttributes {
     const message = createBaseCancelAttributes();
     message.reason = object.reason ?? "";
     message.requester = object.requester ?? "";
@@ -2815,10 +2815,10 @@ export const CloseAttributes: MessageFns<CloseAttributes> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CloseAttributes>, I>>(base?: I): CloseAttributes {
-    return CloseAttributes.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CloseAttributes>): CloseAttributes {
+    return CloseAttributes.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CloseAttributes>, I>>(object: I): CloseAttributes {
+  fromPartial(object: DeepPartial<CloseAttributes>): CloseAttributes {
     const message = createBaseCloseAttributes();
     message.state = object.state ?? 0;
     message.output = (object.output !== undefined && object.output !== null)
@@ -3122,10 +3122,10 @@ export const JournalEntry: MessageFns<JournalEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<JournalEntry>, I>>(base?: I): JournalEntry {
-    return JournalEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<JournalEntry>): JournalEntry {
+    return JournalEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<JournalEntry>, I>>(object: I): JournalEntry {
+  fromPartial(object: DeepPartial<JournalEntry>): JournalEntry {
     const message = createBaseJournalEntry();
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
     message.name = object.name ?? "";
@@ -3328,10 +3328,10 @@ export const EscalationResolution: MessageFns<EscalationResolution> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EscalationResolution>, I>>(base?: I): EscalationResolution {
-    return EscalationResolution.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<EscalationResolution>): EscalationResolution {
+    return EscalationResolution.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<EscalationResolution>, I>>(object: I): EscalationResolution {
+  fromPartial(object: DeepPartial<EscalationResolution>): EscalationResolution {
     const message = createBaseEscalationResolution();
     message.action = object.action ?? 0;
     message.value = (object.value !== undefined && object.value !== null)
@@ -3565,10 +3565,10 @@ export const Escalation: MessageFns<Escalation> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Escalation>, I>>(base?: I): Escalation {
-    return Escalation.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Escalation>): Escalation {
+    return Escalation.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Escalation>, I>>(object: I): Escalation {
+  fromPartial(object: DeepPartial<Escalation>): Escalation {
     const message = createBaseEscalation();
     message.escalationId = object.escalationId ?? "";
     message.workflowId = object.workflowId ?? "";
@@ -3781,10 +3781,10 @@ export const Definition: MessageFns<Definition> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Definition>, I>>(base?: I): Definition {
-    return Definition.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Definition>): Definition {
+    return Definition.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Definition>, I>>(object: I): Definition {
+  fromPartial(object: DeepPartial<Definition>): Definition {
     const message = createBaseDefinition();
     message.name = object.name ?? "";
     message.version = object.version ?? 0;
@@ -4120,10 +4120,10 @@ export const Step: MessageFns<Step> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Step>, I>>(base?: I): Step {
-    return Step.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Step>): Step {
+    return Step.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Step>, I>>(object: I): Step {
+  fromPartial(object: DeepPartial<Step>): Step {
     const message = createBaseStep();
     message.name = object.name ?? "";
     message.dependsOn = object.dependsOn?.map((e) => e) || [];
@@ -4261,10 +4261,10 @@ export const Step_LabelsEntry: MessageFns<Step_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Step_LabelsEntry>, I>>(base?: I): Step_LabelsEntry {
-    return Step_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Step_LabelsEntry>): Step_LabelsEntry {
+    return Step_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Step_LabelsEntry>, I>>(object: I): Step_LabelsEntry {
+  fromPartial(object: DeepPartial<Step_LabelsEntry>): Step_LabelsEntry {
     const message = createBaseStep_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -4346,10 +4346,10 @@ export const ForEach: MessageFns<ForEach> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ForEach>, I>>(base?: I): ForEach {
-    return ForEach.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ForEach>): ForEach {
+    return ForEach.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ForEach>, I>>(object: I): ForEach {
+  fromPartial(object: DeepPartial<ForEach>): ForEach {
     const message = createBaseForEach();
     message.items = object.items ?? "";
     message.concurrency = object.concurrency ?? 0;
@@ -4431,10 +4431,10 @@ export const CallAction: MessageFns<CallAction> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CallAction>, I>>(base?: I): CallAction {
-    return CallAction.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CallAction>): CallAction {
+    return CallAction.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CallAction>, I>>(object: I): CallAction {
+  fromPartial(object: DeepPartial<CallAction>): CallAction {
     const message = createBaseCallAction();
     message.capability = object.capability ?? "";
     message.input = object.input ?? "";
@@ -4607,10 +4607,10 @@ export const AskAction: MessageFns<AskAction> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AskAction>, I>>(base?: I): AskAction {
-    return AskAction.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AskAction>): AskAction {
+    return AskAction.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AskAction>, I>>(object: I): AskAction {
+  fromPartial(object: DeepPartial<AskAction>): AskAction {
     const message = createBaseAskAction();
     message.question = object.question ?? "";
     message.choices = object.choices?.map((e) => e) || [];
@@ -4714,10 +4714,10 @@ export const WorkflowAction: MessageFns<WorkflowAction> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WorkflowAction>, I>>(base?: I): WorkflowAction {
-    return WorkflowAction.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WorkflowAction>): WorkflowAction {
+    return WorkflowAction.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WorkflowAction>, I>>(object: I): WorkflowAction {
+  fromPartial(object: DeepPartial<WorkflowAction>): WorkflowAction {
     const message = createBaseWorkflowAction();
     message.definition = object.definition ?? "";
     message.version = object.version ?? 0;
@@ -4760,10 +4760,6 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function toTimestamp(date: Date): Timestamp {
   const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
   const nanos = (date.getTime() % 1_000) * 1_000_000;
@@ -4799,6 +4795,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }
