@@ -156,6 +156,8 @@ class Desk:
                 held.envelope.checkpoint.ParseFromString(claimed.checkpoint)
             held.begin(self._host.clock.now_ms(), self._loop.time())
             held.guest.push(held)
+            if held.stop is not None:  # told before it was there
+                held.guest.stop(held, held.stop.value)
         elif claimed.status == "unknown" and not self._is_forgotten(held):
             self._loop.call_later(ASK_AGAIN, self._ask_again, held)
         else:

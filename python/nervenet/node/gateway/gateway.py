@@ -209,6 +209,7 @@ class Gateway:
         if guest.line is line:
             guest.line = None
             guest.away_since = self._loop.time()
+            self._changed.set()
 
     async def say_goodbye(self, guest: Guest) -> None:
         """It leaves for good: what it did not answer goes on elsewhere."""
@@ -247,7 +248,7 @@ class Gateway:
             return
         try:
             async with asyncio.timeout(LEAVE_WITHIN):
-                while self.guests:
+                while any(guest.line is not None for guest in self.guests.values()):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
