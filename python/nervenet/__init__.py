@@ -23,7 +23,9 @@ Where things are, from the top; imports flow down only (tested):
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
     streams/ registry/ rpc/    the only doors to Redis, etcd and gRPC
     durable/    the replay machine: no I/O at all
-    telemetry/ wire/ definitions.py payloads.py options.py records.py config.py clock.py errors.py
+    telemetry/ wire/ definitions.py payloads.py
+    declarations/ expressions/    workflows as data: what is wrong with one; CEL
+    options.py records.py config.py clock.py errors.py
 """
 
 from importlib import import_module

@@ -67,6 +67,22 @@ def test_it_refuses(text: str, where: tuple[int, int], words: str) -> None:
     assert ((flaw.line, flaw.column), flaw.words) == (where, words)
 
 
+@pytest.mark.parametrize("levels", [17, 20, 25, 31, 100, 5_000])
+@pytest.mark.parametrize(
+    ("shape", "inmost"),
+    [("input.l.map(x, @)", "1"), ("[1].exists(x, @)", "true"), ("{'a': @}", "1"), ("(@)", "1"), ("1 + (@)", "1")],
+)
+def test_what_is_nested_too_deep_is_refused_and_does_no_harm(shape: str, inmost: str, levels: int) -> None:
+    before, after = shape.split("@")
+    text = before * levels + inmost + after * levels
+    said = "nothing"
+    try:
+        LANGUAGE.compile(text)
+    except BadExpression as refused:
+        said = str(refused)
+    assert "it is nested too deep" in said or (said == "nothing" and levels < 100)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

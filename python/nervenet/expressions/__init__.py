@@ -25,6 +25,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from nervenet.errors import NervenetError
 from nervenet.expressions._cel import cel_pb2
 
@@ -90,11 +92,14 @@ class Language:
             checked = self._cel.compile(text)
         except RuntimeError as error:
             raise BadExpression(tuple(_flaws(str(error), text))) from None
-        packed = cel_pb2.Packed.FromString(checked.serialize())
-        tree = cel_pb2.CheckedExpr.FromString(packed.value)
-        _put_in_order(tree)
-        packed.value = tree.SerializeToString()
-        program = self._cel.deserialize(packed.SerializeToString())
+        try:
+            packed = cel_pb2.Packed.FromString(checked.serialize())
+            tree = cel_pb2.CheckedExpr.FromString(packed.value)
+            _put_in_order(tree)
+            packed.value = tree.SerializeToString()
+            program = self._cel.deserialize(packed.SerializeToString())
+        except (DecodeError, RuntimeError):  # protobuf reads a hundred messages within each other
+            raise BadExpression((Flaw(1, 1, _TOO_DEEP),)) from None
         names = frozenset(_free(tree.expr))
         kind = str(checked.return_type().name()).partition("<")[0].lower()
 
@@ -226,6 +231,7 @@ def _inner(value: Any) -> Any:
 
 _FLAW: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)'")
+_TOO_DEEP: Final = "it is nested too deep; take it apart in steps with a value"
 _TRAILER: Final = re.compile(r" \[[A-Z_]+\]$")
 
 
@@ -241,7 +247,7 @@ def _flaws(said: str, text: str) -> Iterator[Flaw]:
         else:
             yield Flaw(line, column, words.partition(" expecting ")[0].replace("Syntax error: ", ""))
     if not found:
-        yield Flaw(1, 1, _reason(said))
+        yield Flaw(1, 1, _TOO_DEEP if "recursion" in said else _reason(said))
 
 
 def _line(text: str, number: int) -> str:
