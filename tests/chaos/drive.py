@@ -26,8 +26,8 @@ from tests.chaos.shapes import cases
 
 CLAIMS = {
     "strict": "appendfsync always: nothing acknowledged is lost, whatever dies together",
-    "replica": "asynchronous replication, nothing on disk: nothing is lost as long as no node dies while a failover is "
-    "under way; what the replica lacked was written back by nodes and agents",
+    "replica": "asynchronous replication, nothing on disk: nothing is lost as long as the replica is in step "
+    "when its master is hit, and no node dies while the failover is under way; what the replica lacked was written back by nodes and agents",
 }
 EVERY = {"strict": 2.2, "replica": 4.0}
 """Seconds between faults, on average."""

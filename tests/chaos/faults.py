@@ -111,6 +111,9 @@ class Hands:
         try:
             if kind == "failover":
                 async with torture.node_faults:
+                    if not await torture.in_step():
+                        self.missed[kind] += 1
+                        return
                     how = (signal.SIGKILL, signal.SIGSTOP)[pick % 2]
                     await self._done(await self.orphans.look(kind, None), torture.failover(how))
                     await asyncio.sleep(SETTLED)

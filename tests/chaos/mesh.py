@@ -9,7 +9,7 @@ Two *settings*, because they promise different things:
 - `strict`: one Valkey with `appendfsync always`. What was acknowledged survives `kill -9`, so nothing at all may be lost.
 - `replica`: a master, a replica and three sentinels. Replication is asynchronous: what the dead master had acknowledged and
   not sent is gone from the servers, and only living nodes write it back. So no node is hit while a failover is under way
-  (`Torture.node_faults`); with that, nothing may be lost either. Sentinels name servers by their own addresses, so there
+  (`Torture.node_faults`), and no master is hit while its replica is not in step; with that, nothing may be lost. Sentinels name servers by their own addresses, so there
   are no cables to Redis here.
 """
 
@@ -31,7 +31,7 @@ from nervenet.dev.servers import Server, free_port, valkey
 from tests.chaos import registry
 from tests.chaos.cables import Cable, Tamper
 from tests.chaos.processes import Role
-from tests.recovery.replicated import Replicated
+from tests.recovery.replicated import Replicated, role_of
 from tests.registry.rig import cluster
 
 APP = "tests/chaos/app.py"
@@ -151,7 +151,7 @@ class Torture:
 
     async def _servers(self) -> None:
         if self.setting == "replica":
-            self.replicated = await self._running.enter_async_context(Replicated())
+            self.replicated = await self._running.enter_async_context(Replicated(silence_ms=2_000))
             self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
         else:
             self.valkey = valkey(self.folder / "valkey", options={"appendfsync": "always"})
@@ -159,13 +159,32 @@ class Torture:
             self.redis = redis.asyncio.Redis(port=self.valkey.port, socket_timeout=10)
         self.etcd = await self._running.enter_async_context(cluster())
 
+    async def in_step(self) -> bool:
+        """Whether the replica has what the master has: only then does a failover keep what was acknowledged.
+
+        Sentinels that starve may have changed the parts by themselves.
+        """
+        assert self.replicated is not None
+        pair = self.replicated
+        with contextlib.suppress(AssertionError, redis.RedisError):
+            if await asyncio.to_thread(role_of, pair.replica) == "master":
+                pair.master, pair.replica = pair.replica, pair.master
+                await self._to_the_master()
+            await pair.settled()
+            return True
+        return False
+
     async def failover(self, how: signal.Signals) -> None:
-        """The master is hit, the replica takes over, the old master comes back as a replica, and what it lacked was written."""
+        """The master is hit, the replica takes over, the old master comes back as a replica (or does so later)."""
         assert self.replicated is not None
         await self.replicated.failover(how)
+        await self._to_the_master()
+        with contextlib.suppress(AssertionError):
+            await self.replicated.resume_old()
+
+    async def _to_the_master(self) -> None:
         await self.redis.aclose()
         self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
-        await self.replicated.resume_old()
 
     # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,6 +18,7 @@ from nervenet.node.starting import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
 from nervenet.streams.listing import Listing
+from nervenet.streams.queues import Queues
 from tests.node.hand import World, end_of, journal, start, until
 
 if TYPE_CHECKING:
@@ -171,6 +172,32 @@ async def test_a_start_that_was_under_way_when_its_owner_was_buried_does_not_wai
         await call("RENAME", aside, head)
         await heir.host.ownership.own(dying.node_id, "late")
         await until(lambda: heir.host.coordinator("headless") and heir.host.coordinator("late"))
+
+
+async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
+    world: World, etcd_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wake, begun = Queues.make_wake, asyncio.Event()
+
+    async def and_start(queues: Queues, node_id: str) -> None:
+        await make_wake(queues, node_id)
+        if not begun.is_set():
+            begun.set()
+            await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+
+    async with world.node(mesh) as node:
+        old = node.node_id
+        monkeypatch.setattr(Queues, "make_wake", and_start)
+        async with Etcd.open(etcd_url) as etcd:
+            await etcd.revoke(node.session.id)
+        await until(lambda: node.node_id != old)
+        assert begun.is_set()
+        async with asyncio.timeout(15):
+            while await node.host.link.call("HGET", node.host.keys.head("w"), "owner") != node.node_id.encode():
+                await asyncio.sleep(0.01)
+        await until(lambda: node.host.coordinator("w"))
+        await say_go(node, "w")
+        assert (await end_of(node, "w")).state is State.SUCCEEDED
 
 
 async def test_what_its_heir_never_takes_is_taken_by_anybody(world: World, etcd_url: str) -> None:

@@ -292,12 +292,12 @@ class Node:
         """The lease is gone: others adopt what this id owned, and this process begins anew."""
         host = self.host
         old = host.node_id
-        for coordinator in tuple(host.coordinators.values()):
-            host.forget(coordinator)
+        self._let_go()
         new = new_id("n", self._entropy)
         await host.queues.make_wake(new)
         session = await Session.open(self.etcd, LEASE)
         ended, self.session, self._registered, host.node_id = self.session, session, False, new
+        self._let_go()  # what was begun meanwhile belongs to the old id as well
         _log.warning("%s lost its lease and comes back as %s", old, new)
         await self._introduce()
         await ended.abandon()
@@ -306,6 +306,10 @@ class Node:
         self.death.registry_news(new, node=True, removed=False)
         if self._reading is not None:
             self._reading.cancel()  # it waits for news of the old id
+
+    def _let_go(self) -> None:
+        for coordinator in tuple(self.host.coordinators.values()):
+            self.host.forget(coordinator)
 
     def _registry_news(self, news: News) -> None:
         self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
