@@ -451,6 +451,10 @@ def test_agents_on_a_terminal() -> None:
     header, line = plain(agents.listed(AGENTS, TERMINAL))
     assert header.split() == ["AGENT", "SERVES", "SLOTS", "AVG", "FAILED", "STATE", "UP", "RUNS"]
     assert line == "go-extract-2  extract v1  ███████░ 7/8  1.30 s  0 %     ✓ active  2 h  go, gateway"
-    assert plain(agents.queues(AGENTS)) == [
+    assert plain(agents.queues(AGENTS, TERMINAL)) == [
         "queue: validate 14 waiting, oldest 3 min, no agent serves it → nervenet agent APP --only validate"
+    ]
+    assert plain(agents.queues(AGENTS, View(True, 80, NOW))) == [
+        "queue: validate 14 waiting, oldest 3 min, no agent serves it",
+        "  → nervenet agent APP --only validate",
     ]

@@ -54,6 +54,36 @@ async def seen(raw: RawClient, agent_id: str = AGENT["agent_id"]) -> Any:
     return await eventually(look)
 
 
+async def test_a_node_drains_when_any_node_is_asked_and_its_workflows_go_on_elsewhere(world: World) -> None:
+    leaving, staying = await world.node(), await world.node()
+    raw = await world.raw(staying)
+    ids = [f"w-{n}" for n in range(8)]
+    for each in ids:
+        await (await world.raw(leaving)).call("StartWorkflow", workflow_id=each, definition="waits")
+
+    async def nodes() -> dict[str, Any]:
+        return {node.node_id: node for node in (await raw.call("ListNodes")).nodes}
+
+    await eventually(lambda: len(leaving.host.coordinators) + len(staying.host.coordinators) == 8)
+    owned = len(leaving.host.coordinators)
+    answer = await raw.call("DrainNode", node_id=leaving.node_id)
+    assert answer.state == agent_pb2.AGENT_STATE_DRAINING and answer.owned_workflows == owned
+    await eventually(lambda: len(staying.host.coordinators) == 8 and not leaving.host.coordinators)
+
+    async def told() -> bool:
+        found = await nodes()
+        return found[leaving.node_id].state == agent_pb2.AGENT_STATE_DRAINING
+
+    await eventually(told)
+    assert (await raw.call("DrainNode", node_id=leaving.node_id)).owned_workflows == 0
+    late = await (await world.raw(leaving)).call("StartWorkflow", workflow_id="late", definition="waits")
+    assert late.created
+    await eventually(lambda: "late" in staying.host.coordinators)
+    with pytest.raises(errors.NotFound) as nobody:
+        await raw.call("DrainNode", node_id="n-aaaaaaaa")
+    assert nobody.value.reason == "NODE_NOT_FOUND"
+
+
 async def test_an_agent_registers_at_one_node_and_beats_at_another(world: World) -> None:
     one, other = await world.raw(await world.node()), await world.raw(await world.node())
     lease = await register(one)

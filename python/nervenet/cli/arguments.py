@@ -160,6 +160,10 @@ def _one_agent(parser: Parser) -> None:
     parser.add_argument("id", metavar="A", help="the agent's id")
 
 
+def _one_node(parser: Parser) -> None:
+    parser.add_argument("id", metavar="NODE", help="the node's id")
+
+
 def _drain(parser: Parser) -> None:
     _one_agent(parser)
     parser.add_argument("--grace", metavar="SPAN", help="how long running tasks may go on (the agent's setting)")
@@ -218,6 +222,7 @@ COMMANDS = (
     Command("mesh", "definitions list", "stored workflows, given as data", "definitions:run_list", _definitions),
     Command("mesh", "definitions show", "one of them, as YAML", "definitions:run_show", _definition),
     Command("mesh", "definitions put", "store a version of one", "definitions:run_put", _put),
+    Command("mesh", "nodes drain", "its workflows go elsewhere, before you stop it", "nodes:run_drain", _one_node),
     Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
     Command("code", "replay", "hold journals against the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "a journal as the file that replay reads", "journal:run_export", _workflow),

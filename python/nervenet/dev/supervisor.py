@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import shutil
 import socket
@@ -29,6 +30,7 @@ from nervenet.dev.servers import Server, backing
 from nervenet.errors import ConfigError
 from nervenet.process import write_whole
 from nervenet.process.signals import Stop, run
+from nervenet.streams.heads import Claim
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 
@@ -78,7 +80,7 @@ class Supervisor:
         async with contextlib.AsyncExitStack() as stack:
             about, self._servers = await self._prepare(stack)
             before = snapshot(self._folder)
-            waiting = await _running(self._servers[0].url, self._config.namespace)
+            waiting = await take_stock(self._servers[0].url, self._config.namespace)
             self._roles = await stack.enter_async_context(self._started(about))
             self._serving = True
             if not self._options.quiet:
@@ -218,11 +220,19 @@ def _contents(about: About) -> str:
     return f"{workflows} workflow{'s' * (workflows != 1)}, {agents} agent{'s' * (agents != 1)}"
 
 
-async def _running(url: str, namespace: str) -> int:
-    """How many workflows of before go on now."""
+async def take_stock(url: str, namespace: str) -> int:
+    """How many workflows of before go on now. The claims of before are over: whoever made them died with its mesh."""
+    keys = Keys(namespace)
     link = await Link.open(url, name="nervenet-dev")
     try:
-        return int(await link.call("ZCARD", Keys(namespace).running))
+        running = await link.call("ZRANGE", keys.running, 0, -1)
+        for workflow_id in running:
+            head = keys.head(workflow_id.decode())
+            fields = await link.call("HGETALL", head)
+            pairs = zip(fields[::2], fields[1::2], strict=True)
+            if over := [(name, Claim.ended(held)) for name, held in pairs if name.startswith(b"c:")]:
+                await link.call("HSET", head, *itertools.chain.from_iterable(over))
+        return len(running)
     finally:
         await link.close()
 

@@ -271,11 +271,11 @@ class Host:
             if coordinator.span_id and self.telemetry.on:
                 export_recovered(self, coordinator, dead or "", began_ns)
         claims = adopted.claims
-        now = self.clock.now_ms()
-        coordinator.resume(
-            lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt and c.until_ms > now
-        )
+        coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
         self._feed_kept(coordinator)
+        now = self.clock.now_ms()
+        if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
+            self.spawn(self.watch.look_at([coordinator]))
         return True
 
     async def _has_code(self, head: Head) -> bool:

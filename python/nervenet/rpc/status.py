@@ -88,7 +88,7 @@ def invalid_all(fields: Sequence[tuple[str, str]]) -> InvalidRequest:
 
 
 def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> NotFound:
-    """`what` is workflow, agent, lease, escalation or definition. The namespace is what was asked wrongly most often."""
+    """`what` is workflow, agent, node, lease, escalation or definition. The namespace is what was asked wrongly most often."""
     where = f" in namespace {namespace}" if namespace else ""
     return NotFound(
         message or f"there is no {what} {id!r}{where}",

@@ -94,6 +94,12 @@ class Claim(NamedTuple):
     beat_ms: int
     fraction: float
 
+    @staticmethod
+    def ended(text: bytes) -> bytes:
+        """The same claim, but over: for who knows that its agent is dead."""
+        attempt, agent, since, _, rest = text.split(b" ", 4)
+        return b" ".join((attempt, agent, since, b"0", rest))
+
     @classmethod
     def parse(cls, step: str, text: bytes) -> Claim:
         """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat count from since."""

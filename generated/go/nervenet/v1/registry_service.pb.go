@@ -1247,6 +1247,107 @@ func (x *ListNodesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// See DrainNode.
+type DrainNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	NodeId        string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainNodeRequest) Reset() {
+	*x = DrainNodeRequest{}
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainNodeRequest) ProtoMessage() {}
+
+func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
+func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DrainNodeRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+// See DrainNode.
+type DrainNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DRAINING.
+	State AgentState `protobuf:"varint,1,opt,name=state,proto3,enum=nervenet.v1.AgentState" json:"state,omitempty"`
+	// What it owned when it was asked.
+	OwnedWorkflows int32 `protobuf:"varint,2,opt,name=owned_workflows,json=ownedWorkflows,proto3" json:"owned_workflows,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DrainNodeResponse) Reset() {
+	*x = DrainNodeResponse{}
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainNodeResponse) ProtoMessage() {}
+
+func (x *DrainNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainNodeResponse.ProtoReflect.Descriptor instead.
+func (*DrainNodeResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DrainNodeResponse) GetState() AgentState {
+	if x != nil {
+		return x.State
+	}
+	return AgentState_AGENT_STATE_UNSPECIFIED
+}
+
+func (x *DrainNodeResponse) GetOwnedWorkflows() int32 {
+	if x != nil {
+		return x.OwnedWorkflows
+	}
+	return 0
+}
+
 var File_nervenet_v1_registry_service_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_registry_service_proto_rawDesc = "" +
@@ -1341,13 +1442,18 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"j\n" +
 	"\x11ListNodesResponse\x12-\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x17.nervenet.v1.NodeRecordR\x05nodes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa2\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n" +
+	"\x10DrainNodeRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"k\n" +
+	"\x11DrainNodeResponse\x12-\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x17.nervenet.v1.AgentStateR\x05state\x12'\n" +
+	"\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*\xa2\x01\n" +
 	"\x0eAgentEventType\x12 \n" +
 	"\x1cAGENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14AGENT_EVENT_TYPE_PUT\x10\x01\x12\x19\n" +
 	"\x15AGENT_EVENT_TYPE_LOAD\x10\x02\x12\x1c\n" +
 	"\x18AGENT_EVENT_TYPE_REMOVED\x10\x03\x12\x1b\n" +
-	"\x17AGENT_EVENT_TYPE_SYNCED\x10\x042\xa1\x05\n" +
+	"\x17AGENT_EVENT_TYPE_SYNCED\x10\x042\xed\x05\n" +
 	"\x0fRegistryService\x12V\n" +
 	"\rRegisterAgent\x12!.nervenet.v1.RegisterAgentRequest\x1a\".nervenet.v1.RegisterAgentResponse\x12N\n" +
 	"\tHeartbeat\x12\x1d.nervenet.v1.HeartbeatRequest\x1a\x1e.nervenet.v1.HeartbeatResponse(\x010\x01\x12\\\n" +
@@ -1357,7 +1463,8 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"ListAgents\x12\x1e.nervenet.v1.ListAgentsRequest\x1a\x1f.nervenet.v1.ListAgentsResponse\x12R\n" +
 	"\vWatchAgents\x12\x1f.nervenet.v1.WatchAgentsRequest\x1a .nervenet.v1.WatchAgentsResponse0\x01\x12P\n" +
 	"\vSelectAgent\x12\x1f.nervenet.v1.SelectAgentRequest\x1a .nervenet.v1.SelectAgentResponse\x12J\n" +
-	"\tListNodes\x12\x1d.nervenet.v1.ListNodesRequest\x1a\x1e.nervenet.v1.ListNodesResponseB8\n" +
+	"\tListNodes\x12\x1d.nervenet.v1.ListNodesRequest\x1a\x1e.nervenet.v1.ListNodesResponse\x12J\n" +
+	"\tDrainNode\x12\x1d.nervenet.v1.DrainNodeRequest\x1a\x1e.nervenet.v1.DrainNodeResponseB8\n" +
 	"\x0fdev.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3"
 
 var (
@@ -1373,7 +1480,7 @@ func file_nervenet_v1_registry_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_registry_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nervenet_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_nervenet_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_nervenet_v1_registry_service_proto_goTypes = []any{
 	(AgentEventType)(0),             // 0: nervenet.v1.AgentEventType
 	(*RegisterAgentRequest)(nil),    // 1: nervenet.v1.RegisterAgentRequest
@@ -1395,58 +1502,63 @@ var file_nervenet_v1_registry_service_proto_goTypes = []any{
 	(*SelectAgentResponse)(nil),     // 17: nervenet.v1.SelectAgentResponse
 	(*ListNodesRequest)(nil),        // 18: nervenet.v1.ListNodesRequest
 	(*ListNodesResponse)(nil),       // 19: nervenet.v1.ListNodesResponse
-	nil,                             // 20: nervenet.v1.ListAgentsRequest.LabelsEntry
-	nil,                             // 21: nervenet.v1.QueueInfo.MatchLabelsEntry
-	(*AgentRecord)(nil),             // 22: nervenet.v1.AgentRecord
-	(*durationpb.Duration)(nil),     // 23: google.protobuf.Duration
-	(*Load)(nil),                    // 24: nervenet.v1.Load
-	(AgentState)(0),                 // 25: nervenet.v1.AgentState
-	(*Selection)(nil),               // 26: nervenet.v1.Selection
-	(*NodeRecord)(nil),              // 27: nervenet.v1.NodeRecord
+	(*DrainNodeRequest)(nil),        // 20: nervenet.v1.DrainNodeRequest
+	(*DrainNodeResponse)(nil),       // 21: nervenet.v1.DrainNodeResponse
+	nil,                             // 22: nervenet.v1.ListAgentsRequest.LabelsEntry
+	nil,                             // 23: nervenet.v1.QueueInfo.MatchLabelsEntry
+	(*AgentRecord)(nil),             // 24: nervenet.v1.AgentRecord
+	(*durationpb.Duration)(nil),     // 25: google.protobuf.Duration
+	(*Load)(nil),                    // 26: nervenet.v1.Load
+	(AgentState)(0),                 // 27: nervenet.v1.AgentState
+	(*Selection)(nil),               // 28: nervenet.v1.Selection
+	(*NodeRecord)(nil),              // 29: nervenet.v1.NodeRecord
 }
 var file_nervenet_v1_registry_service_proto_depIdxs = []int32{
-	22, // 0: nervenet.v1.RegisterAgentRequest.agent:type_name -> nervenet.v1.AgentRecord
-	23, // 1: nervenet.v1.RegisterAgentResponse.ttl:type_name -> google.protobuf.Duration
-	23, // 2: nervenet.v1.RegisterAgentResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	24, // 3: nervenet.v1.HeartbeatRequest.load:type_name -> nervenet.v1.Load
-	25, // 4: nervenet.v1.HeartbeatRequest.state:type_name -> nervenet.v1.AgentState
-	25, // 5: nervenet.v1.HeartbeatResponse.desired_state:type_name -> nervenet.v1.AgentState
-	23, // 6: nervenet.v1.HeartbeatResponse.ttl:type_name -> google.protobuf.Duration
+	24, // 0: nervenet.v1.RegisterAgentRequest.agent:type_name -> nervenet.v1.AgentRecord
+	25, // 1: nervenet.v1.RegisterAgentResponse.ttl:type_name -> google.protobuf.Duration
+	25, // 2: nervenet.v1.RegisterAgentResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	26, // 3: nervenet.v1.HeartbeatRequest.load:type_name -> nervenet.v1.Load
+	27, // 4: nervenet.v1.HeartbeatRequest.state:type_name -> nervenet.v1.AgentState
+	27, // 5: nervenet.v1.HeartbeatResponse.desired_state:type_name -> nervenet.v1.AgentState
+	25, // 6: nervenet.v1.HeartbeatResponse.ttl:type_name -> google.protobuf.Duration
 	9,  // 7: nervenet.v1.GetAgentResponse.agent:type_name -> nervenet.v1.AgentEntry
-	22, // 8: nervenet.v1.AgentEntry.agent:type_name -> nervenet.v1.AgentRecord
-	24, // 9: nervenet.v1.AgentEntry.load:type_name -> nervenet.v1.Load
-	20, // 10: nervenet.v1.ListAgentsRequest.labels:type_name -> nervenet.v1.ListAgentsRequest.LabelsEntry
-	25, // 11: nervenet.v1.ListAgentsRequest.states:type_name -> nervenet.v1.AgentState
-	21, // 12: nervenet.v1.QueueInfo.match_labels:type_name -> nervenet.v1.QueueInfo.MatchLabelsEntry
-	23, // 13: nervenet.v1.QueueInfo.oldest:type_name -> google.protobuf.Duration
+	24, // 8: nervenet.v1.AgentEntry.agent:type_name -> nervenet.v1.AgentRecord
+	26, // 9: nervenet.v1.AgentEntry.load:type_name -> nervenet.v1.Load
+	22, // 10: nervenet.v1.ListAgentsRequest.labels:type_name -> nervenet.v1.ListAgentsRequest.LabelsEntry
+	27, // 11: nervenet.v1.ListAgentsRequest.states:type_name -> nervenet.v1.AgentState
+	23, // 12: nervenet.v1.QueueInfo.match_labels:type_name -> nervenet.v1.QueueInfo.MatchLabelsEntry
+	25, // 13: nervenet.v1.QueueInfo.oldest:type_name -> google.protobuf.Duration
 	9,  // 14: nervenet.v1.ListAgentsResponse.agents:type_name -> nervenet.v1.AgentEntry
 	11, // 15: nervenet.v1.ListAgentsResponse.queues:type_name -> nervenet.v1.QueueInfo
 	0,  // 16: nervenet.v1.WatchAgentsResponse.type:type_name -> nervenet.v1.AgentEventType
 	9,  // 17: nervenet.v1.WatchAgentsResponse.agent:type_name -> nervenet.v1.AgentEntry
-	26, // 18: nervenet.v1.SelectAgentRequest.selection:type_name -> nervenet.v1.Selection
+	28, // 18: nervenet.v1.SelectAgentRequest.selection:type_name -> nervenet.v1.Selection
 	16, // 19: nervenet.v1.SelectAgentResponse.candidates:type_name -> nervenet.v1.Candidate
-	27, // 20: nervenet.v1.ListNodesResponse.nodes:type_name -> nervenet.v1.NodeRecord
-	1,  // 21: nervenet.v1.RegistryService.RegisterAgent:input_type -> nervenet.v1.RegisterAgentRequest
-	3,  // 22: nervenet.v1.RegistryService.Heartbeat:input_type -> nervenet.v1.HeartbeatRequest
-	5,  // 23: nervenet.v1.RegistryService.DeregisterAgent:input_type -> nervenet.v1.DeregisterAgentRequest
-	7,  // 24: nervenet.v1.RegistryService.GetAgent:input_type -> nervenet.v1.GetAgentRequest
-	10, // 25: nervenet.v1.RegistryService.ListAgents:input_type -> nervenet.v1.ListAgentsRequest
-	13, // 26: nervenet.v1.RegistryService.WatchAgents:input_type -> nervenet.v1.WatchAgentsRequest
-	15, // 27: nervenet.v1.RegistryService.SelectAgent:input_type -> nervenet.v1.SelectAgentRequest
-	18, // 28: nervenet.v1.RegistryService.ListNodes:input_type -> nervenet.v1.ListNodesRequest
-	2,  // 29: nervenet.v1.RegistryService.RegisterAgent:output_type -> nervenet.v1.RegisterAgentResponse
-	4,  // 30: nervenet.v1.RegistryService.Heartbeat:output_type -> nervenet.v1.HeartbeatResponse
-	6,  // 31: nervenet.v1.RegistryService.DeregisterAgent:output_type -> nervenet.v1.DeregisterAgentResponse
-	8,  // 32: nervenet.v1.RegistryService.GetAgent:output_type -> nervenet.v1.GetAgentResponse
-	12, // 33: nervenet.v1.RegistryService.ListAgents:output_type -> nervenet.v1.ListAgentsResponse
-	14, // 34: nervenet.v1.RegistryService.WatchAgents:output_type -> nervenet.v1.WatchAgentsResponse
-	17, // 35: nervenet.v1.RegistryService.SelectAgent:output_type -> nervenet.v1.SelectAgentResponse
-	19, // 36: nervenet.v1.RegistryService.ListNodes:output_type -> nervenet.v1.ListNodesResponse
-	29, // [29:37] is the sub-list for method output_type
-	21, // [21:29] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	29, // 20: nervenet.v1.ListNodesResponse.nodes:type_name -> nervenet.v1.NodeRecord
+	27, // 21: nervenet.v1.DrainNodeResponse.state:type_name -> nervenet.v1.AgentState
+	1,  // 22: nervenet.v1.RegistryService.RegisterAgent:input_type -> nervenet.v1.RegisterAgentRequest
+	3,  // 23: nervenet.v1.RegistryService.Heartbeat:input_type -> nervenet.v1.HeartbeatRequest
+	5,  // 24: nervenet.v1.RegistryService.DeregisterAgent:input_type -> nervenet.v1.DeregisterAgentRequest
+	7,  // 25: nervenet.v1.RegistryService.GetAgent:input_type -> nervenet.v1.GetAgentRequest
+	10, // 26: nervenet.v1.RegistryService.ListAgents:input_type -> nervenet.v1.ListAgentsRequest
+	13, // 27: nervenet.v1.RegistryService.WatchAgents:input_type -> nervenet.v1.WatchAgentsRequest
+	15, // 28: nervenet.v1.RegistryService.SelectAgent:input_type -> nervenet.v1.SelectAgentRequest
+	18, // 29: nervenet.v1.RegistryService.ListNodes:input_type -> nervenet.v1.ListNodesRequest
+	20, // 30: nervenet.v1.RegistryService.DrainNode:input_type -> nervenet.v1.DrainNodeRequest
+	2,  // 31: nervenet.v1.RegistryService.RegisterAgent:output_type -> nervenet.v1.RegisterAgentResponse
+	4,  // 32: nervenet.v1.RegistryService.Heartbeat:output_type -> nervenet.v1.HeartbeatResponse
+	6,  // 33: nervenet.v1.RegistryService.DeregisterAgent:output_type -> nervenet.v1.DeregisterAgentResponse
+	8,  // 34: nervenet.v1.RegistryService.GetAgent:output_type -> nervenet.v1.GetAgentResponse
+	12, // 35: nervenet.v1.RegistryService.ListAgents:output_type -> nervenet.v1.ListAgentsResponse
+	14, // 36: nervenet.v1.RegistryService.WatchAgents:output_type -> nervenet.v1.WatchAgentsResponse
+	17, // 37: nervenet.v1.RegistryService.SelectAgent:output_type -> nervenet.v1.SelectAgentResponse
+	19, // 38: nervenet.v1.RegistryService.ListNodes:output_type -> nervenet.v1.ListNodesResponse
+	21, // 39: nervenet.v1.RegistryService.DrainNode:output_type -> nervenet.v1.DrainNodeResponse
+	31, // [31:40] is the sub-list for method output_type
+	22, // [22:31] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_registry_service_proto_init() }
@@ -1462,7 +1574,7 @@ func file_nervenet_v1_registry_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_registry_service_proto_rawDesc), len(file_nervenet_v1_registry_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	RegistryService_WatchAgents_FullMethodName     = "/nervenet.v1.RegistryService/WatchAgents"
 	RegistryService_SelectAgent_FullMethodName     = "/nervenet.v1.RegistryService/SelectAgent"
 	RegistryService_ListNodes_FullMethodName       = "/nervenet.v1.RegistryService/ListNodes"
+	RegistryService_DrainNode_FullMethodName       = "/nervenet.v1.RegistryService/DrainNode"
 )
 
 // RegistryServiceClient is the client API for RegistryService service.
@@ -53,6 +54,9 @@ type RegistryServiceClient interface {
 	SelectAgent(ctx context.Context, in *SelectAgentRequest, opts ...grpc.CallOption) (*SelectAgentResponse, error)
 	// Lists nodes.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
+	// A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+	// stopped. Any node passes the wish on. Draining a node that drains is no error.
+	DrainNode(ctx context.Context, in *DrainNodeRequest, opts ...grpc.CallOption) (*DrainNodeResponse, error)
 }
 
 type registryServiceClient struct {
@@ -155,6 +159,16 @@ func (c *registryServiceClient) ListNodes(ctx context.Context, in *ListNodesRequ
 	return out, nil
 }
 
+func (c *registryServiceClient) DrainNode(ctx context.Context, in *DrainNodeRequest, opts ...grpc.CallOption) (*DrainNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainNodeResponse)
+	err := c.cc.Invoke(ctx, RegistryService_DrainNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServiceServer is the server API for RegistryService service.
 // All implementations must embed UnimplementedRegistryServiceServer
 // for forward compatibility.
@@ -177,6 +191,9 @@ type RegistryServiceServer interface {
 	SelectAgent(context.Context, *SelectAgentRequest) (*SelectAgentResponse, error)
 	// Lists nodes.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
+	// A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+	// stopped. Any node passes the wish on. Draining a node that drains is no error.
+	DrainNode(context.Context, *DrainNodeRequest) (*DrainNodeResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
 
@@ -210,6 +227,9 @@ func (UnimplementedRegistryServiceServer) SelectAgent(context.Context, *SelectAg
 }
 func (UnimplementedRegistryServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
+}
+func (UnimplementedRegistryServiceServer) DrainNode(context.Context, *DrainNodeRequest) (*DrainNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainNode not implemented")
 }
 func (UnimplementedRegistryServiceServer) mustEmbedUnimplementedRegistryServiceServer() {}
 func (UnimplementedRegistryServiceServer) testEmbeddedByValue()                         {}
@@ -358,6 +378,24 @@ func _RegistryService_ListNodes_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_DrainNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).DrainNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_DrainNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).DrainNode(ctx, req.(*DrainNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RegistryService_ServiceDesc is the grpc.ServiceDesc for RegistryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -388,6 +426,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListNodes",
 			Handler:    _RegistryService_ListNodes_Handler,
+		},
+		{
+			MethodName: "DrainNode",
+			Handler:    _RegistryService_DrainNode_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -213,3 +213,17 @@ class ListNodesResponse(_message.Message):
     nodes: _containers.RepeatedCompositeFieldContainer[_agent_pb2.NodeRecord]
     next_page_token: str
     def __init__(self, nodes: _Optional[_Iterable[_Union[_agent_pb2.NodeRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DrainNodeRequest(_message.Message):
+    __slots__ = ("node_id",)
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    def __init__(self, node_id: _Optional[str] = ...) -> None: ...
+
+class DrainNodeResponse(_message.Message):
+    __slots__ = ("state", "owned_workflows")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OWNED_WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    state: _agent_pb2.AgentState
+    owned_workflows: int
+    def __init__(self, state: _Optional[_Union[_agent_pb2.AgentState, str]] = ..., owned_workflows: _Optional[int] = ...) -> None: ...

@@ -75,6 +75,11 @@ class RegistryServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListNodesResponse.FromString,
                 _registered_method=True)
+        self.DrainNode = channel.unary_unary(
+                '/nervenet.v1.RegistryService/DrainNode',
+                request_serializer=nervenet_dot_v1_dot_registry__service__pb2.DrainNodeRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_registry__service__pb2.DrainNodeResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer(object):
@@ -137,6 +142,14 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainNode(self, request, context):
+        """A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+        stopped. Any node passes the wish on. Draining a node that drains is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +192,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListNodes,
                     request_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListNodesRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListNodesResponse.SerializeToString,
+            ),
+            'DrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNode,
+                    request_deserializer=nervenet_dot_v1_dot_registry__service__pb2.DrainNodeRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_registry__service__pb2.DrainNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +416,33 @@ class RegistryService(object):
             '/nervenet.v1.RegistryService/ListNodes',
             nervenet_dot_v1_dot_registry__service__pb2.ListNodesRequest.SerializeToString,
             nervenet_dot_v1_dot_registry__service__pb2.ListNodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.RegistryService/DrainNode',
+            nervenet_dot_v1_dot_registry__service__pb2.DrainNodeRequest.SerializeToString,
+            nervenet_dot_v1_dot_registry__service__pb2.DrainNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

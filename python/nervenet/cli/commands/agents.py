@@ -20,7 +20,8 @@ def run_list(args: argparse.Namespace) -> int:
         if args.json:
             screen.message(response)
             return
-        screen.lines([*render.listed(response, screen.view()), *render.queues(response)])
+        view = screen.view()
+        screen.lines([*render.listed(response, view), *render.queues(response, view)])
         screen.note(render.list_footer(response, session.config.namespace))
 
     return ask_mesh(args, work)

@@ -163,7 +163,11 @@ def _values(place: Place, current: str) -> Iterable[str]:
         return _listed(current, STATES)
     kind = _KINDS.get(action.dest, "")
     if action.dest == "id":
-        kind = "" if action.option_strings else {"E": "escalations", "A": "agents"}.get(str(action.metavar), "ids")
+        kind = (
+            ""
+            if action.option_strings
+            else {"E": "escalations", "A": "agents", "NODE": "nodes"}.get(str(action.metavar), "ids")
+        )
     if action.dest == "name" and place.command.startswith("definitions"):
         kind = "stored"
     if not kind:
@@ -227,12 +231,17 @@ async def _agents(mesh: Any, _: str) -> list[str]:
     return [listed.agent.agent_id for listed in answer.agents]
 
 
+async def _nodes(mesh: Any, _: str) -> list[str]:
+    answer = await mesh.call("ListNodes", page_size=1000)
+    return [node.node_id for node in answer.nodes]
+
+
 async def _escalations(mesh: Any, _: str) -> list[str]:
     answer = await mesh.call("ListEscalations", page_size=200)
     return [escalation.escalation_id.removesuffix("#1") for escalation in answer.escalations]
 
 
 _ASK: Final = {
-    "ids": _ids, "definitions": _definitions, "capabilities": _capabilities, "agents": _agents,
+    "ids": _ids, "definitions": _definitions, "capabilities": _capabilities, "agents": _agents, "nodes": _nodes,
     "escalations": _escalations, "stored": _stored,
 }  # fmt: skip

@@ -44,7 +44,7 @@ def listed(response: registry.ListAgentsResponse, view: View) -> list[Text]:
     return table(_COLUMNS, rows, view) if rows else []
 
 
-def queues(response: registry.ListAgentsResponse) -> list[Text]:
+def queues(response: registry.ListAgentsResponse, view: View) -> list[Text]:
     """A line for each queue in which something waits."""
     lines = []
     for queue in response.queues:
@@ -52,9 +52,15 @@ def queues(response: registry.ListAgentsResponse) -> list[Text]:
             continue
         wants = "".join(f" {key}={value}" for key, value in sorted(queue.match_labels.items()))
         line = Text(f"queue: {queue.capability}{wants} {queue.waiting} waiting, oldest {_age(queue)}")
-        if not queue.agents:
-            line.append(f", no agent serves it → nervenet agent APP --only {queue.capability}", style="yellow")
         lines.append(line)
+        if queue.agents:
+            continue
+        line.append(", no agent serves it", style="yellow")
+        cure = Text(f" → nervenet agent APP --only {queue.capability}", style="yellow")
+        if view.people and view.width and line.cell_len + cure.cell_len > view.width:
+            lines.append(Text(" ").append_text(cure))
+        else:
+            line.append_text(cure)
     return lines
 
 
@@ -133,6 +139,13 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
         for one in response.nodes
     ]
     return table(columns, rows, view) if rows else []
+
+
+def leaving(response: registry.DrainNodeResponse, node_id: str) -> Text:
+    mark = mark_of(STATES, response.state)
+    owned = response.owned_workflows
+    rest = f": {text.plural(owned, 'workflow')} {'goes' if owned == 1 else 'go'} to other nodes" if owned else ""
+    return mark.text(f"{node_id} {mark.word}{rest}")
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -84,8 +84,8 @@ def decision(one: workflow.Escalation, view: View) -> str:
     return said + (f" (“{text.clean(made.comment)}”)" if made.comment else "")
 
 
-def exchange(one: workflow.Escalation) -> str:
-    """Question and answer in short: `“Accept in spite of these?” → yes, “known issue”`."""
+def exchange(one: workflow.Escalation, *, brief: bool = False) -> str:
+    """Question and answer: `“Accept in spite of these?” → yes, “known issue”`; `brief`: the answer alone."""
     if one.state == workflow.ESCALATION_STATE_EXPIRED:
         said = "nobody answered in time"
     elif one.state == workflow.ESCALATION_STATE_RESOLVED:
@@ -93,7 +93,7 @@ def exchange(one: workflow.Escalation) -> str:
     else:
         said = "withdrawn"
     comment = f", “{text.clean(one.resolution.comment)}”" if one.resolution.comment else ""
-    return f"“{text.clean(one.question.text)}” → {said}{comment}"
+    return f"{said}{comment}" if brief else f"“{text.clean(one.question.text)}” → {said}{comment}"
 
 
 def is_open(one: workflow.Escalation) -> bool:

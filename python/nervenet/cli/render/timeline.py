@@ -29,6 +29,8 @@ STEPS: Mapping[int, Mark] = {
 _OPEN = (task.TASK_STATE_QUEUED, task.TASK_STATE_RUNNING, task.TASK_STATE_WAITING_FOR_HUMAN)
 BAR = (12, 48)
 """The least and the most characters of a bar; between them a quarter of the terminal."""
+NARROW = 100
+"""On a terminal of fewer columns a question does not stand beside its answer."""
 
 
 Decided = Mapping[str, workflow.Escalation]
@@ -107,7 +109,7 @@ def _bars(one: workflow.Workflow, view: View, decided: Decided) -> list[Text]:
             Text(step.step, style=mark.style),
             _who(step, decided),
             _took(step, view),
-            _gist(step, one, decided),
+            _gist(step, one, decided, brief=0 < view.width < NARROW),
         ))  # fmt: skip
     return table(columns, rows, view)[1:]
 
@@ -163,20 +165,20 @@ def _who(step: task.Task, decided: Decided) -> str:
     return step.agent_id or (said.resolution.resolver if said else "") or DASH
 
 
-def _gist(step: task.Task, one: workflow.Workflow, decided: Decided) -> str:
+def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, *, brief: bool) -> str:
     """The remark for a line of a terminal: what counts stands in front, and nothing that a line below says again."""
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"
-    brief = task.Task()
-    brief.CopyFrom(step)
-    del brief.failed_attempts[:-1]
+    told = task.Task()
+    told.CopyFrom(step)
+    del told.failed_attempts[:-1]
     if step.escalation_id in one.open_escalations:
-        brief.escalation_id = ""
-    return _remark(brief, decided)
+        told.escalation_id = ""
+    return _remark(told, decided, brief=brief)
 
 
-def _remark(step: task.Task, decided: Decided) -> str:
+def _remark(step: task.Task, decided: Decided, *, brief: bool = False) -> str:
     """`attempt 2 (1: RateLimited: 429)`, `waits: no live agent serves it`, `62 %`, `1.2k tokens`, …"""
     parts = []
     ended = step.HasField("failure")
@@ -192,7 +194,7 @@ def _remark(step: task.Task, decided: Decided) -> str:
     if step.HasField("fraction") and step.state == task.TASK_STATE_RUNNING:
         parts.append(f"{step.fraction:.0%}".replace("%", " %"))
     if said := decided.get(step.escalation_id):
-        parts.append(exchange(said))
+        parts.append(exchange(said, brief=brief))
     if ended:
         parts.append(text.failure(step.failure))
     if tokens := sum(use.input_tokens + use.output_tokens for use in step.usage):

@@ -16,6 +16,7 @@ from nervenet.rpc.channels import Channel, Metadata, metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.v1 import agent_service_pb2 as agents
 from nervenet.v1 import coordinator_service_pb2 as coordinators
+from nervenet.v1 import registry_service_pb2 as registries
 from nervenet.v1 import workflow_pb2
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Peers:
         answer = await self._ask(address, "GetWorkflow", request, WITHIN, ((HOP_KEY, "1"),))
         found: workflow_pb2.Workflow = answer.workflow
         return found
+
+    async def drain_node(self, address: str, request: registries.DrainNodeRequest) -> registries.DrainNodeResponse:
+        answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, WITHIN)
+        return answer
 
     async def agent(self, address: str, name: str, request: Message, within: float = WITHIN) -> Any:
         """A call of AgentService at the agent itself."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +35,7 @@ from nervenet.wire import duration, policy_in, timestamp, to_json
 if TYPE_CHECKING:
     from nervenet.node.death import Death
     from nervenet.node.hosting import Host
+    from nervenet.node.services.peers import Peers
     from nervenet.registry.etcd import Etcd
 
 __all__ = ["Registry"]
@@ -47,8 +48,18 @@ KEEP_ALIVE: Final = 15.0
 class Registry:
     """The servicer. `close` ends its listening."""
 
-    def __init__(self, host: Host, etcd: Etcd, death: Death, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        host: Host,
+        etcd: Etcd,
+        death: Death,
+        peers: Peers,
+        drain: Callable[[], Coroutine[Any, Any, None]],
+        stopping: asyncio.Event,
+    ) -> None:
         self._host = host
+        self._peers = peers
+        self._drain = drain
         self._etcd = etcd
         self._table = host.table
         self._stopping = stopping
@@ -154,6 +165,18 @@ class Registry:
             for record, count in zip(response.nodes, counts, strict=True):
                 record.owned_workflows = await count
         return response
+
+    async def DrainNode(self, request: pb.DrainNodeRequest, context: Any) -> pb.DrainNodeResponse:
+        host = self._host
+        if request.node_id != host.node_id:
+            node = self._table.nodes.get(request.node_id)
+            if node is None:
+                raise not_found("node", request.node_id)
+            return await self._peers.drain_node(node.address, request)
+        if not host.draining:
+            host.draining = True  # at once: the work for it begins a moment later
+            host.spawn(self._drain())
+        return pb.DrainNodeResponse(state=agent_pb2.AGENT_STATE_DRAINING, owned_workflows=len(host.coordinators))
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection

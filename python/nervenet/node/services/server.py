@@ -48,7 +48,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     hints = Hints(host)
     closings = Closings(host, hints)
     reads = Reads(host, peers)
-    registry = Registry(host, node.etcd, node.death, stopping)
+    registry = Registry(host, node.etcd, node.death, peers, node.drain, stopping)
     people = People(host, reads)
     reminders = Reminders(host, people, host.config.escalation_hook, host.config.remind_ms)
     host.escalations.on_open = reminders.opened

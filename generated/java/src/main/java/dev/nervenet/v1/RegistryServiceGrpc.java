@@ -263,6 +263,37 @@ public final class RegistryServiceGrpc {
     return getListNodesMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.DrainNodeRequest,
+      dev.nervenet.v1.DrainNodeResponse> getDrainNodeMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "DrainNode",
+      requestType = dev.nervenet.v1.DrainNodeRequest.class,
+      responseType = dev.nervenet.v1.DrainNodeResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.DrainNodeRequest,
+      dev.nervenet.v1.DrainNodeResponse> getDrainNodeMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.DrainNodeRequest, dev.nervenet.v1.DrainNodeResponse> getDrainNodeMethod;
+    if ((getDrainNodeMethod = RegistryServiceGrpc.getDrainNodeMethod) == null) {
+      synchronized (RegistryServiceGrpc.class) {
+        if ((getDrainNodeMethod = RegistryServiceGrpc.getDrainNodeMethod) == null) {
+          RegistryServiceGrpc.getDrainNodeMethod = getDrainNodeMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.DrainNodeRequest, dev.nervenet.v1.DrainNodeResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "DrainNode"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.DrainNodeRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.DrainNodeResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new RegistryServiceMethodDescriptorSupplier("DrainNode"))
+              .build();
+        }
+      }
+    }
+    return getDrainNodeMethod;
+  }
+
   /**
    * Creates a new async stub that supports all call types for the service
    */
@@ -408,6 +439,17 @@ public final class RegistryServiceGrpc {
         io.grpc.stub.StreamObserver<dev.nervenet.v1.ListNodesResponse> responseObserver) {
       io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListNodesMethod(), responseObserver);
     }
+
+    /**
+     * <pre>
+     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * </pre>
+     */
+    default void drainNode(dev.nervenet.v1.DrainNodeRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.DrainNodeResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getDrainNodeMethod(), responseObserver);
+    }
   }
 
   /**
@@ -530,6 +572,18 @@ public final class RegistryServiceGrpc {
       io.grpc.stub.ClientCalls.asyncUnaryCall(
           getChannel().newCall(getListNodesMethod(), getCallOptions()), request, responseObserver);
     }
+
+    /**
+     * <pre>
+     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * </pre>
+     */
+    public void drainNode(dev.nervenet.v1.DrainNodeRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.DrainNodeResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getDrainNodeMethod(), getCallOptions()), request, responseObserver);
+    }
   }
 
   /**
@@ -634,6 +688,17 @@ public final class RegistryServiceGrpc {
       return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
           getChannel(), getListNodesMethod(), getCallOptions(), request);
     }
+
+    /**
+     * <pre>
+     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * </pre>
+     */
+    public dev.nervenet.v1.DrainNodeResponse drainNode(dev.nervenet.v1.DrainNodeRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getDrainNodeMethod(), getCallOptions(), request);
+    }
   }
 
   /**
@@ -725,6 +790,17 @@ public final class RegistryServiceGrpc {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getListNodesMethod(), getCallOptions(), request);
     }
+
+    /**
+     * <pre>
+     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * </pre>
+     */
+    public dev.nervenet.v1.DrainNodeResponse drainNode(dev.nervenet.v1.DrainNodeRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getDrainNodeMethod(), getCallOptions(), request);
+    }
   }
 
   /**
@@ -811,6 +887,18 @@ public final class RegistryServiceGrpc {
       return io.grpc.stub.ClientCalls.futureUnaryCall(
           getChannel().newCall(getListNodesMethod(), getCallOptions()), request);
     }
+
+    /**
+     * <pre>
+     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
+     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.DrainNodeResponse> drainNode(
+        dev.nervenet.v1.DrainNodeRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getDrainNodeMethod(), getCallOptions()), request);
+    }
   }
 
   private static final int METHODID_REGISTER_AGENT = 0;
@@ -820,7 +908,8 @@ public final class RegistryServiceGrpc {
   private static final int METHODID_WATCH_AGENTS = 4;
   private static final int METHODID_SELECT_AGENT = 5;
   private static final int METHODID_LIST_NODES = 6;
-  private static final int METHODID_HEARTBEAT = 7;
+  private static final int METHODID_DRAIN_NODE = 7;
+  private static final int METHODID_HEARTBEAT = 8;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -866,6 +955,10 @@ public final class RegistryServiceGrpc {
         case METHODID_LIST_NODES:
           serviceImpl.listNodes((dev.nervenet.v1.ListNodesRequest) request,
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListNodesResponse>) responseObserver);
+          break;
+        case METHODID_DRAIN_NODE:
+          serviceImpl.drainNode((dev.nervenet.v1.DrainNodeRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.DrainNodeResponse>) responseObserver);
           break;
         default:
           throw new AssertionError();
@@ -944,6 +1037,13 @@ public final class RegistryServiceGrpc {
               dev.nervenet.v1.ListNodesRequest,
               dev.nervenet.v1.ListNodesResponse>(
                 service, METHODID_LIST_NODES)))
+        .addMethod(
+          getDrainNodeMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.DrainNodeRequest,
+              dev.nervenet.v1.DrainNodeResponse>(
+                service, METHODID_DRAIN_NODE)))
         .build();
   }
 
@@ -1000,6 +1100,7 @@ public final class RegistryServiceGrpc {
               .addMethod(getWatchAgentsMethod())
               .addMethod(getSelectAgentMethod())
               .addMethod(getListNodesMethod())
+              .addMethod(getDrainNodeMethod())
               .build();
         }
       }

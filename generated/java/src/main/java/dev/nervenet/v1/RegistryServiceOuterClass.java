@@ -120,6 +120,16 @@ public final class RegistryServiceOuterClass {
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_ListNodesResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_DrainNodeRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_DrainNodeRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_DrainNodeResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_DrainNodeResponse_fieldAccessorTable;
 
   public static com.google.protobuf.Descriptors.FileDescriptor
       getDescriptor() {
@@ -194,30 +204,36 @@ public final class RegistryServiceOuterClass {
       "\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken" +
       "\"j\n\021ListNodesResponse\022-\n\005nodes\030\001 \003(\0132\027.n" +
       "ervenet.v1.NodeRecordR\005nodes\022&\n\017next_pag" +
-      "e_token\030\002 \001(\tR\rnextPageToken*\242\001\n\016AgentEv" +
-      "entType\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020" +
-      "\000\022\030\n\024AGENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVE" +
-      "NT_TYPE_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOV" +
-      "ED\020\003\022\033\n\027AGENT_EVENT_TYPE_SYNCED\020\0042\241\005\n\017Re" +
-      "gistryService\022V\n\rRegisterAgent\022!.nervene" +
-      "t.v1.RegisterAgentRequest\032\".nervenet.v1." +
-      "RegisterAgentResponse\022N\n\tHeartbeat\022\035.ner" +
-      "venet.v1.HeartbeatRequest\032\036.nervenet.v1." +
-      "HeartbeatResponse(\0010\001\022\\\n\017DeregisterAgent" +
-      "\022#.nervenet.v1.DeregisterAgentRequest\032$." +
-      "nervenet.v1.DeregisterAgentResponse\022G\n\010G" +
-      "etAgent\022\034.nervenet.v1.GetAgentRequest\032\035." +
-      "nervenet.v1.GetAgentResponse\022M\n\nListAgen" +
-      "ts\022\036.nervenet.v1.ListAgentsRequest\032\037.ner" +
-      "venet.v1.ListAgentsResponse\022R\n\013WatchAgen" +
-      "ts\022\037.nervenet.v1.WatchAgentsRequest\032 .ne" +
-      "rvenet.v1.WatchAgentsResponse0\001\022P\n\013Selec" +
-      "tAgent\022\037.nervenet.v1.SelectAgentRequest\032" +
-      " .nervenet.v1.SelectAgentResponse\022J\n\tLis" +
-      "tNodes\022\035.nervenet.v1.ListNodesRequest\032\036." +
-      "nervenet.v1.ListNodesResponseB8\n\017dev.ner" +
-      "venet.v1P\001Z#nervenet.dev/nervenet/v1;ner" +
-      "venetv1b\006proto3"
+      "e_token\030\002 \001(\tR\rnextPageToken\"+\n\020DrainNod" +
+      "eRequest\022\027\n\007node_id\030\001 \001(\tR\006nodeId\"k\n\021Dra" +
+      "inNodeResponse\022-\n\005state\030\001 \001(\0162\027.nervenet" +
+      ".v1.AgentStateR\005state\022\'\n\017owned_workflows" +
+      "\030\002 \001(\005R\016ownedWorkflows*\242\001\n\016AgentEventTyp" +
+      "e\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020\000\022\030\n\024A" +
+      "GENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVENT_TYP" +
+      "E_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOVED\020\003\022\033" +
+      "\n\027AGENT_EVENT_TYPE_SYNCED\020\0042\355\005\n\017Registry" +
+      "Service\022V\n\rRegisterAgent\022!.nervenet.v1.R" +
+      "egisterAgentRequest\032\".nervenet.v1.Regist" +
+      "erAgentResponse\022N\n\tHeartbeat\022\035.nervenet." +
+      "v1.HeartbeatRequest\032\036.nervenet.v1.Heartb" +
+      "eatResponse(\0010\001\022\\\n\017DeregisterAgent\022#.ner" +
+      "venet.v1.DeregisterAgentRequest\032$.nerven" +
+      "et.v1.DeregisterAgentResponse\022G\n\010GetAgen" +
+      "t\022\034.nervenet.v1.GetAgentRequest\032\035.nerven" +
+      "et.v1.GetAgentResponse\022M\n\nListAgents\022\036.n" +
+      "ervenet.v1.ListAgentsRequest\032\037.nervenet." +
+      "v1.ListAgentsResponse\022R\n\013WatchAgents\022\037.n" +
+      "ervenet.v1.WatchAgentsRequest\032 .nervenet" +
+      ".v1.WatchAgentsResponse0\001\022P\n\013SelectAgent" +
+      "\022\037.nervenet.v1.SelectAgentRequest\032 .nerv" +
+      "enet.v1.SelectAgentResponse\022J\n\tListNodes" +
+      "\022\035.nervenet.v1.ListNodesRequest\032\036.nerven" +
+      "et.v1.ListNodesResponse\022J\n\tDrainNode\022\035.n" +
+      "ervenet.v1.DrainNodeRequest\032\036.nervenet.v" +
+      "1.DrainNodeResponseB8\n\017dev.nervenet.v1P\001" +
+      "Z#nervenet.dev/nervenet/v1;nervenetv1b\006p" +
+      "roto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -352,6 +368,18 @@ public final class RegistryServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListNodesResponse_descriptor,
         new java.lang.String[] { "Nodes", "NextPageToken", });
+    internal_static_nervenet_v1_DrainNodeRequest_descriptor =
+      getDescriptor().getMessageTypes().get(19);
+    internal_static_nervenet_v1_DrainNodeRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_DrainNodeRequest_descriptor,
+        new java.lang.String[] { "NodeId", });
+    internal_static_nervenet_v1_DrainNodeResponse_descriptor =
+      getDescriptor().getMessageTypes().get(20);
+    internal_static_nervenet_v1_DrainNodeResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_DrainNodeResponse_descriptor,
+        new java.lang.String[] { "State", "OwnedWorkflows", });
     com.google.protobuf.DurationProto.getDescriptor();
     dev.nervenet.v1.Agent.getDescriptor();
     dev.nervenet.v1.Common.getDescriptor();
