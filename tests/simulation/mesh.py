@@ -72,6 +72,7 @@ class Surroundings:
         yield mock.patch.object(node_module, "os", SimpleNamespace(getpid=os.getpid, _exit=self._exit))
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
+        yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
         for module in (journal, ownership, groups, link, listing):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry

@@ -26,6 +26,7 @@ from nervenet.agent.executors.thread import ThreadExecutor
 from nervenet.agent.floor import Doors, Floor
 from nervenet.agent.intake import Intake
 from nervenet.agent.keeper import Keeper
+from nervenet.agent.lag import Lag
 from nervenet.agent.live import Live
 from nervenet.agent.load import LoadMeter
 from nervenet.agent.registration import Registration
@@ -146,6 +147,7 @@ class AgentRuntime:
             stack.push_async_callback(runtime._close)
             link.on_reconnect += (runtime._keeper.redis_came_back, runtime.floor.recent.redis_came_back)
             await runtime._begin()
+            stack.enter_context(Lag(clock))
             yield runtime
             await runtime.leave()
 
