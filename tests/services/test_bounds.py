@@ -141,13 +141,17 @@ async def one_more(task: Task) -> bytes:
     return str(int(task.envelope.input.data) + 1).encode()
 
 
-async def test_a_journal_that_grows_too_long_ends_its_run_with_time_to_clean_up(world: World) -> None:
+async def test_a_journal_that_grows_too_long_ends_its_run_with_time_to_clean_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     _, raw = await node(world, journal_limit=100)
     await raw.call("StartWorkflow", workflow_id="c", definition="chatters")
     done = (await raw.call("GetWorkflow", workflow_id="c", wait={"seconds": 30})).workflow
     assert done.failure.type == "JournalFull"
     assert "ctx.continue_as_new" in done.failure.message and "NERVENET_JOURNAL_LIMIT" in done.failure.message
     assert done.view.value.string_value == "cleaned up"
+    warned = "c: its journal has 80 entries and must end at 100: ctx.continue_as_new(...) begins a fresh one"
+    assert [record.getMessage() for record in caplog.records].count(warned) == 1
 
 
 async def test_continue_as_new_in_time_knows_no_limit(world: World) -> None:
@@ -172,3 +176,24 @@ async def test_signals_alone_cannot_fill_a_journal(world: World) -> None:
     assert other.host.coordinator("w") is None
     still = (await raw.call("GetWorkflow", workflow_id="w")).workflow
     assert not still.HasField("close_time")
+
+
+async def test_what_is_closed_is_gone_after_its_retention_and_nothing_of_it_is_left(world: World) -> None:
+    one, raw = await node(world, retention="2s")
+    await raw.call("StartWorkflow", workflow_id="w", definition="waits")
+    await raw.call("SignalWorkflow", workflow_id="w", signal="poke", payload={"json": '"go"'})
+    assert (
+        await raw.call("GetWorkflow", workflow_id="w", wait={"seconds": 10})
+    ).workflow.output.value.string_value == "go"
+
+    async def gone() -> bool:
+        try:
+            await raw.call("GetWorkflow", workflow_id="w")
+        except errors.NotFound:
+            return True
+        return False
+
+    await eventually(gone)
+    assert await one.host.link.call("KEYS", f"nn:{world.namespace}:wf:{{w}}*") == []
+    assert (await raw.call("ListWorkflows")).workflows == []
+    await raw.call("StartWorkflow", workflow_id="w", definition="waits")  # the id is free again

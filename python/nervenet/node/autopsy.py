@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -79,6 +78,8 @@ def last_line(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries:
 
 def main(channel: socket.socket, note: mmap.mmap) -> None:
     """Fold one journal; say when the code is there, and when it came through."""
+    import resource  # not on every system that a node may be imported on
+
     where, workflow_id, run, entries = receive(channel)
     workflow = find(where)
     send(channel, "imported")

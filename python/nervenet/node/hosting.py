@@ -126,7 +126,7 @@ class Host:
         self.timers = timers
         self.watchdog = watchdog
         self.elsewhere: Elsewhere | None = None  # `nervenet dev` alone has it
-        self.last_line: LastLine | None = None  # where the node is a process of its own
+        self.last_line: LastLine | None = None  # a simulated node has none: it forks nobody
         self.telemetry = telemetry.current()
         self.retention_ms = config.retention_ms
         self.draining = False

@@ -115,10 +115,12 @@ class _NodeFailure:
 
 
 async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
+    from nervenet.node.autopsy import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
     node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
+    node.host.last_line = last_line
     failure.of(node)
 
     async def drain() -> None:
