@@ -1,14 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What adoption holds against a workflow: nodes that died of it, not nodes that merely died."""
+"""In which order orphans are adopted, and what is held against them: nodes that died of it, not nodes that merely died."""
 
 from __future__ import annotations
 
 from nervenet.node.starting import StartRequest
+from nervenet.node.sweep import AT_ONCE, in_turn
 from nervenet.records import Payload
+from nervenet.streams.heads import Head
 from tests.node.hand import World, until
 from tests.node.test_many_nodes import kill, mesh, say_go
 
 DEATHS = 5
+
+
+def orphan(name: str, last: bytes, *, adopted_at: bytes = b"") -> tuple[str, Head]:
+    return name, Head(owner="n-dead", last=last, adoptions=1, adopted_at=adopted_at)
+
+
+def test_the_busiest_are_adopted_first_and_those_that_may_have_killed_a_node_last_and_alone() -> None:
+    parked = [orphan(f"parked-{i}", b"%d-3" % i) for i in range(AT_ONCE)]
+    busy = [orphan(f"busy-{i}", b"%d-9" % (5_000 + i), adopted_at=b"4000-2") for i in range(2)]
+    feared = [orphan(f"feared-{i}", b"9000-9", adopted_at=b"9000-9") for i in range(2)]
+    names = [[name for name, _ in part] for part in in_turn([*feared, *parked, *busy])]
+    assert names == [
+        ["busy-1", "busy-0", *(f"parked-{i}" for i in range(AT_ONCE - 1, 1, -1))],
+        ["parked-1", "parked-0"],
+        ["feared-0"],
+        ["feared-1"],
+    ]
 
 
 async def test_a_workflow_that_waits_through_many_deaths_is_not_blamed_for_them(

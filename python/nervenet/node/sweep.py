@@ -72,7 +72,6 @@ class Sweep:
         next_own = next_running = loop.time()
         while True:
             try:
-                self._news.clear()
                 await self.dead_sets()
                 if loop.time() >= next_own:
                     next_own = loop.time() + OWN_EVERY
@@ -132,23 +131,33 @@ class Sweep:
     # ── the dead ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def dead_sets(self) -> None:
-        """Level-triggered: a dead node stays on the list until its set is empty, and for a while after its death."""
-        for node_id, since in tuple(self._dead.items()):
-            if not self._may():
-                return
-            age = _now() - since
-            if self._host.table.lives(node_id) or (
-                await self._share(node_id, anybody=age > PATIENCE) and age > REMEMBERED
-            ):
-                self._dead.pop(node_id, None)
+        """Level-triggered: a dead node stays on the list until its set is empty, and for a while after its death.
 
-    async def _share(self, dead: str, *, anybody: bool) -> bool:
-        """My part of a dead node's workflows, or all that I have code for; True when nothing is left that I could take."""
+        What the dead owned is taken over together, whoever of them had it, and a death in the middle of that is looked at
+        at once: what its node was busy with does not wait for the rest of another's ten thousand.
+        """
+        again = True
+        while again and self._may():
+            self._news.clear()
+            orphans: list[tuple[str, Head]] = []
+            for node_id, since in tuple(self._dead.items()):
+                age = _now() - since
+                if self._host.table.lives(node_id) or (
+                    await self._look(node_id, orphans, anybody=age > PATIENCE) and age > REMEMBERED
+                ):
+                    self._dead.pop(node_id, None)
+            for part in in_turn(orphans):
+                if not self._news.is_set():
+                    await self._adopt(part)
+            again = self._news.is_set()
+
+    async def _look(self, dead: str, orphans: list[tuple[str, Head]], *, anybody: bool) -> bool:
+        """Clear a dead node's set of what does not belong there, and find my part, or all that I have code for; True when
+        it is empty now."""
         host = self._host
         left = False
         async for page in host.ownership.owned(dead):
             heads = await host.journal.heads(page, FIELDS)
-            mine: list[tuple[str, Head]] = []
             done: list[str] = []
             for workflow_id, head in zip(page, heads, strict=True):
                 if head is None:
@@ -158,8 +167,7 @@ class Sweep:
                 elif head.closed:
                     host.finish(workflow_id, dead, head.created_ms, head.closed_ms)
                 elif self._is_mine(workflow_id, head) or (anybody and self._has_code(head)):
-                    mine.append((workflow_id, head))
-            done += await self._adopt(mine)
+                    orphans.append((workflow_id, head))
             if done:
                 await host.ownership.disown(dead, *done)
             left = left or len(done) < len(page)
@@ -171,22 +179,18 @@ class Sweep:
     def _has_code(self, head: Head) -> bool:
         return self._host.node_id in self._host.able(head.definition, head.version, head.python)
 
-    async def _adopt(self, orphans: list[tuple[str, Head]]) -> list[str]:
-        """Take these over, some at a time → those that are hosted now.
-
-        One whose last adopter may have died of it comes last and alone: if it kills this node too, that is held against
-        nobody else who happened to be on the way.
-        """
-        calm = [(w, head) for w, head in orphans if not head.untold]
-        wary = [(w, head) for w, head in orphans if head.untold]
-        parts = [calm[start : start + AT_ONCE] for start in range(0, len(calm), AT_ONCE)] + [[one] for one in wary]
-        hosted: list[str] = []
-        for part in parts:
-            if not self._may():
-                break
-            taken = await asyncio.gather(*(self._host.load(w, head.owner) for w, head in part))
-            hosted += [w for (w, _), ok in zip(part, taken, strict=True) if ok]
-        return hosted
+    async def _adopt(self, orphans: list[tuple[str, Head]]) -> int:
+        """Take these over at once; how many are hosted now."""
+        if not self._may():
+            return 0
+        taken = await asyncio.gather(*(self._host.load(w, head.owner) for w, head in orphans))
+        by_owner: dict[str, list[str]] = {}
+        for (workflow_id, head), hosted in zip(orphans, taken, strict=True):
+            if hosted:
+                by_owner.setdefault(head.owner, []).append(workflow_id)
+        for owner, ids in by_owner.items():
+            await self._host.ownership.disown(owner, *ids)
+        return taken.count(True)
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,7 +202,6 @@ class Sweep:
         while page := await self._listing.running(after, PAGE):
             after = page[-1]
             if self._news.is_set():  # a death does not wait for the end of a long walk
-                self._news.clear()
                 await self.dead_sets()
             scores = {row.member: int(row.score) for row in page if row.member not in host.coordinators}
             ids = list(scores)
@@ -218,7 +221,8 @@ class Sweep:
                     self._dead.setdefault(head.owner, _now())
                     if self._is_mine(workflow_id, head):
                         mine.append((workflow_id, head))
-            adopted += len(await self._adopt(mine))
+            for part in in_turn(mine):
+                adopted += await self._adopt(part)
             for owner, owned in known.items():
                 await self._remind(owner, owned)
         if adopted:
@@ -262,3 +266,19 @@ class Sweep:
 def _now() -> float:
     """Of the loop: how long ago something was, whatever happens to anybody's clock."""
     return asyncio.get_running_loop().time()
+
+
+def in_turn(orphans: list[tuple[str, Head]]) -> list[list[tuple[str, Head]]]:
+    """Which to adopt together, and in which order.
+
+    The busiest first: who has been waiting for a week can wait two seconds more. One whose last adopter may have died of
+    it comes last and alone: if it kills this node too, that is held against nobody else who happened to be on the way.
+    """
+    calm = sorted((one for one in orphans if not one[1].untold), key=_last_ms, reverse=True)
+    wary = [[one] for one in orphans if one[1].untold]
+    return [calm[start : start + AT_ONCE] for start in range(0, len(calm), AT_ONCE)] + wary
+
+
+def _last_ms(orphan: tuple[str, Head]) -> int:
+    """When something last happened in it."""
+    return int(orphan[1].last.partition(b"-")[0])
