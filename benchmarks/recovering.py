@@ -23,7 +23,8 @@ async def work(seconds: float) -> float:
 
 @mesh.workflow
 async def lively(ctx: Context, rounds: int) -> int:
-    """A task of 0.4 s, which an agent records, then a timer of 0.4 s, which only an owner can."""
+    """A task of 0.4 s, which an agent records, then a timer of 0.4 s, which only an owner can; each begins when it likes."""
+    await asyncio.sleep(0.8 * ctx.random.random())
     for _ in range(rounds):
         await ctx.call(work, 0.4)
         await asyncio.sleep(0.4)

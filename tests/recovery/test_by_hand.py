@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh that no program of ours has started or looks after, and any of its processes killed by pid: plain shell."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from nervenet.dev.servers import free_port
+
+SCRIPT = Path(__file__).with_name("by_hand.sh")
+
+
+def test_three_nodes_and_four_agents_by_hand_any_of_them_killed(
+    tmp_path: Path, redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    own = {"PATH": path, "NERVENET_REDIS": redis_url, "NERVENET_ETCD": etcd_url, "NERVENET_NAMESPACE": namespace}
+    ports = ",".join(str(free_port()) for _ in range(3))
+    seed = str(secrets.randbelow(32_768))
+    ran = subprocess.run(
+        [str(SCRIPT), ports, "8", "5", seed], cwd=tmp_path, env=kept | own, capture_output=True, text=True, check=False
+    )
+    logs = "".join(f"── {file.name}\n{file.read_text()}" for file in sorted(tmp_path.glob("*.log")))
+    assert ran.returncode == 0, f"seed {seed}\n{ran.stdout}{ran.stderr}{logs}"
+    assert "8 of 8 workflows accepted, 8 ended right, 5 processes killed" in ran.stdout
