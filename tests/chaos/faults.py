@@ -165,6 +165,8 @@ class Hands:
                 await self.torture.bring_up(slot)
                 return
             except RuntimeError:
+                assert slot.role is not None
+                slot.role.kill()  # it may be slow and not dead, and would sit on the place
                 await asyncio.sleep(1)
         assert slot.role is not None
         self.troubles.append(("driver", slot.name, f"it never came back:\n{slot.role.tail()}"))
