@@ -212,7 +212,12 @@ class Gateway:
             self._changed.set()
 
     async def say_goodbye(self, guest: Guest) -> None:
-        """It leaves for good: what it did not answer goes on elsewhere."""
+        """It leaves for good: what it did not answer goes on elsewhere. Done to its end even if its stream ends first."""
+        leaving = asyncio.ensure_future(self._see_off(guest))
+        self._host.spawn(leaving)
+        await asyncio.shield(leaving)
+
+    async def _see_off(self, guest: Guest) -> None:
         await self._keeper.give_back(guest, Stop.LEFT)
         self._gone(guest)
         await self._members.leave(guest)
