@@ -332,7 +332,7 @@ async def test_a_node_that_drains_sends_its_agents_on(net: Net) -> None:
             assert time.monotonic() - began < 3.5
             assert "reconnect" in speaker.heard
             assert await until(lambda: other.host.gateway.guests.get(speaker.agent_id), "it has moved")
-            assert not leaving.host.gateway.guests
+            await until(lambda: not leaving.host.gateway.guests, "and is gone here")
             first = pb.ConnectRequestItem(hello=hello("work"))
             assert await refused(leaving.address, first) == ("UNAVAILABLE", "NODE_DRAINING")
         work.open.set()

@@ -13,14 +13,12 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.clock import SYSTEM
+from nervenet.node.gateway.drops import Drops, heard
 from nervenet.node.gateway.guest import Held, Stage
-from nervenet.node.gateway.live import Live
-from nervenet.node.gateway.outcome import Stop, Verdict, given_up, same_result, stored_payload, verdict_on
-from nervenet.streams.answers import Appended, Claimed
-from nervenet.streams.faults import LinkClosed, LinkError
-from nervenet.streams.queues import GROUP, News
-from nervenet.streams.recent import Recent
+from nervenet.node.gateway.outcome import Stop, given_up, stored_payload, verdict_on
+from nervenet.node.gateway.recorder import Recorder, is_forgotten
+from nervenet.streams.answers import Claimed
+from nervenet.streams.faults import LinkError
 from nervenet.v1.task_pb2 import TaskEnvelope
 
 if TYPE_CHECKING:
@@ -47,13 +45,10 @@ class Desk:
         self._queues = host.queues
         self._loop = asyncio.get_running_loop()
         self.tasks: dict[Key, Held] = {}
-        self.live = Live(host)
-        self.recent = Recent(host.journal, host.queues, SYSTEM)
+        self.drops = Drops(host.link)
+        self.recorder = Recorder(host)
         self.room: Callable[[], object] = lambda: None
         """Told when an agent that was full has room again."""
-        self._known: set[tuple[bytes, bytes]] = set()
-        self._done: dict[bytes, list[bytes]] = {}
-        self._tidying = False
 
     def __repr__(self) -> str:
         return f"<Desk of {self._host.node_id}, {len(self.tasks)} tasks>"
@@ -75,12 +70,12 @@ class Desk:
                 continue
             if guest.agent_id in envelope.avoid_agents:  # somebody else lives elsewhere: the owner looks again
                 where = envelope.workflow_id, envelope.run, envelope.step, envelope.attempt
-                self._queues.refuse_nowait(envelope.reply_to, *where).add_done_callback(_heard)
-                self._drop(stream, one.id)
+                self._queues.refuse_nowait(envelope.reply_to, *where).add_done_callback(heard)
+                self.drops.drop(stream, one.id)
                 continue
             held = Held(envelope, guest, stream, one.id)
             self.tasks[held.key] = held
-            self._known.add((stream, one.id))
+            self.drops.hold(stream, one.id)
             if guest.free_for(envelope.capability):
                 guest.take(held)
                 batch.append(held)
@@ -88,12 +83,8 @@ class Desk:
                 guest.waiting.append(held)
         self._claim(batch)
 
-    def unknown(self, stream: bytes, delivered: Iterable[Delivered]) -> list[Delivered]:
-        """Those deliveries that are not in our hands."""
-        return [one for one in delivered if (stream, one.id) not in self._known]
-
     def _recognise(self, stream: bytes, one: Delivered) -> TaskEnvelope | None:
-        if (stream, one.id) in self._known:
+        if (stream, one.id) in self.drops:
             return None
         try:
             envelope = TaskEnvelope.FromString(one.envelope or b"")
@@ -101,20 +92,20 @@ class Desk:
             _log.warning("entry %s of %s is no task, dropped: %r", one.id.decode(), stream.decode(), error)
             envelope = TaskEnvelope()
         if not envelope.task_id:
-            self._drop(stream, one.id)
+            self.drops.drop(stream, one.id)
             return None
         first = self.tasks.get((envelope.task_id, envelope.attempt))
         if first is not None and first.stage is Stage.WAITING:  # its owner gave that copy up for this one
             self._release(first)
         elif first is not None:
-            self._drop(stream, one.id)
+            self.drops.drop(stream, one.id)
             return None
         return envelope
 
     def _not_ours(self, stream: bytes, one: Delivered) -> None:
         """The agent is at another node by now: its entry follows it. Or it has left: then its owner looks after it."""
         assert one.envelope is not None
-        self._known.add((stream, one.id))
+        self.drops.hold(stream, one.id)
         self._host.spawn(self._forward(stream, one.id, one.envelope))
 
     async def _forward(self, stream: bytes, entry_id: bytes, data: bytes) -> None:
@@ -124,7 +115,7 @@ class Desk:
             await self._host.link.call("XADD", stream, "*", "e", data)
         elif agent is not None and agent.stream != self._host.node_id:
             await self._queues.send_inbox(agent.stream, data)
-        self._drop(stream, entry_id)
+        self.drops.drop(stream, entry_id)
 
     def _claim(self, batch: Iterable[Held]) -> None:
         for held in batch:
@@ -158,35 +149,18 @@ class Desk:
             held.guest.push(held)
             if held.stop is not None:  # told before it was there
                 held.guest.stop(held, held.stop.value)
-        elif claimed.status == "unknown" and not self._is_forgotten(held):
+        elif claimed.status == "unknown" and not is_forgotten(self._host, held):
             self._loop.call_later(ASK_AGAIN, self._ask_again, held)
         else:
             if claimed.status == "done":
-                self._host.spawn(self._tell_again(held, claimed.owner))
+                self._host.spawn(self.recorder.tell_again(held, claimed.owner))
             self.leave(held)
-            self._drop(held.stream, held.entry_id)
-
-    def _is_forgotten(self, held: Held) -> bool:
-        """Whether the workflow is gone for good: its closed run would have expired by now."""
-        sent_ms = held.envelope.enqueue_time.ToMilliseconds()
-        return self._host.clock.now_ms() - sent_ms > self._host.retention_ms
+            self.drops.drop(held.stream, held.entry_id)
 
     def _ask_again(self, held: Held) -> None:
         """There was no head: nodes write back what a Redis without its tail has lost."""
         if held.stage is Stage.CLAIMING:
             self._claim([held])
-
-    async def _tell_again(self, held: Held, owner: str) -> None:
-        """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
-        workflow_id, run, step, _, _ = held.claim
-        at = await self._host.link.call("HGET", self._host.keys.head(workflow_id), f"e:task:{step}")
-        if at and owner and (stands := await self._entry(workflow_id, at)) is not None:
-            self._wake(News(owner, workflow_id, run, at, *stands))
-
-    async def _entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
-        """Name and entry that stand in the journal under an id."""
-        found = await self._host.link.call("XRANGE", self._host.keys.journal(workflow_id), at, at)
-        return (found[0][1][1].decode(), found[0][1][3]) if found else None
 
     # ── coming back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -238,7 +212,7 @@ class Desk:
                 guest.push(held)
             else:
                 self.leave(held)
-                self._drop(held.stream, held.entry_id)
+                self.drops.drop(held.stream, held.entry_id)
         self.fill(guest)
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,7 +239,7 @@ class Desk:
             held.fraction = min(1.0, max(0.0, progress.fraction)) if progress.HasField("fraction") else None
             held.message, held.news = progress.message, True
         if held.news or held.parts:
-            self.live.announce(held)
+            self.recorder.live.announce(held)
 
     def begun(self, guest: Guest, said: pb.TaskAck) -> None:
         held = self._held(guest, (said.task_id, said.attempt))
@@ -301,7 +275,7 @@ class Desk:
         if verdict is None:
             self._settle(held, False)
         else:
-            self._record(held, verdict, self._settle)
+            self.recorder.record(held, verdict, self._settle)
 
     def give_up(self, held: Held) -> None:
         """It was to stop and was not answered in time: what that means is recorded without its agent."""
@@ -309,80 +283,18 @@ class Desk:
         if verdict is None:
             held.stage = Stage.OVER
         else:
-            self._record(held, verdict, self._given_up)
+            self.recorder.record(held, verdict, self._given_up)
 
     def _given_up(self, held: Held, recorded: bool) -> None:
         held.stage = Stage.OVER
-        self._drop(held.stream, held.entry_id)
+        self.drops.drop(held.stream, held.entry_id)
         if held.guest.tasks.get(held.key) is not held:  # its agent has left
             self.tasks.pop(held.key, None)
-
-    def _record(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
-        held.stage = Stage.RECORDING
-        self.live.flush(held)
-        workflow_id, run, _, _, _ = held.claim
-        reply = self._journal.append_nowait(workflow_id, run, verdict.name, verdict.entry)
-        reply.add_done_callback(partial(self._appended, held, verdict, then))
-
-    def _appended(
-        self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None], reply: asyncio.Future[Any]
-    ) -> None:
-        if reply.cancelled():
-            return
-        appended = Appended.parse(reply.result()) if reply.exception() is None else None
-        if appended is not None and appended.status == "new":
-            self._recorded(held, verdict, appended)
-            then(held, True)
-        else:
-            self._host.spawn(self._append_patiently(held, verdict, then))
-
-    async def _append_patiently(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
-        workflow_id, run, _, attempt, agent_id = held.claim
-        try:
-            appended = await self._insist(held, verdict)
-        except LinkClosed:
-            return
-        recorded = appended.status == "new"
-        if recorded:
-            self._recorded(held, verdict, appended)
-        elif appended.recorded:
-            stands = await self._entry(workflow_id, appended.id)
-            recorded = stands is not None and same_result(stands[1], agent_id, attempt)
-            if stands is not None and appended.owner:
-                self._wake(News(appended.owner, workflow_id, run, appended.id, *stands))
-        then(held, recorded)
-
-    async def _insist(self, held: Held, verdict: Verdict) -> Appended:
-        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost."""
-        workflow_id, run, _, _, _ = held.claim
-        while True:
-            try:
-                appended = await self._journal.append(workflow_id, run, verdict.name, verdict.entry)
-                if appended.status != "unknown" or self._is_forgotten(held):
-                    return appended
-                _log.warning("%s: Redis does not know its workflow (yet)", held.envelope.task_id)
-            except LinkClosed:
-                raise
-            except LinkError as error:
-                _log.warning("%s: its outcome waits for Redis: %s", held.envelope.task_id, error)
-            await asyncio.sleep(ASK_AGAIN)
-
-    def _recorded(self, held: Held, verdict: Verdict, appended: Appended) -> None:
-        workflow_id, run, _, _, _ = held.claim
-        self.recent.recorded(workflow_id, run, verdict.name, verdict.entry)
-        held.guest.ended(self._host.clock.now_ms() - held.started_ms, verdict.failed)
-        self._wake(News(appended.owner, workflow_id, run, appended.id, verdict.name, verdict.entry))
-
-    def _wake(self, news: News) -> None:
-        if news.owner == self._host.node_id:  # it is ours: no detour
-            self._host.news(news.workflow_id, news.journal_id, news.name, news.entry)
-        else:
-            self._queues.wake_nowait(news).add_done_callback(_heard)
 
     def _settle(self, held: Held, recorded: bool) -> None:
         """Its agent may forget it."""
         self.leave(held)
-        self._drop(held.stream, held.entry_id)
+        self.drops.drop(held.stream, held.entry_id)
         held.guest.ack(held.key, recorded)
 
     # ── stopping and leaving ─────────────────────────────────────────────────────────────────────────────────────────
@@ -397,7 +309,7 @@ class Desk:
         """It is no longer here, and its credit is free for the next one."""
         if self.tasks.get(held.key) is held:
             del self.tasks[held.key]
-        self._known.discard((held.stream, held.entry_id))
+        self.drops.let_go(held.stream, held.entry_id)
         if held.stage is Stage.CLAIMING:
             held.stage = Stage.OVER
         guest = held.guest
@@ -430,7 +342,7 @@ class Desk:
             if held.stage is not Stage.RECORDING:
                 held.stage = Stage.OVER
                 self._forget(held)
-                self._drop(held.stream, held.entry_id)
+                self.drops.drop(held.stream, held.entry_id)
 
     def _release(self, held: Held) -> None:
         """This copy counts no longer."""
@@ -439,43 +351,9 @@ class Desk:
         held.guest.give_back(held)
         held.stage = Stage.OVER
         self._forget(held)
-        self._drop(held.stream, held.entry_id)
+        self.drops.drop(held.stream, held.entry_id)
 
     def _forget(self, held: Held) -> None:
         if self.tasks.get(held.key) is held:
             del self.tasks[held.key]
-        self._known.discard((held.stream, held.entry_id))
-
-    # ── done with ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _drop(self, stream: bytes, *ids: bytes) -> None:
-        """Delete and acknowledge deliveries, together with all others that this tick is done with."""
-        if not stream:
-            return
-        self._done.setdefault(stream, []).extend(ids)
-        if not self._tidying:
-            self._tidying = True
-            self._loop.call_soon(self._tidy)
-
-    def _tidy(self) -> None:
-        self._tidying = False
-        done, self._done = self._done, {}
-        for stream, ids in done.items():
-            self._host.link.send("XDEL", stream, *ids).add_done_callback(_heard)
-            acknowledged = self._host.link.send("XACK", stream, GROUP, *ids)
-            acknowledged.add_done_callback(partial(self._tidied, stream, ids))
-
-    def _tidied(self, stream: bytes, ids: list[bytes], acknowledged: asyncio.Future[Any]) -> None:
-        """A connection that broke here would leave them pending under our name for as long as we live."""
-        self._known.difference_update((stream, one) for one in ids)
-        if acknowledged.cancelled():
-            return
-        error = acknowledged.exception()
-        if isinstance(error, LinkError) and error.retry:
-            self._loop.call_later(ASK_AGAIN, self._drop, stream, *ids)
-
-
-def _heard(future: asyncio.Future[Any]) -> None:
-    """Best effort: what got lost is found by the owner's watch, or pending under our name."""
-    if not future.cancelled():
-        future.exception()
+        self.drops.let_go(held.stream, held.entry_id)

@@ -12,8 +12,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.errors import InvalidRequest, RequestError, Unavailable
-from nervenet.node.gateway.guest import Guest, Line
+from nervenet.node.gateway.guest import Guest
 from nervenet.node.gateway.hello import check_credit, check_hello
+from nervenet.node.gateway.line import Line
 from nervenet.rpc.status import invalid
 from nervenet.v1 import agent_service_pb2 as pb
 

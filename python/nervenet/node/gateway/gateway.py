@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from nervenet.clock import new_id
 from nervenet.errors import Overloaded, PreconditionFailed, Unavailable
 from nervenet.node.gateway.desk import Desk
-from nervenet.node.gateway.guest import LEASE_SECONDS, Guest, Line, Stage
+from nervenet.node.gateway.guest import LEASE_SECONDS, Guest, Stage
 from nervenet.node.gateway.hello import MAX_CREDIT, record_of
 from nervenet.node.gateway.intake import Intake
 from nervenet.node.gateway.keeper import RECONNECT_WITHIN, STATUS_INTERVAL, Keeper
+from nervenet.node.gateway.line import Line
 from nervenet.node.gateway.membership import Membership
 from nervenet.node.gateway.outcome import Stop
 from nervenet.node.gateway.spread import excess
@@ -84,7 +85,7 @@ class Gateway:
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """What it forgot of ours: claims, and outcomes that nobody may have read."""
         await self._keeper.redis_came_back(old, new)
-        await self.desk.recent.redis_came_back(old, new)
+        await self.desk.recorder.recent.redis_came_back(old, new)
 
     # ── an agent comes ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent as the node that it is connected to knows it, and the tasks that it answers for. Plain state, no I/O.
 
-A `Guest` outlives its streams: when one breaks, what it runs is kept for the time in which it may come back. Its `Line`
-is the stream of the moment: whatever is said in one tick of the loop travels in one message.
+A `Guest` outlives its streams: when one breaks, what it runs is kept for the time in which it may come back. Its `line` is
+the stream of the moment.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
@@ -19,6 +18,7 @@ from nervenet.v1 import agent_service_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from nervenet.node.gateway.line import Line
     from nervenet.registry.selection import Requirement
     from nervenet.v1.common_pb2 import Payload
     from nervenet.v1.task_pb2 import TaskEnvelope
@@ -38,43 +38,6 @@ _WEIGHT: Final = 0.1
 
 
 _HEARD: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"seconds": LEASE_SECONDS}))
-
-
-class Line:
-    """One Connect stream, seen from the node: what is still to be said, and whether it is over."""
-
-    __slots__ = ("_items", "_more", "_open", "error", "over")
-
-    def __init__(self) -> None:
-        self._items: list[pb.ConnectResponseItem] = []
-        self._more = asyncio.Event()
-        self._open = self.over = False
-        self.error: Exception | None = None
-
-    def say(self, item: pb.ConnectResponseItem) -> None:
-        if not self.over:
-            self._items.append(item)
-            self._more.set()
-
-    def open(self, welcome: pb.ConnectResponseItem) -> None:
-        """The first item; what was said before it follows it."""
-        self._items.insert(0, welcome)
-        self._open = True
-        self._more.set()
-
-    def end(self, error: Exception | None = None) -> None:
-        """What was said still goes out (behind a welcome); then the stream ends, with this status. The first end holds."""
-        if not self.over:
-            self.over, self.error = True, error
-            self._more.set()
-
-    async def take(self) -> list[pb.ConnectResponseItem]:
-        """Everything that is to be said; [] when the stream is over."""
-        while not (self._items and self._open) and not self.over:
-            self._more.clear()
-            await self._more.wait()
-        items, self._items = self._items, []
-        return items if self._open else []
 
 
 class Stage(enum.Enum):

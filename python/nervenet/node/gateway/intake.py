@@ -243,7 +243,7 @@ class Intake:
             if not pending:
                 return
             after = pending[-1].id
-            self._desk.admit(stream, self._desk.unknown(stream, pending), seat)
+            self._desk.admit(stream, self._desk.drops.unknown(stream, pending), seat)
 
     async def _refused(self, error: RedisRefused) -> None:
         """NOGROUP: our inbox is gone (Redis lost it). While we are registered we make it again."""

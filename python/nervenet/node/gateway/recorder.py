@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results on their way into the journal, and the news of them to the owners of their workflows.
+
+One append, one reply, no task; only what is not `new` at the first try gets a coroutine of its own, which insists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.clock import SYSTEM
+from nervenet.node.gateway.drops import heard
+from nervenet.node.gateway.guest import Stage
+from nervenet.node.gateway.live import Live
+from nervenet.node.gateway.outcome import same_result
+from nervenet.streams.answers import Appended
+from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.streams.queues import News
+from nervenet.streams.recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.node.gateway.guest import Held
+    from nervenet.node.gateway.outcome import Verdict
+    from nervenet.node.hosting import Host
+
+ASK_AGAIN: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def is_forgotten(host: Host, held: Held) -> bool:
+    """Whether the workflow is gone for good: its closed run would have expired by now."""
+    return host.clock.now_ms() - held.envelope.enqueue_time.ToMilliseconds() > host.retention_ms
+
+
+class Recorder:
+    """One for each gateway."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._journal = host.journal
+        self._queues = host.queues
+        self.live = Live(host)
+        self.recent = Recent(host.journal, host.queues, SYSTEM)
+
+    def record(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
+        """Append it; `then` hears whether it stands there now, or something else was there first."""
+        held.stage = Stage.RECORDING
+        self.live.flush(held)
+        workflow_id, run, _, _, _ = held.claim
+        reply = self._journal.append_nowait(workflow_id, run, verdict.name, verdict.entry)
+        reply.add_done_callback(partial(self._appended, held, verdict, then))
+
+    def _appended(
+        self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None], reply: asyncio.Future[Any]
+    ) -> None:
+        if reply.cancelled():
+            return
+        appended = Appended.parse(reply.result()) if reply.exception() is None else None
+        if appended is not None and appended.status == "new":
+            self._recorded(held, verdict, appended)
+            then(held, True)
+        else:
+            self._host.spawn(self._append_patiently(held, verdict, then))
+
+    async def _append_patiently(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
+        workflow_id, run, _, attempt, agent_id = held.claim
+        try:
+            appended = await self._insist(held, verdict)
+        except LinkClosed:
+            return
+        recorded = appended.status == "new"
+        if recorded:
+            self._recorded(held, verdict, appended)
+        elif appended.recorded:
+            stands = await self._entry(workflow_id, appended.id)
+            recorded = stands is not None and same_result(stands[1], agent_id, attempt)
+            if stands is not None and appended.owner:
+                self._wake(News(appended.owner, workflow_id, run, appended.id, *stands))
+        then(held, recorded)
+
+    async def _insist(self, held: Held, verdict: Verdict) -> Appended:
+        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost."""
+        workflow_id, run, _, _, _ = held.claim
+        while True:
+            try:
+                appended = await self._journal.append(workflow_id, run, verdict.name, verdict.entry)
+                if appended.status != "unknown" or is_forgotten(self._host, held):
+                    return appended
+                _log.warning("%s: Redis does not know its workflow (yet)", held.envelope.task_id)
+            except LinkClosed:
+                raise
+            except LinkError as error:
+                _log.warning("%s: its outcome waits for Redis: %s", held.envelope.task_id, error)
+            await asyncio.sleep(ASK_AGAIN)
+
+    def _recorded(self, held: Held, verdict: Verdict, appended: Appended) -> None:
+        workflow_id, run, _, _, _ = held.claim
+        self.recent.recorded(workflow_id, run, verdict.name, verdict.entry)
+        held.guest.ended(self._host.clock.now_ms() - held.started_ms, verdict.failed)
+        self._wake(News(appended.owner, workflow_id, run, appended.id, verdict.name, verdict.entry))
+
+    def _wake(self, news: News) -> None:
+        if news.owner == self._host.node_id:  # it is ours: no detour
+            self._host.news(news.workflow_id, news.journal_id, news.name, news.entry)
+        else:
+            self._queues.wake_nowait(news).add_done_callback(heard)
+
+    async def tell_again(self, held: Held, owner: str) -> None:
+        """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
+        workflow_id, run, step, _, _ = held.claim
+        at = await self._host.link.call("HGET", self._host.keys.head(workflow_id), f"e:task:{step}")
+        if at and owner and (stands := await self._entry(workflow_id, at)) is not None:
+            self._wake(News(owner, workflow_id, run, at, *stands))
+
+    async def _entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
+        """Name and entry that stand in the journal under an id."""
+        found = await self._host.link.call("XRANGE", self._host.keys.journal(workflow_id), at, at)
+        return (found[0][1][1].decode(), found[0][1][3]) if found else None

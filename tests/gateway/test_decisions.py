@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateway decides without doing it: addresses, outcomes, seats, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nervenet.node.gateway.guest import Guest, Held, Stage
+from nervenet.node.gateway.hello import address_of
+from nervenet.node.gateway.intake import Seating, requirement_of
+from nervenet.node.gateway.keeper import is_due, overdue
+from nervenet.node.gateway.line import Line
+from nervenet.node.gateway.membership import load_json, worth_telling
+from nervenet.node.gateway.outcome import Attempted, Stop, given_up, same_result, verdict_on
+from nervenet.records import Attempt, Failure, FailureCode, Outcome, Payload
+from nervenet.registry.codec import decode_load
+from nervenet.v1 import agent_pb2, common_pb2, task_pb2
+from nervenet.wire import decode_entry
+
+LIMIT = 1_000
+
+
+def task(**more: Any) -> task_pb2.TaskEnvelope:
+    given = {"task_id": "w/work", "workflow_id": "w", "step": "work", "run": 1, "attempt": 2, "capability": "work"}
+    return task_pb2.TaskEnvelope(**(given | {"input_digest": b"digest", "enqueue_time": {"seconds": 7}} | more))
+
+
+def guest(name: str, credit: int, taken: int = 0, **capability: Any) -> Guest:
+    able = agent_pb2.Capability(name="work", **capability)
+    found = Guest(name, 1, agent_pb2.AgentRecord(name=name, capabilities=[able], labels={"zone": "a"}), credit)
+    found.line = Line()
+    for n in range(taken):
+        found.take(Held(task(task_id=f"{name}/{n}"), found))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("w/work", ("w", 1, "work")),
+        ("a/b/work.2", ("a/b", 1, "work.2")),
+        ("w~3/work", ("w", 3, "work")),
+        ("a/b~12/work", ("a/b", 12, "work")),
+    ],
+)
+def test_a_task_id_names_workflow_run_and_step(text: str, address: tuple[str, int, str]) -> None:
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "work", "/work", "w/", "w~/work", "w~x/work", " w/work"])
+def test_what_is_no_task_id(text: str) -> None:
+    with pytest.raises(ValueError, match=r"task id|workflow id"):
+        address_of(text)
+
+
+def said(outcome: dict[str, Any], stop: Stop | None = None) -> Any:
+    """The entry that such a result comes to, read back."""
+    about = Attempted(task(), "go-abcdefgh", 5_000)
+    verdict = verdict_on(about, task_pb2.TaskResult(attempt=2, **outcome), stop, LIMIT, 9_000)
+    if verdict is None:
+        return None
+    assert same_result(verdict.entry, "go-abcdefgh", 2) and not same_result(verdict.entry, "go-zzzzzzzz", 2)
+    entry = decode_entry(verdict.name, verdict.entry, 1, 1)
+    assert entry.actor == "go-abcdefgh" and entry.name == verdict.name
+    return entry
+
+
+def test_a_value_is_the_outcome_of_its_step_with_all_that_the_envelope_knows() -> None:
+    entry = said({"output": {"value": {"number_value": 1}}, "usage": [{"model": "m", "input_tokens": 3}]})
+    body = entry.body
+    assert isinstance(body, Outcome) and entry.name == "task:work"
+    assert body.output == Payload("json", b"1"), "what people write is stored as JSON"
+    assert (body.capability, body.digest, body.attempt, body.agent_id) == ("work", b"digest", 2, "go-abcdefgh")
+    assert (body.started_ms, body.ended_ms, body.scheduled_ms, body.usage[0].input_tokens) == (5_000, 9_000, 7_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "kind", "retryable"),
+    [
+        ({"failure": {"message": "no"}}, FailureCode.APPLICATION, "", None),
+        ({"failure": {"message": "no", "type": "Mine", "retryable": False}}, FailureCode.APPLICATION, "Mine", False),
+        ({"failure": {"code": common_pb2.FAILURE_CODE_RATE_LIMITED}}, FailureCode.RATE_LIMITED, "", None),
+        ({"output": {"json": "{"}}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"output": {"json": '"' + "x" * LIMIT + '"'}}, FailureCode.PAYLOAD_TOO_LARGE, "PayloadTooLarge", False),
+        ({}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"question": {}}, FailureCode.APPLICATION, "InvalidResult", False),
+    ],
+)
+def test_everything_else_is_a_failed_attempt(
+    outcome: Any, code: FailureCode, kind: str, retryable: bool | None
+) -> None:
+    entry = said(outcome)
+    assert isinstance(entry.body, Attempt) and entry.name == "attempt:work#2"
+    failure = entry.body.failure
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.type, failure.retryable) == (code, kind, retryable)
+    assert (failure.attempt, failure.agent_id) == (2, "go-abcdefgh")
+
+
+def test_details_above_the_limit_are_left_out() -> None:
+    failure = said({"failure": {"message": "no", "details": {"text": "x" * 2_000}}}).body.failure
+    assert failure.details is None and "left out" in failure.message
+
+
+def test_a_question_is_the_agents_own() -> None:
+    question = said({"question": {"text": "really?", "choices": ["yes"], "context": {"json": "[1]"}}}).body.question
+    assert (question.text, question.source, question.choices) == ("really?", "agent", ("yes",))
+
+
+@pytest.mark.parametrize("stop", list(Stop))
+def test_a_good_value_counts_however_late_it_is(stop: Stop) -> None:
+    assert isinstance(said({"output": {"json": "1"}}, stop).body, Outcome)
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        (Stop.GONE, None),
+        (Stop.TIMEOUT, FailureCode.TIMEOUT),
+        (Stop.SILENT, FailureCode.TIMEOUT),
+        (Stop.DRAINED, FailureCode.AGENT_DRAINED),
+        (Stop.LEFT, FailureCode.AGENT_DRAINED),
+    ],
+)
+def test_what_was_told_to_stop_ends_for_that_reason(stop: Stop, code: FailureCode | None) -> None:
+    told = said({"failure": {"message": "cancelled", "code": common_pb2.FAILURE_CODE_CANCELED}}, stop)
+    alone = given_up(Attempted(task(), "go-abcdefgh", 1), stop, 2)
+    if code is None:
+        assert told is None and alone is None
+    else:
+        assert alone is not None
+        assert told.body.failure.code == decode_entry(alone.name, alone.entry, 1, 1).body.failure.code == code  # type: ignore[union-attr]
+
+
+def test_who_has_most_room_gets_the_next_task_of_a_queue() -> None:
+    small, large, full = guest("small", 2), guest("large", 8, taken=2), guest("full", 1, taken=1)
+    seating = Seating([small, large, full], "work")
+    assert seating.room == 2 + 6
+    given = [seating.seat(task()) for _ in range(9)]
+    assert given[:2] == [small, large] and given[8] is None
+    assert (given.count(small), given.count(large), given.count(full)) == (2, 6, 0)
+
+
+def test_who_is_to_be_avoided_gets_it_only_when_nobody_else_is_there() -> None:
+    bad, good = guest("bad", 4), guest("good", 1)
+    seating = Seating([bad, good], "work")
+    assert seating.seat(task(avoid_agents=["bad"])) is good
+    assert seating.seat(task(avoid_agents=["bad"])) is bad
+
+
+def test_an_agent_serves_the_queues_that_it_meets() -> None:
+    able = guest("able", 1, version="2", labels={"gpu": "yes"})
+    assert able.meets(requirement_of("work", b""))
+    assert able.meets(requirement_of("work", b'{"match":{"gpu":"yes","zone":"a"},"version":"2"}'))
+    assert not able.meets(requirement_of("work", b'{"match":{"gpu":"no"},"version":null}'))
+    assert not able.meets(requirement_of("work", b'{"match":{},"version":"3"}'))
+    assert not able.meets(requirement_of("other", b""))
+
+
+def test_limits_are_counted_from_the_beginning_and_from_the_last_sign_of_life() -> None:
+    held = Held(task(timeouts={"attempt": {"seconds": 10}, "heartbeat": {"seconds": 3}}), guest("g", 1))
+    held.begin(1, 100.0)
+    assert overdue(held, 102.9) is None
+    assert overdue(held, 103.0) is Stop.SILENT
+    held.beat = 109.0
+    assert overdue(held, 109.9) is None
+    assert overdue(held, 110.0) is Stop.TIMEOUT
+    held.stage = Stage.RECORDING
+    assert overdue(held, 200.0) is None
+    assert overdue(Held(task(), guest("g", 1)), 1e9) is None
+
+
+def test_a_claim_is_renewed_in_time_and_a_checkpoint_kept_sooner() -> None:
+    held = Held(task(), guest("g", 1))
+    assert not is_due(held, 1e9), "nothing is claimed yet"
+    held.begin(1, 100.0)
+    assert not is_due(held, 101.2) and is_due(held, 101.3)
+    held.renewed_at, held.saved_at, held.checkpoint_due = 100.0, 100.0, True
+    assert is_due(held, 100.8)
+    held.stop = Stop.GONE
+    assert not is_due(held, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "told", "age", "worth"),
+    [
+        ((0, 0, 20), None, 0.0, True),
+        ((1, 0, 20), (0, 0, 20), 0.3, False),
+        ((2, 0, 20), (0, 0, 20), 0.3, True),
+        ((1, 0, 4), (0, 0, 4), 0.3, True),
+        ((20, 0, 20), (19, 0, 20), 0.3, True),
+        ((0, 0, 5), (0, 0, 4), 0.3, True),
+        ((1, 0, 20), (0, 0, 20), 10.0, True),
+    ],
+)
+def test_which_loads_are_news(now: Any, told: Any, age: float, worth: bool) -> None:
+    assert worth_telling(now, told, age) is worth
+
+
+def test_the_load_that_is_written_is_the_load_that_is_read() -> None:
+    busy = guest("busy", 4, taken=3)
+    busy.cpu, busy.average_ms, busy.error_rate = 0.5, 1_250.0, 0.25
+    view = decode_load("busy", load_json(busy, 1_700_000_000_123))
+    assert (view.active, view.slots, view.sample_ms, view.average_ms) == (3, 4, 1_700_000_000_123, 1_250)
+    assert view.active_by_capability == {"work": 3} and view.error_rate == 0.25
