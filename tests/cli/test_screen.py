@@ -52,6 +52,19 @@ def test_a_value_is_utf8_whatever_the_locale_says(monkeypatch: pytest.MonkeyPatc
     assert raw.getvalue() == '"ä"\n'.encode() + b"\x00\xff"
 
 
+def test_help_and_errors_in_an_ascii_locale() -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    def said(*line: str) -> str:
+        done = subprocess.run([*NERVENET, *line], env=env, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert "usage: nervenet COMMAND ..." in said("--help")
+    assert "usage: nervenet COMMAND ..." in said()
+    assert "CAP,..." in said("agent", "--help")
+    assert "\\u" not in said("list", "--address", "127.0.0.1:1")
+
+
 def on_terminal(*line: str, **environment: str) -> str:
     """What a person sees on a terminal of 80 columns."""
     ours, theirs = pty.openpty()

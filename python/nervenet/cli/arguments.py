@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
+from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.cli.failures import UsageError
 
 Parser = argparse.ArgumentParser
@@ -245,7 +247,7 @@ class _Parser(Parser):
         raise UsageError(f"{which}: {message}" if which else message, self.format_usage().strip())
 
     def format_help(self) -> str:
-        return self.page() if self.page else super().format_help()
+        return fitting(self.page() if self.page else super().format_help(), encoding_of(sys.stdout))
 
 
 def _common() -> Parser:
@@ -278,7 +280,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace | None:
     except SystemExit:  # --help has printed its page
         return None
     if getattr(args, "runs", None) is None:
-        print(_page(), end="")
+        print(fitting(_page(), encoding_of(sys.stdout)), end="")
         return None
     for name, value in _DEFAULTS.items():
         if not hasattr(args, name):

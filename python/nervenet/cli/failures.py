@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Any
 
 from nervenet import errors
+from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.errors import NervenetError, RequestError
 
 
@@ -148,8 +149,7 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr is gone: the exit code has to do
-        encoding = sys.stderr.encoding or "utf-8"
-        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stderr.write(fitting(text, encoding_of(sys.stderr)) + "\n")
         sys.stderr.flush()
 
 

@@ -15,15 +15,10 @@ from typing import IO, Literal
 from rich.console import Console
 from rich.text import Text
 
+from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.cli.render.text import View, proto_json, value
 from nervenet.clock import SYSTEM
 from nervenet.v1 import common_pb2 as common
-
-_ASCII = str.maketrans({
-    "●": "*", "✓": "+", "✗": "x", "–": "-", "…": "...", "→": "->", "≠": "!=", "⇄": "<>", "·": "-",
-    "━": "=", "┥": "|", "┄": ".", "█": "#", "░": ".", "“": '"', "”": '"',
-})  # fmt: skip
-
 
 _COMMAND = "  → "
 
@@ -167,14 +162,10 @@ def _print(console: Console, line: Text | str, end: str = "\n") -> None:
 
 def _fitting(console: Console, line: Text) -> Text:
     """The line in what the stream's encoding can say."""
-    encoding = getattr(console.file, "encoding", None) or "utf-8"
-    try:
-        line.plain.encode(encoding)
-    except UnicodeEncodeError:
-        shown = Text()
-        for part in line.divide([at for span in line.spans for at in (span.start, span.end)]):
-            text = part.plain.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
-            style = part.spans[0].style if part.spans else part.style
-            shown.append(text, style=style)
-        return shown
-    return line
+    encoding = encoding_of(console.file)
+    if fitting(line.plain, encoding) == line.plain:
+        return line
+    shown = Text()
+    for part in line.divide([at for span in line.spans for at in (span.start, span.end)]):
+        shown.append(fitting(part.plain, encoding), style=part.spans[0].style if part.spans else part.style)
+    return shown

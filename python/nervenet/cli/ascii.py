@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text for streams whose encoding does not know all of our signs, as in the locale C.
+
+A module of its own because it must cost nothing: help and errors are said without rich.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+_SIGNS = str.maketrans({
+    "●": "*", "✓": "+", "✗": "x", "–": "-", "…": "...", "→": "->", "≠": "!=", "⇄": "<>", "·": "-",
+    "━": "=", "┥": "|", "┄": ".", "█": "#", "░": ".", "“": '"', "”": '"',
+})  # fmt: skip
+
+
+def encoding_of(stream: IO[str]) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def fitting(text: str, encoding: str) -> str:
+    """The text in what the encoding can say."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_SIGNS).encode(encoding, "backslashreplace").decode(encoding)
+    return text
