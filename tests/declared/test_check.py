@@ -151,6 +151,13 @@ WRONG: list[tuple[Any, list[str]]] = [
     (flow(A, version=True), ["version: this is true, a whole number is needed"]),
     (flow(A, version=1 << 40), ["version: 1099511627776 is too large"]),
     (flow({**A, "labels": {"k": 3}}), ["steps[0].labels.k: this is 3, a text is needed; put it in quotes"]),
+    (
+        flow({"name": "a", "call": {**CALL, "input": {"text": "input.text"}}}),
+        [
+            "steps[0].call.input: this is an object, a text is needed; in YAML a text with braces or brackets stands in "
+            "quotes, or as a block below |"
+        ],
+    ),
     (flow({**A, "depends_on": "a"}), ["steps[0].depends_on: this is 'a', a list is needed"]),
     (
         flow({**A, "timeouts": {"attempt": "5 minutes"}}),

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from nervenet import Agent, AgentError, Workflow, WorkflowFailed
+from nervenet.durable import Dispatch, Machine
 from nervenet.durable.check import blocked_text, rebuild, transcript
+from nervenet.records import Entry, Payload, Start
 from nervenet.testing import Run, WorkflowTest, declared
 
 x = Agent.remote("x", Any, Any)
@@ -160,6 +162,31 @@ def test_integers_of_any_size_and_odd_values_survive(t: WorkflowTest) -> None:
     same = flow(call("a", input="input"), output="steps.a")
     for value in (2**53 + 1, 10**30, None, "", [], {"ü": [None, True, 1.5]}):
         assert t.run(same, value).result == value
+
+
+def test_options_of_definition_and_step_reach_the_dispatch() -> None:
+    whole = flow(
+        call(
+            "a",
+            for_each={"items": "input"},
+            selection={"policy": "sticky", "match_labels": {"model": "large"}, "sticky_key": "'customer-' + item"},
+            timeouts={"attempt": "5s"},
+            retry={"on_exhausted": "escalate"},
+            labels={"team": "legal"},
+        ),
+        timeouts={"attempt": "1h", "total": "2h"},
+        retry={"max_attempts": 7},
+    )
+    machine = Machine(whole, "w-1")
+    start = Start("flow", 1, "declared-1", Payload("json", b'["x","y"]'), bytes(16))
+    first, second = machine.apply(Entry("start", start, 1, 1_000))
+    assert isinstance(first, Dispatch) and isinstance(second, Dispatch)
+    assert (first.step, second.step) == ("a", "a.2")
+    options = first.options
+    assert (options.policy, options.sticky_key, dict(options.match)) == ("sticky", "customer-x", {"model": "large"})
+    assert second.options.sticky_key == "customer-y"
+    assert (options.attempt_ms, options.total_ms, options.max_attempts, options.escalate) == (5_000, 7_200_000, 7, True)
+    assert dict(options.labels) == {"team": "legal"}
 
 
 def run_of(t: WorkflowTest, *names: str) -> tuple[Workflow[Any, Any], Run[Any]]:

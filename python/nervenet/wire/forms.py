@@ -133,8 +133,11 @@ class _Reading:
         return values[0]
 
     def _wrong(self, path: str, data: Any, needed: str) -> None:
-        quote = needed == "a text" and isinstance(data, (bool, int, float))
-        cure = "; put it in quotes" if quote else ""
+        cure = ""
+        if needed == "a text" and isinstance(data, (bool, int, float)):
+            cure = "; put it in quotes"
+        elif needed == "a text" and isinstance(data, (Mapping, list)):
+            cure = "; in YAML a text with braces or brackets stands in quotes, or as a block below |"
         self.problems.append(Problem(path, f"{_shown(data)}, {needed} is needed{cure}"))
 
     def _unknown(self, path: str, key: Any, known: list[str]) -> None:
