@@ -72,6 +72,7 @@ class Sweep:
         next_own = next_running = loop.time()
         while True:
             try:
+                self._news.clear()
                 await self.dead_sets()
                 if loop.time() >= next_own:
                     next_own = loop.time() + OWN_EVERY
