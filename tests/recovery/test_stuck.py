@@ -113,6 +113,7 @@ async def test_a_task_that_kills_its_agents_is_stopped_at_their_limit_and_a_huma
             assert sum(role.process.poll() is None for role in host.roles) == 2, "one node, one agent"
 
 
+@pytest.mark.timeout(LONG + 120)
 async def test_a_long_task_is_not_sent_again_while_its_agent_lives(host: Host) -> None:
     """Through the death of its owner, and far beyond claims, leases and the accept timeout."""
     with host:
