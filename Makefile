@@ -26,7 +26,7 @@ export KEEP KILL
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate clean lock
+.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -74,6 +74,9 @@ strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durabil
 
 simulate: $(READY) ## real nodes and agents in virtual time, a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),1000) $(if $(SEED),--seed $(SEED)) $(if $(SABOTAGE),--sabotage "$(SABOTAGE)") $(ARGS)
+
+model: $(READY) ## every order of events in the models of the protocols, and each safeguard taken away (tests/model/README.md)
+	@$(BIN)/python -m tests.model $(ARGS)
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who owns a workflow, and whether he knows: start, adopt, hand over, sweep, close, begin again.
+
+As in workflow_create.lua, workflow_adopt.lua, owner_move.lua, running_*.lua and node/{starting,hosting,sweep,bury}.py. The
+workflow has no steps: whoever hosts and owns it can close it. So the states are about `running`, the owned sets, the head and
+what each node is in the middle of. Time is the number of ZADDs so far: all that matters is which of two came later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.model.engine import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+UNBORN, UP, ZOMBIE, DEAD = "unborn", "up", "zombie", "dead"
+NONE, OPEN, CLOSED = "none", "open", "closed"
+NOBODY = -1
+
+
+class Doing(NamedTuple):
+    """What a node is in the middle of: the next step of a protocol, with whom, and the score that it read or set."""
+
+    what: str = ""
+    whom: int = NOBODY
+    score: int = 0
+
+
+IDLE = Doing()
+
+
+class Node(NamedTuple):
+    life: str = UP
+    hosts: bool = False
+    doing: Doing = IDLE
+    dropping: bool = False  # decided to take the id out of its own set; nothing holds that up
+    books: Doing = IDLE  # removals decided upon: of a headless id, or behind a close
+    draining: bool = False
+
+
+class State(NamedTuple):
+    nodes: tuple[Node, ...]
+    head: str = NONE
+    run: int = 1
+    owner: int = NOBODY
+    clock: int = 0
+    score: int = 0  # of the id in `running`; 0: it is not there
+    closed_at: int = 0
+    grace: int = 0  # scores up to here are older than the grace
+    owned: frozenset[int] = frozenset()
+    wakes: frozenset[int] = frozenset()
+    faults: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Ownership:
+    """Faults and client calls are how often each may happen; the rest are the safeguards, each of which can be taken away."""
+
+    nodes: int = 2
+    spares: int = 0
+    starts: int = 1
+    restarts: int = 0
+    drains: int = 0
+    crashes: int = 0
+    zombies: int = 0
+    losses: int = 0
+    slow_starts: int = 0
+    others: bool = False
+    born: bool = False
+    """The workflow is there already, at the first node."""
+    news: bool = True
+    """Whether deaths are heard of: the dead's sets are read. Without, only `running` is walked."""
+
+    own_sweep: bool = True
+    running_sweep: bool = True
+    remind: bool = True
+    not_after: bool = True
+    score_check: bool = True
+    finish_closed: bool = True
+    clean_owned: bool = True
+    fenced_books: bool = True
+
+    _NAMES = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "slow_starts")
+
+    def initial(self) -> State:
+        nodes = (Node(),) * self.nodes + (Node(UNBORN),) * self.spares
+        state = State(nodes, faults=tuple(getattr(self, name) for name in self._NAMES))
+        if not self.born:
+            return state
+        nodes = (Node(hosts=True), *nodes[1:])
+        state = state._replace(nodes=nodes, head=OPEN, owner=0, clock=1, score=1, owned=frozenset((0,)))
+        return self._spend(state, "starts") or state
+
+    def goals(self) -> Mapping[str, Callable[[State], bool]]:
+        return {
+            "the workflow closes": lambda s: s.head != OPEN,
+            "no set and no list names what is closed": lambda s: s.head != OPEN and not s.owned and not s.score,
+        }
+
+    def wrong(self, state: State) -> str:
+        return ""
+
+    def same(self, state: State) -> State:
+        """Nodes in the order of how they look, and of all times only which comes before which."""
+        state = _ranked(state)
+        keys = [_looks(state, i) for i in range(len(state.nodes))]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        if order == list(range(len(keys))):
+            return state
+        to = {old: new for new, old in enumerate(order)} | {NOBODY: NOBODY}
+        return state._replace(
+            nodes=tuple(_renamed(state.nodes[old], to) for old in order),
+            owner=to[state.owner],
+            owned=frozenset(to[i] for i in state.owned),
+            wakes=frozenset(to[i] for i in state.wakes),
+        )
+
+    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def steps(self, s: State) -> Iterator[Step[State]]:
+        if s.score and s.head == NONE and s.grace < s.score:
+            yield from self._grace(s)
+        for i, node in enumerate(s.nodes):
+            if node.life == UNBORN:
+                yield Step(f"node {i} joins", _node(s, i, life=UP))
+            elif node.life == UP:
+                yield from self._node(s, i, node)
+                yield from self._clients(s, i, node)
+                yield from self._sweeps(s, i, node)
+                yield from self._faults(s, i)
+            elif node.life == ZOMBIE:
+                for step in self._node(s, i, node):
+                    yield step._replace(label=f"{step.label} (zombie)", fault=True)
+                yield Step(f"node {i} notices that its lease is gone, and ends", _killed(s, i), fault=True)
+        if self.clean_owned and any(node.life == UP for node in s.nodes):
+            for i in s.owned:
+                if s.nodes[i].life in (DEAD, ZOMBIE) and not (s.head == OPEN and s.owner == i):
+                    yield Step(f"bury: SREM owned[{i}]", s._replace(owned=s.owned - {i}))
+
+    def _spend(self, s: State, name: str) -> State | None:
+        i = self._NAMES.index(name)
+        if s.faults[i] == 0:
+            return None
+        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
+
+    def _grace(self, s: State) -> Iterator[Step[State]]:
+        passed = s._replace(grace=s.clock)
+        if any(n.life == UP and n.doing.what in ("own", "create") for n in s.nodes):
+            if (slow := self._spend(passed, "slow_starts")) is not None:
+                yield Step("A START TAKES LONGER THAN THE GRACE", slow, fault=True)
+        else:
+            yield Step("the grace passes", passed)
+
+    def _faults(self, s: State, i: int) -> Iterator[Step[State]]:
+        if any(n.life in (UP, UNBORN) and not n.draining for j, n in enumerate(s.nodes) if j != i):
+            if (after := self._spend(s, "crashes")) is not None:
+                yield Step(f"NODE {i} CRASHES", _killed(after, i), fault=True)
+            if (after := self._spend(s, "zombies")) is not None:
+                yield Step(f"NODE {i} IS BELIEVED DEAD AND LIVES", _node(after, i, life=ZOMBIE), fault=True)
+        if (after := self._spend(s, "losses")) is not None:
+            if i in s.wakes:
+                yield Step(f"A WAKE OF NODE {i} VANISHES", after._replace(wakes=s.wakes - {i}), fault=True)
+            if i in s.owned:
+                yield Step(f"THE ID VANISHES FROM owned[{i}]", after._replace(owned=s.owned - {i}), fault=True)
+
+    def _clients(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
+        """Calls that come from outside: a start at any node for any owner, the wish that a node leaves."""
+        if node.doing != IDLE or node.draining:
+            return
+        for call, begun in (("starts", s.head != CLOSED), ("restarts", s.head == CLOSED)):
+            after = self._spend(s, call) if begun else None
+            if after is None or node.hosts:
+                continue
+            for owner, other in enumerate(s.nodes):
+                if other.life == UP and (owner == i or self.others):
+                    yield self._zadd(after, i, f"node {i}: a start for owner {owner}", Doing("own", owner))
+        if (after := self._spend(s, "drains")) is not None:
+            yield Step(f"node {i} begins to drain", _node(after, i, draining=True))
+
+    def _zadd(self, s: State, i: int, label: str, then: Doing) -> Step[State]:
+        clock = s.clock + 1
+        then = then._replace(score=clock)
+        return Step(f"{label}: ZADD running", _node(s._replace(clock=clock, score=clock), i, doing=then))
+
+    # ── what a node is in the middle of ──────────────────────────────────────────────────────────────────────────────
+
+    def _node(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
+        doing = node.doing
+        steps = {
+            "own": self._own,
+            "create": self._create,
+            "renew": self._renew,
+            "reopen": self._reopen,
+            "own again": self._own_again,
+            "wake": self._wake,
+            "adopt": self._adopt,
+            "disown the dead": self._disown_dead,
+            "move": self._move,
+            "disown mine": self._disown_mine,
+        }
+        if doing.what:
+            yield steps[doing.what](s, i, doing)
+        if node.dropping:
+            yield Step(f"node {i}: SREM its own set", _node(s._replace(owned=s.owned - {i}), i, dropping=False))
+        yield from self._do_books(s, i, node.books)
+        if node.hosts:
+            yield from self._host(s, i, node)
+        elif self.own_sweep and i in s.owned and doing == IDLE and not node.dropping:
+            if s.head == OPEN and s.owner == i:
+                if not node.draining:
+                    yield Step(f"node {i}: in its own set and its own: loads it", _node(s, i, hosts=True))
+            else:
+                yield Step(f"node {i}: in its own set and not its own: will drop it", _node(s, i, dropping=True))
+        if i in s.wakes and doing.what not in ("own", "create", "adopt"):
+            yield self._woken(s, i, node)
+
+    def _woken(self, s: State, i: int, node: Node) -> Step[State]:
+        s = s._replace(wakes=s.wakes - {i})
+        if node.hosts or node.draining or s.head != OPEN:
+            return Step(f"node {i} reads a wake: known, or closed", s)
+        if s.owner == i:
+            return Step(f"node {i} reads a wake: its own, loads it", _node(s, i, hosts=True))
+        return Step(f"node {i} reads a wake: not its own, will leave its set", _node(s, i, dropping=True))
+
+    def _own(self, s: State, i: int, d: Doing) -> Step[State]:
+        s = s._replace(owned=s.owned | {d.whom})
+        return Step(f"node {i}: SADD owned[{d.whom}]", _node(s, i, doing=d._replace(what="create")))
+
+    def _create(self, s: State, i: int, d: Doing) -> Step[State]:
+        if s.head == NONE:
+            if self.not_after and d.score <= s.grace:
+                return self._zadd(s, i, f"node {i}: workflow_create: expired, begins again", d._replace(what="own"))
+            made = s._replace(head=OPEN, owner=d.whom)
+            return Step(f"node {i}: workflow_create: created, owner {d.whom}", self._begun(made, i, d.whom))
+        if s.head == CLOSED:
+            if s.run == 1 and self.restarts:
+                return Step(f"node {i}: workflow_create: exists, closed", _node(s, i, doing=d._replace(what="renew")))
+            # someone else's finish is under way already, or the sweep's will be; ours knows the score that it set
+            books = Doing("SREM", s.owner, d.score)
+            return Step(
+                f"node {i}: workflow_create: exists, closed: does the books", _node(s, i, doing=IDLE, books=books)
+            )
+        if s.owner == i == d.whom:
+            return Step(f"node {i}: workflow_create: exists, mine", _node(s, i, doing=IDLE, hosts=True))
+        return Step(f"node {i}: workflow_create: exists", _node(s, i, doing=IDLE))
+
+    def _begun(self, s: State, i: int, owner: int) -> State:
+        if owner == i:
+            return _node(s, i, doing=IDLE, hosts=True)
+        return _node(s, i, doing=Doing("wake", owner))
+
+    def _renew(self, s: State, i: int, d: Doing) -> Step[State]:
+        if s.head != CLOSED or s.run != 1:
+            return Step(f"node {i}: workflow_renew: stale", _node(s, i, doing=IDLE))
+        s = s._replace(head=OPEN, run=2, owner=d.whom)
+        return Step(f"node {i}: workflow_renew: run 2", _node(s, i, doing=d._replace(what="reopen")))
+
+    def _reopen(self, s: State, i: int, d: Doing) -> Step[State]:
+        return self._zadd(s, i, f"node {i}: reopen", d._replace(what="own again"))
+
+    def _own_again(self, s: State, i: int, d: Doing) -> Step[State]:
+        s = s._replace(owned=s.owned | {d.whom})
+        return Step(f"node {i}: SADD owned[{d.whom}]", self._begun(s, i, d.whom))
+
+    def _wake(self, s: State, i: int, d: Doing) -> Step[State]:
+        if s.nodes[d.whom].life != DEAD:
+            s = s._replace(wakes=s.wakes | {d.whom})
+        then = Doing("disown mine") if s.nodes[i].draining else IDLE
+        return Step(f"node {i}: wakes node {d.whom}", _node(s, i, doing=then))
+
+    def _adopt(self, s: State, i: int, d: Doing) -> Step[State]:
+        if s.head == OPEN and s.owner in (d.whom, i):
+            s = _node(s._replace(owner=i), i, hosts=True, doing=d._replace(what="disown the dead"))
+            return Step(f"node {i}: workflow_adopt: adopted", s)
+        refused = _node(s, i, doing=IDLE, dropping=s.owner != i)
+        return Step(f"node {i}: workflow_adopt: refused or closed", refused)
+
+    def _disown_dead(self, s: State, i: int, d: Doing) -> Step[State]:
+        s = s._replace(owned=s.owned - {d.whom})
+        return Step(f"node {i}: SREM owned[{d.whom}]", _node(s, i, doing=IDLE))
+
+    def _move(self, s: State, i: int, d: Doing) -> Step[State]:
+        if s.head == OPEN and s.owner == i:
+            s = _node(s._replace(owner=d.whom), i, hosts=False, doing=d._replace(what="wake"))
+            return Step(f"node {i}: owner_move to node {d.whom}", s)
+        return Step(f"node {i}: owner_move refused", _node(s, i, doing=IDLE))
+
+    def _disown_mine(self, s: State, i: int, d: Doing) -> Step[State]:
+        return Step(f"node {i}: SREM its own set", _node(s._replace(owned=s.owned - {i}), i, doing=IDLE))
+
+    def _do_books(self, s: State, i: int, books: Doing) -> Iterator[Step[State]]:
+        if books.what == "SREM":
+            then = books._replace(what="ZREM")
+            yield Step(
+                f"node {i}: books: SREM owned[{books.whom}]",
+                _node(s._replace(owned=s.owned - {books.whom}), i, books=then),
+            )
+        elif books.what == "ZREM":
+            stays = self.fenced_books and s.score > books.score
+            s = _node(s, i, books=IDLE)
+            yield Step(f"node {i}: books: ZREM running", s if stays else s._replace(score=0))
+        elif books.what == "headless":
+            stays = self.score_check and s.score != books.score
+            s = _node(s, i, books=IDLE)
+            yield Step(f"node {i}: running_remove", s if stays else s._replace(score=0))
+
+    def _host(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
+        if node.doing != IDLE and node.doing.what != "disown the dead":
+            return
+        if s.head == OPEN and s.owner == i:
+            closing = s._replace(head=CLOSED, closed_at=s.clock)
+            yield Step(f"node {i} closes the workflow", self._over(closing, i))
+        elif s.head == CLOSED:
+            yield Step(f"node {i}: watch: it is closed", self._over(s, i))
+        else:
+            yield Step(f"node {i}: watch: another's, lets go", _node(s, i, hosts=False))
+        if self.own_sweep and i not in s.owned:
+            yield Step(f"node {i}: hosts it, not in its set: SADD", s._replace(owned=s.owned | {i}))
+        if node.draining and node.doing == IDLE:
+            for target, other in enumerate(s.nodes):
+                if target != i and other.life == UP and not other.draining:
+                    to = s._replace(owned=s.owned | {target})
+                    yield Step(f"node {i}: hand over: SADD owned[{target}]", _node(to, i, doing=Doing("move", target)))
+
+    def _over(self, s: State, i: int) -> State:
+        """Let go and do the books; what was added to `running` after the close is not ours."""
+        return _node(s, i, hosts=False, books=Doing("SREM", s.owner, s.closed_at))
+
+    # ── the sweeps ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _sweeps(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
+        if node.draining and not node.hosts and node.doing == node.books == IDLE and not node.dropping:
+            yield Step(f"node {i} leaves", _killed(s, i))
+            return
+        if node.draining:
+            return
+        for dead in s.owned if self.news and node.doing == IDLE and not node.hosts else ():
+            if s.nodes[dead].life in (DEAD, ZOMBIE) and s.head == OPEN and s.owner == dead:
+                yield self._begin_adoption(s, i, dead)
+        if not self.running_sweep or not s.score or node.hosts:
+            return
+        if s.head == NONE and s.score <= s.grace and node.books == IDLE:
+            yield Step(
+                f"node {i}: no head and old: will remove it", _node(s, i, books=Doing("headless", NOBODY, s.score))
+            )
+        elif s.head == CLOSED and node.books == IDLE and self.finish_closed:
+            yield Step(f"node {i}: closed: will do the books", _node(s, i, books=Doing("SREM", s.owner, s.score)))
+        elif s.head == OPEN and s.nodes[s.owner].life in (DEAD, ZOMBIE):
+            if node.doing == IDLE:
+                yield self._begin_adoption(s, i, s.owner)
+        elif s.head == OPEN and self.remind and s.owner not in s.owned:
+            yield Step(
+                f"node {i}: its owner does not know: SADD owned[{s.owner}]", s._replace(owned=s.owned | {s.owner})
+            )
+
+    def _begin_adoption(self, s: State, i: int, dead: int) -> Step[State]:
+        s = s._replace(owned=s.owned | {i})
+        return Step(f"node {i} adopts from node {dead}: SADD its own set", _node(s, i, doing=Doing("adopt", dead)))
+
+
+def _node(s: State, i: int, **changes: object) -> State:
+    node = s.nodes[i]._replace(**changes)  # type: ignore[arg-type]
+    return s._replace(nodes=(*s.nodes[:i], node, *s.nodes[i + 1 :]))
+
+
+def _killed(s: State, i: int) -> State:
+    return _node(s, i, life=DEAD, hosts=False, doing=IDLE, dropping=False, books=IDLE, draining=False)
+
+
+def _renamed(node: Node, to: Mapping[int, int]) -> Node:
+    doing, books = node.doing, node.books
+    return node._replace(doing=doing._replace(whom=to[doing.whom]), books=books._replace(whom=to[books.whom]))
+
+
+def _ranked(s: State) -> State:
+    """0 stays 0; nobody asks how much time lies between two moments."""
+    times = {s.score, s.closed_at, s.grace, s.clock, *(t for n in s.nodes for t in (n.doing.score, n.books.score))}
+    rank = {time: n for n, time in enumerate(sorted(times | {0}))}
+    nodes = tuple(
+        n._replace(doing=n.doing._replace(score=rank[n.doing.score]), books=n.books._replace(score=rank[n.books.score]))
+        for n in s.nodes
+    )
+    return s._replace(
+        nodes=nodes, score=rank[s.score], closed_at=rank[s.closed_at], grace=rank[s.grace], clock=rank[s.clock]
+    )
+
+
+def _looks(s: State, i: int) -> tuple[object, ...]:
+    named = sum((n.doing.whom == i) + 4 * (n.books.whom == i) for n in s.nodes)
+    return (s.nodes[i], s.owner == i, i in s.owned, i in s.wakes, named)

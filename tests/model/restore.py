@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis comes back without its tail, or empty; whoever remembers writes back (docs/decisions/0012).
+
+As in journal_restore.lua and node/restore.py. The workflow calls `a`, then `b`; somebody sends a signal through another node.
+The owner remembers what it has folded, agents their outcomes, that other node its signal; each writes back when another
+server answers. An entry is (n, epoch, name): the epoch stands for the milliseconds of its id, so that an entry which takes a
+lost one's number is told apart. Not here: processes that die together with Redis' tail; what only they knew is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.model.engine import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+STEPS = ("a", "b")
+
+
+class Entry(NamedTuple):
+    n: int
+    epoch: int
+    name: str
+
+
+START = Entry(1, 0, "start")
+
+
+class State(NamedTuple):
+    journal: tuple[Entry, ...] = (START,)
+    epoch: int = 0
+    folded: tuple[Entry, ...] = (START,)  # by the owner; it remembers them
+    doubt: bool = False  # another server answers: nothing is believed until the journal is compared
+    sent: frozenset[str] = frozenset()
+    done: frozenset[str] = frozenset()  # outcomes that agents remember
+    again: frozenset[str] = frozenset()  # names that agents and the other node have yet to write back
+    told: frozenset[str] = frozenset()
+    faults: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Restore:
+    """Faults are how often each may happen; the rest are the safeguards, each of which can be taken away."""
+
+    losses: int = 1
+    owner_deaths: int = 0
+    signals: int = 1
+
+    in_doubt: bool = True
+    same_ids: bool = True
+    others_behind: bool = True
+    by_name: bool = True
+    agents_remember: bool = True
+
+    _NAMES = ("losses", "owner_deaths", "signals")
+
+    def initial(self) -> State:
+        return State(faults=tuple(getattr(self, name) for name in self._NAMES))
+
+    def goals(self) -> Mapping[str, Callable[[State], bool]]:
+        return {
+            "the workflow closes": lambda s: _has(s, "close") and not s.doubt,
+            "what was acknowledged stands": lambda s: not s.doubt and all(_stands(s, name) for name in s.told),
+        }
+
+    def wrong(self, s: State) -> str:
+        names = [entry.name for entry in s.journal]
+        if len(names) != len(set(names)):
+            return "a name is recorded twice"
+        if [entry.n for entry in s.journal] != list(range(1, len(names) + 1)):
+            return "a hole in the numbers"
+        if s.doubt:
+            return ""
+        if "task:b" in names and "task:a" not in names[: names.index("task:b")]:
+            return "an answer stands before its question: the next replay is BLOCKED"
+        return (
+            "" if s.folded == s.journal[: len(s.folded)] else "the owner has gone on from what the journal does not say"
+        )
+
+    def same(self, state: State) -> State:
+        return state
+
+    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def steps(self, s: State) -> Iterator[Step[State]]:
+        yield from self._owner(s)
+        for name in s.sent - s.done:
+            yield self._outcome(s, name)
+        for name in s.again:
+            back, status = self._append(s, name)
+            if status != "unknown":  # the owner has yet to put the head back: again later
+                back = back._replace(again=s.again - {name})
+                yield Step(f"{name} is written back at the end: {status}", back)
+        if (after := self._spend(s, "signals")) is not None:
+            signaled, status = self._append(after, "signal")
+            yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
+        if (after := self._spend(s, "losses")) is not None:
+            for kept in range(len(s.journal)):
+                yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
+        if not s.doubt and not s.again and (after := self._spend(s, "owner_deaths")) is not None:
+            replaced = after._replace(folded=s.journal, sent=self._asked(s.journal) & s.sent)
+            yield Step("THE OWNER IS REPLACED", replaced, fault=True)
+
+    def _spend(self, s: State, name: str) -> State | None:
+        i = self._NAMES.index(name)
+        if s.faults[i] == 0:
+            return None
+        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
+
+    def _append(self, s: State, name: str) -> tuple[State, str]:
+        """journal_append. Without a head it is unknown: nothing is said about whether the workflow ever was."""
+        if not s.journal:
+            return s, "unknown"
+        if _has(s, name):
+            return s, "exists"
+        if _has(s, "close"):
+            return s, "closed"
+        entry = Entry(s.journal[-1].n + 1, s.epoch, name)
+        return s._replace(journal=(*s.journal, entry)), "new"
+
+    def _lost(self, s: State, kept: int) -> State:
+        """Everybody who lives learns that another server answers, before any other reply is read."""
+        remembered = frozenset(f"task:{step}" for step in s.done) if self.agents_remember else frozenset()
+        again = remembered | ({"signal"} & s.told)
+        return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=self.in_doubt, again=again)
+
+    def _asked(self, folded: tuple[Entry, ...]) -> frozenset[str]:
+        """Steps that the code asks for after so many entries."""
+        names = [entry.name for entry in folded]
+        return frozenset(("a", "b") if "task:a" in names else ("a",))
+
+    def _owner(self, s: State) -> Iterator[Step[State]]:
+        if s.doubt or not s.journal:
+            yield Step("journal_restore", self._restored(s))
+            return
+        for step in self._asked(s.folded) - s.sent:
+            yield Step(f"owner sends {step}", s._replace(sent=s.sent | {step}))
+        known = len(s.folded)
+        if known < len(s.journal):
+            entry = s.journal[known]
+            if s.journal[:known] != s.folded:
+                yield Step("a known number with another time: the owner reads again", s._replace(doubt=True))
+            else:
+                yield Step(f"owner folds {entry.name}", s._replace(folded=(*s.folded, entry)))
+        elif s.folded[-1].name != "close" and any(entry.name == "task:b" for entry in s.folded):
+            after, status = self._append(s, "close")
+            folded = after.journal if status == "new" else s.folded
+            yield Step(f"owner closes: {status}", after._replace(folded=folded))
+
+    def _restored(self, s: State) -> State:
+        """What the owner remembers, under its old ids; what others appended meanwhile behind it, under new ones."""
+        known = {entry.name for entry in s.folded}
+        if not self.same_ids:  # by name, at the end: what one would do first
+            journal = s.journal or (START,)
+            for entry in s.folded:
+                if entry.name not in [there.name for there in journal]:
+                    journal = (*journal, Entry(len(journal) + 1, s.epoch, entry.name))
+            return s._replace(journal=journal, folded=journal, doubt=False)
+        others = [entry.name for entry in s.journal if entry not in s.folded]
+        if self.by_name:
+            others = [name for name in others if name not in known]
+        if not self.others_behind:
+            others = []
+        first = s.folded[-1].n + 1
+        behind = [Entry(first + i, s.epoch, name) for i, name in enumerate(others)]
+        if s.folded[-1].name == "close":
+            behind = []  # the end stays the end
+        return s._replace(journal=(*s.folded, *behind), doubt=False)
+
+    def _outcome(self, s: State, step: str) -> Step[State]:
+        after, status = self._append(s, f"task:{step}")
+        if status == "unknown":
+            return Step(f"an agent finishes {step}: unknown, it keeps it", s)
+        after = _told(after, f"task:{step}", status)
+        return Step(f"an agent finishes {step}: {status}", after._replace(done=after.done | {step}))
+
+
+def _has(s: State, name: str) -> bool:
+    return any(entry.name == name for entry in s.journal)
+
+
+def _stands(s: State, name: str) -> bool:
+    """A signal that met the shortened journal of what had closed comes as late as one that met a `close`."""
+    return _has(s, name) or (name == "signal" and _has(s, "close"))
+
+
+def _told(s: State, name: str, status: str) -> State:
+    return s._replace(told=s.told | {name}) if status == "new" else s

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which models with which faults, and which safeguards must be missed when they are taken away.
+
+`SHORT` is explored in `make test`, `LONG` by `make model`. A *knock-out* is a model without one of its safeguards: the
+checker has to object, and with these words. P1 to P8 are the counterexamples that the exploration of the design on paper
+had found, before there was code; each is a knock-out here: the cure is taken away, and the sickness has to come back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tests.model.dispatch import Dispatch
+from tests.model.escalation import Escalation
+from tests.model.ownership import Ownership
+from tests.model.renew import Renew
+from tests.model.restore import Restore
+
+if TYPE_CHECKING:
+    from tests.model.engine import Model
+
+
+class KnockOut(NamedTuple):
+    model: Model[Any]
+    objection: str  # how one of the broken promises begins
+
+
+SHORT: Final[dict[str, Model[Any]]] = {
+    "dispatch: an agent and the owner die": Dispatch(agent_crashes=1, owner_deaths=1),
+    "dispatch: an entry, a claim or a wake vanishes, an agent dies": Dispatch(losses=1, agent_crashes=1),
+    "dispatch: a replaced owner lives on, an agent dies": Dispatch(owner_zombies=1, agent_crashes=1),
+    "dispatch: a second copy, and the workflow expires": Dispatch(doubles=1, retention=True),
+    "ownership: a start for another node, a node dies": Ownership(others=True, crashes=1, spares=1),
+    "ownership: a hand-over, a node dies": Ownership(born=True, drains=1, crashes=1, spares=1),
+    "ownership: a start sleeps longer than the grace": Ownership(zombies=1, slow_starts=1),
+    "ownership: nobody hears of a death": Ownership(nodes=1, spares=1, crashes=1, news=False),
+    "ownership: begun again behind its end": Ownership(restarts=1),
+    "escalation: two people, a late success": Escalation(questions=1, owner_deaths=1),
+    "runs: everything comes twice": Renew(),
+    "runs: and the owner dies": Renew(doubles=1, owner_deaths=1),
+    "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
+}
+LONG: Final[dict[str, Model[Any]]] = {
+    "dispatch: a zombie agent, failures": Dispatch(agent_zombies=1, failures=1),
+    "dispatch: slow renewals, a zombie agent": Dispatch(slow_renewals=1, agent_zombies=1, failures=1),
+    "dispatch: all of it": Dispatch(agent_crashes=1, owner_zombies=1, losses=1, failures=1),
+    "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
+    "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
+    "ownership: a zombie and a crash": Ownership(others=True, zombies=1, crashes=1, spares=1),
+    "ownership: a hand-over beside a zombie": Ownership(born=True, drains=1, zombies=1, spares=1),
+    "escalation: two questions": Escalation(owner_deaths=1, lost_replies=1),
+    "escalation: a cancel, a zombie owner": Escalation(questions=1, owner_zombies=1, cancels=1),
+    "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
+    "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
+}
+_HALF_START: Final = Ownership(nodes=1, spares=1, restarts=1, crashes=1)
+KNOWN: Final[dict[str, KnockOut]] = {
+    "a restart whose node dies in it, before its client is told, is not found": KnockOut(
+        _HALF_START, "never again possible: the workflow closes"
+    ),
+}
+"""What the models object to in the protocols as they are; README.md says why it stands."""
+KNOCK_OUTS: Final[dict[str, KnockOut]] = {
+    "write once": KnockOut(Dispatch(agent_zombies=1, write_once=False), "two agents are told that they won"),
+    "owner check": KnockOut(
+        Dispatch(owner_zombies=1, agent_crashes=1, owner_check=False), "an owner's entry by a node"
+    ),
+    "watch, rule 2": KnockOut(Dispatch(agent_crashes=1, rule_2=False), "never again possible: the workflow closes"),
+    "watch, rule 3": KnockOut(Dispatch(losses=1, rule_3=False), "never again possible: the workflow closes"),
+    "watch reads what it missed": KnockOut(
+        Dispatch(losses=1, polls=False), "never again possible: the workflow closes"
+    ),
+    "pending lists are read again": KnockOut(
+        Dispatch(lost_reads=1, pending_reread=False), "never again possible: the workflow closes"
+    ),
+    "bury": KnockOut(Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
+    "a claim of the same attempt is busy": KnockOut(Dispatch(doubles=1, busy=False), "one attempt runs on two"),
+    "P1 the owner lives and does not know it": KnockOut(
+        Ownership(others=True, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
+    ),
+    "P1 the same in a hand-over": KnockOut(
+        Ownership(born=True, drains=1, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
+    ),
+    "P2 a creation has no date": KnockOut(
+        Ownership(zombies=1, slow_starts=1, not_after=False), "never again possible: the workflow closes"
+    ),
+    "P2 an id without a head is removed unseen": KnockOut(
+        Ownership(zombies=1, slow_starts=1, score_check=False), "never again possible: the workflow closes"
+    ),
+    "P3 in the stream, pending nowhere": KnockOut(
+        Dispatch(losses=1, agent_crashes=1, trim=False), "never again possible: nothing is left"
+    ),
+    "P3b pending under the dead": KnockOut(
+        Dispatch(agent_crashes=1, bury=False, living_consumer=False), "never again possible: the workflow closes"
+    ),
+    "P4 a decision is a second name for the outcome": KnockOut(
+        Escalation(questions=1, one_script=False), "person is told that it counts"
+    ),
+    "P4 a decision of what is over": KnockOut(
+        Escalation(questions=1, over_check=False), "person is told that it counts"
+    ),
+    "P5 the owned set of the dead": KnockOut(
+        Ownership(nodes=1, spares=1, crashes=1, news=False, clean_owned=False), "never again possible: no set"
+    ),
+    "P6 closed, and still among the running": KnockOut(
+        Ownership(nodes=1, spares=1, crashes=1, finish_closed=False), "never again possible: no set"
+    ),
+    "P7 unknown for ever": KnockOut(
+        Dispatch(doubles=1, retention=True, drops_the_old=False), "never again possible: nothing is left"
+    ),
+    "P8 a failed attempt after the outcome": KnockOut(
+        Dispatch(agent_zombies=1, failures=1, attempt_after_outcome=False), "an agent is told that its failed attempt"
+    ),
+    "the own sweep": KnockOut(
+        Ownership(others=True, losses=1, own_sweep=False), "never again possible: the workflow closes"
+    ),
+    "the sweep of what runs": KnockOut(
+        Ownership(nodes=1, spares=1, crashes=1, news=False, running_sweep=False),
+        "never again possible: the workflow closes",
+    ),
+    "decided once": KnockOut(Escalation(questions=1, decided_once=False), "two people are told"),
+    "a decision needs its question": KnockOut(Escalation(questions=1, asked_check=False), "a decision without"),
+    "the cancel before the failed step": KnockOut(Escalation(questions=1, cancel_first=False), "the code meets"),
+    "the deadline is the owner's": KnockOut(
+        Escalation(questions=1, owner_zombies=1, owner_check=False), "an owner's entry by a node"
+    ),
+    "the list of questions is swept": KnockOut(
+        Escalation(questions=1, owner_deaths=1, list_sweep=False), "never again possible: the list"
+    ),
+    "an append names its run": KnockOut(Renew(append_fence=False), "an entry crosses runs"),
+    "a claim names its run": KnockOut(Renew(claim_fence=False), "a claim crosses runs"),
+    "a renewal names its run": KnockOut(Renew(runs=1, doubles=1, signals=0, renew_fence=False), "a run that nobody"),
+    "a close names its run": KnockOut(Renew(close_fence=False), "an entry crosses runs"),
+    "unread signals come along": KnockOut(Renew(keep_unread=False), "a signal that was acknowledged"),
+    "so do those behind the last folded entry": KnockOut(Renew(keep_unfolded=False), "a signal that was acknowledged"),
+    "a run begins with no marker": KnockOut(Renew(clear_markers=False), "never again possible: the workflow closes"),
+    "nothing is believed before the journal is compared": KnockOut(Restore(in_doubt=False), "the owner has gone on"),
+    "written back under the same ids": KnockOut(Restore(same_ids=False), "an answer stands before its question"),
+    "what came meanwhile goes behind": KnockOut(Restore(others_behind=False), "never again possible: what was"),
+    "a name on both sides is one": KnockOut(Restore(by_name=False), "a name is recorded twice"),
+    "agents remember their outcomes": KnockOut(Restore(agents_remember=False), "never again possible: what was"),
+}
