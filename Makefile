@@ -23,6 +23,9 @@ ARGS ?=
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
 export KEEP KILL
 
+# Which languages `make interop` runs, whether with Jaeger, and where it leaves its logs.
+export INTEROP JAEGER LOGS
+
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
@@ -57,6 +60,12 @@ generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/refere
 
 stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
+
+interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
+	@PATH="$(abspath $(BIN)):$$PATH" tools/interop $(GENVENV)
+
+jaeger: ## build Jaeger once, and run it: OTLP on 127.0.0.1:4317, its API on 127.0.0.1:16686 (needs Go)
+	@tools/jaeger run
 
 chaos: $(READY) ## kill, stop, cut and restart meshes of real processes under load; checkers read what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos

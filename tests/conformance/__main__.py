@@ -16,10 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nervenet.dev.servers import backing
+from tests.conformance.callers import CALLERS, resumed
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.features import FEATURES, check
 from tests.conformance.mesh import Candidate, Mesh
 
+CALLER = "client: RunTask resumed"
+"""The last row, for languages with a client of their own: `callers.resumed`."""
 Seconds = float
 Results = dict[str, dict[str, Seconds | str]]
 """Candidate → feature → how long it took, or why it failed."""
@@ -33,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--command", metavar="CMD", help="your own agent: the command that starts one")
     parser.add_argument("--redis", action="store_true", help="with --command: it reads Redis itself (NERVENET_REDIS)")
+    parser.add_argument("--parallel", type=int, default=3, help="so many candidates at once (default 3)")
     parser.add_argument("--logs", metavar="DIR", type=Path, help="keep the logs of every process here")
     args = parser.parse_args(argv)
     if args.command:
@@ -45,19 +49,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [word for word in args.features.split(",") if word]
     features = [name for name in FEATURES if not words or any(word in name for word in words)]
     with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
-        return asyncio.run(compare(chosen, features, args.logs or Path(temporary)))
+        return asyncio.run(compare(chosen, features, (args.logs or Path(temporary)).resolve(), args.parallel))
 
 
-async def compare(candidates: Sequence[Candidate], features: Sequence[str], folder: Path) -> int:
-    results: Results = {}
+async def compare(candidates: Sequence[Candidate], features: Sequence[str], folder: Path, parallel: int) -> int:
     console = Console(width=max(100, 30 + 14 * len(candidates)))
-    async with backing() as (redis, etcd):
-        for candidate in candidates:
-            results[candidate.name] = await passed(candidate, features, redis.url, etcd.url, folder.resolve(), console)
-    console.print(table(results, features))
-    failed = [(name, f) for name, one in results.items() for f in features if isinstance(one[f], str)]
-    console.print(f"{len(features)} features, {len(candidates)} candidates, {len(failed)} failures")
+    turn = asyncio.Semaphore(parallel)
+
+    async def one(candidate: Candidate) -> dict[str, Seconds | str]:
+        async with turn, backing() as (redis, etcd):  # servers of its own: some features cut every connection
+            told = await passed(candidate, features, redis.url, etcd.url, folder, console)
+            if candidate.name in CALLERS and len(features) == len(FEATURES):
+                told[CALLER] = await called(
+                    candidate.name, redis.url, etcd.url, folder / f"{candidate.name}-caller", console
+                )
+            return told
+
+    told = await asyncio.gather(*(one(candidate) for candidate in candidates))
+    results: Results = {candidate.name: cells for candidate, cells in zip(candidates, told, strict=True)}
+    console.print(table(results, [*features, CALLER] if any(CALLER in cells for cells in told) else features))
+    failed = sum(isinstance(cell, str) for cells in told for cell in cells.values())
+    console.print(f"{len(features)} features, {len(candidates)} candidates, {failed} failures")
     return 1 if failed else 0
+
+
+async def called(caller: str, redis: str, etcd: str, folder: Path, console: Console) -> Seconds | str:
+    began = time.monotonic()
+    try:
+        await resumed(caller, redis, etcd, folder)
+    except Exception as error:  # noqa: BLE001 - told in the table
+        console.print(f"✗ {caller}: {CALLER}\n{traceback.format_exc(limit=-4)}", style="red", markup=False)
+        return f"{type(error).__name__}: {error}"
+    return time.monotonic() - began
 
 
 async def passed(
@@ -88,8 +111,8 @@ async def passed(
 def table(results: Results, features: Sequence[str]) -> Table:
     grid = Table("feature", *results, title="Conformance")
     for name in features:
-        cells = [one[name] for one in results.values()]
-        grid.add_row(name, *("✗" if isinstance(cell, str) else f"✓ {cell:.1f} s" for cell in cells))
+        cells = [one.get(name) for one in results.values()]
+        grid.add_row(name, *("–" if c is None else "✗" if isinstance(c, str) else f"✓ {c:.1f} s" for c in cells))
     return grid
 
 

@@ -30,12 +30,13 @@ public final class Agent {
   private StreamObserver<ConnectRequest> stream;
   private boolean drained; // our patience is over: what is stopped now is for others to do
   private volatile long heard;
+  private volatile boolean gone;
 
   public static void main(String[] args) throws Exception {
     Runnable flush = Handlers.traced();
     Agent agent = new Agent();
     Runtime.getRuntime().addShutdownHook(new Thread(() -> { agent.leave(); flush.run(); Runtime.getRuntime().halt(0); }));
-    for (int turn = 0; ; turn++) {
+    for (int turn = 0; !agent.gone; turn++) {
       Code code = agent.connect(Dial.address(turn));
       if (EnumSet.of(Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED).contains(code)) System.exit(1);
       Thread.sleep(100);
@@ -139,6 +140,7 @@ public final class Agent {
       for (Held one : held.values()) one.handler.interrupt();
     }
     empty(5_000);
+    gone = true;
     send(ConnectRequestItem.newBuilder().setGoodbye(Goodbye.newBuilder().setReason("stopped")));
     synchronized (this) { stream.onCompleted(); }
     pause(200); // for the words to leave
