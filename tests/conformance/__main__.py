@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--command", metavar="CMD", help="your own agent: the command that starts one")
     parser.add_argument("--redis", action="store_true", help="with --command: it reads Redis itself (NERVENET_REDIS)")
-    parser.add_argument("--parallel", type=int, default=3, help="so many candidates at once (default 3)")
+    parser.add_argument("--parallel", type=int, default=5, help="so many candidates at once (default 5)")
     parser.add_argument("--logs", metavar="DIR", type=Path, help="keep the logs of every process here")
     args = parser.parse_args(argv)
     if args.command:

@@ -16,6 +16,7 @@ import grpc.aio
 
 from nervenet.v1 import agent_service_pb2 as agent_api
 from nervenet.v1 import coordinator_service_pb2 as api
+from nervenet.v1 import registry_service_pb2 as registry_api
 from nervenet.v1.agent_pb2 import AGENT_STATE_ACTIVE
 from nervenet.v1.common_pb2 import (
     FAILURE_CODE_APPLICATION,
@@ -296,23 +297,34 @@ async def drain(world: World) -> None:
     """Drained from afar it finishes what runs and takes nothing new; resumed it takes tasks again."""
     running = world.spawn(world.work(sleep_ms=1000))
     await world.begun()
-    request = agent_api.DrainAgentRequest(agent_id=world.agent.id, grace=milliseconds(20_000))
-    await world.mesh.node.agents.DrainAgent(request, timeout=DEADLINE)
-    await until(lambda: _state_is_not_active(world), "it is no longer active")
+    await _drain(world, world.agent)
     waiting = world.spawn(world.work())
     assert output_of(await running)
     done, _ = await asyncio.wait((waiting,), timeout=1.5)
     assert not done, "a drained agent took a task"
     assert len(world.noted("begin")) == 1
-    resume = agent_api.ResumeAgentRequest(agent_id=world.agent.id)
-    await world.mesh.node.agents.ResumeAgent(resume, timeout=DEADLINE)
+    await _resume(world, world.agent)
     assert output_of(await waiting)
 
 
-async def _state_is_not_active(world: World) -> bool:
-    return all(
-        e.agent.state != AGENT_STATE_ACTIVE for e in await world.mesh.agents() if e.agent.agent_id == world.agent.id
-    )
+async def _drain(world: World, agent: Agent) -> None:
+    """Return once the whole mesh knows that it takes nothing."""
+    request = agent_api.DrainAgentRequest(agent_id=agent.id, grace=milliseconds(20_000))
+    await world.mesh.node.agents.DrainAgent(request, timeout=DEADLINE)
+    await until(lambda: _inactive(world, agent), f"{agent.name} is no longer active")
+
+
+async def _resume(world: World, agent: Agent) -> None:
+    await world.mesh.node.agents.ResumeAgent(agent_api.ResumeAgentRequest(agent_id=agent.id), timeout=DEADLINE)
+
+
+async def _inactive(world: World, agent: Agent) -> bool:
+    for node in world.mesh.nodes:
+        if node.alive:
+            known = (await node.registry.ListAgents(registry_api.ListAgentsRequest(), timeout=DEADLINE)).agents
+            if any(one.agent.agent_id == agent.id and one.agent.state == AGENT_STATE_ACTIVE for one in known):
+                return False
+    return True
 
 
 @feature("agent killed")
@@ -389,9 +401,11 @@ async def frozen(world: World) -> None:
 @feature("SIGTERM")
 async def sigterm(world: World) -> None:
     """It finishes what it can within its grace, gives the rest to another one, leaves the registry and exits with 0."""
-    short, long = world.spawn(world.work(sleep_ms=1500)), world.spawn(world.work(sleep_ms=6_000))
-    await world.begun(2)
     other = await world.mesh.agent(f"{world.agent.name}e")
+    await _drain(world, other)
+    short, long = world.spawn(world.work(sleep_ms=1500)), world.spawn(world.work(sleep_ms=8_000))
+    await world.begun(2)
+    await _resume(world, other)
     assert await world.agent.stop() == 0
     assert all(entry.agent.agent_id != world.agent.id for entry in await world.mesh.agents()), "still registered"
     finished = await short

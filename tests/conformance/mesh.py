@@ -43,6 +43,8 @@ class Candidate:
     command: str
     redis: bool = False
     """Whether it reads Redis itself; all others get only the nodes' addresses."""
+    conformance: bool = True
+    """Whether it is to serve the suite's capabilities, or its own."""
 
 
 class Node:
@@ -61,7 +63,7 @@ class Node:
     def start(self) -> None:
         self.lives += 1
         stem = self.mesh.folder / f"{self.name}-{self.lives}"
-        self.role = Role("node", [APP, "--listen", self.address], stem, self.mesh.env)
+        self.role = Role("node", [self.mesh.app, "--listen", self.address], stem, self.mesh.env)
 
     async def ready(self) -> None:
         assert self.role is not None
@@ -81,7 +83,9 @@ class Agent:
 
     def __init__(self, mesh: Mesh, candidate: Candidate, name: str) -> None:
         self.mesh, self.name = mesh, name
-        env = {**mesh.env, "NERVENET_AGENT_NAME": name, "NERVENET_DRAIN": GRACE, "CONFORMANCE": "1"}
+        env = {**mesh.env, "NERVENET_AGENT_NAME": name, "NERVENET_DRAIN": GRACE}
+        if candidate.conformance:
+            env["CONFORMANCE"] = "1"
         if not candidate.redis:
             del env["NERVENET_REDIS"]
         del env["NERVENET_ETCD"]
@@ -122,6 +126,7 @@ class Mesh:
             "NERVENET_ETCD": etcd_url,
             "NERVENET_NAMESPACE": namespace,
         }
+        self.app = APP
         self.redis = redis.asyncio.Redis.from_url(redis_url)
         self.started: list[Agent] = []
         self._count = 0
@@ -149,8 +154,8 @@ class Mesh:
             await node.channel.close()
         await self.redis.aclose()
 
-    async def agent(self, name: str) -> Agent:
-        agent = Agent(self, self.candidate, name)
+    async def agent(self, name: str, candidate: Candidate | None = None) -> Agent:
+        agent = Agent(self, candidate or self.candidate, name)
         self.started.append(agent)
         return await agent.registered()
 

@@ -16,11 +16,11 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"tests.docs.{story}"
-        for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi", "as_data")
+        for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi", "as_data", "grpcurl")
     )
 )
 
-from tests.docs import as_data, command_line, deploy_story, fastapi, mistakes, readme, tutorial  # noqa: E402  rewritten first
+from tests.docs import as_data, command_line, deploy_story, fastapi, grpcurl, mistakes, readme, tutorial  # noqa: E402  rewritten first
 from tests.docs.blocks import PAGES, ROOT, blocks, environment, program_of  # noqa: E402
 
 Story = Callable[[Path], None]
@@ -44,6 +44,7 @@ STORIES: dict[str, Story] = {
     "deploy-story": deploy_story.tell,
     "cli": command_line.tell,
     "declared": as_data.tell,
+    "grpcurl": grpcurl.tell,
     "fastapi": fastapi.tell,
     "readme": readme.tell,
     **{f"python of {page.name}": partial(run_python, page) for page in PAGES if program_of(page)},

@@ -70,7 +70,7 @@ func (a *agent) connect(ctx context.Context, address string) error {
 		return err
 	}
 	defer conn.Close()
-	silence := time.AfterFunc(3*time.Second, cut)
+	silence := time.AfterFunc(6*time.Second, cut)
 	a.Lock()
 	a.stream, a.hello.Running = stream, nil
 	for _, one := range a.held {

@@ -42,7 +42,7 @@ function connect(address: string): Promise<{ code?: status; message: string }> {
   return new Promise((ended) => {
     const client = new AgentServiceClient(address, credentials(), options);
     const mine = (stream = client.connect(metadata()));
-    const silence = setTimeout(() => mine.cancel(), 3000);
+    const silence = setTimeout(() => mine.cancel(), 6000);
     const breathing = setInterval(() => send({ $case: "status", value: { load: undefined, credit: undefined } }), 500);
     const end = (why: { code?: status; message: string }) => {
       clearTimeout(silence);

@@ -14,7 +14,7 @@ import java.util.concurrent.*;
  */
 public final class Agent {
   private static final int CREDIT = 4;
-  private static final long SILENCE = 3_000_000_000L;
+  private static final long SILENCE = 6_000_000_000L;
 
   /** A task that we answer for until its result is acknowledged, whatever becomes of streams. */
   private static final class Held {

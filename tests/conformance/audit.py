@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The licence audit twice: all in Python, and each capability in another language. Same report, one trace.
+
+python -m tests.conformance.audit               # the same report?
+JAEGER=1 python -m tests.conformance.audit      # and are its traces whole, in a real Jaeger?
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from examples.licence_audit.collect import OPEN, Outcome, outcomes
+from examples.licence_audit.documents import canonical, installed
+from examples.licence_audit.models import Distribution
+from examples.licence_audit.workflow import licence_audit
+from nervenet import Client
+from nervenet.dev.servers import backing
+from tests.chaos.processes import ROOT, Child, free_port
+from tests.conformance.candidates import CANDIDATES
+from tests.conformance.mesh import Candidate, Mesh, until
+
+APP = "examples/licence_audit/app.py"
+LANGUAGES = {"python", "go", "nodejs", "java"}
+"""`telemetry.sdk.language` of the four agents, as the SDKs themselves say it."""
+LIMIT = 300.0
+
+
+def python(capability: str) -> Candidate:
+    command = f'{shlex.quote(sys.executable)} -m nervenet agent {APP} --only {capability} --name "$NERVENET_AGENT_NAME"'
+    return Candidate(capability, command, redis=True, conformance=False)
+
+
+def foreign(language: str) -> Candidate:
+    return replace(CANDIDATES[language], conformance=False)
+
+
+ALL_PYTHON = [python(name) for name in ("classify", "extract", "validate", "summarize")]
+FOUR_LANGUAGES = [python("classify"), foreign("go"), foreign("typescript"), foreign("java")]
+
+
+async def audited(
+    agents: Sequence[Candidate],
+    distributions: Sequence[Distribution],
+    redis: str,
+    etcd: str,
+    folder: Path,
+    otlp: str = "",
+) -> tuple[list[Outcome], list[str]]:
+    """What became of every audit, and the ids of the traces."""
+    mesh = Mesh(agents[0], redis, etcd, f"audit-{folder.name}", folder)
+    mesh.app = APP
+    if otlp:
+        mesh.env |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_BSP_SCHEDULE_DELAY": "1000",
+        }
+    async with mesh:
+        await asyncio.gather(*(mesh.agent(f"{one.name}-agent", one) for one in agents))
+        async with Client(mesh.nodes[0].address, namespace=mesh.namespace) as client:
+            given = {f"audit-{canonical(one.name)}": one for one in distributions}
+            handles = await client.start_many(licence_audit, given)
+
+            async def settled() -> bool:
+                states = [info.state async for info in client.list(definition=licence_audit.name)]
+                return len(states) == len(given) and not OPEN.intersection(states)
+
+            await until(settled, "every audit is judged or waits for a human", within=LIMIT)
+            found = await outcomes(client, {key: (one, handles[key]) for key, one in given.items()})
+            closed = [o.row.workflow_id for o in found if o.row.state == "SUCCEEDED"]
+            traces = [(await handles[key].info()).trace_id for key in closed]
+        await mesh.stop_agents()  # which sends their last spans
+    return found, [trace for trace in traces if trace]
+
+
+async def compare(names: set[str], logs: Path, jaeger: bool) -> int:
+    distributions = [one for one in installed() if not names or canonical(one.name) in names]
+    async with backing() as (redis, etcd):
+        with Jaeger(logs) if jaeger else NoJaeger() as traced:
+            alike, _ = await audited(ALL_PYTHON, distributions, redis.url, etcd.url, logs / "python")
+            mixed, traces = await audited(
+                FOUR_LANGUAGES, distributions, redis.url, etcd.url, logs / "mixed", traced.otlp
+            )
+            differ = [a.row.name for a, b in zip(alike, mixed, strict=True) if (a.row, a.detail) != (b.row, b.detail)]
+            judged = sum(outcome.row.state == "SUCCEEDED" for outcome in mixed)
+            print(
+                f"{len(distributions)} distributions audited in Python alone and in four languages: {judged} judged, "
+                f"{len(mixed) - judged} wait for a human, {len(differ)} reports differ {' '.join(differ)}"
+            )
+            problems = await traced.problems(traces) if traces else ["no traces"] if jaeger else []
+    for problem in problems:
+        print(f"✗ {problem}")
+    return 1 if differ or problems or not judged else 0
+
+
+class NoJaeger:
+    otlp = ""
+
+    def __enter__(self) -> NoJaeger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    async def problems(self, traces: Sequence[str]) -> list[str]:
+        return []
+
+
+class Jaeger(NoJaeger):
+    """A real one, built by `make jaeger`, on ports of its own."""
+
+    def __init__(self, logs: Path) -> None:
+        self._log = logs / "jaeger.log"
+        self._collector, self._query = free_port(), free_port()
+        self.otlp = f"http://127.0.0.1:{self._collector}"
+
+    def __enter__(self) -> Jaeger:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        ports = {
+            "collector.otlp.grpc.host-port": self._collector,
+            "collector.otlp.http.host-port": free_port(),
+            "query.http-server.host-port": self._query,
+            "query.grpc-server.host-port": free_port(),
+            "admin.http.host-port": free_port(),
+            "collector.grpc-server.host-port": free_port(),
+            "collector.http-server.host-port": free_port(),
+            "http-server.host-port": free_port(),
+            "processor.jaeger-compact.server-host-port": free_port(),
+            "processor.jaeger-binary.server-host-port": free_port(),
+            "processor.zipkin-compact.server-host-port": free_port(),
+        }
+        flags = [f"--{name}=127.0.0.1:{port}" for name, port in ports.items()]
+        self._process = Child([str(ROOT / "build/jaeger/jaeger"), *flags, "--memory.max-traces=5000"], self._log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+
+    async def problems(self, traces: Sequence[str]) -> list[str]:
+        """What is wrong with the traces: each has one root, no span without its parent, and all four languages."""
+        found: list[str] = []
+        spans = 0
+        for trace in traces:
+            deadline = time.monotonic() + 15
+            while (wrong := judge(self._trace(trace))) and time.monotonic() < deadline:
+                await asyncio.sleep(0.3)  # the last spans are on their way
+            found += [f"trace {trace}: {one}" for one in wrong]
+            spans += len(self._trace(trace)["spans"])
+        print(
+            f"{len(traces)} traces in Jaeger, {spans} spans, {len(found)} problems; languages: {', '.join(sorted(LANGUAGES))}"
+        )
+        return found
+
+    def _trace(self, trace: str) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._query}/api/traces/{trace}", timeout=10) as answer:
+                return dict(json.load(answer)["data"][0])
+        except OSError:
+            return {"spans": [], "processes": {}}
+
+
+def judge(trace: dict[str, Any]) -> list[str]:
+    """A trace as Jaeger's API gives it."""
+    ids = {span["spanID"] for span in trace["spans"]}
+    parents = [{r["spanID"] for r in span["references"] if r["refType"] == "CHILD_OF"} for span in trace["spans"]]
+    tags = [tag for process in trace["processes"].values() for tag in process["tags"]]
+    languages = {tag["value"] for tag in tags if tag["key"] == "telemetry.sdk.language"}
+    wrong = []
+    if missing := LANGUAGES - languages:
+        wrong.append(f"no span from {', '.join(sorted(missing))}")
+    if (roots := sum(not one for one in parents)) != 1:
+        wrong.append(f"{roots} roots")
+    if orphans := sum(bool(one - ids) for one in parents):
+        wrong.append(f"{orphans} spans whose parent is missing")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.audit", allow_abbrev=False)
+    parser.add_argument("--only", metavar="NAME,…", default="", help="audit only these distributions")
+    parser.add_argument("--logs", metavar="DIR", type=Path, help="keep the logs of every process here")
+    args = parser.parse_args()
+    names = {canonical(name.strip()) for name in args.only.split(",") if name.strip()}
+    with tempfile.TemporaryDirectory(prefix="audit-") as temporary:
+        return asyncio.run(compare(names, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
