@@ -2550,10 +2550,10 @@ export const DrainNodeRequest: MessageFns<DrainNodeRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DrainNodeRequest>, I>>(base?: I): DrainNodeRequest {
-    return DrainNodeRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DrainNodeRequest>): DrainNodeRequest {
+    return DrainNodeRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DrainNodeRequest>, I>>(object: I): DrainNodeRequest {
+  fromPartial(object: DeepPartial<DrainNodeRequest>): DrainNodeRequest {
     const message = createBaseDrainNodeRequest();
     message.nodeId = object.nodeId ?? "";
     return message;
@@ -2638,10 +2638,10 @@ export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DrainNodeResponse>, I>>(base?: I): DrainNodeResponse {
-    return DrainNodeResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DrainNodeResponse>): DrainNodeResponse {
+    return DrainNodeResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DrainNodeResponse>, I>>(object: I): DrainNodeResponse {
+  fromPartial(object: DeepPartial<DrainNodeResponse>): DrainNodeResponse {
     const message = createBaseDrainNodeResponse();
     message.state = object.state ?? 0;
     message.ownedWorkflows = object.ownedWorkflows ?? 0;
