@@ -51,8 +51,6 @@ def many(asked: argparse.Namespace) -> int:
     """All of them, or until a sabotage is found."""
     report = explore(asked, asked.sabotage)
     report.write()
-    for seed, violations in sorted(report.violations.items())[:20]:
-        print(f"seed {seed}: {violations[0]}", file=sys.stderr)
     print(f"{report.line}; {REPORT}")
     return int(bool(report.violations))
 
@@ -71,11 +69,14 @@ def every_sabotage(asked: argparse.Namespace) -> int:
 
 
 def explore(asked: argparse.Namespace, sabotage: str) -> Report:
-    report, said = Report(asked.seed, asked.copies, sabotage), time.monotonic()
+    report, said, told = Report(asked.seed, asked.copies, sabotage), time.monotonic(), set[int]()
     try:
         for report in schedules(
             asked.seed, asked.schedules, copies=asked.copies, sabotage=sabotage, workers=asked.workers
         ):
+            for seed in sorted(report.violations.keys() - told):
+                told.add(seed)
+                print(f"seed {seed}: {report.violations[seed][0]}", file=sys.stderr, flush=True)
             if sabotage and report.violations:
                 break
             if time.monotonic() - said > EVERY:

@@ -206,8 +206,11 @@ class Node:
                 await asyncio.wait(self._tasks)
                 for coordinator in tuple(host.coordinators.values()):
                     host.forget(coordinator)
-                async with asyncio.timeout(5):
-                    await host.settle()
+                try:
+                    async with asyncio.timeout(5):
+                        await host.settle()
+                except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
+                    _log.warning("%s: leaves with work under way", self.node_id)
 
     async def _forever(self, work: Coroutine[Any, Any, None]) -> None:
         try:
