@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from examples.licence_audit.collect import OPEN, Outcome, outcomes
 from examples.licence_audit.documents import canonical, installed
@@ -30,11 +31,18 @@ from nervenet.dev.servers import backing
 from tests.chaos.processes import ROOT, Child, free_port
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.mesh import Candidate, Mesh, until
+from tests.telemetry.collector import collector
 
 APP = "examples/licence_audit/app.py"
 LANGUAGES = {"python", "go", "nodejs", "java"}
 """`telemetry.sdk.language` of the four agents, as the SDKs themselves say it."""
 LIMIT = 300.0
+
+
+class Span(NamedTuple):
+    id: str
+    parents: set[str]
+    language: str
 
 
 def python(capability: str) -> Candidate:
@@ -85,10 +93,10 @@ async def audited(
     return found, [trace for trace in traces if trace]
 
 
-async def compare(names: set[str], logs: Path, jaeger: bool) -> int:
-    distributions = [one for one in installed() if not names or canonical(one.name) in names]
+async def compare(names: set[str], some: int | None, logs: Path, jaeger: bool) -> int:
+    distributions = [one for one in installed() if not names or canonical(one.name) in names][:some]
     async with backing() as (redis, etcd):
-        with Jaeger(logs) if jaeger else NoJaeger() as traced:
+        with Jaeger(logs) if jaeger else Collected() as traced:
             alike, _ = await audited(ALL_PYTHON, distributions, redis.url, etcd.url, logs / "python")
             mixed, traces = await audited(
                 FOUR_LANGUAGES, distributions, redis.url, etcd.url, logs / "mixed", traced.otlp
@@ -99,29 +107,58 @@ async def compare(names: set[str], logs: Path, jaeger: bool) -> int:
                 f"{len(distributions)} distributions audited in Python alone and in four languages: {judged} judged, "
                 f"{len(mixed) - judged} wait for a human, {len(differ)} reports differ {' '.join(differ)}"
             )
-            problems = await traced.problems(traces) if traces else ["no traces"] if jaeger else []
+            problems = await traced.problems(traces) if traces else ["no traces"]
     for problem in problems:
         print(f"✗ {problem}")
     return 1 if differ or problems or not judged else 0
 
 
-class NoJaeger:
-    otlp = ""
+class Collected:
+    """The traces as a collector in this process got them over OTLP."""
 
-    def __enter__(self) -> NoJaeger:
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.otlp = ""
+
+    def __enter__(self) -> Collected:
+        self._got = self._stack.enter_context(collector())
+        self.otlp = self._got.endpoint
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._stack.close()
+
+    where = "the collector"
+
+    def trace(self, trace: str) -> list[Span]:
+        return [
+            Span(one.span_id, {one.parent_id} - {""}, str(one.service.get("telemetry.sdk.language")))
+            for one in list(self._got.spans)
+            if one.trace_id == trace
+        ]
 
     async def problems(self, traces: Sequence[str]) -> list[str]:
-        return []
+        """What is wrong with the traces: each has one root, no span without its parent, and all four languages."""
+        found: list[str] = []
+        spans: list[Span] = []
+        for trace in traces:
+            deadline = time.monotonic() + 15
+            while (wrong := judge(seen := self.trace(trace))) and time.monotonic() < deadline:
+                await asyncio.sleep(0.3)  # the last spans are on their way
+            found += [f"trace {trace}: {one}" for one in wrong]
+            spans += seen
+        languages = ", ".join(sorted({span.language for span in spans}))
+        print(f"{len(traces)} traces in {self.where}, {len(spans)} spans ({languages}), {len(found)} problems")
+        return found
 
 
-class Jaeger(NoJaeger):
+class Jaeger(Collected):
     """A real one, built by `make jaeger`, on ports of its own."""
 
+    where = "Jaeger"
+
     def __init__(self, logs: Path) -> None:
+        super().__init__()
         self._log = logs / "jaeger.log"
         self._collector, self._query = free_port(), free_port()
         self.otlp = f"http://127.0.0.1:{self._collector}"
@@ -148,41 +185,36 @@ class Jaeger(NoJaeger):
     def __exit__(self, *_: object) -> None:
         self._process.kill()
 
-    async def problems(self, traces: Sequence[str]) -> list[str]:
-        """What is wrong with the traces: each has one root, no span without its parent, and all four languages."""
-        found: list[str] = []
-        spans = 0
-        for trace in traces:
-            deadline = time.monotonic() + 15
-            while (wrong := judge(self._trace(trace))) and time.monotonic() < deadline:
-                await asyncio.sleep(0.3)  # the last spans are on their way
-            found += [f"trace {trace}: {one}" for one in wrong]
-            spans += len(self._trace(trace)["spans"])
-        print(
-            f"{len(traces)} traces in Jaeger, {spans} spans, {len(found)} problems; languages: {', '.join(sorted(LANGUAGES))}"
-        )
-        return found
-
-    def _trace(self, trace: str) -> dict[str, Any]:
+    def trace(self, trace: str) -> list[Span]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._query}/api/traces/{trace}", timeout=10) as answer:
-                return dict(json.load(answer)["data"][0])
+                told = json.load(answer)["data"][0]
         except OSError:
-            return {"spans": [], "processes": {}}
+            return []
+        languages = {key: _language(process["tags"]) for key, process in told["processes"].items()}
+        return [
+            Span(
+                span["spanID"],
+                {one["spanID"] for one in span["references"] if one["refType"] == "CHILD_OF"},
+                languages[span["processID"]],
+            )
+            for span in told["spans"]
+        ]
 
 
-def judge(trace: dict[str, Any]) -> list[str]:
-    """A trace as Jaeger's API gives it."""
-    ids = {span["spanID"] for span in trace["spans"]}
-    parents = [{r["spanID"] for r in span["references"] if r["refType"] == "CHILD_OF"} for span in trace["spans"]]
-    tags = [tag for process in trace["processes"].values() for tag in process["tags"]]
-    languages = {tag["value"] for tag in tags if tag["key"] == "telemetry.sdk.language"}
+def _language(tags: Sequence[Mapping[str, str]]) -> str:
+    return next((tag["value"] for tag in tags if tag["key"] == "telemetry.sdk.language"), "")
+
+
+def judge(spans: Sequence[Span]) -> list[str]:
+    """What is wrong with one trace."""
+    ids = {span.id for span in spans}
     wrong = []
-    if missing := LANGUAGES - languages:
+    if missing := LANGUAGES - {span.language for span in spans}:
         wrong.append(f"no span from {', '.join(sorted(missing))}")
-    if (roots := sum(not one for one in parents)) != 1:
+    if (roots := sum(not span.parents for span in spans)) != 1:
         wrong.append(f"{roots} roots")
-    if orphans := sum(bool(one - ids) for one in parents):
+    if orphans := sum(bool(span.parents - ids) for span in spans):
         wrong.append(f"{orphans} spans whose parent is missing")
     return wrong
 
@@ -190,11 +222,14 @@ def judge(trace: dict[str, Any]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.audit", allow_abbrev=False)
     parser.add_argument("--only", metavar="NAME,…", default="", help="audit only these distributions")
+    parser.add_argument("--some", metavar="N", type=int, help="audit only the first N")
     parser.add_argument("--logs", metavar="DIR", type=Path, help="keep the logs of every process here")
     args = parser.parse_args()
     names = {canonical(name.strip()) for name in args.only.split(",") if name.strip()}
     with tempfile.TemporaryDirectory(prefix="audit-") as temporary:
-        return asyncio.run(compare(names, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1"))
+        return asyncio.run(
+            compare(names, args.some, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1")
+        )
 
 
 if __name__ == "__main__":
