@@ -145,7 +145,7 @@ class Coordinator:
             send("XADD", redis.inbox, "NOMKSTREAM", "*", "e", workflow_id.encode().ljust(len(ENVELOPE)))
             await outcome
         keys = (head, journal, checkpoints, live, view)
-        await redis.call("workflow_close", keys, 1, NODE, CLOSE, "SUCCEEDED", RETENTION_MS)
+        await redis.call("workflow_close", keys, 1, NODE, CLOSE, "SUCCEEDED", RETENTION_MS, "", "")
         if not self._closed:
             asyncio.get_running_loop().call_soon(self._finish)
         self._closed.append((workflow_id, now))
