@@ -56,7 +56,7 @@ class Lists:
         except ValueError:
             raise invalid("states", f"{list(request.states)}: not all are states") from None
         total = asyncio.create_task(self._total())
-        found: list[tuple[Listed, Head]] = []
+        found: dict[str, tuple[Listed, Head]] = {}  # one that was just started again may have a second row for a moment
         read, more = 0, True
         while more and len(found) < size and read < MOST_HEADS:
             rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
@@ -68,9 +68,9 @@ class Lists:
                     break
                 after = row
                 if head is not None and _fits(head, request, states):
-                    found.append((row, head))
+                    found.setdefault(row.member, (row, head))
         return pb.ListWorkflowsResponse(
-            workflows=await self._told(found),
+            workflows=await self._told(found.values()),
             next_page_token=token_out("workflows", after.score, after.member) if more and after is not None else "",
             total_count=await total,
         )
