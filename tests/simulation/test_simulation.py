@@ -10,9 +10,17 @@ import sys
 import pytest
 
 FOUND = {
-    463: "the books of an end took the next run of a restarted workflow out of `running`; its node died, nobody came",
+    (
+        463,
+        1,
+    ): "the books of an end took the next run of a restarted workflow out of `running`; its node died, nobody came",
+    (
+        7390,
+        10,
+    ): "a restart whose answer was lost was taken for somebody else's, and nobody put it back among the running",
+    (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
-"""Seeds that found a defect of the product, which is mended. As code changes they become seeds like any other."""
+"""Seeds and copies that found a defect of the product, which is mended. As code changes they become seeds like any other."""
 
 
 def simulate(*args: str) -> subprocess.CompletedProcess[str]:
@@ -28,9 +36,9 @@ def test_no_schedule_breaks_a_promise() -> None:
     assert "100 schedules (seeds 1 to 100)" in done.stdout
 
 
-@pytest.mark.parametrize("seed", FOUND)
-def test_what_was_found_is_mended(seed: int) -> None:
-    done = simulate("--seed", str(seed))
+@pytest.mark.parametrize(("seed", "copies"), FOUND)
+def test_what_was_found_is_mended(seed: int, copies: int) -> None:
+    done = simulate("--seed", str(seed), "--copies", str(copies))
     assert done.returncode == 0, done.stdout
 
 

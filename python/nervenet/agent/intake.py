@@ -70,7 +70,7 @@ class Intake:
         self._stopped = False
         self._resumed = asyncio.Event()
         self._resumed.set()
-        self._fresh = True  # nothing can be pending under an id that never read
+        self._fresh = True  # nothing can be pending under an id that never read: a first connection
         self._idle = asyncio.Event()  # no read is under way
         self._idle.set()
 
@@ -193,7 +193,7 @@ class Intake:
         now = self._clock.monotonic()
         if reader.connects != self._connects:
             fresh, self._fresh, self._connects = self._fresh, False, reader.connects
-            if fresh:
+            if fresh and reader.connects == 1:  # the first of all: no reply was lost yet
                 return
             self._reread_at = now + LONGEST_BLOCK_MS / 1000
         elif now < self._reread_at or self._reread_at == float("-inf"):

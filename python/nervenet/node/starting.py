@@ -309,11 +309,14 @@ class Starter:
                 "trace": request.trace.traceparent if request.trace.sampled else "",
             },
         )
+        # also where it has begun already: by us, and the answer was lost; or by one who may die before he comes to this
+        await self._host.ownership.reopen(workflow_id, head.closed_ms)
+        await self._host.ownership.own(answer.owner or plan.owner, workflow_id)
         if answer.status != "new":
+            if answer.owner == self._host.node_id:
+                await self._host.load(workflow_id)
             self._host.expect_no_more(workflow_id)
             return Started(workflow_id, False, answer.owner)
-        await self._host.ownership.reopen(workflow_id, head.closed_ms)
-        await self._host.ownership.own(plan.owner, workflow_id)
         if plan.owner == self._host.node_id:
             self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
         else:
