@@ -178,7 +178,7 @@ class Schedule:
         for member in self.members:
             if member.alive:
                 await member.up.wait()
-        for _ in range(6):
+        for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
                 sweep, bury = node.thing._sweep, node.thing._bury
