@@ -54,7 +54,7 @@ def test_a_plain_json_value_goes_in_and_comes_out(host: Host) -> None:
         ("StartWorkflow", {"definition": "grete", "input": {"value": []}}, ("NotFound", "DEFINITION_NOT_FOUND")),
         ("ListWorkflows", {"pageToken": "???"}, ("InvalidArgument", "page_token")),
         ("StartWorkflow", {"definition": "greet", "input": {"value": []}, "workflowId": "{}"}, ("InvalidArgument",)),
-        ("Connect", {}, ("Unimplemented",)),
+        ("Connect", {}, ("InvalidArgument", "INVALID_FIELD", "begins with hello")),
     ],
 )
 def test_refusals_are_statuses_with_reasons(host: Host, method: str, data: Any, says: tuple[str, ...]) -> None:
