@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -89,7 +90,11 @@ async def audited(
             found = await outcomes(client, {key: (one, handles[key]) for key, one in given.items()})
             closed = [o.row.workflow_id for o in found if o.row.state == "SUCCEEDED"]
             traces = [(await handles[key].info()).trace_id for key in closed]
-        await mesh.stop_agents()  # which sends their last spans
+        await mesh.stop_agents(within=30)  # which sends their last spans, as the end of the nodes does theirs
+        for node in mesh.nodes:
+            assert node.role is not None
+            node.role.send(signal.SIGTERM)
+        await until(lambda: not any(node.alive for node in mesh.nodes), "the nodes ended", within=30)
     return found, [trace for trace in traces if trace]
 
 
@@ -191,11 +196,12 @@ class Jaeger(Collected):
                 told = json.load(answer)["data"][0]
         except OSError:
             return []
+        # A parent that is linked too comes as FOLLOWS_FROM alone: every reference within the trace counts.
         languages = {key: _language(process["tags"]) for key, process in told["processes"].items()}
         return [
             Span(
                 span["spanID"],
-                {one["spanID"] for one in span["references"] if one["refType"] == "CHILD_OF"},
+                {one["spanID"] for one in span["references"] if one["traceID"] == trace},
                 languages[span["processID"]],
             )
             for span in told["spans"]

@@ -159,12 +159,12 @@ class Mesh:
         self.started.append(agent)
         return await agent.registered()
 
-    async def stop_agents(self) -> None:
+    async def stop_agents(self, within: float = 6) -> None:
         """Those that still run leave in order, if they can: the dead stay registered until their lease is over."""
         for agent in self.started:
             agent.child.send(signal.SIGTERM)
         with contextlib.suppress(AssertionError):
-            await until(lambda: not any(agent.child.alive for agent in self.started), "they left", within=6)
+            await until(lambda: not any(agent.child.alive for agent in self.started), "they left", within)
         for agent in self.started:
             agent.child.kill()
         self.started.clear()
