@@ -73,7 +73,7 @@ def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) 
 
 
 def test_each_command_of_each_page_is_run() -> None:
-    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme, as_data)}
+    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme, as_data, grpcurl)}
     assert {page for page in PAGES if blocks(page, "console")} == told
 
 
