@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,13 @@ def test_a_run_of_today_is_the_recorded_one() -> None:
     (path,) = sorted(GOLDEN.glob("declared-*.json"))[-1:]
     recorded = Journal.load(path)
     assert run.journal.names == recorded.names
-    today = transcript(EVERYTHING, "everything-test-11", run.journal.entries)
-    assert today == transcript(EVERYTHING, "everything-test-11", recorded.entries)
+    assert _asked(run.journal) == _asked(recorded)
+
+
+def _asked(journal: Journal) -> list[str]:
+    """Without the traces of failures, which name the folder and the lines of this file."""
+    lines = transcript(EVERYTHING, "everything-test-11", journal.entries)
+    return [re.sub(r"stack_trace='.*?', details=", "details=", line) for line in lines]
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("declared-*.json")), ids=lambda path: path.stem)
