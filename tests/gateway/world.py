@@ -285,7 +285,7 @@ async def refused(
     stream = Stream(address, metadata)
     try:
         if items:
-            with suppress(grpc.aio.BaseError):
+            with suppress(grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
                 await stream.say_all(items)
         return await stream.end()
     finally:

@@ -4,6 +4,9 @@
 Workflow code runs in the node's event loop, between two entries, for microseconds. Code that loops or blocks there
 would take every other workflow of the node with it; so a thread looks at what is being applied and interrupts it after
 two seconds. The run is then BLOCKED with the line that it stood at, and nothing else has happened.
+
+Two seconds are eight looks or so, not the distance of two clock readings: a process that was stopped (SIGSTOP, a machine
+that sleeps or starves it) stands still as a whole, and its workflow is not to blame.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 LIMIT = 2.0
 LOOK_EVERY = 0.25
+MOST_A_LOOK = 1.2 * LOOK_EVERY
+"""What one look can add, in seconds, however long ago the one before was."""
 
 
 class Watchdog:
@@ -27,12 +32,15 @@ class Watchdog:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._applying: tuple[Machine, float] | None = None
+        self._applying: tuple[Machine] | None = None
+        self._seen: tuple[Machine] | None = None
+        self._ran = 0.0
+        self._looked = clock.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nervenet-watchdog", daemon=True)
 
     def enter(self, machine: Machine) -> None:
-        self._applying = (machine, self._clock.monotonic())
+        self._applying = (machine,)  # another tuple each time: that is how one `apply` differs from the next
 
     def leave(self) -> None:
         self._applying = None
@@ -44,12 +52,18 @@ class Watchdog:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
 
+    def look(self) -> Machine | None:
+        """Whose code to interrupt now: what was running at each look for the last two seconds."""
+        now, applying = self._clock.monotonic(), self._applying
+        if applying is not self._seen:
+            self._seen, self._ran = applying, 0.0
+        elif applying is not None:
+            self._ran += min(now - self._looked, MOST_A_LOOK)
+        self._looked = now
+        return applying[0] if applying is not None and self._ran > LIMIT else None
+
     def _run(self) -> None:
         while not self._stop.wait(LOOK_EVERY):
-            applying = self._applying
-            if applying is not None and self._clock.monotonic() - applying[1] > LIMIT:
-                machine = applying[0]
-                if machine.interrupt():
-                    _log.error(
-                        "%s ran for more than %g s without waiting and was interrupted", machine.workflow_id, LIMIT
-                    )
+            machine = self.look()
+            if machine is not None and machine.interrupt():
+                _log.error("%s ran for more than %g s without waiting and was interrupted", machine.workflow_id, LIMIT)
