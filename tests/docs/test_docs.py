@@ -66,6 +66,7 @@ def stories(
             story.cancel()  # when a run ends early
 
 
+@pytest.mark.timeout(300)  # the first one asked waits for a place beside the others
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
 @pytest.mark.parametrize("story", STORIES)
 def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) -> None:

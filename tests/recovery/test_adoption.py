@@ -43,7 +43,7 @@ async def test_a_workflow_that_waits_through_many_deaths_is_not_blamed_for_them(
                     assert await last.host.hand_over(last.host.coordinators["waits"], victim.node_id)
                 await until(lambda: "waits" in victim.host.coordinators)
                 await kill(victim, etcd_url)
-                await until(lambda: "waits" in last.host.coordinators)
+                await until(lambda: "waits" in last.host.coordinators, deadline=30)
                 assert last.host.coordinators["waits"].machine.blocked is None
         await say_go(last, "waits")
         await until(lambda: "waits" not in last.host.coordinators)
