@@ -40,7 +40,7 @@ demo: $(READY) ## audit the licence of every installed distribution on a mesh of
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, there and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)

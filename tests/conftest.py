@@ -9,10 +9,34 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+
+LONG_FIRST = (
+    "recovery",
+    "docs",
+    "benchmarks",
+    "programs",
+    "examples",
+    "conformance",
+    "chaos",
+    "cli",
+    "dev",
+    "gateway",
+    "mesh",
+)
+"""Folders of few and long tests: begun first, so that none of them is left running alone when all else is done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {folder: rank for rank, folder in enumerate(LONG_FIRST)}
+    here = Path(__file__).parent
+    items.sort(
+        key=lambda item: min((ranks.get(part, len(ranks)) for part in item.path.parts[len(here.parts) :]), default=0)
+    )
 
 
 @pytest.fixture(scope="session")
