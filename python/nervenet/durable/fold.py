@@ -325,7 +325,7 @@ class Fold:
             self._ignore(entry, step)
             if (call := self.withdrawn.pop(step, None)) is None:
                 return
-        elif self._is_taken(entry, call, outcome):
+        elif self.changed_ms and self._is_taken(entry, call, outcome):
             return
         else:
             del self.pending[step]
@@ -336,7 +336,7 @@ class Fold:
 
     def _attempt(self, entry: Entry, body: Attempt) -> None:
         call, n = self._numbered(entry)
-        if call is None or self._is_taken(entry, call, body):
+        if call is None or (self.changed_ms and self._is_taken(entry, call, body)):
             return
         if call.kind != "call" or n > call.attempt:
             raise Contradiction(entry.name, f"attempt:{call.step}#{call.attempt}", call.site)

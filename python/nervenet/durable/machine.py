@@ -148,10 +148,14 @@ class Machine:
             return self._closed.state
         if self.blocked is not None:
             return State.BLOCKED
-        if self._fold.canceled is not None and self.result is None:
+        if self.result is not None:
+            return State.RUNNING
+        if self._fold.canceled is not None:
             return State.CANCELING
-        waiting = any(call.question is not None for call in self._fold.pending.values())
-        return State.WAITING_FOR_HUMAN if waiting and self.result is None else State.RUNNING
+        for call in self._fold.pending.values():
+            if call.question is not None:
+                return State.WAITING_FOR_HUMAN
+        return State.RUNNING
 
     def foresee(self, entries: Sequence[Entry]) -> None:
         """The entries that a replay is about to apply: what `ctx.patched` has to know ahead of them."""

@@ -39,6 +39,8 @@ class Admission:
         self._looked: dict[Requirement, int] = {}
         self._long: dict[Requirement, int] = {}
         self.planned = 0  # starts under way that this node will own
+        self.long = int(host.config.journal_limit * WARN)
+        """A journal with fewer entries need not be weighed."""
 
     # ── workflows of a node ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -100,7 +102,7 @@ class Admission:
                 f"its journal has {entries} entries, the limit is {limit} (NERVENET_JOURNAL_LIMIT): "
                 "go on with a fresh one before, by ctx.continue_as_new(...), or do less in one workflow"
             )
-        if entries == int(limit * WARN):
+        if entries == self.long:
             _log.warning(
                 "%s: its journal has %d entries and must end at %d: ctx.continue_as_new(...) begins a fresh one",
                 coordinator.workflow_id,

@@ -124,6 +124,7 @@ class Coordinator:
         "parent",
         "recovered",
         "req",
+        "run",
         "sendings",
         "sent",
         "span_id",
@@ -137,7 +138,7 @@ class Coordinator:
     def __init__(self, host: Host, machine: Machine, start: Start) -> None:
         self._host = host
         self.machine = machine
-        self.workflow_id = machine.workflow_id
+        self.workflow_id, self.run = machine.workflow_id, machine.run
         self.trace = start.trace
         self.span_id = start.span_id  # b"": not traced
         self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
@@ -166,10 +167,6 @@ class Coordinator:
 
     def __repr__(self) -> str:
         return f"<Coordinator {self.workflow_id} {self.machine.state} {self.applied} entries, {len(self.sent)} sent>"
-
-    @property
-    def run(self) -> int:
-        return self.machine.run
 
     # ── entries in ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,14 +288,14 @@ class Coordinator:
         if name.startswith("task:"):
             self._over(name[5:])
             if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
-                self._host.outliers.succeeded(body.agent_id, body.capability)
+                self._host.outliers.succeeded(body.agent_id, body.capability, entry.time_ms)
             self._host.escalations.step_over(self, name[5:])
         elif name.startswith("attempt:"):
             step, _, n = name[8:].rpartition("#")
             if (sent := self.sent.get(step)) is not None and sent.dispatch.attempt == int(n):
                 self._over(step)
             if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
-                self._host.outliers.failed(body.agent_id, body.capability, body.failure)
+                self._host.outliers.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
         elif name.startswith("decided:"):
             self._host.escalations.decided(self, name[8:])
         elif name.startswith("escalated:"):
@@ -313,10 +310,14 @@ class Coordinator:
             self._arm_timeout()
         if self._entries is not None and not self._proven(self._entries, entry):
             commands = []
-        if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
-            self.record("cancel", Cancel(why, self._host.node_id, journal_full=True))
+        if self.applied >= self._host.admission.long:
+            self._weigh()
         self._carry_out_all(commands)
         self.mirror()
+
+    def _weigh(self) -> None:
+        if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
+            self.record("cancel", Cancel(why, self._host.node_id, journal_full=True))
 
     def _proven(self, entries: list[Entry], entry: Entry) -> bool:
         """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run."""

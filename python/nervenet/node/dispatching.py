@@ -94,9 +94,10 @@ class Dispatcher:
             )
         )
         if agent is not None:
-            sent.stream = self._host.keys.inbox(agent.stream)
+            inbox = agent.stream
+            sent.stream = self._host.keys.inbox(inbox)
             self._pools.assign(agent_id, dispatch.capability, now)
-            future = self._queues.send_inbox_nowait(agent.stream, envelope)
+            future = self._queues.send_inbox_nowait(inbox, envelope)
             if options.accept_ms is not None:
                 self._host.watch.expect_acceptance(coordinator, sent, options.accept_ms)
         else:

@@ -94,20 +94,21 @@ class Outliers:
         if not self.ejected(agent_id) and self._pools.reports_room(agent_id):
             self._eject(agent_id, f"it did not take a task of {capability!r} in time, though it has room", stuck=True)
 
-    def succeeded(self, agent_id: str, capability: str) -> None:
-        self._good[capability] = agent_id, self._host.clock.now_ms()
+    def succeeded(self, agent_id: str, capability: str, at_ms: int) -> None:
+        """At the time of the journal's entry, as failures are: what came first there came first."""
+        self._good[capability] = agent_id, at_ms
         if self._rows:
             self._rows.pop((agent_id, capability), None)
         if self._ejected:
             self.accepted(agent_id)
 
-    def failed(self, agent_id: str, capability: str, failure: Failure) -> None:
+    def failed(self, agent_id: str, capability: str, failure: Failure, at_ms: int) -> None:
         if self._ejected:
             self.accepted(agent_id)
         if failure.code not in AT_FAULT or not may_repeat(failure, ()):
             return
         before = self._rows.get((agent_id, capability))
-        row = Row(before.failures + 1, before.since_ms) if before else Row(1, self._host.clock.now_ms())
+        row = Row(before.failures + 1, before.since_ms) if before else Row(1, at_ms)
         self._rows[agent_id, capability] = row
         other, good_ms = self._good.get(capability, ("", -1))
         if other != agent_id and row.outlier(good_ms) and not self.ejected(agent_id) and self._may_go(capability):

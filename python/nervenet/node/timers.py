@@ -142,8 +142,9 @@ class Round(Generic[T]):
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, thing: T) -> Place[T]:
-        place = Place(self.clock.now_ms() + self.delay_ms, thing)
+    def put(self, thing: T, now_ms: int | None = None) -> Place[T]:
+        """`now_ms`: for a caller who has just asked the clock."""
+        place = Place((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing)
         self._queue.append(place)
         return place
 

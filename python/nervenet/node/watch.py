@@ -85,7 +85,7 @@ class Watch:
         expected = self._accepting.get(within_ms)
         if expected is None:
             expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
-        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms)))
+        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms), sent.sent_ms))
 
     async def run(self) -> None:
         """For as long as the node lives."""

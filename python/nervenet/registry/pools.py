@@ -30,7 +30,8 @@ _NO_LOAD: Final = LoadView()
 
 
 class Candidate:
-    """One capability of one agent. `score` is what selection compares: the share of slots taken; inf = no room."""
+    """One capability of one agent. `score` is what selection compares: the share of slots taken; inf = no room. `load` is
+    the same as a number for people: 1.0 and more means full."""
 
     __slots__ = (
         "_assigned",
@@ -39,6 +40,7 @@ class Candidate:
         "agent_id",
         "capability",
         "labels",
+        "load",
         "score",
         "seats",
         "standing",
@@ -49,7 +51,7 @@ class Candidate:
         self.agent_id = standing.agent.id
         self.capability = capability
         self.labels: Mapping[str, str] = {**standing.agent.labels, **capability.labels}
-        self.score = 0.0
+        self.score = self.load = 0.0
         self.seats: list[tuple[list[float], int]] = []  # where else its score is written down
         self._reported = 0
         self._assigned: list[int] = []
@@ -89,14 +91,6 @@ class Candidate:
         return min(self.capability.slots or whole, whole)
 
     @property
-    def load(self) -> float:
-        """The score as a number for people: 1.0 and more means full."""
-        standing = self.standing  # asked for with every task: no property is read twice
-        whole = standing.slots
-        own = self.capability.slots or whole
-        return max(self.in_flight / min(whole, own), standing.in_flight / whole)
-
-    @property
     def occupancy(self) -> str:
         if self.in_flight >= self.slots:
             return f"{self.in_flight} of {self.slots}"
@@ -127,8 +121,9 @@ class Candidate:
         """Assigned less finished since the last report."""
         return len(self._assigned) - self._finished
 
-    def rescore(self) -> None:
-        load = self.load
+    def rescore(self, whole: int, share: float) -> None:
+        """Its agent has so many slots as a whole, and that share of them is taken."""
+        self.load = load = max(self.in_flight / min(whole, self.capability.slots or whole), share)
         self.score = score = load if load < 1.0 else inf
         for scores, place in self.seats:
             scores[place] = score
@@ -178,8 +173,10 @@ class Standing:
         self.rescore()
 
     def rescore(self) -> None:
+        whole = self.slots
+        share = self.in_flight / whole
         for candidate in self.candidates.values():
-            candidate.rescore()
+            candidate.rescore(whole, share)
 
 
 class Pools:
