@@ -73,6 +73,8 @@ class Ledger:
             self.violations.append(f"recorded twice: {about}")
         elif name.startswith(b"attempt:") and b"task:" + name[8:].rpartition(b"#")[0] in run:
             self.violations.append(f"an attempt after its outcome: {about}")
+        elif name.startswith(b"decided:") and b"task:" + name[8:].rpartition(b"#")[0] in run:
+            self.violations.append(f"a decision after its outcome: {about}")
         run[name] = entry
         written.append((at, name, entry))
 

@@ -14,7 +14,7 @@ from nervenet.errors import NervenetError
 from nervenet.node.starting import StartRequest
 from nervenet.records import Action, Cancel, Decided, Outcome, Payload, Signaled
 from tests.simulation.check import Promise, journal_key
-from tests.simulation.flows import CHOICES, HEARD, RESTARTED
+from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED
 
 if TYPE_CHECKING:
     import random
@@ -36,6 +36,8 @@ class Clients:
     ) -> None:
         self._members, self._ledger, self._chance, self._tell = members, ledger, chance, tell
         self.promised: dict[str, Promise] = {}
+        self.ponder = 0.2
+        """How many seconds people think at most before they decide."""
 
     async def run(self, workflow_id: str, shape: str, n: int) -> None:
         """One workflow as its clients live it, from the start to their last word."""
@@ -45,7 +47,7 @@ class Clients:
             await self._signal(workflow_id)
         elif shape == "stops":
             await self._cancel(workflow_id)
-        elif shape in ("asks", "begs"):
+        elif shape == "asks" or shape in BEGGING:
             await asyncio.gather(*(self._decide(workflow_id, shape, n, who) for who in range(2)))
         elif shape in RESTARTED and self._chance.random() < 0.3:
             await self._restart(workflow_id, shape, n + 50)
@@ -81,7 +83,7 @@ class Clients:
         answered: set[tuple[str, int]] = set()
         while not self._closed(workflow_id):
             for step, k in self._questions(workflow_id) - answered:
-                await asyncio.sleep(self._chance.random() * 0.2)
+                await asyncio.sleep(self._chance.random() * self.ponder)
                 decided, outcome, means = _words(shape, n, who, k)
                 decision = await self._until_answered(
                     lambda node, step=step, k=k, decided=decided, outcome=outcome: node.host.escalations.decide(
@@ -130,7 +132,7 @@ def _number(n: int) -> Payload:
 def _words(shape: str, n: int, who: int, k: int) -> tuple[Decided, Outcome | None, int | None]:
     """What this person says, and what the workflow's output must be if it counts (None: anything that is right)."""
     person = f"person {who}"
-    if shape == "begs" and who == 0 and k < 3:
+    if shape in BEGGING and who == 0 and k < 3:
         return Decided(Action.RETRY, None, 1, "", person), None, None
     word = [*CHOICES][who]
     value, means = (

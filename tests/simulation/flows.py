@@ -37,7 +37,7 @@ class World:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.luckless = self.slow = 0.0
+        self.luckless = self.hopeless = self.slow = 0.0
         self.failures: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
         World.now = self
@@ -54,7 +54,7 @@ class World:
     async def try_hard(self, n: int) -> int:
         """Needs more attempts than it has, mostly: somebody has to grant them, or to answer instead."""
         await self._take_time()
-        if self.chance.random() < 0.7:
+        if self.chance.random() < self.hopeless:
             raise RuntimeError("not this time")
         return n * 2
 
@@ -148,8 +148,18 @@ async def stops(ctx: Context, n: int) -> int:
         raise
 
 
+@mesh.workflow
+async def lingers(ctx: Context, n: int) -> int:
+    """Stays open behind its step: who ends that a second time is late, but not as late as `close`."""
+    answer = await ctx.call(struggle, n, options=AT_ONCE)
+    await asyncio.sleep(5.0)
+    return answer
+
+
 CHOICES = {"yes": 1, "no": 2, "later": 3}
 UNDO = CallOptions(step="undo")
+AT_ONCE = CallOptions(retry=RetryPolicy(max_attempts=1, on_exhausted="escalate"))
+"""The first failure is put to a human."""
 HEARD = 1_000
 EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "chain": lambda n: {(2 * n + 1) * 2},
@@ -163,7 +173,10 @@ EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "asks": lambda n: {n + step for step in CHOICES.values()},
     "begs": lambda n: {2 * n, -n},
     "stops": lambda n: {(2 * n + 1) * 4},
+    "lingers": lambda n: {2 * n, -n},
 }
 CANCELABLE = frozenset(("stops",))
+BEGGING = frozenset(("begs", "lingers"))
+"""Those whose step a human has to help, mostly."""
 RESTARTED = frozenset(("chain", "fan", "naps"))
 """Those that a client may begin again when they are closed."""

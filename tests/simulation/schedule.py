@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 HORIZON: Final = 300.0
 """Virtual seconds after which what has not ended is lost. The slowest rescue is a sweep of `running` once a minute."""
-REACH: Final = 120
-"""Faults fall among the first so many commands after everybody is up: about as many as a schedule has."""
 
 
 @dataclass
@@ -133,8 +131,9 @@ class Schedule:
 
     async def _story(self) -> None:
         chance, weather = self.chance, self.weather
-        self.world.luckless, self.world.slow = weather.luckless, weather.slow
+        self.world.luckless, self.world.hopeless, self.world.slow = weather.luckless, weather.hopeless, weather.slow
         self.registry.old_news = weather.old_news
+        self.clients.ponder = weather.ponder
         for kind, count in (("node", chance.choice(weather.nodes)), ("agent", chance.choice(weather.agents))):
             for _ in range(count):
                 self._join(kind)
@@ -201,7 +200,7 @@ class Schedule:
         while sum("agent" in kind for kind in kinds) > 2:  # three lost agents are the limit of a step
             kinds.remove(next(kind for kind in kinds if "agent" in kind))
         for kind in kinds:
-            at = network.executed + chance.randrange(1, REACH)
+            at = network.executed + chance.randrange(1, weather.reach)
             network.faults.setdefault(at, []).append(lambda wire, kind=kind: self._break(kind, wire))
 
     def _break(self, kind: str, wire: Wire) -> str:

@@ -23,7 +23,7 @@ FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS))
 class Weather:
     """Each field is what is drawn from, or a chance."""
 
-    shapes: Sequence[str] = tuple(EXPECTED)
+    shapes: Sequence[str] = tuple(shape for shape in EXPECTED if shape != "lingers")
     workflows: Sequence[int] = (1, 1, 2)
     nodes: Sequence[int] = (2, 2, 3)
     agents: Sequence[int] = (1, 2, 2)
@@ -32,12 +32,17 @@ class Weather:
     duplicates: Sequence[float] = (0.0, 0.2, 0.8)
     late: Sequence[float] = (0.0, 0.2)
     lost_wakes: Sequence[float] = (0.0, 0.0, 0.3, 1.0)
+    reach: int = 120
+    """Faults fall among the first so many commands after everybody is up: about as many as a schedule has."""
     luckless: float = 0.08
+    hopeless: float = 0.7
     slow: float = 0.15
     pauses: Sequence[float] = (0.5, 4.0, 7.0, 9.0)
     """How many seconds a process stands still, or is cut off from etcd; a lease has five, a claim six."""
     old_news: float = 0.1
     """How much of what etcd tells is seconds old when it is heard."""
+    ponder: float = 0.2
+    """How many seconds people think at most before they decide."""
 
 
 MIXED: Final = Weather()
@@ -70,4 +75,18 @@ RUNS: Final = Weather(
 )
 """What comes again, and late: in the next run, or after the end."""
 PEOPLE: Final = Weather(shapes=("asks", "begs", "stops", "hears", "echoes"), slow=0.3)
-WEATHERS: Final = (MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE)
+QUARRELS: Final = Weather(
+    shapes=("lingers",),
+    workflows=(4,),
+    nodes=(2,),
+    agents=(3,),
+    faults=("stop agent",),
+    many=(2,),
+    reach=50,
+    hopeless=0.5,
+    slow=0.8,
+    pauses=(8.0, 9.0, 10.0, 11.0),
+    ponder=6.0,
+)
+"""Two people and an attempt that was given up end the same step, each in their own way."""
+WEATHERS: Final = (MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS)
