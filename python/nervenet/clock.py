@@ -31,8 +31,9 @@ class Clock:
         """The same in nanoseconds: for spans, which are shorter than a millisecond."""
         return time.time_ns()
 
-    monotonic: Callable[[], float] = staticmethod(time.monotonic)
-    """Seconds that never go back: for deadlines and durations within one process. Asked with every entry."""
+    def monotonic(self) -> float:
+        """Seconds that never go back: for deadlines and durations within one process."""
+        return time.monotonic()
 
 
 SYSTEM = Clock()
