@@ -49,11 +49,11 @@ def failed(task: task_pb2.TaskEnvelope, message: str, **more: Any) -> pb.TaskCom
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The ErrorInfo reason of a status."""
+    """The reason of a status, from our ErrorInfo."""
     packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
     info = error_details_pb2.ErrorInfo()
     for part in status_pb2.Status.FromString(packed).details:
-        if part.Unpack(info):
+        if part.Unpack(info) and info.domain == "nervenet":
             return str(info.reason)
     return ""
 
@@ -61,8 +61,10 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 class Stream:
     """One Connect stream by hand. `hear("task")` waits for the next item of a kind; others are kept in their order."""
 
-    def __init__(self, address: str, metadata: Sequence[tuple[str, str]] = ()) -> None:
-        self.channel = grpc.aio.insecure_channel(address)
+    def __init__(
+        self, address: str, metadata: Sequence[tuple[str, str]] = (), tls: grpc.ChannelCredentials | None = None
+    ) -> None:
+        self.channel = grpc.aio.secure_channel(address, tls) if tls else grpc.aio.insecure_channel(address)
         self.call: Any = pb_grpc.AgentServiceStub(self.channel).Connect(metadata=metadata)
         self.items: list[pb.ConnectResponseItem] = []
         self.welcome = pb.Welcome()
@@ -114,9 +116,10 @@ class Speaker:
         credit: int = 4,
         capabilities: Sequence[Any] = (),
         metadata: Sequence[tuple[str, str]] = (),
+        tls: grpc.ChannelCredentials | None = None,
         **more: Any,
     ) -> None:
-        self.addresses, self.handlers, self.metadata = addresses, handlers, metadata
+        self.addresses, self.handlers, self.metadata, self.tls = addresses, handlers, metadata, tls
         self.hello = hello(*(capabilities or handlers), name=name, credit=credit, **more)
         self.welcome: pb.Welcome | None = None
         self.welcomes: list[pb.Welcome] = []
@@ -173,7 +176,7 @@ class Speaker:
         while not self._leaving:
             where = self.addresses()
             self.at = where[next(self._turn) % len(where)]
-            stream = self._stream = Stream(self.at, self.metadata)
+            stream = self._stream = Stream(self.at, self.metadata, self.tls)
             with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
                 try:
                     await self._talk(stream)
@@ -279,10 +282,13 @@ async def until(
 
 
 async def refused(
-    address: str, *items: pb.ConnectRequestItem, metadata: Sequence[tuple[str, str]] = ()
+    address: str,
+    *items: pb.ConnectRequestItem,
+    metadata: Sequence[tuple[str, str]] = (),
+    tls: grpc.ChannelCredentials | None = None,
 ) -> tuple[str, str]:
     """What becomes of a stream that begins like this; it may be over before it was said."""
-    stream = Stream(address, metadata)
+    stream = Stream(address, metadata, tls)
     try:
         if items:
             with suppress(grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
@@ -293,9 +299,14 @@ async def refused(
 
 
 @asynccontextmanager
-async def connected(address: str, said: pb.Hello, metadata: Sequence[tuple[str, str]] = ()) -> AsyncIterator[Stream]:
+async def connected(
+    address: str,
+    said: pb.Hello,
+    metadata: Sequence[tuple[str, str]] = (),
+    tls: grpc.ChannelCredentials | None = None,
+) -> AsyncIterator[Stream]:
     """A stream that has said hello and heard its welcome (`stream.welcome`)."""
-    stream = Stream(address, metadata)
+    stream = Stream(address, metadata, tls)
     try:
         await stream.say(hello=said)
         stream.welcome = await stream.hear("welcome")

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from nervenet.dev.servers import etcd as etcd_server
 from nervenet.dev.servers import free_port
 from nervenet.registry.etcd import Etcd, EtcdError, EtcdRefused, Tls
 from nervenet.registry.session import Session
+from tests.authority import Authority
 
 from .rig import cable, etcdctl, until
 from .test_watch import watching
@@ -79,36 +78,15 @@ async def test_who_may_not_is_refused_at_once_and_told_so() -> None:
                     pass
 
 
-class Authority:
-    """A certificate authority for one test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ca", "-days", "1",
-                      "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
-
-    def issue(self, name: str) -> Tls:
-        (self.folder / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
-        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
-                      "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                      "-days", "1", "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
-        return Tls(self.folder / "ca.pem", self.folder / f"{name}.pem", self.folder / f"{name}.key")
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=30)
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made with openssl")
 async def test_tls_shows_who_the_server_is_and_mtls_who_we_are(tmp_path: Path, namespace: str) -> None:
     authority = Authority(tmp_path)
-    server_side, ours = authority.issue("server"), authority.issue("client")
+    server_side, ours = authority.issue("server"), Tls(*authority.issue("client"))
     plain, secure = free_port(), free_port()
     listen = f"http://127.0.0.1:{plain},https://127.0.0.1:{secure}"  # the plain one is for the readiness probe
     options = {
         "listen-client-urls": listen,
         "advertise-client-urls": listen,
-        "cert-file": str(server_side.certificate),
+        "cert-file": str(server_side.cert),
         "key-file": str(server_side.key),
         "trusted-ca-file": str(server_side.ca),
         "client-cert-auth": "true",
