@@ -12,7 +12,9 @@ from nervenet.agent.runtime import chosen, run_agent
 from nervenet.definitions import define_agent
 from nervenet.dev.servers import valkey
 from nervenet.errors import ConfigError
-from nervenet.wire import encode_envelope
+from nervenet.payloads import ANY
+from nervenet.records import Outcome
+from nervenet.wire import encode_entry, encode_envelope
 from tests.agent.world import World, until, world_at
 
 
@@ -143,3 +145,39 @@ async def test_a_node_that_refuses_us_for_good_ends_the_start_with_its_words(wor
     with pytest.raises(ConfigError, match="serves namespace"):
         async with world.agent(WORK, namespace="another"):
             pass
+
+
+async def test_a_late_attempt_tells_the_owner_what_stands_and_not_its_own_result(world: World) -> None:
+    go = asyncio.Event()
+
+    async def answer(text: str) -> str:
+        await go.wait()
+        return text
+
+    async with world.agent(define_agent(answer)) as agent:
+        workflow_id = await world.owner.ask(agent, "answer", "mine")
+        await until(lambda: agent.running, "it runs")
+        theirs = encode_entry(Outcome(ANY.encode("theirs"), None, agent_id="another", attempt=1))
+        first = await world.owner.journal.append(workflow_id, 1, "task:answer", theirs)
+        go.set()
+        (wake,) = await until(world.owner.wakes, "the owner is told")
+        assert (wake.journal_id, wake.name, wake.entry) == (first.id, "task:answer", theirs)
+        assert await world.owner.value(workflow_id, "answer") == "theirs"
+
+
+async def test_a_late_failure_is_no_entry_of_its_own_behind_an_outcome(world: World) -> None:
+    go = asyncio.Event()
+
+    async def fail(text: str) -> str:
+        await go.wait()
+        raise RuntimeError(text)
+
+    async with world.agent(define_agent(fail)) as agent:
+        workflow_id = await world.owner.ask(agent, "fail", "too late")
+        await until(lambda: agent.running, "it runs")
+        theirs = encode_entry(Outcome(ANY.encode("theirs"), None, agent_id="another", attempt=1))
+        first = await world.owner.journal.append(workflow_id, 1, "task:fail", theirs)
+        go.set()
+        (wake,) = await until(world.owner.wakes, "the owner is told")
+        assert (wake.journal_id, wake.name, wake.entry) == (first.id, "task:fail", theirs)
+        assert list(await world.owner.entries(workflow_id)) == ["task:fail"]

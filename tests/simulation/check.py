@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be true at every write, and what must be true in the end. Shares no code with the product but the decoder.
 
-At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
+At every fold: it is what was written under that number. At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
 nothing comes after `close` but the next run's `start`, what only an owner may say was said by the owner of that moment,
 whoever spoke for a run or took a workflow from somebody did so while it was that run and that owner, and an attempt is
 claimed by one agent. In the end: every accepted workflow is closed with an outcome that its shape can have and that
@@ -22,6 +22,7 @@ from tests.simulation.flows import CANCELABLE, EXPECTED
 from tests.simulation.store import Stream
 
 if TYPE_CHECKING:
+    from nervenet.records import Entry
     from tests.simulation.store import Before, Id, Store
 
 
@@ -93,6 +94,12 @@ class Ledger:
             attempt, agent = before.claim.split(b" ")[:2]
             if attempt == args[2] and agent != args[3]:
                 self.violations.append(f"claimed by {agent!r} already: {about}")
+
+    def folded(self, workflow_id: str, entry: Entry, data: bytes) -> None:
+        """A coordinator folds this as entry `n` of that journal."""
+        written = self.written[journal_key(workflow_id)][entry.n - 1]
+        if written != ((entry.time_ms, entry.n), entry.name.encode(), data):
+            self.violations.append(f"folded {entry.name} of {workflow_id} as entry {entry.n}, which is {written[:2]}")
 
     def end(self, promised: dict[str, Promise], living: set[str]) -> list[str]:
         """Everything that is wrong at the end. `living`: ids of processes that may own keys."""

@@ -18,8 +18,10 @@ import random
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
+from nervenet.node.coordinator import Coordinator
 from tests.simulation.check import Ledger
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
@@ -33,6 +35,7 @@ from tests.simulation.weather import WEATHERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nervenet.records import Entry
     from tests.simulation.network import Wire
 
 HORIZON: Final = 300.0
@@ -96,7 +99,7 @@ class Schedule:
         logger.addHandler(errors)
         with ExitStack() as stack:
             stack.callback(logger.removeHandler, errors)
-            for patch in self.surroundings.patches():
+            for patch in (*self.surroundings.patches(), self._overheard()):
                 stack.enter_context(patch)
             whole = self.loop.create_task(self._story())
             try:
@@ -122,6 +125,16 @@ class Schedule:
         return Outcome(
             self.seed, violations, self.story, self.counted, seconds, self.store.commands, self._fingerprint()
         )
+
+    def _overheard(self) -> Any:
+        """Every entry that any coordinator folds is shown to the ledger."""
+        product = Coordinator._at
+
+        def at(coordinator: Coordinator, entry: Entry, data: bytes) -> None:
+            self.ledger.folded(coordinator.workflow_id, entry, data)
+            product(coordinator, entry, data)
+
+        return mock.patch.object(Coordinator, "_at", at)
 
     def _fingerprint(self) -> str:
         what = (self.ledger.written, self.story, self.network.executed, self.loop.now, sorted(self.store.data))

@@ -18,6 +18,8 @@ FOUND = {
         7390,
         10,
     ): "a restart whose answer was lost was taken for somebody else's, and nobody put it back among the running",
+    (1176, 1): "an attempt that found an outcome in its place was told to the owner under that outcome's number",
+    (1216, 1): "the same, and the question that followed was never answered",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
 """Seeds and copies that found a defect of the product, which is mended. As code changes they become seeds like any other."""

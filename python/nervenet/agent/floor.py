@@ -186,17 +186,20 @@ class Floor:
 
     async def _tell_again(self, running: Running, owner: str) -> None:
         """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
-        try:
-            workflow_id, name = running.envelope.workflow_id, f"task:{running.envelope.step}"
-            keys, link = self._doors.keys, self._doors.link
-            at = await link.call("HGET", keys.head(workflow_id), f"e:{name}")
-            found = await link.call("XRANGE", keys.journal(workflow_id), at, at) if at else []
-            if found and owner:
-                await self._doors.queues.wake(News(owner, workflow_id, running.envelope.run, at, name, found[0][1][3]))
-        except LinkError as error:
-            _log.warning("%s: its owner was not told again: %s", running.envelope.task_id, error)
+        await self._tell_what_stands(running, owner)
         self._known.discard((running.stream, running.entry_id))
         self._drop(running.stream, running.entry_id)
+
+    async def _tell_what_stands(self, running: Running, owner: str, at: bytes = b"") -> None:
+        """The entry under this id, or the step's outcome: what somebody wrote there, never what we would have written."""
+        envelope, doors = running.envelope, self._doors
+        try:
+            at = at or await doors.link.call("HGET", doors.keys.head(envelope.workflow_id), f"e:task:{envelope.step}")
+            stands = await self._journal.entry(envelope.workflow_id, at) if at and owner else None
+            if stands is not None:
+                await doors.queues.wake(News(owner, envelope.workflow_id, envelope.run, at, *stands))
+        except LinkError as error:
+            _log.warning("%s: its owner was not told: %s", envelope.task_id, error)
 
     # ── claimed → run → recorded ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -233,12 +236,14 @@ class Floor:
 
     async def _record(self, running: Running, end: Finished) -> None:
         appended = await self._append(running, end)
-        if appended.recorded and appended.owner:
+        if appended.status == "new":
             envelope = running.envelope
             self.recent.recorded(envelope.workflow_id, envelope.run, end.name, end.entry)
             self._tidy_soon()
             news = News(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
             self._doors.queues.wake_nowait(news).add_done_callback(_heard)
+        elif appended.recorded and appended.owner:
+            self._spawn(self._tell_what_stands(running, appended.owner, appended.id))
 
     async def _append(self, running: Running, end: Finished) -> Appended:
         where = (running.envelope.workflow_id, running.envelope.run, end.name, end.entry)

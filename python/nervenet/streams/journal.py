@@ -200,6 +200,11 @@ class Journal:
         keys = (self._keys.journal(workflow_id),)
         return parse_entries(await self._link.script(self._scripts["journal_read"], keys, (start, count, room)))
 
+    async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
+        """Name and entry that stand under one id."""
+        found = await self._link.call("XRANGE", self._keys.journal(workflow_id), at, at)
+        return (found[0][1][1].decode(), found[0][1][3]) if found else None
+
     # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def claim(

@@ -78,7 +78,7 @@ class Recorder:
         if recorded:
             self._recorded(held, verdict, appended)
         elif appended.recorded:
-            stands = await self._entry(workflow_id, appended.id)
+            stands = await self._journal.entry(workflow_id, appended.id)
             recorded = stands is not None and same_result(stands[1], agent_id, attempt)
             if stands is not None and appended.owner:
                 self._wake(News(appended.owner, workflow_id, run, appended.id, *stands))
@@ -115,10 +115,5 @@ class Recorder:
         """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
         workflow_id, run, step, _, _ = held.claim
         at = await self._host.link.call("HGET", self._host.keys.head(workflow_id), f"e:task:{step}")
-        if at and owner and (stands := await self._entry(workflow_id, at)) is not None:
+        if at and owner and (stands := await self._journal.entry(workflow_id, at)) is not None:
             self._wake(News(owner, workflow_id, run, at, *stands))
-
-    async def _entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
-        """Name and entry that stand in the journal under an id."""
-        found = await self._host.link.call("XRANGE", self._host.keys.journal(workflow_id), at, at)
-        return (found[0][1][1].decode(), found[0][1][3]) if found else None
