@@ -23,10 +23,10 @@ def test_bare_make_lists_every_target_on_a_line_of_its_own() -> None:
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> Path:
-    """A PATH with a shell and make's own needs, but no Python."""
+    """A PATH with a shell and what our scripts need of the system, but no Python and no other toolchain."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("bash", "env", "dirname", "realpath"):
+    for name in ("bash", "env", "dirname", "realpath", "head", "sed", "sort"):
         (folder / name).symlink_to(str(shutil.which(name)))
     return folder
 
@@ -54,3 +54,19 @@ def test_an_older_python_first_on_the_path_is_passed_over(tmp_path: Path, bare_p
     )
     subprocess.run([ROOT / "tools/venv", "folder", "3.11", "3.14"], env={"PATH": str(bare_path)}, check=True)
     assert (tmp_path / "made").read_text() == "-m venv --clear folder\n"
+
+
+def test_without_the_toolchains_interop_says_what_to_install(bare_path: Path) -> None:
+    def interop(**env: str) -> list[str]:
+        ended = subprocess.run(
+            [ROOT / "tools/interop", "unused"],
+            env={"PATH": str(bare_path), **env}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 1 and ended.stdout == ""
+        return ended.stderr.splitlines()
+
+    *missing, hint = interop()
+    for what in ("Go 1.24", "Node.js 20", "npm 10", "A JDK, 17", "Maven 3.8"):
+        assert any(line.startswith(what) and line.endswith("install it.") for line in missing), what
+    assert hint.startswith("INTEROP=python,")
+    assert [line.split(" is missing")[0] for line in interop(INTEROP="python,go")[:-1]] == ["Go 1.24 or later"]
