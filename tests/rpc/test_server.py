@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from nervenet import errors
 from nervenet.client.nodes import Nodes
@@ -116,6 +117,29 @@ async def test_a_taken_port_and_an_open_address_without_certificate_are_refused_
             await serving(listen=server.address)
         with pytest.raises(errors.ConfigError, match="NERVENET_TLS"):
             await serving(listen="0.0.0.0:0")
+    finally:
+        await server.stop(0)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "known"),
+    [
+        ("nervenet.v1.CoordinatorService", True),
+        ("nervenet.v1.CoordinatorService.GetWorkflow", True),
+        ("nervenet.v1.GetWorkflowRequest", True),
+        ("nervenet.v1.CoordinatorService.Guess", False),
+        ("nervenet.v1.Guess", False),
+    ],
+)
+async def test_reflection_knows_services_their_methods_and_messages(symbol: str, known: bool) -> None:
+    server = await serving()
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    try:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([asked]))
+            answer = await anext(aiter(call))
+        assert answer.HasField("file_descriptor_response") is known
+        assert known or answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     finally:
         await server.stop(0)
 

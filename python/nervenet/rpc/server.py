@@ -28,6 +28,7 @@ from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Translate
+from nervenet.rpc.symbols import SYMBOLS
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -79,7 +80,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         channelz.add_channelz_servicer(server)
         names = [service.name for service in services]
-        reflection.enable_server_reflection([*names, *_BESIDE], server)
+        reflection.enable_server_reflection([*names, *_BESIDE], server, pool=SYMBOLS)
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
         made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, stopping)
