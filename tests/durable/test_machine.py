@@ -561,8 +561,10 @@ def test_machines_are_freed_without_the_garbage_collector() -> None:
     try:
         feeder = Feeder(flow(two))
         seen = weakref.ref(feeder.machine)
+        loop = weakref.ref(feeder.machine._fold.loop)
         feeder.machine.close()
         del feeder
         assert seen() is None
+        assert loop() is None, "nor is what it consists of"
     finally:
         gc.enable()

@@ -52,6 +52,25 @@ class Timers(Protocol):
     def report(self, message: str) -> None: ...
 
 
+class _Stopped:
+    """The timers of a loop that is closed: time stands still, and what is asked for goes nowhere. Not the fold, which has
+    the loop: a pair that holds each other would wait for the garbage collector, one for each workflow."""
+
+    __slots__ = ("now_ms",)
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+    def start_timer(self, handle: DurableTimer) -> int:
+        return 0
+
+    def stop_timer(self, k: int) -> None:
+        pass
+
+    def report(self, message: str) -> None:
+        pass
+
+
 class DurableHandle(asyncio.Handle):
     """A callback to run; asyncio's own handle without its debugging fields."""
 
@@ -138,7 +157,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     """One workflow's event loop. `timers` is the fold, `title` names the workflow in errors."""
 
     def __init__(self, timers: Timers, title: str) -> None:
-        self.timers = timers
+        self.timers: Timers = timers
         self.title = title
         self.created = 0
         self.stop_now = False
@@ -189,6 +208,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                 if not task.done():
                     _close_quietly(task)
         self._ready = []
+        self.timers = _Stopped(self.timers.now_ms)
 
     # ── what asyncio does with it ────────────────────────────────────────────────────────────────────────────────────
 
