@@ -117,7 +117,7 @@ class Timers:
 
 
 class Place(Generic[T]):
-    """A thing's place in a round; `cancel` lets go of it, though the place itself comes up in its time."""
+    """A thing's place in a round; `cancel` lets go of it, the place itself goes when it is the first."""
 
     __slots__ = ("due_ms", "thing")
 
@@ -144,8 +144,10 @@ class Round(Generic[T]):
 
     def put(self, thing: T, now_ms: int | None = None) -> Place[T]:
         """`now_ms`: for a caller who has just asked the clock."""
-        place = Place((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing)
-        self._queue.append(place)
+        queue, place = self._queue, Place((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing)
+        while queue and queue[0].thing is None:  # most of what is watched is over long before its time
+            queue.popleft()
+        queue.append(place)
         return place
 
     def due(self, most: int) -> list[T]:
