@@ -11,7 +11,7 @@ from nervenet.durable import PYTHON
 from nervenet.node import restore
 from nervenet.node.restore import Remembered, chunks, head_of, lacking
 from nervenet.node.starting import request_hash
-from nervenet.records import Payload, Start
+from nervenet.records import Payload, Start, State
 from nervenet.streams.answers import Look, RawEntry
 from nervenet.wire import encode_entry
 
@@ -36,6 +36,23 @@ def test_a_chain_is_a_journal_again() -> None:
         kept = (kept, entry.ms, entry.name, entry.data)
     assert kept is not None
     assert Remembered("w", 1, b"", 6, kept).entries() == journal(4, first=3)
+
+
+def test_a_closed_one_is_packed_however_long_it_is() -> None:
+    kept: Kept | None = None
+    for entry in journal(20_000):
+        kept = (kept, entry.ms, entry.name, entry.data)
+    assert kept is not None
+    for closed in (State.FAILED, None):
+        again = Remembered.unpacked(Remembered("w", 2, b"req", 20_000, kept, closed).packed())
+        assert again.entries() == journal(20_000)
+        assert (again.workflow_id, again.run, again.req, again.applied, again.closed) == (
+            "w",
+            2,
+            b"req",
+            20_000,
+            closed,
+        )
 
 
 def test_a_journal_that_ends_earlier_gets_what_is_behind_its_end() -> None:

@@ -24,28 +24,32 @@ import itertools
 import json
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.node.starting import request_hash
 from nervenet.records import Start, State
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.streams.pages import Pages
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from nervenet.node.coordinator import Coordinator, Kept
     from nervenet.node.hosting import Host
     from nervenet.records import Close
     from nervenet.streams.answers import Look, Restored
     from nervenet.streams.link import Arg
+    from nervenet.streams.pages import Record
 
 _log = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """Of stored entries; when a node has more in memory, the journals that it has hosted longest keep their ends only."""
 RECENT_MS: Final = 10_000
+SPAN_MS: Final = 1_000
 PAGE: Final = 500
 CHUNK_BYTES: Final = 1024 * 1024
 AT_ONCE: Final = 50
@@ -70,6 +74,23 @@ class Remembered(NamedTuple):
     def of(cls, coordinator: Coordinator, closed: State | None = None) -> Remembered | None:
         c = coordinator
         return Remembered(c.workflow_id, c.run, c.req, c.applied, c.kept, closed) if c.kept is not None else None
+
+    def packed(self) -> Record:
+        """Without a chain, however long it is."""
+        entries: list[int | str | bytes] = []
+        kept: Kept | None = self.kept
+        while kept is not None:
+            kept, ms, name, data = kept
+            entries += (ms, name, data)
+        return (self.workflow_id, self.run, self.req, self.applied, entries, self.closed and self.closed.value)
+
+    @classmethod
+    def unpacked(cls, record: Record) -> Remembered:
+        workflow_id, run, req, applied, entries, closed = record
+        kept: Any = None
+        for i in range(len(entries) - 3, -1, -3):
+            kept = (kept, *entries[i : i + 3])
+        return cls(workflow_id, run, req, applied, kept, closed and State(closed))
 
     def entries(self) -> list[RawEntry]:
         """Dense, in their order."""
@@ -130,23 +151,22 @@ class Restore:
         self._alive = alive
         self._kept = 0
         self._most = KEPT_BYTES
-        self._recent: deque[tuple[int, int, Callable[[], Awaitable[bool]]]] = deque()
+        self._ends = Pages(SPAN_MS)
+        self._facts: deque[tuple[int, Callable[[], Awaitable[bool]]]] = deque()
         self._done = asyncio.Event()
         self._done.set()
         self.claims_return_ms = 0
         self.entries_back = self.heads_back = self.times = self.lost = 0
 
     def __repr__(self) -> str:
-        return (
-            f"<Restore {self._kept} bytes kept, {self.entries_back} entries and {self.heads_back} heads written back>"
-        )
+        return f"<Restore {self._kept + self._ends.size} bytes kept, {self.entries_back} entries and {self.heads_back} heads written back>"
 
     # ── remembering ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def weigh(self, size: int) -> None:
         """A coordinator keeps so many bytes more."""
         self._kept += size
-        if self._kept > self._most:
+        if self._kept + self._ends.size > self._most:
             self._forget_old()
 
     def let_go(self, coordinator: Coordinator) -> None:
@@ -157,32 +177,37 @@ class Restore:
     def closed(self, coordinator: Coordinator, close: Close) -> None:
         """Its end, and what led to it, may still be lost: somebody was told already."""
         remembered = Remembered.of(coordinator, close.state)
-        coordinator.kept = None
-        if remembered is not None:
-            whole = remembered.kept[2] == "close"
-            self._remember(_size(remembered.kept), lambda: self._closed_again(remembered) if whole else _nothing())
+        if remembered is not None and remembered.kept[2] == "close":
+            now = self._host.clock.now_ms()
+            self._ends.put(now, remembered.packed())
+            self._forget_past(now)
+        self.let_go(coordinator)
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
         """A fact for another's workflow: `again` records it once more, and answers whether that is settled."""
-        self._remember(0, again)
+        now = self._host.clock.now_ms()
+        self._facts.append((now, again))
+        self._forget_past(now)
 
-    def _remember(self, size: int, again: Callable[[], Awaitable[bool]]) -> None:
-        recent, now = self._recent, self._host.clock.now_ms()
-        recent.append((now, size, again))
-        while recent[0][0] < now - RECENT_MS and self._done.is_set():
-            self._kept -= recent.popleft()[1]
+    def _forget_past(self, now_ms: int) -> None:
+        if self._done.is_set():
+            since = now_ms - RECENT_MS
+            self._ends.forget(since)
+            while self._facts and self._facts[0][0] < since:
+                self._facts.popleft()
 
     def _forget_old(self) -> None:
         since, enough = self._host.clock.now_ms() - RECENT_MS, KEPT_BYTES * 3 // 4
-        while self._recent and self._kept > enough and self._done.is_set():
-            self._kept -= self._recent.popleft()[1]
+        while self._ends.size and self._kept + self._ends.size > enough and self._done.is_set():
+            self._ends.forget_oldest()
         for coordinator in self._host.coordinators.values():
-            if self._kept <= enough:
+            if self._kept + self._ends.size <= enough:
                 break
             before = _size(coordinator.kept)
             coordinator.kept = _behind(coordinator.kept, since)
             self._kept -= before - _size(coordinator.kept)
-        self._most = max(KEPT_BYTES, self._kept + KEPT_BYTES // 8)  # the last seconds alone may be more
+        # the last seconds alone may be more
+        self._most = max(KEPT_BYTES, self._kept + self._ends.size + KEPT_BYTES // 8)
 
     # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,9 +247,9 @@ class Restore:
         for i in range(0, len(coordinators), PAGE):
             page = coordinators[i : i + PAGE]
             await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
-        for i in range(0, len(self._recent), PAGE):
-            facts = list(itertools.islice(self._recent, i, i + PAGE))
-            await asyncio.gather(*(self._settled(again) for _, _, again in facts))
+        recent = self._recent()
+        while some := list(itertools.islice(recent, PAGE)):
+            await asyncio.gather(*map(self._settled, some))
         heads = self.heads_back - before[1]
         self.claims_return_ms = host.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
         self._done.set()
@@ -237,6 +262,11 @@ class Restore:
             heads,
             extra={"entries_back": self.entries_back - before[0], "heads_back": heads},
         )
+
+    def _recent(self) -> Iterator[Callable[[], Awaitable[bool]]]:
+        ends, facts = self._ends.records(), tuple(self._facts)
+        yield from (partial(self._closed_again, Remembered.unpacked(end)) for end in ends)
+        yield from (again for _, again in facts)
 
     async def _look_later(self, coordinators: list[Coordinator]) -> None:
         """At every pending step, once agents have had the time to take back the claims that Redis lost."""
@@ -383,10 +413,6 @@ class Restore:
             closed_ms = remembered.kept[1]
             self._host.finish(remembered.workflow_id, self._host.node_id, first.ms, closed_ms)
         return True
-
-
-async def _nothing() -> bool:
-    return True
 
 
 def _size(kept: Kept | None) -> int:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.streams.pages import Pages
 from nervenet.streams.queues import News
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nervenet.streams.queues import Queues
 
 KEEP_S: Final = 5.0
+SPAN_S: Final = 0.5
 KEEP_BYTES: Final = 16 * 1024 * 1024
 PAGE: Final = 500
 TRIES: Final = 20
@@ -37,7 +38,6 @@ _log = logging.getLogger(__name__)
 class Recorded(NamedTuple):
     """One append that was acknowledged."""
 
-    at: float
     workflow_id: str
     run: int
     name: str
@@ -51,25 +51,22 @@ class Recent:
         self._journal = journal
         self._queues = queues
         self._clock = clock
-        self._kept: deque[Recorded] = deque()
-        self._bytes = 0
+        self._kept = Pages(SPAN_S)
         self.written_back = 0
 
     def recorded(self, workflow_id: str, run: int, name: str, entry: bytes) -> None:
         """It is in the journal now, says Redis."""
         kept, now = self._kept, self._clock.monotonic()
-        kept.append(Recorded(now, workflow_id, run, name, entry))
-        self._bytes += len(entry)
-        while kept[0].at < now - KEEP_S or self._bytes > KEEP_BYTES:
-            self._bytes -= len(kept.popleft().entry)
-            if not kept:
-                break
+        kept.put(now, (workflow_id, run, name, entry))
+        kept.forget(now - KEEP_S)
+        while kept.size > KEEP_BYTES:
+            kept.forget_oldest()
 
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """Append all of it again; a workflow that Redis does not know (yet) is one that its owner still writes back."""
-        kept, before = tuple(self._kept), self.written_back
-        for i in range(0, len(kept), PAGE):
-            await asyncio.gather(*map(self._again, itertools.islice(kept, i, i + PAGE)))
+        kept, before = itertools.starmap(Recorded, self._kept.records()), self.written_back
+        while some := list(itertools.islice(kept, PAGE)):
+            await asyncio.gather(*map(self._again, some))
         if self.written_back > before:
             _log.warning("Redis came back, and %d outcomes were written back", self.written_back - before)
 
