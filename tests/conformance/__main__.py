@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,9 +20,13 @@ from tests.conformance.callers import CALLERS, resumed
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.features import FEATURES, check
 from tests.conformance.mesh import Candidate, Mesh
+from tests.conformance.sealed import sealed
 
+SEALED = "TLS and a token"
+"""On a mesh of its own: `sealed.sealed`."""
 CALLER = "client: RunTask resumed"
-"""The last row, for languages with a client of their own: `callers.resumed`."""
+"""For languages with a client of their own: `callers.resumed`."""
+ROWS = (*FEATURES, SEALED, CALLER)
 Seconds = float
 Results = dict[str, dict[str, Seconds | str]]
 """Candidate → feature → how long it took, or why it failed."""
@@ -47,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"no such candidate: {', '.join(unknown)} (there are {', '.join(CANDIDATES)})")
         chosen = [CANDIDATES[name] for name in names]
     words = [word for word in args.features.split(",") if word]
-    features = [name for name in FEATURES if not words or any(word in name for word in words)]
+    features = [name for name in ROWS if not words or any(word in name for word in words)]
     with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
         return asyncio.run(compare(chosen, features, (args.logs or Path(temporary)).resolve(), args.parallel))
 
@@ -58,29 +62,35 @@ async def compare(candidates: Sequence[Candidate], features: Sequence[str], fold
 
     async def one(candidate: Candidate) -> dict[str, Seconds | str]:
         async with turn, backing() as (redis, etcd):  # servers of its own: some features cut every connection
-            told = await passed(candidate, features, redis.url, etcd.url, folder, console)
-            if candidate.name in CALLERS and len(features) == len(FEATURES):
-                told[CALLER] = await called(
-                    candidate.name, redis.url, etcd.url, folder / f"{candidate.name}-caller", console
+            name, servers = candidate.name, (redis.url, etcd.url)
+            told = await passed(candidate, [one for one in features if one in FEATURES], *servers, folder, console)
+            if SEALED in features:
+                told[SEALED] = await tried(
+                    name, SEALED, sealed(candidate, *servers, folder / f"{name}-sealed"), console
                 )
+            if CALLER in features and name in CALLERS:
+                told[CALLER] = await tried(name, CALLER, resumed(name, *servers, folder / f"{name}-caller"), console)
             return told
 
     told = await asyncio.gather(*(one(candidate) for candidate in candidates))
     results: Results = {candidate.name: cells for candidate, cells in zip(candidates, told, strict=True)}
-    console.print(table(results, [*features, CALLER] if any(CALLER in cells for cells in told) else features))
+    console.print(table(results, features))
     failed = sum(isinstance(cell, str) for cells in told for cell in cells.values())
     console.print(f"{len(features)} features, {len(candidates)} candidates, {failed} failures")
     return 1 if failed else 0
 
 
-async def called(caller: str, redis: str, etcd: str, folder: Path, console: Console) -> Seconds | str:
+async def tried(candidate: str, what: str, trial: Awaitable[None], console: Console) -> Seconds | str:
+    """How long it took, or why it failed, which is told at once."""
     began = time.monotonic()
     try:
-        await resumed(caller, redis, etcd, folder)
-    except Exception as error:  # noqa: BLE001 - told in the table
-        console.print(f"✗ {caller}: {CALLER}\n{traceback.format_exc(limit=-4)}", style="red", markup=False)
+        await trial
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this trial's
+        console.print(f"✗ {candidate}: {what}\n{traceback.format_exc(limit=-4)}", style="red", markup=False)
         return f"{type(error).__name__}: {error}"
-    return time.monotonic() - began
+    took = time.monotonic() - began
+    console.print(f"✓ {candidate}: {what} ({took:.1f} s)", markup=False, highlight=False)
+    return took
 
 
 async def passed(
@@ -90,21 +100,11 @@ async def passed(
     told: dict[str, Seconds | str] = {}
     async with Mesh(candidate, redis, etcd, f"conf-{candidate.name}", folder / candidate.name) as mesh:
         for name in features:
-            began = time.monotonic()
-            try:
-                await check(mesh, name)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this feature's
-                told[name] = f"{type(error).__name__}: {error}"
-                console.print(
-                    f"✗ {candidate.name}: {name}\n{traceback.format_exc(limit=-4)}", style="red", markup=False
-                )
-                for node in mesh.nodes:  # the next feature begins with a whole mesh
-                    if not node.alive:
-                        node.start()
-                        await node.ready()
-            else:
-                told[name] = time.monotonic() - began
-                console.print(f"✓ {candidate.name}: {name} ({told[name]:.1f} s)", markup=False, highlight=False)
+            told[name] = await tried(candidate.name, name, check(mesh, name), console)
+            for node in mesh.nodes:  # the next feature begins with a whole mesh
+                if isinstance(told[name], str) and not node.alive:
+                    node.start()
+                    await node.ready()
     return told
 
 

@@ -12,10 +12,10 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc.aio
 import redis.asyncio
@@ -25,6 +25,7 @@ from nervenet.v1 import agent_service_pb2_grpc, common_pb2, coordinator_service_
 from nervenet.v1 import coordinator_service_pb2_grpc as coordinator_grpc
 from nervenet.v1 import registry_service_pb2_grpc as registry_grpc
 from nervenet.v1.agent_pb2 import AGENT_STATE_ACTIVE
+from tests.authority import Issued
 from tests.chaos.processes import Child, Role, free_port
 
 APP = "tests/conformance/app.py"
@@ -47,6 +48,25 @@ class Candidate:
     """Whether it is to serve the suite's capabilities, or its own."""
 
 
+class Sealed(NamedTuple):
+    """Certificates that everybody shows and is asked for, and the token."""
+
+    issued: Issued
+    token: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        ca, cert, key = map(str, self.issued)
+        told = {"TLS": ca, "TLS_CERT": cert, "TLS_KEY": key, "TOKEN": self.token}
+        return {f"NERVENET_{name}": value for name, value in told.items()}
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials:
+        ca, cert, key = (file.read_bytes() for file in self.issued)
+        token = grpc.access_token_call_credentials(self.token)
+        return grpc.composite_channel_credentials(grpc.ssl_channel_credentials(ca, key, cert), token)
+
+
 class Node:
     """A place for a node: killed there, the next one has the same address."""
 
@@ -55,7 +75,7 @@ class Node:
         self.address = f"127.0.0.1:{free_port()}"
         self.lives = 0
         self.role: Role | None = None
-        self.channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        self.channel = mesh.channel(self.address)
         self.coordinator = coordinator_grpc.CoordinatorServiceStub(self.channel)
         self.registry = registry_grpc.RegistryServiceStub(self.channel)
         self.agents = agent_service_pb2_grpc.AgentServiceStub(self.channel)
@@ -81,9 +101,9 @@ class Node:
 class Agent:
     """One process of the candidate's; `record` is its entry in the registry once it is there."""
 
-    def __init__(self, mesh: Mesh, candidate: Candidate, name: str) -> None:
+    def __init__(self, mesh: Mesh, candidate: Candidate, name: str, more: Mapping[str, str]) -> None:
         self.mesh, self.name = mesh, name
-        env = {**mesh.env, "NERVENET_AGENT_NAME": name, "NERVENET_DRAIN": GRACE}
+        env = {**mesh.env, "NERVENET_AGENT_NAME": name, "NERVENET_DRAIN": GRACE, **more}
         if candidate.conformance:
             env["CONFORMANCE"] = "1"
         if not candidate.redis:
@@ -116,8 +136,16 @@ class Agent:
 class Mesh:
     """`async with Mesh(…)`: two nodes; `agent(name)` starts the candidate once more."""
 
-    def __init__(self, candidate: Candidate, redis_url: str, etcd_url: str, namespace: str, folder: Path) -> None:
-        self.candidate, self.namespace, self.folder = candidate, namespace, folder
+    def __init__(
+        self,
+        candidate: Candidate,
+        redis_url: str,
+        etcd_url: str,
+        namespace: str,
+        folder: Path,
+        sealed: Sealed | None = None,
+    ) -> None:
+        self.candidate, self.namespace, self.folder, self.sealed = candidate, namespace, folder, sealed
         self.nodes: list[Node] = []
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("NERVENET_", "OTEL_"))}
         self.env = {
@@ -125,6 +153,7 @@ class Mesh:
             "NERVENET_REDIS": redis_url,
             "NERVENET_ETCD": etcd_url,
             "NERVENET_NAMESPACE": namespace,
+            **(sealed.env if sealed else {}),
         }
         self.app = APP
         self.redis = redis.asyncio.Redis.from_url(redis_url)
@@ -155,9 +184,13 @@ class Mesh:
         await self.redis.aclose()
 
     async def agent(self, name: str, candidate: Candidate | None = None) -> Agent:
-        agent = Agent(self, candidate or self.candidate, name)
+        return await self.begin(name, candidate).registered()
+
+    def begin(self, name: str, candidate: Candidate | None = None, **env: str) -> Agent:
+        """Start one, without waiting for it."""
+        agent = Agent(self, candidate or self.candidate, name, env)
         self.started.append(agent)
-        return await agent.registered()
+        return agent
 
     async def stop_agents(self, within: float = 6) -> None:
         """Those that still run leave in order, if they can: the dead stay registered until their lease is over."""
@@ -168,6 +201,11 @@ class Mesh:
         for agent in self.started:
             agent.child.kill()
         self.started.clear()
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        if self.sealed is None:
+            return grpc.aio.insecure_channel(address, options=OPTIONS)
+        return grpc.aio.secure_channel(address, self.sealed.credentials, options=OPTIONS)
 
     @property
     def node(self) -> Node:

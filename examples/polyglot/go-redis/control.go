@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -156,7 +158,15 @@ func (a *agent) serve() string {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer()
+	config, err := dial.Secured()
+	if err != nil {
+		log.Fatal(err)
+	}
+	creds := insecure.NewCredentials()
+	if config != nil {
+		creds = credentials.NewTLS(config)
+	}
+	server := grpc.NewServer(grpc.Creds(creds))
 	pb.RegisterAgentServiceServer(server, a)
 	go func() { log.Print(server.Serve(listener)) }()
 	return listener.Addr().String()

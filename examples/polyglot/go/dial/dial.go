@@ -5,6 +5,8 @@ package dial
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"os"
 	"strings"
 	"time"
@@ -30,18 +32,39 @@ func Address(turn int) string {
 	return all[turn%len(all)]
 }
 
+// Secured is TLS as the environment has it, for dialing and for serving: whom we trust, and who we are. Nil: none.
+func Secured() (*tls.Config, error) {
+	trusted := os.Getenv("NERVENET_TLS")
+	if trusted == "" || trusted == "off" {
+		return nil, nil
+	}
+	config := &tls.Config{}
+	if trusted != "on" {
+		authorities, err := os.ReadFile(trusted)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(authorities)
+		config.ClientCAs, config.ClientAuth = config.RootCAs, tls.RequireAndVerifyClientCert
+	}
+	if file := os.Getenv("NERVENET_TLS_CERT"); file != "" {
+		ours, err := tls.LoadX509KeyPair(file, os.Getenv("NERVENET_TLS_KEY"))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{ours}
+	}
+	return config, nil
+}
+
 // Node is a connection to a node.
 func Node(address string) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
-	switch tls := os.Getenv("NERVENET_TLS"); tls {
-	case "", "off":
-	case "on":
-		creds = credentials.NewTLS(nil)
-	default:
-		var err error
-		if creds, err = credentials.NewClientTLSFromFile(tls, ""); err != nil {
-			return nil, err
-		}
+	if config, err := Secured(); err != nil {
+		return nil, err
+	} else if config != nil {
+		creds = credentials.NewTLS(config)
 	}
 	return grpc.NewClient(address, grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(12<<20)),

@@ -15,7 +15,8 @@ export const options: ChannelOptions = {
 export function credentials(): ChannelCredentials {
   const tls = process.env.NERVENET_TLS ?? "off";
   if (tls === "off") return ChannelCredentials.createInsecure();
-  return ChannelCredentials.createSsl(tls === "on" ? null : readFileSync(tls));
+  const [cert, key] = [process.env.NERVENET_TLS_CERT, process.env.NERVENET_TLS_KEY].map((file) => (file ? readFileSync(file) : null));
+  return ChannelCredentials.createSsl(tls === "on" ? null : readFileSync(tls), key, cert);
 }
 
 export function metadata(): Metadata {

@@ -13,6 +13,7 @@ import io.grpc.Status.Code;
 import io.grpc.stub.StreamObserver;
 import java.util.EnumSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -25,11 +26,13 @@ import java.util.concurrent.TimeoutException;
 public final class Agent {
   private static final int CREDIT = 4;
   private static final long SILENCE = TimeUnit.SECONDS.toNanos(6);
+  private static final Set<Code> HOPELESS = EnumSet.of(Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED);
 
   private final Hello.Builder hello = Hello.newBuilder().setCredit(CREDIT);
   private final Tasks tasks;
   private volatile long heard;
   private volatile boolean gone;
+  private volatile int exit;
 
   public static void main(String[] args) throws Exception {
     Runnable flush = Handlers.traced();
@@ -37,11 +40,14 @@ public final class Agent {
     Runtime.getRuntime().addShutdownHook(new Thread(() -> {
       agent.leave();
       flush.run();
-      Runtime.getRuntime().halt(0);
+      Runtime.getRuntime().halt(agent.exit);
     }));
     for (int turn = 0; !agent.gone; turn++) {
-      Code code = agent.connect(Dial.address(turn));
-      if (EnumSet.of(Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED).contains(code)) System.exit(1);
+      var why = agent.connect(Dial.address(turn));
+      if (HOPELESS.contains(why.getCode())) {
+        System.err.println(why);
+        System.exit(agent.exit = 1);
+      }
       Thread.sleep(100);
     }
   }
@@ -53,15 +59,15 @@ public final class Agent {
   }
 
   /** One stream, from hello to its end; handlers run on when it breaks. */
-  private Code connect(String address) throws Exception {
+  private io.grpc.Status connect(String address) throws Exception {
     var channel = Dial.channel(address);
-    var end = new CompletableFuture<Code>();
+    var end = new CompletableFuture<io.grpc.Status>();
     heard = System.nanoTime();
     try {
       var stream = AgentServiceGrpc.newStub(channel).withCallCredentials(Dial.CREDENTIALS).connect(new StreamObserver<>() {
         @Override public void onNext(ConnectResponse response) { hear(response, end); }
-        @Override public void onError(Throwable error) { end.complete(io.grpc.Status.fromThrowable(error).getCode()); }
-        @Override public void onCompleted() { end.complete(Code.OK); }
+        @Override public void onError(Throwable error) { end.complete(io.grpc.Status.fromThrowable(error)); }
+        @Override public void onCompleted() { end.complete(io.grpc.Status.OK); }
       });
       tasks.greet(stream, hello);
       while (System.nanoTime() - heard < SILENCE) {
@@ -71,13 +77,13 @@ public final class Agent {
           tasks.send(ConnectRequestItem.newBuilder().setStatus(Status.getDefaultInstance()));
         }
       }
-      return Code.UNAVAILABLE;
+      return io.grpc.Status.UNAVAILABLE;
     } finally {
       channel.shutdownNow();
     }
   }
 
-  private void hear(ConnectResponse response, CompletableFuture<Code> end) {
+  private void hear(ConnectResponse response, CompletableFuture<io.grpc.Status> end) {
     heard = System.nanoTime();
     for (ConnectResponseItem item : response.getItemsList()) {
       switch (item.getItemCase()) {
@@ -91,7 +97,7 @@ public final class Agent {
         case RESULT_ACK -> tasks.forget(item.getResultAck().getTaskId(), item.getResultAck().getAttempt());
         case REJECTED -> tasks.forget(item.getRejected().getTaskId(), item.getRejected().getAttempt());
         case TASK_CANCEL -> tasks.stop(item.getTaskCancel().getTaskId(), item.getTaskCancel().getAttempt());
-        case RECONNECT -> end.complete(Code.UNAVAILABLE); // the next turn is another node
+        case RECONNECT -> end.complete(io.grpc.Status.UNAVAILABLE); // the next turn is another node
         default -> { } // nothing to do
       }
     }

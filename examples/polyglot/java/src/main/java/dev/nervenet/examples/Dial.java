@@ -43,7 +43,11 @@ final class Dial {
   private static ChannelCredentials credentials() throws IOException {
     String tls = setting("NERVENET_TLS", "off");
     if (tls.equals("off")) return InsecureChannelCredentials.create();
-    return tls.equals("on") ? TlsChannelCredentials.create() : TlsChannelCredentials.newBuilder().trustManager(new File(tls)).build();
+    var builder = TlsChannelCredentials.newBuilder();
+    if (!tls.equals("on")) builder.trustManager(new File(tls));
+    String cert = setting("NERVENET_TLS_CERT", "");
+    if (!cert.isEmpty()) builder.keyManager(new File(cert), new File(setting("NERVENET_TLS_KEY", "")));
+    return builder.build();
   }
 
   private static void put(Metadata words, String key, String value) {
