@@ -83,6 +83,8 @@ class _Look:
                 yield from self._owned(tag, key)
             case "running":
                 yield from (f"{one} is not open" for one in self.there.members[key] if one not in self.open)
+            case "restarting":
+                yield from (f"{one} is not being begun again" for one in self.there.members[key])
             case "escalations":
                 asked = self._asked()
                 yield from (f"{one}: nobody is asked that" for one in self.there.members[key] if one not in asked)

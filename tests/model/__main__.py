@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.model.engine import check
-from tests.model.runs import KNOCK_OUTS, KNOWN, LONG, SHORT
+from tests.model.runs import KNOCK_OUTS, LONG, SHORT
 
 LIMIT = 600_000
 REPORT = Path("build/model/report.json")
@@ -26,7 +26,7 @@ def main() -> int:
         print(f"{verdict.states:>9,} states  {name}: {verdict}", flush=True)
         print(*verdict.objections, sep="\n", end="")
     found = 0
-    for name, (model, words) in (KNOCK_OUTS | KNOWN).items():
+    for name, (model, words) in KNOCK_OUTS.items():
         objection = next((o for o in check(model, LIMIT).objections if o.promise.startswith(words)), None)
         failed += objection is None
         found += objection is not None
@@ -34,7 +34,7 @@ def main() -> int:
         rows[f"without: {name}"] = {"objection": None if objection is None else str(objection)}
         print(f"without  {name}: {steps}", flush=True)
     line = (
-        f"{len(SHORT | LONG)} models, {states:,} states, {found} of {len(KNOCK_OUTS | KNOWN)} objections found,"
+        f"{len(SHORT | LONG)} models, {states:,} states, {found} of {len(KNOCK_OUTS)} objections found,"
         f" {failed} failed; {time.monotonic() - began:.0f} s"
     )
     REPORT.parent.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,7 @@ class State(NamedTuple):
     clock: int = 0
     score: int = 0  # of the id in `running`; 0: it is not there
     closed_at: int = 0
+    mark: int = 0  # of the id among those that are being begun again; 0: it is not there
     grace: int = 0  # scores up to here are older than the grace
     owned: frozenset[int] = frozenset()
     wakes: frozenset[int] = frozenset()
@@ -82,6 +83,8 @@ class Ownership:
     finish_closed: bool = True
     clean_owned: bool = True
     fenced_books: bool = True
+    marks: bool = True
+    mark_date: bool = True
 
     _NAMES = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "slow_starts")
 
@@ -97,7 +100,9 @@ class Ownership:
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
         return {
             "the workflow closes": lambda s: s.head != OPEN,
-            "no set and no list names what is closed": lambda s: s.head != OPEN and not s.owned and not s.score,
+            "no set and no list names what is closed": lambda s: (
+                s.head != OPEN and not s.owned and not s.score and not s.mark
+            ),
         }
 
     def wrong(self, state: State) -> str:
@@ -121,7 +126,7 @@ class Ownership:
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def steps(self, s: State) -> Iterator[Step[State]]:
-        if s.score and s.head == NONE and s.grace < s.score:
+        if (s.score and s.head == NONE and s.grace < s.score) or (s.head == CLOSED and s.grace < s.mark):
             yield from self._grace(s)
         for i, node in enumerate(s.nodes):
             if node.life == UNBORN:
@@ -148,7 +153,7 @@ class Ownership:
 
     def _grace(self, s: State) -> Iterator[Step[State]]:
         passed = s._replace(grace=s.clock)
-        if any(n.life == UP and n.doing.what in ("own", "create") for n in s.nodes):
+        if any(n.life == UP and n.doing.what in ("own", "create", "renew") for n in s.nodes):
             if (slow := self._spend(passed, "slow_starts")) is not None:
                 yield Step("A START TAKES LONGER THAN THE GRACE", slow, fault=True)
         else:
@@ -192,9 +197,11 @@ class Ownership:
         steps = {
             "own": self._own,
             "create": self._create,
+            "mark": self._mark,
             "renew": self._renew,
             "reopen": self._reopen,
             "own again": self._own_again,
+            "unmark": self._unmark,
             "wake": self._wake,
             "adopt": self._adopt,
             "disown the dead": self._disown_dead,
@@ -237,7 +244,8 @@ class Ownership:
             return Step(f"node {i}: workflow_create: created, owner {d.whom}", self._begun(made, i, d.whom))
         if s.head == CLOSED:
             if s.run == 1 and self.restarts:
-                return Step(f"node {i}: workflow_create: exists, closed", _node(s, i, doing=d._replace(what="renew")))
+                then = d._replace(what="mark" if self.marks else "renew")
+                return Step(f"node {i}: workflow_create: exists, closed", _node(s, i, doing=then))
             # someone else's finish is under way already, or the sweep's will be; ours knows the score that it set
             books = Doing("SREM", s.owner, d.score)
             return Step(
@@ -252,18 +260,38 @@ class Ownership:
             return _node(s, i, doing=IDLE, hosts=True)
         return _node(s, i, doing=Doing("wake", owner))
 
+    def _mark(self, s: State, i: int, d: Doing) -> Step[State]:
+        clock = s.clock + 1
+        s = s._replace(clock=clock, mark=clock)
+        return Step(f"node {i}: ZADD restarting", _node(s, i, doing=d._replace(what="renew", score=clock)))
+
     def _renew(self, s: State, i: int, d: Doing) -> Step[State]:
         if s.head != CLOSED or s.run != 1:
-            return Step(f"node {i}: workflow_renew: stale", _node(s, i, doing=IDLE))
+            then = d._replace(what="reopen", whom=s.owner)
+            return Step(f"node {i}: workflow_renew: stale", _node(s, i, doing=then))
+        if self.marks and self.mark_date and d.score <= s.grace:
+            return Step(f"node {i}: workflow_renew: expired", _node(s, i, doing=d._replace(what="mark")))
         s = s._replace(head=OPEN, run=2, owner=d.whom)
         return Step(f"node {i}: workflow_renew: run 2", _node(s, i, doing=d._replace(what="reopen")))
 
     def _reopen(self, s: State, i: int, d: Doing) -> Step[State]:
-        return self._zadd(s, i, f"node {i}: reopen", d._replace(what="own again"))
+        clock = s.clock + 1
+        s = s._replace(clock=clock, score=clock)
+        return Step(f"node {i}: reopen: ZADD running", _node(s, i, doing=d._replace(what="own again")))
 
     def _own_again(self, s: State, i: int, d: Doing) -> Step[State]:
         s = s._replace(owned=s.owned | {d.whom})
-        return Step(f"node {i}: SADD owned[{d.whom}]", self._begun(s, i, d.whom))
+        then = d._replace(what="unmark")
+        return Step(
+            f"node {i}: SADD owned[{d.whom}]", _node(s, i, doing=then) if self.marks else self._begun(s, i, d.whom)
+        )
+
+    def _unmark(self, s: State, i: int, d: Doing) -> Step[State]:
+        s = self._unmarked(s, d.score)
+        return Step(f"node {i}: ZREM restarting", self._begun(s, i, d.whom))
+
+    def _unmarked(self, s: State, score: int) -> State:
+        return s._replace(mark=0) if s.mark == score or not self.score_check else s
 
     def _wake(self, s: State, i: int, d: Doing) -> Step[State]:
         if s.nodes[d.whom].life != DEAD:
@@ -306,6 +334,15 @@ class Ownership:
             stays = self.score_check and s.score != books.score
             s = _node(s, i, books=IDLE)
             yield Step(f"node {i}: running_remove", s if stays else s._replace(score=0))
+        elif books.what == "relist":
+            s = s._replace(clock=s.clock + 1, score=s.clock + 1)
+            yield Step(f"node {i}: cut short: ZADD running", _node(s, i, books=books._replace(what="relist own")))
+        elif books.what == "relist own":
+            s = s._replace(owned=s.owned | {books.whom})
+            then = books._replace(what="unmark")
+            yield Step(f"node {i}: cut short: SADD owned[{books.whom}]", _node(s, i, books=then))
+        elif books.what == "unmark":
+            yield Step(f"node {i}: ZREM restarting", self._unmarked(_node(s, i, books=IDLE), books.score))
 
     def _host(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
         if node.doing != IDLE and node.doing.what != "disown the dead":
@@ -340,6 +377,8 @@ class Ownership:
         for dead in s.owned if self.news and node.doing == IDLE and not node.hosts else ():
             if s.nodes[dead].life in (DEAD, ZOMBIE) and s.head == OPEN and s.owner == dead:
                 yield self._begin_adoption(s, i, dead)
+        if self.running_sweep and s.mark and node.books == IDLE:
+            yield from self._sweep_marks(s, i)
         if not self.running_sweep or not s.score or node.hosts:
             return
         if s.head == NONE and s.score <= s.grace and node.books == IDLE:
@@ -355,6 +394,13 @@ class Ownership:
             yield Step(
                 f"node {i}: its owner does not know: SADD owned[{s.owner}]", s._replace(owned=s.owned | {s.owner})
             )
+
+    def _sweep_marks(self, s: State, i: int) -> Iterator[Step[State]]:
+        """A start that begins something again, and was cut short: before the next run, or behind it."""
+        if s.head == OPEN:
+            yield Step(f"node {i}: a restart: will list it", _node(s, i, books=Doing("relist", s.owner, s.mark)))
+        elif s.head == CLOSED and s.mark <= s.grace:
+            yield Step(f"node {i}: no restart, and old", _node(s, i, books=Doing("unmark", NOBODY, s.mark)))
 
     def _begin_adoption(self, s: State, i: int, dead: int) -> Step[State]:
         s = s._replace(owned=s.owned | {i})
@@ -377,14 +423,26 @@ def _renamed(node: Node, to: Mapping[int, int]) -> Node:
 
 def _ranked(s: State) -> State:
     """0 stays 0; nobody asks how much time lies between two moments."""
-    times = {s.score, s.closed_at, s.grace, s.clock, *(t for n in s.nodes for t in (n.doing.score, n.books.score))}
+    times = {
+        s.score,
+        s.mark,
+        s.closed_at,
+        s.grace,
+        s.clock,
+        *(t for n in s.nodes for t in (n.doing.score, n.books.score)),
+    }
     rank = {time: n for n, time in enumerate(sorted(times | {0}))}
     nodes = tuple(
         n._replace(doing=n.doing._replace(score=rank[n.doing.score]), books=n.books._replace(score=rank[n.books.score]))
         for n in s.nodes
     )
     return s._replace(
-        nodes=nodes, score=rank[s.score], closed_at=rank[s.closed_at], grace=rank[s.grace], clock=rank[s.clock]
+        nodes=nodes,
+        score=rank[s.score],
+        mark=rank[s.mark],
+        closed_at=rank[s.closed_at],
+        grace=rank[s.grace],
+        clock=rank[s.clock],
     )
 
 

@@ -35,6 +35,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "ownership: a start sleeps longer than the grace": Ownership(zombies=1, slow_starts=1),
     "ownership: nobody hears of a death": Ownership(nodes=1, spares=1, crashes=1, news=False),
     "ownership: begun again behind its end": Ownership(restarts=1),
+    "ownership: begun again, and its node dies in the middle": Ownership(nodes=1, spares=1, restarts=1, crashes=1),
     "escalation: two people, a late success": Escalation(questions=1, owner_deaths=1),
     "runs: everything comes twice": Renew(),
     "runs: and the owner dies": Renew(doubles=1, owner_deaths=1),
@@ -46,6 +47,8 @@ LONG: Final[dict[str, Model[Any]]] = {
     "dispatch: all of it": Dispatch(agent_crashes=1, owner_zombies=1, losses=1, failures=1),
     "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
     "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
+    "ownership: begun again twice at once, a node dies": Ownership(nodes=1, spares=1, restarts=2, crashes=1),
+    "ownership: begun again by a start that sleeps": Ownership(restarts=1, zombies=1, slow_starts=1),
     "ownership: a zombie and a crash": Ownership(others=True, zombies=1, crashes=1, spares=1),
     "ownership: a hand-over beside a zombie": Ownership(born=True, drains=1, zombies=1, spares=1),
     "escalation: two questions": Escalation(owner_deaths=1, lost_replies=1),
@@ -53,13 +56,6 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
 }
-_HALF_START: Final = Ownership(nodes=1, spares=1, restarts=1, crashes=1)
-KNOWN: Final[dict[str, KnockOut]] = {
-    "a restart whose node dies in it, before its client is told, is not found": KnockOut(
-        _HALF_START, "never again possible: the workflow closes"
-    ),
-}
-"""What the models object to in the protocols as they are; README.md says why it stands."""
 KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "write once": KnockOut(Dispatch(agent_zombies=1, write_once=False), "two agents are told that they won"),
     "owner check": KnockOut(
@@ -75,6 +71,12 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     ),
     "bury": KnockOut(Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
     "a claim of the same attempt is busy": KnockOut(Dispatch(doubles=1, busy=False), "one attempt runs on two"),
+    "a restart is marked": KnockOut(
+        Ownership(nodes=1, spares=1, restarts=1, crashes=1, marks=False), "never again possible: the workflow closes"
+    ),
+    "a restart's date": KnockOut(
+        Ownership(restarts=1, zombies=1, slow_starts=1, mark_date=False), "never again possible: the workflow closes"
+    ),
     "P1 the owner lives and does not know it": KnockOut(
         Ownership(others=True, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
     ),

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nervenet.definitions import Signal
+from nervenet.durable import PYTHON
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.starting import StartRequest
+from nervenet.node.starting import GRACE_MS, StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
+from nervenet.streams.ownership import Closed
+from nervenet.wire import encode_entry
 from tests.node.hand import World, journal, start, until, until_entry
 
 if TYPE_CHECKING:
@@ -152,3 +155,45 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         assert await node.host.link.call("ZSCORE", node.host.keys.running, "w") is not None
         assert await say(node, 2, "go") == "new"
         await until(lambda: node.host.coordinators["w"].run == 3)
+
+
+async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(world: World) -> None:
+    async with world.node(mesh) as node:
+        (await start(node, "waits", "w", b"false")).cancel()
+        await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
+        await until_entry(node, "w", "close")
+        await until(lambda: not node.host.coordinators)
+        (head,) = await node.host.journal.heads(["w"])
+        assert head is not None
+        await node.host.ownership.finish(
+            [Closed("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
+        )
+        await node.host.ownership.restart_mark("w")  # and then, as far as one that dies comes:
+        again = encode_entry(Start("waits", 1, PYTHON, Payload("json", b"false"), bytes(16)))
+        fields = {"definition": "waits", "version": 1, "python": PYTHON}
+        begun = await node.host.journal.begin_next("w", 1, "", "n-gone", again, head.last.decode(), (), fields)
+        assert begun.status == "new"
+        assert await node.host.link.call("ZSCORE", node.host.keys.running, "w") is None
+        await node._sweep.restarts()
+        await node._sweep.running()
+        assert node.host.coordinators["w"].run == 2
+        assert await node.host.link.call("ZCARD", node.host.keys.restarting) == 0
+
+
+async def test_a_mark_without_a_next_run_goes_when_nobody_can_begin_it_any_more(world: World) -> None:
+    async with world.node(mesh) as node:
+        (await start(node, "waits", "w", b"false")).cancel()
+        await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
+        await until_entry(node, "w", "close")
+        mark = await node.host.ownership.restart_mark("w")
+        await node._sweep.restarts()
+        assert [row.member for row in await node._sweep._listing.restarting()] == ["w"]
+        await node.host.link.call("ZADD", node.host.keys.restarting, mark - GRACE_MS - 1, "w")
+        await node._sweep.restarts()
+        assert await node.host.link.call("ZCARD", node.host.keys.restarting) == 0
+        (head,) = await node.host.journal.heads(["w"])
+        assert head is not None
+        late = await node.host.journal.begin_next(
+            "w", 1, "", node.node_id, b"late", head.last.decode(), (), {"version": 1}, not_after_ms=mark - 1
+        )
+        assert (late.status, late.recorded) == ("expired", False)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.hosting import Host
     from nervenet.records import State
+    from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
 
 GRACE_MS = 60_000
@@ -288,11 +289,35 @@ class Starter:
             self._host.wake(plan.owner, plan.request.workflow_id, 1, created.id, "start")
         return created.status != "expired"
 
-    async def _restart(self, plan: _Plan, head: Head) -> Started:
+    async def _restart(self, plan: _Plan, head: Head) -> Started | RequestError:
         """The next run of what is closed; who comes second finds it begun."""
-        workflow_id, request = plan.request.workflow_id, plan.request
+        workflow_id, ownership = plan.request.workflow_id, self._host.ownership
+        mark, answer = await self._begin_again(plan, head)
+        if answer.status == "expired":  # this process slept past the date of its mark
+            mark, answer = await self._begin_again(plan, head)
+        if answer.status in ("expired", "unknown"):
+            self._host.expect_no_more(workflow_id)
+            return self._away()
+        # also where it has begun already: by us, and the answer was lost; or by one who may die before he comes to this
+        await ownership.reopen(workflow_id, head.closed_ms)
+        await ownership.own(answer.owner, workflow_id)
+        await ownership.restart_unmark(workflow_id, mark)
+        if answer.status != "new":
+            if answer.owner == self._host.node_id:
+                await self._host.load(workflow_id)
+            self._host.expect_no_more(workflow_id)
+            return Started(workflow_id, False, answer.owner)
+        if plan.owner == self._host.node_id:
+            self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
+        else:
+            self._host.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
+        return Started(workflow_id, True, plan.owner)
+
+    async def _begin_again(self, plan: _Plan, head: Head) -> tuple[int, Appended]:
+        request = plan.request
+        mark = await self._host.ownership.restart_mark(request.workflow_id)
         answer = await self._host.journal.begin_next(
-            workflow_id,
+            request.workflow_id,
             head.run,
             "",
             plan.owner,
@@ -308,20 +333,9 @@ class Starter:
                 "labels": _labels(request),
                 "trace": request.trace.traceparent if request.trace.sampled else "",
             },
+            not_after_ms=mark + GRACE_MS // 2,
         )
-        # also where it has begun already: by us, and the answer was lost; or by one who may die before he comes to this
-        await self._host.ownership.reopen(workflow_id, head.closed_ms)
-        await self._host.ownership.own(answer.owner or plan.owner, workflow_id)
-        if answer.status != "new":
-            if answer.owner == self._host.node_id:
-                await self._host.load(workflow_id)
-            self._host.expect_no_more(workflow_id)
-            return Started(workflow_id, False, answer.owner)
-        if plan.owner == self._host.node_id:
-            self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
-        else:
-            self._host.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
-        return Started(workflow_id, True, plan.owner)
+        return mark, answer
 
     def _taken(self, plan: _Plan, state: State, req: bytes) -> RequestError:
         difference = (

@@ -8,7 +8,8 @@ time without harm:
 - *the dead*: the owned sets of nodes that are gone are split by rendezvous among those who have the code. A set is looked at
   for a while after the death, also when it is empty: who has not heard of the death yet may still start workflows there;
 - *running*, once a minute and at start: the truth behind the sets. Owner gone: adopt; owner alive but the id not in its
-  set: put it there; closed: finish the books; old and without a head: take it out.
+  set: put it there; closed: finish the books; old and without a head: take it out. With it, and with each death, the
+  closed ones that somebody was *beginning again*: he may have died before the next run was listed anywhere.
 
 An id without a head may be a start that is under way (the set comes first, then the head), so it keeps its place until
 the grace of a start is over.
@@ -151,6 +152,8 @@ class Sweep:
                 if not self._news.is_set():
                     await self._adopt(part)
             again = self._news.is_set()
+        if self._may():
+            await self.restarts()
 
     async def _look(self, dead: str, orphans: list[tuple[str, Head]], *, anybody: bool) -> bool:
         """Clear a dead node's set of what does not belong there, and find my part, or all that I have code for; True when
@@ -198,6 +201,7 @@ class Sweep:
     async def running(self) -> None:
         """Every id in `running`, page by page: what has nobody who cares gets somebody."""
         host = self._host
+        await self.restarts()
         adopted = 0
         after: Listed | None = None
         while page := await self._listing.running(after, PAGE):
@@ -228,6 +232,23 @@ class Sweep:
                 await self._remind(owner, owned)
         if adopted:
             _log.info("%s: the sweep adopted %d workflows", host.node_id, adopted)
+
+    async def restarts(self) -> None:
+        """What has begun again is listed, by whomever; what has not within the grace never will."""
+        host = self._host
+        after: Listed | None = None
+        while page := await self._listing.restarting(after, PAGE):
+            after = page[-1]
+            heads = await host.journal.heads([row.member for row in page], ("owner", "closed_ms"))
+            now = host.clock.now_ms()
+            for row, head in zip(page, heads, strict=True):
+                mark = int(row.score)
+                if head is not None and not head.closed:
+                    await host.ownership.reopen(row.member, mark)
+                    await host.ownership.own(head.owner, row.member)
+                elif mark + GRACE_MS > now:
+                    continue
+                await host.ownership.restart_unmark(row.member, mark)
 
     async def _remind(self, owner: str, workflow_ids: list[str]) -> None:
         """A living owner that does not know of a workflow finds it in its own set."""

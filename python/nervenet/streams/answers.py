@@ -23,7 +23,7 @@ __all__ = [
     "parse_status",
 ]
 
-AppendStatus: TypeAlias = Literal["new", "exists", "stale", "not_owner", "unknown", "closed"]
+AppendStatus: TypeAlias = Literal["new", "exists", "stale", "not_owner", "unknown", "closed", "expired"]
 DecideStatus: TypeAlias = Literal["new", "exists", "over", "not_asked", "stale", "not_owner", "unknown", "closed"]
 ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
@@ -44,6 +44,7 @@ _APPEND_STATUSES: Final[dict[bytes, AppendStatus]] = {
     b"not_owner": "not_owner",
     b"unknown": "unknown",
     b"closed": "closed",
+    b"expired": "expired",
 }
 
 

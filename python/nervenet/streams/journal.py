@@ -126,14 +126,16 @@ class Journal:
         folded: str,
         unread: Sequence[str],
         head: Mapping[str, Arg],
+        *,
+        not_after_ms: int = 0,
     ) -> Awaitable[Appended]:
         """The next run, in one step; `folded` is the last entry that was folded, `unread` what of that goes along.
 
-        With `owner` "" a closed workflow is begun again, by whoever asks first.
+        With `owner` "" a closed workflow is begun again, by whoever asks first, and before the date that its mark gives.
         """
         fields = [word for pair in head.items() for word in pair]
         keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
-        args = (run, owner, next_owner, entry, folded, len(unread), *unread, *fields)
+        args = (run, owner, next_owner, not_after_ms, entry, folded, len(unread), *unread, *fields)
         return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse)
 
     def restore(

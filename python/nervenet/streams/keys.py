@@ -47,6 +47,7 @@ class Keys:
         "definitions",
         "escalations",
         "namespace",
+        "restarting",
         "running",
     )
 
@@ -62,6 +63,7 @@ class Keys:
         self._owned = ns + b"owned:{"
         self._closed = ns + b"closed:{"
         self.running = ns + b"running"
+        self.restarting = ns + b"restarting"
         self.escalations = ns + b"escalations"
         self.definitions = ns + b"definitions"
 

@@ -42,6 +42,10 @@ class Listing:
         """Open workflows by start time (and ids whose start is under way), oldest first unless `newest`."""
         return await self._page(self._keys.running, after, count, newest)
 
+    async def restarting(self, after: Listed | None = None, count: int = 500) -> list[Listed]:
+        """Closed workflows that somebody is beginning again, by when he began."""
+        return await self._page(self._keys.restarting, after, count, newest=False)
+
     async def closed(
         self, day: str, after: Listed | None = None, count: int = 500, *, newest: bool = True
     ) -> list[Listed]:

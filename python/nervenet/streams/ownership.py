@@ -19,7 +19,8 @@ checks all three replies before it tells anybody of the start: when `create` wen
 Redis that was full for a moment), it repeats them at once; `expired` means to begin again.
 
 **Start of what is there** (`exists`): the `running_add` before it moved the start time; `running_keep` puts it back for an
-open workflow, `finish` clears up behind a closed one. A closed one that begins again: `Journal.begin_next` → `reopen` → `own`.
+open workflow, `finish` clears up behind a closed one. A closed one that begins again: `restart_mark` → `Journal.begin_next` →
+`reopen` → `own` → `restart_unmark`; the mark is why a sweep finds the next run of whoever died between (decision 0017).
 
 **Close**: `Journal.close` → `finish`, which may come late, and from several: a score above those it knows of belongs to the
 next run, and stays. (It was once taken out of `running` by the books of the run before, and nobody found it again.) **Hand-over**: `own` for the target → `move` → its wake → `disown` for oneself.
@@ -99,6 +100,15 @@ class Ownership:
             self._link.script(self._scripts["running_add"], (self._keys.running,), (workflow_id, closed_ms)),
             self._link.call("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
         )
+
+    async def restart_mark(self, workflow_id: str) -> int:
+        """First step of beginning a closed workflow again. The mark: Redis' time in ms, `begin_next` is refused past it + half
+        the grace."""
+        return int(await self._link.script(self._scripts["running_add"], (self._keys.restarting,), (workflow_id,)))
+
+    async def restart_unmark(self, workflow_id: str, mark: int) -> None:
+        """Behind `reopen` and `own`, or where there is nothing to list; another's mark stays."""
+        await self._link.script(self._scripts["running_remove"], (self._keys.restarting,), (workflow_id, mark))
 
     async def running_remove(self, workflow_id: str, score: int) -> bool:
         """The sweep's: take an id without a head out, unless its score is another by now (somebody starts it again)."""

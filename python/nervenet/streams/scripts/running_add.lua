@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- First step of a start: puts a workflow id into `running`, before it has a head. Also the last step of a start that
--- begins a closed one again: then with a score above all that the books of its end can mean (`running_done`).
+-- First step of a start: puts a workflow id into `running`, before it has a head. Also behind the beginning of a closed
+-- one's next run: then with a score above all that the books of its end can mean (`running_done`).
 --
--- KEYS[1]  nn:<ns>:running   zset: start time in ms → workflow id
+-- KEYS[1]  nn:<ns>:running      zset: start time in ms → workflow id
+--          nn:<ns>:restarting   zset: likewise, the mark before that beginning
 -- ARGV     workflow id[, when its last run closed, in ms]
 -- Answers  the score, Redis' time in ms: workflow_create refuses past it + half the grace, because the sweep removes
 --          an id that is older than the grace and has no head.

@@ -2,6 +2,7 @@
 -- The sweep takes an id without a head out of `running`, unless somebody began to start it again meanwhile.
 --
 -- KEYS[1]  nn:<ns>:running   zset: start time in ms → workflow id
+--          nn:<ns>:restarting, likewise for a mark whose run is listed, or never came
 --          nn:<ns>:escalations, likewise for a question that is open no more   zset: deadline → escalation id
 -- ARGV     member, the score that was read before the head was looked for
 -- Answers  1 removed, 0 another score by now, or not there

@@ -6,10 +6,12 @@
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: deleted
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream: deleted
--- ARGV     run that ends, owner ('' = a closed run is begun again, by anyone), next owner, `start` entry of the next run, id of the last entry that was folded, how
---          many unread entries, their ids, then head fields and values in pairs (definition, version, python)
+-- ARGV     run that ends, owner ('' = a closed run is begun again, by anyone), next owner, not_after ms (0 = at any time),
+--          `start` entry of the next run, id of the last entry that was folded, how many unread entries, their ids, then
+--          head fields and values in pairs (definition, version, python)
 -- Answers  {status, journal id of `start`, owner, run, state}: 'new' · 'stale' it has begun already (the id is '')
---          · 'not_owner' · 'closed' · 'exists' it is not closed, and was to begin again · 'unknown'
+--          · 'not_owner' · 'closed' · 'exists' it is not closed, and was to begin again · 'expired' past its date
+--          · 'unknown'
 --
 -- What was appended behind the last folded entry is unread too, if it came from outside: a signal, a cancel.
 local head, journal = KEYS[1], KEYS[2]
@@ -27,25 +29,30 @@ elseif ARGV[2] ~= '' and owner ~= ARGV[2] then
   return {'not_owner', '', owner, run, state}
 end
 
-local kept, unread = {}, tonumber(ARGV[6])
-for i = 7, 6 + unread do
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if ARGV[4] ~= '0' and now > tonumber(ARGV[4]) then
+  return {'expired', '', owner, run, state}
+end
+
+local kept, unread = {}, tonumber(ARGV[7])
+for i = 8, 7 + unread do
   local found = redis.call('XRANGE', journal, ARGV[i], ARGV[i])
   kept[#kept + 1] = found[1]
 end
-for _, entry in ipairs(redis.call('XRANGE', journal, '(' .. ARGV[5], '+')) do
+for _, entry in ipairs(redis.call('XRANGE', journal, '(' .. ARGV[6], '+')) do
   if entry[2][2] == 'cancel' or string.sub(entry[2][2], 1, 7) == 'signal:' then
     kept[#kept + 1] = entry
   end
 end
 
-local t = redis.call('TIME')
 local ms, n = string.match(last, '^(%d+)-(%d+)$')
-local now = math.max(t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ms))
+now = math.max(now, tonumber(ms))
 local at = tonumber(n) + 1
 local start = string.format('%.0f-%.0f', now, at)
-local bytes = #ARGV[4]
+local bytes = #ARGV[5]
 
-redis.call('XADD', journal, start, 'n', 'start', 'e', ARGV[4])
+redis.call('XADD', journal, start, 'n', 'start', 'e', ARGV[5])
 redis.call('XTRIM', journal, 'MINID', start)
 redis.call('PERSIST', head)
 redis.call('PERSIST', journal)
@@ -60,7 +67,7 @@ for from = 1, #gone, 1000 do
   redis.call('HDEL', head, unpack(gone, from, math.min(from + 999, #gone)))
 end
 redis.call('DEL', KEYS[3], KEYS[4])
-redis.call('HSET', head, 'e:start', start, unpack(ARGV, 7 + unread))
+redis.call('HSET', head, 'e:start', start, unpack(ARGV, 8 + unread))
 last = start
 for _, entry in ipairs(kept) do
   at = at + 1
