@@ -179,8 +179,8 @@ class Restore:
         remembered = Remembered.of(coordinator, close.state)
         if remembered is not None and remembered.kept[2] == "close":
             now = self._host.clock.now_ms()
-            self._ends.put(now, remembered.packed())
-            self._forget_past(now)
+            if self._ends.put(now, remembered.packed(), _size(remembered.kept)):
+                self._forget_past(now)
         self.let_go(coordinator)
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:

@@ -57,8 +57,8 @@ class Recent:
     def recorded(self, workflow_id: str, run: int, name: str, entry: bytes) -> None:
         """It is in the journal now, says Redis."""
         kept, now = self._kept, self._clock.monotonic()
-        kept.put(now, (workflow_id, run, name, entry))
-        kept.forget(now - KEEP_S)
+        if kept.put(now, (workflow_id, run, name, entry), len(entry)):
+            kept.forget(now - KEEP_S)
         while kept.size > KEEP_BYTES:
             kept.forget_oldest()
 
