@@ -308,7 +308,7 @@ async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(
             assert (
                 await host.journal.adopt("w", f"n-dead{n}", f"n-dead{n - 1}" if n else last.node_id)
             ).status == "adopted"
-        assert await host.load("w", "n-dead3")
+        assert await host.loader.load("w", "n-dead3")
         blocked = host.coordinator("w")
         assert blocked is not None and blocked.machine.state is State.BLOCKED
         assert list(await journal(last, "w")) == ["start"]

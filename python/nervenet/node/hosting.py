@@ -12,26 +12,24 @@ import asyncio
 import json
 import logging
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nervenet import telemetry
-from nervenet.clock import SYSTEM
 from nervenet.durable import PYTHON, Machine
 from nervenet.durable.declared import LANGUAGE
 from nervenet.node.builtin import DECLARED
 from nervenet.node.coordinator import Coordinator
-from nervenet.node.tracing import export_closed, export_recovered
-from nervenet.records import Entry, Mismatch, Payload, Start
+from nervenet.node.tracing import export_closed
+from nervenet.records import Entry, Payload, Start
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.answers import Appended, RawEntry
+from nervenet.streams.answers import Appended
 from nervenet.streams.faults import LinkError
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import NOT_YOU, News
-from nervenet.wire import decode_entry, encode_entry
+from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from nervenet.clock import Entropy
     from nervenet.config import Config
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from nervenet.node.elsewhere import Elsewhere
     from nervenet.node.escalations import Escalations
     from nervenet.node.gateway.gateway import Gateway
+    from nervenet.node.loading import Loader
     from nervenet.node.outliers import Outliers
     from nervenet.node.renewal import Renewal
     from nervenet.node.restore import Restore
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from nervenet.node.watchdog import Watchdog
     from nervenet.records import Body, Close, State
     from nervenet.registry.table import Table
-    from nervenet.streams.answers import Adopted
     from nervenet.streams.heads import Head
     from nervenet.streams.journal import Journal
     from nervenet.streams.keys import Keys
@@ -62,23 +60,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_ADOPTIONS = 2
-"""A workflow that was adopted so often, and took its node with it each time, is BLOCKED, not run again: with the node that
-began it that makes three."""
 BOOKS_S = 0.02
 """Nobody waits for the books, and three commands for twenty workflows are cheaper than for two."""
-AT_A_TIME = 500
-"""Entries that are replayed in one go: some 30 ms."""
-MANY_LOADS = 64
-"""So many workflows are adopted at once: an adoption storm must not starve the living."""
-
-
-class LastLine(Protocol):
-    """Where a run was when it took a process with it: `autopsy.last_line`."""
-
-    def __call__(
-        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
-    ) -> str: ...
 
 
 class Host:
@@ -92,6 +75,7 @@ class Host:
     admission: Admission
     children: Children
     renewal: Renewal
+    loader: Loader
     restore: Restore
     stored: Stored
     gateway: Gateway
@@ -126,7 +110,6 @@ class Host:
         self.timers = timers
         self.watchdog = watchdog
         self.elsewhere: Elsewhere | None = None  # `nervenet dev` alone has it
-        self.last_line: LastLine | None = None  # a simulated node has none: it forks nobody
         self.telemetry = telemetry.current()
         self.retention_ms = config.retention_ms
         self.draining = False
@@ -137,7 +120,6 @@ class Host:
         self._highest: dict[str, int] = {}
         self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._loads = asyncio.Semaphore(MANY_LOADS)
         self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
         self._tasks: set[asyncio.Future[Any]] = set()
         self._finished: list[Closed] = []
@@ -213,9 +195,9 @@ class Host:
         ms, _, n = journal_id.partition(b"-")
         coordinator = self.new_coordinator(workflow_id, start.definition, version, run, start)
         coordinator.applied = int(n) - 1
-        self._host(coordinator)
+        self.take_in(coordinator)
         coordinator.feed_own(Entry("start", start, int(n), int(ms), self.node_id), data)
-        self._feed_kept(coordinator)
+        self.feed_kept(coordinator)
 
     def starting(self, workflow_id: str) -> bool:
         """Whether a start or load of it is under way here."""
@@ -225,112 +207,7 @@ class Host:
         """Which node takes a workflow over whose owner is gone."""
         return rendezvous(workflow_id, self.able(head.definition, head.version, head.python))
 
-    # ── load, adopt, let go ──────────────────────────────────────────────────────────────────────────────────────────
-
-    async def load(self, workflow_id: str, dead: str | None = None) -> bool:
-        """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
-
-        True when it is hosted afterwards, or needs no host any more.
-        """
-        await self.restore.done()
-        async with self._loads, self._lock(workflow_id):
-            if workflow_id in self.coordinators:
-                return True
-            self._early.setdefault(workflow_id, [])
-            try:
-                if dead is not None:
-                    await self.ownership.own(self.node_id, workflow_id)
-                adopted = await self.journal.adopt(workflow_id, self.node_id, dead or self.node_id)
-                return await self._take(workflow_id, adopted, dead)
-            finally:
-                self._early.pop(workflow_id, None)
-
-    async def _take(self, workflow_id: str, adopted: Adopted, dead: str | None) -> bool:
-        head, began_ns = adopted.head, SYSTEM.now_ns()
-        if adopted.status == "closed":
-            if head is not None:
-                self.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
-            return True
-        if adopted.status not in ("adopted", "mine") or head is None:
-            await self.ownership.disown(self.node_id, workflow_id)
-            return adopted.status == "refused"
-        if not await self._has_code(head):
-            _log.warning("%s: no code here for %s v%d of %s", self.node_id, head.definition, head.version, workflow_id)
-            return False
-        coordinator = await self._replay(workflow_id, adopted)
-        if workflow_id in self.coordinators:
-            coordinator.drop()
-            return True
-        coordinator.mirrored = (head.state, head.note)
-        self._host(coordinator)
-        if adopted.status == "adopted":
-            self.recovered += 1
-            if coordinator.machine.blocked is None:
-                self.spawn(self.journal.set_head(workflow_id, head.run, self.node_id, survived=True))
-            _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
-            if coordinator.span_id and self.telemetry.on:
-                export_recovered(self, coordinator, dead or "", began_ns)
-        claims = adopted.claims
-        coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
-        self._feed_kept(coordinator)
-        now = self.clock.now_ms()
-        if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
-            self.spawn(self.watch.look_at([coordinator]))
-        return True
-
-    async def _has_code(self, head: Head) -> bool:
-        """Whether it can be run here; of what is stored, the definition is read."""
-        if not self.has(head.definition, head.version, head.python):
-            return False
-        return head.python != LANGUAGE or await self.stored.load(head.definition, head.version) is not None
-
-    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
-        head, raw = adopted.head, await self._entries(workflow_id, adopted)
-        assert head is not None
-        entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
-        start = entries[0].body
-        assert isinstance(start, Start)
-        coordinator = self.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
-        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
-        if adoptions > MOST_ADOPTIONS:
-            self._stop_killer(coordinator, entries, head.blocked)
-        if head.run > 1:
-            coordinator.req = head.req
-        coordinator.machine.foresee(entries)
-        for entry, stored in zip(entries, raw, strict=True):
-            coordinator.replay(entry, stored.data)
-            if entry.n % AT_A_TIME == 0:
-                await asyncio.sleep(0)  # the others' news
-        return coordinator
-
-    def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
-        """It took every node with it that ran it: BLOCKED, and the line is looked for where it can do no harm."""
-        where = json.loads(known)["where"] if known else ""
-        coordinator.machine.blocked = Mismatch(
-            f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",
-            "nodes that died with it, or stood still for longer than their lease",
-            where,
-            max(0, len(entries) - 1),
-        )
-        if not where and self.last_line is not None:
-            self.spawn(self._find_line(coordinator, entries, self.last_line))
-
-    async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
-        machine = coordinator.machine
-        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries)
-        if where and not coordinator.dropped and machine.blocked is not None:
-            machine.blocked = replace(machine.blocked, where=where)
-            coordinator.mirror()
-
-    async def _entries(self, workflow_id: str, adopted: Adopted) -> list[RawEntry]:
-        """The whole journal, up to where it ended when it was adopted: its patches are needed before its first entry."""
-        head, page, entries = adopted.head, adopted.entries, list[RawEntry]()
-        while page:
-            entries += page
-            if head is None or page[-1].id == head.last:
-                break
-            page = await self.journal.read(workflow_id, page[-1].id)
-        return entries
+    # ── coordinators ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def new_coordinator(self, workflow_id: str, definition: str, version: int, run: int, start: Start) -> Coordinator:
         workflow = self.definitions.get((definition, version))
@@ -340,11 +217,12 @@ class Host:
         machine = Machine(workflow, workflow_id, run, payload_limit=self.config.payload_limit)
         return Coordinator(self, machine, start)
 
-    def _host(self, coordinator: Coordinator) -> None:
+    def take_in(self, coordinator: Coordinator) -> None:
+        """It is hosted here from now on."""
         self.coordinators[coordinator.workflow_id] = coordinator
         self.watch.add(coordinator)
 
-    def _feed_kept(self, coordinator: Coordinator) -> None:
+    def feed_kept(self, coordinator: Coordinator) -> None:
         for n, ms, name, data in self._early.pop(coordinator.workflow_id, ()):
             coordinator.feed(n, ms, name, data)
 
@@ -367,7 +245,7 @@ class Host:
         """The next run of what is hosted here; whoever waits for its end goes on waiting."""
         self.release(old, "the run is over")
         old.drop()
-        self._host(new)
+        self.take_in(new)
 
     async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
         """Give a workflow to another node: its set, the owner, the wake, then our own set.
@@ -375,7 +253,7 @@ class Host:
         Whether this node has nothing to do with it any more: it may as well have closed meanwhile.
         """
         workflow_id = coordinator.workflow_id
-        async with self._lock(workflow_id):
+        async with self.lock(workflow_id):
             if coordinator.dropped:
                 return True
             await self.ownership.own(target, workflow_id)
@@ -387,7 +265,8 @@ class Host:
             await self.ownership.disown(self.node_id, workflow_id)
             return True
 
-    def _lock(self, workflow_id: str) -> asyncio.Lock:
+    def lock(self, workflow_id: str) -> asyncio.Lock:
+        """Held while it is decided who hosts that workflow."""
         lock = self._locks.get(workflow_id)
         if lock is None:
             lock = self._locks[workflow_id] = asyncio.Lock()
@@ -409,7 +288,7 @@ class Host:
         coordinator = self.coordinators.get(workflow_id)
         if coordinator is None:
             if (kept := self._early.get(workflow_id)) is None:
-                self.spawn(self.load(workflow_id))
+                self.spawn(self.loader.load(workflow_id))
             elif data:
                 kept.append((int(n), int(ms), name, data))
         elif data:

@@ -33,6 +33,7 @@ from nervenet.node.elsewhere import Elsewhere
 from nervenet.node.escalations import Escalations
 from nervenet.node.gateway.gateway import Gateway
 from nervenet.node.hosting import Host
+from nervenet.node.loading import Loader
 from nervenet.node.outliers import Outliers
 from nervenet.node.renewal import Renewal
 from nervenet.node.restore import Restore
@@ -173,6 +174,7 @@ class Node:
         host.outliers = Outliers(host)
         host.children = Children(host)
         host.renewal = Renewal(host)
+        host.loader = Loader(host)
         host.restore = Restore(host, lambda: self.session.alive)
         host.gateway = Gateway(host, self.etcd, lambda: self.address, lambda: self.session.alive)
         await host.queues.make_wake(self.node_id)

@@ -347,7 +347,7 @@ class Restore:
             host.wake(found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
         else:
             _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
-            host.spawn(host.load(coordinator.workflow_id))
+            host.spawn(host.loader.load(coordinator.workflow_id))
 
     async def _written(self, remembered: Remembered, look: Look | None) -> Restored | None:
         """Only what it lacks is sent, unless it turns out that it is another journal altogether."""

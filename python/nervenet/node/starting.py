@@ -276,7 +276,9 @@ class Starter:
             and not head.closed
             and workflow_id not in self._host.coordinators
         ):
-            await self._host.load(workflow_id)  # my own creation whose answer was lost, or mine and not yet loaded
+            await self._host.loader.load(
+                workflow_id
+            )  # my own creation whose answer was lost, or mine and not yet loaded
         self._host.expect_no_more(workflow_id)
         if plan.request.if_exists == "error" or head.req != plan.req:
             return self._taken(plan, head.state, head.req)
@@ -304,7 +306,7 @@ class Starter:
         await ownership.restart_unmark(workflow_id, mark)
         if answer.status != "new":
             if answer.owner == self._host.node_id:
-                await self._host.load(workflow_id)
+                await self._host.loader.load(workflow_id)
             self._host.expect_no_more(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == self._host.node_id:

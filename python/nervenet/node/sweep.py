@@ -122,7 +122,7 @@ class Sweep:
             await host.ownership.disown(host.node_id, *never)
         if others:
             await host.ownership.disown(host.node_id, *others)
-        await asyncio.gather(*(host.load(w) for w in mine))
+        await asyncio.gather(*(host.loader.load(w) for w in mine))
 
     def _never_started(self, headless: list[str]) -> list[str]:
         """Those that had no head a grace ago either."""
@@ -187,7 +187,7 @@ class Sweep:
         """Take these over at once; how many are hosted now."""
         if not self._may():
             return 0
-        taken = await asyncio.gather(*(self._host.load(w, head.owner) for w, head in orphans))
+        taken = await asyncio.gather(*(self._host.loader.load(w, head.owner) for w, head in orphans))
         by_owner: dict[str, list[str]] = {}
         for (workflow_id, head), hosted in zip(orphans, taken, strict=True):
             if hosted:

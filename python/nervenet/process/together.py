@@ -120,7 +120,7 @@ async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _Nod
     from nervenet.node.services import serve
 
     node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
-    node.host.last_line = last_line
+    node.host.loader.last_line = last_line
     failure.of(node)
 
     async def drain() -> None:

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a workflow that exists comes to be hosted: read, replayed, and gone on with.
+
+It hides adoption: whose it was, where its journal ended, which of its attempts somebody still holds, and what becomes of
+a workflow that took every node with it that ran it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nervenet.clock import SYSTEM
+from nervenet.durable.declared import LANGUAGE
+from nervenet.node.tracing import export_recovered
+from nervenet.records import Entry, Mismatch, Start
+from nervenet.streams.answers import RawEntry
+from nervenet.wire import decode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nervenet.definitions import Workflow
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.hosting import Host
+    from nervenet.streams.answers import Adopted
+    from nervenet.streams.heads import Head
+
+_log = logging.getLogger(__name__)
+
+MOST_ADOPTIONS = 2
+"""A workflow that was adopted so often, and took its node with it each time, is BLOCKED, not run again: with the node that
+began it that makes three."""
+AT_A_TIME = 500
+"""Entries that are replayed in one go: some 30 ms."""
+MANY_LOADS = 64
+"""So many workflows are adopted at once: an adoption storm must not starve the living."""
+
+
+class LastLine(Protocol):
+    """Where a run was when it took a process with it: `autopsy.last_line`."""
+
+    def __call__(
+        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
+    ) -> str: ...
+
+
+class Loader:
+    """One for each node."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._at_once = asyncio.Semaphore(MANY_LOADS)
+        self.last_line: LastLine | None = None  # a simulated node has none: it forks nobody
+
+    async def load(self, workflow_id: str, dead: str | None = None) -> bool:
+        """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
+
+        True when it is hosted afterwards, or needs no host any more.
+        """
+        host = self._host
+        await host.restore.done()
+        async with self._at_once, host.lock(workflow_id):
+            if workflow_id in host.coordinators:
+                return True
+            host.expect(workflow_id)
+            try:
+                if dead is not None:
+                    await host.ownership.own(host.node_id, workflow_id)
+                adopted = await host.journal.adopt(workflow_id, host.node_id, dead or host.node_id)
+                return await self._take(workflow_id, adopted, dead)
+            finally:
+                host.expect_no_more(workflow_id)
+
+    async def _take(self, workflow_id: str, adopted: Adopted, dead: str | None) -> bool:
+        host, head, began_ns = self._host, adopted.head, SYSTEM.now_ns()
+        if adopted.status == "closed":
+            if head is not None:
+                host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+            return True
+        if adopted.status not in ("adopted", "mine") or head is None:
+            await host.ownership.disown(host.node_id, workflow_id)
+            return adopted.status == "refused"
+        if not await self._has_code(head):
+            _log.warning("%s: no code here for %s v%d of %s", host.node_id, head.definition, head.version, workflow_id)
+            return False
+        coordinator = await self._replay(workflow_id, adopted)
+        if workflow_id in host.coordinators:
+            coordinator.drop()
+            return True
+        coordinator.mirrored = (head.state, head.note)
+        host.take_in(coordinator)
+        if adopted.status == "adopted":
+            host.recovered += 1
+            if coordinator.machine.blocked is None:
+                host.spawn(host.journal.set_head(workflow_id, head.run, host.node_id, survived=True))
+            _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+            if coordinator.span_id and host.telemetry.on:
+                export_recovered(host, coordinator, dead or "", began_ns)
+        claims = adopted.claims
+        coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
+        host.feed_kept(coordinator)
+        now = host.clock.now_ms()
+        if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
+            host.spawn(host.watch.look_at([coordinator]))
+        return True
+
+    async def _has_code(self, head: Head) -> bool:
+        """Whether it can be run here; of what is stored, the definition is read."""
+        if not self._host.has(head.definition, head.version, head.python):
+            return False
+        return head.python != LANGUAGE or await self._host.stored.load(head.definition, head.version) is not None
+
+    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
+        head, raw = adopted.head, await self._entries(workflow_id, adopted)
+        assert head is not None
+        entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
+        start = entries[0].body
+        assert isinstance(start, Start)
+        coordinator = self._host.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
+        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
+        if adoptions > MOST_ADOPTIONS:
+            self._stop_killer(coordinator, entries, head.blocked)
+        if head.run > 1:
+            coordinator.req = head.req
+        coordinator.machine.foresee(entries)
+        for entry, stored in zip(entries, raw, strict=True):
+            coordinator.replay(entry, stored.data)
+            if entry.n % AT_A_TIME == 0:
+                await asyncio.sleep(0)  # the others' news
+        return coordinator
+
+    def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
+        """It took every node with it that ran it: BLOCKED, and the line is looked for where it can do no harm."""
+        where = json.loads(known)["where"] if known else ""
+        coordinator.machine.blocked = Mismatch(
+            f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",
+            "nodes that died with it, or stood still for longer than their lease",
+            where,
+            max(0, len(entries) - 1),
+        )
+        if not where and self.last_line is not None:
+            self._host.spawn(self._find_line(coordinator, entries, self.last_line))
+
+    async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
+        machine = coordinator.machine
+        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries)
+        if where and not coordinator.dropped and machine.blocked is not None:
+            machine.blocked = replace(machine.blocked, where=where)
+            coordinator.mirror()
+
+    async def _entries(self, workflow_id: str, adopted: Adopted) -> list[RawEntry]:
+        """The whole journal, up to where it ended when it was adopted: its patches are needed before its first entry."""
+        head, page, entries = adopted.head, adopted.entries, list[RawEntry]()
+        while page:
+            entries += page
+            if head is None or page[-1].id == head.last:
+                break
+            page = await self._host.journal.read(workflow_id, page[-1].id)
+        return entries
