@@ -59,13 +59,12 @@ func main() {
 	a.store = &store{redis.NewClient(options), work.Env("NERVENET_NAMESPACE", "default")}
 	a.control = a.serve()
 	ctx, leave := context.WithCancel(context.Background())
-	left := make(chan struct{})
-	go func() { <-stop.Done(); a.drain(work.Patience()); a.leave(); leave(); close(left) }()
+	go func() { <-stop.Done(); a.drain(work.Patience()); leave() }()
 	go a.keep(ctx)
 	for ctx.Err() == nil {
 		a.incarnation(ctx)
 	}
-	<-left
+	a.leave() // only now that nothing registers us any more
 	flush()
 }
 
