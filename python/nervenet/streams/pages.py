@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import marshal
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 8
+"""Eight closed workflows of some KB are still in the cache, and what they pack to is below malloc's limit for mapped blocks."""
 IN_PLACE: Final = 2
 """The format of marshal that writes each value where it stands; later ones look for equal objects first."""
 LONG_AGO: Final = float("-inf")
@@ -24,12 +25,8 @@ Record: TypeAlias = tuple[Any, ...]
 """Of numbers, str, bytes, and tuples and lists of them."""
 
 
-class Page(NamedTuple):
-    """Some records, the time of the last one, and what all of them were said to weigh."""
-
-    latest: float
-    size: int
-    packed: bytes
+Page: TypeAlias = tuple[float, int, bytes]
+"""The time of its last record, what all of them were said to weigh, and they. A bare tuple: the collector lets go of those."""
 
 
 class Pages:
@@ -57,12 +54,12 @@ class Pages:
 
     def _turn(self) -> None:
         if self._fresh:
-            self._full.append(Page(self._latest, self._fresh_size, marshal.dumps(self._fresh, IN_PLACE)))
+            self._full.append((self._latest, self._fresh_size, marshal.dumps(self._fresh, IN_PLACE)))
             self._fresh, self._fresh_size, self._until = [], 0, LONG_AGO
 
     def forget(self, before: float) -> None:
         """The pages that have no later record."""
-        while self._full and self._full[0].latest < before:
+        while self._full and self._full[0][0] < before:
             self.forget_oldest()
         if self._fresh and self._latest < before:
             self.forget_oldest()
@@ -72,7 +69,7 @@ class Pages:
         if not self._full:
             self._turn()
         if self._full:
-            self.size -= self._full.popleft().size
+            self.size -= self._full.popleft()[1]
 
     def records(self) -> Iterator[Record]:
         """All of now, the oldest first, whatever happens to the pages meanwhile."""
@@ -80,6 +77,6 @@ class Pages:
 
 
 def _unpacked(pages: Iterable[Page], fresh: Iterable[Record]) -> Iterator[Record]:
-    for page in pages:
-        yield from marshal.loads(page.packed)  # noqa: S302  # this process has packed it
+    for _, _, packed in pages:
+        yield from marshal.loads(packed)  # noqa: S302  # this process has packed it
     yield from fresh
