@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNBORN, UP, ZOMBIE, DEAD = "unborn", "up", "zombie", "dead"
 NONE, OPEN, CLOSED = "none", "open", "closed"
+REMOVE, LOOK = "remove", "look"
 NOBODY = -1
 
 
@@ -36,7 +37,7 @@ class Node(NamedTuple):
     life: str = UP
     hosts: bool = False
     doing: Doing = IDLE
-    dropping: bool = False  # decided to take the id out of its own set; nothing holds that up
+    dropping: str = ""  # takes the id out of its own set: REMOVE, then LOOK at the head again; nothing holds that up
     books: Doing = IDLE  # removals decided upon: of a headless id, or behind a close
     draining: bool = False
 
@@ -68,6 +69,7 @@ class Ownership:
     crashes: int = 0
     zombies: int = 0
     losses: int = 0
+    lost_wakes: int = 0
     slow_starts: int = 0
     others: bool = False
     born: bool = False
@@ -85,8 +87,11 @@ class Ownership:
     fenced_books: bool = True
     marks: bool = True
     mark_date: bool = True
+    lists_first: bool = True
+    looks_again: bool = True
+    lists_again: bool = True
 
-    _NAMES = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "slow_starts")
+    _NAMES = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "lost_wakes", "slow_starts")
 
     def initial(self) -> State:
         nodes = (Node(),) * self.nodes + (Node(UNBORN),) * self.spares
@@ -106,6 +111,10 @@ class Ownership:
         }
 
     def wrong(self, state: State) -> str:
+        """Where no key vanishes and nothing begins again behind its books, whoever dies now leaves a set that names it."""
+        for i, node in enumerate(state.nodes if not self.losses + self.restarts else ()):
+            if node.life == UP and node.hosts and state.head == OPEN and state.owner == i and i not in state.owned:
+                return "a node hosts what its set does not name"
         return ""
 
     def same(self, state: State) -> State:
@@ -165,11 +174,11 @@ class Ownership:
                 yield Step(f"NODE {i} CRASHES", _killed(after, i), fault=True)
             if (after := self._spend(s, "zombies")) is not None:
                 yield Step(f"NODE {i} IS BELIEVED DEAD AND LIVES", _node(after, i, life=ZOMBIE), fault=True)
-        if (after := self._spend(s, "losses")) is not None:
-            if i in s.wakes:
+        for name in ("losses", "lost_wakes"):
+            if i in s.wakes and (after := self._spend(s, name)) is not None:
                 yield Step(f"A WAKE OF NODE {i} VANISHES", after._replace(wakes=s.wakes - {i}), fault=True)
-            if i in s.owned:
-                yield Step(f"THE ID VANISHES FROM owned[{i}]", after._replace(owned=s.owned - {i}), fault=True)
+        if i in s.owned and (after := self._spend(s, "losses")) is not None:
+            yield Step(f"THE ID VANISHES FROM owned[{i}]", after._replace(owned=s.owned - {i}), fault=True)
 
     def _clients(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
         """Calls that come from outside: a start at any node for any owner, the wish that a node leaves."""
@@ -206,21 +215,25 @@ class Ownership:
             "adopt": self._adopt,
             "disown the dead": self._disown_dead,
             "move": self._move,
+            "list again": self._list_again,
             "disown mine": self._disown_mine,
         }
         if doing.what:
             yield steps[doing.what](s, i, doing)
-        if node.dropping:
-            yield Step(f"node {i}: SREM its own set", _node(s._replace(owned=s.owned - {i}), i, dropping=False))
+        if node.dropping == REMOVE:
+            yield self._leave_set(s, i)
+        elif node.dropping == LOOK:
+            back = s._replace(owned=s.owned | {i}) if s.head == OPEN and s.owner == i else s
+            yield Step(f"node {i}: looks again, is it its own? SADD", _node(back, i, dropping=""))
         yield from self._do_books(s, i, node.books)
         if node.hosts:
             yield from self._host(s, i, node)
         elif self.own_sweep and i in s.owned and doing == IDLE and not node.dropping:
             if s.head == OPEN and s.owner == i:
                 if not node.draining:
-                    yield Step(f"node {i}: in its own set and its own: loads it", _node(s, i, hosts=True))
+                    yield Step(f"node {i}: in its own set and its own: loads it", self._loaded(s, i))
             else:
-                yield Step(f"node {i}: in its own set and not its own: will drop it", _node(s, i, dropping=True))
+                yield Step(f"node {i}: in its own set and not its own: will drop it", _node(s, i, dropping=REMOVE))
         if i in s.wakes and doing.what not in ("own", "create", "adopt"):
             yield self._woken(s, i, node)
 
@@ -229,8 +242,22 @@ class Ownership:
         if node.hosts or node.draining or s.head != OPEN:
             return Step(f"node {i} reads a wake: known, or closed", s)
         if s.owner == i:
-            return Step(f"node {i} reads a wake: its own, loads it", _node(s, i, hosts=True))
-        return Step(f"node {i} reads a wake: not its own, will leave its set", _node(s, i, dropping=True))
+            return Step(f"node {i} reads a wake: its own, loads it", self._loaded(s, i))
+        return Step(f"node {i} reads a wake: not its own, will leave its set", _node(s, i, dropping=REMOVE))
+
+    def _loaded(self, s: State, i: int) -> State:
+        """It lists what it loads behind whatever removal it has sent before."""
+        s = _node(s, i, hosts=True)
+        return self._listed(s, i) if self.lists_first else s
+
+    def _listed(self, s: State, i: int) -> State:
+        if s.nodes[i].dropping == REMOVE:
+            s = _node(s, i, dropping=LOOK if self.looks_again else "")
+        return s._replace(owned=s.owned | {i})
+
+    def _leave_set(self, s: State, i: int) -> Step[State]:
+        after = _node(s._replace(owned=s.owned - {i}), i, dropping=LOOK if self.looks_again else "")
+        return Step(f"node {i}: SREM its own set", after)
 
     def _own(self, s: State, i: int, d: Doing) -> Step[State]:
         s = s._replace(owned=s.owned | {d.whom})
@@ -296,14 +323,16 @@ class Ownership:
     def _wake(self, s: State, i: int, d: Doing) -> Step[State]:
         if s.nodes[d.whom].life != DEAD:
             s = s._replace(wakes=s.wakes | {d.whom})
-        then = Doing("disown mine") if s.nodes[i].draining else IDLE
+        then = IDLE
+        if s.nodes[i].draining:
+            then = d._replace(what="list again") if self.lists_again else Doing("disown mine")
         return Step(f"node {i}: wakes node {d.whom}", _node(s, i, doing=then))
 
     def _adopt(self, s: State, i: int, d: Doing) -> Step[State]:
         if s.head == OPEN and s.owner in (d.whom, i):
             s = _node(s._replace(owner=i), i, hosts=True, doing=d._replace(what="disown the dead"))
             return Step(f"node {i}: workflow_adopt: adopted", s)
-        refused = _node(s, i, doing=IDLE, dropping=s.owner != i)
+        refused = _node(s, i, doing=IDLE, dropping=REMOVE if s.owner != i else s.nodes[i].dropping)
         return Step(f"node {i}: workflow_adopt: refused or closed", refused)
 
     def _disown_dead(self, s: State, i: int, d: Doing) -> Step[State]:
@@ -316,8 +345,12 @@ class Ownership:
             return Step(f"node {i}: owner_move to node {d.whom}", s)
         return Step(f"node {i}: owner_move refused", _node(s, i, doing=IDLE))
 
+    def _list_again(self, s: State, i: int, d: Doing) -> Step[State]:
+        s = s._replace(owned=s.owned | {d.whom})
+        return Step(f"node {i}: SADD owned[{d.whom}] again", _node(s, i, doing=Doing("disown mine")))
+
     def _disown_mine(self, s: State, i: int, d: Doing) -> Step[State]:
-        return Step(f"node {i}: SREM its own set", _node(s._replace(owned=s.owned - {i}), i, doing=IDLE))
+        return self._leave_set(_node(s, i, doing=IDLE), i)
 
     def _do_books(self, s: State, i: int, books: Doing) -> Iterator[Step[State]]:
         if books.what == "SREM":
@@ -403,7 +436,7 @@ class Ownership:
             yield Step(f"node {i}: no restart, and old", _node(s, i, books=Doing("unmark", NOBODY, s.mark)))
 
     def _begin_adoption(self, s: State, i: int, dead: int) -> Step[State]:
-        s = s._replace(owned=s.owned | {i})
+        s = self._listed(s, i)
         return Step(f"node {i} adopts from node {dead}: SADD its own set", _node(s, i, doing=Doing("adopt", dead)))
 
 
@@ -413,7 +446,7 @@ def _node(s: State, i: int, **changes: object) -> State:
 
 
 def _killed(s: State, i: int) -> State:
-    return _node(s, i, life=DEAD, hosts=False, doing=IDLE, dropping=False, books=IDLE, draining=False)
+    return _node(s, i, life=DEAD, hosts=False, doing=IDLE, dropping="", books=IDLE, draining=False)
 
 
 def _renamed(node: Node, to: Mapping[int, int]) -> Node:

@@ -32,6 +32,9 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch: a second copy, and the workflow expires": Dispatch(doubles=1, retention=True),
     "ownership: a start for another node, a node dies": Ownership(others=True, crashes=1, spares=1),
     "ownership: a hand-over, a node dies": Ownership(born=True, drains=1, crashes=1, spares=1),
+    "ownership: a hand-over whose wake is lost, and nobody walks what runs": Ownership(
+        born=True, drains=1, lost_wakes=1, running_sweep=False
+    ),
     "ownership: a start sleeps longer than the grace": Ownership(zombies=1, slow_starts=1),
     "ownership: nobody hears of a death": Ownership(nodes=1, spares=1, crashes=1, news=False),
     "ownership: begun again behind its end": Ownership(restarts=1),
@@ -112,6 +115,17 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     ),
     "P8 a failed attempt after the outcome": KnockOut(
         Dispatch(agent_zombies=1, failures=1, attempt_after_outcome=False), "an agent is told that its failed attempt"
+    ),
+    "who loads it lists it": KnockOut(
+        Ownership(born=True, drains=1, lists_first=False, looks_again=False), "a node hosts what its set does not name"
+    ),
+    "who takes it out of a set looks again": KnockOut(
+        Ownership(born=True, drains=1, lost_wakes=1, running_sweep=False, looks_again=False),
+        "never again possible: the workflow closes",
+    ),
+    "who gives it away lists it again": KnockOut(
+        Ownership(born=True, drains=1, lost_wakes=1, running_sweep=False, lists_again=False),
+        "never again possible: the workflow closes",
     ),
     "the own sweep": KnockOut(
         Ownership(others=True, losses=1, own_sweep=False), "never again possible: the workflow closes"

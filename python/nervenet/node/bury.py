@@ -72,7 +72,7 @@ class Bury:
                 w for w, head in zip(page, heads, strict=True) if head is None or head.closed or head.owner != dead
             ]
             if needless:
-                await host.ownership.disown(dead, *needless)
+                await host.disown(dead, *needless)
 
     async def _clean_queues(self, gone: set[str]) -> None:
         """What dead consumers hold goes, then they go, then what was delivered and is pending nowhere."""

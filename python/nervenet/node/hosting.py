@@ -199,9 +199,9 @@ class Host:
         coordinator.feed_own(Entry("start", start, int(n), int(ms), self.node_id), data)
         self.feed_kept(coordinator)
 
-    def starting(self, workflow_id: str) -> bool:
-        """Whether a start or load of it is under way here."""
-        return workflow_id in self._early
+    def here(self, workflow_id: str) -> bool:
+        """Whether it is hosted, or a start or load of it is under way here."""
+        return workflow_id in self.coordinators or workflow_id in self._early
 
     def belongs_to(self, workflow_id: str, head: Head) -> str | None:
         """Which node takes a workflow over whose owner is gone."""
@@ -247,8 +247,24 @@ class Host:
         old.drop()
         self.take_in(new)
 
+    async def disown(self, node_id: str, *workflow_ids: str) -> None:
+        """Take out of a node's set what its heads say is another's; put back what became that node's meanwhile.
+
+        Heads and sets lie in different slots. Who gives a workflow away therefore lists it before and after the head
+        names the new owner: either we see the new head here, or the second listing comes after our removal.
+        """
+        await self.ownership.disown(node_id, *workflow_ids)
+        heads = await self.journal.heads(workflow_ids, ("owner", "closed_ms"))
+        back = [
+            w
+            for w, head in zip(workflow_ids, heads, strict=True)
+            if head is not None and head.owner == node_id and not head.closed
+        ]
+        if back:
+            await self.ownership.own(node_id, *back)
+
     async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
-        """Give a workflow to another node: its set, the owner, the wake, then our own set.
+        """Give a workflow to another node: its set, the owner, the wake, its set again (`disown`), then our own set.
 
         Whether this node has nothing to do with it any more: it may as well have closed meanwhile.
         """
@@ -262,7 +278,8 @@ class Host:
                 return moved.status == "closed"
             self.forget(coordinator)
             self.wake(target, workflow_id, coordinator.run, b"0-0", "")
-            await self.ownership.disown(self.node_id, workflow_id)
+            await self.ownership.own(target, workflow_id)
+            await self.disown(self.node_id, workflow_id)
             return True
 
     def lock(self, workflow_id: str) -> asyncio.Lock:

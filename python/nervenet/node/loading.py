@@ -82,8 +82,10 @@ class Loader:
                 host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
             return True
         if adopted.status not in ("adopted", "mine") or head is None:
-            await host.ownership.disown(host.node_id, workflow_id)
+            await host.disown(host.node_id, workflow_id)
             return adopted.status == "refused"
+        if adopted.status == "mine":  # whoever took it out of my set before I began to load it read an older head
+            await host.ownership.own(host.node_id, workflow_id)
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", host.node_id, head.definition, head.version, workflow_id)
             return False

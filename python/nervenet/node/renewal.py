@@ -68,7 +68,8 @@ class Renewal:
             host.release(old, "the run is over")
             host.forget(old)
             host.wake(owner, workflow_id, answer.run, answer.id, "start")
-            await host.ownership.disown(host.node_id, workflow_id)
+            await host.ownership.own(owner, workflow_id)
+            await host.disown(host.node_id, workflow_id)
         else:
             self._begin(old, answer.run, answer.id, start, data, req)
 

@@ -100,7 +100,7 @@ class Sweep:
         listed: set[str] = set()
         async for page in host.ownership.owned(host.node_id):
             listed.update(page)
-            missing = [w for w in page if w not in host.coordinators and not host.starting(w)]
+            missing = [w for w in page if not host.here(w)]
             if missing and not host.draining:
                 await self._load_mine(missing)
         unlisted = [w for w, c in tuple(host.coordinators.items()) if w not in listed and not c.dropped]
@@ -114,14 +114,15 @@ class Sweep:
         mine = [
             w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner == host.node_id
         ]
-        others = [
-            w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner != host.node_id
+        needless = [
+            w
+            for w, head in zip(workflow_ids, heads, strict=True)
+            if head is not None and head.owner != host.node_id and not host.here(w)
         ]
-        headless = [w for w, head in zip(workflow_ids, heads, strict=True) if head is None and not host.starting(w)]
-        if never := self._never_started(headless):
-            await host.ownership.disown(host.node_id, *never)
-        if others:
-            await host.ownership.disown(host.node_id, *others)
+        headless = [w for w, head in zip(workflow_ids, heads, strict=True) if head is None and not host.here(w)]
+        needless += self._never_started(headless)
+        if needless:  # sent in the same turn in which nothing of it was here: a load that begins now lists it behind us
+            await host.disown(host.node_id, *needless)
         await asyncio.gather(*(host.loader.load(w) for w in mine))
 
     def _never_started(self, headless: list[str]) -> list[str]:
@@ -173,7 +174,7 @@ class Sweep:
                 elif self._is_mine(workflow_id, head) or (anybody and self._has_code(head)):
                     orphans.append((workflow_id, head))
             if done:
-                await host.ownership.disown(dead, *done)
+                await host.disown(dead, *done)
             left = left or len(done) < len(page)
         return not left
 
@@ -220,7 +221,7 @@ class Sweep:
                         await host.ownership.running_remove(workflow_id, scores[workflow_id])
                 elif head.closed:
                     host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
-                elif host.table.lives(head.owner):
+                elif head.owner == host.node_id or host.table.lives(head.owner):
                     known.setdefault(head.owner, []).append(workflow_id)
                 else:  # it may have been dead before I came: look again, sooner than in a minute
                     self._dead.setdefault(head.owner, _now())

@@ -23,8 +23,10 @@ open workflow, `finish` clears up behind a closed one. A closed one that begins 
 `reopen` → `own` → `restart_unmark`; the mark is why a sweep finds the next run of whoever died between (decision 0017).
 
 **Close**: `Journal.close` → `finish`, which may come late, and from several: a score above those it knows of belongs to the
-next run, and stays. (It was once taken out of `running` by the books of the run before, and nobody found it again.) **Hand-over**: `own` for the target → `move` → its wake → `disown` for oneself.
+next run, and stays. (It was once taken out of `running` by the books of the run before, and nobody found it again.) **Hand-over**: `own` for the target → `move` → its wake → `own` again → `disown` for oneself.
 **Adopt**: `own` → `Journal.adopt` → `disown` for the dead. Removals wait for the reply of what makes them needless.
+**Removal of what a head says is another's** (the target's sweep, beside a hand-over): `disown` → the head again → `own` if it is his by now.
+With the giver's second `own`, one of the two comes last. Who loads his own lists it before he hosts it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The set of what a node owns, while somebody takes things out of it by a head that is older than a hand-over.
+
+Were an id missing there when its node dies, its heirs would find it only by the walk over `running`, up to a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nervenet.node.hosting import Host
+from nervenet.node.starting import StartRequest
+from nervenet.records import Payload
+from nervenet.streams.journal import Journal
+from nervenet.streams.ownership import Moved, Ownership
+from tests.node.hand import World, until
+from tests.node.test_many_nodes import kill, mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nervenet.node.node import Node
+    from nervenet.streams.heads import Head
+
+
+@pytest.fixture
+def world(redis_url: str, etcd_url: str, namespace: str) -> World:
+    return World(redis_url, etcd_url, namespace)
+
+
+class Held:
+    """Something that has come to a point and waits there until it may go on."""
+
+    def __init__(self) -> None:
+        self.there, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(self) -> None:
+        if not self.there.is_set():
+            self.there.set()
+            await self.go_on.wait()
+
+
+def hold_heads(monkeypatch: pytest.MonkeyPatch, node: Node) -> Held:
+    """The next look at heads by that node has its answer, and does not come to act on it."""
+    held, heads, journal = Held(), Journal.heads, node.host.journal
+
+    async def late(self: Journal, *args: Any) -> list[Head | None]:
+        found = await heads(self, *args)
+        if self is journal:
+            await held.wait()
+        return found
+
+    monkeypatch.setattr(Journal, "heads", late)
+    return held
+
+
+def hold_moves(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """The next owner that is to change: the target's set has the id, the head not yet its name."""
+    held, move = Held(), Ownership.move
+
+    async def late(self: Ownership, *args: Any) -> Moved:
+        await held.wait()
+        return await move(self, *args)
+
+    monkeypatch.setattr(Ownership, "move", late)
+    return held
+
+
+def lose_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "wake", lambda *_: None)
+
+
+async def parked(giver: Node, target: Node) -> asyncio.Task[bool]:
+    """A workflow at `giver`, and the hand-over to `target`, about to begin."""
+    await until(lambda: len(giver.host.table.nodes) == len(target.host.table.nodes) == 2)
+    await giver.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+    coordinator = giver.host.coordinators["w"]
+    return asyncio.create_task(giver.host.hand_over(coordinator, target.node_id))
+
+
+async def owned(by: Node) -> Sequence[bool]:
+    return await by.host.ownership.owns(by.node_id, ["w"])
+
+
+async def test_what_was_handed_over_beside_a_sweep_is_found_at_once_when_its_node_dies(
+    world: World, etcd_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.node(mesh) as giver, world.node(mesh) as target:
+        moving = hold_moves(monkeypatch)
+        given = await parked(giver, target)
+        await moving.there.wait()
+        looking = hold_heads(monkeypatch, target)
+        sweeping = asyncio.create_task(target._sweep.own_set())
+        await looking.there.wait()
+        moving.go_on.set()
+        assert await given
+        await until(lambda: "w" in target.host.coordinators)
+        looking.go_on.set()
+        await sweeping
+        assert await owned(target) == [True]
+        await kill(target, etcd_url)
+        await until(lambda: "w" in giver.host.coordinators)
+
+
+async def test_a_load_lists_what_a_sweep_took_out_before_it_began(world: World) -> None:
+    async with world.node(mesh) as node:
+        await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        node.host.forget(node.host.coordinators["w"])
+        await node.host.ownership.disown(node.node_id, "w")
+        assert await node.host.loader.load("w")
+        assert await owned(node) == [True]
+
+
+async def test_a_sweep_that_looked_before_the_head_moved_puts_back_what_it_took(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_wakes(monkeypatch)
+    async with world.node(mesh) as giver, world.node(mesh) as target:
+        moving = hold_moves(monkeypatch)
+        given = await parked(giver, target)
+        await moving.there.wait()
+        looking = hold_heads(monkeypatch, target)
+        sweeping = asyncio.create_task(target._sweep.own_set())
+        await looking.there.wait()
+        moving.go_on.set()
+        assert await given
+        looking.go_on.set()
+        await sweeping
+        assert await owned(target) == [True]
+
+
+async def test_a_giver_lists_again_what_a_sweep_took_out_before_the_head_moved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_wakes(monkeypatch)
+    async with world.node(mesh) as giver, world.node(mesh) as target:
+        moving = hold_moves(monkeypatch)
+        given = await parked(giver, target)
+        await moving.there.wait()
+        await target._sweep.own_set()
+        assert await owned(target) == [False]
+        moving.go_on.set()
+        assert await given
+        assert await owned(target) == [True]
+
+
+async def test_what_is_given_to_the_dead_stays_in_its_set_for_its_heirs(
+    world: World, etcd_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.node(mesh) as giver, world.node(mesh) as dying, world.node(mesh) as heir:
+        await until(lambda: len(heir.host.table.nodes) == 3)
+        await giver.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        monkeypatch.setattr(type(giver._sweep), "node_gone", lambda *_: None)  # nobody else looks at the dead's set
+        await kill(dying, etcd_url)
+        await until(lambda: not heir.host.table.lives(dying.node_id))
+        moving = hold_moves(monkeypatch)
+        given = asyncio.create_task(giver.host.hand_over(giver.host.coordinators["w"], dying.node_id))
+        await moving.there.wait()
+        looking = hold_heads(monkeypatch, heir)
+        heir._sweep._dead[dying.node_id] = asyncio.get_running_loop().time()
+        sweeping = asyncio.create_task(heir._sweep.dead_sets())
+        await looking.there.wait()
+        moving.go_on.set()
+        assert await given
+        looking.go_on.set()
+        await sweeping
+        assert await owned(dying) == [True]
+
+
+async def test_a_node_that_its_own_table_does_not_show_takes_nothing_over_from_itself(world: World) -> None:
+    async with world.node(mesh) as node:
+        await until(lambda: node.node_id in node.host.table.nodes)
+        await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        node.host.forget(node.host.coordinators["w"])
+        del node.host.table.nodes[node.node_id]
+        await node._sweep.running()
+        assert await owned(node) == [True]
