@@ -235,6 +235,7 @@ class Restore:
         May be cancelled when the connection breaks again; what is in doubt stays so until the next call.
         """
         host = self._host
+        self._forget_past(host.clock.seen_ms)  # an idle node remembers what it did last, and that may have expired
         self._done.clear()
         self.times += 1
         before = (self.entries_back, self.heads_back)

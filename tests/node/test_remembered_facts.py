@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node recorded for workflows of others, and says again to a Redis that came back."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nervenet.mesh import Mesh
+from nervenet.node.restore import RECENT_MS
+from tests.node.hand import World
+
+mesh = Mesh("facts")
+
+
+async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
+    redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    said: list[str] = []
+
+    async def again(what: str) -> bool:
+        said.append(what)
+        return True
+
+    async with World(redis_url, etcd_url, namespace).node(mesh) as node:
+        host = node.host
+        host.clock._offset -= 2 * RECENT_MS  # that is how long ago this was
+        host.restore.remember(partial(again, "a start whose workflow may have expired since"))
+        await host.clock.learn(host.link)
+        await host.restore.came_back()
+        assert said == []
+        host.restore.remember(partial(again, "a start of just now"))
+        await host.restore.came_back()
+        assert said == ["a start of just now"]
