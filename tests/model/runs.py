@@ -78,7 +78,8 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
         Ownership(nodes=1, spares=1, restarts=1, crashes=1, marks=False), "never again possible: the workflow closes"
     ),
     "a restart's date": KnockOut(
-        Ownership(restarts=1, zombies=1, slow_starts=1, mark_date=False), "never again possible: the workflow closes"
+        Ownership(nodes=1, spares=1, restarts=1, crashes=1, slow_starts=1, mark_date=False),
+        "never again possible: the workflow closes",
     ),
     "P1 the owner lives and does not know it": KnockOut(
         Ownership(others=True, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
