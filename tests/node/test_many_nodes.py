@@ -314,6 +314,24 @@ async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(
         assert list(await journal(last, "w")) == ["start"]
 
 
+async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives(world: World) -> None:
+    async with world.node(mesh) as last:
+        host = last.host
+        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        coordinator = host.coordinator("w")
+        assert coordinator is not None
+        host.forget(coordinator)
+        assert (await host.journal.adopt("w", "n-dead", last.node_id)).status == "adopted"
+        assert (await host.journal.adopt("w", last.node_id, "n-dead")).status == "adopted", (
+            "and nobody read this answer"
+        )
+        assert await host.loader.load("w", "n-dead")
+        await host.settle()
+        (head,) = await host.journal.heads(["w"])
+        assert head is not None and (head.adoptions, head.untold) == (2, 0)
+        assert host.recovered == 1
+
+
 async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_it_ends(
     world: World, etcd_url: str, namespace: str
 ) -> None:

@@ -20,6 +20,7 @@ FOUND = {
     ): "a restart whose answer was lost was taken for somebody else's, and nobody put it back among the running",
     (1176, 1): "an attempt that found an outcome in its place was told to the owner under that outcome's number",
     (1216, 1): "the same, and the question that followed was never answered",
+    (20010, 10): "a workflow whose adopters' answers were lost was blamed for the deaths of its nodes, and BLOCKED",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
 """Seeds and copies that found a defect of the product, which is mended. As code changes they become seeds like any other."""

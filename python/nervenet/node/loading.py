@@ -95,7 +95,7 @@ class Loader:
             return True
         coordinator.mirrored = (head.state, head.note)
         host.take_in(coordinator)
-        if adopted.status == "adopted":
+        if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
             host.recovered += 1
             if coordinator.machine.blocked is None:
                 host.spawn(host.journal.set_head(workflow_id, head.run, host.node_id, survived=True))
