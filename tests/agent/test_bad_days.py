@@ -14,6 +14,7 @@ from nervenet.dev.servers import valkey
 from nervenet.errors import ConfigError
 from nervenet.payloads import ANY
 from nervenet.records import Outcome
+from nervenet.streams.queues import GROUP
 from nervenet.wire import encode_entry, encode_envelope
 from tests.agent.world import World, until, world_at
 
@@ -181,3 +182,15 @@ async def test_a_late_failure_is_no_entry_of_its_own_behind_an_outcome(world: Wo
         (wake,) = await until(world.owner.wakes, "the owner is told")
         assert (wake.journal_id, wake.name, wake.entry) == (first.id, "task:fail", theirs)
         assert list(await world.owner.entries(workflow_id)) == ["task:fail"]
+
+
+async def test_what_was_handed_over_and_is_no_longer_pending_goes_after_a_reconnect(world: World) -> None:
+    async with world.agent(WORK) as agent:
+        inbox, link = world.owner.keys.inbox(agent.agent_id), world.owner.link
+        assert await world.owner.value(await world.owner.ask(agent, "work", 1), "work") == 1
+        await until(lambda: world.owner.nothing_pending(agent.agent_id), "the inbox is empty")
+        read = "redis.call('XADD', KEYS[1], '*', 'e', ''); redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], '$')"
+        await link.call("EVAL", read, 1, inbox, GROUP)
+        await link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await until(lambda: world.owner.nothing_pending(agent.agent_id), "the inbox is empty again")
+        assert await world.owner.value(await world.owner.ask(agent, "work", 2), "work") == 2

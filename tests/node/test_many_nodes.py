@@ -8,6 +8,7 @@ import os
 import random
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -17,12 +18,14 @@ from nervenet.mesh import Mesh
 from nervenet.node.starting import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
+from nervenet.streams.journal import Journal
 from nervenet.streams.listing import Listing
 from nervenet.streams.queues import Queues
 from tests.node.hand import World, end_of, journal, start, until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
+    from nervenet.streams.answers import Adopted
     from tests.node.hand import Task
 
 go = Signal("go", str)
@@ -330,6 +333,39 @@ async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives
         (head,) = await host.journal.heads(["w"])
         assert head is not None and (head.adoptions, head.untold) == (2, 0)
         assert host.recovered == 1
+
+
+async def test_an_adopter_that_was_robbed_tells_all_the_same_that_it_lives(world: World) -> None:
+    async with world.node(mesh) as node:
+        host = node.host
+        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        for robber, victim in (("n-a", node.node_id), ("n-b", "n-a")):
+            assert (await host.journal.adopt("w", robber, victim)).status == "adopted"
+        assert await host.journal.set_head("w", 1, "n-a", survived=True) == "not_owner"
+        (head,) = await host.journal.heads(["w"])
+        assert head is not None and (head.owner, head.untold) == ("n-b", 1)
+
+
+async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world: World, etcd_url: str) -> None:
+    async with world.node(mesh) as heir, world.node(mesh) as dying, world.node(mesh) as other:
+        await until(lambda: all(len(node.host.table.nodes) == 3 for node in (heir, dying, other)))
+        await dying.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        adopt = heir.host.journal.adopt
+        asked = asyncio.Event()
+
+        async def slowly(*who: str) -> Adopted:
+            adopted = await adopt(*who)
+            asked.set()
+            await until(lambda: heir.host.draining)
+            return adopted
+
+        with mock.patch.object(Journal, "adopt", lambda _, *who: slowly(*who)):
+            loading = asyncio.ensure_future(heir.host.loader.load("w", dying.node_id))
+            await asked.wait()
+            await heir.drain()
+        assert await loading
+        (head,) = await other.host.journal.heads(["w"])
+        assert head is not None and head.owner != heir.node_id and head.untold == 0
 
 
 async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_it_ends(

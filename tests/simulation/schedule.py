@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from nervenet.node.coordinator import Coordinator
+from nervenet.node.starting import GRACE_MS
 from tests.simulation.check import Ledger
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
@@ -199,7 +200,8 @@ class Schedule:
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):
                 return
-            await asyncio.sleep(3.0)
+            marked = self.store.get(b"nn:simulated:restarting")  # whoever marked it might still begin it
+            await asyncio.sleep(GRACE_MS / 1000 if marked else 3.0)
 
     # ── what breaks ──────────────────────────────────────────────────────────────────────────────────────────────────
 

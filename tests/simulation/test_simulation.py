@@ -21,6 +21,9 @@ FOUND = {
     (1176, 1): "an attempt that found an outcome in its place was told to the owner under that outcome's number",
     (1216, 1): "the same, and the question that followed was never answered",
     (20010, 10): "a workflow whose adopters' answers were lost was blamed for the deaths of its nodes, and BLOCKED",
+    (83996, 10): "an entry whose reply was lost, and that was pending no more, stayed in the inbox of a living agent",
+    (91802, 10): "a node that left in the middle of an adoption was taken for a victim of what it adopted",
+    (104307, 10): "so was one that was robbed of it before it could say that it lives",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
 """Seeds and copies that found a defect of the product, which is mended. As code changes they become seeds like any other."""

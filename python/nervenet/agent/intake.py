@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.streams.groups import Groups
 from nervenet.streams.queues import parse_tasks
 from nervenet.streams.reader import LONGEST_BLOCK_MS
 
@@ -63,6 +64,7 @@ class Intake:
         self._clock = clock
         self._registered = registered
         self._inbox = doors.keys.inbox(agent_id)
+        self._groups = Groups(doors.link, doors.keys)
         self._queues: dict[bytes, _Queue] = {}
         self._named_at = self._look_at = self._reread_at = float("-inf")
         self._pause = SOONEST
@@ -203,6 +205,7 @@ class Intake:
         for stream in (self._inbox, *self._queues):
             if not await self._reread(reader, stream):
                 self._reread_at = now + LATEST  # no room for all of it: again
+        await self._groups.trim(self._inbox)  # what was handed to us, and is no longer pending: nobody gets it any more
 
     async def _reread(self, reader: Reader, stream: bytes) -> bool:
         """Take what was handed to us by a reply that never came; False when it was more than there is room for."""

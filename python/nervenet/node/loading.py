@@ -54,13 +54,30 @@ class Loader:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._at_once = asyncio.Semaphore(MANY_LOADS)
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.last_line: LastLine | None = None  # a simulated node has none: it forks nobody
+
+    async def idle(self) -> None:
+        """Return once nothing is being loaded: who leaves in the middle of an adoption would be taken for its victim."""
+        await self._idle.wait()
 
     async def load(self, workflow_id: str, dead: str | None = None) -> bool:
         """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
 
         True when it is hosted afterwards, or needs no host any more.
         """
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._load(workflow_id, dead)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _load(self, workflow_id: str, dead: str | None) -> bool:
         host = self._host
         await host.restore.done()
         async with self._at_once, host.lock(workflow_id):

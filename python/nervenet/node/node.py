@@ -18,7 +18,7 @@ import asyncio
 import logging
 import os
 import platform
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LEASE = 5
+PATIENCE_S = 5.0
+"""So long a node that leaves waits for what is under way."""
 WAKES = 1_000
 BLOCK_MS = 2_000
 
@@ -209,7 +211,7 @@ class Node:
                 for coordinator in tuple(host.coordinators.values()):
                     host.forget(coordinator)
                 try:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(PATIENCE_S):
                         await host.settle()
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
                     _log.warning("%s: leaves with work under way", self.node_id)
@@ -230,6 +232,9 @@ class Node:
             await self._register("DRAINING")
         except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
             _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self.host.loader.idle()
         stayed, _ = await asyncio.gather(self._sweep.hand_over_all(), self.host.gateway.drain())
         if stayed:
             _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)

@@ -272,9 +272,10 @@ class Journal:
     ) -> Awaitable[AppendStatus]:
         """What the owner shows to lists and watchers; None leaves a field as it is. `new` = written.
 
-        `survived`: the run was adopted and replayed, and its node lives: that adoption is not held against it.
+        `survived`: the run was adopted and replayed, and its node lives: that adoption is not held against it, whoever owns
+        it by now.
         """
-        args: list[Arg] = [run, owner, "0" if view is None else "1", view or b""]
+        args: list[Arg] = [run, owner, "0" if view is None else "1", view or b"", "1" if survived else "0"]
         if state is not None:
             args += ["state", state.value]
         if at is not None:
@@ -283,8 +284,6 @@ class Journal:
             args += ["note", _clipped(note)]
         if blocked is not None:
             args += ["blocked", blocked]
-        if survived:
-            args += ["adopted_at", ""]
         keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
         return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nervenet.clock import SYSTEM
 from nervenet.registry.selection import Requirement, require
 from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.streams.groups import Groups
 from nervenet.streams.queues import parse_tasks
 from nervenet.streams.reader import LONGEST_BLOCK_MS
 
@@ -115,6 +116,7 @@ class Intake:
         self._desk = desk
         self._guests = guests
         self._alive = alive
+        self._groups = Groups(host.link, host.keys)
         self._queues: dict[bytes, Queue] = {}
         self._named_at = float("-inf")
         self._pause = SOONEST
@@ -231,7 +233,9 @@ class Intake:
 
     async def _reread(self, reader: Reader) -> None:
         """What was handed to us by a reply that never came."""
-        await self._reread_one(reader, self._host.keys.inbox(self._mine), self._addressee)
+        inbox = self._host.keys.inbox(self._mine)
+        await self._reread_one(reader, inbox, self._addressee)
+        await self._groups.trim(inbox)  # what was handed to us, and is no longer pending: nobody gets it any more
         for stream, queue in [(at, queue) for at, queue in self._queues.items() if queue.named]:
             await self._reread_one(reader, stream, self._seating(queue).seat)
 

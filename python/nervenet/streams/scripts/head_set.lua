@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner writes what lists and watchers see but no replay needs: state, at, note, blocked,
--- adopted_at (emptied: the adoption went well), and the published view.
+-- The owner writes what lists and watchers see but no replay needs: state, at, note, blocked, and the published view; and
+-- whoever has adopted and replayed a workflow says that he lives, even if he was robbed of it meanwhile.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}        head
 -- KEYS[2]  nn:<ns>:wf:{<id>}:view   string: what the code published last
--- ARGV     run, owner, '1' = a view follows, the view, then fields and values in pairs
+-- ARGV     run, owner, '1' = a view follows, the view, '1' = survived its adoption, then fields and values in pairs
 -- Answers  'new' · 'not_owner' · 'stale' · 'closed' · 'unknown'
 local head = KEYS[1]
-local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'watch_until', 'last')
+local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'watch_until', 'last', 'adopted_at', 'adoptions')
 if not h[1] then
   return 'unknown'
 elseif h[1] ~= ARGV[1] then
@@ -15,13 +15,19 @@ elseif h[1] ~= ARGV[1] then
 elseif h[2] then
   return 'closed'
 elseif h[3] ~= ARGV[2] then
+  if ARGV[5] == '1' and h[6] == h[5] and tonumber(h[7]) > 0 then
+    redis.call('HINCRBY', head, 'adoptions', -1)
+  end
   return 'not_owner'
 end
 if ARGV[3] == '1' then
   redis.call('SET', KEYS[2], ARGV[4])
 end
-if #ARGV > 4 then
-  redis.call('HSET', head, unpack(ARGV, 5))
+if ARGV[5] == '1' then
+  redis.call('HSET', head, 'adopted_at', '')
+end
+if #ARGV > 5 then
+  redis.call('HSET', head, unpack(ARGV, 6))
 end
 local t = redis.call('TIME')
 if h[4] and tonumber(h[4]) > t[1] * 1000 then
