@@ -61,7 +61,7 @@ generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/refere
 stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
-interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
+interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java, Rust and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/interop $(GENVENV)
 
 jaeger: ## build Jaeger once, and run it: OTLP on 127.0.0.1:4317, its API on 127.0.0.1:16686 (needs Go)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The licence audit twice: all in Python, and each capability in another language. Same report, one trace.
 
-python -m tests.conformance.audit               # the same report?
-JAEGER=1 python -m tests.conformance.audit      # and are its traces whole, in a real Jaeger?
+python -m tests.conformance.audit                   # the same report?
+python -m tests.conformance.audit --languages rust  # of Rust, the rest in Python
+JAEGER=1 python -m tests.conformance.audit          # and are its traces whole, in a real Jaeger?
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from tests.conformance.mesh import Candidate, Mesh, until
 from tests.telemetry.collector import collector
 
 APP = "examples/licence_audit/app.py"
-LANGUAGES = {"python", "go", "nodejs", "java"}
-"""`telemetry.sdk.language` of the four agents, as the SDKs themselves say it."""
+SERVES = {"go": "extract", "typescript": "validate", "java": "summarize", "rust": "summarize"}
+"""What each other language's agent does; of two that do the same, one takes part."""
+CALLED = {"typescript": "nodejs"}
+"""`telemetry.sdk.language`, where an SDK calls the language otherwise than we do."""
 LIMIT = 300.0
 
 
@@ -55,12 +58,15 @@ def foreign(language: str) -> Candidate:
     return replace(CANDIDATES[language], conformance=False)
 
 
-ALL_PYTHON = [python(name) for name in ("classify", "extract", "validate", "summarize")]
-FOUR_LANGUAGES = [python("classify"), foreign("go"), foreign("typescript"), foreign("java")]
+def agents(*languages: str) -> list[Candidate]:
+    """One for each capability: in these languages, and Python where none of them serves it."""
+    theirs = {SERVES[language] for language in languages}
+    ours = [name for name in ("classify", "extract", "validate", "summarize") if name not in theirs]
+    return [*map(python, ours), *map(foreign, languages)]
 
 
 async def audited(
-    agents: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     distributions: Sequence[Distribution],
     redis: str,
     etcd: str,
@@ -68,7 +74,7 @@ async def audited(
     otlp: str = "",
 ) -> tuple[list[Outcome], list[str]]:
     """What became of every audit, and the ids of the traces."""
-    mesh = Mesh(agents[0], redis, etcd, f"audit-{folder.name}", folder)
+    mesh = Mesh(candidates[0], redis, etcd, f"audit-{folder.name}", folder)
     mesh.app = APP
     if otlp:
         mesh.env |= {
@@ -77,7 +83,7 @@ async def audited(
             "OTEL_BSP_SCHEDULE_DELAY": "1000",
         }
     async with mesh:
-        await asyncio.gather(*(mesh.agent(f"{one.name}-agent", one) for one in agents))
+        await asyncio.gather(*(mesh.agent(f"{one.name}-agent", one) for one in candidates))
         async with Client(mesh.nodes[0].address, namespace=mesh.namespace) as client:
             given = {f"audit-{canonical(one.name)}": one for one in distributions}
             handles = await client.start_many(licence_audit, given)
@@ -98,21 +104,22 @@ async def audited(
     return found, [trace for trace in traces if trace]
 
 
-async def compare(names: set[str], some: int | None, logs: Path, jaeger: bool) -> int:
+async def compare(languages: Sequence[str], names: set[str], some: int | None, logs: Path, jaeger: bool) -> int:
     distributions = [one for one in installed() if not names or canonical(one.name) in names][:some]
     async with backing() as (redis, etcd):
         with Jaeger(logs) if jaeger else Collected() as traced:
-            alike, _ = await audited(ALL_PYTHON, distributions, redis.url, etcd.url, logs / "python")
+            alike, _ = await audited(agents(), distributions, redis.url, etcd.url, logs / "python")
             mixed, traces = await audited(
-                FOUR_LANGUAGES, distributions, redis.url, etcd.url, logs / "mixed", traced.otlp
+                agents(*languages), distributions, redis.url, etcd.url, logs / "mixed", traced.otlp
             )
             differ = [a.row.name for a, b in zip(alike, mixed, strict=True) if (a.row, a.detail) != (b.row, b.detail)]
             judged = sum(outcome.row.state == "SUCCEEDED" for outcome in mixed)
             print(
-                f"{len(distributions)} distributions audited in Python alone and in four languages: {judged} judged, "
+                f"{len(distributions)} distributions audited in Python alone and with {', '.join(languages)}: {judged} judged, "
                 f"{len(mixed) - judged} wait for a human, {len(differ)} reports differ {' '.join(differ)}"
             )
-            problems = await traced.problems(traces) if traces else ["no traces"]
+            expected = {"python", *(CALLED.get(one, one) for one in languages)}
+            problems = await traced.problems(traces, expected) if traces else ["no traces"]
     for problem in problems:
         print(f"✗ {problem}")
     return 1 if differ or problems or not judged else 0
@@ -142,18 +149,18 @@ class Collected:
             if one.trace_id == trace
         ]
 
-    async def problems(self, traces: Sequence[str]) -> list[str]:
-        """What is wrong with the traces: each has one root, no span without its parent, and all four languages."""
+    async def problems(self, traces: Sequence[str], languages: set[str]) -> list[str]:
+        """What is wrong with the traces: each has one root, no span without its parent, and all these languages."""
         found: list[str] = []
         spans: list[Span] = []
         for trace in traces:
             deadline = time.monotonic() + 15
-            while (wrong := judge(seen := self.trace(trace))) and time.monotonic() < deadline:
+            while (wrong := judge(seen := self.trace(trace), languages)) and time.monotonic() < deadline:
                 await asyncio.sleep(0.3)  # the last spans are on their way
             found += [f"trace {trace}: {one}" for one in wrong]
             spans += seen
-        languages = ", ".join(sorted({span.language for span in spans}))
-        print(f"{len(traces)} traces in {self.where}, {len(spans)} spans ({languages}), {len(found)} problems")
+        found_in = ", ".join(sorted({span.language for span in spans}))
+        print(f"{len(traces)} traces in {self.where}, {len(spans)} spans ({found_in}), {len(found)} problems")
         return found
 
 
@@ -212,11 +219,11 @@ def _language(tags: Sequence[Mapping[str, str]]) -> str:
     return next((tag["value"] for tag in tags if tag["key"] == "telemetry.sdk.language"), "")
 
 
-def judge(spans: Sequence[Span]) -> list[str]:
+def judge(spans: Sequence[Span], languages: set[str]) -> list[str]:
     """What is wrong with one trace."""
     ids = {span.id for span in spans}
     wrong = []
-    if missing := LANGUAGES - {span.language for span in spans}:
+    if missing := languages - {span.language for span in spans}:
         wrong.append(f"no span from {', '.join(sorted(missing))}")
     if (roots := sum(not span.parents for span in spans)) != 1:
         wrong.append(f"{roots} roots")
@@ -227,14 +234,22 @@ def judge(spans: Sequence[Span]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.audit", allow_abbrev=False)
+    parser.add_argument("--languages", metavar="NAME,…", default="go,typescript,java", help="beside Python")
     parser.add_argument("--only", metavar="NAME,…", default="", help="audit only these distributions")
     parser.add_argument("--some", metavar="N", type=int, help="audit only the first N")
     parser.add_argument("--logs", metavar="DIR", type=Path, help="keep the logs of every process here")
     args = parser.parse_args()
     names = {canonical(name.strip()) for name in args.only.split(",") if name.strip()}
+    languages = args.languages.split(",")
+    if unknown := [name for name in languages if name not in SERVES]:
+        parser.error(f"no such language: {', '.join(unknown)} (there are {', '.join(SERVES)})")
+    if len({SERVES[name] for name in languages}) < len(languages):
+        parser.error("two of these languages serve the same capability")
     with tempfile.TemporaryDirectory(prefix="audit-") as temporary:
         return asyncio.run(
-            compare(names, args.some, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1")
+            compare(
+                languages, names, args.some, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1"
+            )
         )
 
 

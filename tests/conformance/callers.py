@@ -15,6 +15,7 @@ from tests.conformance.mesh import DEADLINE, Mesh, until
 CALLERS: Mapping[str, list[str]] = {
     "go": ["examples/polyglot/go/build/client"],
     "typescript": ["node", "examples/polyglot/typescript/dist/client.js"],
+    "rust": ["build/rust/debug/client"],
 }
 """The command of each; request id, capability and JSON input are appended."""
 

@@ -20,5 +20,6 @@ CANDIDATES = {
         Candidate("go", "examples/polyglot/go/build/agent"),
         Candidate("typescript", "node examples/polyglot/typescript/dist/agent.js"),
         Candidate("java", "java -jar examples/polyglot/java/target/agent.jar"),
+        Candidate("rust", "build/rust/debug/agent"),
     )
 }

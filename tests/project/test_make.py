@@ -26,7 +26,7 @@ def bare_path(tmp_path: Path) -> Path:
     """A PATH with a shell and what our scripts need of the system, but no Python and no other toolchain."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("bash", "env", "dirname", "realpath", "head", "sed", "sort"):
+    for name in ("bash", "env", "dirname", "realpath", "head", "sed", "sort", "cut"):
         (folder / name).symlink_to(str(shutil.which(name)))
     return folder
 
@@ -66,7 +66,10 @@ def test_without_the_toolchains_interop_says_what_to_install(bare_path: Path) ->
         return ended.stderr.splitlines()
 
     *missing, hint = interop()
-    for what in ("Go 1.24", "Node.js 20", "npm 10", "A JDK, 17", "Maven 3.8"):
+    for what in ("Go 1.24", "Node.js 20", "npm 10", "A JDK, 17", "Maven 3.8", "Rust 1.88"):
         assert any(line.startswith(what) and line.endswith("install it.") for line in missing), what
     assert hint.startswith("INTEROP=python,")
     assert [line.split(" is missing")[0] for line in interop(INTEROP="python,go")[:-1]] == ["Go 1.24 or later"]
+    launcher(bare_path, "cargo", "echo 'cargo 1.87.0 (99624be96 2025-05-06)'")
+    (old, _) = interop(INTEROP="python,rust")
+    assert old == "Rust 1.88 or later (cargo, by rustup) is missing, which rust needs: install it."
