@@ -117,7 +117,8 @@ class Gateway:
         if len(self.guests) >= MOST_AGENTS and hello.agent.agent_id not in self.guests:
             words = f"this node has {MOST_AGENTS:,} agents: connect to another one"
             raise Overloaded(words, code="RESOURCE_EXHAUSTED", reason="NODE_FULL")
-        lease = self._host.table.lease(hello.agent.agent_id)
+        guest = self.guests.get(hello.agent.agent_id)  # the table hears of it later
+        lease = self._host.table.lease(hello.agent.agent_id) if guest is None else guest.lease_id
         if hello.lease_id and lease not in (0, hello.lease_id):
             raise invalid("items[0].hello.lease_id", f"not the lease of {hello.agent.agent_id}")
 
