@@ -65,7 +65,7 @@ def shown(trusted: Issued, mine: Issued | None = None) -> grpc.ChannelCredential
 async def test_without_the_token_an_agent_is_told_so(sealed: Sealed) -> None:
     wrong = [("authorization", "Bearer guessed")]
     for metadata in ((), wrong):
-        told = await refused(sealed.node.address, FIRST, metadata=metadata, tls=sealed.tls)
+        told = await refused(sealed.node.address, metadata=metadata, tls=sealed.tls)  # before it has said anything
         assert told == ("UNAUTHENTICATED", "BAD_TOKEN")
 
 

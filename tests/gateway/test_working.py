@@ -275,9 +275,8 @@ async def test_the_list_of_agents_says_how_tasks_reach_it(net: Net) -> None:
 
 async def test_a_tls_and_token_mesh_asks_them_of_agents_too(net: Net) -> None:
     node = await net.node(token="s3cret")
-    first = pb.ConnectRequestItem(hello=hello("work"))
-    assert await refused(node.address, first) == ("UNAUTHENTICATED", "BAD_TOKEN")
+    assert await refused(node.address) == ("UNAUTHENTICATED", "BAD_TOKEN")
     elsewhere = [("authorization", "Bearer s3cret"), ("nervenet-namespace", "other")]
-    assert await refused(node.address, first, metadata=elsewhere) == ("PERMISSION_DENIED", "WRONG_NAMESPACE")
+    assert await refused(node.address, metadata=elsewhere) == ("PERMISSION_DENIED", "WRONG_NAMESPACE")
     async with connected(node.address, hello("work"), [("authorization", "Bearer s3cret")]) as stream:
         assert stream.welcome.agent_id
