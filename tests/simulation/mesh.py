@@ -194,6 +194,7 @@ class Member:
         self.thing: Any = None
         self.up = asyncio.Event()
         self.leaving = asyncio.Event()
+        self.replaced = False
         self._surroundings = surroundings
         self.life = self.process.run(self._live())
 
@@ -207,6 +208,11 @@ class Member:
     @property
     def staying(self) -> bool:
         return self.alive and not self.leaving.is_set()
+
+    @property
+    def gave_up(self) -> bool:
+        """It ended by itself while it started: whoever started it starts another."""
+        return self.process.alive and self.life.done() and not self.up.is_set()
 
     @property
     def able(self) -> bool:

@@ -158,6 +158,7 @@ class Schedule:
         await asyncio.gather(*(self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows))
         while not all(self._closed(key) for key in list(self.ledger.run)):
             await asyncio.sleep(0.2)
+            self._replace_those_that_gave_up()
         await self._tidy()
 
     def _closed(self, key: bytes) -> bool:
@@ -167,6 +168,12 @@ class Schedule:
         member = Member(self.surroundings, kind, len(self.members) + 1)
         self.members.append(member)
         return member
+
+    def _replace_those_that_gave_up(self) -> None:
+        for member in tuple(self.members):
+            if member.gave_up and not member.replaced:
+                member.replaced = True
+                self._join(member.kind)
 
     def _id(self, member: Member) -> str:
         thing = member.thing
