@@ -128,6 +128,7 @@ def measure(stack: ExitStack, options: argparse.Namespace) -> list[dict[str, Any
     pids = {"node": node.pid, "agent": agent.pid, "valkey": store.pid, "etcd": members.pid}
     config = Config.load(environ=env)
     rows: list[dict[str, Any]] = []
+    runner = stack.enter_context(asyncio.Runner())
 
     def loaded(what: str, method: str, data: dict[str, Any], load: Load) -> dict[str, Any]:
         before = {who: cpu_ms(pid) for who, pid in pids.items()}
@@ -143,7 +144,7 @@ def measure(stack: ExitStack, options: argparse.Namespace) -> list[dict[str, Any
         for what, more in (("start", {}), ("start and wait", {"wait": "30s"})):
             label = f"{what.replace(' ', '-')}-{load.concurrency}"
             rows.append(loaded(what, "StartWorkflow", started(label, **more), load))
-            rows[-1] |= asyncio.run(ended(config, label))._asdict()
+            rows[-1] |= runner.run(ended(config, label))._asdict()
         asked = {"workflow_id": f"start-{load.concurrency}-{{{{.RequestNumber}}}}"}
         rows.append(loaded("get", "GetWorkflow", asked, load))
     return rows

@@ -108,6 +108,7 @@ class Mesh:
             "NERVENET_NAMESPACE": self.namespace,
             "NERVENET_LISTEN": "127.0.0.1:0",
             "NERVENET_LOG_LEVEL": "info",
+            "NERVENET_MAX_WORKFLOWS": "20000",  # parked ones, and beside them those that are measured
         }
         self.nodes: list[Role] = []
         self.agents: list[Role] = []
