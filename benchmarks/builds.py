@@ -45,7 +45,7 @@ def lay_out(revision: str) -> Path:
 def interleaved(homes: dict[str, Path], concurrency: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Rows of all rounds; who goes first alternates."""
     rows = []
-    for first in (0, 1):
+    for first in range(min(rounds, 2)):
         started = dict(sorted(homes.items(), reverse=bool(first)))
         rows += _rounds(started, concurrency, range(first, rounds, 2), seconds)
     return rows

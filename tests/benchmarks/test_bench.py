@@ -64,13 +64,8 @@ def test_memory_says_what_parked_workflows_cost(tmp_path: Path) -> None:
 
 
 def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> None:
-    small = ("--concurrency", "5", "--rounds", "2", "--seconds", "0.3", "--parked", "0")
+    small = ("--concurrency", "5", "--rounds", "1", "--seconds", "0.3", "--parked", "0")
     printed, found = bench("builds.py", tmp_path / "builds.json", "HEAD", *small)
 
-    assert [(row["round"], row["system"]) for row in found["rows"]] == [
-        (0, "this"),
-        (0, "other"),
-        (1, "this"),
-        (1, "other"),
-    ]
+    assert [(row["round"], row["system"]) for row in found["rows"]] == [(0, "this"), (0, "other")]
     assert "ratio" in printed
