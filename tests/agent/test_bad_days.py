@@ -148,11 +148,14 @@ async def test_a_node_that_refuses_us_for_good_ends_the_start_with_its_words(wor
             pass
 
 
-async def test_a_late_attempt_tells_the_owner_what_stands_and_not_its_own_result(world: World) -> None:
+@pytest.mark.parametrize("fails", [False, True], ids=["success", "failure"])
+async def test_a_late_attempt_tells_the_owner_what_stands_and_not_its_own_end(world: World, fails: bool) -> None:
     go = asyncio.Event()
 
     async def answer(text: str) -> str:
         await go.wait()
+        if fails:
+            raise RuntimeError(text)
         return text
 
     async with world.agent(define_agent(answer)) as agent:
@@ -163,25 +166,7 @@ async def test_a_late_attempt_tells_the_owner_what_stands_and_not_its_own_result
         go.set()
         (wake,) = await until(world.owner.wakes, "the owner is told")
         assert (wake.journal_id, wake.name, wake.entry) == (first.id, "task:answer", theirs)
-        assert await world.owner.value(workflow_id, "answer") == "theirs"
-
-
-async def test_a_late_failure_is_no_entry_of_its_own_behind_an_outcome(world: World) -> None:
-    go = asyncio.Event()
-
-    async def fail(text: str) -> str:
-        await go.wait()
-        raise RuntimeError(text)
-
-    async with world.agent(define_agent(fail)) as agent:
-        workflow_id = await world.owner.ask(agent, "fail", "too late")
-        await until(lambda: agent.running, "it runs")
-        theirs = encode_entry(Outcome(ANY.encode("theirs"), None, agent_id="another", attempt=1))
-        first = await world.owner.journal.append(workflow_id, 1, "task:fail", theirs)
-        go.set()
-        (wake,) = await until(world.owner.wakes, "the owner is told")
-        assert (wake.journal_id, wake.name, wake.entry) == (first.id, "task:fail", theirs)
-        assert list(await world.owner.entries(workflow_id)) == ["task:fail"]
+        assert list(await world.owner.entries(workflow_id)) == ["task:answer"]
 
 
 async def test_what_was_handed_over_and_is_no_longer_pending_goes_after_a_reconnect(world: World) -> None:

@@ -304,9 +304,7 @@ async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(
     async with world.node(mesh) as last:
         host = last.host
         await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        coordinator = host.coordinator("w")
-        assert coordinator is not None
-        host.forget(coordinator)
+        host.forget(host.coordinators["w"])
         for n in range(4):
             assert (
                 await host.journal.adopt("w", f"n-dead{n}", f"n-dead{n - 1}" if n else last.node_id)
@@ -321,9 +319,7 @@ async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives
     async with world.node(mesh) as last:
         host = last.host
         await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        coordinator = host.coordinator("w")
-        assert coordinator is not None
-        host.forget(coordinator)
+        host.forget(host.coordinators["w"])
         assert (await host.journal.adopt("w", "n-dead", last.node_id)).status == "adopted"
         assert (await host.journal.adopt("w", last.node_id, "n-dead")).status == "adopted", (
             "and nobody read this answer"

@@ -81,6 +81,21 @@ async def parked(giver: Node, target: Node) -> asyncio.Task[bool]:
     return asyncio.create_task(giver.host.hand_over(coordinator, target.node_id))
 
 
+async def given_beside_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, giver: Node, target: Node
+) -> tuple[asyncio.Task[None], Held]:
+    """The target's sweep has read the head before it moved; it has moved, and the sweep has not acted yet."""
+    moving = hold_moves(monkeypatch)
+    given = await parked(giver, target)
+    await moving.there.wait()
+    looking = hold_heads(monkeypatch, target)
+    sweeping = asyncio.create_task(target._sweep.own_set())
+    await looking.there.wait()
+    moving.go_on.set()
+    assert await given
+    return sweeping, looking
+
+
 async def owned(by: Node) -> Sequence[bool]:
     return await by.host.ownership.owns(by.node_id, ["w"])
 
@@ -89,14 +104,7 @@ async def test_what_was_handed_over_beside_a_sweep_is_found_at_once_when_its_nod
     world: World, etcd_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.node(mesh) as giver, world.node(mesh) as target:
-        moving = hold_moves(monkeypatch)
-        given = await parked(giver, target)
-        await moving.there.wait()
-        looking = hold_heads(monkeypatch, target)
-        sweeping = asyncio.create_task(target._sweep.own_set())
-        await looking.there.wait()
-        moving.go_on.set()
-        assert await given
+        sweeping, looking = await given_beside_a_sweep(monkeypatch, giver, target)
         await until(lambda: "w" in target.host.coordinators)
         looking.go_on.set()
         await sweeping
@@ -119,14 +127,7 @@ async def test_a_sweep_that_looked_before_the_head_moved_puts_back_what_it_took(
 ) -> None:
     lose_wakes(monkeypatch)
     async with world.node(mesh) as giver, world.node(mesh) as target:
-        moving = hold_moves(monkeypatch)
-        given = await parked(giver, target)
-        await moving.there.wait()
-        looking = hold_heads(monkeypatch, target)
-        sweeping = asyncio.create_task(target._sweep.own_set())
-        await looking.there.wait()
-        moving.go_on.set()
-        assert await given
+        sweeping, looking = await given_beside_a_sweep(monkeypatch, giver, target)
         looking.go_on.set()
         await sweeping
         assert await owned(target) == [True]

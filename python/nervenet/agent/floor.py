@@ -192,12 +192,12 @@ class Floor:
 
     async def _tell_what_stands(self, running: Running, owner: str, at: bytes = b"") -> None:
         """The entry under this id, or the step's outcome: what somebody wrote there, never what we would have written."""
-        envelope, doors = running.envelope, self._doors
+        envelope = running.envelope
         try:
-            at = at or await doors.link.call("HGET", doors.keys.head(envelope.workflow_id), f"e:task:{envelope.step}")
+            at = at or await self._journal.outcome_id(envelope.workflow_id, envelope.step)
             stands = await self._journal.entry(envelope.workflow_id, at) if at and owner else None
             if stands is not None:
-                await doors.queues.wake(News(owner, envelope.workflow_id, envelope.run, at, *stands))
+                await self._doors.queues.wake(News(owner, envelope.workflow_id, envelope.run, at, *stands))
         except LinkError as error:
             _log.warning("%s: its owner was not told: %s", envelope.task_id, error)
 

@@ -159,14 +159,21 @@ class Restore:
         self.entries_back = self.heads_back = self.times = self.lost = 0
 
     def __repr__(self) -> str:
-        return f"<Restore {self._kept + self._ends.size} bytes kept, {self.entries_back} entries and {self.heads_back} heads written back>"
+        return (
+            f"<Restore {self._bytes} bytes kept, {self.entries_back} entries and {self.heads_back} heads written back>"
+        )
+
+    @property
+    def _bytes(self) -> int:
+        """Bytes of entries, of journals that are hosted and of those that closed lately."""
+        return self._kept + self._ends.size
 
     # ── remembering ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def weigh(self, size: int) -> None:
         """A coordinator keeps so many bytes more."""
         self._kept += size
-        if self._kept + self._ends.size > self._most:
+        if self._bytes > self._most:
             self._forget_old()
 
     def let_go(self, coordinator: Coordinator) -> None:
@@ -198,16 +205,16 @@ class Restore:
 
     def _forget_old(self) -> None:
         since, enough = self._host.clock.now_ms() - RECENT_MS, KEPT_BYTES * 3 // 4
-        while self._ends.size and self._kept + self._ends.size > enough and self._done.is_set():
+        while self._ends.size and self._bytes > enough and self._done.is_set():
             self._ends.forget_oldest()
         for coordinator in self._host.coordinators.values():
-            if self._kept + self._ends.size <= enough:
+            if self._bytes <= enough:
                 break
             before = _size(coordinator.kept)
             coordinator.kept = _behind(coordinator.kept, since)
             self._kept -= before - _size(coordinator.kept)
         # the last seconds alone may be more
-        self._most = max(KEPT_BYTES, self._kept + self._ends.size + KEPT_BYTES // 8)
+        self._most = max(KEPT_BYTES, self._bytes + KEPT_BYTES // 8)
 
     # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────
 

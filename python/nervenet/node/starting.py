@@ -276,9 +276,8 @@ class Starter:
             and not head.closed
             and workflow_id not in self._host.coordinators
         ):
-            await self._host.loader.load(
-                workflow_id
-            )  # my own creation whose answer was lost, or mine and not yet loaded
+            # my own creation whose answer was lost, or mine and not yet loaded
+            await self._host.loader.load(workflow_id)
         self._host.expect_no_more(workflow_id)
         if plan.request.if_exists == "error" or head.req != plan.req:
             return self._taken(plan, head.state, head.req)

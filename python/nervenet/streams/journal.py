@@ -202,6 +202,10 @@ class Journal:
         keys = (self._keys.journal(workflow_id),)
         return parse_entries(await self._link.script(self._scripts["journal_read"], keys, (start, count, room)))
 
+    async def outcome_id(self, workflow_id: str, step: str) -> bytes:
+        """The id under which a step's outcome stands; b"" = it is not over."""
+        return await self._link.call("HGET", self._keys.head(workflow_id), f"e:task:{step}") or b""
+
     async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
         """Name and entry that stand under one id."""
         found = await self._link.call("XRANGE", self._keys.journal(workflow_id), at, at)

@@ -23,8 +23,6 @@ LONG_AGO: Final = float("-inf")
 
 Record: TypeAlias = tuple[Any, ...]
 """Of numbers, str, bytes, and tuples and lists of them."""
-
-
 Page: TypeAlias = tuple[float, int, bytes]
 """The time of its last record, what all of them were said to weigh, and they. A bare tuple: the collector lets go of those."""
 

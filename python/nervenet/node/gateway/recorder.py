@@ -114,6 +114,6 @@ class Recorder:
     async def tell_again(self, held: Held, owner: str) -> None:
         """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
         workflow_id, run, step, _, _ = held.claim
-        at = await self._host.link.call("HGET", self._host.keys.head(workflow_id), f"e:task:{step}")
+        at = await self._journal.outcome_id(workflow_id, step)
         if at and owner and (stands := await self._journal.entry(workflow_id, at)) is not None:
             self._wake(News(owner, workflow_id, run, at, *stands))
