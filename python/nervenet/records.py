@@ -52,6 +52,8 @@ class FailureCode(enum.StrEnum):
     POLICY_DENIED = "POLICY_DENIED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     INTERNAL = "INTERNAL"
+    UNRECOGNIZED = "UNRECOGNIZED"
+    """One that a newer release knows. Only readers see it: a workflow that would have to act on it is blocked."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -265,7 +267,7 @@ class Cancel:
 
 
 class State(enum.StrEnum):
-    """A workflow's state as people see it; the last four are closed."""
+    """A workflow's state as people see it; `CLOSED` are those of a workflow that is over."""
 
     RUNNING = "RUNNING"
     WAITING_FOR_HUMAN = "WAITING_FOR_HUMAN"
@@ -275,6 +277,8 @@ class State(enum.StrEnum):
     FAILED = "FAILED"
     CANCELED = "CANCELED"
     TIMED_OUT = "TIMED_OUT"
+    UNRECOGNIZED = "UNRECOGNIZED"
+    """One that a newer release wrote. Lists show it; nothing is decided by it."""
 
     @property
     def closed(self) -> bool:
@@ -293,6 +297,17 @@ class Close:
     failure: Failure | None = None
 
 
+@dataclass(slots=True, frozen=True)
+class UnreadableEntry:
+    """An entry that this release cannot read: `why`, and whether a newer release wrote it (else it is damaged).
+
+    Whoever folds it is blocked, whoever only reads passes it over. It is never written.
+    """
+
+    why: str
+    newer: bool = False
+
+
 Body: TypeAlias = (
     Start
     | Outcome
@@ -306,6 +321,7 @@ Body: TypeAlias = (
     | Patched
     | Cancel
     | Close
+    | UnreadableEntry
 )
 
 
@@ -326,13 +342,25 @@ class Entry:
 
 @dataclass(slots=True, frozen=True)
 class Mismatch:
-    """Why a run is BLOCKED: what the journal has, what the code asks for, and where (`review.py:27`)."""
+    """Why a run is BLOCKED: what the journal has, what the code asks for, and where (`review.py:27`).
+
+    Without `expected` and `found` code and journal do not disagree; `detail` says what is wrong and what to do.
+    `unreadable`: the journal holds what this release cannot read; a node of another release may.
+    """
 
     expected: str
     found: str
     where: str = ""
     agreed: int = 0
     detail: str = ""
+    unreadable: bool = False
+
+    @property
+    def note(self) -> str:
+        """In a list's few words."""
+        if not self.expected and not self.found:
+            return self.detail
+        return f"code and journal disagree, {self.where}".rstrip(", ")
 
     @property
     def cure(self) -> str:

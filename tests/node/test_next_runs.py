@@ -77,7 +77,7 @@ async def test_unread_signals_go_along_and_the_journal_begins_anew(world: World)
         assert list(entries) == ["start", "signal:c", "close"]
         begun = entries["start"]
         assert isinstance(begun.body, Start) and begun.body.input == Payload("json", b'["a","b"]') and begun.n > 4
-        (head,) = await node.host.journal.heads(["w"])
+        head = await node.host.journal.head("w")
         assert head is not None and head.run == 3
         assert await say(node, 1, "late") == "stale"
 
@@ -148,7 +148,7 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         await until(lambda: not node.host.coordinators)
         assert await node.host.starter.start(again) == ("w", True, node.node_id)
         assert await node.host.starter.start(again) == ("w", False, node.node_id)
-        (head,) = await node.host.journal.heads(["w"])
+        head = await node.host.journal.head("w")
         assert head is not None and (head.run, head.closed, head.state) == (2, False, State.RUNNING)
         assert list(await journal(node, "w")) == ["start"]
         assert await node.host.link.call("PTTL", node.host.keys.head("w")) == -1
@@ -163,7 +163,7 @@ async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(
         await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
         await until(lambda: not node.host.coordinators)
-        (head,) = await node.host.journal.heads(["w"])
+        head = await node.host.journal.head("w")
         assert head is not None
         await node.host.ownership.finish(
             [Closed("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
@@ -191,7 +191,7 @@ async def test_a_mark_without_a_next_run_goes_when_nobody_can_begin_it_any_more(
         await node.host.link.call("ZADD", node.host.keys.restarting, mark - GRACE_MS - 1, "w")
         await node._sweep.restarts()
         assert await node.host.link.call("ZCARD", node.host.keys.restarting) == 0
-        (head,) = await node.host.journal.heads(["w"])
+        head = await node.host.journal.head("w")
         assert head is not None
         late = await node.host.journal.begin_next(
             "w", 1, "", node.node_id, b"late", head.last.decode(), (), {"version": 1}, not_after_ms=mark - 1

@@ -50,7 +50,7 @@ class Store:
         return await self.journal.create(new)
 
     async def head(self, workflow_id: str) -> Head:
-        (head,) = await self.journal.heads([workflow_id])
+        head = await self.journal.head(workflow_id)
         assert head is not None
         return head
 

@@ -154,7 +154,7 @@ async def test_an_owner_that_does_not_know_of_its_workflow_is_visible(store: Sto
     workflow = await store.start()
     await store.ownership.disown(OWNER, workflow)  # as its own sweep does between SADD and create
     (row,) = await store.listing.running()
-    (head,) = await store.journal.heads([row.member], ["owner"])
+    head = await store.journal.head(row.member, ["owner"])
     assert head is not None
     assert await store.ownership.owns(head.owner, [row.member]) == [False]
     await store.ownership.own(head.owner, row.member)

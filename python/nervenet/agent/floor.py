@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
+    from nervenet.records import Payload
     from nervenet.streams.journal import Journal
     from nervenet.streams.keys import Keys
     from nervenet.streams.link import Link
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 STOP_GRACE: Final = 5.0
 """How long a handler may take to end once it was told to; then its failure is recorded while it still runs."""
 ASK_AGAIN: Final = 1.0
+REFUSALS: Final = 10
+"""Times that an outcome is offered to a workflow whose head or journal is damaged: its owner may make it again."""
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -205,10 +208,18 @@ class Floor:
 
     def _start(self, running: Running, checkpoint: bytes | None) -> None:
         running.started_ms = self._clock.now_ms()
-        running.restored = None if checkpoint is None else decode_payload(checkpoint)
+        running.restored = None if checkpoint is None else self._checkpoint(running, checkpoint)
         running.announce = self._live.announce
         self._keeper.watch(running, self.stop)
         running.task = self._loop.create_task(self._attempt(running))
+
+    def _checkpoint(self, running: Running, stored: bytes) -> Payload | None:
+        """None where it cannot be read: the attempt begins from the start."""
+        try:
+            return decode_payload(stored)
+        except Exception as error:  # noqa: BLE001 - protobuf's own errors
+            self._doors.link.skips.skip(f"the checkpoint of {running.envelope.task_id}", f"{error!r}")
+            return None
 
     async def _attempt(self, running: Running) -> None:
         """One attempt, from its claim to its record."""
@@ -256,7 +267,11 @@ class Floor:
         return await self._append_patiently(running, where)
 
     async def _append_patiently(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
-        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost."""
+        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost.
+
+        Raises what Redis says of a head or journal that holds something else, after REFUSALS tries: it is no reason to keep a slot.
+        """
+        tries = REFUSALS
         while True:
             try:
                 appended = await self._journal.append(*where)
@@ -267,6 +282,8 @@ class Floor:
                 raise
             except LinkError as error:
                 _log.warning("%s: its outcome waits for Redis: %s", running.envelope.task_id, error)
+                if error.is_of_one_key and (tries := tries - 1) == 0:
+                    raise
             await asyncio.sleep(ASK_AGAIN)
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────

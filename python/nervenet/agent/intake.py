@@ -11,14 +11,13 @@ Queues are named in `queues:{<capability>}`: requirement → what it asks for, J
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
 from nervenet.streams.groups import Groups
-from nervenet.streams.queues import parse_tasks
+from nervenet.streams.queues import parse_requirement, parse_tasks
 from nervenet.streams.reader import LONGEST_BLOCK_MS
 
 if TYPE_CHECKING:
@@ -115,6 +114,9 @@ class Intake:
                     await self._refused(error)
                 except LinkError as error:
                     _log.warning("%s: reading: %s", self.agent_id, error)
+                except Exception:  # noqa: BLE001 - one entry that nobody foresaw is no reason to read no others
+                    _log.exception("%s: reading failed, it goes on", self.agent_id)
+                    await asyncio.sleep(LATEST)
         finally:
             self._idle.set()
             await reader.close()
@@ -152,7 +154,7 @@ class Intake:
                 words = self._doors.queues.read_tasks(stream, self.agent_id, room)
                 tasks = parse_tasks(await reader.read(*words))
             except RedisRefused as error:
-                if error.code != "NOGROUP":
+                if error.code != "NOGROUP" and not error.wrong_type:
                     raise
                 await self._doors.queues.make_queue(*queue)
                 continue
@@ -182,12 +184,12 @@ class Intake:
     def _meets(self, agent: Agent[Any, Any], says: bytes) -> bool:
         if not says:
             return True
-        asked = json.loads(says)
+        asked = parse_requirement(says)
+        if asked is None:
+            self._doors.link.skips.skip(f"what a queue of {agent.name} asks for", says[:40])
+            return False
         labels = {**self._labels, **agent.labels}
-        version = asked.get("version")
-        return (not version or version == agent.version) and all(
-            labels.get(key) == value for key, value in asked.get("match", {}).items()
-        )
+        return asked.version in ("", agent.version) and asked.match.items() <= labels.items()
 
     # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,7 +226,7 @@ class Intake:
 
     async def _refused(self, error: RedisRefused) -> None:
         """NOGROUP: our inbox is gone. While we are registered we make it again, else we were buried."""
-        if error.code != "NOGROUP":
+        if error.code != "NOGROUP" and not error.wrong_type:
             _log.warning("%s: reading: %s", self.agent_id, error)
             await asyncio.sleep(LATEST)
         elif self._registered():

@@ -41,6 +41,7 @@ from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues
+from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -193,7 +194,7 @@ class AgentRuntime:
     async def _live(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._keeper.run())
+                group.create_task(supervise(f"{self.name}: renewing claims", self._keeper.run))
                 while True:
                     await self._incarnation(group)
         except ExceptionGroup as broken:  # whoever waits for us wants the error, not the group

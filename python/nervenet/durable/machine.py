@@ -27,6 +27,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
@@ -51,6 +52,7 @@ from nervenet.records import (
     Payload,
     Start,
     State,
+    UnreadableEntry,
 )
 
 _INTERRUPTING = threading.Lock()
@@ -242,6 +244,10 @@ class Machine:
         body = entry.body
         if isinstance(body, Start):
             self._start(entry, body)
+        elif isinstance(body, UnreadableEntry):
+            self.blocked = unreadable(entry, body, self.entries - 1)
+            self.close()
+            return
         elif self._main is None and self.result is None and self.next is None:
             raise Contradiction(entry.name, "start")
         elif isinstance(body, Cancel):
@@ -418,6 +424,18 @@ class Machine:
 
 def _platform(runtime: str) -> str:
     return f"Python {runtime}" if runtime[:1].isdigit() else runtime
+
+
+def unreadable(entry: Entry, body: UnreadableEntry, agreed: int) -> Mismatch:
+    """How a run is blocked by an entry that this release cannot read."""
+    what = f"entry {entry.n} {entry.name or 'without a name'} cannot be read by nervenet {version('nervenet')} ({body.why})"
+    if body.newer:
+        words = f"{what}: a newer version wrote it. A node of that version goes on with the workflow: start one, or upgrade."
+    else:
+        words = (
+            f"{what}: it is damaged. Nothing else is affected; cancel the workflow, or start it again under another id."
+        )
+    return Mismatch("", "", agreed=agreed, detail=words, unreadable=True)
 
 
 def canceled_close(canceled: Cancel) -> Close:

@@ -68,9 +68,7 @@ class Bury:
         host = self._host
         async for page in host.ownership.owned(dead):
             heads = await host.journal.heads(page, ("owner", "closed_ms"))
-            needless = [
-                w for w, head in zip(page, heads, strict=True) if head is None or head.closed or head.owner != dead
-            ]
+            needless = [w for w, head in heads if head is None or head.closed or head.owner != dead]
             if needless:
                 await host.disown(dead, *needless)
 

@@ -120,8 +120,9 @@ class Children:
     async def look_at(self, parent: Coordinator) -> None:
         """The parent's watch: a child that has closed without a report, or whose head is gone."""
         running = [child for child in parent.machine.children.values() if child.running]
-        heads = await self._host.journal.heads([child.id for child in running], ("last", "closed_ms"))
-        for child, head in zip(running, heads, strict=True):
+        children = {child.id: child for child in running}
+        for child_id, head in await self._host.journal.heads(children, ("last", "closed_ms")):
+            child = children[child_id]
             if parent.dropped:
                 return
             if head is None:

@@ -49,6 +49,7 @@ from nervenet.records import (
     Start,
     State,
     TimerFired,
+    UnreadableEntry,
 )
 from nervenet.wire import decode_entry
 
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.node.timers import Place, Timer
     from nervenet.node.tracing import Sending
-    from nervenet.records import Body
+    from nervenet.records import Body, Mismatch
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Coordinator:
         "applied",
         "applied_ms",
         "asked",
+        "canceled",
         "created_ms",
         "dropped",
         "errands",
@@ -149,6 +151,7 @@ class Coordinator:
         self.created_ms = 0
         self.kept: Kept | None = None
         self.req = b""  # of a run behind the first, whose start does not tell it
+        self.canceled: Cancel | None = None  # also where the code is blocked and cannot be told
         self.asked: tuple[tuple[str, int], ...] = ()  # its questions that stand in the list of open escalations
         self.sent: dict[str, Sent] = {}
         self.dropped = False
@@ -246,6 +249,7 @@ class Coordinator:
         self._carry_out_all(wanted)
         self._host.escalations.relist(self)
         self.mirror()
+        self._end_blocked()
 
     def _at(self, entry: Entry, data: bytes) -> None:
         self.applied, self.applied_ms = entry.n, entry.time_ms
@@ -253,6 +257,8 @@ class Coordinator:
         self._host.restore.weigh(len(data))
         if entry.name == "start":
             self.created_ms = entry.time_ms
+        elif entry.name == "cancel" and isinstance(entry.body, Cancel):
+            self.canceled = entry.body
 
     def questions(self) -> list[tuple[str, int]]:
         """Step and k of every question that this run's journal knows, decided or not."""
@@ -261,7 +267,8 @@ class Coordinator:
             kept, _, name, _ = kept
             if name.startswith("escalated:"):
                 step, _, k = name[10:].rpartition("#")
-                found.append((step, int(k)))
+                if k.isdigit():  # the entry may be one that cannot be read
+                    found.append((step, int(k)))
         return found
 
     def _arm_timeout(self) -> None:
@@ -284,22 +291,8 @@ class Coordinator:
 
     def _apply(self, entry: Entry, data: bytes) -> None:
         self._at(entry, data)
-        name = entry.name
-        if name.startswith("task:"):
-            self._over(name[5:])
-            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
-                self._host.outliers.succeeded(body.agent_id, body.capability, entry.time_ms)
-            self._host.escalations.step_over(self, name[5:])
-        elif name.startswith("attempt:"):
-            step, _, n = name[8:].rpartition("#")
-            if (sent := self.sent.get(step)) is not None and sent.dispatch.attempt == int(n):
-                self._over(step)
-            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
-                self._host.outliers.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
-        elif name.startswith("decided:"):
-            self._host.escalations.decided(self, name[8:])
-        elif name.startswith("escalated:"):
-            self._host.escalations.asked(self, entry)
+        if not isinstance(entry.body, UnreadableEntry):  # else its name says nothing for sure
+            self._note(entry)
         self._host.watchdog.enter(self.machine)
         commands = self.machine.apply(entry)
         self._host.watchdog.leave()
@@ -314,6 +307,43 @@ class Coordinator:
             self._weigh()
         self._carry_out_all(commands)
         self.mirror()
+        if self.canceled is not None:
+            self._end_blocked()
+
+    def _note(self, entry: Entry) -> None:
+        """What an entry tells beside what the machine makes of it: who is done with what, which question is open."""
+        name = entry.name
+        if name.startswith("task:"):
+            self._over(name[5:])
+            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
+                self._host.outliers.succeeded(body.agent_id, body.capability, entry.time_ms)
+            self._host.escalations.step_over(self, name[5:])
+        elif name.startswith("attempt:"):
+            step, _, n = name[8:].rpartition("#")
+            if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
+                self._over(step)
+            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
+                self._host.outliers.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
+        elif name.startswith("decided:"):
+            self._host.escalations.decided(self, name[8:])
+        elif name.startswith("escalated:"):
+            self._host.escalations.asked(self, entry)
+
+    def block(self, why: Mismatch) -> None:
+        """Stop here, for a reason outside of the machine."""
+        self.machine.blocked = why
+        self.machine.close()
+        self.mirror()
+
+    def _end_blocked(self) -> None:
+        """A run that is blocked and canceled ends: its code cannot clean up, and nobody will mend it."""
+        blocked, cancel = self.machine.blocked, self.canceled
+        if blocked is None or cancel is None or self.dropped:
+            return
+        end = canceled_close(cancel)
+        assert end.failure is not None
+        words = f"{end.failure.message or 'canceled'}; it was BLOCKED ({blocked.note}), so its code did not clean up"
+        self._close(replace(end, failure=replace(end.failure, message=words)))
 
     def _weigh(self) -> None:
         if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
@@ -518,7 +548,7 @@ class Coordinator:
             return
         note = ""
         if machine.blocked is not None:
-            note = f"code and journal disagree, {machine.blocked.where}"
+            note = machine.blocked.note
         elif state is State.WAITING_FOR_HUMAN:
             note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
         if (state, note) != self.mirrored and not state.closed:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nervenet.errors import NervenetError, detail
 from nervenet.node.tracing import Sending
 from nervenet.registry.selection import require
+from nervenet.streams.faults import RedisRefused
 from nervenet.telemetry import producer
 from nervenet.wire import Envelope, encode_envelope, task_id
 
@@ -144,6 +145,8 @@ class Dispatcher:
         error = reply.exception()
         if error is not None:
             _log.debug("%s not sent: %s", sent, error)
+            if isinstance(error, RedisRefused) and error.wrong_type:
+                self._made.clear()  # the queue is made again before its next task
             due = self._host.clock.now_ms() + AGAIN_MS
             sent.timers.append(self._host.timers.at(due, self._again, coordinator, sent, at_ms))
         elif (entry_id := reply.result()) is None:  # that inbox is buried: another agent

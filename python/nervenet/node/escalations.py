@@ -61,6 +61,15 @@ class Escalations:
                 self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
 
+    def list_again(self, coordinator: Coordinator) -> None:
+        """The list is derived and may have been lost: put this workflow's open questions on it, as they stand."""
+        for pending in coordinator.machine.pending.values():
+            if pending.question is not None and (pending.step, pending.k) in coordinator.asked:
+                deadline = pending.question.deadline_ms
+                self._host.spawn(
+                    self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.k, deadline)
+                )
+
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
         step, _, k = which.rpartition("#")
         coordinator.asked = (*coordinator.asked, (step, int(k)))

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.node.watch import Watch
     from nervenet.node.watchdog import Watchdog
-    from nervenet.records import Body, Close, State
+    from nervenet.records import Body, Close, Mismatch, State
     from nervenet.registry.table import Table
     from nervenet.streams.heads import Head
     from nervenet.streams.journal import Journal
@@ -96,6 +96,7 @@ class Host:
         timers: Timers,
         watchdog: Watchdog,
         entropy: Entropy = os.urandom,
+        release: tuple[int, ...] = (),
     ) -> None:
         self.node_id = node_id
         self.config = config
@@ -116,6 +117,7 @@ class Host:
         self.coordinators: dict[str, Coordinator] = {}
         self.recovered = 0
         self.entropy = entropy
+        self.own_release = release
         self._others: dict[tuple[str, int, str], list[str]] = {}
         self._highest: dict[str, int] = {}
         self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
@@ -255,11 +257,7 @@ class Host:
         """
         await self.ownership.disown(node_id, *workflow_ids)
         heads = await self.journal.heads(workflow_ids, ("owner", "closed_ms"))
-        back = [
-            w
-            for w, head in zip(workflow_ids, heads, strict=True)
-            if head is not None and head.owner == node_id and not head.closed
-        ]
+        back = [w for w, head in heads if head is not None and head.owner == node_id and not head.closed]
         if back:
             await self.ownership.own(node_id, *back)
 
@@ -453,23 +451,12 @@ class Host:
         blocked = coordinator.machine.blocked
         told = None
         if blocked is not None:
-            _log.error(
-                "%s is BLOCKED: journal %s, code %s (%s)",
-                coordinator.workflow_id,
-                blocked.expected,
-                blocked.found,
-                blocked.where,
-            )
-            told = json.dumps(
-                {
-                    "expected": blocked.expected,
-                    "found": blocked.found,
-                    "where": blocked.where,
-                    "agreed": blocked.agreed,
-                    "detail": blocked.detail,
-                    "time_ms": self.clock.now_ms(),
-                }
-            ).encode()
+            if blocked.expected or blocked.found:
+                words = f"journal {blocked.expected}, code {blocked.found} ({blocked.where})"
+            else:
+                words = blocked.detail
+            _log.error("%s is BLOCKED: %s", coordinator.workflow_id, words)
+            told = blocked_json(blocked, self.clock.now_ms())
         self.spawn(
             self.journal.set_head(
                 coordinator.workflow_id, coordinator.run, self.node_id, state=state, at=at, note=note, blocked=told
@@ -484,6 +471,20 @@ class Host:
         self._finish()
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
+
+
+def blocked_json(blocked: Mismatch, now_ms: int) -> bytes:
+    """As it stands in the head."""
+    return json.dumps(
+        {
+            "expected": blocked.expected,
+            "found": blocked.found,
+            "where": blocked.where,
+            "agreed": blocked.agreed,
+            "detail": blocked.detail,
+            "time_ms": now_ms,
+        }
+    ).encode()
 
 
 def _heard(future: asyncio.Future[Any]) -> None:

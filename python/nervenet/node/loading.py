@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.clock import SYSTEM
 from nervenet.durable.declared import LANGUAGE
+from nervenet.durable.machine import canceled_close, unreadable
+from nervenet.node.hosting import blocked_json
 from nervenet.node.tracing import export_recovered
-from nervenet.records import Entry, Mismatch, Start
+from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
-from nervenet.wire import decode_entry
+from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.coordinator import Coordinator
     from nervenet.node.hosting import Host
+    from nervenet.records import Body
     from nervenet.streams.answers import Adopted
     from nervenet.streams.heads import Head
 
@@ -107,6 +110,8 @@ class Loader:
             _log.warning("%s: no code here for %s v%d of %s", host.node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
+        if coordinator is None:
+            return True
         if workflow_id in host.coordinators:
             coordinator.drop()
             return True
@@ -133,12 +138,15 @@ class Loader:
             return False
         return head.python != LANGUAGE or await self._host.stored.load(head.definition, head.version) is not None
 
-    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
+    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
+        """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
         entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
-        start = entries[0].body
-        assert isinstance(start, Start)
+        start = entries[0].body if entries else UnreadableEntry("the journal is empty")
+        if not isinstance(start, Start):
+            await self._without_start(workflow_id, head, entries, start)
+            return None
         coordinator = self._host.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
         adoptions = head.adoptions if adopted.status == "adopted" else head.untold
         if adoptions > MOST_ADOPTIONS:
@@ -152,9 +160,26 @@ class Loader:
                 await asyncio.sleep(0)  # the others' news
         return coordinator
 
+    async def _without_start(self, workflow_id: str, head: Head, entries: list[Entry], start: Body) -> None:
+        """Show why nothing goes on; whoever cancels it ends it."""
+        host = self._host
+        why = start if isinstance(start, UnreadableEntry) else UnreadableEntry("it is no start")
+        blocked = unreadable(entries[0] if entries else Entry("start", why, 1), why, 0)
+        cancel = next((entry.body for entry in entries if isinstance(entry.body, Cancel)), None)
+        if cancel is not None:
+            data = encode_entry(canceled_close(cancel), host.node_id)
+            await host.journal.close(workflow_id, head.run, host.node_id, data, State.CANCELED, host.retention_ms)
+            host.finish(workflow_id, host.node_id, head.created_ms, host.clock.now_ms())
+        elif head.state is not State.BLOCKED:
+            _log.error("%s is BLOCKED: %s", workflow_id, blocked.detail)
+            told = blocked_json(blocked, host.clock.now_ms())
+            await host.journal.set_head(
+                workflow_id, head.run, host.node_id, state=State.BLOCKED, note=blocked.note, blocked=told
+            )
+
     def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
         """It took every node with it that ran it: BLOCKED, and the line is looked for where it can do no harm."""
-        where = json.loads(known)["where"] if known else ""
+        where = _line_of(known)
         coordinator.machine.blocked = Mismatch(
             f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",
             "nodes that died with it, or stood still for longer than their lease",
@@ -180,3 +205,11 @@ class Loader:
                 break
             page = await self._host.journal.read(workflow_id, page[-1].id)
         return entries
+
+
+def _line_of(blocked: bytes) -> str:
+    """The line that a head's `blocked` names; "" where there is none, or it cannot be read."""
+    try:
+        return str(json.loads(blocked)["where"])
+    except (ValueError, KeyError, TypeError):
+        return ""

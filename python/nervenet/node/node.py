@@ -43,17 +43,19 @@ from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
 from nervenet.node.watchdog import Watchdog
+from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
 from nervenet.registry.views import AgentView
 from nervenet.streams.durability import check_strict
-from nervenet.streams.faults import LinkError, UnfitServer
+from nervenet.streams.faults import LinkError, RedisRefused, UnfitServer
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
-from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.streams.queues import Queues, Wake, parse_wakes
+from nervenet.supervision import supervise
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ _log = logging.getLogger(__name__)
 LEASE = 5
 PATIENCE_S = 5.0
 """So long a node that leaves waits for what is under way."""
+WORTH_TELLING = 2
+"""Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
+BEYOND_REPAIR = 10
+"""Failures in a row (some 20 s) of the wake reader or of the membership, after which the node ends itself."""
 WAKES = 1_000
 BLOCK_MS = 2_000
 
@@ -106,6 +112,8 @@ class Node:
         self._reading: asyncio.Future[Any] | None = None
         self._registered = False
         self._state = "STARTING"
+        self.failing: set[str] = set()
+        """The parts that keep failing; while there are any, health says NOT_SERVING."""
 
     def __repr__(self) -> str:
         return f"<Node {self.host.node_id} at {self.address}, {self._state}, {len(self.host.coordinators)} workflows>"
@@ -156,6 +164,7 @@ class Node:
                 timers=timers,
                 watchdog=watchdog,
                 entropy=entropy,
+                release=release_of(runtime()),
             )
             if config.replay_check:
                 host.elsewhere = stack.enter_context(Elsewhere(workflows.values()))
@@ -199,7 +208,8 @@ class Node:
                 host.gateway.run,
             )
             self._tasks = [
-                asyncio.create_task(self._forever(work()), name=f"{self.node_id} {work.__qualname__}") for work in works
+                asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")
+                for work in works
             ]
             try:
                 yield
@@ -216,14 +226,33 @@ class Node:
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
                     _log.warning("%s: leaves with work under way", self.node_id)
 
-    async def _forever(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001 - whatever it is, see below
-            _log.critical("%s: a part of this node has failed; it can't go on", self.node_id, exc_info=True)
-            if self.on_failure is None:
-                os._exit(70)  # a node that only half works is worse than a dead one: its workflows go on elsewhere
-            self.on_failure(error)
+    # ── one policy for parts that fail ───────────────────────────────────────────────────────────────────────────────
+
+    async def _supervised(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part for as long as the node lives: one that fails is repeated, and the node says NOT_SERVING meanwhile.
+
+        Without its membership or its wake a node is worse than a dead one, whose workflows go on elsewhere. When one
+        of these two fails BEYOND_REPAIR times in a row, the node ends.
+        """
+        name, failures = part.__qualname__, 0
+
+        def changed(error: Exception | None) -> None:
+            nonlocal failures
+            failures = 0 if error is None else failures + 1
+            if error is None:
+                self.failing.discard(name)
+            elif failures >= WORTH_TELLING:
+                self.failing.add(name)
+            if error is not None and part in (self._news, self._housekeeping) and failures >= BEYOND_REPAIR:
+                self._end(name, error)
+
+        await supervise(f"{self.node_id}: {name}", part, on_change=changed)
+
+    def _end(self, name: str, error: Exception) -> None:
+        _log.critical("%s: %s keeps failing; this node ends, others take its workflows", self.node_id, name)
+        if self.on_failure is None:
+            os._exit(70)
+        self.on_failure(error)
 
     async def drain(self) -> None:
         """Take nothing new, give every workflow to another node. What nobody can take waits for a later one."""
@@ -252,7 +281,7 @@ class Node:
             max_workflows=host.config.max_workflows,
             owned=host.admission.owned,
             now_ms=host.clock.now_ms(),
-            runtime=f"python {platform.python_version()}, nervenet {version('nervenet')}",
+            runtime=runtime(),
             pid=os.getpid(),
         )
         await self.session.put(host.table.layout.node(host.node_id), record)
@@ -369,6 +398,8 @@ class Node:
                 wakes = parse_wakes(await self._reading)
             except LinkError as error:
                 _log.debug("%s: %s", mine, error)
+                if isinstance(error, RedisRefused) and error.wrong_type:
+                    await host.queues.make_wake(mine)
                 await asyncio.sleep(0.1)
                 last = b"0"
                 continue
@@ -378,7 +409,22 @@ class Node:
                     raise
                 continue  # only the reading was ended: we have another id now
             for wake in wakes:
-                host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+                if isinstance(wake, Wake):
+                    self._hear(wake)
+                else:
+                    host.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
             if wakes:
-                last = wakes[-1].id
+                last = wakes[-1].id if isinstance(wakes[-1], Wake) else wakes[-1]
                 host.queues.trim_wakes_nowait(mine, last)
+
+    def _hear(self, wake: Wake) -> None:
+        """One piece of news: whatever is wrong with it costs the workflow that it belongs to, not the others'."""
+        try:
+            self.host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("%s: news %r of %s", self.node_id, wake.name, wake.workflow_id)
+
+
+def runtime() -> str:
+    """What this process runs on, for people, and for nodes of another release: `python 3.11.7, nervenet 0.2.0`."""
+    return f"python {platform.python_version()}, nervenet {version('nervenet')}"

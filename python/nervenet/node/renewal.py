@@ -89,7 +89,7 @@ class Renewal:
         """Like the first one's but for the code, the input and the seed; and what made that start the same."""
         first = (await self._host.journal.read(old.workflow_id, count=1))[0]
         body = decode_entry(first.name, first.data, first.n, first.ms).body
-        assert isinstance(body, Start)
+        assert isinstance(body, Start)  # this run was folded from it
         start = replace(
             body,
             definition=command.definition,

@@ -28,7 +28,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.node.starting import request_hash
-from nervenet.records import Start, State
+from nervenet.records import Mismatch, Start, State
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.records import Close
     from nervenet.streams.answers import Look, Restored
+    from nervenet.streams.faults import Unreadable
     from nervenet.streams.link import Arg
     from nervenet.streams.pages import Record
 
@@ -108,7 +109,8 @@ def head_of(first: RawEntry, req: bytes) -> dict[str, Arg] | None:
     if first.name != "start":
         return None
     start = decode_entry(first.name, first.data, first.n, first.ms).body
-    assert isinstance(start, Start)
+    if not isinstance(start, Start):
+        return None
     head: dict[str, Arg] = {
         "definition": start.definition,
         "version": start.version,
@@ -280,6 +282,26 @@ class Restore:
         """At every pending step, once agents have had the time to take back the claims that Redis lost."""
         await asyncio.sleep(max(0, self.claims_return_ms - self._host.clock.now_ms()) / 1000)
         await self._patiently(lambda: self._host.watch.look_at(coordinators))
+
+    async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
+        """Its head or journal is something else: it is made again from memory, or the run stands BLOCKED where that lacks
+        the beginning. Nobody else can have adopted it: what cannot be read names no owner."""
+        host = self._host
+        remembered = Remembered.of(coordinator)
+        whole = remembered is not None and remembered.entries()[0].name == "start"
+        if coordinator.in_doubt or coordinator.dropped or not self._done.is_set():
+            return
+        if not whole or not await self._is_mine():
+            host.link.skips.skip(why.where, why)
+            if coordinator.machine.blocked is None:
+                coordinator.block(
+                    Mismatch("", "", detail=f"{why}. Its beginning is no longer in memory", unreadable=True)
+                )
+            return
+        _log.error("%s: %s; made again from memory", coordinator.workflow_id, why)
+        coordinator.doubt()
+        await self._patiently(lambda: host.journal.discard(coordinator.workflow_id))
+        await self.reconcile(coordinator)
 
     async def reconcile(self, coordinator: Coordinator) -> None:
         """One that is in doubt by itself: its journal was found to be another than it has folded."""

@@ -128,10 +128,12 @@ class Starter:
         self, requests: Sequence[StartRequest], plans: list[_Plan | RequestError]
     ) -> list[_Plan | RequestError]:
         """A start that was accepted before is answered by a full mesh too."""
-        heads = await self._host.journal.heads([request.workflow_id for request in requests], ("owner",))
+        heads = dict(await self._host.journal.heads({request.workflow_id for request in requests}, ("owner",)))
         return [
-            self._plan(request, head.owner) if head is not None and _no_room(plan) else plan
-            for request, plan, head in zip(requests, plans, heads, strict=True)
+            self._plan(request, head.owner)
+            if (head := heads.get(request.workflow_id)) is not None and _no_room(plan)
+            else plan
+            for request, plan in zip(requests, plans, strict=True)
         ]
 
     def _plan(self, request: StartRequest, there: str | None = None) -> _Plan | RequestError:

@@ -8,9 +8,10 @@ live node has code for is not looked up here, and cannot be stored (`PutDefiniti
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
 
 from nervenet.durable.declared import workflow_of
 from nervenet.expressions import BadExpression
@@ -20,8 +21,6 @@ from nervenet.wire import decode_declaration
 if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.hosting import Host
-
-_log = logging.getLogger(__name__)
 
 
 class Stored:
@@ -76,7 +75,7 @@ class Stored:
         try:
             flow = self._read[name, version] = workflow_of(decode_declaration(data))
             self._data[name, version] = data
-        except BadExpression as error:  # stored by a node of another version
-            _log.error("%s: %s v%d is stored, but not understood here: %s", self._host.node_id, name, version, error)
+        except (BadExpression, DecodeError, ValueError, TypeError) as error:  # stored by a node of another version
+            self._host.link.skips.skip(f"definition {name} v{version}", error)
             return None
         return flow

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from nervenet.node.starting import GRACE_MS
@@ -29,7 +30,7 @@ from nervenet.streams.faults import LinkError
 from nervenet.streams.listing import Listed, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from nervenet.node.coordinator import Coordinator
     from nervenet.node.hosting import Host
@@ -72,23 +73,28 @@ class Sweep:
         loop = asyncio.get_running_loop()
         next_own = next_running = loop.time()
         while True:
-            try:
-                self._news.clear()
-                await self.dead_sets()
-                if loop.time() >= next_own:
-                    next_own = loop.time() + OWN_EVERY
-                    await self.own_set()
-                if loop.time() >= next_running and self._may() and not self._news.is_set():
-                    next_running = loop.time() + RUNNING_EVERY
-                    await self.running()
-                    await self.escalations()
-            except LinkError as error:
-                _log.warning("%s: the sweep was cut short: %s", self._host.node_id, error)
+            self._news.clear()
+            await self._walk(self.dead_sets)
+            if loop.time() >= next_own:
+                next_own = loop.time() + OWN_EVERY
+                await self._walk(self.own_set)
+                await self._walk(self.hand_on_unreadable)
+            if loop.time() >= next_running and self._may() and not self._news.is_set():
+                next_running = loop.time() + RUNNING_EVERY
+                await self._walk(self.running)
+                await self._walk(self.escalations)
             try:
                 async with asyncio.timeout(max(0.05, min(next_own, next_running) - loop.time())):
                     await self._news.wait()
             except TimeoutError:
                 pass
+
+    async def _walk(self, walk: Callable[[], Awaitable[None]]) -> None:
+        """One walk, each on its own: what breaks one of them does not keep the others from their work."""
+        try:
+            await walk()
+        except LinkError as error:
+            _log.warning("%s: %s was cut short: %s", self._host.node_id, walk.__name__, error)
 
     def _may(self) -> bool:
         return self._alive() and not self._host.draining
@@ -111,25 +117,45 @@ class Sweep:
         """Those whose head names me; an id that is another's, or nobody's and past its grace, does not belong here."""
         host = self._host
         heads = await host.journal.heads(workflow_ids, ("owner", "state"))
-        mine = [
-            w for w, head in zip(workflow_ids, heads, strict=True) if head is not None and head.owner == host.node_id
-        ]
-        needless = [
-            w
-            for w, head in zip(workflow_ids, heads, strict=True)
-            if head is not None and head.owner != host.node_id and not host.here(w)
-        ]
-        headless = [w for w, head in zip(workflow_ids, heads, strict=True) if head is None and not host.here(w)]
+        mine = [w for w, head in heads if head is not None and head.owner == host.node_id]
+        needless = [w for w, head in heads if head is not None and head.owner != host.node_id and not host.here(w)]
+        headless = [w for w, head in heads if head is None and not host.here(w)]
         needless += self._never_started(headless)
         if needless:  # sent in the same turn in which nothing of it was here: a load that begins now lists it behind us
             await host.disown(host.node_id, *needless)
-        await asyncio.gather(*(host.loader.load(w) for w in mine))
+        await asyncio.gather(*(self._load(w) for w in mine))
+
+    async def _load(self, workflow_id: str, dead: str | None = None) -> bool:
+        """`Loader.load`, whose failure costs this one workflow: it is tried again by a later walk."""
+        try:
+            return await self._host.loader.load(workflow_id, dead)
+        except LinkError as error:
+            if not error.is_of_one_key:  # Redis is away, or full: for all of them
+                raise
+            self._host.link.skips.skip(f"workflow {workflow_id}", error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            self._host.link.skips.skip(f"workflow {workflow_id}", f"{error!r}")
+        return False
 
     def _never_started(self, headless: list[str]) -> list[str]:
         """Those that had no head a grace ago either."""
         now = _now()
         self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * GRACE_MS / 1000}
         return [w for w in headless if now - self._headless.setdefault(w, now) > GRACE_MS / 1000]
+
+    async def hand_on_unreadable(self) -> None:
+        """What is blocked here because a newer release wrote to its journal goes to a node of a newer release."""
+        host = self._host
+        stuck = [
+            c for c in host.coordinators.values() if c.machine.blocked is not None and c.machine.blocked.unreadable
+        ]
+        for coordinator in stuck if self._may() else ():
+            workflow = coordinator.machine.workflow
+            able = host.able(workflow.name, workflow.version, workflow.runtime)
+            target = rendezvous(coordinator.workflow_id, host.table.newer(able, host.own_release))
+            if target is not None:
+                _log.info("%s cannot be read here and goes to %s, which is newer", coordinator.workflow_id, target)
+                await host.hand_over(coordinator, target)
 
     # ── the dead ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +190,7 @@ class Sweep:
         async for page in host.ownership.owned(dead):
             heads = await host.journal.heads(page, FIELDS)
             done: list[str] = []
-            for workflow_id, head in zip(page, heads, strict=True):
+            for workflow_id, head in heads:
                 if head is None:
                     continue
                 if head.owner != dead:
@@ -188,7 +214,7 @@ class Sweep:
         """Take these over at once; how many are hosted now."""
         if not self._may():
             return 0
-        taken = await asyncio.gather(*(self._host.loader.load(w, head.owner) for w, head in orphans))
+        taken = await asyncio.gather(*(self._load(w, head.owner) for w, head in orphans))
         by_owner: dict[str, list[str]] = {}
         for (workflow_id, head), hosted in zip(orphans, taken, strict=True):
             if hosted:
@@ -202,6 +228,7 @@ class Sweep:
     async def running(self) -> None:
         """Every id in `running`, page by page: what has nobody who cares gets somebody."""
         host = self._host
+        await self._relist()
         await self.restarts()
         adopted = 0
         after: Listed | None = None
@@ -209,13 +236,17 @@ class Sweep:
             after = page[-1]
             if self._news.is_set():  # a death does not wait for the end of a long walk
                 await self.dead_sets()
-            scores = {row.member: int(row.score) for row in page if row.member not in host.coordinators}
+            scores = {
+                row.member: int(row.score)
+                for row in page
+                if row.member not in host.coordinators and math.isfinite(row.score)
+            }
             ids = list(scores)
             heads = await host.journal.heads(ids, FIELDS)
             now = host.clock.now_ms()
             known: dict[str, list[str]] = {}
             mine: list[tuple[str, Head]] = []
-            for workflow_id, head in zip(ids, heads, strict=True):
+            for workflow_id, head in heads:
                 if head is None:
                     if scores[workflow_id] + GRACE_MS < now:
                         await host.ownership.running_remove(workflow_id, scores[workflow_id])
@@ -234,22 +265,29 @@ class Sweep:
         if adopted:
             _log.info("%s: the sweep adopted %d workflows", host.node_id, adopted)
 
+    async def _relist(self) -> None:
+        """What is hosted here stands in `running`, also after that list was lost."""
+        hosted = [(w, c.created_ms) for w, c in self._host.coordinators.items() if c.created_ms and not c.dropped]
+        for start in range(0, len(hosted), PAGE):
+            await self._host.ownership.relist(self._host.node_id, dict(hosted[start : start + PAGE]))
+
     async def restarts(self) -> None:
         """What has begun again is listed, by whomever; what has not within the grace never will."""
         host = self._host
         after: Listed | None = None
         while page := await self._listing.restarting(after, PAGE):
             after = page[-1]
-            heads = await host.journal.heads([row.member for row in page], ("owner", "closed_ms"))
+            marks = {row.member: int(row.score) for row in page if math.isfinite(row.score)}
+            heads = await host.journal.heads(marks, ("owner", "closed_ms"))
             now = host.clock.now_ms()
-            for row, head in zip(page, heads, strict=True):
-                mark = int(row.score)
+            for workflow_id, head in heads:
+                mark = marks[workflow_id]
                 if head is not None and not head.closed:
-                    await host.ownership.reopen(row.member, mark)
-                    await host.ownership.own(head.owner, row.member)
+                    await host.ownership.reopen(workflow_id, mark)
+                    await host.ownership.own(head.owner, workflow_id)
                 elif mark + GRACE_MS > now:
                     continue
-                await host.ownership.restart_unmark(row.member, mark)
+                await host.ownership.restart_unmark(workflow_id, mark)
 
     async def _remind(self, owner: str, workflow_ids: list[str]) -> None:
         """A living owner that does not know of a workflow finds it in its own set."""
@@ -259,7 +297,9 @@ class Sweep:
             await self._host.ownership.own(owner, *unknown)
 
     async def escalations(self) -> None:
-        """Every question on the list that is open no more: its owner died before it cleared it."""
+        """Every question on the list that is open no more: its owner died before it cleared it. And ours are on it."""
+        for coordinator in [c for c in self._host.coordinators.values() if c.asked]:
+            self._host.escalations.list_again(coordinator)
         after: Listed | None = None
         while page := await self._listing.escalations(after, PAGE):
             after = page[-1]

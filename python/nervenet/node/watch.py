@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError
+from nervenet.streams.faults import LinkError, Unreadable
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:
@@ -121,7 +121,12 @@ class Watch:
         journal = self._host.journal
         looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
         for coordinator, look in looks:
-            self._treat_workflow(coordinator, await look)
+            try:
+                found = await look
+            except Unreadable as error:
+                self._host.spawn(self._host.restore.mend(coordinator, error))
+            else:
+                self._treat_workflow(coordinator, found)
 
     def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         host = self._host

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.records import Close
+from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
 from nervenet.streams.faults import LinkError
 from nervenet.wire import decode_entry
 
@@ -172,9 +172,7 @@ class Closings:
             while self._to_look:
                 ids, self._to_look = list(self._to_look), {}
                 heads = await self._host.journal.heads(ids, ("closed_ms", "last", "state"))
-                await self._read_closes(
-                    [(each, head) for each, head in zip(ids, heads, strict=True) if self._over(each, head)]
-                )
+                await self._read_closes([(each, head) for each, head in heads if self._over(each, head)])
         except LinkError as error:
             _log.debug("looked in vain, again in %d s: %s", SLICES * SLICE_SECONDS, error)
         finally:
@@ -202,7 +200,11 @@ class Closings:
         for (workflow_id, run, _), page in zip(reads, pages, strict=True):
             if page and page[0].name == "close":
                 body = decode_entry(page[0].name, page[0].data, page[0].n, page[0].ms).body
-                assert isinstance(body, Close)
+                if not isinstance(body, Close):
+                    words = (
+                        f"its end cannot be read: {body.why if isinstance(body, UnreadableEntry) else 'it is no close'}"
+                    )
+                    body = Close(State.UNRECOGNIZED, failure=Failure(FailureCode.INTERNAL, words, "UnreadableEntry"))
                 self._tell(Closed(workflow_id, run, body))
 
     def _tell(self, closed: Closed) -> None:

@@ -9,12 +9,15 @@ A record that makes no sense raises ValueError.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 from nervenet.registry.views import AgentView, CapabilityView, DefinitionView, LoadView, NodeView
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -28,16 +31,17 @@ class Decoders(NamedTuple):
 
 def decode_agent(id: str, data: bytes) -> AgentView:
     raw = _object(data)
+    capabilities = [_capability(_fields(c)) for c in _list(raw, "capabilities")]
     return AgentView(
         id=id,
-        name=raw.get("name", ""),
-        capabilities={c["name"]: _capability(c) for c in raw.get("capabilities", ())},
-        state=_enum(raw.get("state"), "AGENT_STATE_", "ACTIVE"),
-        transport=_enum(raw.get("transport"), "TRANSPORT_", "REDIS"),
-        control_endpoint=raw.get("controlEndpoint", ""),
-        inbox=raw.get("inbox", ""),
-        labels=raw.get("labels", {}),
-        slots=raw.get("slots", 0) or 1,
+        name=_text(raw, "name"),
+        capabilities={one.name: one for one in capabilities},
+        state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
+        transport=_enum(raw, "transport", "TRANSPORT_", "REDIS"),
+        control_endpoint=_text(raw, "controlEndpoint"),
+        inbox=_text(raw, "inbox"),
+        labels=_texts(raw, "labels"),
+        slots=_whole(raw, "slots") or 1,
         record=data,
     )
 
@@ -45,13 +49,13 @@ def decode_agent(id: str, data: bytes) -> AgentView:
 def decode_load(id: str, data: bytes) -> LoadView:
     raw = _object(data)
     return LoadView(
-        active=raw.get("active", 0),
-        queued=raw.get("queued", 0),
-        slots=raw.get("slots", 0),
-        sample_ms=_time_ms(raw.get("sampleTime")),
-        active_by_capability=raw.get("activeByCapability", {}),
-        error_rate=raw.get("errorRate", 0.0),
-        average_ms=_span_ms(raw.get("averageTaskTime")),
+        active=_whole(raw, "active"),
+        queued=_whole(raw, "queued"),
+        slots=_whole(raw, "slots"),
+        sample_ms=_time_ms(_text(raw, "sampleTime")),
+        active_by_capability=_counts(raw, "activeByCapability"),
+        error_rate=_number(raw, "errorRate"),
+        average_ms=_span_ms(_text(raw, "averageTaskTime")),
         record=data,
     )
 
@@ -60,23 +64,33 @@ def decode_node(id: str, data: bytes) -> NodeView:
     raw = _object(data)
     return NodeView(
         id=id,
-        address=raw.get("address", ""),
+        address=_text(raw, "address"),
         definitions=frozenset(
-            DefinitionView(d["name"], d.get("version", 0), d.get("runtime", ""), d.get("fingerprint", ""))
-            for d in raw.get("definitions", ())
+            DefinitionView(_text(d, "name"), _whole(d, "version"), _text(d, "runtime"), _text(d, "fingerprint"))
+            for d in map(_fields, _list(raw, "definitions"))
         ),
-        state=_enum(raw.get("state"), "AGENT_STATE_", "ACTIVE"),
-        owned=raw.get("ownedWorkflows", 0),
-        max_workflows=raw.get("maxWorkflows", 0),
+        state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
+        owned=_whole(raw, "ownedWorkflows"),
+        max_workflows=_whole(raw, "maxWorkflows"),
         record=data,
+        release=release_of(_text(raw, "runtime")),
     )
+
+
+def release_of(runtime: str) -> tuple[int, ...]:
+    """From a node's `python 3.11.7, nervenet 0.2.0`: (0, 2, 0); () where it does not say."""
+    found = _RELEASE.search(runtime)
+    return tuple(map(int, found[1].split("."))) if found is not None else ()
+
+
+_RELEASE: Final = re.compile(r"\bnervenet (\d{1,6}(?:\.\d{1,6}){0,4})")
 
 
 def _checked(decode: Callable[[str, bytes], V]) -> Callable[[str, bytes], V]:
     def checked(id: str, data: bytes) -> V:
         try:
             return decode(id, data)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"record of {id} has another shape: {error!r}") from error
 
     return checked
@@ -85,23 +99,79 @@ def _checked(decode: Callable[[str, bytes], V]) -> Callable[[str, bytes], V]:
 PROTO_JSON: Final = Decoders(_checked(decode_agent), _checked(decode_load), _checked(decode_node))
 
 
+# ── fields of a record: absent = the default, of another type = ValueError ───────────────────────────────────────────
+
+
 def _object(data: bytes) -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(data)
+    return _fields(json.loads(data))
+
+
+def _fields(raw: Any) -> dict[str, Any]:
+    if type(raw) is not dict:
+        raise ValueError(f"{str(raw)[:40]!r} is not an object")
     return raw
 
 
+def _of(raw: dict[str, Any], name: str, kind: type[T], default: T) -> T:
+    value = raw.get(name)
+    if value is None:
+        return default
+    if type(value) is not kind:
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+    return value
+
+
+def _text(raw: dict[str, Any], name: str) -> str:
+    return _of(raw, name, str, "")
+
+
+def _list(raw: dict[str, Any], name: str) -> list[Any]:
+    return _of(raw, name, list, [])
+
+
+def _whole(raw: dict[str, Any], name: str) -> int:
+    value = raw.get(name, 0)
+    if type(value) is int:
+        return value
+    return int(_number(raw, name))  # proto JSON may write 3.0, or "3"
+
+
+def _number(raw: dict[str, Any], name: str) -> float:
+    value = raw.get(name)
+    found = 0.0 if value is None else float(value)
+    if not math.isfinite(found) or type(value) is bool:
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+    return found
+
+
+def _texts(raw: dict[str, Any], name: str) -> dict[str, str]:
+    found = _of(raw, name, dict, {})
+    if not all(type(value) is str for value in found.values()):
+        raise ValueError(f"{name} is {str(found)[:40]!r}")
+    return found
+
+
+def _counts(raw: dict[str, Any], name: str) -> dict[str, int]:
+    found = _of(raw, name, dict, {})
+    if not all(type(value) is int for value in found.values()):
+        raise ValueError(f"{name} is {str(found)[:40]!r}")
+    return found
+
+
 def _capability(raw: dict[str, Any]) -> CapabilityView:
-    return CapabilityView(raw["name"], raw.get("version", ""), raw.get("labels", {}), raw.get("slots", 0))
+    return CapabilityView(raw["name"], _text(raw, "version"), _texts(raw, "labels"), _whole(raw, "slots"))
 
 
-def _enum(value: Any, prefix: str, unset: str) -> str:
-    name = str(value or "").removeprefix(prefix)
-    return unset if name in ("", "UNSPECIFIED") else name
+def _enum(raw: dict[str, Any], name: str, prefix: str, unset: str) -> str:
+    """A name that only a newer release knows is kept: it equals none that anything depends on."""
+    value = raw.get(name)
+    found = str(value or "").removeprefix(prefix)
+    return unset if found in ("", "UNSPECIFIED") else found
 
 
-def _time_ms(value: Any) -> int:
+def _time_ms(value: str) -> int:
     return round(datetime.fromisoformat(value).timestamp() * 1000) if value else 0
 
 
-def _span_ms(value: Any) -> int:
+def _span_ms(value: str) -> int:
     return round(float(value.removesuffix("s")) * 1000) if value else 0

@@ -15,9 +15,10 @@ import asyncio
 import enum
 import logging
 import random
+import re
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.registry.codec import PROTO_JSON, Decoders
@@ -28,6 +29,9 @@ from nervenet.registry.rendezvous import rendezvous
 from nervenet.registry.views import AgentView, LoadView, NodeView
 
 log = logging.getLogger(__name__)
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""What an id of a node or an agent may look like: it becomes part of keys in Redis."""
 
 View: TypeAlias = AgentView | LoadView | NodeView
 
@@ -116,6 +120,10 @@ class Table:
             if node.runs(definition, version, python) and (draining or node.state == "ACTIVE")
         ]
 
+    def newer(self, node_ids: Iterable[str], release: tuple[int, ...]) -> list[str]:
+        """Those of these nodes that are of a newer release than this one."""
+        return [n for n in node_ids if (node := self.nodes.get(n)) is not None and node.release > release]
+
     def owner_for(self, workflow_id: str, nodes: Iterable[NodeView]) -> str | None:
         """The node among these that a workflow belongs to by rendezvous."""
         return rendezvous(workflow_id, (node.id for node in nodes))
@@ -184,9 +192,11 @@ class Table:
     def _put(self, kv: KeyValue) -> None:
         kind, name = self.layout.split(kv.key)
         try:
+            if not _ID.fullmatch(name):
+                raise ValueError("it is no id of a process")
             self._store(kind, name, kv)
         except ValueError as error:
-            log.warning("%s makes no sense and is left out: %s", kv.key, error)
+            log.warning("%r makes no sense and is left out: %s", kv.key, error)
             self._remove(kind, name, kv.mod_revision)
 
     def _store(self, kind: str, name: str, kv: KeyValue) -> None:

@@ -82,6 +82,7 @@ class NodeView:
     owned: int = 0
     max_workflows: int = 0
     record: bytes = field(default=b"", repr=False)
+    release: tuple[int, ...] = ()
 
     @property
     def full(self) -> bool:

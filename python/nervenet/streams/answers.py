@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the journal's scripts answer, as values. Each status is explained where the script lists its answers."""
+"""What the journal's scripts answer, as values. Each status is explained where the script lists its answers.
+
+The fields of a head that an answer carries (owner, run, state) are read totally: whoever appended must hear that it is
+done, whatever else stands in that head. `Created`, `Adopted` and `Look`, by which it is decided who runs a workflow, raise
+ValueError instead, and their caller makes it `Unreadable`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.records import State
-from nervenet.streams.heads import Claim, Head, parse_claims, parse_head
+from nervenet.streams.heads import STATES, Claim, Head, journal_id, parse_claims, parse_head
 
 __all__ = [
     "Adopted",
@@ -29,7 +34,6 @@ ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
 RestoreStatus: TypeAlias = Literal["whole", "restored", "created", "gap", "not_owner", "stale", "closed", "unknown"]
 
-_STATES: Final = {state.value.encode(): state for state in State}
 _CLAIM_STATUSES: Final[dict[bytes, ClaimStatus]] = {
     b"run": "run",
     b"done": "done",
@@ -93,7 +97,7 @@ class Appended(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
         status, where, owner, run, state = reply
-        return cls(_APPEND_STATUSES[status], where, owner.decode(), int(run), _STATES.get(state, State.RUNNING))
+        return cls(_APPEND_STATUSES[status], where, _text(owner), _number(run), STATES.get(state, State.RUNNING))
 
     @property
     def recorded(self) -> bool:
@@ -117,9 +121,9 @@ class Decision(NamedTuple):
         status, owner, run, state, decided, outcome, cancel = reply
         return cls(
             cast("DecideStatus", status.decode()),
-            owner.decode(),
-            int(run),
-            _STATES.get(state, State.RUNNING),
+            _text(owner),
+            _number(run),
+            STATES.get(state, State.RUNNING),
             decided,
             outcome,
             cancel,
@@ -136,7 +140,7 @@ class Claimed(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[Any]) -> Claimed:
         status, owner, checkpoint = reply
-        return cls(_CLAIM_STATUSES[status], owner.decode(), checkpoint)
+        return cls(_CLAIM_STATUSES[status], _text(owner), checkpoint)
 
 
 class RawEntry(NamedTuple):
@@ -161,7 +165,7 @@ class Restored(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[Any]) -> Restored:
         status, owner, last, written, moved = reply
-        return cls(cast("RestoreStatus", status.decode()), owner.decode(), last, written, moved)
+        return cls(cast("RestoreStatus", status.decode()), _text(owner), last, written, moved)
 
 
 class Adopted(NamedTuple):
@@ -176,7 +180,8 @@ class Adopted(NamedTuple):
     def parse(cls, reply: Sequence[Any]) -> Adopted:
         status, fields, claims, entries = reply
         head = parse_head(dict(zip(fields[::2], fields[1::2], strict=True))) if fields else None
-        return cls(cast("AdoptStatus", status.decode()), head, parse_claims(claims), parse_entries(entries))
+        found = parse_claims((step[2:], text) for step, text in zip(claims[::2], claims[1::2], strict=True))
+        return cls(cast("AdoptStatus", status.decode()), head, found, parse_entries(entries))
 
     @property
     def complete(self) -> bool:
@@ -203,20 +208,32 @@ class Look(NamedTuple):
         return cls(
             int(run),
             owner.decode(),
-            last,
+            journal_id(last),
             closed is not None,
             frozenset(step for step, marker in zip(steps, markers, strict=True) if marker),
-            {step: Claim.parse(step, text) for step, text in zip(steps, claims, strict=True) if text},
+            parse_claims((step.encode(), text) for step, text in zip(steps, claims, strict=True) if text),
         )
 
 
 def parse_entries(reply: Sequence[Any]) -> list[RawEntry]:
-    """From the pages of a journal: `[id, [b"n", name, b"e", data]]` each."""
+    """From the pages of a journal: `[id, [b"n", name, b"e", data]]` each. One of another form has no name, which no reader
+    of entries knows: it blocks its workflow like any entry that cannot be read."""
     found = []
     for where, fields in reply:
         ms, _, n = where.partition(b"-")
-        found.append(RawEntry(where, int(n), int(ms), fields[1].decode(), fields[3]))
+        try:
+            found.append(RawEntry(where, int(n), int(ms), fields[1].decode(), fields[3]))
+        except (IndexError, UnicodeDecodeError):
+            found.append(RawEntry(where, int(n), int(ms), "", b""))
     return found
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _number(raw: bytes) -> int:
+    return int(raw) if raw.isdigit() else 0
 
 
 def parse_status(reply: bytes) -> AppendStatus:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 
@@ -29,7 +30,7 @@ class Definitions:
 
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
         """None: it is stored. Else what is stored under that name and version already."""
-        await self._link.call("SADD", self._keys.definitions, name)
+        await Derived(self._link, self._keys.definitions, ("SADD", self._keys.definitions, name))
         if await self._link.call("HSETNX", self._keys.definition(name), version, data):
             return None
         return await self.get(name, version)
@@ -44,14 +45,16 @@ class Definitions:
 
     async def versions(self, name: str) -> list[int]:
         """The highest first; empty: no such definition."""
-        return sorted(map(int, await self._link.call("HKEYS", self._keys.definition(name))), reverse=True)
+        found = await self._link.call("HKEYS", self._keys.definition(name))
+        return sorted((int(version) for version in found if version.isdigit()), reverse=True)
 
     async def names(self) -> list[str]:
         """In order."""
-        found: set[bytes] = set()
-        cursor = b"0"
+        found: set[str] = set()
+        cursor, key = b"0", self._keys.definitions
         while True:
-            cursor, page = await self._link.call("SSCAN", self._keys.definitions, cursor, "COUNT", _PAGE)
-            found.update(page)
+            cursor, page = await Derived(self._link, key, ("SSCAN", key, cursor, "COUNT", _PAGE))
+            names = (self._link.skips.text(name, f"a member of {key.decode()}") for name in page)
+            found.update(name for name in names if name is not None)
             if cursor == b"0":
-                return sorted(name.decode() for name in found)
+                return sorted(found)

@@ -21,6 +21,7 @@ __all__ = [
     "NotMaster",
     "RedisRefused",
     "UnfitServer",
+    "Unreadable",
 ]
 
 _TEMPORARY = frozenset(
@@ -47,6 +48,11 @@ class LinkError(NervenetError):
     """Something between us and Redis. `retry` says whether the same command may succeed in a moment."""
 
     retry: bool = False
+
+    @property
+    def is_of_one_key(self) -> bool:
+        """Whether it is about what stands under the keys of this command, and no other: it holds something else."""
+        return False
 
 
 class ConnectionLost(LinkError):
@@ -93,6 +99,15 @@ class RedisRefused(LinkError):
         return self.code in _DEMOTED
 
     @property
+    def is_of_one_key(self) -> bool:
+        return self.wrong_type or self.code == "ERR"  # a script that met fields of another form
+
+    @property
+    def wrong_type(self) -> bool:
+        """Whether the key holds another type of value than the one that should stand there."""
+        return self.code == "WRONGTYPE" or "WRONGTYPE" in str(self)
+
+    @property
     def elsewhere(self) -> bool:
         """Whether a member of a cluster says that another one has the key: nothing was done."""
         return self.code in _ELSEWHERE
@@ -101,6 +116,18 @@ class RedisRefused(LinkError):
     def not_allowed(self) -> bool:
         """Whether it is about who we are: a missing or wrong password, or a user without the right."""
         return self.code in _NOT_ALLOWED
+
+
+class Unreadable(LinkError):
+    """What stands in Redis is not what should stand there: other bytes, or fields of another release. Nothing to repeat."""
+
+    def __init__(self, where: str, why: object) -> None:
+        super().__init__(f"{where} cannot be read: {why}")
+        self.where = where
+
+    @property
+    def is_of_one_key(self) -> bool:
+        return True
 
 
 class AuthenticationFailed(LinkError):

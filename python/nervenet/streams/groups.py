@@ -54,7 +54,7 @@ class Groups:
     async def place(self, stream: bytes, id: bytes) -> Place:
         """The third look of an owner at a step that nobody claimed."""
         kind, *consumer = await self._link.script(self._scripts["entry_place"], (stream,), (GROUP, id))
-        return Place(kind.decode(), consumer[0].decode() if consumer else "")
+        return Place(kind.decode(), _name(consumer[0]) if consumer else "")
 
     async def pending(self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b"") -> list[Pending]:
         """The group's pending list, or a consumer's share of it, from behind `after` on; [] also without stream or group."""
@@ -65,7 +65,7 @@ class Groups:
             if error.code != "NOGROUP":
                 raise
             return []
-        return [Pending(at, who.decode(), idle, times) for at, who, idle, times in reply]
+        return [Pending(at, _name(who), idle, times) for at, who, idle, times in reply]
 
     async def consumers(self, stream: bytes) -> list[str]:
         """Who ever read from the group, dead or alive."""
@@ -75,7 +75,7 @@ class Groups:
             if error.code not in ("NOGROUP", "ERR"):
                 raise
             return []
-        return [dict(zip(row[::2], row[1::2], strict=True))[b"name"].decode() for row in reply]
+        return [_name(dict(zip(row[::2], row[1::2], strict=True))[b"name"]) for row in reply]
 
     async def drop_consumer(self, stream: bytes, consumer: str) -> bool:
         """Delete a dead process' consumer; False while something is pending under it (drop that first)."""
@@ -102,4 +102,9 @@ class Groups:
     async def names(self, kind: str, count: int = 1_000) -> AsyncIterator[list[str]]:
         """What stands between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
         async for keys in self._link.scan(self._keys.every(kind), count):
-            yield [self._keys.tag(key) for key in keys]
+            yield [tag for key in keys if (tag := self._keys.tag_or_none(key)) is not None]
+
+
+def _name(raw: bytes) -> str:
+    """Of a consumer: whoever reads under a name that is no text is nobody whom we know."""
+    return raw.decode(errors="replace")

@@ -7,12 +7,13 @@ journal; whatever is in it and not derived by the owner (`at`, `note`, `state`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from nervenet.records import State
 
-__all__ = ["FIELDS", "Claim", "Head", "parse_claims", "parse_head"]
+__all__ = ["FIELDS", "STATES", "Claim", "Head", "journal_id", "parse_claims", "parse_head"]
 
 FIELDS: Final = {
     "run": b"run",
@@ -41,7 +42,9 @@ FIELDS: Final = {
 _NUMBERS: Final = frozenset(
     {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms"}
 )
-_BYTES: Final = frozenset({"last", "req", "blocked", "adopted_at"})
+_IDS: Final = frozenset({"last"})
+_BYTES: Final = frozenset({"req", "blocked", "adopted_at"})
+STATES: Final = {state.value.encode(): state for state in State}
 
 
 class Head(NamedTuple):
@@ -102,32 +105,50 @@ class Claim(NamedTuple):
 
     @classmethod
     def parse(cls, step: str, text: bytes) -> Claim:
-        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat count from since."""
+        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat count from since. Raises ValueError."""
         attempt, agent, since_text, until, beat, fraction = text.split(b" ")
         since = int(since_text)
         return cls(step, int(attempt), agent.decode(), since, since + int(until), since + int(beat), float(fraction))
 
 
 def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
-    """From hash fields (by their Redis names) to values."""
+    """From hash fields (by their Redis names) to values. Raises ValueError, which names the field.
+
+    A state that only a newer release knows reads UNRECOGNIZED: lists show it, and nothing is decided by it.
+    """
     found: dict[str, object] = {}
     for attribute, field in FIELDS.items():
         value = values.get(field)
         if value is None:
             continue
-        if attribute in _NUMBERS:
-            found[attribute] = int(value)
-        elif attribute == "state":
-            found[attribute] = State(value.decode())
-        else:
-            found[attribute] = value if attribute in _BYTES else value.decode()
+        if attribute == "state":
+            found[attribute] = STATES.get(value, State.UNRECOGNIZED)
+            continue
+        try:
+            if attribute in _NUMBERS:
+                found[attribute] = int(value)
+            elif attribute in _IDS:
+                found[attribute] = journal_id(value)
+            else:
+                found[attribute] = value if attribute in _BYTES else value.decode()
+        except ValueError:
+            raise ValueError(f"field {field.decode()} is {value[:40]!r}") from None
     return Head(**found)  # type: ignore[arg-type]
 
 
-def parse_claims(pairs: Sequence[bytes]) -> dict[str, Claim]:
-    """From `c:<step>`, claim, `c:<step>`, claim, …"""
+def journal_id(value: bytes) -> bytes:
+    """The same, if it reads `<ms>-<n>`; else ValueError."""
+    ms, dash, n = value.partition(b"-")
+    if not (dash and ms.isdigit() and n.isdigit()):
+        raise ValueError(value)
+    return value
+
+
+def parse_claims(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, Claim]:
+    """From pairs of a step and the text of its claim. One that cannot be read counts as none: its step is sent again."""
     found: dict[str, Claim] = {}
-    for i in range(0, len(pairs), 2):
-        step = pairs[i][2:].decode()
-        found[step] = Claim.parse(step, pairs[i + 1])
+    for raw, text in pairs:
+        with suppress(ValueError):
+            step = raw.decode()
+            found[step] = Claim.parse(step, text)
     return found

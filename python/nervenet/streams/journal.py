@@ -34,6 +34,7 @@ from nervenet.streams.answers import (
     parse_entries,
     parse_status,
 )
+from nervenet.streams.faults import RedisRefused, Unreadable
 from nervenet.streams.heads import FIELDS, Head, parse_head
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link
@@ -70,7 +71,7 @@ class Journal:
 
     def create(self, new: NewWorkflow) -> Awaitable[Created]:
         """Third step of a start, after `running_add` and `own` (see ownership.py for the order and its crashes)."""
-        return _parsed(self._link.call(*self._creating(new)), Created.parse)
+        return _parsed(self._link.call(*self._creating(new)), Created.parse, new.workflow_id)
 
     def create_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
         """`create`, one try; `Created.parse` reads the future's result."""
@@ -80,7 +81,7 @@ class Journal:
         """Compare-and-set of the owner, with what a replay begins with; `expected_owner=new_owner` loads one's own."""
         keys = (self._keys.head(workflow_id), self._keys.journal(workflow_id))
         args = (new_owner, expected_owner, ADOPT_ENTRIES, ADOPT_BYTES)
-        return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse)
+        return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse, workflow_id)
 
     def close(
         self,
@@ -100,6 +101,7 @@ class Journal:
         return _parsed(
             self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note)),
             Appended.parse,
+            workflow_id,
         )
 
     def close_nowait(
@@ -136,7 +138,7 @@ class Journal:
         fields = [word for pair in head.items() for word in pair]
         keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
         args = (run, owner, next_owner, not_after_ms, entry, folded, len(unread), *unread, *fields)
-        return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse)
+        return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse, workflow_id)
 
     def restore(
         self,
@@ -160,7 +162,7 @@ class Journal:
         for entry in entries:
             args += [entry.id, entry.name, entry.data]
         reply = self._link.script(self._scripts["journal_restore"], self._keys.written(workflow_id), args)
-        return _parsed(reply, Restored.parse)
+        return _parsed(reply, Restored.parse, workflow_id)
 
     # ── entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +171,7 @@ class Journal:
     ) -> Awaitable[Appended]:
         """Append once under `name`; with `owner` only while that node owns the workflow (what coordinators decide)."""
         reply = self._link.call(*self._appending(workflow_id, run, name, entry, owner))
-        return _parsed(reply, Appended.parse)
+        return _parsed(reply, Appended.parse, workflow_id)
 
     def append_nowait(
         self, workflow_id: str, run: int, name: str, entry: bytes, *, owner: str | None = None
@@ -192,15 +194,16 @@ class Journal:
         """Decide escalation `<step>#<k>` once. Without `outcome` the step stays open (a granted retry)."""
         keys = self._keys.written(workflow_id)
         args = (run, step, k, owner or "", decided, outcome or b"", cancel or b"")
-        return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse)
+        return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse, workflow_id)
 
     async def read(
         self, workflow_id: str, after: bytes | str = b"", count: int = PAGE_ENTRIES, room: int = PAGE_BYTES
     ) -> list[RawEntry]:
-        """One page of entries behind the id `after`; an empty one is the end."""
+        """One page of entries behind the id `after`; an empty one is the end. Raises `Unreadable`."""
         start: bytes | str = "-" if not after else b"(" + (after if isinstance(after, bytes) else after.encode())
         keys = (self._keys.journal(workflow_id),)
-        return parse_entries(await self._link.script(self._scripts["journal_read"], keys, (start, count, room)))
+        reply = self._link.script(self._scripts["journal_read"], keys, (start, count, room))
+        return await _parsed(reply, parse_entries, workflow_id)
 
     async def outcome_id(self, workflow_id: str, step: str) -> bytes:
         """The id under which a step's outcome stands; b"" = it is not over."""
@@ -209,7 +212,8 @@ class Journal:
     async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
         """Name and entry that stand under one id."""
         found = await self._link.call("XRANGE", self._keys.journal(workflow_id), at, at)
-        return (found[0][1][1].decode(), found[0][1][3]) if found else None
+        (raw,) = parse_entries(found) if found else (None,)
+        return (raw.name, raw.data) if raw is not None else None
 
     # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +222,7 @@ class Journal:
     ) -> Awaitable[Claimed]:
         """Ask to run one attempt. Only `run` is a yes."""
         reply = self._link.call(*self._claiming(workflow_id, run, step, attempt, agent_id, ttl_ms))
-        return _parsed(reply, Claimed.parse)
+        return _parsed(reply, Claimed.parse, workflow_id)
 
     def claim_nowait(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int = CLAIM_TTL_MS
@@ -245,21 +249,43 @@ class Journal:
         args: list[Arg] = [run, step, attempt, agent_id, ttl_ms, done, "1" if beat else "0"]
         if checkpoint is not None:
             args.append(checkpoint)
-        return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool)
+        return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool, workflow_id)
 
     # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def heads(self, workflow_ids: Iterable[str], fields: Sequence[str] | None = None) -> list[Head | None]:
-        """Many heads in one write; `fields` (attributes of `Head`) spares reading the rest. None = no head."""
-        names = [b"run", *(FIELDS[field] for field in (fields or FIELDS) if field != "run")]
-        replies = [self._link.call("HMGET", self._keys.head(each), *names) for each in workflow_ids]
-        return [_head(names, await reply) for reply in replies]
+    async def heads(
+        self, workflow_ids: Iterable[str], fields: Sequence[str] | None = None
+    ) -> list[tuple[str, Head | None]]:
+        """Many heads in one write, in their order; `fields` (attributes of `Head`) spares reading the rest.
+
+        None = no head. One that cannot be read is left out and counted (`Link.skips`): it costs its own workflow only.
+        """
+        names = _names(fields)
+        ids = list(workflow_ids)
+        replies = [self._link.call("HMGET", self._keys.head(each), *names) for each in ids]
+        found: list[tuple[str, Head | None]] = []
+        for workflow_id, reply in zip(ids, replies, strict=True):
+            try:
+                found.append((workflow_id, _head(names, await reply)))
+            except ValueError as error:
+                self._link.skips.skip(f"the head of {workflow_id}", error)
+            except RedisRefused as error:
+                if not error.wrong_type:
+                    raise
+                self._link.skips.skip(f"the head of {workflow_id}", error)
+        return found
+
+    def head(self, workflow_id: str, fields: Sequence[str] | None = None) -> Awaitable[Head | None]:
+        """One head; None = there is none. Raises `Unreadable`."""
+        names = _names(fields)
+        reply = self._link.call("HMGET", self._keys.head(workflow_id), *names)
+        return _parsed(reply, lambda values: _head(names, values), workflow_id)
 
     def look(self, workflow_id: str, steps: Sequence[str]) -> Awaitable[Look | None]:
-        """Which of these pending steps are over, and who runs the others. None = no head."""
+        """Which of these pending steps are over, and who runs the others. None = no head. Raises `Unreadable`."""
         fields = [f"{kind}:{step}" for step in steps for kind in ("e:task", "c")]
         reply = self._link.call("HMGET", self._keys.head(workflow_id), "run", "closed", "owner", "last", *fields)
-        return _parsed(reply, lambda values: Look.parse(steps, values))
+        return _parsed(reply, lambda values: Look.parse(steps, values), workflow_id)
 
     def set_head(
         self,
@@ -289,12 +315,16 @@ class Journal:
         if blocked is not None:
             args += ["blocked", blocked]
         keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
-        return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status)
+        return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status, workflow_id)
+
+    async def discard(self, workflow_id: str) -> None:
+        """Delete head, journal and checkpoints, because something else stands there; only to write them again."""
+        await self._link.call("DEL", *self._keys.written(workflow_id))
 
     def watch(self, workflow_id: str, for_ms: int) -> Awaitable[bool]:
         """Have every entry published for so long; False = no head, or closed: nothing more will happen."""
         reply = self._link.script(self._scripts["head_watch"], (self._keys.head(workflow_id),), (for_ms,))
-        return _parsed(reply, bool)
+        return _parsed(reply, bool, workflow_id)
 
     async def view(self, workflow_id: str) -> bytes | None:
         """What the workflow's code published last."""
@@ -344,8 +374,19 @@ class Journal:
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
 
 
-async def _parsed(reply: Awaitable[Any], parse: Callable[[Any], _T]) -> _T:
-    return parse(await reply)
+async def _parsed(reply: Awaitable[Any], parse: Callable[[Any], _T], workflow_id: str) -> _T:
+    try:
+        return parse(await reply)
+    except ValueError as error:
+        raise Unreadable(f"the head of {workflow_id}", error) from None
+    except RedisRefused as error:
+        if error.wrong_type:
+            raise Unreadable(f"head or journal of {workflow_id}", error) from None
+        raise
+
+
+def _names(fields: Sequence[str] | None) -> list[bytes]:
+    return [b"run", *(FIELDS[field] for field in (fields or FIELDS) if field != "run")]
 
 
 def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None:

@@ -133,6 +133,13 @@ class Keys:
         """What stands between the braces of a key or channel: a workflow id, a process id, a capability, a day."""
         return key[key.index(b"{") + 1 : key.rindex(b"}")].decode()
 
+    def tag_or_none(self, key: bytes) -> str | None:
+        """`tag` of a key that anybody may have written."""
+        try:
+            return self.tag(key)
+        except ValueError:
+            return None
+
 
 # ── ids of escalations ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -46,10 +46,12 @@ from nervenet.streams.faults import (
     NotMaster,
     RedisRefused,
     UnfitServer,
+    Unreadable,
 )
 from nervenet.streams.reader import Reader
 from nervenet.streams.script import Script, packaged_scripts
 from nervenet.streams.sentinel import Sentinels
+from nervenet.streams.skips import Skips
 from nervenet.streams.subscription import Subscription
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "ServerIdentity",
     "Subscription",
     "UnfitServer",
+    "Unreadable",
     "in_turn",
 ]
 
@@ -128,6 +131,7 @@ class Link:
         self.name = name
         self.patience = patience
         self.on_reconnect: list[Hook] = []
+        self.skips = Skips()
         self._loop = asyncio.get_running_loop()
         self._sentinels = Sentinels(address) if isinstance(address, SentinelAddress) else None
         self._counters = Counters()

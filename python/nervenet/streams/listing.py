@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from nervenet.streams.keys import Keys, escalation_id, parse_escalation_id
-from nervenet.streams.link import Link
+from nervenet.streams.derived import Derived
+from nervenet.streams.faults import RedisRefused
+from nervenet.streams.keys import EscalationId, Keys, escalation_id, parse_escalation_id
+from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 
 __all__ = ["Listed", "Listing"]
@@ -58,21 +60,35 @@ class Listing:
 
     def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
         score = "+inf" if deadline_ms is None else deadline_ms
-        return self._link.call("ZADD", self._keys.escalations, score, escalation_id(workflow_id, step, k))
+        return self._escalations("ZADD", score, escalation_id(workflow_id, step, k))
 
     def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
         """After the reply of what decided it (or of the workflow's close)."""
-        return self._link.call("ZREM", self._keys.escalations, escalation_id(workflow_id, step, k))
+        return self._escalations("ZREM", escalation_id(workflow_id, step, k))
+
+    def _escalations(self, command: str, *args: Arg) -> Awaitable[int]:
+        key = self._keys.escalations
+        return Derived(self._link, key, (command, key, *args))
 
     async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
-        """Which of these are open no more: decided, their step or workflow over, or their workflow gone."""
-        asked = [parse_escalation_id(row.member) for row in found]
+        """Which of these are open no more: decided, their step or workflow over, or their workflow gone (or no question)."""
+        asked = [_parsed(row.member) for row in found]
         marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in asked]
         replies = [
             self._link.call("HMGET", self._keys.head(one.workflow_id), "run", "closed", *mark)
             for one, mark in zip(asked, marks, strict=True)
         ]
-        return [run is None or any(over) for run, *over in [await reply for reply in replies]]
+        return [await self._is_over(one, reply) for one, reply in zip(asked, replies, strict=True)]
+
+    async def _is_over(self, one: EscalationId, reply: Awaitable[Any]) -> bool:
+        try:
+            run, *over = await reply
+        except RedisRefused as refused:
+            if not refused.wrong_type:
+                raise
+            self._link.skips.skip(f"the head of {one.workflow_id}", refused)
+            return False
+        return run is None or any(over)
 
     async def escalation_forget(self, found: Listed) -> None:
         """The sweep's: off the list, unless it stands there with another deadline by now (the next run asks too)."""
@@ -85,12 +101,24 @@ class Listing:
             start = _score(after.score)
         wide = count
         while True:
-            reply = await self._link.call(command, key, start, end, "WITHSCORES", "LIMIT", 0, wide)
-            rows = [Listed(float(reply[i + 1]), reply[i].decode()) for i in range(0, len(reply), 2)]
+            words = (command, key, start, end, "WITHSCORES", "LIMIT", 0, wide)
+            reply = await Derived(self._link, key, words)
+            names = [self._link.skips.text(member, f"a member of {key.decode()}") for member in reply[::2]]
+            rows = [
+                Listed(float(score), name) for name, score in zip(names, reply[1::2], strict=True) if name is not None
+            ]
             fresh = [row for row in rows if after is None or (row < after if newest else row > after)]
-            if len(fresh) >= count or len(rows) < wide:
+            if len(fresh) >= count or len(reply) < 2 * wide:
                 return fresh[:count]
             wide += max(count, len(rows) - len(fresh))
+
+
+def _parsed(member: str) -> EscalationId:
+    """Of what is no escalation id: one that no workflow has."""
+    try:
+        return parse_escalation_id(member)
+    except ValueError:
+        return EscalationId(member, "", 0)
 
 
 def _score(score: float) -> str:

@@ -37,6 +37,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
+from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
@@ -80,7 +81,7 @@ class Ownership:
 
     async def running_add(self, workflow_id: str) -> int:
         """First step of a start. The score: Redis' time in ms, which becomes the workflow's `created_ms`."""
-        return int(await self._link.script(self._scripts["running_add"], (self._keys.running,), (workflow_id,)))
+        return int(await self._on_set(self._keys.running, "running_add", (workflow_id,)))
 
     def running_add_nowait(self, workflow_id: str) -> asyncio.Future[Any]:
         """`running_add`, one try; `int` reads the future's result."""
@@ -88,47 +89,46 @@ class Ownership:
 
     async def running_keep(self, workflow_id: str, created_ms: int) -> None:
         """Give an open workflow of one run its start time back, which a second start had moved."""
-        await self._link.call("ZADD", self._keys.running, "XX", created_ms, workflow_id)
+        await self._derived("ZADD", self._keys.running, "XX", created_ms, workflow_id)
 
     async def relist(self, node_id: str, created: Mapping[str, int]) -> None:
         """Put open workflows (id → start time) where they belong when Redis has lost its lists; in the order of a start."""
         rows = [word for workflow_id, ms in created.items() for word in (ms, workflow_id)]
-        await self._link.call("ZADD", self._keys.running, "NX", *rows)
+        await self._derived("ZADD", self._keys.running, "NX", *rows)
         await self.own(node_id, *created)
 
     async def reopen(self, workflow_id: str, closed_ms: int) -> None:
         """A closed workflow has begun again: among the running whatever the books of its end did, off the day's list."""
         await asyncio.gather(
-            self._link.script(self._scripts["running_add"], (self._keys.running,), (workflow_id, closed_ms)),
-            self._link.call("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
+            self._on_set(self._keys.running, "running_add", (workflow_id, closed_ms)),
+            self._derived("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
         )
 
     async def restart_mark(self, workflow_id: str) -> int:
         """First step of beginning a closed workflow again. The mark: Redis' time in ms, `begin_next` is refused past it + half
         the grace."""
-        return int(await self._link.script(self._scripts["running_add"], (self._keys.restarting,), (workflow_id,)))
+        return int(await self._on_set(self._keys.restarting, "running_add", (workflow_id,)))
 
     async def restart_unmark(self, workflow_id: str, mark: int) -> None:
         """Behind `reopen` and `own`, or where there is nothing to list; another's mark stays."""
-        await self._link.script(self._scripts["running_remove"], (self._keys.restarting,), (workflow_id, mark))
+        await self._on_set(self._keys.restarting, "running_remove", (workflow_id, mark))
 
     async def running_remove(self, workflow_id: str, score: int) -> bool:
         """The sweep's: take an id without a head out, unless its score is another by now (somebody starts it again)."""
-        keys, args = (self._keys.running,), (workflow_id, score)
-        return bool(await self._link.script(self._scripts["running_remove"], keys, args))
+        return bool(await self._on_set(self._keys.running, "running_remove", (workflow_id, score)))
 
     # ── owned sets ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def own(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
         """Put ids into a node's set; what it does not own in truth it drops again."""
-        return self._link.call("SADD", self._keys.owned(node_id), *workflow_ids)
+        return self._derived("SADD", self._keys.owned(node_id), *workflow_ids)
 
     def own_nowait(self, node_id: str, workflow_id: str) -> asyncio.Future[Any]:
         return self._link.send("SADD", self._keys.owned(node_id), workflow_id)
 
     def disown(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
         """Take ids out of a node's set. Only after the reply of what made them needless there."""
-        return self._link.call("SREM", self._keys.owned(node_id), *workflow_ids)
+        return self._derived("SREM", self._keys.owned(node_id), *workflow_ids)
 
     def owned_count_nowait(self, node_id: str) -> asyncio.Future[Any]:
         """How many it owns, one try."""
@@ -136,11 +136,12 @@ class Ownership:
 
     async def owned(self, node_id: str, count: int = _PAGE) -> AsyncIterator[list[str]]:
         """The node's set, page by page; an id may come twice, and one that came or went meanwhile may be missing."""
-        cursor = b"0"
+        cursor, key = b"0", self._keys.owned(node_id)
         while True:
-            cursor, members = await self._link.call("SSCAN", self._keys.owned(node_id), cursor, "COUNT", count)
-            if members:
-                yield [member.decode() for member in members]
+            cursor, members = await self._derived("SSCAN", key, cursor, "COUNT", count)
+            page = [self._link.skips.text(member, f"a member of {key.decode()}") for member in members]
+            if page := [workflow_id for workflow_id in page if workflow_id is not None]:
+                yield page
             if cursor == b"0":
                 return
 
@@ -148,7 +149,7 @@ class Ownership:
         """Which of these are in the node's set: does the owner know of them?"""
         if not workflow_ids:
             return []
-        return [bool(hit) for hit in await self._link.call("SMISMEMBER", self._keys.owned(node_id), *workflow_ids)]
+        return [bool(hit) for hit in await self._derived("SMISMEMBER", self._keys.owned(node_id), *workflow_ids)]
 
     # ── moving and ending ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,7 +157,7 @@ class Ownership:
         """Compare-and-set of the owner for a hand-over; the target loads it by `Journal.adopt`."""
         keys, args = (self._keys.head(workflow_id),), (new_owner, expected_owner)
         status, owner = await self._link.script(self._scripts["owner_move"], keys, args)
-        return Moved(cast("MoveStatus", status.decode()), owner.decode())
+        return Moved(cast("MoveStatus", status.decode()), owner.decode(errors="replace"))
 
     async def finish(self, closed: Sequence[Closed], retention_ms: int) -> None:
         """The book-keeping behind closes, by the owner or any sweep; one command of a kind for a batch of them.
@@ -173,12 +174,24 @@ class Ownership:
         for one in closed:
             days.setdefault(day_of(one.closed_ms), []).extend((one.created_ms, one.workflow_id))
             owned.setdefault(one.owner, []).append(one.workflow_id)
-        script = self._scripts["closed_add"]
-        calls = [self._link.script(script, (self._keys.closed(day),), (keep, *rows)) for day, rows in days.items()]
-        calls += [self._link.call("SREM", self._keys.owned(owner), *ids) for owner, ids in owned.items()]
+        calls: list[Awaitable[Any]] = [
+            self._on_set(self._keys.closed(day), "closed_add", (keep, *rows)) for day, rows in days.items()
+        ]
+        calls += [self.disown(owner, *ids) for owner, ids in owned.items()]
         await asyncio.gather(*calls)
         rows = [word for one in closed for word in (one.workflow_id, max(one.closed_ms, one.score))]
-        await self._link.script(self._scripts["running_done"], (self._keys.running,), rows)
+        await self._on_set(self._keys.running, "running_done", rows)
+
+    # ── keys that are made again when they hold something else ───────────────────────────────────────────────────────
+
+    def _derived(self, command: str, key: bytes, *args: Arg) -> Derived:
+        return Derived(self._link, key, (command, key, *args))
+
+    def _on_set(self, key: bytes, script: str, args: Sequence[Arg]) -> Derived:
+        """The same by a script of one key."""
+        found = self._scripts[script]
+        reply = self._link.script(found, (key,), args)
+        return Derived(self._link, key, ("EVALSHA", found.sha, 1, key, *args), reply)
 
 
 @functools.lru_cache(maxsize=16)

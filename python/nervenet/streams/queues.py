@@ -12,14 +12,27 @@ house rules that they do keep are the ones that lose *work* when broken:
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple
 
+from nervenet.streams.derived import Derived
 from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link, in_turn
 
-__all__ = ["GROUP", "NOT_YOU", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
+__all__ = [
+    "GROUP",
+    "NOT_YOU",
+    "Asked",
+    "Delivered",
+    "News",
+    "Queues",
+    "Wake",
+    "parse_requirement",
+    "parse_tasks",
+    "parse_wakes",
+]
 
 GROUP: Final = "agents"
 WAKE_ENTRY_BYTES: Final = 8 * 1024
@@ -151,13 +164,16 @@ class Queues:
 
     async def make_queue(self, capability: str, requirement: str = "", says: bytes = b"") -> None:
         """Name a queue and make its group. `says` is what the requirement asks for: agents read those that they meet."""
-        await self._link.call("HSET", self._keys.queues(capability), requirement, says)
+        key = self._keys.queues(capability)
+        await Derived(self._link, key, ("HSET", key, requirement, says))
         await self._make_group(self._keys.queue(capability, requirement))
 
     async def queues(self, capability: str) -> dict[str, bytes]:
         """The capability's queues: requirement → what it asks for."""
-        pairs = await self._link.call("HGETALL", self._keys.queues(capability))
-        return {pairs[i].decode(): pairs[i + 1] for i in range(0, len(pairs), 2)}
+        key = self._keys.queues(capability)
+        pairs = await Derived(self._link, key, ("HGETALL", key))
+        names = (self._link.skips.text(raw, f"a field of {key.decode()}") for raw in pairs[::2])
+        return {name: says for name, says in zip(names, pairs[1::2], strict=True) if name is not None}
 
     async def make_wake(self, node_id: str) -> None:
         """An empty stream without a group, which only XGROUP can make without an entry."""
@@ -171,10 +187,31 @@ class Queues:
 
     async def _make_group(self, stream: bytes) -> None:
         try:
-            await self._link.call("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
+            await Derived(self._link, stream, ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM"))
         except RedisRefused as error:
             if error.code != "BUSYGROUP":
                 raise
+
+
+class Asked(NamedTuple):
+    """What a queue's tasks ask of an agent: all these labels, and this version of the capability ("" = any)."""
+
+    match: dict[str, str]
+    version: str
+
+
+def parse_requirement(says: bytes) -> Asked | None:
+    """From what stands beside a queue's name, JSON like `{"match": {…}, "version": "2"}` or nothing. None = unreadable."""
+    if not says:
+        return Asked({}, "")
+    try:
+        raw = json.loads(says)
+        match, version = raw.get("match") or {}, raw.get("version") or ""
+        if isinstance(version, str) and all(isinstance(value, str) for value in match.values()):
+            return Asked(dict(match), version)
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    return None
 
 
 def parse_tasks(reply: Any) -> list[Delivered]:
@@ -184,13 +221,21 @@ def parse_tasks(reply: Any) -> list[Delivered]:
     return [Delivered(at, fields[1] if fields else None) for at, fields in reply[0][1]]
 
 
-def parse_wakes(reply: Any) -> list[Wake]:
-    """From XREAD of one wake (None when its BLOCK ran out)."""
+def parse_wakes(reply: Any) -> list[Wake | bytes]:
+    """From XREAD of one wake (None when its BLOCK ran out). Of one that cannot be read only its id is left."""
     if not reply:
         return []
-    return [
-        Wake(at, f[1].decode(), int(f[3]), f[5], f[7].decode(), f[9] if len(f) > 9 else None) for at, f in reply[0][1]
-    ]
+    return [_wake(at, fields) for at, fields in reply[0][1]]
+
+
+def _wake(at: bytes, f: Sequence[bytes]) -> Wake | bytes:
+    try:
+        ms, _, n = f[5].partition(b"-")
+        if ms.isdigit() and n.isdigit():
+            return Wake(at, f[1].decode(), int(f[3]), f[5], f[7].decode(), f[9] if len(f) > 9 else None)
+    except (IndexError, ValueError):
+        pass
+    return at
 
 
 async def _first(replies: Sequence[asyncio.Future[Any]]) -> Any:

@@ -3,8 +3,8 @@
 
 It hides protobuf from everything that only thinks in records (`records.py`): the replay machine, the agent runtime,
 the node's coordinators. What a stored entry leaves out (name, sequence, time) is what its journal id and field `n`
-say already. Decoding is strict about nothing: bytes in a journal were checked when they were written, and an unknown
-field of a newer version is carried along by protobuf.
+say already. Decoding what was stored is total: `decode_entry` gives an `UnreadableEntry` body where another release or a
+broken program wrote what this one cannot read. A value of a newer release reads as a neutral one where nothing depends on it.
 
 These functions are on the hot path. Messages are built in one constructor call, since setting a message field by
 field costs half as much again.

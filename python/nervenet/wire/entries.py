@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nervenet.records import (
@@ -22,6 +23,7 @@ from nervenet.records import (
     Entry,
     Escalated,
     Failure,
+    FailureCode,
     Outcome,
     ParentStep,
     Patched,
@@ -31,6 +33,7 @@ from nervenet.records import (
     Start,
     State,
     TimerFired,
+    UnreadableEntry,
     Usage,
 )
 from nervenet.v1 import common_pb2 as common
@@ -125,9 +128,12 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
 
 
 def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
+    """Raises Newer where the outcome is of a kind that this release does not know: what follows depends on it."""
     usage = tuple(Usage(u.model, u.input_tokens, u.output_tokens) for u in message.usage) if message.usage else ()
     which = message.WhichOneof("outcome")
-    failure = failure_in(message.failure) if which == "failure" else None
+    failure = _known(failure_in(message.failure), message.failure) if which == "failure" else None
+    if which is None:
+        raise Newer("an outcome of an unknown kind")
     started, ended = timestamp_ms(message.start_time), timestamp_ms(message.end_time)
     scheduled = timestamp_ms(message.schedule_time)
     if name.startswith("attempt:"):
@@ -219,12 +225,28 @@ def action_out(action: Action) -> workflow.EscalationAction:
     return cast(workflow.EscalationAction, workflow.EscalationAction.Value(f"ESCALATION_ACTION_{action}"))
 
 
+_ACTIONS = {
+    workflow.EscalationAction.Value(f"ESCALATION_ACTION_{action}"): action
+    for action in Action
+    if action is not Action.EXPIRED
+}
+
+
 def action_in(number: workflow.EscalationAction) -> Action:
-    return Action(workflow.EscalationAction.Name(number).removeprefix("ESCALATION_ACTION_"))
+    """Raises Newer (a ValueError) for one that this release does not know."""
+    action = _ACTIONS.get(number)
+    if action is None:
+        raise Newer(f"action {number}")
+    return action
 
 
-_STATES: Mapping[State, Any] = {state: workflow.WorkflowState.Value(f"WORKFLOW_STATE_{state}") for state in State}
-_STATES_IN = {number: state for state, number in _STATES.items()}
+_STATES: Mapping[State, Any] = {
+    state: workflow.WORKFLOW_STATE_UNSPECIFIED
+    if state is State.UNRECOGNIZED
+    else workflow.WorkflowState.Value(f"WORKFLOW_STATE_{state}")
+    for state in State
+}
+_STATES_IN = {number: state for state, number in _STATES.items() if state is not State.UNRECOGNIZED}
 
 
 def state_out(state: State) -> workflow.WorkflowState:
@@ -238,7 +260,7 @@ def state_in(number: workflow.WorkflowState) -> State:
     return state
 
 
-def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
+def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:  # noqa: C901  # one case for each kind of entry
     """The entry without what its journal id and name say."""
     match body:
         case Outcome() | Attempt():
@@ -281,6 +303,8 @@ def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:
                 "failure": failure_out(body.failure) if body.failure is not None else None,
             }
             return workflow.JournalEntry(actor=actor, close=close)
+        case UnreadableEntry():
+            raise ValueError("an entry that could not be read is never written")
 
 
 def _optional_failure(failure: Failure | None) -> common.Failure | None:
@@ -293,8 +317,24 @@ def encode_entry(body: Body, actor: str = "") -> bytes:
 
 
 def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
-    """A stored entry with what its id (`<ms>-<n>`) and name say."""
-    return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
+    """A stored entry with what its id (`<ms>-<n>`) and name say. Never raises: what cannot be read is `UnreadableEntry`."""
+    try:
+        return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
+    except Newer as error:
+        return Entry(name, UnreadableEntry(str(error), newer=True), n, time_ms)
+    except (DecodeError, ValueError) as error:
+        return Entry(name, UnreadableEntry(str(error) or "it is no JournalEntry"), n, time_ms)
+
+
+class Newer(ValueError):
+    """A value that a newer release of the contract may know; the words say which."""
+
+
+def _known(failure: Failure, message: common.Failure) -> Failure:
+    """The failure, if its code is known: retries and the workflow's own code depend on it."""
+    if failure.code is FailureCode.UNRECOGNIZED:
+        raise Newer(f"failure code {message.code}")
+    return failure
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
@@ -317,28 +357,51 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
     if kind == "task":
         body = _task_in(name, message.task)
     elif kind is None:
-        raise ValueError(f"journal entry {name!r} has no attributes")
+        raise Newer("attributes of an unknown kind")
     else:
         body = _BODIES[kind](getattr(message, kind))
+    if _ATTRIBUTES.get(name.partition(":")[0]) != kind:
+        raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
+    if kind in _NUMBERED and not _is_numbered(name):
+        raise ValueError(f"there is no number in the name {name!r}")
     return Entry(name, body, n, time_ms, message.actor)
 
 
+_ATTRIBUTES = {"task": "task", "attempt": "task"} | {
+    kind: kind
+    for kind in ("start", "timer", "signal", "sent", "child", "escalated", "decided", "patch", "cancel", "close")
+}
+"""What stands before the colon of an entry's name → the attributes that it has."""
+_NUMBERED = frozenset({"task", "escalated", "decided"})
+
+
+def _is_numbered(name: str) -> bool:
+    """Whether `<kind>:<step>#<number>` has its number; `task:<step>` needs none."""
+    if name.startswith("task:"):
+        return True
+    number = name.rpartition("#")[2]
+    return number.isascii() and number.isdigit() and len(number) < 10
+
+
 def _close_in(message: workflow.CloseAttributes) -> Close:
+    """Nothing follows an end, so a state of a newer release is only shown."""
     return Close(
-        state=state_in(message.state),
+        state=_STATES_IN.get(message.state, State.UNRECOGNIZED),
         output=payload_in(message.output) if message.HasField("output") else None,
         failure=failure_in(message.failure) if message.HasField("failure") else None,
     )
+
+
+def _known_failure_in(message: workflow.SentAttributes | workflow.ChildAttributes) -> Failure | None:
+    return _known(failure_in(message.failure), message.failure) if message.HasField("failure") else None
 
 
 _BODIES: Mapping[str, Any] = {
     "start": _start_in,
     "timer": lambda m: TimerFired(timestamp_ms(m.due_time)),
     "signal": lambda m: Signaled(m.signal, payload_in(m.payload), m.sender),
-    "sent": lambda m: SignalSent(m.workflow_id, m.signal, failure_in(m.failure) if m.HasField("failure") else None),
-    "child": lambda m: ChildStarted(
-        m.workflow_id, m.definition, failure_in(m.failure) if m.HasField("failure") else None
-    ),
+    "sent": lambda m: SignalSent(m.workflow_id, m.signal, _known_failure_in(m)),
+    "child": lambda m: ChildStarted(m.workflow_id, m.definition, _known_failure_in(m)),
     "escalated": lambda m: Escalated(question_in(m.question)),
     "decided": _decided_in,
     "patch": lambda m: Patched(m.answer),

@@ -122,9 +122,20 @@ def _exact(value: Any) -> bool:
     return all(map(_exact, value.values())) if isinstance(value, dict) else True
 
 
+_FAILURE_NUMBERS: dict[FailureCode, common.FailureCode] = {
+    code: cast("common.FailureCode", common.FailureCode.Value(f"FAILURE_CODE_{code}"))
+    for code in FailureCode
+    if code is not FailureCode.UNRECOGNIZED
+}
+_FAILURE_CODES = {number: code for code, number in _FAILURE_NUMBERS.items()} | {
+    common.FAILURE_CODE_UNSPECIFIED: FailureCode.APPLICATION
+}
+_FAILURE_NUMBERS[FailureCode.UNRECOGNIZED] = common.FAILURE_CODE_UNSPECIFIED
+
+
 def failure_out(failure: Failure) -> common.Failure:
     return common.Failure(
-        code=f"FAILURE_CODE_{failure.code}",
+        code=_FAILURE_NUMBERS[failure.code],
         message=failure.message,
         type=failure.type,
         retryable=cast(bool, failure.retryable),  # None is "not set", which the generated types do not say
@@ -139,9 +150,8 @@ def failure_out(failure: Failure) -> common.Failure:
 
 
 def failure_in(message: common.Failure) -> Failure:
-    name = common.FailureCode.Name(message.code).removeprefix("FAILURE_CODE_")
     return Failure(
-        code=FailureCode.APPLICATION if name == "UNSPECIFIED" else FailureCode(name),
+        code=_FAILURE_CODES.get(message.code, FailureCode.UNRECOGNIZED),
         message=message.message,
         type=message.type,
         retryable=message.retryable if message.HasField("retryable") else None,

@@ -144,7 +144,7 @@ class Desk:
             return
         if claimed.status == "run":
             if claimed.checkpoint is not None:
-                held.envelope.checkpoint.ParseFromString(claimed.checkpoint)
+                self._give_checkpoint(held, claimed.checkpoint)
             held.begin(self._host.clock.now_ms(), self._loop.time())
             held.guest.push(held)
             if held.stop is not None:  # told before it was there
@@ -156,6 +156,14 @@ class Desk:
                 self._host.spawn(self.recorder.tell_again(held, claimed.owner))
             self.leave(held)
             self.drops.drop(held.stream, held.entry_id)
+
+    def _give_checkpoint(self, held: Held, stored: bytes) -> None:
+        """One that cannot be read is none: the attempt begins from the start."""
+        try:
+            held.envelope.checkpoint.ParseFromString(stored)
+        except Exception as error:  # noqa: BLE001 - protobuf's own errors
+            held.envelope.ClearField("checkpoint")
+            self._host.link.skips.skip(f"the checkpoint of {held.envelope.task_id}", f"{error!r}")
 
     def _ask_again(self, held: Held) -> None:
         """There was no head: nodes write back what a Redis without its tail has lost."""

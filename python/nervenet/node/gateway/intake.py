@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -20,7 +19,7 @@ from nervenet.clock import SYSTEM
 from nervenet.registry.selection import Requirement, require
 from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
 from nervenet.streams.groups import Groups
-from nervenet.streams.queues import parse_tasks
+from nervenet.streams.queues import parse_requirement, parse_tasks
 from nervenet.streams.reader import LONGEST_BLOCK_MS
 
 if TYPE_CHECKING:
@@ -85,9 +84,11 @@ class Seating:
 
 
 def requirement_of(capability: str, says: bytes) -> Requirement:
-    """What a queue asks for, from what stands beside its name."""
-    asked = json.loads(says) if says else {}
-    return require(capability, asked.get("match"), asked.get("version"))
+    """What a queue asks for, from what stands beside its name. Raises ValueError where that cannot be read."""
+    asked = parse_requirement(says)
+    if asked is None:
+        raise ValueError(says[:40])
+    return require(capability, asked.match, asked.version or None)
 
 
 class Rereads:
@@ -164,6 +165,9 @@ class Intake:
                 except LinkError as error:
                     _log.warning("%s: reading for the gateway: %s", self._host.node_id, error)
                     await asyncio.sleep(SOONEST)
+                except Exception:  # noqa: BLE001 - one entry that nobody foresaw is no reason to read no others
+                    _log.exception("%s: reading for the gateway failed, it goes on", self._host.node_id)
+                    await asyncio.sleep(LATEST)
         finally:
             await reader.close()
 
@@ -196,9 +200,9 @@ class Intake:
                 words = self._host.queues.read_tasks(stream, self._host.node_id, room)
                 tasks = parse_tasks(await reader.read(*words))
             except RedisRefused as error:
-                if error.code != "NOGROUP":
+                if error.code != "NOGROUP" and not error.wrong_type:
                     raise
-                if queue.named:
+                if queue.named or error.wrong_type:
                     await self._host.queues.make_queue(queue.requirement.capability, queue.hash, queue.says)
                 continue
             if tasks:
@@ -223,11 +227,17 @@ class Intake:
         self._named_at = now
         capabilities = list({name for guest in self._guests.values() for name in guest.able})
         named = await asyncio.gather(*(self._host.queues.queues(name) for name in capabilities))
-        self._queues = {
-            self._host.keys.queue(name, asked): Queue(requirement_of(name, says), asked, says, asked in queues)
-            for name, queues in zip(capabilities, named, strict=True)
-            for asked, says in ({"": b""} | queues).items()  # the plain one is looked at before it is known to be there
-        }
+        self._queues = {}
+        for name, queues in zip(capabilities, named, strict=True):
+            for asked, says in (
+                {"": b""} | queues
+            ).items():  # the plain one is looked at before it is known to be there
+                try:
+                    requirement = requirement_of(name, says)
+                except ValueError as error:
+                    self._host.link.skips.skip(f"what a queue of {name} asks for", error)
+                    continue
+                self._queues[self._host.keys.queue(name, asked)] = Queue(requirement, asked, says, asked in queues)
 
     # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
 
@@ -251,7 +261,7 @@ class Intake:
 
     async def _refused(self, error: RedisRefused) -> None:
         """NOGROUP: our inbox is gone (Redis lost it). While we are registered we make it again."""
-        if error.code == "NOGROUP" and self._alive():
+        if (error.code == "NOGROUP" or error.wrong_type) and self._alive():
             _log.warning("%s: the gateway's inbox was gone and is made again", self._host.node_id)
             await self.make_inbox()
             return

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
 
 ASK_AGAIN: Final = 1.0
+REFUSALS: Final = 10
+"""Times that an outcome is offered to a workflow whose head or journal is damaged: its owner may make it again."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,9 @@ class Recorder:
             appended = await self._insist(held, verdict)
         except LinkClosed:
             return
+        except LinkError:  # what stands under its workflow's keys is damaged: its agent is free all the same
+            then(held, False)
+            return
         recorded = appended.status == "new"
         if recorded:
             self._recorded(held, verdict, appended)
@@ -87,6 +92,7 @@ class Recorder:
     async def _insist(self, held: Held, verdict: Verdict) -> Appended:
         """Until Redis takes it, and the workflow's owner has written back the head that Redis lost."""
         workflow_id, run, _, _, _ = held.claim
+        tries = REFUSALS
         while True:
             try:
                 appended = await self._journal.append(workflow_id, run, verdict.name, verdict.entry)
@@ -97,6 +103,8 @@ class Recorder:
                 raise
             except LinkError as error:
                 _log.warning("%s: its outcome waits for Redis: %s", held.envelope.task_id, error)
+                if error.is_of_one_key and (tries := tries - 1) == 0:
+                    raise
             await asyncio.sleep(ASK_AGAIN)
 
     def _recorded(self, held: Held, verdict: Verdict, appended: Appended) -> None:

@@ -220,7 +220,7 @@ class Coordinators:
         """A new task is refused while its queue is full; one that is there already is answered."""
         requirement = require(request.capability, request.selection.match_labels)
         if self._host.admission.queue_full(requirement):
-            (head,) = await self._host.journal.heads([workflow_id], ("owner",))
+            head = await self._host.journal.head(workflow_id, ("owner",))
             if head is None:
                 self._host.admission.check_queue(requirement)
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
-from nervenet.node.services.reads import from_head
+from nervenet.node.services.reads import from_head, labels_of
 from nervenet.node.services.watches import entry_out
 from nervenet.node.watching import before
 from nervenet.records import CLOSED, Close, State
@@ -60,9 +59,10 @@ class Lists:
         read, more = 0, True
         while more and len(found) < size and read < MOST_HEADS:
             rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
-            heads = await self._host.journal.heads(row.member for row in rows)
+            heads = dict(await self._host.journal.heads(row.member for row in rows))
             read += len(rows)
-            for row, head in zip(rows, heads, strict=True):
+            for row in rows:
+                head = heads.get(row.member)
                 if len(found) == size:
                     more = True
                     break
@@ -124,7 +124,7 @@ class Lists:
         cursor = token_in("journal", request.page_token, str, str)
         if cursor is not None and cursor[0] != request.workflow_id:
             raise invalid("page_token", f"it is a token of {cursor[0]}")
-        (head,) = await self._host.journal.heads([request.workflow_id], ("last",))
+        head = await self._host.journal.head(request.workflow_id, ("last",))
         if head is None:
             raise not_found("workflow", request.workflow_id, namespace=self._host.config.namespace)
         entries: list[workflow_pb2.JournalEntry] = []
@@ -153,6 +153,6 @@ def _fits(head: Head, request: pb.ListWorkflowsRequest, states: Collection[State
     if request.definition and head.definition != request.definition:
         return False
     if request.labels:
-        labels = json.loads(head.labels) if head.labels else {}
+        labels = labels_of(head)
         return all(labels.get(key) == value for key, value in request.labels.items())
     return True

@@ -96,7 +96,7 @@ class People:
             check_workflow_id(workflow_id)
         except ValueError as error:
             raise invalid("escalation_id", str(error)) from None
-        (head,) = await self._host.journal.heads([workflow_id], ("owner",))
+        head = await self._host.journal.head(workflow_id, ("owner",))
         if head is None:
             there = f"in namespace {self._host.config.namespace}"
             raise not_found("escalation", id, f"there is no workflow {workflow_id!r} {there} that could ask {id!r}")

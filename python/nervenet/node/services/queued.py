@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from nervenet.registry.selection import Requirement, require
 from nervenet.streams.faults import RedisRefused
 from nervenet.streams.groups import Groups
-from nervenet.streams.queues import GROUP
+from nervenet.streams.queues import GROUP, Asked, parse_requirement
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration
 
@@ -32,8 +31,17 @@ class Queued:
         found: list[str] = []
         async for page in self._groups.names("queue"):
             found += page
-        told = await asyncio.gather(*(self._one(tag) for tag in sorted(set(found))))
+        told = await asyncio.gather(*(self._one_or_none(tag) for tag in sorted(set(found))))
         return [info for info in told if info is not None]
+
+    async def _one_or_none(self, tag: str) -> pb.QueueInfo | None:
+        try:
+            return await self._one(tag)
+        except RedisRefused as refused:
+            if not refused.wrong_type:
+                raise
+            self._host.link.skips.skip(f"queue {tag}", refused)
+            return None
 
     async def _one(self, tag: str) -> pb.QueueInfo | None:
         """`tag` is `<capability>` or `<capability>/<hash>`."""
@@ -68,8 +76,8 @@ class Queued:
 
     async def _requirement(self, capability: str, hash_: str) -> Requirement:
         says = (await self._host.queues.queues(capability)).get(hash_, b"") if hash_ else b""
-        asked = json.loads(says) if says else {}
-        return require(capability, asked.get("match"), asked.get("version") or None)
+        asked = parse_requirement(says) or Asked({}, "")
+        return require(capability, asked.match, asked.version or None)
 
     def _able(self, requirement: Requirement) -> int:
         serving = self._host.table.pools.candidates(requirement.capability)

@@ -65,7 +65,7 @@ def from_head(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
         state=state_out(head.state),
         start_time=timestamp(head.created_ms),
         close_time=timestamp(head.closed_ms),
-        labels=json.loads(head.labels) if head.labels else None,
+        labels=labels_of(head) or None,
         trace_id=head.trace[3:35],
         node_id=head.owner,
         suppressed_duplicates=head.suppressed,
@@ -77,16 +77,29 @@ def from_head(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
     )
 
 
+def labels_of(head: Head) -> dict[str, str]:
+    """A workflow's labels; none where they cannot be read."""
+    try:
+        found = json.loads(head.labels) if head.labels else {}
+    except ValueError:
+        return {}
+    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+
 def _blocked(stored: bytes) -> workflow_pb2.Blocked:
-    told: dict[str, Any] = json.loads(stored)
-    return workflow_pb2.Blocked(
-        expected=told["expected"],
-        found=told["found"],
-        where=told["where"],
-        agreed_steps=told["agreed"],
-        detail=told["detail"],
-        time=timestamp(told["time_ms"]),
-    )
+    """Empty where it cannot be read."""
+    try:
+        told: dict[str, Any] = json.loads(stored)
+        return workflow_pb2.Blocked(
+            expected=told["expected"],
+            found=told["found"],
+            where=told["where"],
+            agreed_steps=told["agreed"],
+            detail=told["detail"],
+            time=timestamp(told["time_ms"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return workflow_pb2.Blocked()
 
 
 class Reads:
@@ -97,7 +110,7 @@ class Reads:
         self._peers = peers
 
     async def head(self, workflow_id: str) -> Head:
-        (head,) = await self._host.journal.heads([workflow_id])
+        head = await self._host.journal.head(workflow_id)
         if head is None:
             raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
         return head

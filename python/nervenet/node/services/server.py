@@ -27,7 +27,7 @@ from nervenet.node.services.reminders import Reminders
 from nervenet.node.watching import Closings, Hints
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import Server, Service
-from nervenet.streams.faults import LinkError
+from nervenet.streams.faults import LinkError, Unreadable
 from nervenet.v1 import agent_service_pb2_grpc, coordinator_service_pb2_grpc, registry_service_pb2_grpc
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     await hints.start()
     try:
         server = await Server.start(host.config, "node", services, stopping, translate=translate)
-        telling = asyncio.create_task(_tell_draining(node, server))
+        telling = asyncio.create_task(_follow_health(node, server))
         try:
             yield Served(host.config.advertised(server.address), peers, Probes(host.config, server))
         finally:
@@ -91,15 +91,22 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await peers.close()
 
 
-async def _tell_draining(node: Node, server: Server) -> None:
-    """The health service follows the node: who drains wants no new calls."""
-    while not node.host.draining:  # noqa: ASYNC110  # the host has a flag, and no event for the service above it
+async def _follow_health(node: Node, server: Server) -> None:
+    """The health service follows the node: one that drains, or of which a part keeps failing, wants no new calls."""
+    serving = True
+    while True:  # the host has flags, and no event for the service above it
         await asyncio.sleep(0.2)
-    await server.serve(False)
+        well = not node.host.draining and not node.failing
+        if well is not serving:
+            serving = well
+            await server.serve(serving)
 
 
 def translate(error: Exception) -> RequestError | None:
     """What Redis and etcd say about themselves, in the contract's words."""
+    if isinstance(error, Unreadable):
+        words = f"{error}. Another release or program wrote it; everything else goes on"
+        return RequestError(words, code="DATA_LOSS", reason="UNREADABLE")
     if isinstance(error, LinkError):
         return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
     if isinstance(error, EtcdError):

@@ -9,7 +9,7 @@ local most, room = tonumber(ARGV[2]), tonumber(ARGV[3])
 while #entries < most do
   local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', math.min(20, most - #entries))
   for _, entry in ipairs(page) do
-    bytes = bytes + #entry[2][4]
+    bytes = bytes + #(entry[2][4] or '')
     if bytes > room and #entries > 0 then
       return entries
     end

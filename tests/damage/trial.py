@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One mesh, three nodes and two agents, and one case after the other on it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import redis.asyncio
+
+from nervenet import Client, RequestError
+from nervenet.registry.etcd import Etcd
+from tests.damage.app import go, good, victim
+from tests.mesh.world import Host, Role, until
+
+if TYPE_CHECKING:
+    from nervenet import WorkflowHandle
+    from tests.damage.damages import Damage
+    from tests.damage.layout import Key
+
+APP = "tests/damage/app.py"
+GOOD = int(os.environ.get("DAMAGE_WORKFLOWS", "50"))
+WITHIN = 30.0
+DECLARED = """
+name: declared
+steps:
+  - {name: note, call: {capability: note, input: '"x"'}}
+output: steps.note.output
+"""
+
+
+class Target:
+    """The mesh that is damaged, and its victim."""
+
+    def __init__(self, host: Host, nodes: tuple[Role, ...], agents: tuple[Role, ...], redis: Any, etcd: Etcd) -> None:
+        self.host, self.nodes, self.agents = host, nodes, agents
+        self.redis, self.etcd = redis, etcd
+        self.victim_id, self.owner = "", ""
+        self._count = itertools.count(1)
+        self._undo: list[Any] = []
+
+    def key(self, key: Key) -> str:
+        """The key of this row that is nearest to the victim."""
+        day = datetime.now(UTC).date().isoformat()
+        names = {
+            "<ns>": self.host.namespace,
+            "<workflow_id>": self.victim_id,
+            "<agent_id>": self.agents[0].id,
+            "<capability>/<requirement>": "note/of-tomorrow",
+            "<capability>": "note",
+            "<node_id>": self.owner,
+            "<day>": day,
+            "<name>": "declared",
+        }
+        found = key.pattern
+        for hole, value in names.items():
+            found = found.replace(hole, value)
+        assert "<" not in found, f"no value for {found}"
+        return found
+
+    def process(self, key: Key) -> str:
+        return self.agents[0].id if key.pattern.startswith(("agents", "load")) else self.nodes[0].id
+
+    async def add(self, key: str, fields: dict[bytes, bytes]) -> None:
+        """An entry behind the last one: where numbers are dense, the next number, as a program that knows that would."""
+        if not key.endswith(":journal"):
+            await self.redis.xadd(key, fields)
+            return
+        head = key.removesuffix(":journal")
+        ms, _, n = (await self.redis.hget(head, "last")).decode().partition("-")
+        at = f"{ms}-{int(n) + 1}"
+        await self.redis.xadd(key, fields, id=at)
+        await self.redis.hset(head, "last", at)
+
+    async def put_in_etcd(self, name: bytes, value: bytes) -> None:
+        key = f"/nervenet/{self.host.namespace}/" + name.decode(errors="surrogateescape")
+        await self.etcd.put(key, value)
+        if b"stranger" in name or value == b"{}" or name.startswith(b"tombstones"):
+            self._undo.append(self.etcd.delete(key))
+
+    # ── one case ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self, damage: Damage, client: Client) -> str:
+        """What is wrong afterwards; "" = nothing."""
+        n = next(self._count)
+        self.victim_id = f"victim-{n}"
+        hurt = await client.start(victim, "x", id=self.victim_id)
+        await until(lambda: _waits(hurt), f"{self.victim_id} waits", 20, self.host)
+        self.owner = (await hurt.info()).node_id
+        await damage.put(self)
+        runs = await asyncio.gather(*(client.start(good, f"{n}-{i}", id=f"good-{n}-{i}") for i in range(GOOD)))
+        problems = []
+        try:
+            async with asyncio.timeout(WITHIN):
+                results = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+                failed = [result for result in results if isinstance(result, BaseException)]
+                if failed:
+                    problems.append(f"{len(failed)} of {GOOD} good ones did not succeed: {failed[0]!r}")
+        except TimeoutError:
+            problems.append(f"not all of {GOOD} good ones ended within {WITHIN:.0f} s")
+        problems += [f"{role.id} ended with {role.process.returncode}" for role in self._processes if role.process.poll() is not None]
+        problems.append(await self._victim(hurt, damage))
+        for undo in self._undo:
+            await undo
+        self._undo.clear()
+        return "; ".join(filter(None, problems))
+
+    @property
+    def _processes(self) -> tuple[Role, ...]:
+        return (*self.nodes, *self.agents)
+
+    async def _victim(self, hurt: WorkflowHandle[Any], damage: Damage) -> str:
+        """It goes on as if nothing had happened, or it is BLOCKED, or asking for it says that it cannot be read."""
+        last = ""
+        deadline = asyncio.get_running_loop().time() + WITHIN
+        told = False
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                if not told:
+                    await hurt.signal(go, "go", request_id="go")
+                    told = True
+                info = await hurt.info()
+                last = info.state
+                if last in ("SUCCEEDED", "BLOCKED", "FAILED", "CANCELED"):
+                    break
+            except RequestError as error:
+                last = error.reason
+                if last in ("UNREADABLE", "WORKFLOW_CLOSED", "WORKFLOW_NOT_FOUND"):
+                    break
+            await asyncio.sleep(0.05)
+        if damage.victim_only:
+            fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED") or (last == "FAILED" and "close" in damage.name)
+        else:
+            fine = last == "SUCCEEDED"
+        with suppress(RequestError):
+            await hurt.cancel("the case is over")
+        return "" if fine else f"the victim is {last or 'not reached'}"
+
+
+async def _waits(run: WorkflowHandle[Any]) -> bool:
+    info = await run.info()
+    return any(step.state == "SUCCEEDED" for step in info.steps)
+
+
+@asynccontextmanager
+async def mesh(folder: Path, redis_url: str, etcd_url: str) -> AsyncIterator[tuple[Target, Client]]:
+    async with AsyncExitStack() as stack:
+        host = stack.enter_context(Host(folder, redis_url, etcd_url))
+        nodes = host.up(*(host.node(APP) for _ in range(3)))
+        agents = host.up(*(host.agent(app=APP) for _ in range(2)))
+        (folder / "declared.yaml").write_text(DECLARED)
+        stored = host.run("definitions", "put", str(folder / "declared.yaml"))
+        assert stored.returncode == 0, stored.stderr
+        store = redis.asyncio.Redis.from_url(redis_url)
+        stack.push_async_callback(store.aclose)
+        etcd = await stack.enter_async_context(Etcd.open(etcd_url))
+        client = await stack.enter_async_context(host.client())
+        yield Target(host, nodes, agents, store, etcd), client
