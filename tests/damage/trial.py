@@ -29,6 +29,7 @@ GOOD = int(os.environ.get("DAMAGE_WORKFLOWS", "50"))
 WITHIN = 30.0
 DECLARED = """
 name: declared
+version: 1
 steps:
   - {name: note, call: {capability: note, input: '"x"'}}
 output: steps.note.output
@@ -123,7 +124,7 @@ class Target:
         while asyncio.get_running_loop().time() < deadline:
             try:
                 if not told:
-                    await hurt.signal(go, "go", request_id="go")
+                    await hurt.signal(go, "go")
                     told = True
                 info = await hurt.info()
                 last = info.state
@@ -145,7 +146,7 @@ class Target:
 
 async def _waits(run: WorkflowHandle[Any]) -> bool:
     info = await run.info()
-    return any(step.state == "SUCCEEDED" for step in info.steps)
+    return info.view is not None
 
 
 @asynccontextmanager

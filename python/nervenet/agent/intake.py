@@ -178,7 +178,7 @@ class Intake:
         self._queues.clear()
         for name, queues in zip(self._agents, named, strict=True):
             for requirement, says in queues.items():
-                if self._meets(self._agents[name], says):
+                if not requirement or self._meets(self._agents[name], says):
                     self._queues[self._doors.keys.queue(name, requirement)] = _Queue(name, requirement, says)
 
     def _meets(self, agent: Agent[Any, Any], says: bytes) -> bool:

@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 AGAIN_MS = 500
 """When a send failed, it is tried again after this; until then the link was down or full."""
 
+NAME_AGAIN_MS = 5_000
+"""How often, at most, a queue in which tasks wait is named again: others may have written beside its name."""
+
 FULL_MS = 1_000
 """When a queue is full, its tasks wait at their owners, and look again after this."""
 
@@ -55,6 +58,7 @@ class Dispatcher:
         self._queues = host.queues
         self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
         self._made: set[Requirement] = set()
+        self._named: dict[Requirement, int] = {}
 
     def send(self, coordinator: Coordinator, sent: Sent, avoid: tuple[str, ...] = ()) -> None:
         """Pick and send; called again for the same attempt when the watch found its copy lost."""
@@ -118,15 +122,27 @@ class Dispatcher:
 
     async def _make(self, coordinator: Coordinator, sent: Sent, requirement: Requirement, envelope: bytes) -> None:
         """The first task of a requirement: its queue gets its name and group before it."""
-        says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
-        await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
+        await self._name(requirement)
         self._made.add(requirement)
         if not sent.over:
             sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
 
+    def name_again(self, sent: Sent) -> None:
+        """A task waits in its queue: does what stands beside the queue's name still say what it asks for?"""
+        dispatch, now = sent.dispatch, self._host.clock.now_ms()
+        requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
+        if requirement in self._made and now - self._named.get(requirement, 0) >= NAME_AGAIN_MS:
+            self._named[requirement] = now
+            self._host.spawn(self._name(requirement))
+
+    async def _name(self, requirement: Requirement) -> None:
+        says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
+        await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
+
     def forget_queues(self) -> None:
         """Redis may have lost them: make each again before its next task."""
         self._made.clear()
+        self._named.clear()
 
     def _requirement(self, capability: str, match: Any, version: str | None) -> Requirement:
         key = (capability, match, version)

@@ -199,6 +199,8 @@ class Watch:
             waits = there and not late and not host.outliers.ejected(sent.agent_id)
         else:
             waits = place == "unread" or (place == "pending" and host.table.lives(consumer))
+            if place == "unread":
+                host.dispatcher.name_again(sent)
         if waits:
             return
         _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)

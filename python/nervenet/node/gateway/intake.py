@@ -233,7 +233,7 @@ class Intake:
                 {"": b""} | queues
             ).items():  # the plain one is looked at before it is known to be there
                 try:
-                    requirement = requirement_of(name, says)
+                    requirement = requirement_of(name, says if asked else b"")
                 except ValueError as error:
                     self._host.link.skips.skip(f"what a queue of {name} asks for", error)
                     continue
