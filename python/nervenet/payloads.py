@@ -166,7 +166,7 @@ class Codec(Generic[T]):
             ) from None
 
     def _decode_other(self, payload: Payload) -> T:
-        form, data = payload
+        form, data, _ = payload
         if form == "none":
             try:
                 return self._read(b"null")
@@ -204,10 +204,15 @@ def check_size(payload: Payload, limit: int, what: str) -> None:
         )
 
 
+def read_json(text: bytes) -> Any:
+    """A JSON value. ValueError where it is none: also NaN and infinities, half a surrogate, more than 200 levels."""
+    return from_json(text, allow_inf_nan=False)
+
+
 def check_json(text: bytes, what: str) -> None:
-    """Refuse what is no JSON (NaN and infinities are none): for values that another language wrote."""
+    """Refuse what is no JSON: for values that another language wrote."""
     try:
-        from_json(text, allow_inf_nan=False)
+        read_json(text)
     except ValueError as error:
         raise InvalidPayload(f"{what} is no JSON: {error}") from None
 
@@ -308,5 +313,29 @@ def _marked(hint: Any, required: bool) -> Any:
     return Required[hint] if required else NotRequired[hint]
 
 
+class _AsItIs(Codec[Payload]):
+    """Payloads that are passed on: nothing is parsed, so no digit and no byte of them can change."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.type = Payload
+
+    def encode(self, value: Payload, /) -> Payload:
+        return value
+
+    def decode(self, payload: Payload, /, name: str = "") -> Payload:
+        return payload
+
+    def convert(self, value: Any, /) -> Payload:
+        return value if isinstance(value, Payload) else ANY.encode(value)
+
+    def schema(self) -> bytes:
+        return ANY.schema()
+
+
 ANY: Codec[Any] = Codec.of(Any)
 """Plain JSON, for what is called by name."""
+
+AS_IT_IS: Codec[Payload] = _AsItIs()
+"""For whoever carries a value without looking at it."""

@@ -20,10 +20,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 
 class Payload(NamedTuple):
-    """One value on the wire: `form` is `json` (UTF-8 JSON text), `bytes` (raw), `text`, `uri` (claim check) or `none`."""
+    """One value on the wire: `form` is `json` (UTF-8 JSON text), `bytes` (raw), `text`, `uri` (claim check) or `none`.
+
+    `about` is what came with it and is only passed on, in the contract's form: media type, encoding, size and SHA-256 of
+    what a `uri` points to.
+    """
 
     form: str
     data: bytes
+    about: bytes = b""
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from nervenet import Agent, AgentError, CallFailed, CallOptions, Client, Context, Escalate, Mesh, Resolution, Timeouts
-from nervenet.errors import CallTimedOut, InvalidRequest
+from nervenet.errors import AlreadyExists, CallTimedOut
 
 mesh = Mesh("calls")
 done: list[str] = []
@@ -72,7 +72,7 @@ async def test_a_request_id_is_one_task_whoever_asks_and_how_often(mesh_client: 
     patient = CallOptions(labels={"team": "mail"}, timeouts=Timeouts(total=timedelta(hours=1)))
     assert await mesh_client.call(extract, "numpy", request_id="mail-77", options=patient) == first[0]
     assert done == ["numpy"], "how it is to be done does not make it another task"
-    with pytest.raises(InvalidRequest, match="request_id: it was used before, for another capability or input"):
+    with pytest.raises(AlreadyExists, match="'mail-77' was used before: a task with another capability or input"):
         await mesh_client.call(extract, "pandas", request_id="mail-77")
 
 

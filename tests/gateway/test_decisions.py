@@ -86,6 +86,10 @@ def test_a_value_is_the_outcome_of_its_step_with_all_that_the_envelope_knows() -
         ({"output": {"json": '"' + "x" * LIMIT + '"'}}, FailureCode.PAYLOAD_TOO_LARGE, "PayloadTooLarge", False),
         ({}, FailureCode.APPLICATION, "InvalidResult", False),
         ({"question": {}}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"question": {"text": "?", "answer_schema": "{"}}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"question": {"text": "?", "answer_schema": '{"type": 7}'}}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"failure": {"code": 99, "message": "of a newer version"}}, FailureCode.APPLICATION, "", None),
+        ({"failure": {"retry_after": {"seconds": -1 << 63}}}, FailureCode.APPLICATION, "", None),
     ],
 )
 def test_everything_else_is_a_failed_attempt(

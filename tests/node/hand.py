@@ -155,6 +155,9 @@ class Hand:
             task, f"attempt:{e.step}#{e.attempt}", Attempt(failure, None, e.capability, e.digest, self.id, 1, 2), True
         )
 
+    async def outcome(self, task: Task, body: Outcome) -> Appended:
+        return await self._append(task, f"task:{task.step}", body, True)
+
     async def attempt(self, task: Task, body: Attempt) -> Appended:
         return await self._append(task, f"attempt:{task.step}#{task.envelope.attempt}", body, True)
 

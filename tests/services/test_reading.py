@@ -122,7 +122,7 @@ async def test_signals_and_cancels_are_recorded_once_through_any_node(world: Wor
     signal = {"workflow_id": "w", "signal": "approve", "payload": {"json": "1"}, "request_id": "s"}
     first, again = await raw.call("SignalWorkflow", signal), await raw.call("SignalWorkflow", signal)
     assert (first.created, again.created) == (True, False) and first.sequence == again.sequence == 2
-    with pytest.raises(errors.InvalidRequest) as reused:
+    with pytest.raises(errors.AlreadyExists) as reused:
         await raw.call("SignalWorkflow", {**signal, "payload": {"json": "2"}})
     assert reused.value.reason == "REQUEST_ID_REUSED"
     assert (await raw.call("CancelWorkflow", workflow_id="w", reason="enough")).created

@@ -93,8 +93,8 @@ async def test_a_task_alone_is_a_workflow_named_by_its_request(world: World) -> 
     assert (answer.workflow.workflow_id, answer.workflow.definition) == ("task/mail-77", "nervenet.task")
     assert [step.waits_for for step in answer.workflow.tasks] == ["no live agent serves it"]
     assert (await raw.call("RunTask", task, **options)).workflow.workflow_id == "task/mail-77"
-    with pytest.raises(errors.InvalidRequest) as refused:
+    with pytest.raises(errors.AlreadyExists) as refused:
         await raw.call("RunTask", {**task, "input": {"json": '"Bob"'}}, **options)
-    assert refused.value.reason == "REQUEST_ID_REUSED"
+    assert refused.value.reason == "REQUEST_ID_REUSED" and refused.value.metadata["workflow_id"] == "task/mail-77"
     with pytest.raises(errors.InvalidRequest):
         await raw.call("RunTask", {**task, "request_id": "x", "retry": {"backoff_multiplier": 0.5}})

@@ -210,7 +210,7 @@ class Client:
         """One durable task without a workflow of yours; the same request_id is the same task, now and later.
 
         Same means agent and input: options and labels are those of the first request, whatever a later one says, and
-        another agent or input is refused with InvalidRequest. Raises CallFailed when it failed for good.
+        another agent or input is refused with AlreadyExists. Raises CallFailed when it failed for good.
         """
         given: Any = agent
         if not isinstance(given, Agent):
@@ -308,7 +308,7 @@ class Client:
             request.page_token = page.next_page_token
 
     async def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it. AlreadyClosed says who was faster; not repeated by itself."""
+        """Decide it; the same decision again changes nothing. AlreadyClosed says who decided otherwise before."""
         request = pb.ResolveEscalationRequest(escalation_id=escalation_id, resolution=resolution.message)
         await self._nodes.call("ResolveEscalation", request)
 

@@ -226,7 +226,7 @@ class SyncClient:
         return self._aside.each(self._client.escalations(state=state, workflow_id=workflow_id))
 
     def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it. AlreadyClosed says who was faster; not repeated by itself."""
+        """Decide it; the same decision again changes nothing. AlreadyClosed says who decided otherwise before."""
         self._aside.wait(self._client.resolve(escalation_id, resolution))
 
 

@@ -50,7 +50,7 @@ Kind = Literal[
 
 def plain(payload: common.Payload) -> Any:
     """A payload without a type: JSON as Python values, bytes and text as they are, None where there is none."""
-    form, data = payload_in(payload)
+    form, data, _ = payload_in(payload)
     if form == "json":
         return json.loads(data)
     return data if form == "bytes" else data.decode() if data else None

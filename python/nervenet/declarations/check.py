@@ -13,10 +13,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from nervenet.declarations.records import Ask, Call, Child, Compute, Declaration, DeclaredStep, Sleep
+from nervenet.declarations.schemas import UnusableSchema, misfit, schema_problem
 from nervenet.expressions import BadExpression, Expression, Flaw, Language
 from nervenet.options import check_name
 
@@ -166,20 +167,10 @@ def _ask(at: str, ask: Ask) -> Iterator[Problem]:
         yield Problem(f"{at}.deadline", "longer than zero, or left out")
     if ask.default is not None and ask.deadline_ms is None:
         yield Problem(f"{at}.default_answer", "stands when the deadline passes: give a deadline too")
-    if ask.schema is not None and (wrong := _schema_problem(ask.schema)):
+    if ask.schema is not None and (wrong := schema_problem(ask.schema)):
         yield Problem(f"{at}.answer_schema", wrong)
     elif ask.default is not None and (wrong := _unfit(ask)):
         yield Problem(f"{at}.default_answer", wrong)
-
-
-def _schema_problem(schema: Mapping[str, object]) -> str:
-    from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]  # late: it takes 60 ms
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return f"no JSON Schema: {error.json_path}: {error.message}"
-    return ""
 
 
 def _unfit(ask: Ask) -> str:
@@ -190,10 +181,11 @@ def _unfit(ask: Ask) -> str:
         return "" if default in ask.choices else f"{default!r} is not one of the choices {list(ask.choices)!r}"
     if ask.schema is None:
         return ""
-    from jsonschema import Draft202012Validator
-
-    wrong = next(iter(Draft202012Validator(ask.schema).iter_errors(default)), None)
-    return "" if wrong is None else f"does not fit the schema: {wrong.message}"
+    try:
+        wrong = misfit(default, ask.schema)
+    except UnusableSchema as error:
+        return str(error)
+    return "" if wrong is None else f"does not fit the schema: {wrong.words}"
 
 
 # ── what depends on what ─────────────────────────────────────────────────────────────────────────────────────────────

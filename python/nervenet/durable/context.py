@@ -14,6 +14,7 @@ it becomes a step, with a name and a number, when it is first awaited.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import logging
 import random
@@ -460,8 +461,10 @@ class Context(ContextBase):
         raise ContinueAsNew(ContinueRun(workflow.name, version, payload))
 
     def publish(self, view: object, /) -> None:
-        """Show watchers a value (plain JSON, at most 64 KiB); the last one counts, also after the end."""
+        """Show watchers a value (plain JSON, at most 64 KiB; bytes as base64); the last one counts, also after the end."""
         payload = ANY.encode(view)
+        if payload.form == "bytes":
+            payload = ANY.encode(base64.b64encode(payload.data).decode())
         if payload.size > VIEW_LIMIT:
             raise PayloadTooLarge(
                 f"publish: the view is {format_size(payload.size)}, limit {format_size(VIEW_LIMIT)}; publish a summary."

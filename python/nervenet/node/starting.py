@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.options import resolve_start
+from nervenet.payloads import read_json
 from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
@@ -370,7 +371,7 @@ def request_hash(definition: str, input: Payload) -> bytes:
     data = input.data
     if input.form == "json":
         try:
-            value = json.loads(data)
+            value = read_json(data)
         except ValueError as error:
             raise InvalidRequest(
                 f"the input is not JSON: {error}", code="INVALID_ARGUMENT", reason="INVALID_FIELD"

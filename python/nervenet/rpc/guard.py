@@ -24,12 +24,14 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import RequestError, Unauthorized
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.methods import METHODS
-from nervenet.rpc.status import not_yet, status_of
+from nervenet.rpc.status import check_values, not_yet, status_of
 from nervenet.telemetry import from_metadata
+from nervenet.wire import has_checks
 
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
+    from nervenet.rpc.methods import Method
 
 __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
 
@@ -63,6 +65,12 @@ async def _later_stream(request: Any, context: Any) -> AsyncIterator[Any]:
     yield  # type: ignore[unreachable]  # makes it a stream
 
 
+async def _each_checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        check_values(request)
+        yield request
+
+
 class Guard:
     """One for each server."""
 
@@ -78,23 +86,28 @@ class Guard:
         kept: dict[str, Any] = {}
         for name, rpc in METHODS.items():
             method = getattr(servicer, name, None) or (_later_stream if rpc.streams_out else _later)
-            kept[name] = self._stream(method) if inspect.isasyncgenfunction(method) else self._unary(method)
+            kept[name] = self._stream(method, rpc) if inspect.isasyncgenfunction(method) else self._unary(method)
         return SimpleNamespace(**kept)
 
     def _unary(self, method: Any) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
             try:
                 self._check(context)
+                check_values(request)
                 return await method(request, context)
             except Exception as error:  # noqa: BLE001  # every one is answered, the unknown ones logged too
                 await self._refuse(error, context, method)
 
         return guarded
 
-    def _stream(self, method: Any) -> Any:
+    def _stream(self, method: Any, rpc: Method) -> Any:
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 self._check(context)
+                if not rpc.streams_in:
+                    check_values(request)
+                elif has_checks(rpc.request):
+                    request = _each_checked(request)
                 async with aclosing(method(request, context)) as answers:
                     async for answer in answers:
                         yield answer
@@ -136,6 +149,7 @@ class Guard:
         refusal = error if isinstance(error, RequestError) else self._translate(error)
         if refusal is None:
             _log.error("%s failed", method.__name__, exc_info=error)
-            refusal = RequestError(f"{type(error).__name__} in {method.__name__}; the node's log says more")
+            words = f"{type(error).__name__} in {method.__name__}; the node's log says more"
+            refusal = RequestError(words, code="INTERNAL", reason="INTERNAL_ERROR")
         await context.abort(*status_of(refusal))
         raise AssertionError  # abort has raised

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -30,10 +31,15 @@ from nervenet.errors import (
     Unavailable,
 )
 from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.wire import mistakes
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 __all__ = [
     "DETAILS_KEY",
     "already_closed",
+    "check_values",
     "error_of",
     "from_outcome",
     "invalid",
@@ -87,6 +93,12 @@ def invalid_all(fields: Sequence[tuple[str, str]]) -> InvalidRequest:
     return error
 
 
+def check_values(message: Message, at: str = "") -> None:
+    """Raises InvalidRequest where a time, an enum or a number is out of its bounds; `at` stands before the paths."""
+    if found := mistakes(message, at):
+        raise invalid_all(found)
+
+
 def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> NotFound:
     """`what` is workflow, agent, node, lease, escalation or definition. The namespace is what was asked wrongly most often."""
     where = f" in namespace {namespace}" if namespace else ""
@@ -114,15 +126,41 @@ def not_yet(message: str) -> RequestError:
 
 def status_of(error: RequestError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
     """Code, message and trailing metadata, as `context.abort` takes them."""
-    code = grpc.StatusCode[error.code]
-    info = details.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=dict(error.metadata))
-    status = status_pb2.Status(code=code.value[0], message=error.message, details=[_packed(info)])
-    if error.fields:
-        broken = [details.BadRequest.FieldViolation(field=name, description=why) for name, why in error.fields]
-        status.details.append(_packed(details.BadRequest(field_violations=broken)))
+    code, message = grpc.StatusCode[error.code], clipped(error.message, MOST_MESSAGE)
+    metadata = {key: clipped(value, MOST_VALUE) for key, value in error.metadata.items()}
+    info = details.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=metadata)
+    status = status_pb2.Status(code=code.value[0], message=message, details=[_packed(info)])
     if (after := _retry_after(error)) is not None:
         status.details.append(_packed(details.RetryInfo(retry_delay=_duration(after))))
-    return code, error.message, ((DETAILS_KEY, status.SerializeToString()),)
+    if error.fields:
+        room = MOST_DETAILS - status.ByteSize() - len(quote(message)) * 3 // 4
+        status.details.append(_packed(_bad_request(error.fields, room)))
+    return code, message, ((DETAILS_KEY, status.SerializeToString()),)
+
+
+MOST_MESSAGE: Final = 1_000
+MOST_VALUE: Final = 300
+MOST_WHY: Final = 500
+MOST_DETAILS: Final = 5_600
+"""Bytes of a refusal. It travels as metadata, of which gRPC takes 8 KiB, base64 included: what a caller sent is named in
+it, and may be of any size."""
+
+
+def clipped(text: str, most: int) -> str:
+    """At most so many bytes of UTF-8."""
+    data = text.encode(errors="replace")
+    return text if len(data) <= most else data[: most - 3].decode(errors="ignore") + "…"
+
+
+def _bad_request(fields: Sequence[tuple[str, str]], room: int) -> details.BadRequest:
+    """The first fields, as many as there is room for."""
+    bad = details.BadRequest()
+    for name, why in fields:
+        bad.field_violations.add(field=clipped(name, MOST_VALUE), description=clipped(why, MOST_WHY))
+        if bad.ByteSize() > room and len(bad.field_violations) > 1:
+            del bad.field_violations[-1]
+            break
+    return bad
 
 
 def to_outcome(error: RequestError) -> pb.RequestStatus:
@@ -130,9 +168,9 @@ def to_outcome(error: RequestError) -> pb.RequestStatus:
     after = _retry_after(error)
     return pb.RequestStatus(
         code=grpc.StatusCode[error.code].value[0],
-        message=error.message,
+        message=clipped(error.message, MOST_MESSAGE),
         reason=error.reason,
-        metadata=dict(error.metadata),
+        metadata={key: clipped(value, MOST_VALUE) for key, value in error.metadata.items()},
         retry_after=None if after is None else _duration(after),
     )
 

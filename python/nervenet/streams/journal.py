@@ -205,9 +205,13 @@ class Journal:
         reply = self._link.script(self._scripts["journal_read"], keys, (start, count, room))
         return await _parsed(reply, parse_entries, workflow_id)
 
+    async def entry_id(self, workflow_id: str, name: str) -> bytes:
+        """The id under which an entry of that name stands; b"" = there is none."""
+        return await self._link.call("HGET", self._keys.head(workflow_id), f"e:{name}") or b""
+
     async def outcome_id(self, workflow_id: str, step: str) -> bytes:
-        """The id under which a step's outcome stands; b"" = it is not over."""
-        return await self._link.call("HGET", self._keys.head(workflow_id), f"e:task:{step}") or b""
+        """The same of a step's outcome; b"" = it is not over."""
+        return await self.entry_id(workflow_id, f"task:{step}")
 
     async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
         """Name and entry that stand under one id."""

@@ -25,7 +25,8 @@ from nervenet.wire.entries import (
     state_out,
 )
 from nervenet.wire.members import encode_node_record
-from nervenet.wire.options import options_out, policy_in
+from nervenet.wire.options import options_out, policy_in, refused_option
+from nervenet.wire.requests import clear_mistakes, has_checks, mistakes
 from nervenet.wire.tasks import (
     Envelope,
     decode_envelope,
@@ -59,6 +60,7 @@ __all__ = [
     "Envelope",
     "action_in",
     "action_out",
+    "clear_mistakes",
     "declaration_from_json",
     "declaration_in",
     "decode_declaration",
@@ -78,6 +80,8 @@ __all__ = [
     "entry_to_json",
     "failure_in",
     "failure_out",
+    "has_checks",
+    "mistakes",
     "optional_ms",
     "options_out",
     "payload_for_people",
@@ -86,6 +90,7 @@ __all__ = [
     "policy_in",
     "question_in",
     "question_out",
+    "refused_option",
     "state_in",
     "state_out",
     "task_id",

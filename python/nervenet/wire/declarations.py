@@ -7,13 +7,13 @@ What a message can hold and an option can't (a backoff below 1) is a problem of 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct, Value
 
 from nervenet.declarations import (
     Action,
@@ -32,21 +32,23 @@ from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import workflow_pb2 as workflow
 from nervenet.wire.forms import from_json
-from nervenet.wire.options import policy_in
+from nervenet.wire.options import policy_in, refused_option
+from nervenet.wire.requests import LONGEST_SECONDS, mistakes
 from nervenet.wire.values import optional_ms, whole
 
 T = TypeVar("T")
 
 _SPANS: Final = ("queue", "accept", "attempt", "total", "heartbeat")
-_REFUSED: Final = re.compile(r"\w+\.(\w+) is (.*)", re.DOTALL)
-_FIELDS: Final = {"multiplier": "backoff_multiplier", "non_retryable": "non_retryable_types", "match": "match_labels"}
 
 
 def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Problem]]:
     """The declaration, and everything that is wrong with it; without problems it can be interpreted."""
+    out_of_bounds = mistakes(message)
     reading = _Reading()
     declaration = reading.declaration(message)
-    return declaration, [*reading.problems, *check(declaration)]
+    told = {problem.path for problem in out_of_bounds}
+    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in told]
+    return declaration, [*out_of_bounds, *more]
 
 
 def definition_from_json(data: Any) -> tuple[workflow.Definition, list[Problem]]:
@@ -84,7 +86,7 @@ class _Reading:
     def _step(self, at: str, message: workflow.Step) -> DeclaredStep:
         return DeclaredStep(
             message.name,
-            _action(message),
+            self._action(at, message),
             tuple(message.depends_on),
             message.condition.strip(),
             ForEach(message.for_each.items.strip(), message.for_each.concurrency)
@@ -100,9 +102,7 @@ class _Reading:
         if message.HasField("retry"):
             given["retry"] = self._made(f"{at}retry", RetryPolicy, _retry(message.retry))
         if message.HasField("timeouts"):
-            spans = {name: optional_ms(message.timeouts, name) for name in _SPANS}
-            times = {name: timedelta(milliseconds=ms) for name, ms in spans.items() if ms is not None}
-            given["timeouts"] = self._made(f"{at}timeouts", Timeouts, times)
+            given["timeouts"] = self._made(f"{at}timeouts", Timeouts, _spans(message.timeouts, _SPANS))
         if isinstance(message, workflow.Step):
             if message.HasField("selection"):
                 given["selection"] = self._made(f"{at}selection", Selection, _selection(message.selection))
@@ -114,53 +114,62 @@ class _Reading:
         try:
             return kind(**values)
         except ValueError as error:
-            refused = _REFUSED.fullmatch(str(error))
-            name, words = refused.groups() if refused is not None else ("", str(error))
-            self.problems.append(
-                Problem(f"{at}.{_FIELDS.get(name, name)}".rstrip("."), words.replace("UNSET", "unset"))
-            )
+            path, words = refused_option(error)
+            self.problems.append(Problem(f"{at}.{path.partition('.')[2]}".rstrip("."), words))
+            return None
+
+    def _action(self, at: str, message: workflow.Step) -> Action | None:
+        match message.WhichOneof("action"):
+            case "call":
+                return Call(message.call.capability, message.call.input.strip())
+            case "ask":
+                return self._ask(f"{at}ask", message.ask)
+            case "workflow":
+                return Child(message.workflow.definition, message.workflow.version, message.workflow.input.strip())
+            case "value":
+                return Compute(message.value.strip())
+            case "sleep":
+                return Sleep(optional_ms(message, "sleep") or 0)
+        return None
+
+    def _ask(self, at: str, message: workflow.AskAction) -> Ask:
+        schema = default = None
+        if message.HasField("answer_schema"):
+            schema = self._plain(f"{at}.answer_schema", message.answer_schema)
+        if message.HasField("default_answer"):
+            default = (self._plain(f"{at}.default_answer", message.default_answer),)
+        return Ask(
+            message.question.strip(),
+            tuple(message.choices),
+            schema,
+            message.context.strip(),
+            optional_ms(message, "deadline"),
+            default,
+            message.assignee,
+        )
+
+    def _plain(self, at: str, message: Struct | Value) -> Any:
+        try:
+            return whole(json_format.MessageToDict(message))
+        except ValueError as error:  # NaN and infinities
+            self.problems.append(Problem(at, f"no JSON: {error}"))
             return None
 
 
-def _action(message: workflow.Step) -> Action | None:
-    match message.WhichOneof("action"):
-        case "call":
-            return Call(message.call.capability, message.call.input.strip())
-        case "ask":
-            return _ask(message.ask)
-        case "workflow":
-            return Child(message.workflow.definition, message.workflow.version, message.workflow.input.strip())
-        case "value":
-            return Compute(message.value.strip())
-        case "sleep":
-            return Sleep(optional_ms(message, "sleep") or 0)
-    return None
-
-
-def _ask(message: workflow.AskAction) -> Ask:
-    schema = default = None
-    if message.HasField("answer_schema"):
-        schema = whole(json_format.MessageToDict(message.answer_schema))
-    if message.HasField("default_answer"):
-        default = (whole(json_format.MessageToDict(message.default_answer)),)
-    return Ask(
-        message.question.strip(),
-        tuple(message.choices),
-        schema,
-        message.context.strip(),
-        optional_ms(message, "deadline"),
-        default,
-        message.assignee,
-    )
+def _spans(message: common.Timeouts | common.RetryPolicy, names: Sequence[str]) -> dict[str, timedelta]:
+    """The durations that are set, without those that are out of their bounds."""
+    spans = {name: optional_ms(message, name) for name in names}
+    return {
+        name: timedelta(milliseconds=ms)
+        for name, ms in spans.items()
+        if ms is not None and 0 <= ms <= LONGEST_SECONDS * 1000
+    }
 
 
 def _retry(message: common.RetryPolicy) -> dict[str, Any]:
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {**_spans(message, ("initial_interval", "max_interval"))}
     if message.max_attempts:
         given["max_attempts"] = None if message.max_attempts == -1 else message.max_attempts
-    for name in ("initial_interval", "max_interval"):
-        if (ms := optional_ms(message, name)) is not None:
-            given[name] = timedelta(milliseconds=ms)
     if message.backoff_multiplier:
         given["multiplier"] = message.backoff_multiplier
     if message.jitter:

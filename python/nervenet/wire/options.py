@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from nervenet.v1 import common_pb2 as common
@@ -27,6 +28,22 @@ _POLICIES = {
 
 def policy_in(number: common.SelectionPolicy) -> Any:
     return _POLICIES[number]
+
+
+_REFUSED = re.compile(r"(\w+)\.(\w+) is (.*)", re.DOTALL)
+_GROUPS = {"RetryPolicy": "retry", "Timeouts": "timeouts", "Selection": "selection"}
+_FIELDS = {"multiplier": "backoff_multiplier", "non_retryable": "non_retryable_types", "match": "match_labels"}
+
+
+def refused_option(error: Exception) -> tuple[str, str]:
+    """The contract's path of what an option's class refused (`retry.backoff_multiplier`, "" = unknown), and why."""
+    refused = _REFUSED.fullmatch(str(error))
+    if refused is None:
+        return "", str(error)
+    kind, name, words = refused.groups()
+    group = _GROUPS.get(kind)
+    field = _FIELDS.get(name, name)
+    return (f"{group}.{field}" if group else field), words.replace("UNSET", "unset")
 
 
 def options_out(options: Resolved) -> tuple[common.RetryPolicy, common.Timeouts, common.Selection]:

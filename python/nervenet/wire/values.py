@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.struct_pb2 import NullValue, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nervenet.records import (
@@ -62,10 +65,16 @@ def payload_out(payload: Payload) -> common.Payload:
 
 def payload_fields(payload: Payload) -> dict[str, Any]:
     """A message within another is filled from a dict in place, for half of what making and copying it costs."""
-    form, data = payload
+    form, data, about = payload
+    fields: dict[str, Any]
     if form == "bytes":
-        return {"data": data}
-    return {} if form == "none" else {form: data.decode()}
+        fields = {"data": data}
+    else:
+        fields = {} if form == "none" else {form: data.decode()}
+    if about:
+        told = common.Payload.FromString(about)
+        fields |= {field.name: value for field, value in told.ListFields()}
+    return fields
 
 
 def timestamp_fields(ms: int | None) -> dict[str, int] | None:
@@ -74,21 +83,31 @@ def timestamp_fields(ms: int | None) -> dict[str, int] | None:
 
 def payload_in(message: common.Payload) -> Payload:
     form = message.WhichOneof("body")
-    if form == "json":
+    if form == "json":  # of the others' fields it says nothing: a node and an agent never look into JSON
         return Payload("json", message.json.encode())
     if form is None:
         return NOTHING
-    if form == "data":
-        return Payload("bytes", message.data)
     if form == "value":
         return Payload("json", _json_of(message.value))
-    return Payload(form, getattr(message, form).encode())
+    if form == "data":
+        return Payload("bytes", message.data, _about(message))
+    return Payload(form, getattr(message, form).encode(), _about(message))
+
+
+def _about(message: common.Payload) -> bytes:
+    """What a payload says of itself beside its value, to be passed on as it is."""
+    if not (message.content_type or message.encoding or message.size_bytes or message.sha256):
+        return b""
+    return common.Payload(
+        content_type=message.content_type,
+        encoding=message.encoding,
+        size_bytes=message.size_bytes,
+        sha256=message.sha256,
+    ).SerializeToString()
 
 
 def _json_of(value: Value) -> bytes:
     """Compact JSON; a Value knows only doubles, so what is whole becomes an integer again."""
-    import json  # only requests of people come here
-
     return json.dumps(whole(json_format.MessageToDict(value)), separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -101,25 +120,75 @@ def whole(value: Any) -> Any:
 
 
 VALUE_LIMIT = 64 * 1024
+VALUE_DEPTH = 28
+"""Levels of JSON that fit into a Value which any reader takes: protobuf allows 100 messages in each other, three a level."""
 EXACT = 1 << 53
+
+
+class _Inexact(ValueError):
+    """A google.protobuf.Value cannot carry that JSON as it is."""
 
 
 def payload_for_people(payload: Payload) -> common.Payload:
     """As google.protobuf.Value where that loses nothing and stays small, else as it is."""
     if payload.form != "json" or payload.size > VALUE_LIMIT:
         return payload_out(payload)
-    value = json.loads(payload.data)
-    if not _exact(value):
+    message = common.Payload()
+    try:
+        _fill(message.value, _READER(payload.data.decode()), VALUE_DEPTH)
+    except (ValueError, RecursionError):  # ValueError: no JSON, not exact, or no text that UTF-8 can carry
         return payload_out(payload)
-    return common.Payload(value=json_format.ParseDict(value, Value()))
+    return message
 
 
-def _exact(value: Any) -> bool:
-    if isinstance(value, int):
-        return -EXACT <= value <= EXACT
-    if isinstance(value, list):
-        return all(map(_exact, value))
-    return all(map(_exact, value.values())) if isinstance(value, dict) else True
+def _fill(value: Value, data: Any, depth: int) -> None:
+    if not depth:
+        raise _Inexact
+    if data is None:
+        value.null_value = NullValue.NULL_VALUE
+    elif isinstance(data, bool):
+        value.bool_value = data
+    elif isinstance(data, str):
+        value.string_value = data
+    elif isinstance(data, list):
+        value.list_value.SetInParent()
+        for each in data:
+            _fill(value.list_value.values.add(), each, depth - 1)
+    elif isinstance(data, dict):
+        value.struct_value.SetInParent()
+        for key, each in data.items():
+            _fill(value.struct_value.fields[key], each, depth - 1)
+    else:
+        value.number_value = data
+
+
+def _whole_in(digits: str) -> int:
+    if len(digits) > 17 or not -EXACT <= (number := int(digits)) <= EXACT:
+        raise _Inexact
+    return number
+
+
+def _decimal_in(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number) or len(digits) > 400 or Decimal(repr(number)) != Decimal(digits):
+        raise _Inexact
+    return number
+
+
+def _constant_in(word: str) -> None:
+    raise _Inexact  # NaN and infinities
+
+
+def _pairs_in(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # a name that is there twice
+        raise _Inexact
+    return found
+
+
+_READER: Callable[[str], Any] = json.JSONDecoder(
+    parse_int=_whole_in, parse_float=_decimal_in, parse_constant=_constant_in, object_pairs_hook=_pairs_in
+).decode
 
 
 _FAILURE_NUMBERS: dict[FailureCode, common.FailureCode] = {

@@ -179,21 +179,24 @@ class CoordinatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SignalWorkflow(self, request, context):
-        """Sends a signal; recorded once by its id.
+        """Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+        workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelWorkflow(self, request, context):
-        """Asks a workflow to stop; recorded once.
+        """Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+        closed before anybody asked: FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RunTask(self, request, context):
-        """Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+        """Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+        request_id with another capability or input: ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,7 +217,8 @@ class CoordinatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveEscalation(self, request, context):
-        """Decides an escalation; of two people at once one wins and the other is told.
+        """Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+        answered like the first one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -65,7 +65,7 @@ def run_resolve(args: argparse.Namespace) -> int:
     async def work(session: Session) -> None:
         screen = session.screen
         found = (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
-        if not render.is_open(found):
+        if not render.is_open(found) and not _is_given(args):  # the same decision again is answered by the node
             raise Refused(f"{render.short(which)}: {render.decision(found, screen.view())}")
         resolution = _decision(session, found, given.get("complete"))
         try:
@@ -80,6 +80,10 @@ def run_resolve(args: argparse.Namespace) -> int:
         screen.note(render.resolved(response.escalation, screen.view()))
 
     return ask_mesh(args, work)
+
+
+def _is_given(args: argparse.Namespace) -> bool:
+    return any(each is not None for each in (args.complete, args.retry, args.fail, args.answer))
 
 
 def _decision(session: Session, found: Any, complete: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from nervenet.errors import InvalidRequest, RequestError, Unavailable
 from nervenet.node.gateway.guest import Guest
 from nervenet.node.gateway.hello import check_credit, check_hello
 from nervenet.node.gateway.line import Line
-from nervenet.rpc.status import invalid
+from nervenet.rpc.status import check_values, invalid
 from nervenet.v1 import agent_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -119,9 +119,11 @@ class Door:
 
     def _hear_one(self, guest: Guest, kind: str | None, item: pb.ConnectRequestItem) -> None:
         desk = self._gateway.desk
-        if kind == "task_result":
+        if kind == "task_result":  # never refused for a value: what was done is recorded, without what makes no sense
             desk.complete(guest, item.task_result)
-        elif kind == "task_progress":
+            return
+        check_values(item)
+        if kind == "task_progress":
             desk.report(guest, item.task_progress)
         elif kind == "task_ack":
             desk.begun(guest, item.task_ack)

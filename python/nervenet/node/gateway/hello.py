@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.rpc.status import invalid
+from nervenet.rpc.status import check_values, invalid
 from nervenet.streams.keys import check_name, check_workflow_id
 from nervenet.v1 import agent_pb2
 
@@ -46,6 +46,7 @@ def check_hello(items: Iterable[pb.ConnectRequestItem]) -> pb.Hello:
     if first is None or first.WhichOneof("item") != "hello":
         raise invalid("items[0]", "a stream begins with hello")
     hello = first.hello
+    check_values(hello, f"{_AT}.")
     check_credit(hello.credit, f"{_AT}.credit", least=1)
     _check_agent(hello.agent)
     _check_return(hello)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.payloads import PayloadTooLarge, check_json, check_size
+from nervenet.declarations import schema_problem
+from nervenet.payloads import PayloadTooLarge, check_json, check_size, read_json
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
-from nervenet.wire import payload_in, payload_out
+from nervenet.wire import clear_mistakes, payload_in, payload_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ def verdict_on(about: Attempted, said: task.TaskResult, stop: Stop | None, limit
         return given_up(about, stop, now_ms)
     result = task.TaskResult()
     result.CopyFrom(said)
+    clear_mistakes(result)
     wrong = _mend(result, kind, about.envelope.capability, limit)
     if wrong is not None:
         result.failure.CopyFrom(wrong)
@@ -106,11 +108,20 @@ def _mend(result: task.TaskResult, kind: str | None, capability: str, limit: int
 def _mend_question(question: task.Question, capability: str, limit: int) -> None:
     if not question.text:
         raise ValueError("a question without a text")
+    if question.answer_schema and (problem := _schema_problem(question.answer_schema)):
+        raise ValueError(f"answer_schema of the question: {problem}")
     question.source = task.QUESTION_SOURCE_AGENT
     question.ClearField("failure")
     for part in ("context", "suggestion", "default_answer"):
         if question.HasField(part):
             _store(getattr(question, part), f"{capability}: {part} of the question", limit)
+
+
+def _schema_problem(text: str) -> str:
+    try:
+        return schema_problem(read_json(text.encode()))
+    except ValueError as error:
+        return f"no JSON: {error}"
 
 
 def _mend_failure(failure: common.Failure, capability: str, limit: int) -> None:

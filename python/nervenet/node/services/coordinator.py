@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from nervenet.clock import SYSTEM, uuid7
-from nervenet.errors import RequestError
+from nervenet.errors import AlreadyExists, Overloaded, RequestError
 from nervenet.node.services.awaits import AwaitStream, one_close
 from nervenet.node.services.definitions import Definitions
 from nervenet.node.services.peers import HOP_KEY
@@ -32,7 +32,7 @@ from nervenet.node.watching import before
 from nervenet.records import Cancel, Signaled, State
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of
-from nervenet.rpc.status import already_closed, invalid, not_found, to_outcome
+from nervenet.rpc.status import already_closed, check_values, invalid, not_found, to_outcome
 from nervenet.streams.keys import check_name, check_signal_id
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import decode_entry, duration_ms, state_out
@@ -110,6 +110,7 @@ class Coordinators:
         outcomes: list[pb.StartOutcome | None] = []
         for i, message in enumerate(request.requests):
             try:
+                check_values(message, f"requests[{i}].")
                 starts.append(start_of(message, config, trace, f"requests[{i}]."))
                 outcomes.append(None)
             except RequestError as error:
@@ -162,20 +163,24 @@ class Coordinators:
         except ValueError as error:
             raise invalid("signal", str(error)) from None
         payload = checked_payload(request.payload, self._host.config.payload_limit, "payload", signal)
-        await self._host.admission.check_signal(request.workflow_id)
+        name = f"signal:{signal_id}"
+        try:
+            await self._host.admission.check_signal(request.workflow_id)
+        except Overloaded:
+            if not await self._host.journal.entry_id(request.workflow_id, name):
+                raise
         body = Signaled(signal, checked_json(payload, "payload.json"), request.sender)
-        answer = await self._record(request.workflow_id, f"signal:{signal_id}", body, request.sender)
-        if answer.status == "exists":
-            await self._check_same(request.workflow_id, answer.id, body)
+        answer = await self._record(request.workflow_id, name, body, request.sender)
+        if answer.status != "new":
+            await self._check_same(request, answer.id, body)
         return pb.SignalWorkflowResponse(sequence=_sequence(answer.id), created=answer.status == "new")
 
-    async def _check_same(self, workflow_id: str, journal_id: bytes, body: Signaled) -> None:
-        (raw,) = await self._host.journal.read(workflow_id, before(journal_id), 1)
+    async def _check_same(self, request: pb.SignalWorkflowRequest, journal_id: bytes, body: Signaled) -> None:
+        (raw,) = await self._host.journal.read(request.workflow_id, before(journal_id), 1)
         there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
         if isinstance(there, Signaled) and (there.signal, there.payload) != (body.signal, body.payload):
-            raise invalid(
-                "request_id", f"it was used for another {there.signal!r} signal before", reason="REQUEST_ID_REUSED"
-            )
+            words = f"another {there.signal!r} signal was sent to {request.workflow_id} with it"
+            raise _reused(request.request_id, words, workflow_id=request.workflow_id)
 
     async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Any) -> pb.CancelWorkflowResponse:
         body = Cancel(request.reason, request.requester)
@@ -184,7 +189,10 @@ class Coordinators:
         return pb.CancelWorkflowResponse(state=state_out(State.CANCELING if created else answer.state), created=created)
 
     async def _record(self, workflow_id: str, name: str, body: Body, actor: str) -> Appended:
-        """A fact from outside; the run is the current one, which the first answer tells."""
+        """A fact from outside; the run is the current one, which the first answer tells.
+
+        What was recorded before is answered so, also when the workflow has closed since.
+        """
         coordinator = self._host.coordinator(workflow_id)
         run = 1 if coordinator is None else coordinator.run
         answer = await self._host.record(workflow_id, run, name, body, actor)
@@ -192,7 +200,7 @@ class Coordinators:
             answer = await self._host.record(workflow_id, answer.run, name, body, actor)
         if answer.status == "unknown":
             raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
-        if answer.status == "closed":
+        if answer.status == "closed" and not answer.recorded:
             words = f"workflow {workflow_id} is {answer.state}: it takes no {name.partition(':')[0]} any more"
             raise already_closed("workflow", workflow_id, words, state=str(answer.state))
         return answer
@@ -209,11 +217,8 @@ class Coordinators:
         except RequestError as error:
             if error.reason != "WORKFLOW_EXISTS":
                 raise
-            raise invalid(
-                "request_id",
-                "it was used before, for another capability or input",
-                reason="REQUEST_ID_REUSED",
-            ) from None
+            words = "a task with another capability or input was started with it"
+            raise _reused(request.request_id, words, **error.metadata) from None
         return pb.RunTaskResponse(workflow=workflow)
 
     async def _check_queue(self, request: pb.RunTaskRequest, workflow_id: str) -> None:
@@ -254,6 +259,15 @@ def _outcome(start: StartRequest, answer: Any) -> pb.StartOutcome:
     if isinstance(answer, RequestError):
         return pb.StartOutcome(workflow_id=start.workflow_id, error=to_outcome(refused_start(answer)))
     return pb.StartOutcome(workflow_id=start.workflow_id, created=answer.created)
+
+
+def _reused(request_id: str, words: str, **metadata: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"request_id {request_id!r} was used before: {words}. Choose another request_id",
+        code="ALREADY_EXISTS",
+        reason="REQUEST_ID_REUSED",
+        metadata={"request_id": request_id, **metadata},
+    )
 
 
 def _sequence(journal_id: bytes) -> int:

@@ -30,8 +30,13 @@ def reshape(message: Message, form: common.PayloadFormat) -> None:
     if form == common.PAYLOAD_FORMAT_RAW:
         return
     for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.file.package != common.DESCRIPTOR.package:
+        kind = field.message_type
+        if kind is None or kind.file.package != common.DESCRIPTOR.package:
             continue
+        if kind.GetOptions().map_entry:
+            if kind.fields_by_name["value"].message_type is None:  # labels and the like
+                continue
+            value = value.values()  # what a map carries
         for part in value if field.is_repeated else (value,):
             if isinstance(part, common.Payload):
                 part.CopyFrom(shaped(payload_in(part), form))

@@ -8,13 +8,16 @@ against what was asked before it is written: against the choices, or the JSON Sc
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING
 
+from nervenet.declarations import misfit
+from nervenet.errors import RequestError
 from nervenet.node.services.history import Asked, History
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.starts import checked_json, checked_payload
+from nervenet.payloads import read_json
 from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome, Payload
 from nervenet.rpc.status import already_closed, invalid, not_found
 from nervenet.streams.keys import check_workflow_id, escalation_id, parse_escalation_id
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from nervenet.streams.answers import Decision
 
 __all__ = ["People", "check_answer"]
+
+_log = logging.getLogger(__name__)
 
 
 class People:
@@ -111,15 +116,24 @@ class People:
     async def resolve(self, id: str, resolution: workflow_pb2.EscalationResolution) -> workflow_pb2.Escalation:
         workflow_id, run, history, asked = await self._find(id)
         if asked.state != "OPEN":
-            raise _refused(workflow_id, asked)
+            if not self._is_repeat(resolution, asked):
+                raise _refused(workflow_id, asked)
+            return _told(workflow_id, run, history, asked)
         decided, outcome, cancel = self._words(resolution, asked)
         decision: Decision = await self._host.escalations.decide(
             workflow_id, run, asked.step, asked.k, decided, outcome, cancel, resolution.resolver
         )
         workflow_id, run, history, asked = await self._find(escalation_id(workflow_id, asked.step, asked.k))
-        if decision.status != "new":
+        if decision.status != "new" and asked.decided != decided:
             raise _refused(workflow_id, asked)
         return _told(workflow_id, run, history, asked)
+
+    def _is_repeat(self, resolution: workflow_pb2.EscalationResolution, asked: Asked) -> bool:
+        """Whether this very decision, value and resolver included, is the one that stands."""
+        try:
+            return asked.decided == self._words(resolution, asked)[0]
+        except RequestError:
+            return False
 
     def _words(
         self, resolution: workflow_pb2.EscalationResolution, asked: Asked
@@ -158,26 +172,20 @@ def check_answer(value: Payload, asked: Asked) -> None:
     """Whether the value is one of the choices, or fits the schema of the answer."""
     question = asked.question
     if question.choices and value.form == "json":
-        if json.loads(value.data) not in question.choices:
+        if read_json(value.data) not in question.choices:
             raise invalid("resolution.value", f"not one of the choices: {', '.join(question.choices)}")
         return
     if not question.schema:
         return
     if value.form != "json":
         raise invalid("resolution.value", "a JSON value is asked for")
-    _check_schema(json.loads(value.data), json.loads(question.schema))
-
-
-def _check_schema(value: Any, schema: Any) -> None:
-    import jsonschema  # type: ignore[import-untyped]  # has no types; only where somebody answers
-
     try:
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
-    except Exception:  # noqa: BLE001  # unresolvable references have no public type
-        return  # the asker's schema is no schema: nothing can be checked against it
-    if error is not None:
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-        raise invalid(f"resolution.value{path}", error.message)
+        wrong = misfit(read_json(value.data), read_json(question.schema))
+    except ValueError as error:  # the asker's schema is none: any JSON will do
+        _log.warning("%s: the schema of its answer is not used: %s", asked.step, error)
+        return
+    if wrong is not None:
+        raise invalid(f"resolution.value{wrong.path}", wrong.words)
 
 
 def _refused(workflow_id: str, asked: Asked) -> Exception:

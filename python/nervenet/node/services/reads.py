@@ -164,7 +164,7 @@ class Reads:
             if close.failure is not None:
                 told.failure.CopyFrom(failure_out(close.failure))
         if view is not None:
-            told.view.CopyFrom(shaped(Payload("json", view), form))
+            told.view.CopyFrom(shaped(_view(view), form))
         pending: dict[str, task_pb2.Task] = {}
         if history.close is None:
             told.partial = coordinator is None
@@ -267,6 +267,15 @@ class Reads:
             return f"room in the queue of {requirement.capability} (NERVENET_MAX_QUEUED)"
         wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
         return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why
+
+
+def _view(stored: bytes) -> Payload:
+    """JSON, as workflow code publishes it; whatever else stands there is shown as the bytes that it is."""
+    try:
+        stored.decode()
+    except UnicodeDecodeError:
+        return Payload("bytes", stored)
+    return Payload("json", stored)
 
 
 def _past(history: History, pending: Mapping[str, object]) -> list[Step]:

@@ -7,24 +7,22 @@ a busy node, so a request is looked at once and nothing is made that a plain sta
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import SerializeToJsonError
 
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
-from nervenet.node.builtin import TASK, options_of
+from nervenet.node.builtin import TASK, TaskRequest, options_of
 from nervenet.node.starting import StartRequest
-from nervenet.payloads import format_size
+from nervenet.payloads import format_size, read_json
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid
 from nervenet.streams.keys import check_name, check_workflow_id
 from nervenet.telemetry import checked
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
-from nervenet.wire import optional_ms, payload_in, policy_in, trace_in
+from nervenet.wire import optional_ms, payload_in, policy_in, refused_option, trace_in
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -97,7 +95,7 @@ def checked_payload(message: common.Payload, limit: int, field: str, whose: str)
 def checked_json(payload: Payload, field: str) -> Payload:
     if payload.form == "json":
         try:
-            json.loads(payload.data)
+            read_json(payload.data)
         except ValueError as error:
             raise invalid(field, f"not JSON: {error}") from None
     return payload
@@ -125,22 +123,9 @@ def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> S
     except ValueError as error:
         raise invalid("capability", str(error)) from None
     payload = checked_payload(message.input, config.payload_limit, "input", capability)
-    given: dict[str, Any] = {"capability": capability, "form": payload.form}
-    if payload.form == "json":
-        given["data"] = json.loads(checked_json(payload, "input.json").data)
-    elif payload.form == "bytes":
-        given["data"] = base64.b64encode(payload.data).decode()
-    elif payload.form != "none":
-        raise invalid("input", "json, value or data: a task takes no text or uri of its own")
     labels = checked_labels(message.labels)
-    identity = _json(given)  # how it is done may change between two requests: the first one rules
-    if options := _task_options(message, labels):
-        given["options"] = options
-    return StartRequest(workflow_id, TASK, _json(given), 1, labels, trace=trace, identity=identity)
-
-
-def _json(value: dict[str, Any]) -> Payload:
-    return Payload("json", json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    task = TaskRequest(capability, checked_json(payload, "input.json"), _task_options(message, labels))
+    return StartRequest(workflow_id, TASK, task.stored(), 1, labels, trace=trace, identity=task.identity())
 
 
 def _task_options(message: pb.RunTaskRequest, labels: dict[str, str]) -> dict[str, Any]:
@@ -183,7 +168,8 @@ def _check_options(given: dict[str, Any]) -> None:
     try:
         options_of(given)
     except (ValueError, TypeError) as error:
-        raise invalid("options", str(error)) from None
+        field, words = refused_option(error)
+        raise invalid(field or "options", words) from None
 
 
 def refused_start(error: RequestError, at: str = "") -> RequestError:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The long form: `python -m tests.fuzz --calls 100000 --seed 7 --token`. Exit code 1 when anything was wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from nervenet.dev.servers import etcd, valkey
+from nervenet.rpc.methods import METHODS
+from tests.fuzz.calls import KINDS
+from tests.fuzz.mesh import Options, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=None, help="the one of a run that is to be made again")
+    parser.add_argument("--token", action="store_true", help="a mesh with a token: right, wrong and none are sent")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what is sent")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=(), help="only these calls")
+    parser.add_argument("--at-once", type=int, default=50)
+    given = parser.parse_args()
+    seed = secrets.randbelow(1 << 32) if given.seed is None else given.seed
+    options = Options(given.calls, seed, given.token, given.kinds, given.methods, given.at_once)
+    print(f"seed {seed}, {given.calls} calls{' with and without a token' if given.token else ''}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, valkey() as redis, etcd() as registry:
+        report = asyncio.run(run(options, Path(folder), redis.url, registry.url))
+    print(f"{sum(report.codes.values())} calls in {report.seconds:.0f} s: {dict(report.codes.most_common())}")
+    print(
+        f"the node grew by {report.growth_mb} MB after the warm-up: {report.rss_mb[:: len(report.rss_mb) // 20 + 1]} MB"
+    )
+    faults = [one for one in report.faults() if not (given.methods and one.startswith("never called"))]
+    print("\n".join(faults) or "nothing was wrong")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
