@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -70,11 +70,13 @@ __all__ = [
     "Subscription",
     "UnfitServer",
     "in_turn",
+    "settled",
 ]
 
 _LAST_WORDS: Final = 2.0
 _STABLE: Final = 5.0
 _Child = TypeVar("_Child", Reader, Subscription)
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -444,19 +446,25 @@ async def cancelled(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
-    """The replies of commands that were sent together; the first error once all are in, so that none goes unheard.
+async def settled(replies: Iterable[Awaitable[_T]]) -> list[_T | LinkError]:
+    """The replies of commands that were sent together, each with its own error, so that none goes unheard.
 
     They come in the order of their commands, so all but the first few are there when the first is: gather, which
     hangs a callback on each, would cost more than the commands.
     """
-    error: LinkError | None = None
-    results = []
+    results: list[_T | LinkError] = []
     for reply in replies:
         try:
             results.append(await reply)
         except LinkError as refused:
-            error = error or refused
-    if error is not None:
-        raise error
+            results.append(refused)
+    return results
+
+
+async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
+    """The replies of commands that were sent together; the first error once all are in."""
+    results = await settled(replies)
+    for result in results:
+        if isinstance(result, LinkError):
+            raise result
     return results
