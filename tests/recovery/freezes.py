@@ -46,7 +46,7 @@ GIVEN_UP = 75.0
 AGENTS = {1: 1, 3: 2}
 TARGETS = ("node", "agent", "both")
 SECONDS = (3.0, 8.0, 12.0, 20.0)
-WORKFLOWS = 8
+WORKFLOWS = 20
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Frozen:
                 n = next(self._count)
                 await _insisting(lambda n=n: client.start(freezes_app.walk, n, id=f"walk-{n}"))  # type: ignore[misc]
                 ids[f"walk-{n}"] = n
-                await asyncio.sleep(chance.uniform(0.0, 0.3))
+                await asyncio.sleep(chance.uniform(0.0, 0.12))
             for victim in victims:
                 victim.kill(signal.SIGSTOP)
             await asyncio.sleep(cell.seconds)
