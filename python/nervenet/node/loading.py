@@ -99,13 +99,8 @@ class Loader:
 
     async def _take(self, workflow_id: str, adopted: Adopted, node_id: str, dead: str | None) -> bool:
         host, head, began_ns = self._host, adopted.head, SYSTEM.now_ns()
-        if adopted.status == "closed":
-            if head is not None:
-                host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
-            return True
         if adopted.status not in ("adopted", "mine") or head is None:
-            await host.disown(node_id, workflow_id)
-            return adopted.status == "refused"
+            return await self._leave(workflow_id, adopted, node_id)
         if adopted.status == "mine":  # whoever took it out of my set before I began to load it read an older head
             await host.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
@@ -136,6 +131,16 @@ class Loader:
         if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
             host.spawn(host.watch.look_at([coordinator]))
         return True
+
+    async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
+        """It is closed, another node's, or not there; whether it needs no host any more."""
+        head = adopted.head
+        if adopted.status == "closed":
+            if head is not None:
+                self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+            return True
+        await self._host.disown(node_id, workflow_id)
+        return adopted.status == "refused"
 
     async def _has_code(self, head: Head) -> bool:
         """Whether it can be run here; of what is stored, the definition is read."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError
+from nervenet.streams.faults import LinkError, RedisRefused
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Watch:
 
     def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
         """An agent's inbox has it: if it is not claimed by then, another agent shall."""
+        within_ms = rounded(within_ms)
         expected = self._accepting.get(within_ms)
         if expected is None:
             expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
@@ -97,7 +98,7 @@ class Watch:
                 _log.warning("%s: no look at the workflows for now: %s", self._host.node_id, error)
 
     async def _tick(self) -> None:
-        for expected in self._accepting.values():
+        for expected in tuple(self._accepting.values()):  # while we look, a send may add a time
             late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
             await self._look_at(dict.fromkeys(late))
         doubted = self._doubtful.due(BATCH)
@@ -121,7 +122,14 @@ class Watch:
         journal = self._host.journal
         looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
         for coordinator, look in looks:
-            self._treat_workflow(coordinator, await look)
+            try:
+                found = await look
+            except RedisRefused as error:
+                if error.retry:  # Redis is not well
+                    raise
+                _log.error("%s: its keys can't be read: %s", coordinator.workflow_id, error)
+            else:
+                self._treat_workflow(coordinator, found)
 
     def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         host = self._host
@@ -254,6 +262,12 @@ class Watch:
                 held.update((queue, one.id) for one in page)
                 after = page[-1].id
         return held
+
+
+def rounded(ms: int) -> int:
+    """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
+    step = 1 << max(0, ms.bit_length() - 4)
+    return -(-ms // step) * step
 
 
 def _still(coordinator: Coordinator, sent: Sent, at_ms: int) -> bool:

@@ -16,7 +16,7 @@ The calls of the hot path have a second form, `…_nowait`: one try, the future 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
@@ -344,8 +344,20 @@ class Journal:
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
 
 
-async def _parsed(reply: Awaitable[Any], parse: Callable[[Any], _T]) -> _T:
-    return parse(await reply)
+class _parsed(Awaitable[_T]):  # noqa: N801 - it reads like the function that it stands for
+    """A reply that is parsed when it is awaited.
+
+    No coroutine, for the same reason as `Link.call`: of many that were issued together, the rest are dropped when the first
+    one fails, and a coroutine that is never awaited is warned of.
+    """
+
+    __slots__ = ("_parse", "_reply")
+
+    def __init__(self, reply: Awaitable[Any], parse: Callable[[Any], _T]) -> None:
+        self._reply, self._parse = reply, parse
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        return self._parse((yield from self._reply.__await__()))
 
 
 def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None:

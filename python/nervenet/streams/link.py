@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -51,6 +52,7 @@ from nervenet.streams.reader import Reader
 from nervenet.streams.script import Script, packaged_scripts
 from nervenet.streams.sentinel import Sentinels
 from nervenet.streams.subscription import Subscription
+from nervenet.supervision import supervise
 
 __all__ = [
     "Arg",
@@ -135,6 +137,7 @@ class Link:
         self._counters = Counters()
         self._scripts = {script.sha: script for script in packaged_scripts()}
         self._connection: Connection | None = None
+        self._last: Connection | None = None
         self._connections: dict[Connection, Address] = {}
         self._up = asyncio.Event()
         self._closed = False
@@ -174,7 +177,7 @@ class Link:
             raise
         self._told = server
         self._arrived(connection, server)
-        self._task = asyncio.create_task(self._keep(connection), name=f"link {self.name}")
+        self._task = asyncio.create_task(self._live(), name=f"link {self.name}")
         if self._sentinels is not None:
             self._sentinels.follow(self._master_is)
         if server.exposed:
@@ -395,11 +398,17 @@ class Link:
         self._connection = None
         self._up.clear()
 
-    async def _keep(self, connection: Connection) -> None:
+    async def _live(self) -> None:
+        with suppress(LinkClosed):
+            await supervise(f"the link of {self.name} to {self.address}", self._keep, fatal=(LinkClosed,))
+
+    async def _keep(self) -> None:
+        """Connect again whenever the last connection is lost."""
         backoff = Backoff()
         while True:
             began = self._loop.time()
-            self._trouble = await connection.lost
+            if self._last is not None:
+                self._trouble = await self._last.lost
             _log.warning("%s: %s; connecting again", self.name, self._trouble)
             await cancelled(self._telling)
             if self._loop.time() - began > _STABLE:
@@ -411,6 +420,7 @@ class Link:
             self._arrived(connection, server)
 
     def _arrived(self, connection: Connection, server: ServerIdentity) -> None:
+        self._last = connection
         self._server = server
         self._use(connection)
         if not server.same(self._told):
