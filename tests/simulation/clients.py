@@ -2,7 +2,9 @@
 """Everybody outside the mesh: who starts workflows, signals, cancels, decides, begins again what is closed.
 
 A client knows what it was told and nothing else. It asks any node that lives until one answers, so every call may have
-happened before, or twice; what it was promised is kept in `Promise`, and `check.py` holds the mesh to it.
+happened before, or twice; what it was promised is kept in `Promise`, and `check.py` holds the mesh to it. Some leave in the
+middle of a call, which cancels it at its node, as gRPC does; some of those never come back. What they left behind has to
+end as well.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import NervenetError
-from nervenet.node.starting import StartRequest
+from nervenet.node.starting import Started, StartRequest
 from nervenet.records import Action, Cancel, Decided, Outcome, Payload, Signaled
 from tests.simulation.check import Promise, journal_key
 from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from tests.simulation.mesh import Member
 
 PATIENCE = 3.0
+LEAVING = 0.003
+"""Seconds within which a caller leaves that does: about as long as a start takes."""
+BATCHED = ("chain", "naps", "fan")
 SETTLED = frozenset(("new", "exists", "closed", "over", "stale"))
 
 
@@ -38,6 +43,16 @@ class Clients:
         self.promised: dict[str, Promise] = {}
         self.ponder = 0.2
         """How many seconds people think at most before they decide."""
+        self.leaving = 0.0
+        """How many calls are cancelled by their caller."""
+        self.left = 0
+        self._begun: dict[str, Promise] = {}
+
+    @property
+    def owed(self) -> dict[str, Promise]:
+        """What was promised, and what exists although nobody heard of it."""
+        there = {one: promise for one, promise in self._begun.items() if journal_key(one) in self._ledger.run}
+        return there | self.promised
 
     async def run(self, workflow_id: str, shape: str, n: int) -> None:
         """One workflow as its clients live it, from the start to their last word."""
@@ -57,6 +72,20 @@ class Clients:
         await self._until_answered(lambda node: node.host.starter.start(request))
         self.promised[workflow_id] = Promise(shape, n)
         self._tell(f"{workflow_id} accepted")
+
+    async def batch(self, number: int) -> None:
+        """Several starts in one call, by somebody who may leave and not come back."""
+        await asyncio.sleep(self._chance.random() * 0.1)
+        rows = [(f"{shape}-{number}{i}", shape, 1_000 * number + i) for i, shape in enumerate(BATCHED)]
+        self._begun |= {workflow_id: Promise(shape, n) for workflow_id, shape, n in rows}
+        requests = [StartRequest(workflow_id, shape, _number(n)) for workflow_id, shape, n in rows]
+        outcomes = await self._until_answered(
+            lambda node: node.host.starter.start_many(requests), returns=self._chance.random() < 0.5
+        )
+        for (workflow_id, _, _), outcome in zip(rows, outcomes or (), strict=bool(outcomes)):
+            if isinstance(outcome, Started):
+                self.promised[workflow_id] = self._begun[workflow_id]
+                self._tell(f"{workflow_id} accepted in a batch")
 
     async def _restart(self, workflow_id: str, shape: str, n: int) -> None:
         while not self._closed(workflow_id):
@@ -104,7 +133,8 @@ class Clients:
     def _closed(self, workflow_id: str) -> bool:
         return b"close" in self._ledger.run.get(journal_key(workflow_id), ())
 
-    async def _until_answered(self, call: Callable[[Node], Awaitable[Any]]) -> Any:
+    async def _until_answered(self, call: Callable[[Node], Awaitable[Any]], *, returns: bool = True) -> Any:
+        """The answer; None from one who left in the middle of the call and does not return."""
         while True:
             able = [member for member in self._members if member.kind == "node" and member.able]
             if not able:
@@ -112,9 +142,16 @@ class Clients:
                 continue
             node = self._chance.choice(able)
             asked = node.process.run(said(call(node.thing)))
+            if self._chance.random() < self.leaving:
+                asyncio.get_running_loop().call_later(self._chance.random() * LEAVING, asked.cancel)
             await asyncio.wait((asked,), timeout=PATIENCE)
             if asked.done() and not asked.cancelled() and (answer := asked.result()) is not None:
                 return answer
+            if asked.cancelled():
+                self.left += 1
+                self._tell(f"a caller of {node.process} left")
+                if not returns:
+                    return None
 
 
 async def said(call: Awaitable[Any]) -> Any:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from nervenet import clock
+from nervenet import clock, supervision
 from nervenet.agent import runtime as agent_runtime
 from nervenet.agent.runtime import AgentRuntime
 from nervenet.agent.service import AgentPort
@@ -66,6 +66,7 @@ class Surroundings:
         yield mock.patch.object(link, "dial", self.network.dial)
         yield mock.patch.object(backoff, "random", seeded)
         yield mock.patch.object(table, "random", seeded)
+        yield mock.patch.object(supervision, "random", seeded)
         yield mock.patch.object(node_module, "Etcd", Patched)
         yield from self._quicker()
         yield mock.patch.object(node_module, "Watchdog", NoWatchdog)

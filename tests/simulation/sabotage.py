@@ -1,21 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laws to break, each in one script of the simulated Redis: the checker has to notice every one of them.
+"""Laws to break: the checker has to notice every one of them.
 
-They live here, never in the product: a script with another text, in the place of the real one.
+They live here, never in the product: most are a script of the simulated Redis with another text, in the place of the
+real one. A process that runs sabotaged schedules runs no others.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.node.hosting import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tests.simulation.store import Store
 
 
 def _in(name: str, old: str, new: str) -> Callable[[Store], None]:
     return lambda store: store.sabotage(name, old, new)
+
+
+def _callers_take_it_along(_: Store) -> None:
+    """Who leaves in the middle of a call ends what was done for them, and nobody tidies up behind it."""
+
+    async def run_to_end(_: Host, work: Coroutine[Any, Any, Any]) -> Any:
+        return await work
+
+    expecting, kept = Host.expecting, list[object]()
+
+    @contextmanager
+    def paired(host: Host, workflow_id: str) -> Iterator[None]:
+        expected = expecting(host, workflow_id)
+        kept.append(expected)  # or the collector would tidy up
+        expected.__enter__()
+        yield
+        expected.__exit__(None, None, None)  # not where the caller was cancelled
+
+    for name, method in (("run_to_end", run_to_end), ("expecting", paired)):
+        setattr(Host, name, method)
 
 
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
@@ -30,5 +54,6 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "ownership is compared": _in("workflow_adopt", "value('owner') ~= ARGV[2]", "false"),
     "decided once": _in("decision_append", "elseif h[7] then", "elseif false then"),
     "no decision after the outcome": _in("decision_append", "elseif h[8] then", "elseif false then"),
+    "what a caller began goes on": _callers_take_it_along,
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
 }

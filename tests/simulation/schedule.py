@@ -23,7 +23,7 @@ from unittest import mock
 
 from nervenet.node.coordinator import Coordinator
 from nervenet.node.starting import GRACE_MS
-from tests.simulation.check import Ledger
+from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
 from tests.simulation.loop import Stuck, VirtualLoop
@@ -31,7 +31,7 @@ from tests.simulation.mesh import Member, Surroundings
 from tests.simulation.network import Network
 from tests.simulation.registry import Registry
 from tests.simulation.store import Store, Stream
-from tests.simulation.weather import WEATHERS
+from tests.simulation.weather import LEAVES, WEATHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ class Schedule:
             except Stuck:
                 ended = False
             living = {name for member in self.members if member.alive and (name := self._id(member))}
-            violations = self.ledger.end(self.clients.promised, living)
+            violations = self.ledger.end(self.clients.owed, living)
             if not ended and not violations:
                 violations.append("lost: the story did not come to its end")
             violations += self.surroundings.broken + errors.heard
@@ -118,7 +118,8 @@ class Schedule:
             violations += [f"error: {member} broke: {error!r}" for member in self.members if (error := member.error)]
             self.counted.update(self.network.counted)
             self.counted.update(self.ledger.answers)
-            self.counted["workflows"] += len(self.clients.promised)
+            self.counted["workflows"] += len(self.clients.owed)
+            self.counted[LEAVES] += self.clients.left
             seconds = self.loop.now - self._began
             for member in self.members:
                 member.process.kill()
@@ -147,7 +148,7 @@ class Schedule:
         chance, weather = self.chance, self.weather
         self.world.luckless, self.world.hopeless, self.world.slow = weather.luckless, weather.hopeless, weather.slow
         self.registry.old_news = weather.old_news
-        self.clients.ponder = weather.ponder
+        self.clients.ponder, self.clients.leaving = weather.ponder, weather.leaving
         for kind, count in (("node", chance.choice(weather.nodes)), ("agent", chance.choice(weather.agents))):
             for _ in range(count):
                 self._join(kind)
@@ -155,7 +156,9 @@ class Schedule:
             await member.up.wait()
         self._plan()
         workflows = [(i, chance.choice(weather.shapes)) for i in range(1, chance.choice(weather.workflows) + 1)]
-        await asyncio.gather(*(self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows))
+        lives = [self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows]
+        lives += [self.clients.batch(i) for i in range(5, 5 + chance.choice(weather.batches))]
+        await asyncio.gather(*lives)
         while not all(self._closed(key) for key in list(self.ledger.run)):
             await asyncio.sleep(0.2)
             self._replace_those_that_gave_up()
@@ -207,8 +210,13 @@ class Schedule:
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):
                 return
-            marked = self.store.get(b"nn:simulated:restarting")  # whoever marked it might still begin it
-            await asyncio.sleep(GRACE_MS / 1000 if marked else 3.0)
+            await asyncio.sleep(GRACE_MS / 1000 if self._might_begin() else 3.0)
+
+    def _might_begin(self) -> bool:
+        """Whether a start is marked whose node died in the middle of it: that is cleared up after its grace."""
+        running: Any = self.store.get(b"nn:simulated:running") or ()
+        headless = any(journal_key(member.decode()) not in self.ledger.run for member in running)
+        return headless or bool(self.store.get(b"nn:simulated:restarting"))
 
     # ── what breaks ──────────────────────────────────────────────────────────────────────────────────────────────────
 

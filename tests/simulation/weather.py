@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 OF_NODES: Final = ("kill node", "kill node", "stop node", "cut off node", "drain node")
 OF_AGENTS: Final = ("kill agent", "stop agent", "cut off agent")
 OF_LINKS: Final = ("lose reply", "lose command", "cut links", "vanish")
-FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS))
+LEAVES: Final = "caller leaves"
+FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS, LEAVES))
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Weather:
     """How much of what etcd tells is seconds old when it is heard."""
     ponder: float = 0.2
     """How many seconds people think at most before they decide."""
+    leaving: float = 0.05
+    """How many calls are cancelled by their caller, at a random moment."""
+    batches: Sequence[int] = (0, 0, 1)
+    """How many batches are started by somebody who may leave and not come back."""
 
 
 MIXED: Final = Weather()
@@ -89,4 +94,15 @@ QUARRELS: Final = Weather(
     ponder=6.0,
 )
 """Two people and an attempt that was given up end the same step, each in their own way."""
-WEATHERS: Final = (MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS)
+IMPATIENT: Final = Weather(
+    shapes=("chain", "naps", "hears", "asks", "stops", "fan"),
+    faults=("kill node", "stop node", "drain node", *OF_LINKS),
+    many=(0, 0, 1, 2),
+    leaving=0.6,
+    batches=(1, 2, 2),
+)
+"""Callers who give up, whatever they ask for."""
+WEATHERS: Final = (
+    *(MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS),
+    *(IMPATIENT, IMPATIENT),
+)

@@ -10,12 +10,14 @@ their records say.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Overloaded
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
     from typing import Any
 
     from nervenet.node.coordinator import Coordinator
@@ -29,6 +31,20 @@ LOOK_MS: Final = 1_000
 WARN: Final = 0.8
 SIGNALS: Final = 0.9
 """Parts of the journal's limit at which its owner is warned, and from which signals are refused."""
+MOST_LOOKED: Final = 10_000
+"""Queues whose length is remembered at most; labels make as many of them as workflows like."""
+
+
+class Planned:
+    """The starts of one call that this node will own."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.count = 0
+
+    def add(self) -> None:
+        self.count += 1
+        self._admission.planned += 1
 
 
 class Admission:
@@ -52,6 +68,15 @@ class Admission:
     def full(self) -> bool:
         return self.owned >= self._host.config.max_workflows
 
+    @contextmanager
+    def planning(self) -> Iterator[Planned]:
+        """Starts are under way: each that is added counts as owned until this ends, however it ends."""
+        planned = Planned(self)
+        try:
+            yield planned
+        finally:
+            self.planned -= planned.count
+
     def with_room(self, nodes: list[str]) -> list[str]:
         """Those of other nodes that have room for one more, as far as the registry knows."""
         views = self._host.table.nodes
@@ -63,7 +88,12 @@ class Admission:
         """Whether that queue holds as much as it may. Asking also has its length looked at, once a second."""
         now = self._host.clock.now_ms()
         if now - self._looked.get(requirement, 0) >= LOOK_MS:
+            self._looked.pop(requirement, None)  # so that the one that was looked at longest ago stands first
             self._looked[requirement] = now
+            if len(self._looked) > MOST_LOOKED:
+                oldest = next(iter(self._looked))
+                del self._looked[oldest]
+                self._long.pop(oldest, None)
             stream = self._host.keys.queue(requirement.capability, requirement.hash)
             self._host.link.send("XLEN", stream).add_done_callback(lambda reply: self._learn(requirement, reply))
         return requirement in self._long

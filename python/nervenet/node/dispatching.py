@@ -38,6 +38,9 @@ NAME_AGAIN_MS = 5_000
 FULL_MS = 1_000
 """When a queue is full, its tasks wait at their owners, and look again after this."""
 
+MOST_KNOWN = 10_000
+"""Requirements that are remembered at most; labels make as many of them as workflows like."""
+
 
 class AgentControl(Protocol):
     """The control plane's way to agents."""
@@ -123,6 +126,8 @@ class Dispatcher:
     async def _make(self, coordinator: Coordinator, sent: Sent, requirement: Requirement, envelope: bytes) -> None:
         """The first task of a requirement: its queue gets its name and group before it."""
         await self._name(requirement)
+        if len(self._made) >= MOST_KNOWN:
+            self.forget_queues()  # a queue that is made again stays as it is
         self._made.add(requirement)
         if not sent.over:
             sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
@@ -148,7 +153,7 @@ class Dispatcher:
         key = (capability, match, version)
         found = self._requirements.get(key)
         if found is None:
-            if len(self._requirements) > 10_000:
+            if len(self._requirements) >= MOST_KNOWN:
                 self._requirements.clear()
             found = self._requirements[key] = require(capability, match, version)
         return found

@@ -128,8 +128,26 @@ class Escalations:
         *,
         owner: str | None = None,
     ) -> Decision:
-        """One decision; with `outcome` the step's end is written with it. The answer says who was first."""
+        """One decision; with `outcome` the step's end is written with it. The answer says who was first.
 
+        Its owner is told also when the caller has left.
+        """
+        return await self._host.run_to_end(
+            self._decide(workflow_id, run, step, k, decided, outcome, cancel, actor, owner)
+        )
+
+    async def _decide(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        k: int,
+        decided: Decided,
+        outcome: Outcome | None,
+        cancel: Cancel | None,
+        actor: str,
+        owner: str | None,
+    ) -> Decision:
         def ask() -> Awaitable[Decision]:
             return self._host.journal.decide(
                 workflow_id,

@@ -12,7 +12,9 @@ import asyncio
 import json
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from nervenet import telemetry
 from nervenet.durable import PYTHON, Machine
@@ -29,7 +31,7 @@ from nervenet.streams.queues import NOT_YOU, News
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from nervenet.clock import Entropy
     from nervenet.config import Config
@@ -62,6 +64,20 @@ _log = logging.getLogger(__name__)
 
 BOOKS_S = 0.02
 """Nobody waits for the books, and three commands for twenty workflows are cheaper than for two."""
+MOST_REMEMBERED = 10_000
+"""Answers about definitions that are kept at most: their names come from callers."""
+
+_T = TypeVar("_T")
+
+
+class _Early(list[tuple[int, int, str, bytes]]):
+    """News of a workflow that is not hosted yet, kept while starts and loads of it are under way here: `users` of them."""
+
+    __slots__ = ("users",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users = 0
 
 
 class Host:
@@ -120,8 +136,8 @@ class Host:
         self.own_release = release
         self._others: dict[tuple[str, int, str], list[str]] = {}
         self._highest: dict[str, int] = {}
-        self._early: dict[str, list[tuple[int, int, str, bytes]]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._early: dict[str, _Early] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
         self._tasks: set[asyncio.Future[Any]] = set()
         self._finished: list[Closed] = []
@@ -138,6 +154,22 @@ class Host:
         task = asyncio.ensure_future(work, loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    async def run_to_end(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Await work that writes for a caller. It goes on when the caller is cancelled meanwhile.
+
+        gRPC cancels a handler whose caller has gone away, at any of its awaits. What it has written by then would be known
+        to nobody; so whatever writes more than one thing, or has to tell somebody of it, runs in a task of the node.
+        """
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.add_done_callback(self._ended)  # nobody else hears of its error
+            raise
+        self._tasks.discard(task)
+        return task.result()
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
@@ -160,6 +192,8 @@ class Host:
         key = (definition, version, python)
         others = self._others.get(key)
         if others is None:
+            if len(self._others) >= MOST_REMEMBERED:
+                self._others.clear()
             found = self.table.nodes_for(*key)
             others = self._others[key] = [node.id for node in found if node.id != self.node_id]
         if not self.draining and self.has(definition, version, python):
@@ -170,6 +204,8 @@ class Host:
         """Of all live nodes; 0 = nobody has the definition."""
         highest = self._highest.get(name)
         if highest is None:
+            if len(self._highest) >= MOST_REMEMBERED:
+                self._highest.clear()
             versions = [v for n, v in self.definitions if n == name]
             versions += [d.version for node in self.table.nodes.values() for d in node.definitions if d.name == name]
             highest = self._highest[name] = max(versions, default=0)
@@ -182,13 +218,17 @@ class Host:
 
     # ── what comes before it is hosted ───────────────────────────────────────────────────────────────────────────────
 
-    def expect(self, workflow_id: str) -> None:
-        """A start of it is under way here: news is kept until the coordinator is there."""
-        if workflow_id not in self.coordinators:
-            self._early.setdefault(workflow_id, [])
-
-    def expect_no_more(self, workflow_id: str) -> None:
-        self._early.pop(workflow_id, None)
+    @contextmanager
+    def expecting(self, workflow_id: str) -> Iterator[None]:
+        """A start or load of it is under way here: its news is kept until the coordinator is there, or this ends."""
+        early = self._early.setdefault(workflow_id, _Early())
+        early.users += 1
+        try:
+            yield
+        finally:
+            early.users -= 1
+            if not early.users and self._early.get(workflow_id) is early:
+                del self._early[workflow_id]
 
     def begin(self, workflow_id: str, start: Start, data: bytes, version: int, run: int, journal_id: bytes) -> None:
         """The first entry of a run that was created here: no need to read what was just written."""
@@ -281,19 +321,11 @@ class Host:
             return True
 
     def lock(self, workflow_id: str) -> asyncio.Lock:
-        """Held while it is decided who hosts that workflow."""
+        """Held while it is decided who hosts that workflow. It is one lock for as long as anybody holds or awaits it."""
         lock = self._locks.get(workflow_id)
         if lock is None:
             lock = self._locks[workflow_id] = asyncio.Lock()
-            self._loop.call_later(60, self._drop_lock, workflow_id)
         return lock
-
-    def _drop_lock(self, workflow_id: str) -> None:
-        lock = self._locks.get(workflow_id)
-        if lock is not None and lock.locked():
-            self._loop.call_later(60, self._drop_lock, workflow_id)
-        else:
-            self._locks.pop(workflow_id, None)
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -343,7 +375,10 @@ class Host:
             self.restore.suspect(coordinator)
 
     async def record(self, workflow_id: str, run: int, name: str, body: Body, actor: str) -> Appended:
-        """A fact from outside (signal, cancel): append, then wake the owner."""
+        """A fact from outside (signal, cancel): append, then wake the owner, also when the caller has left."""
+        return await self.run_to_end(self._record(workflow_id, run, name, body, actor))
+
+    async def _record(self, workflow_id: str, run: int, name: str, body: Body, actor: str) -> Appended:
         data = encode_entry(body, actor)
         answer = await self.journal.append(workflow_id, run, name, data)
         if answer.status == "new" and answer.owner != self.node_id:

@@ -84,32 +84,38 @@ class Loader:
         host = self._host
         await host.restore.done()
         async with self._at_once, host.lock(workflow_id):
-            if workflow_id in host.coordinators:
-                return True
-            host.expect(workflow_id)
-            try:
+            node_id = host.node_id  # a load that this node outlives under another id is no longer its own
+            if (coordinator := host.coordinators.get(workflow_id)) is not None:
+                if dead is None or await self._is_mine(workflow_id):
+                    return True
+                host.forget(coordinator)  # it was taken from us while we slept, by one that has died since
+            with host.expecting(workflow_id):
                 if dead is not None:
-                    await host.ownership.own(host.node_id, workflow_id)
-                adopted = await host.journal.adopt(workflow_id, host.node_id, dead or host.node_id)
-                return await self._take(workflow_id, adopted, dead)
-            finally:
-                host.expect_no_more(workflow_id)
+                    await host.ownership.own(node_id, workflow_id)
+                adopted = await host.journal.adopt(workflow_id, node_id, dead or node_id)
+                return await self._take(workflow_id, adopted, node_id, dead)
 
-    async def _take(self, workflow_id: str, adopted: Adopted, dead: str | None) -> bool:
+    async def _is_mine(self, workflow_id: str) -> bool:
+        """Whether the head still names this node."""
+        head = await self._host.journal.head(workflow_id, ("owner",))
+        return head is not None and head.owner == self._host.node_id
+
+    async def _take(self, workflow_id: str, adopted: Adopted, node_id: str, dead: str | None) -> bool:
         host, head, began_ns = self._host, adopted.head, SYSTEM.now_ns()
-        if adopted.status == "closed":
-            if head is not None:
-                host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
-            return True
         if adopted.status not in ("adopted", "mine") or head is None:
-            await host.disown(host.node_id, workflow_id)
-            return adopted.status == "refused"
+            return await self._leave(workflow_id, adopted, node_id)
         if adopted.status == "mine":  # whoever took it out of my set before I began to load it read an older head
-            await host.ownership.own(host.node_id, workflow_id)
+            await host.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
-            _log.warning("%s: no code here for %s v%d of %s", host.node_id, head.definition, head.version, workflow_id)
+            _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
+        if host.node_id != node_id:  # in its head stands an id that is over: it is adopted like any other orphan
+            if coordinator is not None:
+                if coordinator.machine.blocked is None:  # and it is not to blame for that
+                    host.spawn(host.journal.set_head(workflow_id, head.run, node_id, survived=True))
+                coordinator.drop()
+            return False
         if coordinator is None:
             return True
         if workflow_id in host.coordinators:
@@ -120,7 +126,7 @@ class Loader:
         if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
             host.recovered += 1
             if coordinator.machine.blocked is None:
-                host.spawn(host.journal.set_head(workflow_id, head.run, host.node_id, survived=True))
+                host.spawn(host.journal.set_head(workflow_id, head.run, node_id, survived=True))
             _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
             if coordinator.span_id and host.telemetry.on:
                 export_recovered(host, coordinator, dead or "", began_ns)
@@ -131,6 +137,16 @@ class Loader:
         if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
             host.spawn(host.watch.look_at([coordinator]))
         return True
+
+    async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
+        """It is closed, another node's, or not there; whether it needs no host any more."""
+        head = adopted.head
+        if adopted.status == "closed":
+            if head is not None:
+                self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+            return True
+        await self._host.disown(node_id, workflow_id)
+        return adopted.status == "refused"
 
     async def _has_code(self, head: Head) -> bool:
         """Whether it can be run here; of what is stored, the definition is read."""

@@ -97,7 +97,7 @@ class Serve(Protocol):
 class Node:
     """See the module; made by `open`."""
 
-    def __init__(self, host: Host, etcd: Etcd, session: Session, entropy: Entropy) -> None:
+    def __init__(self, host: Host, etcd: Etcd, session: Session, entropy: Entropy, clock: Clock = SYSTEM) -> None:
         self.host = host
         self.etcd = etcd
         self.session = session
@@ -105,6 +105,7 @@ class Node:
         self.on_failure: Callable[[Exception], None] | None = None
         """Who ends this node when a part of it fails; None: the process is the node's, and ends at once."""
         self._entropy = entropy
+        self._clock = clock
         self.death = Death(host, etcd, lambda: self.session.alive)
         self._sweep = Sweep(host, lambda: self.session.alive)
         self._bury = Bury(host, lambda: self.session.alive)
@@ -168,7 +169,7 @@ class Node:
             )
             if config.replay_check:
                 host.elsewhere = stack.enter_context(Elsewhere(workflows.values()))
-            node = cls(host, etcd, session, entropy)
+            node = cls(host, etcd, session, entropy, clock)
             stack.push_async_callback(lambda: node.session.close())  # of its last life, should it come back anew
             await stack.enter_async_context(node._running(serve))
             yield node
@@ -334,7 +335,7 @@ class Node:
         self._let_go()
         new = new_id("n", self._entropy)
         await host.queues.make_wake(new)
-        session = await Session.open(self.etcd, LEASE)
+        session = await Session.open(self.etcd, LEASE, clock=self._clock)
         ended, self.session, self._registered, host.node_id = self.session, session, False, new
         self._let_go()  # what was begun meanwhile belongs to the old id as well
         _log.warning("%s lost its lease and comes back as %s", old, new)

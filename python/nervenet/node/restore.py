@@ -247,10 +247,26 @@ class Restore:
         self._forget_past(host.clock.seen_ms)  # an idle node remembers what it did last, and that may have expired
         self._done.clear()
         self.times += 1
-        before = (self.entries_back, self.heads_back)
+        turn = self.times
         coordinators = [c for c in host.coordinators.values() if not c.dropped]
         for coordinator in coordinators:
             coordinator.doubt()
+        try:
+            await self._write_back(turn, coordinators)
+        except asyncio.CancelledError:
+            raise  # the link calls again as soon as it is connected: until then nothing is loaded
+        except BaseException:
+            self._is_over(turn)
+            raise
+        self._is_over(turn)
+
+    def _is_over(self, turn: int) -> None:
+        """Unless another server has answered meanwhile: then the call that came of that is the one that counts."""
+        if turn == self.times:
+            self._done.set()
+
+    async def _write_back(self, turn: int, coordinators: list[Coordinator]) -> None:
+        host, before = self._host, (self.entries_back, self.heads_back)
         host.dispatcher.forget_queues()
         await self._patiently(lambda: host.queues.make_wake(host.node_id))
         await self._patiently(host.stored.write_back)
@@ -258,11 +274,12 @@ class Restore:
             page = coordinators[i : i + PAGE]
             await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
         recent = self._recent()
-        while some := list(itertools.islice(recent, PAGE)):
+        while turn == self.times and (some := list(itertools.islice(recent, PAGE))):
             await asyncio.gather(*map(self._settled, some))
+        if turn != self.times:
+            return
         heads = self.heads_back - before[1]
         self.claims_return_ms = host.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
-        self._done.set()
         host.spawn(self._look_later(coordinators))
         _log.warning(
             "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",
@@ -327,7 +344,13 @@ class Restore:
                 nonlocal settled
                 settled = await again()
 
-            await self._patiently(once)
+            try:
+                await self._patiently(once)
+            except LinkClosed:
+                raise
+            except Exception:  # noqa: BLE001 - one fact that can't be written back keeps no other from it
+                _log.exception("%s: a fact can't be written back", self._host.node_id)
+                break
             if settled:
                 return
             await asyncio.sleep(PAUSE)
@@ -347,10 +370,22 @@ class Restore:
             coordinator.trust()
         rest = [(c, look) for c, look in found if c.in_doubt]
         for i in range(0, len(rest), AT_ONCE):
-            await asyncio.gather(*(self._put_back(c, look) for c, look in rest[i : i + AT_ONCE]))
+            part = rest[i : i + AT_ONCE]
+            ends = await asyncio.gather(*(self._put_back(c, look) for c, look in part), return_exceptions=True)
+            for (coordinator, _), error in zip(part, ends, strict=True):
+                self._not_put_back(coordinator, error)
         hosted = {c.workflow_id: c.created_ms for c in doubted if not c.dropped}
         if hosted:
             await host.ownership.relist(host.node_id, hosted)
+
+    def _not_put_back(self, coordinator: Coordinator, error: BaseException | None) -> None:
+        """What is wrong with one journal keeps no other from being compared; what is wrong with Redis keeps all."""
+        if error is None:
+            return
+        if isinstance(error, LinkError) or not isinstance(error, Exception):
+            raise error
+        _log.error("%s: not written back: %r", coordinator.workflow_id, error, exc_info=error)
+        self._host.forget(coordinator)  # the sweep loads what Redis has of it
 
     def _is_whole(self, coordinator: Coordinator, look: Look | None) -> bool:
         c = coordinator

@@ -5,7 +5,8 @@ It hides the order of a start. That is three steps on three slots, ordered so th
 (DESIGN 6): the id into `running`, the id into the owner's set, then head and journal with a date behind which the
 creation is refused.
 
-Starts travel together: each has its own outcome, and all of them cost one write.
+Starts travel together: each has its own outcome, and all of them cost one write. They are driven to their end in a task of
+the node, whatever becomes of the caller: a workflow that exists has an owner that runs it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
@@ -24,17 +27,22 @@ from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.faults import LinkError
-from nervenet.streams.link import in_turn
+from nervenet.streams.link import settled
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nervenet.definitions import Workflow
+    from nervenet.node.admission import Planned
     from nervenet.node.hosting import Host
     from nervenet.records import State
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 GRACE_MS = 60_000
 """How long a start may take: an id in `running` without a head is cleared after it, a creation refused after half."""
@@ -90,54 +98,77 @@ class Starter:
         self._host = host
 
     async def start(self, request: StartRequest) -> Started:
-        """Raises RequestError: unknown definition, id taken by another request, node full, Redis away."""
-        (outcome,) = await self.start_many((request,))
-        if isinstance(outcome, RequestError):
+        """Raises RequestError: unknown definition, id taken by another request, node full; LinkError: Redis away."""
+        (outcome,) = await self._host.run_to_end(self._start_many((request,)))
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
         """Each start on its own; one round trip a step for all of them."""
-        await self._host.stored.find((request.definition, request.version) for request in requests)
-        before = self._host.admission.planned
-        plans = [self._plan(request) for request in requests]
-        if any(_no_room(plan) for plan in plans):
-            plans = await self._those_that_exist(requests, plans)
-        mine = self._host.admission.planned - before
-        try:
-            return await self._start_all(plans)
-        finally:
-            self._host.admission.planned -= mine
+        outcomes = await self._host.run_to_end(self._start_many(requests))
+        return [self._in_words(outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes]
 
-    async def _start_all(self, plans: list[_Plan | RequestError]) -> list[Started | RequestError]:
-        for _ in range(3):  # again only when this process slept past the date of a creation
-            ready = [plan for plan in plans if isinstance(plan, _Plan)]
-            created = await self._create(ready) if ready else {}
-            if not any(made.created.status == "expired" for made in created.values()):
+    def _in_words(self, error: Exception) -> RequestError:
+        if isinstance(error, RequestError):
+            return error
+        if isinstance(error, LinkError):
+            return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+        _log.error("%s: a start failed: %r", self._host.node_id, error, exc_info=error)
+        return RequestError(f"{type(error).__name__} in a start; the node's log says more")
+
+    async def _start_many(self, requests: Sequence[StartRequest]) -> list[Started | Exception]:
+        await self._host.stored.find((request.definition, request.version) for request in requests)
+        with self._host.admission.planning() as planned, ExitStack() as expected:
+            plans = [self._plan(request, planned) for request in requests]
+            if any(_no_room(plan) for plan in plans):
+                plans = await self._those_that_exist(requests, plans, planned)
+            for plan in plans:
+                if isinstance(plan, _Plan) and plan.owner == self._host.node_id:
+                    expected.enter_context(self._host.expecting(plan.request.workflow_id))
+            return await self._start_all(plans)
+
+    async def _start_all(self, plans: list[_Plan | Exception]) -> list[Started | Exception]:
+        made: dict[int, _Made | Exception] = {}
+        left = [plan for plan in plans if isinstance(plan, _Plan)]
+        for _ in range(3):  # again only what was refused because this process slept past the date of its creation
+            made |= await self._create(left)
+            left = [plan for plan in left if _expired(made[id(plan)])]
+            if not left:
                 break
-        else:
-            return [self._away() for _ in plans]
-        outcomes: list[Started | RequestError] = []
-        for plan in plans:
-            if isinstance(plan, _Plan):
-                outcomes.append(await self._outcome(plan, created[id(plan)]))
-            else:
-                outcomes.append(plan)
-        return outcomes
+        outcomes = [made[id(plan)] if isinstance(plan, _Plan) else plan for plan in plans]
+        begun = [
+            self._begin(plan, found.created) if isinstance(plan, _Plan) and _created(found) else found
+            for plan, found in zip(plans, outcomes, strict=True)
+        ]
+        there = [  # only now: an id may come twice in one batch
+            self._found(plan, found)
+            for plan, found in zip(plans, begun, strict=True)
+            if isinstance(plan, _Plan) and isinstance(found, _Made)
+        ]
+        answers = iter(await asyncio.gather(*there, return_exceptions=True) if there else ())
+        return [_raised(next(answers)) if isinstance(found, _Made) else found for found in begun]
 
     async def _those_that_exist(
-        self, requests: Sequence[StartRequest], plans: list[_Plan | RequestError]
-    ) -> list[_Plan | RequestError]:
+        self, requests: Sequence[StartRequest], plans: list[_Plan | Exception], planned: Planned
+    ) -> list[_Plan | Exception]:
         """A start that was accepted before is answered by a full mesh too."""
         heads = dict(await self._host.journal.heads({request.workflow_id for request in requests}, ("owner",)))
         return [
-            self._plan(request, head.owner)
+            self._plan(request, planned, head.owner)
             if (head := heads.get(request.workflow_id)) is not None and _no_room(plan)
             else plan
             for request, plan in zip(requests, plans, strict=True)
         ]
 
-    def _plan(self, request: StartRequest, there: str | None = None) -> _Plan | RequestError:
+    def _plan(self, request: StartRequest, planned: Planned, there: str | None = None) -> _Plan | Exception:
+        """What is to be written, or why nothing is."""
+        try:
+            return self._decide(request, planned, there)
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this start, and of no other
+            return error
+
+    def _decide(self, request: StartRequest, planned: Planned, there: str | None) -> _Plan | RequestError:
         name = request.definition
         version, runtime = request.version or self._host.highest_version(name), PYTHON
         able = self._host.able(name, version)
@@ -178,12 +209,11 @@ class Starter:
             starter=request.starter,
             parent=request.parent,
         )
-        try:
-            req = request_hash(name, request.identity or request.input)
-        except InvalidRequest as error:
-            return error
-        admission.planned += owner == host.node_id
-        return _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
+        req = request_hash(name, request.identity or request.input)
+        plan = _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
+        if owner == host.node_id:
+            planned.add()
+        return plan
 
     def _nobody(self, name: str, version: int) -> RequestError:
         known = sorted(
@@ -202,22 +232,16 @@ class Starter:
     def _away(self) -> RequestError:
         return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
-    async def _create(self, plans: list[_Plan]) -> dict[int, _Made]:
-        mine = [p.request.workflow_id for p in plans if p.owner == self._host.node_id]
-        for workflow_id in mine:
-            self._host.expect(workflow_id)
-        try:
-            at_once = self._create_at_once if self._host.link.in_order else self._create_each
-            return await at_once(plans)
-        except LinkError:
-            try:
-                return await self._create_each(plans)
-            except LinkError:
-                for workflow_id in mine:
-                    self._host.expect_no_more(workflow_id)
-                raise
+    async def _create(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
+        """By the id of the plan. What has failed is another start's affair never."""
+        made: dict[int, _Made | Exception] = {}
+        if plans and self._host.link.in_order:
+            made = await self._create_at_once(plans)
+        left = [plan for plan in plans if isinstance(made.get(id(plan)), LinkError | None)]
+        each = await asyncio.gather(*map(self._create_in_order, left), return_exceptions=True) if left else ()
+        return made | {id(plan): _raised(one) for plan, one in zip(left, each, strict=True)}
 
-    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, _Made]:
+    async def _create_at_once(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
         """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
         now, seen = self._host.clock.now_ms(), self._host.clock.seen_ms
         replies: list[asyncio.Future[Any]] = []
@@ -226,15 +250,9 @@ class Starter:
             replies.append(self._host.ownership.running_add_nowait(workflow_id))
             replies.append(self._host.ownership.own_nowait(plan.owner, workflow_id))
             replies.append(self._host.journal.create_nowait(self._new(plan, now, seen)))
-        answers = await in_turn(replies)
-        return {
-            id(plan): _Made(Created.parse(answer), int(score))
-            for plan, score, answer in zip(plans, answers[::3], answers[2::3], strict=True)
-        }
-
-    async def _create_each(self, plans: list[_Plan]) -> dict[int, _Made]:
-        created = await asyncio.gather(*(self._create_in_order(plan) for plan in plans))
-        return {id(plan): one for plan, one in zip(plans, created, strict=True)}
+        answers = await settled(replies)
+        steps = zip(plans, answers[::3], answers[1::3], answers[2::3], strict=True)
+        return {id(plan): _made(*answered) for plan, *answered in steps}
 
     async def _create_in_order(self, plan: _Plan) -> _Made:
         score = await self._host.ownership.running_add(plan.request.workflow_id)
@@ -257,16 +275,24 @@ class Starter:
             trace=request.trace.traceparent if request.trace.sampled else "",
         )
 
-    async def _outcome(self, plan: _Plan, made: _Made) -> Started | RequestError:
-        workflow_id, created = plan.request.workflow_id, made.created
-        if created.status == "created":
+    def _begin(self, plan: _Plan, created: Created) -> Started | Exception:
+        """It is in its journal: run it here, or tell its owner."""
+        workflow_id = plan.request.workflow_id
+        try:
             if plan.owner == self._host.node_id:
                 self._host.begin(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
             else:
                 self._host.restore.remember(lambda: self._again(plan))
                 self._host.wake(plan.owner, workflow_id, 1, created.id, "start")
-            return Started(workflow_id, True, plan.owner)
-        head = created.head
+        except Exception as error:  # noqa: BLE001 - as above; it is loaded again by the sweep
+            return error
+        return Started(workflow_id, True, plan.owner)
+
+    async def _found(self, plan: _Plan, made: _Made) -> Started | RequestError:
+        """It was there before."""
+        workflow_id, head = plan.request.workflow_id, made.created.head
+        if made.created.status == "expired":
+            return self._away()
         assert head is not None
         if head.closed and plan.request.if_exists == "restart_if_closed":
             return await self._restart(plan, head)
@@ -281,7 +307,6 @@ class Starter:
         ):
             # my own creation whose answer was lost, or mine and not yet loaded
             await self._host.loader.load(workflow_id)
-        self._host.expect_no_more(workflow_id)
         if plan.request.if_exists == "error" or head.req != plan.req:
             return self._taken(plan, head.state, head.req)
         return Started(workflow_id, False, head.owner)
@@ -300,7 +325,6 @@ class Starter:
         if answer.status == "expired":  # this process slept past the date of its mark
             mark, answer = await self._begin_again(plan, head)
         if answer.status in ("expired", "unknown"):
-            self._host.expect_no_more(workflow_id)
             return self._away()
         # also where it has begun already: by us, and the answer was lost; or by one who may die before he comes to this
         await ownership.reopen(workflow_id, head.closed_ms)
@@ -309,7 +333,6 @@ class Starter:
         if answer.status != "new":
             if answer.owner == self._host.node_id:
                 await self._host.loader.load(workflow_id)
-            self._host.expect_no_more(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == self._host.node_id:
             self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
@@ -380,5 +403,31 @@ def request_hash(definition: str, input: Payload) -> bytes:
     return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()
 
 
-def _no_room(plan: _Plan | RequestError) -> bool:
+def _no_room(plan: _Plan | Exception) -> bool:
     return isinstance(plan, Overloaded) and plan.reason == "NODE_FULL"
+
+
+def _made(score: Any, owned: Any, created: Any) -> _Made | Exception:
+    """The answers of the three steps of one start."""
+    for answer in (created, owned, score):
+        if isinstance(answer, LinkError):
+            return answer
+    try:
+        return _Made(Created.parse(created), int(score))
+    except Exception as error:  # noqa: BLE001 - what this very start was answered
+        return error
+
+
+def _created(found: object) -> TypeGuard[_Made]:
+    return isinstance(found, _Made) and found.created.status == "created"
+
+
+def _expired(found: object) -> bool:
+    return isinstance(found, _Made) and found.created.status == "expired"
+
+
+def _raised(outcome: _T | BaseException) -> _T | Exception:
+    """What `gather` gave for one: a cancellation is nobody's outcome."""
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+    return outcome

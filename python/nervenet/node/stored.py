@@ -42,6 +42,9 @@ class Stored:
 
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
         """None: it is stored. Else what is stored under that name and version already."""
+        return await self._host.run_to_end(self._put(name, version, data))
+
+    async def _put(self, name: str, version: int, data: bytes) -> bytes | None:
         there = await self.store.put(name, version, data)
         self._data[name, version] = data if there is None else there
         return there
@@ -64,7 +67,8 @@ class Stored:
         """The workflow, read if it has to be; None: it is not stored. Raises LinkError."""
         if not version:
             version = next(iter(await self.store.versions(name)), 0)
-            self._highest[name] = version
+            if version:  # names that nobody has come from callers: nothing is kept of them
+                self._highest[name] = version
         found = self._read.get((name, version))
         if found is None and version:
             data = await self.store.get(name, version)

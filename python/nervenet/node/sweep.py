@@ -104,14 +104,17 @@ class Sweep:
     async def own_set(self) -> None:
         host = self._host
         listed: set[str] = set()
-        async for page in host.ownership.owned(host.node_id):
+        node_id = host.node_id
+        async for page in host.ownership.owned(node_id):
+            if host.node_id != node_id:  # it came back under a new id: the old one's set is a dead node's
+                return
             listed.update(page)
             missing = [w for w in page if not host.here(w)]
             if missing and not host.draining:
                 await self._load_mine(missing)
         unlisted = [w for w, c in tuple(host.coordinators.items()) if w not in listed and not c.dropped]
-        if unlisted:
-            await host.ownership.own(host.node_id, *unlisted)
+        if unlisted and host.node_id == node_id:
+            await host.ownership.own(node_id, *unlisted)
 
     async def _load_mine(self, workflow_ids: list[str]) -> None:
         """Those whose head names me; an id that is another's, or nobody's and past its grace, does not belong here."""
@@ -220,7 +223,7 @@ class Sweep:
             if hosted:
                 by_owner.setdefault(head.owner, []).append(workflow_id)
         for owner, ids in by_owner.items():
-            await self._host.ownership.disown(owner, *ids)
+            await self._host.disown(owner, *ids)
         return taken.count(True)
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────

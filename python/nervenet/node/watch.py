@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError, Unreadable
+from nervenet.streams.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Watch:
 
     def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
         """An agent's inbox has it: if it is not claimed by then, another agent shall."""
+        within_ms = rounded(within_ms)
         expected = self._accepting.get(within_ms)
         if expected is None:
             expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
@@ -97,7 +98,7 @@ class Watch:
                 _log.warning("%s: no look at the workflows for now: %s", self._host.node_id, error)
 
     async def _tick(self) -> None:
-        for expected in self._accepting.values():
+        for expected in tuple(self._accepting.values()):  # while we look, a send may add a time
             late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
             await self._look_at(dict.fromkeys(late))
         doubted = self._doubtful.due(BATCH)
@@ -125,6 +126,10 @@ class Watch:
                 found = await look
             except Unreadable as error:
                 self._host.spawn(self._host.restore.mend(coordinator, error))
+            except RedisRefused as error:
+                if error.retry:  # Redis is not well
+                    raise
+                self._host.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
             else:
                 self._treat_workflow(coordinator, found)
 
@@ -261,6 +266,12 @@ class Watch:
                 held.update((queue, one.id) for one in page)
                 after = page[-1].id
         return held
+
+
+def rounded(ms: int) -> int:
+    """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
+    step = 1 << max(0, ms.bit_length() - 4)
+    return -(-ms // step) * step
 
 
 def _still(coordinator: Coordinator, sent: Sent, at_ms: int) -> bool:

@@ -20,6 +20,7 @@ from typing import Self
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.registry.etcd import Etcd, EtcdError, EtcdUnavailable, LeaseNotFound
+from nervenet.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Session:
         self._closed = False
         self._writing = asyncio.Lock()
         self._revisions: dict[str, int] = {}
-        self._keeper = asyncio.create_task(self._keep(), name=f"etcd-session-{lease:x}")
+        self._keeper = asyncio.create_task(self._live(), name=f"etcd-session-{lease:x}")
 
     @classmethod
     async def open(cls, etcd: Etcd, ttl: int = 5, *, clock: Clock = SYSTEM) -> Self:
@@ -123,7 +124,14 @@ class Session:
         if not self._keeper.cancelled():
             self._keeper.result()  # it ended by itself: lost, or an error nobody thought of
 
+    async def _live(self) -> None:
+        try:
+            await supervise(f"lease {self.id:x}", self._keep, fatal=(LeaseNotFound,))
+        except LeaseNotFound:
+            self._lose()
+
     async def _keep(self) -> None:
+        """Until the lease is gone, which is raised."""
         period = self.ttl / 3
         pause = period
         since: float | None = None  # when etcd went out of reach
@@ -137,8 +145,7 @@ class Session:
                     log.info("lease %x is renewed again, after %.1f s without etcd", self.id, sent - since)
                     since = None
             except LeaseNotFound:
-                self._lose()
-                return
+                raise
             except EtcdUnavailable as fault:
                 if since is None:  # ten tries a second follow
                     since = sent

@@ -17,16 +17,18 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.registry.codec import PROTO_JSON, Decoders
-from nervenet.registry.etcd import Etcd, KeyValue, Snapshot, Watch
+from nervenet.registry.etcd import Changes, Etcd, EtcdRefused, EtcdUnavailable, KeyValue, Snapshot, Watch
 from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES, Layout
 from nervenet.registry.pools import Pools
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.registry.views import AgentView, LoadView, NodeView
+from nervenet.supervision import supervise
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,7 @@ class Table:
         self._tombstones: dict[str, bytes] = {}
         self._listeners: list[Callable[[News], None]] = []
         self._decoders, self._clock = decoders, clock
+        self._etcd = etcd
         self._watch: Watch = etcd.watch(self.layout.prefix)
         self._task: asyncio.Task[None] | None = None
 
@@ -135,7 +138,10 @@ class Table:
 
     async def start(self) -> None:
         """Until the first list is in. Raises EtcdRefused when etcd refuses it; waits as long as etcd is away."""
-        self._task = asyncio.create_task(self._follow(), name=f"registry-table-{self.layout.namespace}")
+        self._task = asyncio.create_task(
+            supervise(f"the registry's table of {self.layout.namespace}", self._follow, fatal=(EtcdRefused,)),
+            name=f"registry-table-{self.layout.namespace}",
+        )
         synced = asyncio.create_task(self.synced.wait())
         try:
             await asyncio.wait([self._task, synced], return_when=asyncio.FIRST_COMPLETED)
@@ -165,17 +171,29 @@ class Table:
         await self.close()
 
     async def _follow(self) -> None:
-        async for item in self._watch:
-            if isinstance(item, Snapshot):
-                self._compare(item)
-                self.synced.set()
-            else:
-                for kv, deleted in item.changes:
-                    if deleted:
-                        self._remove(*self.layout.split(kv.key), kv.mod_revision)
-                    else:
-                        self._put(kv)
-            self.revision = item.revision
+        """One try. A later one begins with a list, so that nothing is missed of what the one before it failed on."""
+        if self.synced.is_set():
+            self._watch = self._etcd.watch(self.layout.prefix)
+        try:
+            async with aclosing(aiter(self._watch)) as items:
+                async for item in items:
+                    self._take(item)
+        except EtcdRefused as refusal:
+            if not self.synced.is_set():
+                raise
+            raise EtcdUnavailable(f"the list is refused: {refusal}", sent=True) from refusal
+
+    def _take(self, item: Snapshot | Changes) -> None:
+        if isinstance(item, Snapshot):
+            self._compare(item)
+            self.synced.set()
+        else:
+            for kv, deleted in item.changes:
+                if deleted:
+                    self._remove(*self.layout.split(kv.key), kv.mod_revision)
+                else:
+                    self._put(kv)
+        self.revision = item.revision
 
     def _compare(self, snapshot: Snapshot) -> None:
         """Bring the table to what stands now; removals last, when every tombstone is known."""
@@ -195,8 +213,8 @@ class Table:
             if not _ID.fullmatch(name):
                 raise ValueError("it is no id of a process")
             self._store(kind, name, kv)
-        except ValueError as error:
-            log.warning("%r makes no sense and is left out: %s", kv.key, error)
+        except Exception as error:  # noqa: BLE001 - one record, whoever wrote it, keeps no other from being read
+            log.warning("%r makes no sense and is left out: %r", kv.key, error)
             self._remove(kind, name, kv.mod_revision)
 
     def _store(self, kind: str, name: str, kv: KeyValue) -> None:

@@ -30,6 +30,7 @@ from nervenet.streams.link import Insisting, Link, cancelled, exposure
 from nervenet.streams.shard import Shard
 from nervenet.streams.slots import SLOTS, key_of, slot_of
 from nervenet.streams.topology import Member, Topology, merge, parse_nodes
+from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
@@ -84,7 +85,8 @@ class ClusterLink(Link):
                 break
             if left <= 0:
                 raise ConnectionLost(f"not every slot of {self.address} is served: {self._trouble or self._unserved()}")
-        self._task = asyncio.create_task(self._watch(), name=f"link {self.name}")
+        watching = supervise(f"the view of {self.name} on {self.address}", self._watch)
+        self._task = asyncio.create_task(watching, name=f"link {self.name}")
         if exposed := [str(shard.address) for shard in self._shards.values() if shard.server.exposed]:
             _log.warning("%s: %s", self.name, exposure(", ".join(exposed)))
 

@@ -16,7 +16,7 @@ The calls of the hot path have a second form, `…_nowait`: one try, the future 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
@@ -378,15 +378,27 @@ class Journal:
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
 
 
-async def _parsed(reply: Awaitable[Any], parse: Callable[[Any], _T], workflow_id: str) -> _T:
-    try:
-        return parse(await reply)
-    except ValueError as error:
-        raise Unreadable(f"the head of {workflow_id}", error) from None
-    except RedisRefused as error:
-        if error.wrong_type:
-            raise Unreadable(f"head or journal of {workflow_id}", error) from None
-        raise
+class _parsed(Awaitable[_T]):  # noqa: N801 - it reads like the function that it stands for
+    """A reply that is parsed when it is awaited; `Unreadable` where what stands there is something else.
+
+    No coroutine, for the same reason as `Link.call`: of many that were issued together, the rest are dropped when the first
+    one fails, and a coroutine that is never awaited is warned of.
+    """
+
+    __slots__ = ("_parse", "_reply", "_workflow_id")
+
+    def __init__(self, reply: Awaitable[Any], parse: Callable[[Any], _T], workflow_id: str) -> None:
+        self._reply, self._parse, self._workflow_id = reply, parse, workflow_id
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        try:
+            return self._parse((yield from self._reply.__await__()))
+        except ValueError as error:
+            raise Unreadable(f"the head of {self._workflow_id}", error) from None
+        except RedisRefused as error:
+            if error.wrong_type:
+                raise Unreadable(f"head or journal of {self._workflow_id}", error) from None
+            raise
 
 
 def _names(fields: Sequence[str] | None) -> list[bytes]:

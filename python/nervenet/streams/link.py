@@ -26,7 +26,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -53,6 +54,7 @@ from nervenet.streams.script import Script, packaged_scripts
 from nervenet.streams.sentinel import Sentinels
 from nervenet.streams.skips import Skips
 from nervenet.streams.subscription import Subscription
+from nervenet.supervision import supervise
 
 __all__ = [
     "Arg",
@@ -73,11 +75,13 @@ __all__ = [
     "UnfitServer",
     "Unreadable",
     "in_turn",
+    "settled",
 ]
 
 _LAST_WORDS: Final = 2.0
 _STABLE: Final = 5.0
 _Child = TypeVar("_Child", Reader, Subscription)
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -137,6 +141,7 @@ class Link:
         self._counters = Counters()
         self._scripts = {script.sha: script for script in packaged_scripts()}
         self._connection: Connection | None = None
+        self._last: Connection | None = None
         self._connections: dict[Connection, Address] = {}
         self._up = asyncio.Event()
         self._closed = False
@@ -176,7 +181,7 @@ class Link:
             raise
         self._told = server
         self._arrived(connection, server)
-        self._task = asyncio.create_task(self._keep(connection), name=f"link {self.name}")
+        self._task = asyncio.create_task(self._live(), name=f"link {self.name}")
         if self._sentinels is not None:
             self._sentinels.follow(self._master_is)
         if server.exposed:
@@ -397,11 +402,17 @@ class Link:
         self._connection = None
         self._up.clear()
 
-    async def _keep(self, connection: Connection) -> None:
+    async def _live(self) -> None:
+        with suppress(LinkClosed):
+            await supervise(f"the link of {self.name} to {self.address}", self._keep, fatal=(LinkClosed,))
+
+    async def _keep(self) -> None:
+        """Connect again whenever the last connection is lost."""
         backoff = Backoff()
         while True:
             began = self._loop.time()
-            self._trouble = await connection.lost
+            if self._last is not None:
+                self._trouble = await self._last.lost
             _log.warning("%s: %s; connecting again", self.name, self._trouble)
             await cancelled(self._telling)
             if self._loop.time() - began > _STABLE:
@@ -413,6 +424,7 @@ class Link:
             self._arrived(connection, server)
 
     def _arrived(self, connection: Connection, server: ServerIdentity) -> None:
+        self._last = connection
         self._server = server
         self._use(connection)
         if not server.same(self._told):
@@ -448,19 +460,25 @@ async def cancelled(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
-    """The replies of commands that were sent together; the first error once all are in, so that none goes unheard.
+async def settled(replies: Iterable[Awaitable[_T]]) -> list[_T | LinkError]:
+    """The replies of commands that were sent together, each with its own error, so that none goes unheard.
 
     They come in the order of their commands, so all but the first few are there when the first is: gather, which
     hangs a callback on each, would cost more than the commands.
     """
-    error: LinkError | None = None
-    results = []
+    results: list[_T | LinkError] = []
     for reply in replies:
         try:
             results.append(await reply)
         except LinkError as refused:
-            error = error or refused
-    if error is not None:
-        raise error
+            results.append(refused)
+    return results
+
+
+async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
+    """The replies of commands that were sent together; the first error once all are in."""
+    results = await settled(replies)
+    for result in results:
+        if isinstance(result, LinkError):
+            raise result
     return results

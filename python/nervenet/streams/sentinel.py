@@ -17,6 +17,7 @@ from nervenet.streams.backoff import Backoff
 from nervenet.streams.connection import Connection, Counters
 from nervenet.streams.dial import knock
 from nervenet.streams.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
+from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class Sentinels:
 
     def follow(self, moved: Callable[[Address], None]) -> None:
         """From now on tell `moved` where the master is, whenever there may be news of it."""
-        self._task = asyncio.create_task(self._follow(moved), name=f"{self!r}")
+        self._task = asyncio.create_task(supervise(f"{self!r}", lambda: self._follow(moved)), name=f"{self!r}")
 
     async def close(self) -> None:
         """Listen no more."""

@@ -114,12 +114,13 @@ class Shard(Link):
         assert isinstance(self.address, Address)
         return parse_nodes(text.decode(), self.address.host)
 
-    async def _live(self) -> None:
-        connection, server = await self.connect()
-        if not self._told.run_id:
-            self._told = server
-        self._arrived(connection, server)
-        await self._keep(connection)
+    async def _keep(self) -> None:
+        if self._last is None:
+            connection, server = await self.connect()
+            if not self._told.run_id:
+                self._told = server
+            self._arrived(connection, server)
+        await super()._keep()
 
     async def _attempt(self, *, watched: bool) -> tuple[Connection, ServerIdentity]:
         try:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.streams.backoff import Backoff
-from nervenet.streams.faults import RedisRefused
+from nervenet.streams.faults import LinkClosed, RedisRefused
+from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +43,7 @@ class Subscription:
         self._news = asyncio.Event()
         self._connection: Connection | None = None
         self._closed = False
-        self._task = self._loop.create_task(self._keep(), name=f"subscription of {link.name}")
+        self._task = self._loop.create_task(self._live(), name=f"subscription of {link.name}")
 
     def __repr__(self) -> str:
         return f"<Subscription of {self._link.name} to {len(self._channels)} channels>"
@@ -81,24 +83,35 @@ class Subscription:
         self._closed = True
         self._link.forget(self)
         self._news.set()
+        connection = self._connection
         self._task.cancel()
         await asyncio.wait((self._task,))
         for confirmed in self._channels.values():
             confirmed.cancel()
-        if self._connection is not None:
-            self._connection.abort("the subscription was closed")
+        if connection is not None:
+            connection.abort("the subscription was closed")
+
+    async def _live(self) -> None:
+        with suppress(LinkClosed):
+            await supervise(f"the subscription of {self._link.name}", self._keep, fatal=(LinkClosed,))
 
     async def _keep(self) -> None:
+        """Subscribe again whenever the connection is lost."""
         while True:
             connection, server = await self._link.connect()
-            self._link.met(server)
-            connection.divert(self._hear)
-            self._connection = connection
-            names = list(self._channels)
-            for start in range(0, len(names), _CHANNELS_A_COMMAND):
-                connection.write("SUBSCRIBE", *names[start : start + _CHANNELS_A_COMMAND])
-            reason = await connection.lost
-            self._connection = None
+            try:
+                self._link.met(server)
+                connection.divert(self._hear)
+                self._connection = connection
+                names = list(self._channels)
+                for start in range(0, len(names), _CHANNELS_A_COMMAND):
+                    connection.write("SUBSCRIBE", *names[start : start + _CHANNELS_A_COMMAND])
+                reason = await connection.lost
+            except Exception as error:
+                connection.abort(f"the subscription failed: {error!r}")
+                raise
+            finally:
+                self._connection = None
             _log.info("subscriptions of %s: %s; connecting again", self._link.name, reason)
             await asyncio.sleep(Backoff().next())
 

@@ -86,6 +86,8 @@ class KeepAlives:
             self._break(stream, fault)
         except asyncio.CancelledError:
             self._break(stream, EtcdUnavailable("the keep-alive stream was cancelled", sent=True))
+        except Exception as error:  # noqa: BLE001 - whoever waits hears it; the next one opens another stream
+            self._break(stream, EtcdUnavailable(f"the keep-alive stream failed: {error!r}", sent=True))
 
     def _break(self, stream: _Stream, fault: EtcdError) -> None:
         if stream is not self._stream:

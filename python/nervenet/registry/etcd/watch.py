@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from nervenet.registry._etcd import etcd_pb2 as pb
@@ -71,7 +72,7 @@ class Watch:
     def __repr__(self) -> str:
         return f"<Watch {self._prefix} next {self._next} {'live' if self.live else 'not connected'}>"
 
-    async def __aiter__(self) -> AsyncIterator[Snapshot | Changes]:
+    async def __aiter__(self) -> AsyncGenerator[Snapshot | Changes, None]:
         while True:
             if not self._next:
                 listing = await self._snapshot()
@@ -79,8 +80,9 @@ class Watch:
                 self._seen = max(listing.kvs, key=lambda kv: kv.mod_revision, default=None)
                 yield Snapshot(listing.kvs, listing.revision)
             try:
-                async for changes in self._follow():
-                    yield changes
+                async with aclosing(self._follow()) as news:
+                    async for changes in news:
+                        yield changes
             except Compacted:
                 self._next = 0
                 continue
@@ -105,7 +107,7 @@ class Watch:
                 log.warning("list of %s: %s", self._prefix, refusal)
             await asyncio.sleep(self._backoff.next())
 
-    async def _follow(self) -> AsyncIterator[Changes]:
+    async def _follow(self) -> AsyncGenerator[Changes, None]:
         stream = await self._transport.stream(_WATCH)
         try:
             await self._begin(stream)
