@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from nervenet.errors import ConfigError
 
@@ -44,6 +44,8 @@ class Setting:
     expected: str
     field: str = ""
     secret: bool = False
+    show: Callable[[str], str] = lambda value: "***"
+    """What people may see of a secret value."""
 
     @property
     def environment(self) -> str:
@@ -66,6 +68,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MiB, "GiB": 1 << 30}
+LONGEST_TOKEN = 4096
+_TOKEN = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_TOKEN}}}")  # what a header can carry
+_A_TOKEN = f"one line of visible ASCII characters, at most {LONGEST_TOKEN}"
 _TRUTH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
 
@@ -110,6 +115,30 @@ def _text(value: str) -> str:
     if not (text := value.strip()):
         raise ValueError(value)
     return text
+
+
+def _token(value: str) -> str:
+    text = value.strip()
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(value)
+    return text
+
+
+def read_token(file: str) -> str:
+    """The token that stands in a file. Raises ConfigError for whatever cannot be one."""
+    write = "write the token, and nothing else, into it"
+    try:
+        with Path(file).open("rb") as opened:
+            found = opened.read(LONGEST_TOKEN + 64)  # a token, and blanks around it
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"token_file {file} cannot be read ({why}): {write}, and let this process read it") from None
+    if not found.strip():
+        raise ConfigError(f"token_file {file} is empty: {write}")
+    try:
+        return _token(found.decode("ascii"))
+    except ValueError:
+        raise ConfigError(f"token_file {file} does not hold {_A_TOKEN}: {write}") from None
 
 
 def _word(pattern: str) -> Callable[[str], str]:
@@ -218,7 +247,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _file(value: str | Path) -> str:
-    if not Path(value).is_file():
+    if not os.path.isfile(value):  # noqa: PTH113  # Path.is_file raises where a folder may not be entered
         raise ValueError(value)
     return str(value)
 
@@ -227,12 +256,43 @@ def _tls(value: str | Path) -> str:
     return str(value).lower() if str(value).lower() in ("on", "off") else _file(value)
 
 
+# ── what people may see of secret values ─────────────────────────────────────────────────────────────────────────────
+
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?"
+_PUBLIC = re.compile(
+    r"(?P<scheme>(?:rediss?|https?)(?:\+sentinel|\+cluster)?|unix)://(?P<user>[^?]*@)?"
+    rf"(?P<hosts>{_HOST}(?:,\s*{_HOST})*)?(?P<path>/[A-Za-z0-9_./-]*)?(?P<query>\?[^@]*)?"
+)
+
+
+def public_url(url: str) -> str:
+    """The servers of a URL. Never its user, password or query; nothing at all where it is not certain which is which, as
+    in `redis://:a?b@host`."""
+    scheme = url.partition("://")[0]
+    match = _PUBLIC.fullmatch(re.sub(r",\s*https?://", ",", url.strip()))
+    if match is None:
+        return f"{scheme}://***" if _PUBLIC.fullmatch(f"{scheme}://") else "***"
+    user, query = "***@" if match["user"] else "", "?***" if match["query"] else ""
+    return f"{match['scheme']}://{user}{match['hosts'] or ''}{match['path'] or ''}{query}"
+
+
+def _public_hook(hook: str) -> str:
+    """Whose hook it is: the path of a webhook is its password, and a command's arguments may hold one."""
+    if hook.startswith(("http://", "https://")):
+        match = _PUBLIC.fullmatch(public_url(hook))
+        return f"{match['scheme']}://{match['hosts']}/***" if match and match["hosts"] else "***"
+    command, *rest = shlex.split(hook)
+    if not re.fullmatch(r"[A-Za-z0-9_./-]+", command):
+        return "***"
+    return f"{command} ***" if rest else command
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("address", _address, "localhost:7700", "host:port, host:port,host:port or dns:///name:port"),
     Setting(
         "namespace", _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"), "default", "letters, digits, '.', '_', '-', at most 63"
     ),
-    Setting("token", _text, None, "the token's text", secret=True),
+    Setting("token", _token, None, f"the token: {_A_TOKEN}", secret=True),
     Setting("token_file", _file, None, "the path of a file that can be read"),
     Setting("tls", _tls, None, "off, on (the system's authorities) or the path of a CA file"),
     Setting("tls_cert", _file, None, "the path of a PEM file that can be read"),
@@ -243,6 +303,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "a URL: redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…",
         secret=True,
+        show=public_url,
     ),
     Setting(
         "etcd",
@@ -250,6 +311,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "a URL: http://a:2379,b:2379 or https://user:password@a:2379",
         secret=True,
+        show=public_url,
     ),
     Setting("listen", _listen, None, "host:port (port 0: any free one)"),
     Setting("advertise", _advertise, None, "host or host:port that others can dial, not 0.0.0.0"),
@@ -261,7 +323,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_queued", _count, 10_000, "a whole number, at least 1"),
     Setting("journal_limit", _journal_limit, 50_000, "a whole number of entries, at least 100"),
     Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
-    Setting("escalation_hook", _hook, None, "a URL (http://…, https://…) or a command with its arguments", secret=True),
+    Setting(
+        "escalation_hook",
+        _hook,
+        None,
+        "a URL (http://…, https://…) or a command with its arguments",
+        secret=True,
+        show=_public_hook,
+    ),
     Setting("remind", _interval, parse_duration("1h"), "a duration of at least 1s, e.g. 1h, 1d", field="remind_ms"),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log", _choice("auto", "pretty", "json"), "auto", "auto, pretty or json"),
@@ -305,7 +374,7 @@ class Config:
         cls, *, environ: Mapping[str, str] | None = None, directory: Path | str | None = None, **overrides: Any
     ) -> Self:
         """Read the settings. `overrides` are arguments by a setting's name (`retention="7d"` or a timedelta); None and
-        what is empty in the environment count as not given. Raises ConfigError."""
+        what is empty in the environment count as not given, but for an empty token. Raises ConfigError."""
         environ = os.environ if environ is None else environ
         file = Path(directory or ".") / FILE
         in_file = _read_file(file)
@@ -319,6 +388,8 @@ class Config:
             )
             sources[setting.name] = source
         _check_pairs(values, sources)
+        if values["token_file"] is not None:
+            read_token(values["token_file"])
         return cls(**values, sources=sources)
 
     def require(self, name: Literal["redis", "etcd"], who: str) -> str:
@@ -332,14 +403,17 @@ class Config:
             )
         return value
 
+    @property
+    def has_token(self) -> bool:
+        """Whether calls of this mesh carry a token."""
+        return self.token is not None or self.token_file is not None
+
     def current_token(self) -> str | None:
-        """The token to send now: the file is read at each call, so a rotated one holds from its next use."""
-        if self.token is not None or self.token_file is None:
-            return self.token
-        try:
-            return Path(self.token_file).read_text(encoding="utf-8").strip() or None
-        except OSError as error:
-            raise ConfigError(f"token_file {self.token_file} cannot be read any more: {error.strerror}") from None
+        """The token to send now, None where the mesh has none: the file is read at each call, so a rotated one holds
+        from its next use. Raises ConfigError where there should be one and is none."""
+        if self.token is not None:
+            return str(_BY_NAME["token"].parse(self.token, self.sources["token"]))
+        return None if self.token_file is None else read_token(self.token_file)
 
     def listen_for(self, role: Literal["node", "agent"]) -> str:
         """Where a process of that role listens."""
@@ -382,6 +456,10 @@ def _strongest(
         return overrides[setting.name], "argument"
     if environ.get(setting.environment):
         return environ[setting.environment], setting.environment
+    if setting.environment in environ and setting.name in ("token", "token_file"):
+        raise ConfigError(
+            f"{setting.environment} is set and empty, which would switch the token off: give it its value, or unset it"
+        )
     if setting.name in in_file:
         return in_file[setting.name], FILE
     return None, "default"
@@ -432,29 +510,9 @@ def _shown(setting: Setting, value: Any) -> str:
         return next(
             (f"{value // size}{unit}" for unit, size in (("MiB", MiB), ("KiB", 1024)) if value % size == 0), f"{value}B"
         )
-    if setting.name == "escalation_hook":
-        return _without_details(value)
-    if setting.secret:
-        return _without_password(str(value)) if "://" in str(value) else "***"
-    return str(value)
+    return setting.show(value) if setting.secret else str(value)
 
 
 def _duration(ms: int) -> str:
     unit = next((unit for unit in ("d", "h", "m", "s") if ms % _MS[unit] == 0), "ms")
     return f"{ms // _MS[unit]}{unit}" if ms else "0s"
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{name}:***{at}{hosts}" if colon else parts.netloc))
-
-
-def _without_details(hook: str) -> str:
-    """Whose hook it is: the path of a webhook is its password, and a command's arguments may hold one."""
-    parts = urlsplit(hook)
-    if parts.scheme in ("http", "https"):
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
-    command, *rest = shlex.split(hook)
-    return f"{command} ***" if rest else command

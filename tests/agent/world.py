@@ -214,7 +214,7 @@ class World:
 async def world_at(redis: str, namespace: str) -> AsyncIterator[World]:
     registry = Registry()
     config = Config.load(environ={}, directory="/nonexistent", redis=redis, namespace=namespace, listen="127.0.0.1:0")
-    service = Service("nervenet.v1.RegistryService", api_grpc.add_RegistryServiceServicer_to_server, registry)
+    service = Service("nervenet.v1.RegistryService", registry)
     server = await Server.start(config, "node", [service], asyncio.Event())
     link = await Link.open(redis, name="owner")
     owner = Owner(link, namespace)

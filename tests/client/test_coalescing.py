@@ -13,7 +13,6 @@ from nervenet import Client, Resolution, errors
 from nervenet.config import Config
 from nervenet.rpc.server import Server, Service
 from nervenet.v1 import coordinator_service_pb2 as pb
-from nervenet.v1 import coordinator_service_pb2_grpc as generated
 from nervenet.v1 import workflow_pb2
 
 
@@ -66,11 +65,8 @@ class Counting:
 
 
 async def serving(servicer: object) -> Server:
-    add = generated.add_CoordinatorServiceServicer_to_server
     config = Config.load(environ={}, listen="127.0.0.1:0")
-    return await Server.start(
-        config, "node", [Service("nervenet.v1.CoordinatorService", add, servicer)], asyncio.Event()
-    )
+    return await Server.start(config, "node", [Service("nervenet.v1.CoordinatorService", servicer)], asyncio.Event())
 
 
 async def test_starts_of_one_tick_are_one_call_and_their_results_share_one_stream() -> None:

@@ -45,8 +45,8 @@ def test_argument_beats_environment_beats_file_beats_default(tmp_path: Path) -> 
 
 
 def test_what_is_empty_in_the_environment_or_none_as_an_argument_is_not_given(tmp_path: Path) -> None:
-    config = load(tmp_path, {"NERVENET_TOKEN": "", "NERVENET_ADDRESS": ""}, namespace=None)
-    assert (config.token, config.address, config.namespace) == (None, "localhost:7700", "default")
+    config = load(tmp_path, {"NERVENET_LISTEN": "", "NERVENET_ADDRESS": ""}, namespace=None)
+    assert (config.listen, config.address, config.namespace) == (None, "localhost:7700", "default")
 
 
 def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_secret_is_never_in_a_message(tmp_path: Path) -> None:
         tmp_path, redis="redis://user:hunter2@host:1/0", etcd="http://hunter2:hunter2@a:1,b:2", token="hunter2"
     )
     for text in (repr(config), str(config.shown())):
-        assert "user:***@host:1/0" in text
-        assert ":hunter2" not in text
+        assert "redis://***@host:1/0" in text
+        assert "hunter2" not in text
 
 
 def test_an_unknown_setting_suggests_the_one_that_was_meant(tmp_path: Path) -> None:
@@ -150,8 +150,77 @@ def test_the_token_file_is_read_again_at_each_use(tmp_path: Path) -> None:
     file.write_text("second\n")
     assert config.current_token() == "second"
     file.unlink()
-    with pytest.raises(ConfigError, match="cannot be read any more"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\)"):
         config.current_token()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b" \n\t\n", "is empty"),
+        (b"\x00\x01\x02", "does not hold one line"),
+        (b"\xff\xfes3cret", "does not hold one line"),
+        ("s3cr\u00e9t".encode(), "does not hold one line"),
+        (b"first\nsecond\n", "does not hold one line"),
+        (b"x" * 5000, "at most 4096"),
+    ],
+)
+def test_a_token_file_without_a_token_is_refused_at_the_start_and_later(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(b"s3cret")
+    running = load(tmp_path, token_file=file)
+    file.write_bytes(content)
+    for ask in (running.current_token, lambda: load(tmp_path, token_file=file)):
+        with pytest.raises(ConfigError, match=says) as refused:
+            ask()
+        assert str(file) in str(refused.value) and "write the token" in str(refused.value)
+    assert running.has_token
+
+
+def test_an_empty_token_that_was_set_on_purpose_is_refused(tmp_path: Path) -> None:
+    for name in ("NERVENET_TOKEN", "NERVENET_TOKEN_FILE"):
+        with pytest.raises(ConfigError, match=f"{name} is set and empty"):
+            load(tmp_path, {name: ""})
+    for empty in ("", "  "):
+        with pytest.raises(ConfigError, match="token is"):
+            load(tmp_path, token=empty)
+    with pytest.raises(ConfigError, match=r"token is \*\*\* \(from nervenet.toml\)"):
+        load(write(tmp_path, 'token = ""'))
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("redis", "redis://host:6379/0", "redis://host:6379/0"),
+        ("redis", "redis://:hunter2/b#@host", "redis://***@host"),
+        ("redis", "redis://user:a@hunter2@host:1", "redis://***@host:1"),
+        ("redis", "redis://:a?hunter2@host", "redis://***"),
+        ("redis", "redis://:hunter2", "redis://***"),  # its host was forgotten
+        ("redis", "redis://host?password=hunter2", "redis://host?***"),
+        ("redis", "rediss+sentinel://u:p@a:1,b:2/main/0?sentinel_password=x@hunter2", "rediss+sentinel://***"),
+        ("redis", "redis+sentinel://a:1,b:2/main/0?sentinel_password=hunter2", "redis+sentinel://a:1,b:2/main/0?***"),
+        ("redis", "unix:///run/redis.sock?password=hunter2", "unix:///run/redis.sock?***"),
+        ("etcd", "http://a:2379,http://b:2379", "http://a:2379,b:2379"),
+        ("etcd", "https://user:hun#hunter2/@a:2379,b:2379", "https://***@a:2379,b:2379"),
+        ("token", "hunter2://x/y", "***"),
+        ("token", "redis://hunter2", "***"),
+        ("escalation_hook", "https://chat.example/hooks/hunter2", "https://chat.example/***"),
+        ("escalation_hook", "https://me:a/hunter2@chat.example/hook", "https://chat.example/***"),
+        ("escalation_hook", "https://me:a?hunter2@chat.example/hook", "***"),
+        ("escalation_hook", "TOKEN=hunter2 notify", "***"),
+        ("escalation_hook", "notify --key hunter2", "notify ***"),
+    ],
+)
+def test_no_piece_of_a_secret_is_shown(tmp_path: Path, name: str, value: str, shown: str) -> None:
+    config = load(tmp_path, **{name: value})
+    assert {name: text for name, text, _ in config.shown()}[name] == shown
+    assert SECRET not in repr(config)
 
 
 def test_of_token_and_token_file_the_stronger_source_wins(tmp_path: Path) -> None:

@@ -201,7 +201,18 @@ def test_addresses_are_read_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["a:2379", "redis://a", "http://", "http://a:99999", "http://root:secret@a:b", "http://a,"]
+    "url",
+    [
+        "a:2379",
+        "redis://a",
+        "http://",
+        "http://a:99999",
+        "http://root:secret@a:b",
+        "http://a,",
+        "http://root:secret",
+        "http://root:a@secret@b",
+        "http://root:a/secret@b",
+    ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_telling_the_password(url: str) -> None:
     with pytest.raises(BadAddress) as caught:

@@ -23,7 +23,6 @@ from nervenet.rpc.methods import METHODS
 from nervenet.rpc.server import Server, Service
 from nervenet.rpc.server import _options as server_options
 from nervenet.v1 import coordinator_service_pb2 as pb
-from nervenet.v1 import coordinator_service_pb2_grpc as generated
 
 
 class Scripted:
@@ -48,8 +47,7 @@ def config(**settings: Any) -> Config:
 
 async def serving(**settings: Any) -> Server:
     stopping = asyncio.Event()
-    add = generated.add_CoordinatorServiceServicer_to_server
-    service = Service("nervenet.v1.CoordinatorService", add, Scripted(stopping))
+    service = Service("nervenet.v1.CoordinatorService", Scripted(stopping))
     return await Server.start(config(**settings), "node", [service], stopping)
 
 

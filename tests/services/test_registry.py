@@ -12,7 +12,7 @@ from nervenet import errors
 from nervenet.client.raw import RawClient
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.server import Server, Service
-from nervenet.v1 import agent_pb2, agent_service_pb2, agent_service_pb2_grpc
+from nervenet.v1 import agent_pb2, agent_service_pb2
 from tests.services.world import World, eventually
 
 AGENT: dict[str, Any] = {
@@ -191,7 +191,7 @@ class Busy:
 
 async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is_silent(world: World) -> None:
     raw = await world.raw(await world.node())
-    service = Service("nervenet.v1.AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server, Busy())
+    service = Service("nervenet.v1.AgentService", Busy())
     server = await Server.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
     lease = await register(raw, control_endpoint=server.address)
     await seen(raw)

@@ -26,8 +26,15 @@ from .tcp_proxy import proxied
         ("redis+cluster://:pw-hidden@a:6379/1", "no databases"),
         ("http://:pw-hidden@a:6379", "http"),
         ("localhost:6379", "redis://"),
-        ("redis://h?ssl_cert_reqs=sometimes&nonsense=1", "nonsense"),
+        ("redis://h?ssl_cert_reqs=sometimes&nonsense=1", "ssl_cert_reqs"),
         ("redis://h:notaport", "port"),
+        ("redis://:a/pw-hidden#@host", "%23"),
+        ("redis://:123/pw-hidden@host", "%2F"),  # else it would be a database of a server at port 123
+        ("redis://:123#pw-hidden@host", "%23"),
+        ("redis://me:pw-hidden", "port"),  # its host was forgotten
+        ("redis://:a?pw-hidden=1@host", "%3F"),
+        ("redis+sentinel://:x/pw-hidden#@a:26379/main", "%23"),
+        ("redis+cluster://:x/pw-hidden@a:6379", "%2F"),
     ],
 )
 def test_an_unusable_address_names_the_usable_forms_and_no_password(url: str, word: str) -> None:

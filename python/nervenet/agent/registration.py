@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc.aio
 
 from nervenet.agent.service import load_out
-from nervenet.errors import ConfigError, NotFound, RequestError
+from nervenet.errors import ConfigError, NotFound, RequestError, Unavailable
 from nervenet.rpc.channels import metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.v1 import registry_service_pb2 as api
@@ -83,8 +83,8 @@ class Registration:
                 self.registered.set()
                 await self._beat(channel)
                 failures = 0
-            except grpc.aio.AioRpcError as refused:
-                error = error_of(refused, channel.target)
+            except (grpc.aio.AioRpcError, Unavailable) as refused:
+                error = refused if isinstance(refused, Unavailable) else error_of(refused, channel.target)
                 self._judge(error)
                 self._turn += 1
                 failures += 1
@@ -101,7 +101,7 @@ class Registration:
             request = api.DeregisterAgentRequest(agent_id=self.agent_id, lease_id=self.lease_id)
             try:
                 await channel["DeregisterAgent"](request, timeout=CALL_TIMEOUT / 3, metadata=metadata_of(self._config))
-            except grpc.aio.AioRpcError:
+            except (grpc.aio.AioRpcError, Unavailable):
                 self._turn += 1
             else:
                 return

@@ -15,7 +15,6 @@ from nervenet.rpc.server import Server, Service
 from nervenet.rpc.status import not_found, not_yet
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
-from nervenet.v1 import agent_service_pb2_grpc as api_grpc
 from nervenet.wire import optional_ms, timestamp
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class AgentPort:
 
     async def start(self) -> None:
         config = self._runtime.config
-        services = [Service(SERVICE, api_grpc.add_AgentServiceServicer_to_server, AgentService(self._runtime, self))]
+        services = [Service(SERVICE, AgentService(self._runtime, self))]
         self._server = await Server.start(config, "agent", services, asyncio.Event())
         self.address = config.advertised(self._server.address)
 

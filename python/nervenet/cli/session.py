@@ -29,7 +29,7 @@ class Session(NamedTuple):
 
     def me(self) -> str:
         """Who asks, for the record; empty where a token says it."""
-        if self.config.current_token() is not None:
+        if self.config.has_token:
             return ""
         try:
             return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -122,7 +122,7 @@ class Awaiter:
         while True:
             while self._to_tell or self._to_forget or first:
                 ids, self._to_tell = self._to_tell[:_MOST_IDS], self._to_tell[_MOST_IDS:]
-                forget, self._to_forget = self._to_forget, []
+                forget, self._to_forget = self._to_forget[:_MOST_IDS], self._to_forget[_MOST_IDS:]
                 await call.write(
                     pb.AwaitWorkflowsRequest(
                         workflow_ids=ids, forget_workflow_ids=forget, payload_format=common.PAYLOAD_FORMAT_RAW

@@ -35,6 +35,8 @@ FIRST_PATIENCE: Final = 3.0
 PATIENCE: Final = 20.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
+TOKEN_UNREADABLE: Final = "TOKEN_UNREADABLE"  # noqa: S105  # a reason
+"""We, or that node, could not read the token just then: nothing was done, so everything may be tried again."""
 HEALTHY: Final = 10.0
 """An attempt that lasted so long did not fail at connecting."""
 
@@ -119,7 +121,7 @@ class Nodes:
             try:
                 return await self.once(name, request, timeout=timeout, trace=trace)
             except Unavailable as error:
-                if not again:
+                if not again and error.reason != TOKEN_UNREADABLE:
                     raise self.explained(error) from None
                 await retry.pause(error)
 
@@ -151,7 +153,7 @@ class Nodes:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimeoutError(f"{channel.target} did not answer in time")
         found = error_of(error, channel.target)
-        if isinstance(found, Unavailable) and not found.reason:
+        if isinstance(found, Unavailable) and found.reason in ("", TOKEN_UNREADABLE):
             self.turn(channel)
         else:
             self.answered = True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import grpc
 import grpc.aio
 
+from nervenet.errors import ConfigError, Unavailable
 from nervenet.rpc.methods import METHODS, Method
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def receive_limit(payload_limit: int) -> int:
 
 
 def metadata_of(config: Config) -> Metadata:
-    """Namespace and token, as every call carries them; the token may have been rotated since the last one."""
-    token = config.current_token()
+    """Namespace and token, as every call carries them; the token may have been rotated since the last one. Raises
+    Unavailable where it cannot be read: nothing was sent, and a file that is being rewritten is whole in a moment."""
+    try:
+        token = config.current_token()
+    except ConfigError as error:
+        raise Unavailable(str(error), code="UNAVAILABLE", reason="TOKEN_UNREADABLE") from None
     if token is None:
         return ((NAMESPACE_KEY, config.namespace),)
     return ((NAMESPACE_KEY, config.namespace), (TOKEN_KEY, f"Bearer {token}"))

@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands before every method of ours: namespace and token are looked at, refusals become statuses.
+"""What stands before every method that we serve: who calls is checked first, then the request is read, then it is served.
 
-    generated.add_AgentServiceServicer_to_server(guard.around(servicer), server)
+    guard = Guard(config, Tokens(config), translate)
+    guard.add(SERVED["nervenet.v1.AgentService"], servicer)
+    server.add_generic_rpc_handlers((guard,))
+
+gRPC asks the guard for a handler as soon as the metadata of a call is there. A call that is refused gets a handler that
+never reads the body, so a caller without the token cannot make us build anything. The others get theirs, which makes the
+message of the bytes itself: gRPC answers UNKNOWN with a traceback where a deserializer of its own fails.
 
 A servicer behind a guard raises RequestError (or whatever `translate` makes one of) and never touches gRPC's own
-statuses. Wrapped once, at the start: gRPC's interceptors do the same with a lookup and a coroutine for each call.
-Streams are async generators and stay so.
+statuses. gRPC's interceptors would do the same with a coroutine for each call. Streams are async generators and stay so.
 """
 
 from __future__ import annotations
 
-import hmac
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 import grpc.aio
 
-from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import RequestError, Unauthorized
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
-from nervenet.rpc.methods import METHODS
+from nervenet.rpc.decoding import decoder
+from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
 from nervenet.telemetry import from_metadata
 from nervenet.wire import has_checks
@@ -32,16 +36,20 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
     from nervenet.rpc.methods import Method
+    from nervenet.rpc.tokens import Tokens
 
 __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
-_TOKEN_FRESH: Final = 1.0
+_OPEN: Final = frozenset({HEALTH_CHECK.path, HEALTH_WATCH.path})
+"""Answered without a token and in any namespace: probes of Kubernetes and of load balancers have none, and nodes follow
+each other by them. They tell no more than whether a name that the caller knows is served here."""
 
 _log = logging.getLogger(__name__)
 
 Translate = Callable[[Exception], RequestError | None]
+Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
 def time_to_wait(wait: float, context: grpc.aio.ServicerContext[Any, Any]) -> float:
@@ -60,96 +68,117 @@ async def _later(request: Any, context: Any) -> Any:
     raise not_yet("this process does not serve that call in this version")
 
 
-async def _later_stream(request: Any, context: Any) -> AsyncIterator[Any]:
-    raise not_yet("this process does not serve that call in this version")
-    yield  # type: ignore[unreachable]  # makes it a stream
-
-
-async def _each_checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        check_values(request)
-        yield request
-
-
-class Guard:
+class Guard(grpc.GenericRpcHandler):
     """One for each server."""
 
-    def __init__(self, config: Config, translate: Translate = lambda error: None, clock: Clock = SYSTEM) -> None:
-        self._config = config
+    def __init__(self, config: Config, tokens: Tokens, translate: Translate = lambda error: None) -> None:
+        self._namespace = config.namespace
+        self._tokens = tokens
         self._translate = translate
-        self._clock = clock
-        self._token: str | None = None
-        self._token_until = 0.0
+        self._handlers: dict[str, Any] = {}
 
-    def around(self, servicer: object) -> Any:
-        """The servicer's methods behind this guard, for the generated `add_…_to_server`."""
-        kept: dict[str, Any] = {}
-        for name, rpc in METHODS.items():
-            method = getattr(servicer, name, None) or (_later_stream if rpc.streams_out else _later)
-            kept[name] = self._stream(method, rpc) if inspect.isasyncgenfunction(method) else self._unary(method)
-        return SimpleNamespace(**kept)
+    def add(self, methods: Iterable[Method], servicer: object) -> None:
+        """Serve these by the servicer's methods of the same names."""
+        for rpc in methods:
+            method = getattr(servicer, rpc.name, _later)
+            guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
+            shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
+            make = getattr(grpc, f"{shape}_rpc_method_handler")
+            self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
 
-    def _unary(self, method: Any) -> Any:
-        async def guarded(request: Any, context: Any) -> Any:
+    def service(self, handler_call_details: Any) -> Any:
+        """Called by gRPC for each call. None: there is no such method."""
+        if handler_call_details.method not in _OPEN:
             try:
-                self._check(context)
-                check_values(request)
-                return await method(request, context)
-            except Exception as error:  # noqa: BLE001  # every one is answered, the unknown ones logged too
-                await self._refuse(error, context, method)
+                self._check(handler_call_details.invocation_metadata)
+            except RequestError as error:
+                return _refusing(error)
+        return self._handlers.get(handler_call_details.method)
 
-        return guarded
-
-    def _stream(self, method: Any, rpc: Method) -> Any:
-        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
-            try:
-                self._check(context)
-                if not rpc.streams_in:
-                    check_values(request)
-                elif has_checks(rpc.request):
-                    request = _each_checked(request)
-                async with aclosing(method(request, context)) as answers:
-                    async for answer in answers:
-                        yield answer
-            except Exception as error:  # noqa: BLE001  # as above
-                await self._refuse(error, context, method)
-
-        return guarded
-
-    def _check(self, context: Any) -> None:
+    def _check(self, metadata: Any) -> None:
         namespace = authorization = ""
-        for key, value in context.invocation_metadata() or ():
+        for key, value in metadata or ():
             if key == NAMESPACE_KEY:
                 namespace = value
             elif key == TOKEN_KEY:
                 authorization = value
-        mine = self._config.namespace
-        if namespace and namespace != mine:
+        self._tokens.check(authorization)
+        if namespace and namespace != self._namespace:
             raise Unauthorized(
-                f"this process serves namespace {mine!r}, not {namespace!r}: ask a node of that one (NERVENET_ADDRESS), "
-                "or ask in this one (NERVENET_NAMESPACE)",
+                f"this process serves namespace {self._namespace!r}, not {namespace!r}: ask a node of that one "
+                "(NERVENET_ADDRESS), or ask in this one (NERVENET_NAMESPACE)",
                 code="PERMISSION_DENIED",
                 reason="WRONG_NAMESPACE",
             )
-        token = self._current_token()
-        if token is not None and not hmac.compare_digest(f"Bearer {token}".encode(), str(authorization).encode()):
-            words = "the token is not accepted" if authorization else "this process wants a token (NERVENET_TOKEN)"
-            raise Unauthorized(words, code="UNAUTHENTICATED", reason="BAD_TOKEN")
 
-    def _current_token(self) -> str | None:
-        """A token file is read again once a second, not at each call."""
-        now = self._clock.monotonic()
-        if now >= self._token_until:
-            self._token, self._token_until = self._config.current_token(), now + _TOKEN_FRESH
-        return self._token
+    def _once(self, rpc: Method, method: Any) -> Any:
+        read = _reader(rpc)
 
-    async def _refuse(self, error: Exception, context: Any, method: Any) -> NoReturn:
+        async def guarded(raw: Any, context: Any) -> Any:
+            try:
+                return await method(read(raw), context)
+            except Exception as error:  # noqa: BLE001  # every one is answered, the unknown ones logged too
+                status = self._status(error, rpc)
+            del raw
+            await context.abort(*status)
+            raise AssertionError  # abort has raised
+
+        return guarded
+
+    def _stream(self, rpc: Method, method: Any) -> Any:
+        read = _reader(rpc)
+
+        async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                async with aclosing(method(read(raw), context)) as answers:
+                    async for answer in answers:
+                        yield answer
+                return
+            except Exception as error:  # noqa: BLE001  # as above
+                status = self._status(error, rpc)
+            del raw
+            await context.abort(*status)
+
+        return guarded
+
+    def _status(self, error: Exception, rpc: Method) -> Status:
+        """What the caller is told.
+
+        Nothing of the request may be left when gRPC aborts the call: it keeps the exception of that until the garbage
+        collector comes by, and with it whatever our frames hold, which may be megabytes.
+        """
         if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError)):
             raise error
         refusal = error if isinstance(error, RequestError) else self._translate(error)
         if refusal is None:
-            _log.error("%s failed", method.__name__, exc_info=error)
-            words = f"{type(error).__name__} in {method.__name__}; the node's log says more"
-            refusal = RequestError(words, code="INTERNAL", reason="INTERNAL_ERROR")
-        await context.abort(*status_of(refusal))
-        raise AssertionError  # abort has raised
+            _log.error("%s failed", rpc.name, exc_info=error)
+            words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
+            refusal = RequestError(words, reason="INTERNAL")
+        return status_of(refusal)
+
+
+def _reader(rpc: Method) -> Callable[[Any], Any]:
+    """Makes the request of what gRPC hands over: a message of bytes, or a stream of messages of a stream of bytes."""
+    decode, checks = decoder(rpc.request), has_checks(rpc.request)
+
+    def read(raw: bytes) -> Any:
+        request = decode(raw)
+        if checks:
+            check_values(request)
+        return request
+
+    async def messages(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for raw in requests:
+            yield read(raw)
+
+    return messages if rpc.streams_in else read
+
+
+def _refusing(error: RequestError) -> Any:
+    """A handler for a call of any shape, which answers without a look at what the caller sends."""
+    status = status_of(error)
+
+    async def refuse(requests: Any, context: Any) -> None:
+        await context.abort(*status)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

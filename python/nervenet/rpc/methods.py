@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 
 from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
 
-__all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVICES", "Method"]
+__all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "Method", "methods_of"]
 
 
 class Method(NamedTuple):
@@ -44,8 +44,6 @@ caller's, a lease."""
 _NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_id", "RunTask": "request_id"}
 """Without it the node makes one up, another one each time."""
 
-_FILES: Final = (coordinator_service_pb2, registry_service_pb2, agent_service_pb2)
-
 
 def _method(method: Any) -> Method:
     service = method.containing_service.full_name
@@ -62,15 +60,22 @@ def _method(method: Any) -> Method:
     )
 
 
-def _methods() -> dict[str, Method]:
-    services = [service for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()]
-    return {method.name: _method(method) for service in services for method in service.methods}
+def methods_of(file: Any) -> dict[str, tuple[Method, ...]]:
+    """The methods of each service that a generated module describes, by the service's full name."""
+    services = file.DESCRIPTOR.services_by_name.values()
+    return {service.full_name: tuple(_method(method) for method in service.methods) for service in services}
 
 
-METHODS: Final[Mapping[str, Method]] = _methods()
-SERVICES: Final = tuple(dict.fromkeys(method.service for method in METHODS.values()))
+SERVED: Final[Mapping[str, tuple[Method, ...]]] = {
+    **methods_of(coordinator_service_pb2),
+    **methods_of(registry_service_pb2),
+    **methods_of(agent_service_pb2),
+}
+"""The contract by service."""
+METHODS: Final[Mapping[str, Method]] = {method.name: method for methods in SERVED.values() for method in methods}
+SERVICES: Final = tuple(SERVED)
 
-_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name
-HEALTH_CHECK: Final = _method(_HEALTH["Check"])
-HEALTH_WATCH: Final = _method(_HEALTH["Watch"])
+_HEALTH: Final = {method.name: method for method in methods_of(health_pb2)["grpc.health.v1.Health"]}
+HEALTH_CHECK: Final = _HEALTH["Check"]
+HEALTH_WATCH: Final = _HEALTH["Watch"]
 """Of grpc.health.v1: every node and agent serves it beside the contract."""

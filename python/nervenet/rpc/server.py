@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process' gRPC server: our services behind their guard, and health, reflection and channelz beside them.
+"""A process' gRPC server: our services, and health, reflection and channelz beside them, all behind one guard.
 
     stopping = asyncio.Event()
-    server = await Server.start(config, "node", [Service(pb_grpc.add_…_to_server, Coordinator(…))], stopping)
+    server = await Server.start(config, "node", [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping)
     server.address           # what it is bound to; port 0 has become a number
     await server.stop(5.0)
 
@@ -13,22 +13,26 @@ and agents are served by the same code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import grpc
 import grpc.aio
 from google.rpc import error_details_pb2  # in the pool of descriptors, so that reflection can explain our details
-from grpc_channelz.v1 import channelz
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health, health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from nervenet.config import split_host_port
+from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Translate
+from nervenet.rpc.methods import SERVED, methods_of
+from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
+from nervenet.rpc.tokens import Tokens
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -36,24 +40,28 @@ if TYPE_CHECKING:
 __all__ = ["Server", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
-_BESIDE: Final = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **methods_of(reflection_pb2)}
+
+_log = logging.getLogger(__name__)
 
 
 class Service(NamedTuple):
-    """One service of the contract: its full name, the generated function that adds it, and what answers."""
+    """One service of the contract: its full name, and what answers."""
 
     name: str
-    add: Callable[[Any, Any], None]
     servicer: object
 
 
 class Server:
     """Made by `start`."""
 
-    def __init__(self, server: grpc.aio.Server, address: str, health: Any, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, address: str, health: _Health, tokens: Tokens, stopping: asyncio.Event
+    ) -> None:
         self._server = server
         self._health = health
         self._stopping = stopping
+        self._following = asyncio.create_task(tokens.follow())
         self.address = address
 
     def __repr__(self) -> str:
@@ -70,20 +78,27 @@ class Server:
         translate: Translate = lambda error: None,
         serving: bool = True,
     ) -> Server:
-        """Bind and serve. Raises ConfigError where the address is taken or wants a certificate that is not there."""
+        """Bind and serve. Raises ConfigError where the address is taken, or a certificate or the token is not there."""
         listen = config.listen_for(role)
-        server = grpc.aio.server(options=_options(config))
-        guard = Guard(config, translate)
-        for service in services:
-            service.add(guard.around(service.servicer), server)
-        checks = _Health(stopping)
-        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        channelz.add_channelz_servicer(server)
         names = [service.name for service in services]
-        reflection.enable_server_reflection([*names, *_BESIDE], server, pool=SYMBOLS)
+        tokens, checks = Tokens(config), _Health(stopping)
+        guard = Guard(config, tokens, translate)
+        for name, servicer in services:
+            guard.add(SERVED[name], servicer)
+        beside = {
+            "grpc.health.v1.Health": checks,
+            "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
+            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS),
+        }
+        for name, servicer in beside.items():
+            guard.add(_BESIDE[name], servicer)
+        server = grpc.aio.server(options=_options(config))
+        server.add_generic_rpc_handlers((guard,))
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
-        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, stopping)
+        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, stopping)
+        if warning := _open_to_all(config, role, host, made.address):
+            _log.warning(warning)
         made._names = ["", *names]
         await made.serve(serving)
         await server.start()
@@ -114,6 +129,7 @@ class Server:
         self._stopping.set()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
+        self._following.cancel()
 
 
 class _Health(health.aio.HealthServicer):
@@ -122,6 +138,9 @@ class _Health(health.aio.HealthServicer):
     def __init__(self, stopping: asyncio.Event) -> None:
         super().__init__()
         self._stopping = stopping
+
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802  # the contract's name
+        raise not_yet("ask for a service by its name: Check")
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # the contract's name
         watching = asyncio.ensure_future(super().Watch(request, context))
@@ -148,6 +167,20 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
         ("grpc.max_connection_age_grace_ms", 75_000),  # longer than any wait
         ("grpc.max_receive_message_length", receive_limit(config.payload_limit)),
         ("grpc.max_send_message_length", -1),
+    )
+
+
+def _open_to_all(config: Config, role: str, host: str, address: str) -> str:
+    """What the operator is told at the start if whoever can reach this process may call it; else nothing."""
+    if config.has_token or is_loopback(host):
+        return ""
+    tls = config.tls_for(address)
+    if tls not in ("on", "off"):  # an authority's file: callers show a certificate
+        return ""
+    without = "without a token" if tls == "on" else "without TLS and without a token"
+    return (
+        f"this {role} listens on {address} {without}: whoever can reach it can read, start and cancel everything; "
+        "set NERVENET_TOKEN_FILE (or NERVENET_TOKEN) for all processes of the mesh"
     )
 
 

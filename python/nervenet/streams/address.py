@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from nervenet.config import public_url
 from nervenet.streams.faults import BadAddress
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _FORMS: Final = (
     "redis://[user:password@]host[:6379][/db], rediss://… (TLS), unix:///path/to/socket[?db=0], "
     "redis+sentinel://host[:26379],host…/master-name[/db] or redis+cluster://host[:6379],host…"
 )
+
+_ENCODED: Final = "user and password must be percent-encoded (/ is %2F, # is %23, ? is %3F, @ is %40)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Address:
             kind = options.pop("connection_class", Connection)
             return cls._from(kind(**options))
         except (ValueError, TypeError, OSError, RedisError) as error:
-            raise _unusable(url, error) from error
+            raise _unusable(url, error) from None
 
     @classmethod
     def _from(cls, connection: Any) -> Address:
@@ -124,7 +127,9 @@ Place: TypeAlias = Address | SentinelAddress | ClusterAddress
 
 def parse(url: str) -> Place:
     """Raises `BadAddress` with the usable forms when the URL is none of them."""
-    scheme = url.partition("://")[0]
+    scheme, _, rest = url.partition("://")
+    if "#" in url or ("@" in rest.partition("/")[2].partition("?")[0] and scheme != "unix"):
+        raise _unusable(url, _ENCODED)  # else a piece of the password would be taken for host, port or database
     if scheme in ("redis+sentinel", "rediss+sentinel"):
         return _sentinels(url)
     if scheme in ("redis+cluster", "rediss+cluster"):
@@ -145,7 +150,7 @@ def _sentinels(url: str) -> SentinelAddress:
         watching = tuple(Address.parse(f"{tls}://{login}{host}?{urlencode(options)}") for host in hosts)
         server = Address.parse(f"{scheme}://{userinfo}{hosts[0]}/{db or '0'}?{urlencode(query)}")
     except BadAddress as error:
-        raise _unusable(url, error.__cause__ or error) from None
+        raise _unusable(url, error) from None
     return SentinelAddress(watching, master, server)
 
 
@@ -156,7 +161,7 @@ def _cluster(url: str) -> ClusterAddress:
     try:
         seeds = tuple(Address.parse(f"{scheme}://{userinfo}{host}?{urlencode(query)}") for host in hosts)
     except BadAddress as error:
-        raise _unusable(url, error.__cause__ or error) from None
+        raise _unusable(url, error) from None
     return ClusterAddress(tuple(replace(seed, member=True) for seed in seeds))
 
 
@@ -171,11 +176,19 @@ def _taken_apart(url: str, port: int) -> tuple[str, str, list[str], str, dict[st
 
 
 def _unusable(url: str, why: object) -> BadAddress:
-    return BadAddress(f"cannot use the Redis URL {_shown(url)}: {why}; it should look like {_FORMS}")
+    shown = public_url(url)
+    if isinstance(why, BadAddress):
+        why = why.why
+    elif isinstance(why, BaseException):
+        why = _said(why, shown)
+    error = BadAddress(f"cannot use the Redis URL {shown}: {why}; it should look like {_FORMS}")
+    error.why = str(why)
+    return error
 
 
-def _shown(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    shown = f"{head.partition('://')[0]}://…@{tail}" if at else url
-    before, secret, _ = shown.partition("sentinel_password=")
-    return f"{before}{secret}…" if secret else shown
+def _said(error: BaseException, shown: str) -> str:
+    """Foreign errors quote what they could not read, which may be a piece of the password: they are shown only of a URL
+    that holds nothing secret. The name of an option is no secret, if it is certain that it is one."""
+    if "***" not in shown or (isinstance(error, TypeError) and not shown.endswith("://***")):
+        return str(error)
+    return f"its host, port, database or options cannot be read; {_ENCODED}"

@@ -172,7 +172,8 @@ def _allowed(address: Address, what: str, reply: Any) -> Any:
         raise reply
     who = f"user {address.username!r}" if address.username else "no user name"
     how = "a password" if address.password is not None else "no password"
-    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {reply}")
+    said = str(reply).partition(", with args")[0]  # what does not know AUTH repeats its arguments
+    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {said}")
 
 
 def _facts(info: bytes) -> dict[str, str]:

@@ -76,6 +76,8 @@ class LinkFull(LinkError):
 class BadAddress(LinkError):
     """The Redis URL cannot be used; the message names the forms that can. The configuration's fault."""
 
+    why: str = ""
+
 
 class UnfitServer(LinkError):
     """The server is too old or of a kind that this link cannot use; the message says what it needs."""

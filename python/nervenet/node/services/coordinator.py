@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Coordinators"]
 
-MOST_STARTS = 1_000
-
 
 class Coordinators:
     """The servicer."""
@@ -103,8 +101,6 @@ class Coordinators:
             await one_close(self._closings, workflow_id, seconds, self._stopping)
 
     async def StartWorkflows(self, request: pb.StartWorkflowsRequest, context: Any) -> pb.StartWorkflowsResponse:
-        if len(request.requests) > MOST_STARTS:
-            raise invalid("requests", f"{len(request.requests)} starts in one batch, at most {MOST_STARTS}")
         trace, config = trace_of(context), self._host.config
         starts: list[StartRequest] = []
         outcomes: list[pb.StartOutcome | None] = []

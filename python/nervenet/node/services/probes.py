@@ -18,6 +18,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from nervenet.config import split_host_port
+from nervenet.errors import Unavailable
 from nervenet.node.death import Answer
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
@@ -58,7 +59,7 @@ class Probes:
             if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but nobody of this name
                 return Answer.ANOTHER
             return Answer.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else Answer.UNCLEAR
-        except OSError:
+        except (OSError, Unavailable):  # or our own token cannot be read just now
             return Answer.UNCLEAR
 
     async def follow(self, address: str, node_id: str, met: Callable[[], None]) -> None:

@@ -28,7 +28,6 @@ from nervenet.node.watching import Closings, Hints
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import Server, Service
 from nervenet.streams.faults import LinkError, Unreadable
-from nervenet.v1 import agent_service_pb2_grpc, coordinator_service_pb2_grpc, registry_service_pb2_grpc
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -55,15 +54,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     coordinators = Coordinators(host, reads, Lists(host), people, hints, closings, stopping)
     agents = Agents(host, peers, registry.heartbeats, Door(host.gateway, stopping))
     services = [
-        Service(
-            "nervenet.v1.CoordinatorService",
-            coordinator_service_pb2_grpc.add_CoordinatorServiceServicer_to_server,
-            coordinators,
-        ),
-        Service(
-            "nervenet.v1.RegistryService", registry_service_pb2_grpc.add_RegistryServiceServicer_to_server, registry
-        ),
-        Service("nervenet.v1.AgentService", agent_service_pb2_grpc.add_AgentServiceServicer_to_server, agents),
+        Service("nervenet.v1.CoordinatorService", coordinators),
+        Service("nervenet.v1.RegistryService", registry),
+        Service("nervenet.v1.AgentService", agents),
     ]
 
     def gone(news: News) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from nervenet.config import public_url
 from nervenet.registry.etcd.faults import BadAddress
 
 _FORM = "http(s)://user:password@host:2379,host:2379"
@@ -37,7 +38,7 @@ class Address:
     def parse(cls, url: str) -> Address:
         match = _URL.fullmatch(re.sub(r",\s*https?://", ",", url.strip()))  # `http://a,http://b`, as etcdctl has it
         if match is None:
-            raise BadAddress(f"etcd address {_without_password(url)!r} is not of the form {_FORM}")
+            raise BadAddress(f"etcd address {public_url(url)} is not of the form {_FORM}")
         endpoints = tuple(_endpoint(part, match["scheme"], url) for part in match["hosts"].split(","))
         return cls(
             endpoints,
@@ -50,9 +51,5 @@ class Address:
 def _endpoint(part: str, scheme: str, url: str) -> str:
     match = _HOST.fullmatch(part.strip())
     if match is None or int(match["port"] or 2379) > 65535:
-        raise BadAddress(f"{part!r} in etcd address {_without_password(url)!r} is not host:port; the form is {_FORM}")
+        raise BadAddress(f"a server in etcd address {public_url(url)} is not host:port; the form is {_FORM}")
     return f"{match['name']}:{match['port'] or 2379}"
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^@]*@", "//…@", url)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of a request to its message: a message, or a RequestError that says what is wrong with them.
+
+    decode = decoder(pb.StartWorkflowsRequest)
+    decode(raw)          # raises RequestError: INVALID_ARGUMENT, reason UNDECODABLE or INVALID_FIELD
+
+`MOST_ENTRIES`, `MORE` and `MOST_FIELDS` are the limits. They are counted in the bytes, before anything is built: an
+empty entry takes two bytes on the wire and up to two hundred in memory, so 6 MB could become 400 MB. A body that is too
+short to exceed a limit is not counted at all, which is nearly every body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
+from google.protobuf.message import DecodeError
+
+from nervenet.errors import InvalidRequest
+from nervenet.rpc.status import invalid
+
+__all__ = ["MORE", "MOST_ENTRIES", "MOST_FIELDS", "decoder"]
+
+MOST_ENTRIES: Final = 1_000
+"""Entries of a repeated field or a map in one message, unless `MORE` says otherwise."""
+MOST_FIELDS: Final = 100_000
+"""Fields of a whole request with everything inside it. Counting them takes 50 ms at most."""
+MORE: Final[dict[str, int]] = {
+    "nervenet.v1.AwaitWorkflowsRequest.workflow_ids": 10_000,
+    "nervenet.v1.AwaitWorkflowsRequest.forget_workflow_ids": 10_000,
+    "nervenet.v1.ConnectRequest.items": 10_000,
+    "nervenet.v1.Hello.running": 10_000,  # an agent holds at most as many tasks as it may have credit
+    "google.protobuf.Struct.fields": MOST_FIELDS,  # a payload as `value` has a limit of its own, in bytes
+    "google.protobuf.ListValue.values": MOST_FIELDS,
+}
+
+_DEEPEST: Final = 100  # protobuf reads no deeper either
+_CONTINUED: Final = bytes(range(0x80, 0x100))
+"""All bytes of a varint but its last."""
+_VARINT, _BYTES = 0, 2
+_FIXED: Final = {1: 8, 5: 4}
+_NEVER_PACKED: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE)
+
+
+def decoder(kind: Any) -> Callable[[bytes], Any]:
+    """What makes messages of this class of bytes."""
+    build, descriptor = kind.FromString, kind.DESCRIPTOR
+    name = descriptor.full_name
+
+    def decode(raw: bytes) -> Any:
+        try:
+            if len(raw) >= MOST_ENTRIES:  # an entry takes a byte at least
+                _Count(raw).message(0, len(raw), descriptor, ())
+            return build(raw)
+        except (DecodeError, IndexError) as error:
+            why = str(error) if isinstance(error, DecodeError) else "it ends in the middle"
+        raise InvalidRequest(
+            f"the request cannot be read as {name} ({why}): send it as protos/ describes it",
+            code="INVALID_ARGUMENT",
+            reason="UNDECODABLE",
+            metadata={"message": name},
+        )
+
+    return decode
+
+
+class _Field(NamedTuple):
+    """What is counted of a field: `most` entries (0: it is not repeated), and what is inside each."""
+
+    name: str
+    most: int
+    packed: bool
+    inside: Any
+
+
+_plans: Final[dict[Any, dict[int, _Field]]] = {}
+"""By descriptor, made when first needed: it follows from the contract, so it is a cache and no state."""
+
+
+def _plan(descriptor: Any) -> dict[int, _Field]:
+    plan = _plans.get(descriptor)
+    if plan is None:
+        proto = DescriptorProto()
+        descriptor.CopyToProto(proto)  # the one place where each release of protobuf says what is repeated
+        repeated = {field.number for field in proto.field if field.label == field.LABEL_REPEATED}
+        plan = _plans[descriptor] = {
+            field.number: _Field(
+                field.name,
+                MORE.get(field.full_name, MOST_ENTRIES) if field.number in repeated else 0,
+                field.type not in _NEVER_PACKED,
+                field.message_type,
+            )
+            for field in descriptor.fields
+            if field.number in repeated or field.message_type is not None
+        }
+    return plan
+
+
+class _Count:
+    """The fields of one body, counted without building anything."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._left = MOST_FIELDS
+        # What is shorter exceeds no limit of its own; it is looked into only where the whole may have too many fields.
+        self._least = 0 if len(raw) >= 2 * MOST_FIELDS else MOST_ENTRIES
+
+    def message(self, at: int, end: int, descriptor: Any, path: tuple[str, ...]) -> None:
+        """Raises InvalidRequest where a limit is exceeded, DecodeError or IndexError for what is no message."""
+        if len(path) > _DEEPEST:
+            raise DecodeError(f"more than {_DEEPEST} messages within each other")
+        raw, plan = self._raw, _plan(descriptor)
+        counts: dict[int, int] = {}
+        while at < end:
+            self._left -= 1
+            if self._left < 0:
+                raise invalid(".".join(path) or "request", f"more than {MOST_FIELDS:,} fields in one request")
+            tag, begin = _varint(raw, at)
+            size, kind, field = 0, tag & 7, plan.get(tag >> 3)
+            if kind == _BYTES:
+                size, begin = _varint(raw, begin)
+            elif kind == _VARINT:
+                _, begin = _varint(raw, begin)
+            elif kind in _FIXED:
+                size = _FIXED[kind]
+            else:
+                raise DecodeError("a field of no known kind")
+            at = begin + size
+            if at > end:
+                raise DecodeError("a field is longer than its message")
+            if field is None:
+                continue
+            if field.most:
+                several = field.packed and kind == _BYTES
+                entries = len(raw[begin:at].translate(None, _CONTINUED)) if several else 1
+                found = counts[tag >> 3] = counts.get(tag >> 3, 0) + entries
+                if found > field.most:
+                    where = ".".join((*path, field.name))
+                    raise invalid(where, f"more than {field.most:,} entries in one message: send several")
+            if field.inside is not None and kind == _BYTES and size >= self._least:
+                self.message(begin, at, field.inside, (*path, field.name))
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """The number that begins here, and where it ends."""
+    value = raw[at]
+    if value < 0x80:
+        return value, at + 1
+    value &= 0x7F
+    for length in range(1, 10):
+        byte = raw[at + length]
+        value |= (byte & 0x7F) << 7 * length
+        if byte < 0x80:
+            return value, at + length + 1
+    raise DecodeError("a number of more than ten bytes")

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which token a caller must show now, on the side that serves: fails closed (docs/decisions/0022).
+
+    tokens = Tokens(config)               # ConfigError: there should be a token, and none can be read
+    tokens.check("Bearer s3cret")         # raises Unauthorized or Unavailable for a call that may not be served
+    await tokens.follow()                 # for ever: what is rotated under the running process holds within 1.25 s
+
+While the file cannot be used, which a rewrite looks like for a moment, the last good token is accepted for `GRACE`
+seconds, then none. A text that is new is accepted when two readings have found it: the first may have met half of what
+is being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from typing import TYPE_CHECKING, Final
+
+from nervenet.clock import SYSTEM, Clock
+from nervenet.errors import ConfigError, Unauthorized, Unavailable
+
+if TYPE_CHECKING:
+    from nervenet.config import Config
+
+__all__ = ["GRACE", "Tokens"]
+
+LOOK_EVERY: Final = 1.0
+LOOK_AGAIN: Final = 0.25
+"""Seconds between two readings while the file cannot be used, or has just changed."""
+GRACE: Final = 5.0
+"""Seconds after its last reading for which the last good token is accepted when the file cannot be used."""
+LOG_EVERY: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Tokens:
+    """One for each server."""
+
+    def __init__(self, config: Config, clock: Clock = SYSTEM) -> None:
+        self._config = config
+        self._clock = clock
+        self._open = not config.has_token
+        self._right: bytes | None = None if self._open else self._read()
+        """The only right value of the header; None: there is none."""
+        self._new: bytes | None = None
+        self._good_at = clock.monotonic()
+        self._logged_at = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<Tokens {'none wanted' if self._open else 'unreadable' if self._right is None else 'wanted'}>"
+
+    def check(self, authorization: str) -> None:
+        """Whether a call with this header may be served."""
+        if self._open:
+            return
+        if self._right is not None and hmac.compare_digest(self._right, str(authorization).encode()):
+            return
+        if self._right is None and authorization:
+            raise Unavailable(
+                "this process cannot read its own token, so it serves nobody: its log says why; ask another node",
+                code="UNAVAILABLE",
+                reason="TOKEN_UNREADABLE",
+            )
+        words = "the token is not accepted" if authorization else "this process wants a token (NERVENET_TOKEN)"
+        raise Unauthorized(words, code="UNAUTHENTICATED", reason="BAD_TOKEN")
+
+    async def follow(self) -> None:
+        """Read the file again and again. Never ends by itself."""
+        while True:  # noqa: ASYNC110  # a file has no event
+            await asyncio.sleep(self.look())
+
+    def look(self) -> float:
+        """Read it once; seconds until the next time."""
+        if self._config.token_file is None:
+            return LOOK_EVERY
+        now = self._clock.monotonic()
+        try:
+            found = self._read()
+        except Exception as error:  # noqa: BLE001  # whatever it is: without a readable token nobody is served
+            self._new = None
+            self._doubt(now, str(error))
+            return LOOK_AGAIN
+        if found not in (self._right, self._new):
+            self._new = found
+            self._doubt(now)
+            return LOOK_AGAIN
+        if self._logged_at > self._good_at:
+            _log.warning("token_file %s can be read again", self._config.token_file)
+        self._right, self._new, self._good_at = found, None, now
+        return LOOK_EVERY
+
+    def _doubt(self, now: float, why: str = "") -> None:
+        over = self._right is not None and now - self._good_at >= GRACE
+        if over:
+            self._right = None
+        if why and (over or now - self._logged_at >= LOG_EVERY):
+            self._logged_at = now
+            until = (
+                "nobody is served" if self._right is None else f"the last good token counts, for {GRACE:g} s at most"
+            )
+            _log.error("%s; until then %s", why, until)
+
+    def _read(self) -> bytes:
+        token = self._config.current_token()
+        if not token:
+            raise ConfigError("the token is empty")
+        return f"Bearer {token}".encode()
