@@ -54,6 +54,7 @@ from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.timing import NODE_LEASE
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEASE = 5
+LEASE = NODE_LEASE
 PATIENCE_S = 5.0
 """So long a node that leaves waits for what is under way."""
 WAKES = 1_000

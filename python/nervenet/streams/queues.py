@@ -19,10 +19,12 @@ from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link, in_turn
 
-__all__ = ["GROUP", "NOT_YOU", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
+__all__ = ["GROUP", "LOOK", "NOT_YOU", "Delivered", "News", "Queues", "Wake", "parse_tasks", "parse_wakes"]
 
 GROUP: Final = "agents"
 WAKE_ENTRY_BYTES: Final = 8 * 1024
+LOOK: Final = "look"
+"""The name of news that is no entry: look who holds the workflow's pending steps."""
 NOT_YOU: Final = "not_you:"
 """Begins the name of news that is no entry: `not_you:<step>#<attempt>`."""
 

@@ -19,6 +19,7 @@ from nervenet.node.gateway.outcome import Stop, given_up, stored_payload, verdic
 from nervenet.node.gateway.recorder import Recorder, is_forgotten
 from nervenet.streams.answers import Claimed
 from nervenet.streams.faults import LinkError
+from nervenet.streams.queues import LOOK, News
 from nervenet.v1.task_pb2 import TaskEnvelope
 
 if TYPE_CHECKING:
@@ -296,6 +297,14 @@ class Desk:
         self.leave(held)
         self.drops.drop(held.stream, held.entry_id)
         held.guest.ack(held.key, recorded)
+
+    def tell_owners(self, guest: Guest) -> None:
+        """Its stream broke. Owners that sent a task to a queue learn who has it: they know then whom a death concerns."""
+        for held in guest.tasks.values():
+            envelope = held.envelope
+            if not envelope.agent_id and held.stage is Stage.PUSHED:
+                news = News(envelope.reply_to, envelope.workflow_id, envelope.run, b"0-0", LOOK, b"")
+                self._queues.wake_nowait(news).add_done_callback(heard)
 
     # ── stopping and leaving ─────────────────────────────────────────────────────────────────────────────────────────
 
