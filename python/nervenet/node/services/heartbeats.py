@@ -18,10 +18,10 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.node.services.records import agent_record
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.rpc.status import invalid, not_found
+from nervenet.timing import AGENT_LEASE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, to_json
-from nervenet.timing import AGENT_LEASE
 
 if TYPE_CHECKING:
     import asyncio
