@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.clock import SYSTEM
 from nervenet.durable.declared import LANGUAGE
+from nervenet.node.memory import cost_of
 from nervenet.node.tracing import export_recovered
 from nervenet.records import Entry, Mismatch, Start
 from nervenet.streams.answers import RawEntry
@@ -36,6 +37,9 @@ MOST_ADOPTIONS = 2
 began it that makes three."""
 AT_A_TIME = 500
 """Entries that are replayed in one go: some 30 ms."""
+MOST_WEIGHED = 1_000
+"""So many entries of a journal are looked at to estimate what it costs in memory."""
+WAIT_FOR_MEMORY = 0.5
 MANY_LOADS = 64
 """So many workflows are adopted at once: an adoption storm must not starve the living."""
 
@@ -80,6 +84,10 @@ class Loader:
     async def _load(self, workflow_id: str, dead: str | None) -> bool:
         host = self._host
         await host.restore.done()
+        if dead is not None and not host.admission.may_adopt():
+            return False
+        while workflow_id not in host.coordinators and not host.admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
+            await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and stays in the journal until there is room
         async with self._at_once, host.lock(workflow_id):
             if workflow_id in host.coordinators:
                 return True
@@ -136,6 +144,7 @@ class Loader:
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator:
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
+        self._host.admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
         entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
         start = entries[0].body
         assert isinstance(start, Start)

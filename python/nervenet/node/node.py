@@ -252,6 +252,7 @@ class Node:
             state=state,
             max_workflows=host.config.max_workflows,
             owned=host.admission.owned,
+            full=host.admission.full,
             now_ms=host.clock.now_ms(),
             runtime=f"python {platform.python_version()}, nervenet {version('nervenet')}",
             pid=os.getpid(),

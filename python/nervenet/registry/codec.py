@@ -68,6 +68,7 @@ def decode_node(id: str, data: bytes) -> NodeView:
         state=_enum(raw.get("state"), "AGENT_STATE_", "ACTIVE"),
         owned=raw.get("ownedWorkflows", 0),
         max_workflows=raw.get("maxWorkflows", 0),
+        refuses=raw.get("full", False),
         record=data,
     )
 
