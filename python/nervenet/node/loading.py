@@ -157,6 +157,8 @@ class Loader:
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)
+            while coordinator.replay_on():  # noqa: ASYNC110 - it is not waiting, it lets others run
+                await asyncio.sleep(0)
             if entry.n % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # the others' news
         return coordinator
