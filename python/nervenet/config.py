@@ -67,6 +67,7 @@ _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_][A-Za-z0-9_.-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_SHOWN = ("GiB", "GB", "MiB", "MB", "KiB")
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MiB, "GiB": 1 << 30}
 LONGEST_TOKEN = 4096
 _TOKEN = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_TOKEN}}}")  # what a header can carry
@@ -203,6 +204,13 @@ def _payload_limit(value: str | int) -> int:
     return found
 
 
+def _memory(value: str | int) -> int:
+    found = parse_size(value)
+    if found < 256 * MiB:
+        raise ValueError(value)
+    return found
+
+
 def _address(value: str) -> str:
     if not value.startswith("dns:///"):
         for one in value.split(","):
@@ -320,6 +328,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retention", parse_duration, parse_duration("7d"), "a duration, e.g. 7d, 12h", field="retention_ms"),
     Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
     Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
+    Setting("max_memory", _memory, None, "a size of at least 256MiB, e.g. 1.5GB (not set: 80 % of what there is)"),
     Setting("max_queued", _count, 10_000, "a whole number, at least 1"),
     Setting("journal_limit", _journal_limit, 50_000, "a whole number of entries, at least 100"),
     Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
@@ -359,6 +368,7 @@ class Config:
     retention_ms: int
     payload_limit: int
     max_workflows: int
+    max_memory: int | None
     max_queued: int
     journal_limit: int
     drain_ms: int
@@ -506,10 +516,8 @@ def _shown(setting: Setting, value: Any) -> str:
         return "on" if value else "off"
     if setting.field:
         return _duration(value)
-    if setting.name == "payload_limit":
-        return next(
-            (f"{value // size}{unit}" for unit, size in (("MiB", MiB), ("KiB", 1024)) if value % size == 0), f"{value}B"
-        )
+    if setting.name in ("payload_limit", "max_memory"):
+        return next((f"{value // _BYTES[unit]}{unit}" for unit in _SHOWN if value % _BYTES[unit] == 0), f"{value}B")
     return setting.show(value) if setting.secret else str(value)
 
 

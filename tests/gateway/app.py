@@ -7,7 +7,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from nervenet import Agent, CallOptions, Context, Mesh, RetryPolicy, Timeouts
+from nervenet import Agent, CallOptions, Context, Mesh, RetryPolicy, Selection, Timeouts
 
 mesh = Mesh("gateway")
 work = Agent.remote("work", Any, Any)
@@ -18,6 +18,11 @@ QUICK = RetryPolicy(max_attempts=3, initial_interval=timedelta(milliseconds=10))
 @mesh.workflow
 async def call(ctx: Context, value: Any) -> Any:
     return await ctx.call(work, value)
+
+
+@mesh.workflow
+async def call_queue(ctx: Context, value: Any) -> Any:
+    return await ctx.call(work, value, options=CallOptions(selection=Selection(policy="queue")))
 
 
 @mesh.workflow

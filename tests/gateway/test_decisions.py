@@ -180,8 +180,8 @@ def test_a_claim_is_renewed_in_time_and_a_checkpoint_kept_sooner() -> None:
     held = Held(task(), guest("g", 1))
     assert not is_due(held, 1e9), "nothing is claimed yet"
     held.begin(1, 100.0)
-    assert not is_due(held, 101.2) and is_due(held, 101.3)
-    held.renewed_at, held.saved_at, held.checkpoint_due = 100.0, 100.0, True
+    assert not is_due(held, 100.7) and is_due(held, 100.8)
+    held.renewed_at, held.saved_at, held.checkpoint_due = 100.5, 100.0, True
     assert is_due(held, 100.8)
     held.stop = Stop.GONE
     assert not is_due(held, 200.0)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
 from nervenet.v1 import task_pb2
 from tests.gateway.app import call
+from tests.gateway.stopped_node import a_round
 from tests.gateway.world import Speaker, until, value_of
 from tests.mesh.conftest import host
 from tests.mesh.world import Host
@@ -53,3 +55,9 @@ async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(ho
         assert all(ack.recorded for ack in speaker.acked)
         late = await client.start("call", "after")
         assert await late.result(timeout=10) == "after"
+
+
+async def test_a_node_that_stops_loses_no_task_of_an_agent_that_keeps_the_rules(host: Host) -> None:
+    """One round; `python -m tests.gateway.stopped_node` does twenty."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    assert not await a_round(host, random.Random(seed), "stopped"), f"seed {seed}"

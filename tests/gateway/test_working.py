@@ -27,7 +27,7 @@ async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: 
         welcome = stream.welcome
         assert welcome.agent_id.startswith("ocr-") and welcome.lease_id and welcome.node_id == node.node_id
         assert welcome.namespace == net.namespace and node.address in welcome.nodes
-        assert welcome.payload_limit == 1 << 20 and welcome.status_interval.ToMilliseconds() == 2000
+        assert welcome.payload_limit == 1 << 20 and welcome.status_interval.ToMilliseconds() == 1000
         found = await until(lambda: node.host.table.agents.get(welcome.agent_id), "it is registered")
         assert (found.transport, found.inbox, found.state) == ("GATEWAY", node.node_id, "ACTIVE")
         described = await raw.call("DescribeAgent", agent_id=welcome.agent_id)

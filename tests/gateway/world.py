@@ -117,8 +117,11 @@ class Speaker:
         capabilities: Sequence[Any] = (),
         metadata: Sequence[tuple[str, str]] = (),
         tls: grpc.ChannelCredentials | None = None,
+        as_late_as_allowed: bool = False,
         **more: Any,
     ) -> None:
+        self.as_late_as_allowed = as_late_as_allowed
+        self.checkpoints: dict[tuple[str, int], common_pb2.Payload] = {}
         self.addresses, self.handlers, self.metadata, self.tls = addresses, handlers, metadata, tls
         self.hello = hello(*(capabilities or handlers), name=name, credit=credit, **more)
         self.welcome: pb.Welcome | None = None
@@ -163,6 +166,12 @@ class Speaker:
         assert self._stream is not None
         self._stream.call.cancel()
 
+    async def save(self, task: task_pb2.TaskEnvelope, checkpoint: common_pb2.Payload) -> None:
+        """What the next attempt may go on from."""
+        self.checkpoints[task.task_id, task.attempt] = checkpoint
+        progress = task_pb2.TaskProgress(attempt=task.attempt, checkpoint=checkpoint)
+        await self.say(task_progress=pb.TaskReport(task_id=task.task_id, progress=progress))
+
     async def leave(self) -> None:
         assert self._stream is not None
         self._leaving = True
@@ -185,7 +194,12 @@ class Speaker:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self._seconds("reconnect_within") - 0.1 if self.as_late_as_allowed else 0.05)
+
+    def _seconds(self, field: str) -> float:
+        """What the last welcome said; before there was one, no time at all."""
+        told = getattr(self.welcome, field) if self.welcome is not None else None
+        return float(told.ToMilliseconds()) / 1000 if told is not None else 0.2
 
     async def _talk(self, stream: Stream) -> None:
         del self.hello.running[:]
@@ -193,7 +207,8 @@ class Speaker:
             kept = task_pb2.TaskEnvelope()
             kept.CopyFrom(envelope)
             kept.ClearField("input")
-            self.hello.running.append(pb.HeldTask(task=kept))
+            key = (kept.task_id, kept.attempt)
+            self.hello.running.append(pb.HeldTask(task=kept, checkpoint=self.checkpoints.get(key)))
         await stream.say(hello=self.hello)
         welcome = self.welcome = await stream.hear("welcome")
         self.welcomes.append(welcome)
@@ -201,16 +216,20 @@ class Speaker:
         self.ready.set()
         for done in self.results.values():
             await stream.say(task_result=done)
-        beating = asyncio.create_task(self._beat(stream, welcome.status_interval.ToMilliseconds() / 2000))
+        interval = self._seconds("status_interval")
+        beating = asyncio.create_task(self._beat(stream, interval if self.as_late_as_allowed else interval / 2))
         try:
             while True:
                 items, stream.items = stream.items, []
                 for item in items:
                     self._hear(item)
-                message = await stream.call.read()
+                async with asyncio.timeout(3 * interval):
+                    message = await stream.call.read()
                 if message is grpc.aio.EOF:
                     return
                 stream.items += message.items
+        except TimeoutError:
+            self.heard.append("silence")
         finally:
             beating.cancel()
 
@@ -263,6 +282,7 @@ class Speaker:
     def _forget(self, key: tuple[str, int]) -> None:
         self.held.pop(key, None)
         self.results.pop(key, None)
+        self.checkpoints.pop(key, None)
 
 
 async def until(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.agent.running import Running, Stop
 from nervenet.streams.faults import LinkError
+from nervenet.timing import AGENT_RENEW_EVERY, CHECKPOINT_EVERY, CLAIM_TICK
 from nervenet.wire import encode_payload
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from nervenet.streams.journal import Journal
     from nervenet.streams.link import ServerIdentity
 
-TICK: Final = 0.5
-RENEW_EVERY: Final = 1.5 - TICK / 2
-SAVE_EVERY: Final = 1.0 - TICK / 2
+TICK: Final = CLAIM_TICK
+RENEW_EVERY: Final = AGENT_RENEW_EVERY - TICK / 2
+SAVE_EVERY: Final = CHECKPOINT_EVERY - TICK / 2
 
 _log = logging.getLogger("nervenet.agent")
 

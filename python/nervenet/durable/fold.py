@@ -24,6 +24,7 @@ from nervenet.durable.commands import (
     RecordPatch,
     StartTimer,
     StopTimer,
+    Withdraw,
 )
 from nervenet.durable.lines import Site
 from nervenet.durable.loop import DurableLoop, DurableTimer
@@ -66,6 +67,7 @@ class Fold:
         "counters",
         "early",
         "entries",
+        "given_up",
         "known",
         "labels",
         "loop",
@@ -98,6 +100,7 @@ class Fold:
         self.labels: Any = None
         self.now_ms = self.n = self.entries = self.known = 0
         self.commands: list[Command] = []
+        self.given_up: set[str] = set()  # steps whose commands of this entry nobody wants any more
         self.pending: dict[str, Pending] = {}
         self.withdrawn: dict[str, Pending] = {}
         self.counters: dict[str, int] = {}
@@ -193,7 +196,7 @@ class Fold:
         """The code no longer waits for this call; whether the world was told to stop it."""
         if self.pending.pop(call.step, None) is None:
             return False
-        self.commands = [c for c in self.commands if getattr(c, "step", None) != call.step]
+        self.given_up.add(call.step)
         if call.born == self.entries or on_cancel == "leave":  # nobody has heard of it, or nobody shall
             return False
         self.withdrawn[call.step] = call
@@ -269,6 +272,7 @@ class Fold:
         self.n = entry.n
         self.timer_mark = self.timer_count
         self.commands = []
+        self.given_up.clear()
 
     def take(self, entry: Entry) -> None:
         """Fold one entry that is neither start, cancel nor close. Raises Contradiction."""
@@ -477,6 +481,13 @@ class Fold:
         call.k += 1
         call.question, call.phase = question, ASKING
         self._want(call)
+
+    def take_commands(self) -> list[Command]:
+        """The commands of this entry: all that are still wanted at its end."""
+        commands, self.commands = self.commands, []
+        if not self.given_up:
+            return commands
+        return [c for c in commands if isinstance(c, Withdraw) or getattr(c, "step", None) not in self.given_up]
 
     def _want(self, call: Pending) -> None:
         if (command := call.wanted()) is not None:

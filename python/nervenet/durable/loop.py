@@ -161,6 +161,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         self.title = title
         self.created = 0
         self.stop_now = False
+        self._budget = LIMIT
         self._closed = False
         self._running = False
         self._ready: list[DurableHandle] = []
@@ -173,19 +174,28 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
     # ── what the machine does with it ────────────────────────────────────────────────────────────────────────────────
 
-    def run(self) -> None:
-        """Run callbacks until none is left or `stop_now` is set. Raises Runaway past LIMIT."""
-        budget = LIMIT
+    def run(self, most: int = LIMIT, *, again: bool = False) -> bool:
+        """Run callbacks until none is left or `stop_now` is set (True), or until `most` have run (False).
+
+        `again` goes on where the run before has paused. Raises Runaway when one entry needs more than LIMIT.
+        """
+        budget = self._budget if again else LIMIT
+        least = max(0, budget - most)
         with _Entered(self):
             while self._ready:
                 batch, self._ready = self._ready, []
-                for handle in batch:
+                rest = iter(batch)
+                for handle in rest:
                     if self.stop_now:
-                        return
+                        return True
                     if handle._cancelled:
                         continue
-                    if (budget := budget - 1) < 0:
-                        raise Runaway(_line_of(handle))
+                    if (budget := budget - 1) < least:
+                        if budget < 0:
+                            raise Runaway(_line_of(handle))
+                        self._budget = budget + 1
+                        self._ready = [handle, *rest, *self._ready]
+                        return False
                     try:
                         handle._context.run(handle._callback, *handle._args)
                     except (SystemExit, asyncio.CancelledError):
@@ -194,6 +204,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                         self.call_exception_handler(
                             {"message": f"Exception in callback {handle!r}", "exception": error}
                         )
+        return True
 
     def halt(self, _: object) -> None:
         """The main task is done: what is left in the queue is nobody's."""

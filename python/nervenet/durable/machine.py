@@ -85,6 +85,7 @@ class Machine:
         "next",
         "payload_limit",
         "result",
+        "unfinished",
         "view",
         "workflow",
         "workflow_id",
@@ -107,6 +108,7 @@ class Machine:
         self.failed_at = ""
         self.next: ContinueRun | None = None
         self.view: Payload | None = None
+        self.unfinished = False
         self._fold = Fold(workflow_id, run, self._report)
         self._log = log
         self._main: asyncio.Task[Any] | None = None
@@ -163,17 +165,31 @@ class Machine:
         """The entries that a replay is about to apply: what `ctx.patched` has to know ahead of them."""
         self._fold.foresee(entries)
 
-    def apply(self, entry: Entry, *, replaying: bool = False) -> list[Command]:
-        """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over)."""
+    def apply(self, entry: Entry, *, replaying: bool = False, most: int = LIMIT) -> list[Command]:
+        """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over).
+
+        After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else may
+        be applied in between. Where it pauses decides nothing: the callbacks run in the same order.
+        """
         if self.blocked is not None or self._closed is not None:
             return []
-        fold = self._fold
         self._replaying = replaying
+        return self._step(entry, most)
+
+    def go_on(self, most: int = LIMIT) -> list[Command]:
+        """More of the entry whose `apply` has paused; the commands of the whole entry once it is finished."""
+        return self._step(None, most) if self.unfinished else []
+
+    def _step(self, entry: Entry | None, most: int) -> list[Command]:
+        fold = self._fold
         try:
             self._thread = threading.get_ident()
             try:
-                fold.begin(entry)
-                self._take(entry)
+                if entry is not None:
+                    fold.begin(entry)
+                    self._take(entry)
+                if self._main is not None:
+                    self._run(self._main, most, again=entry is None)
             finally:
                 self._leave()
         except Contradiction as found:
@@ -182,8 +198,10 @@ class Machine:
             self._block("an idle workflow", f"more than {LIMIT:,} callbacks without waiting", str(endless))
         except (Exception, Interrupted) as error:  # noqa: BLE001  # nothing may take the node with it
             self._broke(error)
-        commands, fold.commands = fold.commands, []
-        return [] if replaying or self.blocked is not None else commands
+        if self.unfinished:
+            return []
+        commands = fold.take_commands()
+        return [] if self._replaying or self.blocked is not None else commands
 
     def outstanding(self) -> list[Command]:
         """Everything that is still wanted of the world; what a node does first after a replay."""
@@ -208,6 +226,7 @@ class Machine:
 
     def close(self) -> None:
         """Drop the code, in silence: `finally` blocks of the user run, what they ask for goes nowhere."""
+        self.unfinished = False
         if self._main is None:
             return
         self._main = None
@@ -256,13 +275,13 @@ class Machine:
             self._close(entry, body)
         else:
             self._fold.take(entry)
-        main = self._main
-        if main is not None:
-            self._fold.loop.run()
-            if self._interrupted is not None:
-                raise Interrupted
-            if main.done():
-                self._finish(main)
+
+    def _run(self, main: asyncio.Task[Any], most: int, *, again: bool) -> None:
+        self.unfinished = not self._fold.loop.run(most, again=again)
+        if self._interrupted is not None:
+            raise Interrupted
+        if main.done():
+            self._finish(main)
 
     def _start(self, entry: Entry, body: Start) -> None:
         workflow, fold = self.workflow, self._fold

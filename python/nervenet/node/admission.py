@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much is too much: workflows of this node, tasks in a queue, entries in a journal.
+"""How much is too much: workflows of this node and their memory, tasks in a queue, entries in a journal.
 
 Each has one limit, and each says so in its own way: a start or a lone task is refused with a date to come again, a
 workflow's own task waits until its queue has room, a journal that grows too long ends its run as a timeout would, with time to
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Overloaded
+from nervenet.node.memory import Memory
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,9 +43,11 @@ class Planned:
         self._admission = admission
         self.count = 0
 
-    def add(self) -> None:
+    def add(self, cost: int) -> None:
+        """One more, which will take so many bytes."""
         self.count += 1
         self._admission.planned += 1
+        self._admission.memory.promise(cost)
 
 
 class Admission:
@@ -55,6 +58,8 @@ class Admission:
         self._looked: dict[Requirement, int] = {}
         self._long: dict[Requirement, int] = {}
         self.planned = 0  # starts under way that this node will own
+        self.memory = Memory(host.config.max_memory)
+        self._told_short = False
         self.long = int(host.config.journal_limit * WARN)
         """A journal with fewer entries need not be weighed."""
 
@@ -66,7 +71,20 @@ class Admission:
 
     @property
     def full(self) -> bool:
-        return self.owned >= self._host.config.max_workflows
+        return self.owned >= self._host.config.max_workflows or self.memory.short
+
+    def may_adopt(self) -> bool:
+        """Whether there is memory for another one's workflow, which costs what those here cost on average."""
+        fits = not self.memory.short and self.memory.fits(self.memory.used // max(1, self.owned))
+        if not fits and not self._told_short:
+            _log.warning(
+                "%s: %d of %d MiB are used (NERVENET_MAX_MEMORY): workflows of nodes that are gone are left to others",
+                self._host.node_id,
+                self.memory.used >> 20,
+                self.memory.limit >> 20,
+            )
+        self._told_short = not fits
+        return fits
 
     @contextmanager
     def planning(self) -> Iterator[Planned]:

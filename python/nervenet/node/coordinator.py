@@ -71,6 +71,12 @@ ASK_AGAIN = 0.2
 """Seconds after which an agent that was told to stop is asked whether it has."""
 LOSS = "loss"
 """Stands among the patches that a coordinator waits for, while it is not known what Redis has lost."""
+STEP = "step"
+"""Stands there while the code of one entry is run in parts, so that the node's loop is never blocked for long."""
+REST = "rest"
+"""Stands there while the commands of one entry are carried out in parts."""
+CALLBACKS_AT_A_TIME = 500
+COMMANDS_AT_A_TIME = 200
 CLEAN_UP_MS = 30_000
 """A workflow whose time is up may clean up for so long."""
 
@@ -233,8 +239,17 @@ class Coordinator:
         if self._entries is not None:
             self._entries.append(entry)
         self._host.watchdog.enter(self.machine)
-        self.machine.apply(entry, replaying=True)
+        self.machine.apply(entry, replaying=True, most=CALLBACKS_AT_A_TIME)
         self._host.watchdog.leave()
+
+    def replay_on(self) -> bool:
+        """Whether more of the entry had to be run, which is too much to be done at once: call it again."""
+        if not self.machine.unfinished:
+            return False
+        self._host.watchdog.enter(self.machine)
+        self.machine.go_on(CALLBACKS_AT_A_TIME)
+        self._host.watchdog.leave()
+        return True
 
     def resume(self, skip: Callable[[Dispatch], bool]) -> None:
         """After a replay: carry out what is outstanding, but for dispatches whose attempt somebody holds."""
@@ -294,8 +309,31 @@ class Coordinator:
         if not isinstance(entry.body, UnreadableEntry):  # else its name says nothing for sure
             self._note(entry)
         self._host.watchdog.enter(self.machine)
-        commands = self.machine.apply(entry)
+        commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)
         self._host.watchdog.leave()
+        if self.machine.unfinished:
+            self._unproven |= {STEP}
+            asyncio.get_running_loop().call_soon(self._go_on, entry)
+        else:
+            self._applied(entry, commands)
+
+    def _go_on(self, entry: Entry) -> None:
+        """The next part of an entry that is too much to be run at once; what arrives meanwhile is read again behind it."""
+        if self.dropped:
+            return
+        self._host.watchdog.enter(self.machine)
+        commands = self.machine.go_on(CALLBACKS_AT_A_TIME)
+        self._host.watchdog.leave()
+        if self.machine.unfinished:
+            asyncio.get_running_loop().call_soon(self._go_on, entry)
+            return
+        self._unproven -= {STEP}
+        self._applied(entry, commands)
+        if not self.dropped:
+            self.catch_up()
+
+    def _applied(self, entry: Entry, commands: list[Command]) -> None:
+        """The code is idle again: do what it wants."""
         if isinstance(entry.body, Close):
             self._host.closed(self, entry.body)
             return
@@ -374,8 +412,12 @@ class Coordinator:
     # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _carry_out_all(self, commands: list[Command]) -> None:
-        """In order; but behind a patch nothing goes on, neither command nor entry, until the journal has it."""
-        for command in commands:
+        """In order; but behind a patch nothing goes on, neither command nor entry, until the journal has it.
+
+        Many commands are carried out in parts: between two of them the node's loop does other things, this workflow nothing.
+        """
+        rest = commands[COMMANDS_AT_A_TIME:]
+        for command in commands[:COMMANDS_AT_A_TIME] if rest else commands:
             if isinstance(command, RecordPatch):
                 self._unproven |= {name := f"patch:{command.change}"}
                 self.record(name, Patched(True))
@@ -383,9 +425,13 @@ class Coordinator:
                 self._held.append(command)
             else:
                 self._carry_out(command)
+        if rest:
+            self._held += rest
+            self._unproven |= {REST}
+            asyncio.get_running_loop().call_soon(self.acknowledged, REST)
 
     def acknowledged(self, name: str) -> None:
-        """A patch is in the journal: when it was the last, go on with what waited, and read what came meanwhile."""
+        """A patch is in the journal, or a part is done: when it was the last, go on with what waited, and read what came."""
         self._unproven -= {name}
         if not self._unproven and not self.dropped:
             held, self._held = self._held, []

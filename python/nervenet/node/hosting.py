@@ -27,7 +27,7 @@ from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended
 from nervenet.streams.faults import LinkError
 from nervenet.streams.ownership import Closed
-from nervenet.streams.queues import NOT_YOU, News
+from nervenet.streams.queues import LOOK, NOT_YOU, News
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -342,6 +342,8 @@ class Host:
             coordinator.feed(int(n), int(ms), name, data)
         elif name.startswith(NOT_YOU):
             self.dispatcher.refused(coordinator, name.removeprefix(NOT_YOU))
+        elif name == LOOK:
+            self.spawn(self.watch.look_at([coordinator]))
         elif int(n) > coordinator.applied or not name:
             coordinator.catch_up()
 

@@ -17,6 +17,7 @@ from nervenet.clock import SYSTEM
 from nervenet.durable.declared import LANGUAGE
 from nervenet.durable.machine import canceled_close, unreadable
 from nervenet.node.hosting import blocked_json
+from nervenet.node.memory import cost_of
 from nervenet.node.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
@@ -39,6 +40,9 @@ MOST_ADOPTIONS = 2
 began it that makes three."""
 AT_A_TIME = 500
 """Entries that are replayed in one go: some 30 ms."""
+MOST_WEIGHED = 1_000
+"""So many entries of a journal are looked at to estimate what it costs in memory."""
+WAIT_FOR_MEMORY = 0.5
 MANY_LOADS = 64
 """So many workflows are adopted at once: an adoption storm must not starve the living."""
 
@@ -83,6 +87,10 @@ class Loader:
     async def _load(self, workflow_id: str, dead: str | None) -> bool:
         host = self._host
         await host.restore.done()
+        if dead is not None and not host.admission.may_adopt():
+            return False
+        while workflow_id not in host.coordinators and not host.admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
+            await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and stays in the journal until there is room
         async with self._at_once, host.lock(workflow_id):
             node_id = host.node_id  # a load that this node outlives under another id is no longer its own
             if (coordinator := host.coordinators.get(workflow_id)) is not None:
@@ -158,6 +166,7 @@ class Loader:
         """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
+        self._host.admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
         entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
         start = entries[0].body if entries else UnreadableEntry("the journal is empty")
         if not isinstance(start, Start):
@@ -172,6 +181,8 @@ class Loader:
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)
+            while coordinator.replay_on():  # noqa: ASYNC110 - it is not waiting, it lets others run
+                await asyncio.sleep(0)
             if entry.n % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # the others' news
         return coordinator

@@ -56,6 +56,7 @@ from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, Wake, parse_wakes
 from nervenet.supervision import supervise
+from nervenet.timing import NODE_LEASE
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEASE = 5
+LEASE = NODE_LEASE
 PATIENCE_S = 5.0
 """So long a node that leaves waits for what is under way."""
 WORTH_TELLING = 2
@@ -281,6 +282,7 @@ class Node:
             state=state,
             max_workflows=host.config.max_workflows,
             owned=host.admission.owned,
+            full=host.admission.full,
             now_ms=host.clock.now_ms(),
             runtime=runtime(),
             pid=os.getpid(),

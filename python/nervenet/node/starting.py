@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
 
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
+from nervenet.node.memory import cost_of
 from nervenet.options import resolve_start
 from nervenet.payloads import read_json
 from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.admission import Planned
     from nervenet.node.hosting import Host
+    from nervenet.node.memory import Memory
     from nervenet.records import State
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
@@ -186,9 +188,12 @@ class Starter:
             return self._nobody(name, request.version)
         host, admission = self._host, self._host.admission
         owner = there or host.node_id
-        if there is None and (host.node_id not in able or admission.full):
+        cost = cost_of(request.input.data)
+        if there is None and (host.node_id not in able or admission.full or not admission.memory.fits(cost)):
             owner = rendezvous(request.workflow_id, admission.with_room(able)) or ""
         if not owner:
+            if host.node_id in able and admission.owned < host.config.max_workflows:
+                return _no_memory(admission.memory, cost, len(able) > 1)
             who = "every node that has its code" if len(able) > 1 else f"{able[0]}, the only node that has its code,"
             return Overloaded(
                 f"{who} has as many workflows as it may (NERVENET_MAX_WORKFLOWS is {host.config.max_workflows} here): "
@@ -212,7 +217,7 @@ class Starter:
         req = request_hash(name, request.identity or request.input)
         plan = _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
         if owner == host.node_id:
-            planned.add()
+            planned.add(cost)
         return plan
 
     def _nobody(self, name: str, version: int) -> RequestError:
@@ -404,7 +409,7 @@ def request_hash(definition: str, input: Payload) -> bytes:
 
 
 def _no_room(plan: _Plan | Exception) -> bool:
-    return isinstance(plan, Overloaded) and plan.reason == "NODE_FULL"
+    return isinstance(plan, Overloaded) and plan.reason in ("NODE_FULL", "MEMORY_FULL")
 
 
 def _made(score: Any, owned: Any, created: Any) -> _Made | Exception:
@@ -431,3 +436,15 @@ def _raised(outcome: _T | BaseException) -> _T | Exception:
     if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def _no_memory(memory: Memory, cost: int, others: bool) -> RequestError:
+    who = "no node that has its code has" if others else "the only node that has its code does not have"
+    used, limit, needed = memory.used, memory.limit, cost
+    return Overloaded(
+        f"{who} the memory for it: it needs about {needed >> 10} KiB, {used >> 20} of {limit >> 20} MiB are used here "
+        "(NERVENET_MAX_MEMORY): come again later, start another node, or store large inputs elsewhere and pass a URI",
+        code="RESOURCE_EXHAUSTED",
+        reason="MEMORY_FULL",
+        metadata={"limit": str(limit), "used": str(used), "needed": str(needed)},
+    )

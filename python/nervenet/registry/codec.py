@@ -72,6 +72,7 @@ def decode_node(id: str, data: bytes) -> NodeView:
         state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
         owned=_whole(raw, "ownedWorkflows"),
         max_workflows=_whole(raw, "maxWorkflows"),
+        refuses=raw.get("full") is True,
         record=data,
         release=release_of(_text(raw, "runtime")),
     )

@@ -81,12 +81,13 @@ class NodeView:
     state: str = "ACTIVE"
     owned: int = 0
     max_workflows: int = 0
+    refuses: bool = False  # it says so itself, for whatever reason
     record: bytes = field(default=b"", repr=False)
     release: tuple[int, ...] = ()
 
     @property
     def full(self) -> bool:
-        return 0 < self.max_workflows <= self.owned
+        return self.refuses or 0 < self.max_workflows <= self.owned
 
     def runs(self, name: str, version: int, python: str) -> bool:
         """Whether it has this definition; ownership moves only among nodes that have."""

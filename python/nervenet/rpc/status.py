@@ -68,6 +68,7 @@ _CLOSED: Final = frozenset({"WORKFLOW_CLOSED", "ESCALATION_CLOSED"})
 _COME_AGAIN: Final = {
     "QUEUE_FULL": timedelta(seconds=1),
     "NODE_FULL": timedelta(seconds=1),
+    "MEMORY_FULL": timedelta(seconds=1),
     "JOURNAL_FULL": timedelta(seconds=1),
     "BACKEND_DOWN": timedelta(milliseconds=500),
     "NO_AGENT": timedelta(seconds=1),

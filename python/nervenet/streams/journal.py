@@ -39,10 +39,10 @@ from nervenet.streams.heads import FIELDS, Head, parse_head
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
+from nervenet.timing import CLAIM_TTL_MS
 
 __all__ = ["CLAIM_TTL_MS", "Journal"]
 
-CLAIM_TTL_MS: Final = 6_000
 PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = 1024 * 1024
 ADOPT_ENTRIES: Final = 100

@@ -23,6 +23,7 @@ from nervenet.streams.link import Arg, Link, in_turn
 
 __all__ = [
     "GROUP",
+    "LOOK",
     "NOT_YOU",
     "Asked",
     "Delivered",
@@ -36,6 +37,8 @@ __all__ = [
 
 GROUP: Final = "agents"
 WAKE_ENTRY_BYTES: Final = 8 * 1024
+LOOK: Final = "look"
+"""The name of news that is no entry: look who holds the workflow's pending steps."""
 NOT_YOU: Final = "not_you:"
 """Begins the name of news that is no entry: `not_you:<step>#<attempt>`."""
 

@@ -25,6 +25,7 @@ def encode_node_record(
     state: str,
     max_workflows: int,
     owned: int,
+    full: bool,
     now_ms: int,
     runtime: str,
     pid: int,
@@ -50,6 +51,7 @@ def encode_node_record(
         register_time=timestamp(now_ms),
         max_workflows=max_workflows,
         owned_workflows=owned,
+        full=full,
         runtime=runtime,
         pid=pid,
     )

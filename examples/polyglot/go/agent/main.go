@@ -70,7 +70,8 @@ func (a *agent) connect(ctx context.Context, address string) error {
 		return err
 	}
 	defer conn.Close()
-	silence := time.AfterFunc(6*time.Second, cut)
+	patience := 6 * time.Second // until the welcome tells the node's interval
+	silence := time.AfterFunc(patience, cut)
 	a.Lock()
 	a.stream, a.hello.Running = stream, nil
 	for _, one := range a.held {
@@ -83,12 +84,14 @@ func (a *agent) connect(ctx context.Context, address string) error {
 		if response, err = stream.Recv(); err != nil {
 			break
 		}
-		silence.Reset(3 * time.Second)
+		silence.Reset(patience)
 		a.Lock()
 		for _, one := range response.Items {
 			switch it := one.Item.(type) {
 			case *pb.ConnectResponseItem_Welcome:
 				a.hello.Agent.AgentId, a.hello.LeaseId = it.Welcome.AgentId, it.Welcome.LeaseId
+				patience = 3 * it.Welcome.StatusInterval.AsDuration()
+				silence.Reset(patience)
 				for _, one := range a.held {
 					a.send(one.result)
 				}

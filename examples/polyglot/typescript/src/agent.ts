@@ -42,7 +42,7 @@ function connect(address: string): Promise<{ code?: status; message: string }> {
   return new Promise((ended) => {
     const client = new AgentServiceClient(address, credentials(), options);
     const mine = (stream = client.connect(metadata()));
-    const silence = setTimeout(() => mine.cancel(), 6000);
+    let silence = setTimeout(() => mine.cancel(), 6000); // until the welcome tells the node's interval
     const breathing = setInterval(() => send({ $case: "status", value: { load: undefined, credit: undefined } }), 500);
     const end = (why: { code?: status; message: string }) => {
       clearTimeout(silence);
@@ -53,7 +53,14 @@ function connect(address: string): Promise<{ code?: status; message: string }> {
     mine.on("error", end).on("end", () => end({ message: "the node ended the stream" }));
     mine.on("data", (response: ConnectResponse) => {
       silence.refresh();
-      for (const { item } of response.items) if (item) hear(item, mine);
+      for (const { item } of response.items) {
+        if (item?.$case === "welcome" && item.value.statusInterval) {
+          const { seconds, nanos } = item.value.statusInterval;
+          clearTimeout(silence);
+          silence = setTimeout(() => mine.cancel(), 3 * (Number(seconds) * 1000 + nanos / 1e6));
+        }
+        if (item) hear(item, mine);
+      }
     });
     send({ $case: "hello", value: { ...hello, running: [...held.values()].map((one) => one.task) } });
   });

@@ -134,7 +134,7 @@ class DefinitionRef(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., runtime: _Optional[str] = ..., fingerprint: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
-    __slots__ = ("node_id", "address", "definitions", "state", "register_time", "max_workflows", "owned_workflows", "runtime", "pid")
+    __slots__ = ("node_id", "address", "definitions", "state", "register_time", "max_workflows", "owned_workflows", "runtime", "pid", "full")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,7 @@ class NodeRecord(_message.Message):
     OWNED_WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     address: str
     definitions: _containers.RepeatedCompositeFieldContainer[DefinitionRef]
@@ -153,4 +154,5 @@ class NodeRecord(_message.Message):
     owned_workflows: int
     runtime: str
     pid: int
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., definitions: _Optional[_Iterable[_Union[DefinitionRef, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., max_workflows: _Optional[int] = ..., owned_workflows: _Optional[int] = ..., runtime: _Optional[str] = ..., pid: _Optional[int] = ...) -> None: ...
+    full: bool
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., definitions: _Optional[_Iterable[_Union[DefinitionRef, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., max_workflows: _Optional[int] = ..., owned_workflows: _Optional[int] = ..., runtime: _Optional[str] = ..., pid: _Optional[int] = ..., full: bool = ...) -> None: ...

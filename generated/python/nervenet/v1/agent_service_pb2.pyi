@@ -1,6 +1,7 @@
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nervenet.v1 import agent_pb2 as _agent_pb2
+from nervenet.v1 import common_pb2 as _common_pb2
 from nervenet.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -152,12 +153,14 @@ class Hello(_message.Message):
     def __init__(self, agent: _Optional[_Union[_agent_pb2.AgentRecord, _Mapping]] = ..., credit: _Optional[int] = ..., lease_id: _Optional[int] = ..., running: _Optional[_Iterable[_Union[HeldTask, _Mapping]]] = ...) -> None: ...
 
 class HeldTask(_message.Message):
-    __slots__ = ("task", "start_time")
+    __slots__ = ("task", "start_time", "checkpoint")
     TASK_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     task: _task_pb2.TaskEnvelope
     start_time: _timestamp_pb2.Timestamp
-    def __init__(self, task: _Optional[_Union[_task_pb2.TaskEnvelope, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    checkpoint: _common_pb2.Payload
+    def __init__(self, task: _Optional[_Union[_task_pb2.TaskEnvelope, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class TaskAck(_message.Message):
     __slots__ = ("task_id", "attempt")

@@ -19,6 +19,7 @@ from nervenet.node.gateway.outcome import Stop, given_up, stored_payload, verdic
 from nervenet.node.gateway.recorder import Recorder, is_forgotten
 from nervenet.streams.answers import Claimed
 from nervenet.streams.faults import LinkError
+from nervenet.streams.queues import LOOK, News
 from nervenet.v1.task_pb2 import TaskEnvelope
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.streams.queues import Delivered
     from nervenet.v1 import agent_service_pb2 as pb
+    from nervenet.v1.common_pb2 import Payload
 
 ASK_AGAIN: Final = 1.0
 MOST_WAITING: Final = 1_000
@@ -192,12 +194,25 @@ class Desk:
                 guest.take(held)
                 held.begin(min(now_ms, one.start_time.ToMilliseconds() or now_ms), at)
                 held.started_at -= (now_ms - held.started_ms) / 1000
+            if one.HasField("checkpoint"):
+                self._keep_checkpoint(held, one.checkpoint)
             found.append(held)
             if held.stop is None:
                 self.retake(held)
             else:  # it was told while nobody heard it
                 guest.stop(held, held.stop.value)
         return found
+
+    def _keep_checkpoint(self, held: Held, checkpoint: Payload) -> None:
+        """The last one that an agent gave: stored at the next renewal, unless it is already."""
+        limit, what = self._host.config.payload_limit, held.envelope.capability
+        try:
+            saved = stored_payload(checkpoint, f"{what}: checkpoint", limit).SerializeToString()
+        except ValueError as error:
+            held.guest.reject("INVALID_FIELD", f"checkpoint of {held.envelope.task_id}: {error}")
+            return
+        if saved != held.checkpoint:
+            held.checkpoint, held.checkpoint_due = saved, True
 
     def retake(self, held: Held) -> None:
         """Is the claim still ours? It is renewed by asking for it again."""
@@ -304,6 +319,14 @@ class Desk:
         self.leave(held)
         self.drops.drop(held.stream, held.entry_id)
         held.guest.ack(held.key, recorded)
+
+    def tell_owners(self, guest: Guest) -> None:
+        """Its stream broke. Owners that sent a task to a queue learn who has it: they know then whom a death concerns."""
+        for held in guest.tasks.values():
+            envelope = held.envelope
+            if not envelope.agent_id and held.stage is Stage.PUSHED:
+                news = News(envelope.reply_to, envelope.workflow_id, envelope.run, b"0-0", LOOK, b"")
+                self._queues.wake_nowait(news).add_done_callback(heard)
 
     # ── stopping and leaving ─────────────────────────────────────────────────────────────────────────────────────────
 

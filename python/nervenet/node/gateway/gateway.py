@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Final
 from nervenet.clock import new_id
 from nervenet.errors import Overloaded, PreconditionFailed, Unavailable
 from nervenet.node.gateway.desk import Desk
-from nervenet.node.gateway.guest import LEASE_SECONDS, Guest, Stage
+from nervenet.node.gateway.guest import Guest, Stage
 from nervenet.node.gateway.hello import MAX_CREDIT, record_of
 from nervenet.node.gateway.intake import Intake
-from nervenet.node.gateway.keeper import RECONNECT_WITHIN, STATUS_INTERVAL, Keeper
+from nervenet.node.gateway.keeper import Keeper
 from nervenet.node.gateway.line import Line
 from nervenet.node.gateway.membership import Membership
 from nervenet.node.gateway.outcome import Stop
 from nervenet.node.gateway.spread import excess
-from nervenet.registry.etcd import EtcdUnavailable
+from nervenet.registry.etcd import EtcdError, EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
+from nervenet.streams.faults import LinkError
+from nervenet.timing import GATEWAY_AGENT_LEASE, RECONNECT_WITHIN, STATUS_INTERVAL
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 
@@ -55,11 +57,12 @@ class Gateway:
     def __init__(self, host: Host, etcd: Etcd, address: Callable[[], str], alive: Callable[[], bool]) -> None:
         self._host = host
         self._address = address
+        self._alive = alive
         self._loop = asyncio.get_running_loop()
         self.guests: dict[str, Guest] = {}
         self.desk = Desk(host)
         self._intake = Intake(host, self.desk, self.guests, alive)
-        self._keeper = Keeper(host, self.desk, self.guests, self._gone)
+        self._keeper = Keeper(host, self.desk, self.guests, lost=self._lost, gone=self._gone)
         self._members = Membership(host, etcd, self.guests, address, self._moved)
         self._first = asyncio.Event()
         self._changed = asyncio.Event()
@@ -159,6 +162,7 @@ class Gateway:
 
     def _sit(self, guest: Guest, line: Line) -> None:
         guest.heard_at = guest.away_since = self._loop.time()
+        guest.broke = False
         guest.line = line
         self.guests[guest.agent_id] = guest
 
@@ -173,7 +177,7 @@ class Gateway:
             nodes=[self._address(), *self._others()][:MOST_NODES],
         )
         welcome.status_interval.FromMilliseconds(round(STATUS_INTERVAL * 1000))
-        welcome.lease_ttl.FromSeconds(LEASE_SECONDS)
+        welcome.lease_ttl.FromSeconds(GATEWAY_AGENT_LEASE)
         welcome.reconnect_within.FromMilliseconds(round(RECONNECT_WITHIN * 1000))
         guest.welcome(welcome)
         self._intake.names_changed()
@@ -207,11 +211,38 @@ class Gateway:
     # ── an agent goes ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def left(self, guest: Guest, line: Line) -> None:
-        """Its stream is over, which proves nothing: for a while it may come back."""
+        """Its stream is over: for a while it may come back. Who was sent elsewhere is expected there, not here."""
         if guest.line is line:
             guest.line = None
             guest.away_since = self._loop.time()
+            sent_on = self._host.draining or guest.away_since - guest.sent_on_at < GATEWAY_AGENT_LEASE
+            guest.broke = not (line.ended_here or sent_on)
+            guest.broke_ms = self._host.clock.now_ms()
+            if guest.broke:
+                self.desk.tell_owners(guest)
             self._changed.set()
+
+    def _lost(self, guest: Guest) -> None:
+        self._host.spawn(self._declare_dead(guest))
+
+    async def _declare_dead(self, guest: Guest) -> None:
+        """Its stream was closed by the other side, and it is not back, here or elsewhere: its tasks go on at others now.
+
+        Where that cannot be made sure (Redis or etcd is away, another node has it) its claims run out instead.
+        """
+        try:
+            if await self._keeper.renewed_elsewhere(guest) or not await self._members.is_here(guest):
+                return
+            if guest.line is not None or not self._alive() or self._host.draining:
+                return
+            reason = f"its stream broke, and it was not back after {RECONNECT_WITHIN:g} s"
+            await self._members.certify(guest, reason)
+        except (LinkError, EtcdError) as error:
+            _log.warning("%s is lost, its claims run out: %s", guest.agent_id, error)
+            return
+        _log.info("%s is dead: %s", guest.agent_id, reason)
+        if guest.line is None:
+            self._gone(guest)
 
     async def say_goodbye(self, guest: Guest) -> None:
         """It leaves for good: what it did not answer goes on elsewhere. Done to its end even if its stream ends first."""

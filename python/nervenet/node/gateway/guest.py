@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from nervenet.node.gateway.outcome import Attempted, Stop
+from nervenet.timing import GATEWAY_AGENT_LEASE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 
@@ -31,13 +32,12 @@ def state_number(name: str) -> agent_pb2.AgentState:
 Key: TypeAlias = tuple[str, int]
 """Task id and attempt: what makes two deliveries the same attempt."""
 
-LEASE_SECONDS: Final = 15
 MOST_ACKED: Final = 64
 _WEIGHT: Final = 0.1
 """Of the newest task in the averages: they remember about the last twenty."""
 
 
-_HEARD: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"seconds": LEASE_SECONDS}))
+_HEARD: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"seconds": GATEWAY_AGENT_LEASE}))
 
 
 class Stage(enum.Enum):
@@ -145,6 +145,8 @@ class Guest:
         self.draining = False
         self.drain_until: float | None = None
         self.heard_at = self.away_since = 0.0
+        self.broke = False  # its stream was closed by the other side, without a goodbye
+        self.broke_ms = 0
         self.sent_on_at = float("-inf")
         self.cpu = self.average_ms = self.error_rate = 0.0
         self.describe(record, credit)

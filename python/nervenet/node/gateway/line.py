@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from nervenet.errors import RequestError
+
 if TYPE_CHECKING:
     from nervenet.v1 import agent_service_pb2 as pb
 
@@ -37,6 +39,11 @@ class Line:
         if not self.over:
             self.over, self.error = True, error
             self._more.set()
+
+    @property
+    def ended_here(self) -> bool:
+        """Whether this node ended it, for a reason that it gave."""
+        return isinstance(self.error, RequestError)
 
     async def take(self) -> list[pb.ConnectResponseItem]:
         """Everything that is to be said; [] when the stream is over."""

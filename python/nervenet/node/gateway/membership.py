@@ -16,9 +16,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from nervenet.node.gateway.guest import LEASE_SECONDS, state_number
+from nervenet.node.gateway.guest import state_number
 from nervenet.registry.codec import decode_agent
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable, LeaseNotFound
+from nervenet.registry.tombstone import certify_death
+from nervenet.timing import GATEWAY_AGENT_LEASE
 from nervenet.wire import to_json
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.registry.etcd import Etcd
 
-KEEP_EVERY: Final = LEASE_SECONDS / 3
+KEEP_EVERY: Final = GATEWAY_AGENT_LEASE / 3
 PATIENCE: Final = 5 / 3
 TICK: Final = 0.25
 LOADS_AT_ONCE: Final = 100
@@ -79,7 +81,7 @@ class Membership:
 
     async def grant(self) -> int:
         """A lease for a new agent. Raises EtcdError: nobody new without etcd."""
-        return await self._etcd.grant(LEASE_SECONDS)
+        return await self._etcd.grant(GATEWAY_AGENT_LEASE)
 
     async def resume(self, lease_id: int) -> bool:
         """Keep the lease of an agent that comes back; False = it is over. Without etcd it is believed."""
@@ -107,6 +109,17 @@ class Membership:
             await self._etcd.revoke(guest.lease_id, patience=PATIENCE)
         except EtcdError as error:
             _log.info("%s: its lease is left to run out: %s", guest.agent_id, error)
+
+    async def is_here(self, guest: Guest) -> bool:
+        """Whether its record still names this node. Raises EtcdError."""
+        found = await self._etcd.get(self._host.table.layout.agent(guest.agent_id))
+        return found is not None and decode_agent(guest.agent_id, found.value).inbox == self._host.node_id
+
+    async def certify(self, guest: Guest, reason: str) -> None:
+        """Tell everybody that it is dead, and end its lease. Raises EtcdError."""
+        self.forget(guest)
+        layout, by = self._host.table.layout, self._host.node_id
+        await certify_death(self._etcd, layout, guest.agent_id, guest.lease_id, reason=reason, by=by)
 
     def revision(self, guest: Guest) -> int:
         """Of the last record that we wrote."""

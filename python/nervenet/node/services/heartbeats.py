@@ -18,6 +18,7 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.node.services.records import agent_record
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.rpc.status import invalid, not_found
+from nervenet.timing import AGENT_LEASE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, to_json
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LEASE_SECONDS", "Heartbeats"]
 
-LEASE_SECONDS: Final = 5
+LEASE_SECONDS: Final = AGENT_LEASE
 KEEP_EVERY: Final = 1.0
 PATIENCE: Final = LEASE_SECONDS / 3
 """With etcd: agents leave a node that is silent for twice as long."""

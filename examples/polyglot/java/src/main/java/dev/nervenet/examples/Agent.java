@@ -25,12 +25,12 @@ import java.util.concurrent.TimeoutException;
  */
 public final class Agent {
   private static final int CREDIT = 4;
-  private static final long SILENCE = TimeUnit.SECONDS.toNanos(6);
   private static final Set<Code> HOPELESS = EnumSet.of(Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED);
 
   private final Hello.Builder hello = Hello.newBuilder().setCredit(CREDIT);
   private final Tasks tasks;
   private volatile long heard;
+  private volatile long silence; // in nanoseconds: after it the node is taken for dead
   private volatile boolean gone;
   private volatile int exit;
 
@@ -63,6 +63,7 @@ public final class Agent {
     var channel = Dial.channel(address);
     var end = new CompletableFuture<io.grpc.Status>();
     heard = System.nanoTime();
+    silence = TimeUnit.SECONDS.toNanos(6); // until the welcome tells the node's interval
     try {
       var stream = AgentServiceGrpc.newStub(channel).withCallCredentials(Dial.CREDENTIALS).connect(new StreamObserver<>() {
         @Override public void onNext(ConnectResponse response) { hear(response, end); }
@@ -70,7 +71,7 @@ public final class Agent {
         @Override public void onCompleted() { end.complete(io.grpc.Status.OK); }
       });
       tasks.greet(stream, hello);
-      while (System.nanoTime() - heard < SILENCE) {
+      while (System.nanoTime() - heard < silence) {
         try {
           return end.get(500, TimeUnit.MILLISECONDS);
         } catch (TimeoutException quiet) {
@@ -88,6 +89,8 @@ public final class Agent {
     for (ConnectResponseItem item : response.getItemsList()) {
       switch (item.getItemCase()) {
         case WELCOME -> {
+          var interval = item.getWelcome().getStatusInterval();
+          silence = 3 * (TimeUnit.SECONDS.toNanos(interval.getSeconds()) + interval.getNanos());
           synchronized (tasks) {
             hello.setLeaseId(item.getWelcome().getLeaseId()).getAgentBuilder().setAgentId(item.getWelcome().getAgentId());
           }
