@@ -15,8 +15,6 @@ twice. It starts no mesh of its own (see `imports`), and it ends when its owner 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 import os
 import pickle
@@ -27,18 +25,19 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nervenet.definitions import Workflow, define_workflow
 from nervenet.durable.check import Wishes, compare, refold, wishes
+from nervenet.imports import MARK, end_with_owner, load_definitions, refuse_here
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
     from nervenet.options import CallOptions
     from nervenet.records import Entry, Mismatch
 
-__all__ = ["Elsewhere", "Place", "find", "place", "receive", "send"]
+__all__ = ["Elsewhere", "Place", "environment", "find", "place", "receive", "send"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,12 +79,13 @@ class Elsewhere:
         """Start the child; it imports while others go on."""
         if not self._places:
             return self
+        refuse_here("a replay check")
         ours, theirs = socket.socketpair()
         seed = SEEDS[os.environ.get("PYTHONHASHSEED") == SEEDS[0]]
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
-                env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(os.getpid())],
+                env={**environment(), "PYTHONHASHSEED": seed},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -173,6 +173,11 @@ class Elsewhere:
         return True
 
 
+def environment() -> dict[str, str]:
+    """Of a child that imports what we have imported, for its definitions."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), MARK: "1"}
+
+
 def place(workflow: Workflow[Any, Any]) -> Place | None:
     """For another process; None: no file tells."""
     fn: Any = workflow.fn
@@ -214,7 +219,7 @@ def main(channel: socket.socket) -> None:
 
 def find(where: Place) -> Workflow[Any, Any]:
     """The definition by its code. Its options are the owner's, who may have got it through another mesh."""
-    there: Any = _module(where)
+    there: Any = load_definitions(where.module, where.file)
     for part in where.qualname.split("."):
         there = getattr(there, part)
     if not isinstance(there, Workflow):
@@ -223,22 +228,6 @@ def find(where: Place) -> Workflow[Any, Any]:
         assert there.fn is not None
         there = define_workflow(there.fn, name=where.name, version=where.version)
     return replace(there, on_error=where.on_error, defaults=where.defaults)
-
-
-def _module(where: Place) -> ModuleType:
-    program = where.module == "__main__"
-    name = "__program__" if program else where.module  # what stands under `if __name__ == "__main__"` is not for here
-    if name in sys.modules:
-        return sys.modules[name]
-    if not program:
-        with suppress(ModuleNotFoundError):  # a test runner may have loaded a file that is on no path
-            return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, where.file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"the main program has no file that can be imported: {where.file!r}")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def send(channel: socket.socket, value: object) -> None:
@@ -262,4 +251,5 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 
 
 if __name__ == "__main__":
+    end_with_owner(int(sys.argv[2]), int(sys.argv[1]))
     main(socket.socket(fileno=int(sys.argv[1])))
