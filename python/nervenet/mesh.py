@@ -246,7 +246,6 @@ class Mesh:
         ConfigError or Unavailable where it cannot serve. Should the node fail later, the block is cancelled where it waits
         and NervenetError leaves it.
         """
-        refuse_here(f"mesh {self.name}")
         from nervenet.config import Config
         from nervenet.process.together import serving
 

@@ -404,7 +404,7 @@ class _Entered:
     while another is current, so an outer task is left and entered again.
     """
 
-    __slots__ = ("_default", "_hooks", "_loop", "_outer", "_task")
+    __slots__ = ("_default", "_hooks", "_local", "_loop", "_outer", "_set_called", "_task")
 
     def __init__(self, loop: DurableLoop) -> None:
         self._loop = loop
@@ -414,7 +414,9 @@ class _Entered:
         self._task = None if outer is None else asyncio.current_task(outer)
         if self._task is not None:
             _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
-        self._default = _default_loop()
+        self._local = local = _thread_default()
+        self._default = getattr(local, "_loop", None)
+        self._set_called = getattr(local, "_set_called", False)
         self._hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, self._loop._asyncgen_dropped)
         _set_running_loop(self._loop)
@@ -424,21 +426,16 @@ class _Entered:
         self._loop._running = False
         _set_running_loop(self._outer)
         sys.set_asyncgen_hooks(*self._hooks)
-        if _default_loop() != self._default:
-            _restore_default_loop(*self._default)
+        local = _thread_default()
+        if local is not None and (local is not self._local or getattr(local, "_loop", None) is not self._default):
+            local._loop, local._set_called = self._default, self._set_called
         if self._task is not None:
             _enter_task(self._outer, self._task)  # type: ignore[arg-type]
 
 
-def _default_loop() -> tuple[Any, Any]:
-    """What `asyncio.set_event_loop` set for this thread. The public function would create a loop, or warn."""
-    local = getattr(asyncio.events._event_loop_policy, "_local", None)  # type: ignore[attr-defined]
-    return getattr(local, "_loop", None), getattr(local, "_set_called", None)
-
-
-def _restore_default_loop(loop: Any, set_called: Any) -> None:
-    local = asyncio.events._event_loop_policy._local  # type: ignore[attr-defined]
-    local._loop, local._set_called = loop, bool(set_called)
+def _thread_default() -> Any:
+    """asyncio's note of this thread's default loop, once there is one. The public function would create a loop, or warn."""
+    return getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
 
 
 class _Dropped(BaseException):
