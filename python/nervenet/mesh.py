@@ -29,6 +29,7 @@ from typing_extensions import TypeVar
 
 from nervenet.definitions import Agent, Workflow, define_agent, define_workflow
 from nervenet.errors import NervenetError, detail
+from nervenet.imports import StartsMesh, definitions_only, refuse_here
 from nervenet.options import EMPTY, CallOptions, StartOptions, check_name, refuse_unknown
 
 if TYPE_CHECKING:
@@ -257,6 +258,7 @@ class Mesh:
 
         It takes over the process: signals, logging, traces and the event loop.
         """
+        refuse_here(f"mesh {self.name}")
         from nervenet.config import Config
         from nervenet.process import run_mesh
 
@@ -339,7 +341,10 @@ def _import_module(name: str, folder: Path) -> ModuleType:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module(name)
+        with definitions_only():
+            return importlib.import_module(name)
+    except StartsMesh as started:
+        raise _unguarded(started) from None
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise LoadError(f"there is no module {error.name!r} (looked in {folder} and on sys.path)") from None
@@ -362,6 +367,15 @@ def _broken(error: Exception, name: str) -> LoadError:
     source = linecache.getline(file, line).strip()
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     return LoadError(f"{file}:{line}: {type(error).__name__}: {message}" + (f"\n    {source}" if source else ""))
+
+
+def _unguarded(started: StartsMesh) -> LoadError:
+    """The line of the module itself that would start a mesh in every process that imports it."""
+    line = [frame for frame in traceback.extract_tb(started.__traceback__) if frame.name == "<module>"][-1]
+    return LoadError(
+        f"{line.filename}:{line.lineno}: this starts a mesh when the file is imported: "
+        f'put it under if __name__ == "__main__":\n    {line.line}'
+    )
 
 
 def _only(module: ModuleType, place: str) -> Mesh:

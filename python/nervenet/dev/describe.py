@@ -12,6 +12,7 @@ import json
 import sys
 from typing import Any, NamedTuple
 
+from nervenet.dev.servers import tied
 from nervenet.errors import NervenetError
 
 
@@ -30,7 +31,7 @@ class CannotLoad(NervenetError):
 
 async def describe(app: str) -> About:
     """Ask a fresh interpreter. Raises CannotLoad."""
-    command = (sys.executable, "-P", "-m", "nervenet.dev.describe", app)
+    command = tied([sys.executable, "-P", "-m", "nervenet.dev.describe", app])
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

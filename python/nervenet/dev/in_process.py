@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nervenet.config import Config
 from nervenet.dev.folder import locked
 from nervenet.dev.servers import Server, backing
+from nervenet.imports import refuse_here
 from nervenet.mesh import Mesh
 from nervenet.process.together import serving
 
@@ -31,6 +32,7 @@ async def running(*meshes: Mesh, data: Path | None = None) -> AsyncIterator[Clie
 
     With `data` workflows outlive the block: a later one on the same folder continues them.
     """
+    refuse_here("a mesh")
     if not meshes:
         raise ValueError("running() needs a mesh: async with nervenet.dev.running(mesh) as client: …")
     whole = Mesh(meshes[0].name)

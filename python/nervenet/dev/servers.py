@@ -33,6 +33,7 @@ from typing import IO, Self
 
 from nervenet.dev.binaries import find_etcd, find_valkey
 from nervenet.errors import NervenetError
+from nervenet.imports import refuse_here
 
 READY_WITHIN = 30.0
 """Seconds a server may take: a loaded machine with slow disks is slow, not broken."""
@@ -115,6 +116,7 @@ class Server:
 
     def start(self) -> None:
         """Start and wait until it serves. Blocks; `async with` and `restart` do it beside the loop."""
+        refuse_here(self.name)
         if self._keep is None:
             self.data = self._scratch = Path(tempfile.mkdtemp(prefix=f"nervenet-{self.name}-"))
         self.data.mkdir(parents=True, exist_ok=True)

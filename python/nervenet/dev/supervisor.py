@@ -28,6 +28,7 @@ from nervenet.dev.folder import app_folder, changed, locked, snapshot
 from nervenet.dev.roles import Roles
 from nervenet.dev.servers import Server, backing
 from nervenet.errors import ConfigError
+from nervenet.imports import refuse_here
 from nervenet.process import write_whole
 from nervenet.process.signals import Stop, run
 from nervenet.streams.heads import Claim
@@ -57,6 +58,8 @@ class Options:
 
 def supervise(app: str, config: Config, options: Options) -> int:
     """Run the mesh until a signal stops it, and give the exit code. Raises CannotLoad, DataInUse, RoleEnded, …"""
+
+    refuse_here("nervenet dev")
 
     async def whole(stop: Stop) -> None:
         with locked(options.data):

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does this code still say what its journal says? The replay check, and the words of a disagreement.
 
-Three users: the test kit and `nervenet dev` fold every journal again after each entry and compare (a difference is
-code that is not deterministic: `random`, `time.time()`, iteration over sets of strings), `replay` holds recorded
-journals against today's code, and a BLOCKED run shows its two columns.
+Three users: the test kit and `nervenet dev` fold journals again and compare (a difference is code that is not
+deterministic: `random`, `time.time()`, iteration over sets of strings), `replay` holds recorded journals against
+today's code, and a BLOCKED run shows its two columns.
+
+The test kit folds after every entry (`worth_checking`). A node checks so seldom that all checks of a run together fold
+three times its journal (`is_due`), and folds a few entries at a time (`refold`), since its thread is everybody's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -31,9 +34,13 @@ def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: I
 
 
 CHECKED = 1_000
-"""No check behind so many entries: it folds the whole journal each time."""
+"""The test kit does not check behind so many entries: it folds the whole journal each time."""
 EVERY = 100
-"""Up to so many entries after each of them; behind, ever more seldom."""
+"""Up to so many entries the test kit checks after each of them; behind, ever more seldom."""
+EACH = 16
+"""Up to so many entries a node checks after each of them: most mistakes show there, before anything came of them."""
+IN_ONE_GO = 10
+"""Entries that `refold` folds before it yields. To enter another world costs about as much as folding two."""
 
 
 UNSTEADY = (
@@ -44,17 +51,35 @@ UNSTEADY = (
 
 
 def worth_checking(n: int) -> bool:
-    """Whether to check behind the n-th entry of a run."""
+    """Whether the test kit checks behind the n-th entry of a run."""
     return n <= CHECKED and n % (1 + n // EVERY) == 0
 
 
-def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
-    """A second machine from the same entries, and how it differs from the first (None: not at all).
+def is_due(n: int, *, ends: bool) -> bool:
+    """Whether a node checks behind the n-th entry of a run: when the journal has doubled, and when the code has ended."""
+    return ends or n <= EACH or n & (n - 1) == 0
 
-    The second one runs in another world, so that code which looks at that instead of its journal is found out.
+
+def refold(
+    workflow: Workflow[Any, Any], workflow_id: str, run: int, payload_limit: int, entries: Iterable[Entry]
+) -> Iterator[Machine]:
+    """A second machine from these entries, yielded before the first and after every IN_ONE_GO of them.
+
+    It runs in another world, so that code which looks at that instead of its journal is found out.
     """
-    with another_world(len(entries)):
-        again = rebuild(machine.workflow, machine.workflow_id, machine.run, entries)
+    again, journal = Machine(workflow, workflow_id, run, payload_limit=payload_limit), tuple(entries)
+    again.foresee(journal)
+    yield again
+    for at in range(0, len(journal), IN_ONE_GO):
+        with another_world(len(journal) + at):
+            for entry in journal[at : at + IN_ONE_GO]:
+                again.apply(entry, replaying=True)
+        yield again
+
+
+def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
+    """A second machine from the same entries, and how it differs from the first (None: not at all)."""
+    *_, again = refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries)
     return again, compare(machine, wishes(again), len(entries))
 
 

@@ -310,7 +310,7 @@ class Context(ContextBase):
 
     async def _outcome(self, call: Pending) -> Any:
         """Make the call a step, wait for its outcome, and give its value or raise its failure."""
-        fold = self._living()
+        fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.issue(call)
         try:
             outcome = await call.future
@@ -321,10 +321,13 @@ class Context(ContextBase):
             raise
         return _value(call, outcome)
 
-    def _living(self) -> Fold:
-        if not self._fold.loop.is_alive():
-            raise GeneratorExit  # a `finally` block of a workflow that is being dropped
-        return self._fold
+    async def _dropped(self) -> Fold:
+        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code that
+        catches everything and tries again would do so for ever."""
+        loop = self._fold.loop
+        if loop.is_closed():
+            await loop.create_future()
+        raise GeneratorExit
 
     # ── other workflows ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -369,7 +372,7 @@ class Context(ContextBase):
         return ChildRun(workflow.name, version, workflow.output, site, payload, options, id)
 
     async def _started(self, child: ChildRun, base: str) -> Child[Any]:
-        fold = self._living()
+        fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.start_child(child, base)
         try:
             failure = await child.started
@@ -381,7 +384,7 @@ class Context(ContextBase):
         return Child(self, child)
 
     async def _child_outcome(self, child: ChildRun, base: str, on_cancel: str) -> Any:
-        fold = self._living()
+        fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.start_child(child, base)
         try:
             outcome = await asyncio.shield(child.ended)
@@ -410,7 +413,7 @@ class Context(ContextBase):
         return self._sent(Sending(workflow_id, signal.name, payload, Site(frame.f_code, frame.f_lineno)))
 
     async def _sent(self, sending: Sending) -> None:
-        fold = self._living()
+        fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.send(sending)
         try:
             failure = await sending.gone

@@ -211,13 +211,14 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         self.stop_now = True
 
     def close_tasks(self) -> None:
-        """Drop everything: pending coroutines are closed (their `finally` blocks run), newest first, in silence."""
+        """Drop everything: pending coroutines end (their `finally` blocks run), newest first, in silence."""
         self._closed = True
-        tasks, self._tasks = self._tasks, []
         with _Entered(self):
-            for task in reversed(tasks):
-                if not task.done():
-                    _close_quietly(task)
+            while self._tasks:  # a `finally` block may create some, which end before they begin
+                tasks, self._tasks = self._tasks, []
+                for task in reversed(tasks):
+                    if not task.done():
+                        _drop(task.get_coro())
         self._ready = []
         self.timers = _Stopped(self.timers.now_ms)
 
@@ -346,8 +347,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         closing: Any = agen.aclose()
         with suppress(BaseException):
             closing.send(None)
-        with suppress(BaseException):
-            closing.close()
+            _drop(closing)
 
 
 def sentence(call: str, title: str, where: str, cure: str) -> str:
@@ -409,11 +409,13 @@ for _name in vars(asyncio.AbstractEventLoop):
 class _Entered:
     """This loop is asyncio's running loop meanwhile; whoever ran before comes back afterwards.
 
+    What the code makes of the thread's default loop (`asyncio.set_event_loop`) ends with it as well.
+
     Works inside a callback or a task of another loop, and with no loop at all. CPython 3.14 refuses to enter a task
     while another is current, so an outer task is left and entered again.
     """
 
-    __slots__ = ("_hooks", "_loop", "_outer", "_task")
+    __slots__ = ("_default", "_hooks", "_local", "_loop", "_outer", "_set_called", "_task")
 
     def __init__(self, loop: DurableLoop) -> None:
         self._loop = loop
@@ -423,6 +425,9 @@ class _Entered:
         self._task = None if outer is None else asyncio.current_task(outer)
         if self._task is not None:
             _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
+        self._local = local = _thread_default()
+        self._default = getattr(local, "_loop", None)
+        self._set_called = getattr(local, "_set_called", False)
         self._hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, self._loop._asyncgen_dropped)
         _set_running_loop(self._loop)
@@ -432,13 +437,35 @@ class _Entered:
         self._loop._running = False
         _set_running_loop(self._outer)
         sys.set_asyncgen_hooks(*self._hooks)
+        local = _thread_default()
+        if local is not None and (local is not self._local or getattr(local, "_loop", None) is not self._default):
+            local._loop, local._set_called = self._default, self._set_called
         if self._task is not None:
             _enter_task(self._outer, self._task)  # type: ignore[arg-type]
 
 
-def _close_quietly(task: DurableTask) -> None:
-    with suppress(BaseException):  # a `finally` block of a workflow that is being dropped: nobody is left to care
-        task.get_coro().close()
+def _thread_default() -> Any:
+    """asyncio's note of this thread's default loop, once there is one. The public function would create a loop, or warn."""
+    return getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
+
+
+class _Dropped(BaseException):
+    """Raised where the code of a dropped workflow waits. Not GeneratorExit, which CPython 3.11 does not hand on into an
+    async generator that is being iterated."""
+
+
+MOST_DROPS = 100
+"""So often a coroutine may go on to wait for something else when it is dropped."""
+
+
+def _drop(code: Any) -> None:
+    """End a coroutine where it waits, and where its clean-up waits after that, again and again; what it raises is nobody's.
+
+    One that never ends is left to CPython, which says so when it frees it.
+    """
+    with suppress(BaseException):
+        for _ in range(MOST_DROPS):
+            code.throw(_Dropped())
 
 
 def _line_of(handle: DurableHandle) -> str:
@@ -454,3 +481,22 @@ def overrun_line(frame: FrameType | None) -> str:
     """The user's line that a thread is at, for the report of code that would not stop."""
     found, _ = user_frame(frame)
     return "" if found is None else str(Site(found.f_code, found.f_lineno))
+
+
+def _through_durable_loops(factory: Any) -> Any:
+    """asyncio's factory of eager tasks, which on one of our loops makes the loop's own tasks."""
+
+    @functools.wraps(factory)
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        if not isinstance(loop, DurableLoop):
+            return factory(loop, coro, **options)
+        options.pop("eager_start", None)  # begun a moment later, in an order that is the same in every process
+        return loop.create_task(coro, **options)
+
+    return make
+
+
+# Libraries call it directly (LangGraph does), and it constructs the task without asking the loop: such a task would hash by
+# its address, and the loop could not drop it. Nothing changes for other loops.
+if sys.version_info >= (3, 12):
+    asyncio.eager_task_factory = asyncio.tasks.eager_task_factory = _through_durable_loops(asyncio.eager_task_factory)

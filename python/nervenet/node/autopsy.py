@@ -27,7 +27,8 @@ import nervenet
 from nervenet.definitions import Workflow
 from nervenet.durable.check import rebuild
 from nervenet.durable.lines import Site, is_machinery
-from nervenet.node.elsewhere import find, place, receive, send
+from nervenet.imports import end_with_owner
+from nervenet.node.elsewhere import environment, find, place, receive, send
 from nervenet.records import Entry
 
 __all__ = ["last_line"]
@@ -51,8 +52,8 @@ def last_line(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries:
         file.truncate(NOTE)
         with theirs:
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(file.fileno())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(file.fileno()), str(os.getpid())],
+                env=environment(),
                 pass_fds=(theirs.fileno(), file.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -120,4 +121,5 @@ def _memory() -> int:
 
 
 if __name__ == "__main__":
+    end_with_owner(int(sys.argv[3]), int(sys.argv[1]))
     main(socket.socket(fileno=int(sys.argv[1])), mmap.mmap(int(sys.argv[2]), NOTE))

@@ -35,8 +35,9 @@ from nervenet.durable import (
     StopTimer,
     Withdraw,
 )
-from nervenet.durable.check import replay_check, worth_checking
+from nervenet.durable.check import is_due
 from nervenet.durable.machine import canceled_close
+from nervenet.node.rechecking import difference
 from nervenet.records import (
     Attempt,
     Cancel,
@@ -77,6 +78,8 @@ REST = "rest"
 """Stands there while the commands of one entry are carried out in parts."""
 CALLBACKS_AT_A_TIME = 500
 COMMANDS_AT_A_TIME = 200
+CHECK = "check"
+"""Stands there while a second machine folds the journal again, in development."""
 CLEAN_UP_MS = 30_000
 """A workflow whose time is up may clean up for so long."""
 
@@ -168,7 +171,7 @@ class Coordinator:
         self.parent = start.parent
         self._timers: dict[int, Timer] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
-        self._entries: list[Entry] | None = [] if host.config.replay_check else None
+        self._entries: list[Entry] | None = None if host.elsewhere is None else []
         self._reading = False
         self._unproven: frozenset[str] = frozenset()
         self._held: list[Command] = []
@@ -339,7 +342,8 @@ class Coordinator:
             return
         if isinstance(entry.body, (Start, Cancel)):
             self._arm_timeout()
-        if self._entries is not None and not self._proven(self._entries, entry):
+        if self._entries is not None and self._must_prove(self._entries, entry, commands):
+            self._held += commands
             commands = []
         if self.applied >= self._host.admission.long:
             self._weigh()
@@ -387,20 +391,31 @@ class Coordinator:
         if self.machine.cancel is None and (why := self._host.admission.weigh(self)) is not None:
             self.record("cancel", Cancel(why, self._host.node_id, journal_full=True))
 
-    def _proven(self, entries: list[Entry], entry: Entry) -> bool:
-        """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run."""
+    def _must_prove(self, entries: list[Entry], entry: Entry, commands: list[Command]) -> bool:
+        """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run.
+
+        What this entry brings waits for the answer, and so does what comes meanwhile.
+        """
         entries.append(entry)
-        machine = self.machine
-        if machine.blocked is not None or not worth_checking(len(entries)):
-            return machine.blocked is None
-        again, difference = replay_check(machine, entries)
-        again.close()
-        if difference is None and self._host.elsewhere is not None:
-            difference = self._host.elsewhere.check(machine, entries)
-        if difference is not None:
-            machine.blocked = difference
-            machine.close()
-        return difference is None
+        ends = any(isinstance(command, (CloseRun, ContinueRun)) for command in commands)
+        if self.machine.blocked is not None or not is_due(len(entries), ends=ends):
+            return False
+        self._unproven |= {CHECK}
+        self._host.spawn(self._prove(entries))
+        return True
+
+    async def _prove(self, entries: list[Entry]) -> None:
+        machine, host = self.machine, self._host
+        assert host.elsewhere is not None
+        try:
+            found = await difference(machine, entries, host.elsewhere, host.watchdog)
+            if found is not None and not self.dropped:
+                self._held.clear()
+                machine.blocked = found
+                machine.close()
+                self.mirror()
+        finally:
+            self.acknowledged(CHECK)
 
     def _over(self, step: str) -> None:
         sent = self.sent.pop(step, None)

@@ -7,15 +7,14 @@
 
 One child for as long as the owner lives. It imports the modules of the workflows under another PYTHONHASHSEED and folds what it
 is sent; nothing is kept there between two checks, so a child that was lost or that cannot import a module only means
-that nothing is found. What a test or `nervenet dev` pays is one round trip over a socket for each check; nobody else has
-one. The child says nothing: its output is the user's code speaking twice.
+that nothing is found. A test waits for its answer; a node asks from a thread (`ask`), so that a long journal, or code that
+hangs there, holds up the one workflow that is checked. The child says nothing: its output is the user's code speaking
+twice. It starts no mesh of its own (see `imports`), and it ends when its owner does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import logging
 import os
 import pickle
@@ -23,25 +22,29 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nervenet.definitions import Workflow, define_workflow
-from nervenet.durable.check import Wishes, compare, rebuild, wishes
+from nervenet.durable.check import Wishes, compare, refold, wishes
+from nervenet.imports import MARK, end_with_owner, load_definitions, refuse_here
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
     from nervenet.options import CallOptions
     from nervenet.records import Entry, Mismatch
 
-__all__ = ["Elsewhere", "Place", "find", "place", "receive", "send"]
+__all__ = ["Elsewhere", "Place", "environment", "find", "place", "receive", "send"]
 
 _log = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
-"""Seconds for one answer. The code was folded here just before: one that takes so long hangs."""
+"""Seconds without a word. A few entries were folded since the last one: code that takes so long hangs."""
+BATCH: Final = 50
+"""Entries in one message: pickling holds the interpreter's lock, for less than a millisecond."""
 SEEDS: Final = ("1", "2")
 
 
@@ -65,6 +68,9 @@ class Elsewhere:
         self._absent: dict[tuple[str, int], str] | None = None
         self._ours: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self.turn = asyncio.Lock()
+        """Held by the one check that folds in the loop."""
+        self._thread = ThreadPoolExecutor(1, "nervenet-elsewhere")  # idle until somebody asks
 
     def __repr__(self) -> str:
         return f"<Elsewhere {len(self._places)} workflows, {'no child' if self._ours is None else 'a child'}>"
@@ -73,12 +79,13 @@ class Elsewhere:
         """Start the child; it imports while others go on."""
         if not self._places:
             return self
+        refuse_here("a replay check")
         ours, theirs = socket.socketpair()
         seed = SEEDS[os.environ.get("PYTHONHASHSEED") == SEEDS[0]]
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
-                env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(os.getpid())],
+                env={**environment(), "PYTHONHASHSEED": seed},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -92,19 +99,20 @@ class Elsewhere:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        self._thread.shutdown(wait=False)
 
     def _stop(self) -> None:
+        if self._child is not None:
+            self._child.kill()  # first: whoever waits for its answer has one
+            self._child.wait()
+            self._child = None
         if self._ours is not None:
             self._ours.close()
             self._ours = None
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            self._child = None
 
     async def ready(self) -> None:
         """Until the child has imported what it can; what it cannot is in the log."""
-        await asyncio.to_thread(self.wait)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.wait)
 
     def wait(self) -> None:
         """The same for who has no loop."""
@@ -118,28 +126,42 @@ class Elsewhere:
 
     def check(self, machine: Machine, entries: Sequence[Entry]) -> Mismatch | None:
         """How a machine there differs from this one; None also where there is none."""
+        again = self._ask(machine, entries)
+        return None if again is None else compare(machine, again, len(entries))
+
+    async def ask(self, machine: Machine, entries: Sequence[Entry]) -> Wishes | None:
+        """What a machine there has come to, for who must not block; one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, machine, tuple(entries))
+
+    def _ask(self, machine: Machine, entries: Sequence[Entry]) -> Wishes | None:
         key = machine.workflow.name, machine.workflow.version
-        if not self._arrive(0.0) or key not in self._places or key in (self._absent or {}) or self._ours is None:
+        if not self._arrive(0.0) or key not in self._places or key in (self._absent or {}):
+            return None
+        if (ours := self._ours) is None:
             return None
         try:
-            self._ours.settimeout(PATIENCE)
-            send(self._ours, (key, machine.workflow_id, machine.run, list(entries)))
-            again: Wishes = receive(self._ours)
+            ours.settimeout(PATIENCE)
+            send(ours, (key, machine.workflow_id, machine.run, machine.payload_limit, len(entries)))
+            for at in range(0, len(entries), BATCH):
+                send(ours, entries[at : at + BATCH])
+            again: Wishes | None = None
+            while again is None:
+                again = receive(ours)
         except (OSError, EOFError) as error:
             _log.warning("the replay check goes on without its other process: %r", error)
             self._stop()
             return None
-        return compare(machine, again, len(entries))
+        return again
 
     def _arrive(self, timeout: float | None) -> bool:
         """Whether the child has told what it could not import; looked at for so long."""
-        if self._absent is not None or self._ours is None:
+        if self._absent is not None or (ours := self._ours) is None:
             return self._absent is not None
-        self._ours.settimeout(timeout)
         try:
-            self._ours.recv(1, socket.MSG_PEEK)
-            self._ours.settimeout(PATIENCE)
-            self._absent = receive(self._ours)
+            ours.settimeout(timeout)
+            ours.recv(1, socket.MSG_PEEK)
+            ours.settimeout(PATIENCE)
+            self._absent = receive(ours)
         except (BlockingIOError, TimeoutError):
             return False
         except (OSError, EOFError) as error:
@@ -149,6 +171,11 @@ class Elsewhere:
         for why in self._absent.values():
             _log.info("the replay check does not know about the order of sets here: %s", why)
         return True
+
+
+def environment() -> dict[str, str]:
+    """Of a child that imports what we have imported, for its definitions."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), MARK: "1"}
 
 
 def place(workflow: Workflow[Any, Any]) -> Place | None:
@@ -178,15 +205,21 @@ def main(channel: socket.socket) -> None:
     send(channel, absent)
     with suppress(EOFError):
         while True:
-            key, workflow_id, run, entries = receive(channel)
-            machine = rebuild(found[key], workflow_id, run, entries)
+            key, workflow_id, run, payload_limit, count = receive(channel)
+            entries: list[Entry] = []
+            while len(entries) < count:
+                entries += receive(channel)
+            folding = refold(found[key], workflow_id, run, payload_limit, entries)
+            machine = next(folding)
+            for _ in folding:
+                send(channel, None)  # still at it
             send(channel, wishes(machine))
             machine.close()
 
 
 def find(where: Place) -> Workflow[Any, Any]:
     """The definition by its code. Its options are the owner's, who may have got it through another mesh."""
-    there: Any = _module(where)
+    there: Any = load_definitions(where.module, where.file)
     for part in where.qualname.split("."):
         there = getattr(there, part)
     if not isinstance(there, Workflow):
@@ -195,22 +228,6 @@ def find(where: Place) -> Workflow[Any, Any]:
         assert there.fn is not None
         there = define_workflow(there.fn, name=where.name, version=where.version)
     return replace(there, on_error=where.on_error, defaults=where.defaults)
-
-
-def _module(where: Place) -> ModuleType:
-    program = where.module == "__main__"
-    name = "__program__" if program else where.module  # what stands under `if __name__ == "__main__"` is not for here
-    if name in sys.modules:
-        return sys.modules[name]
-    if not program:
-        with suppress(ModuleNotFoundError):  # a test runner may have loaded a file that is on no path
-            return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, where.file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"the main program has no file that can be imported: {where.file!r}")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def send(channel: socket.socket, value: object) -> None:
@@ -234,4 +251,5 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 
 
 if __name__ == "__main__":
+    end_with_owner(int(sys.argv[2]), int(sys.argv[1]))
     main(socket.socket(fileno=int(sys.argv[1])))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet import telemetry
 from nervenet.errors import ConfigError
+from nervenet.imports import refuse_here
 from nervenet.process import logs
 from nervenet.process.signals import Stop, run
 from nervenet.process.words import in_words
@@ -101,6 +102,7 @@ def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collectio
 
 
 def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
+    refuse_here(f"mesh {mesh.name}")
     logs.set_up(config.log, config.log_level)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)

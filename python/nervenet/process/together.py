@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.config import split_host_port
 from nervenet.errors import NervenetError, detail
+from nervenet.imports import refuse_here
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ async def together(
     mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Together]:
     """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
+    refuse_here(f"mesh {mesh.name}")
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
         here, worker, failure = None, None, _NodeFailure()

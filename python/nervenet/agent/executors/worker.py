@@ -9,9 +9,6 @@ done twice.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import importlib
-import importlib.util
 import os
 import signal
 import socket
@@ -28,11 +25,11 @@ from nervenet.agent.executors.frames import Unpacker, pack
 from nervenet.agent.verdicts import Verdict, answered, finished, raised
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, define_agent
+from nervenet.imports import end_with_owner, load_definitions
 from nervenet.records import Failure, Payload
 from nervenet.wire import decode_envelope, decode_payload
 
 _ALIVE_EVERY = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 class Place(NamedTuple):
@@ -43,21 +40,10 @@ class Place(NamedTuple):
     name: str
 
     def load(self) -> Any:
-        found: Any = _main(self.file) if self.module == "__main__" else importlib.import_module(self.module)
+        found: Any = load_definitions(self.module, self.file)
         for part in self.name.split("."):
             found = getattr(found, part)
         return found
-
-
-def _main(file: str) -> Any:
-    """The script that the agent's process was started with, without its `if __name__ == "__main__"`."""
-    if "__mp_main__" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("__mp_main__", file)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["__mp_main__"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["__mp_main__"]
 
 
 def load_agent(place: Place, name: str, lifespan: Place | None) -> Agent[Any, Any]:
@@ -177,18 +163,9 @@ class Worker:
 
 def main(descriptor: int, agent_pid: int) -> None:
     """The process' entry. Signals that a terminal or a service manager sends to all are the agent's to answer."""
-    _die_with(agent_pid)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    end_with_owner(agent_pid, descriptor)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = Worker(socket.socket(fileno=descriptor)).main()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads that a library left behind shall not keep the process
-
-
-def _die_with(agent_pid: int) -> None:
-    """The closed pipe tells of the agent's death too, but not while a library holds the interpreter's lock."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != agent_pid:
-            os._exit(0)
