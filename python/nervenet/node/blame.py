@@ -8,7 +8,8 @@ look alike to the journal, so the owner, who sees the mesh, puts a number beside
 - an agent that was told to end, or that ended together with other processes of its host, blames nobody;
 - silence weighs half of a proven death: the agent may only have been frozen or cut off;
 - tasks on the same agent share its loss, but only those that are as suspect: that have lost as many agents in a row;
-- other agents that died without this task lower it: to a half where they are one in four, to a fifth where all died.
+- other agents that died without this task lower it: to a half where they are one in four, to a fifth where all died;
+  but not those that ran another task which has lost two in a row, for that may be what ended them.
 
 A loss that would have the task suspected is recorded up to `WAIT_MS` later, since a storm that has just begun looks like
 a poison: the next death without this task tells them apart. And from its second loss in a row on, a task gets an agent
@@ -144,10 +145,11 @@ class Blame:
         peers = sum(length >= len(row) for length in board)
         since = min(claim.since_ms, sent.lost_ms - WINDOW_MS)
         gone = {a for a, d in self._deaths.items() if not d.node and not d.ordered and d.at_ms >= since}
+        explained = {a for a in gone if max(self._boards.get(a, ()), default=0) >= LOST_LIMIT - 1}
         percent = weigh(
             proven=proven,
             peers=max(1, peers, 0 if row else death.active),
-            dead=len(gone - lost),
+            dead=len(gone - lost - explained),
             alive=len(self._host.table.agents.keys() - gone - lost),
         )
         if pending is not None and pending.tally.suspected(percent) and now < sent.lost_ms + WAIT_MS:
