@@ -21,6 +21,7 @@ Decision 0026 has the alternatives.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.durable.retry import FULL_BLAME, LOST_LIMIT
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     from nervenet.registry.table import News
     from nervenet.streams.heads import Claim
 
+_log = logging.getLogger(__name__)
+
 WINDOW_MS: Final = 15_000
 """Deaths of others count from so long before a loss, and from the beginning of the attempt if that is earlier."""
-WAIT_MS: Final = 10_000
-"""How long a loss that would have its task suspected waits for deaths of others. Longer than silence takes to be noticed."""
-TOGETHER_MS: Final = 500
+WAIT_MS: Final = 7_000
+"""How long a loss that would have its task suspected waits for deaths of others: longer than a claim lasts, so that silence
+is noticed, too."""
+TOGETHER_MS: Final = 250
 """Processes of one host that end within so long of one another ended for a reason of the host's."""
 SILENCE: Final = 0.5
 """What silence weighs; a proven death weighs 1."""
@@ -140,20 +144,21 @@ class Blame:
         if board is None:
             board = self._boards[agent_id] = list(self._on_board(agent_id))
         lost = {agent_id, *(loss.agent_id for loss in row)}
-        if death.ordered or is_end_of_host(agent_id, death, self._deaths, lost):
-            return 0
-        peers = sum(length >= len(row) for length in board)
         since = min(claim.since_ms, sent.lost_ms - WINDOW_MS)
         gone = {a for a, d in self._deaths.items() if not d.node and not d.ordered and d.at_ms >= since}
         explained = {a for a in gone if max(self._boards.get(a, ()), default=0) >= LOST_LIMIT - 1}
-        percent = weigh(
-            proven=proven,
-            peers=max(1, peers, 0 if row else death.active),
-            dead=len(gone - lost - explained),
-            alive=len(self._host.table.agents.keys() - gone - lost),
+        peers = max(1, sum(length >= len(row) for length in board), 0 if row else death.active)
+        dead, alive = len(gone - lost - explained), len(self._host.table.agents.keys() - gone - lost)
+        if death.ordered or is_end_of_host(agent_id, death, self._deaths, lost):
+            percent = 0
+        else:
+            percent = weigh(proven=proven, peers=peers, dead=dead, alive=alive)
+            if pending is not None and pending.tally.suspected(percent) and now < sent.lost_ms + WAIT_MS:
+                return None
+        words = "%s: %s is lost to %s, its loss number %d in a row: blamed for %d %% (shared by %d, %d other agents died, %d live)"
+        _log.info(
+            words, coordinator.workflow_id, agent_id, sent.dispatch.step, len(row) + 1, percent, peers, dead, alive
         )
-        if pending is not None and pending.tally.suspected(percent) and now < sent.lost_ms + WAIT_MS:
-            return None
         return percent
 
     def _silent(self, agent_id: str, now_ms: int) -> ProcessEnd:
