@@ -29,7 +29,7 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving strict bench pictures chaos chaos-long simulate model clean lock
+.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -75,6 +75,9 @@ chaos-long: $(READY) ## the same for half an hour, in rounds, and one report of 
 
 misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, one that blocks and one that exits
 	@$(BIN)/python -m tests.recovery.misbehaving $(ARGS)
+
+storm: $(READY) ## kill or stop one of four agents every second for two minutes under 500 workflows: no task may be blamed for it (SEED, ARGS="--poisons 1")
+	@$(BIN)/python -m tests.recovery.storm $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count what was acknowledged and is gone
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)

@@ -186,6 +186,12 @@ class RetryPolicy(_Options):
 
     `max_attempts` counts attempts, not retries (None: no limit). `non_retryable` names failure types, as classes or
     as words. `on_exhausted="escalate"` asks a human instead of failing.
+
+    Agents that die or go silent with a task do not use up `max_attempts`: the task is tried again, at once the first
+    time, then with the pauses of this policy. One that is suspected of ending its agents is stopped: it has lost at
+    least three in a row, and nothing else explains that (several tasks share a loss; where other agents die too, and
+    where an agent was told to end, it says little or nothing). Twenty in a row stop any task. Then a human is asked;
+    `on_agent_loss="fail"` fails the task instead, with the code AGENT_LOST.
     """
 
     max_attempts: int | None = UNSET
@@ -196,6 +202,7 @@ class RetryPolicy(_Options):
     non_retryable: Collection[str | type[Exception]] = UNSET
     avoid_failed_agents: bool = UNSET
     on_exhausted: OnExhausted = UNSET
+    on_agent_loss: OnExhausted = UNSET
 
     def __post_init__(self) -> None:
         if self.max_attempts is not None:
@@ -205,6 +212,7 @@ class RetryPolicy(_Options):
         self._check_number("multiplier", 1)
         self._check_number("jitter", 0, 1)
         self._check_choice("on_exhausted", OnExhausted)
+        self._check_choice("on_agent_loss", OnExhausted)
         if self.non_retryable is not UNSET:
             if isinstance(self.non_retryable, str):
                 self._refuse("non_retryable", "a collection of types or their names, e.g. [CardDeclined]")
@@ -319,6 +327,7 @@ class Resolved:
     non_retryable: tuple[str, ...] = ()
     avoid_failed_agents: bool = False
     escalate: bool = False
+    escalate_loss: bool = True
     attempt_ms: int | None = None
     total_ms: int | None = None
     queue_ms: int | None = None
@@ -362,6 +371,8 @@ def resolve(*layers: CallOptions | None) -> Resolved:
             plain[name.removesuffix("_interval") + "_ms"] = to_ms(plain.pop(name))
     if "on_exhausted" in plain:
         plain["escalate"] = plain.pop("on_exhausted") == "escalate"
+    if "on_agent_loss" in plain:
+        plain["escalate_loss"] = plain.pop("on_agent_loss") == "escalate"
     return Resolved(**plain) if plain else DEFAULTS
 
 

@@ -184,6 +184,7 @@ class Attempt:
     ended_ms: int = 0
     usage: tuple[Usage, ...] = ()
     scheduled_ms: int = 0
+    blame_percent: int | None = None  # AGENT_LOST: how much its owner blames the step for it (None: not told, so fully)
 
 
 @dataclass(slots=True, frozen=True)

@@ -25,11 +25,13 @@ from nervenet.durable import (
     StopTimer,
     Withdraw,
 )
+from nervenet.durable.retry import LOST_MOST
 from nervenet.errors import CallFailed, CallTimedOut
 from nervenet.options import CallOptions, RetryPolicy, Timeouts
 from nervenet.payloads import PayloadTooLarge
 from nervenet.records import (
     Action,
+    Attempt,
     Close,
     Decided,
     Escalated,
@@ -228,14 +230,80 @@ def test_a_late_success_wins_over_a_step_that_ran_out() -> None:
     assert feeder.machine.result == Close(State.SUCCEEDED, text("late"))
 
 
-def test_lost_agents_do_not_use_up_attempts_but_three_end_the_step() -> None:
+LOST = Failure(FailureCode.AGENT_LOST, "agent a-1 died")
+
+
+def lose(feeder: Feeder, n: int, blame: int | None = None) -> Any:
+    """What follows when an agent is lost with attempt n."""
+    return feeder.feed(f"attempt:extract#{n}", Attempt(LOST, agent_id="a-1", blame_percent=blame))[0]
+
+
+def test_lost_agents_do_not_use_up_attempts_but_after_three_a_human_is_asked() -> None:
     feeder = Feeder(flow(one))
-    lost = Failure(FailureCode.AGENT_LOST, "gone")
-    for n in (1, 2):
-        again = feeder.attempt("extract", n, lost)[0]
-        assert isinstance(again, Dispatch) and again.at_ms == 0
+    first, second = lose(feeder, 1), lose(feeder, 2)
+    assert isinstance(first, Dispatch) and first.at_ms == 0
+    assert isinstance(second, Dispatch) and second.at_ms > feeder.now_ms
     assert feeder.machine.pending["extract"].lost == 2
-    assert isinstance(feeder.attempt("extract", 3, lost)[0], FailStep)
+    asked = lose(feeder, 3)
+    assert isinstance(asked, Escalate) and asked.question.source == "exhausted"
+    assert asked.question.text.startswith(
+        "extract may be what ends its agents. 3 agents in a row were lost with it: 00:16:40 UTC: agent a-1 died; "
+    )
+    assert asked.question.failure is not None and asked.question.failure.code is FailureCode.AGENT_LOST
+    assert feeder.rebuilt().outstanding() == [asked]
+
+
+def test_what_little_blame_is_recorded_for_goes_on_until_the_row_is_very_long() -> None:
+    quick = CallOptions(retry=RetryPolicy(max_interval=timedelta(milliseconds=10)))
+
+    async def insisting(ctx: Context) -> str:
+        return await ctx.call(extract, "a", options=quick)
+
+    feeder = Feeder(flow(insisting))
+    for n in range(1, LOST_MOST):
+        assert isinstance(lose(feeder, n, blame=5), Dispatch)
+    assert isinstance(lose(feeder, LOST_MOST, blame=5), Escalate)
+
+
+def test_agents_that_were_told_to_end_blame_nobody() -> None:
+    feeder = Feeder(flow(one))
+    for n in range(1, 2 * LOST_MOST):
+        again = lose(feeder, n, blame=0)
+        assert isinstance(again, Dispatch) and again.at_ms == 0
+
+
+def test_a_suspected_step_fails_where_the_policy_says_so() -> None:
+    strict = CallOptions(retry=RetryPolicy(on_agent_loss="fail"))
+
+    async def failing(ctx: Context) -> str:
+        return await ctx.call(extract, "a", options=strict)
+
+    feeder = Feeder(flow(failing))
+    lose(feeder, 1), lose(feeder, 2)
+    failed = lose(feeder, 3)
+    assert isinstance(failed, FailStep) and failed.outcome.failure is not None
+    assert (
+        failed.outcome.failure.code is FailureCode.AGENT_LOST and "3 agents in a row" in failed.outcome.failure.message
+    )
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_what_an_earlier_release_decided_about_lost_agents_stands(answered: bool) -> None:
+    """It counted lost agents without weighing them, over failures in between, and asked in other words."""
+    feeder = Feeder(flow(one))
+    lose(feeder, 1), lose(feeder, 2)
+    feeder.attempt("extract", 3, Failure(FailureCode.RATE_LIMITED, "429"))
+    assert isinstance(lose(feeder, 4), Dispatch), "here it is one in a row"
+    if not answered:
+        feeder.feed("task:extract", Outcome(None, LOST))
+        assert feeder.machine.result is not None and feeder.machine.result.state is State.FAILED
+        return
+    feeder.feed(
+        "escalated:extract#1", Escalated(Question("extract failed: AgentLost: gone", "exhausted", failure=LOST))
+    )
+    assert feeder.machine.state is State.WAITING_FOR_HUMAN and feeder.rebuilt().state is State.WAITING_FOR_HUMAN
+    again = feeder.feed("decided:extract#1", Decided(Action.RETRY, attempts=1))[0]
+    assert isinstance(again, Dispatch) and again.attempt == 5
 
 
 def test_out_of_attempts_a_human_decides_where_the_policy_says_so() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from nervenet.durable.retry import Again, Exhausted, Tally, backoff_ms, next_attempt
+from nervenet.durable.retry import LOST_MOST, Again, Exhausted, Loss, Suspected, Tally, backoff_ms, next_attempt
 from nervenet.options import Resolved
 from nervenet.records import Failure, FailureCode
 
@@ -15,6 +15,11 @@ EVEN = Resolved(jitter=0)
 
 def fail(code: FailureCode = FailureCode.APPLICATION, **more: object) -> Failure:
     return Failure(code, "no", **more)  # type: ignore[arg-type]
+
+
+def row(*blames: int, limit: int | None = None) -> Tally:
+    """So many agents lost in a row, with these blames."""
+    return Tally(limit, 0, len(blames), tuple(Loss(NOW, "a-1", "no", blame) for blame in blames))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +40,10 @@ def fail(code: FailureCode = FailureCode.APPLICATION, **more: object) -> Failure
         (EVEN, fail(FailureCode.CANCELED), Tally(5, 1), None, None),
         (EVEN, fail(FailureCode.TIMEOUT), Tally(5, 1), None, Again(NOW + 1_000)),
         (EVEN, fail(FailureCode.RATE_LIMITED), Tally(5, 1), None, Again(NOW + 1_000)),
-        (EVEN, fail(FailureCode.AGENT_LOST), Tally(1, 0, 2), None, Again(0)),
-        (EVEN, fail(FailureCode.AGENT_LOST), Tally(None, 0, 3), None, None),
+        (EVEN, fail(FailureCode.AGENT_LOST), row(100, limit=1), None, Again(0)),
+        (EVEN, fail(FailureCode.AGENT_LOST), row(100, 100, limit=1), None, Again(NOW + 1_000)),
+        (EVEN, fail(FailureCode.AGENT_LOST), row(1, 1, 1), None, Again(NOW + 2_000)),
+        (EVEN, fail(FailureCode.AGENT_LOST), row(100, 100), NOW + 1_000, None),
         (EVEN, fail(FailureCode.AGENT_DRAINED), Tally(1, 0, 0), None, Again(0)),
         (EVEN, fail(FailureCode.AGENT_DRAINED), Tally(1, 0, 0), NOW, None),
         (Resolved(jitter=0, non_retryable=("Torn",)), fail(type="Torn"), Tally(5, 1), None, None),
@@ -63,10 +70,37 @@ def test_running_out_of_time_is_a_timeout_that_names_the_last_failure() -> None:
 def test_the_tally_counts_failures_lost_agents_and_grants_apart() -> None:
     tally = Tally(2)
     assert tally.after(fail()) == Tally(2, 1)
-    assert tally.after(fail(FailureCode.AGENT_LOST)) == Tally(2, 0, 1)
+    lost = tally.after(fail(FailureCode.AGENT_LOST), at_ms=NOW, agent_id="a-1", blame=40)
+    assert lost == Tally(2, 0, 1, (Loss(NOW, "a-1", "no", 40),))
+    assert lost.after(fail()) == Tally(2, 1, 1), "the agent lived: the row is over"
+    assert lost.after(fail(FailureCode.AGENT_LOST), blame=0) == lost._replace(lost=2)
+    assert lost.after(fail(FailureCode.AGENT_DRAINED)) == lost
     assert tally.after(fail(FailureCode.AGENT_DRAINED)) == tally
     assert Tally(2, 2, 2).grant(3) == Tally(5, 2, 0)
     assert Tally(None, 7).grant(0) == Tally(8, 7, 0)
+
+
+@pytest.mark.parametrize(
+    ("blames", "suspected"),
+    [
+        ((100, 100), False),
+        ((100, 100, 100), True),
+        ((12, 25, 100), True),  # shared twice, then alone
+        ((12, 25, 50), False),
+        ((12, 25, 50, 50), True),
+        ((50, 50, 50), True),  # three times silence, alone
+        ((100, 100, 20), False),  # a storm has begun
+        ((100, 100, 20, 20, 20), False),
+        ((100, 100, 20, 20, 20, 60), True),
+        ((1,) * (LOST_MOST - 1), False),
+        ((1,) * LOST_MOST, True),
+    ],
+)
+def test_three_in_a_row_with_enough_blame_are_suspected(blames: tuple[int, ...], suspected: bool) -> None:
+    assert row(*blames).suspected() is suspected
+    assert row(*blames[:-1]).suspected(blames[-1]) is suspected
+    found = next_attempt(EVEN, fail(FailureCode.AGENT_LOST), row(*blames), now_ms=NOW, total_due_ms=None, seed="s")
+    assert isinstance(found, Suspected) is suspected
 
 
 def test_jitter_is_bounded_spread_and_the_same_everywhere() -> None:

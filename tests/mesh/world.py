@@ -68,6 +68,11 @@ class Role:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it serves, or did before it ended."""
+        return self._ready.exists()
+
     def ready(self) -> Self:
         deadline = time.monotonic() + READY_WITHIN
         while not self._ready.exists():

@@ -21,7 +21,8 @@ IDLE, CLAIMING, RUNNING, REPORTING, DROPPING = "idle", "claiming", "running", "r
 UNREAD, NOWHERE = -1, -2
 OWNER_FAILED = -1
 """The outcome that the owner appends when attempts are used up; otherwise the agent's number stands there."""
-LOST, FAILED = "lost", "failed"
+LOST, SPARED, FAILED = "lost", "spared", "failed"
+"""SPARED: its agent is lost, and the entry says that this blames the step too little to count (decision 0026)."""
 LOST_LIMIT = 2
 """Three in the product; two keeps the model small, and no state differs in kind."""
 MOST_COPIES = 4
@@ -53,7 +54,7 @@ class Agent(NamedTuple):
 class State(NamedTuple):
     journal: tuple[
         tuple[str, int, str | int], ...
-    ] = ()  # ("attempt", n, lost | failed) · ("task", 0, who) · ("close", 0, 0)
+    ] = ()  # ("attempt", n, lost | spared | failed) · ("task", 0, who) · ("close", 0, 0)
     claim: Claim | None = None
     copies: tuple[Copy, ...] = ()
     applied: int = 0
@@ -153,9 +154,10 @@ class Dispatch:
         entries = s.journal[:applied]
         attempts = [(n, why) for kind, n, why in entries if kind == "attempt"]
         lost = sum(why == LOST for _, why in attempts)
+        used = sum(why == FAILED for _, why in attempts)
         done = any(kind == "task" for kind, *_ in entries)
         current = max((n for n, _ in attempts), default=0) + 1
-        out = lost >= LOST_LIMIT or len(attempts) - lost >= self.most_attempts
+        out = lost >= LOST_LIMIT or used >= self.most_attempts
         return Fold(current, out and not done, done)
 
     def _append(self, s: State, entry: tuple[str, int, str | int]) -> tuple[State, str]:
@@ -191,7 +193,8 @@ class Dispatch:
         if s.sent != fold.current and not held:
             yield Step(f"owner sends #{fold.current}", _send(s, fold.current))
         if fresh and self.rule_2 and _lost(s, fold.current):
-            yield self._own_entry(s, ("attempt", fold.current, LOST), f"watch rule 2: #{fold.current} is lost")
+            for blame in (LOST, SPARED):  # or it waits for now: it may learn how much later
+                yield self._own_entry(s, ("attempt", fold.current, blame), f"watch rule 2: #{fold.current} is {blame}")
         if fresh and not held and self.rule_3 and s.sent == fold.current:
             yield from self._rule_3(s, fold.current)
 

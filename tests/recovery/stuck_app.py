@@ -24,8 +24,7 @@ SOON = RetryPolicy(
 )
 QUICK = CallOptions(retry=SOON, timeouts=Timeouts(accept=timedelta(seconds=1)))
 ELSEWHERE = QUICK.merge(CallOptions(retry=RetryPolicy(avoid_failed_agents=True), selection=Selection("queue")))
-ONCE = CallOptions(retry=RetryPolicy(max_attempts=2))
-ASK = CallOptions(retry=RetryPolicy(max_attempts=2, on_exhausted="escalate"))
+ONCE = CallOptions(retry=RetryPolicy(max_attempts=1, on_agent_loss="fail"))
 
 
 async def never(self: Intake, reader: Any) -> None:
@@ -80,11 +79,6 @@ async def elsewhere(ctx: Context, n: int) -> str:
 @mesh.workflow
 async def dies(ctx: Context, words: str) -> str:
     return await ctx.call(poison, words, options=ONCE)
-
-
-@mesh.workflow
-async def dies_and_asks(ctx: Context, words: str) -> str:
-    return await ctx.call(poison, words, options=ASK)
 
 
 @mesh.workflow

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nervenet import Client, Resolution, WorkflowFailed
+from nervenet import Client, WorkflowFailed
 from nervenet.client.raw import RawClient
 from nervenet.durable.retry import LOST_LIMIT
-from tests.mesh.world import Host, Role, owner_of, settled, until
+from tests.mesh.world import Host, Role, owner_of, until
 from tests.recovery import stuck_app
 
 APP = "tests/recovery/stuck_app.py"
@@ -93,23 +93,17 @@ async def not_alive(client: Client, agent: Role) -> bool:
         return all(one.agent.agent_id != agent.id for one in (await raw.call("ListAgents")).agents)
 
 
-async def test_a_task_that_kills_its_agents_is_stopped_at_their_limit_and_a_human_is_asked(host: Host) -> None:
+async def test_a_task_that_kills_its_agents_fails_after_three_where_the_policy_says_so(host: Host) -> None:
+    """By default a human is asked: `test_storm.py`."""
     with host:
         host.up(host.node(APP))
         host.up(*(host.agent("--only", "poison", app=APP) for _ in range(LOST_LIMIT + 1)))
         async with host.client() as client:
-            asks = await client.start(stuck_app.dies_and_asks, "x", id="asks")
-            info = await settled(asks, "WAITING_FOR_HUMAN", host, 40)
-            (question,) = [one async for one in client.escalations()]
-            assert question.failure is not None and question.failure.code == "AGENT_LOST"
-            assert list(info.open_escalations) == [question.id] and len(host.effects("asks")) == LOST_LIMIT
-            await client.resolve(question.id, Resolution.complete("by hand", comment="it kills them"))
-            assert await asks.result(timeout=20) == "by hand"
-
-            host.up(*(host.agent("--only", "poison", app=APP) for _ in range(LOST_LIMIT)))
             with pytest.raises(WorkflowFailed) as failed:
                 await (await client.start(stuck_app.dies, "x", id="dies")).result(timeout=40)
-            assert failed.value.failure.code == "AGENT_LOST" and len(host.effects("dies")) == LOST_LIMIT
+            failure = failed.value.failure
+            assert failure.code == "AGENT_LOST" and failure.message.startswith("3 agents in a row were lost with it: ")
+            assert len(host.effects("dies")) == LOST_LIMIT
             assert sum(role.process.poll() is None for role in host.roles) == 2, "one node, one agent"
 
 

@@ -38,6 +38,9 @@ class World:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.luckless = self.hopeless = self.slow = 0.0
+        self.kill_me: Callable[[], None] = lambda: None
+        """Ends the process that runs."""
+        self.deaths_by_poison: Counter[int] = Counter()
         self.failures: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
         World.now = self
@@ -58,6 +61,14 @@ class World:
             raise RuntimeError("not this time")
         return n * 2
 
+    async def poison(self, n: int) -> int:
+        """Ends every agent that runs it, sooner or later."""
+        await self._take_time()
+        self.deaths_by_poison[n] += 1
+        self.kill_me()
+        await asyncio.Event().wait()
+        return n
+
     async def _take_time(self) -> None:
         quick = self.chance.random() >= self.slow
         await asyncio.sleep(self.chance.random() * (0.05 if quick else 3.0))
@@ -75,6 +86,11 @@ async def double(n: int) -> int:
 )
 async def struggle(n: int) -> int:
     return await World.now.try_hard(n)
+
+
+@mesh.agent
+async def deadly(n: int) -> int:
+    return await World.now.poison(n)
 
 
 @mesh.workflow
@@ -156,6 +172,11 @@ async def lingers(ctx: Context, n: int) -> int:
     return answer
 
 
+@mesh.workflow
+async def poisoned(ctx: Context, n: int) -> int:
+    return await ctx.call(deadly, n)
+
+
 CHOICES = {"yes": 1, "no": 2, "later": 3}
 UNDO = CallOptions(step="undo")
 AT_ONCE = CallOptions(retry=RetryPolicy(max_attempts=1, on_exhausted="escalate"))
@@ -174,6 +195,7 @@ EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "begs": lambda n: {2 * n, -n},
     "stops": lambda n: {(2 * n + 1) * 4},
     "lingers": lambda n: {2 * n, -n},
+    "poisoned": lambda n: {-n},  # a human's word; nothing else ends it
 }
 CANCELABLE = frozenset(("stops",))
 BEGGING = frozenset(("begs", "lingers"))

@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
+from nervenet.durable.retry import LOST_MOST
 from nervenet.node.coordinator import Coordinator
 from nervenet.node.starting import GRACE_MS
 from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
-from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.loop import PROCESS, Stuck, VirtualLoop
 from tests.simulation.mesh import Member, Surroundings
 from tests.simulation.network import Network
 from tests.simulation.registry import Registry
@@ -120,6 +121,11 @@ class Schedule:
             self.counted.update(self.ledger.answers)
             self.counted["workflows"] += len(self.clients.owed)
             self.counted[LEAVES] += self.clients.left
+            for n, deaths in self.world.deaths_by_poison.items():
+                self.counted[f"poisons that ended {deaths} agents"] += 1
+                if deaths > LOST_MOST:
+                    violations.append(f"not stopped: the poison of {n} ended {deaths} agents")
+            self.counted["innocents that a human was asked about"] += self.clients.innocents_asked
             seconds = self.loop.now - self._began
             for member in self.members:
                 member.process.kill()
@@ -147,6 +153,7 @@ class Schedule:
     async def _story(self) -> None:
         chance, weather = self.chance, self.weather
         self.world.luckless, self.world.hopeless, self.world.slow = weather.luckless, weather.hopeless, weather.slow
+        self.world.kill_me = self._poisoned
         self.registry.old_news = weather.old_news
         self.clients.ponder, self.clients.leaving = weather.ponder, weather.leaving
         for kind, count in (("node", chance.choice(weather.nodes)), ("agent", chance.choice(weather.agents))):
@@ -155,6 +162,7 @@ class Schedule:
         for member in self.members:
             await member.up.wait()
         self._plan()
+        helping = self.loop.create_task(self.clients.help_with_lost_agents())
         workflows = [(i, chance.choice(weather.shapes)) for i in range(1, chance.choice(weather.workflows) + 1)]
         lives = [self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows]
         lives += [self.clients.batch(i) for i in range(5, 5 + chance.choice(weather.batches))]
@@ -162,6 +170,7 @@ class Schedule:
         while not all(self._closed(key) for key in list(self.ledger.run)):
             await asyncio.sleep(0.2)
             self._replace_those_that_gave_up()
+        helping.cancel()
         await self._tidy()
 
     def _closed(self, key: bytes) -> bool:
@@ -181,6 +190,13 @@ class Schedule:
     def _id(self, member: Member) -> str:
         thing = member.thing
         return "" if thing is None else thing.node_id if member.kind == "node" else thing.agent_id
+
+    def _poisoned(self) -> None:
+        """The agent that runs this ends; its supervisor starts another."""
+        victim = next(member for member in self.members if member.process is PROCESS.get())
+        self._tell(f"poison: {victim}")
+        victim.kill(proven=self.chance.random() < 0.5)
+        self.loop.call_later(self.chance.random(), self._join, victim.kind, context=self.network.nobody)
 
     def _tell(self, what: str) -> None:
         self.story.append(f"{self.loop.now - self._began:8.3f} s, command {self.network.executed}: {what}")
@@ -227,8 +243,6 @@ class Schedule:
         network.copies = self._copies
         network.lost_wakes = chance.choice(weather.lost_wakes)
         kinds = [chance.choice(weather.faults) for _ in range(chance.choice(weather.many))]
-        while sum("agent" in kind for kind in kinds) > 2:  # three lost agents are the limit of a step
-            kinds.remove(next(kind for kind in kinds if "agent" in kind))
         for kind in kinds:
             at = network.executed + chance.randrange(1, weather.reach)
             network.faults.setdefault(at, []).append(lambda wire, kind=kind: self._break(kind, wire))

@@ -24,7 +24,7 @@ FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS, LEAVES))
 class Weather:
     """Each field is what is drawn from, or a chance."""
 
-    shapes: Sequence[str] = tuple(shape for shape in EXPECTED if shape != "lingers")
+    shapes: Sequence[str] = tuple(shape for shape in EXPECTED if shape not in ("lingers", "poisoned"))
     workflows: Sequence[int] = (1, 1, 2)
     nodes: Sequence[int] = (2, 2, 3)
     agents: Sequence[int] = (1, 2, 2)
@@ -102,7 +102,17 @@ IMPATIENT: Final = Weather(
     batches=(1, 2, 2),
 )
 """Callers who give up, whatever they ask for."""
+BLAME: Final = Weather(
+    shapes=("poisoned", "fan", "chain", "family", "hurries"),
+    workflows=(2, 3, 4),
+    agents=(2, 3, 4),
+    faults=("kill agent", "stop agent", "kill node"),
+    many=(0, 0, 1, 2, 4),
+    slow=0.5,
+    pauses=(6.5, 8.0, 9.0),
+)
+"""A task that ends its agents, beside some that do not, while agents die anyway."""
 WEATHERS: Final = (
     *(MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS),
-    *(IMPATIENT, IMPATIENT),
+    *(IMPATIENT, IMPATIENT, BLAME),
 )

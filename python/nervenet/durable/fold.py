@@ -29,7 +29,7 @@ from nervenet.durable.commands import (
 from nervenet.durable.lines import Site
 from nervenet.durable.loop import DurableLoop, DurableTimer
 from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, Pending
-from nervenet.durable.retry import Again, next_attempt
+from nervenet.durable.retry import LOST_LIMIT, Again, Suspected, next_attempt
 from nervenet.records import (
     Action,
     Attempt,
@@ -351,7 +351,7 @@ class Fold:
         if body.question is not None:
             self._ask(call, replace(body.question, source="agent"))
         else:
-            self._failed(call, body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id)
+            self._failed(call, body)
 
     def _timer(self, entry: Entry, body: TimerFired) -> None:
         k = _number(entry.name[6:])
@@ -419,11 +419,14 @@ class Fold:
         if call is None or k < call.k or (k == call.k and call.phase in (OPEN, SETTLED)):
             return
         theirs, ours = body.question, call.question
-        if k > call.k or ours is None or call.phase != ASKING:
-            raise Contradiction(entry.name, site=call.site)
-        if (theirs.text, theirs.choices) != (ours.text, ours.choices):
-            raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
-        call.question, call.phase = theirs, OPEN
+        if _asks_about_lost_agents(theirs, call, k):
+            call.attempt -= call.phase == SENT  # here another attempt would have followed
+        else:
+            if k > call.k or ours is None or call.phase != ASKING:
+                raise Contradiction(entry.name, site=call.site)
+            if (theirs.text, theirs.choices) != (ours.text, ours.choices):
+                raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
+        call.question, call.k, call.phase = theirs, k, OPEN
         self._want(call)
 
     def _decided(self, entry: Entry, body: Decided) -> None:
@@ -447,8 +450,9 @@ class Fold:
 
     # ── how a step goes on ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _failed(self, call: Pending, failure: Failure, agent_id: str) -> None:
-        call.tally = call.tally.after(failure)
+    def _failed(self, call: Pending, body: Attempt) -> None:
+        failure, agent_id = body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id
+        call.tally = call.tally.after(failure, at_ms=self.now_ms, agent_id=agent_id, blame=body.blame_percent)
         if agent_id and call.options.avoid_failed_agents and agent_id not in call.avoid:
             call.avoid = (*call.avoid, agent_id)[-8:]
         decision = next_attempt(
@@ -461,6 +465,12 @@ class Fold:
         )
         if isinstance(decision, Again):
             self._again(call, decision.at_ms)
+        elif isinstance(decision, Suspected) and call.options.escalate_loss:
+            failure = decision.failure
+            words = f"{call.capability} may be what ends its agents. {failure.message}. {_WHAT_TO_DO}"
+            self._ask(call, Question(words, "exhausted", schema=call.output.schema(), failure=failure))
+        elif isinstance(decision, Suspected):
+            self._fail(call, decision.failure)
         elif call.options.escalate:
             failure = decision.failure
             words = f"{call.capability} failed: {failure.type or failure.code}: {failure.message}"
@@ -542,6 +552,26 @@ class Fold:
                 if old is None
                 else Usage(item.model, old.input_tokens + item.input_tokens, old.output_tokens + item.output_tokens)
             )
+
+
+_WHAT_TO_DO: Final = (
+    "Look into the logs of these agents, and at the memory of their hosts. Retry it if it was not the cause; "
+    "else complete it by hand, let it fail, or cancel the workflow."
+)
+
+
+def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
+    """Whether this is the question that a loss of agents leads to. How much blame that takes, and in which words it is
+    asked, differs between releases: where the journal has the question, it stands."""
+    failure = question.failure
+    return (
+        question.source == "exhausted"
+        and failure is not None
+        and failure.code is FailureCode.AGENT_LOST
+        and call.phase in (SENT, FAILING, ASKING)
+        and call.tally.lost >= LOST_LIMIT
+        and k == call.k + (call.phase != ASKING)
+    )
 
 
 def _nobody(message: str) -> None:

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from nervenet.options import Resolved
 from nervenet.records import Failure, FailureCode
 
 LOST_LIMIT = 3
-"""Agents that a step may take down with it before that counts as the step's fault."""
+"""A step is suspected of ending its agents once it has lost so many in a row, the last so many losses together carry
+at least `FULL_BLAME`, and the last one, about which its owner knows most, at least a third of that (decision 0026)."""
+
+FULL_BLAME = 100
+"""Percent: a loss that can be explained by nothing but this step. What an entry without blame counts as."""
+
+LOST_MOST = 20
+"""A step that has lost so many agents in a row is suspected, however little each loss blames it: every retry ends."""
 
 NEVER_AGAIN = frozenset(
     {
@@ -27,24 +35,47 @@ NEVER_AGAIN = frozenset(
 )
 
 
+class Loss(NamedTuple):
+    """One agent that a step has lost: when, which, in which words, and how much that blames the step, in percent."""
+
+    at_ms: int
+    agent_id: str
+    words: str
+    blame: int = FULL_BLAME
+
+
 class Tally(NamedTuple):
-    """How a step has fared so far; `limit` is None without one, and moves when a human grants more."""
+    """How a step has fared so far; `limit` is None without one, and moves when a human grants more.
+
+    `lost` counts every lost agent, `row` has those in a row that blame the step: an attempt that fails while its agent
+    lives ends the row, a loss without any blame (its agent was told to end) neither ends nor prolongs it.
+    """
 
     limit: int | None
     used: int = 0
     lost: int = 0
+    row: tuple[Loss, ...] = ()
 
-    def after(self, failure: Failure) -> Tally:
-        """This tally with one more failed attempt."""
+    def after(self, failure: Failure, *, at_ms: int = 0, agent_id: str = "", blame: int | None = None) -> Tally:
+        """This tally with one more failed attempt, recorded at `at_ms`."""
         if failure.code is FailureCode.AGENT_DRAINED:
             return self
         if failure.code is FailureCode.AGENT_LOST:
-            return self._replace(lost=self.lost + 1)
-        return self._replace(used=self.used + 1)
+            loss = Loss(at_ms, agent_id, failure.message, FULL_BLAME if blame is None else blame)
+            return self._replace(lost=self.lost + 1, row=(*self.row, loss) if loss.blame else self.row)
+        return self._replace(used=self.used + 1, row=())
 
     def grant(self, attempts: int) -> Tally:
         """A human allows that many more."""
-        return Tally(self.used + max(1, attempts), self.used, 0)
+        return Tally(self.used + max(1, attempts), self.used)
+
+    def suspected(self, *more: int) -> bool:
+        """Whether the step is taken for what ends its agents; `more`: the blame of losses to come."""
+        blames = [*(loss.blame for loss in self.row), *more]
+        if len(blames) < LOST_LIMIT:
+            return False
+        together = sum(blames[-LOST_LIMIT:]) >= FULL_BLAME and blames[-1] >= FULL_BLAME // 3
+        return together or len(blames) >= LOST_MOST
 
 
 class Again(NamedTuple):
@@ -59,21 +90,41 @@ class Exhausted(NamedTuple):
     failure: Failure
 
 
+class Suspected(NamedTuple):
+    """No further attempt: the step is taken for what ends its agents. `failure` says so, with each of them."""
+
+    failure: Failure
+
+
 def next_attempt(
     options: Resolved, failure: Failure, tally: Tally, *, now_ms: int, total_due_ms: int | None, seed: str
-) -> Again | Exhausted:
-    """Decide after `failure`, which `tally` has counted; `seed` names workflow, run, step and attempt."""
+) -> Again | Exhausted | Suspected:
+    """Decide after `failure`, which `tally` has counted; `seed` names workflow, run, step and attempt.
+
+    A lost or drained agent uses up no attempt. The first loss in a row is followed by the next attempt at once, each
+    further one by the policy's pause.
+    """
     if not may_repeat(failure, options.non_retryable):
         return Exhausted(failure)
-    at_once = failure.code in (FailureCode.AGENT_DRAINED, FailureCode.AGENT_LOST)
-    if failure.code is FailureCode.AGENT_LOST and tally.lost >= LOST_LIMIT:
+    lost = failure.code is FailureCode.AGENT_LOST
+    if lost and tally.suspected():
+        return Suspected(replace(failure, message=_suspicion(tally.row)))
+    of_agent = lost or failure.code is FailureCode.AGENT_DRAINED
+    if not of_agent and tally.limit is not None and tally.used >= tally.limit:
         return Exhausted(failure)
-    if not at_once and tally.limit is not None and tally.used >= tally.limit:
-        return Exhausted(failure)
-    at_ms = now_ms if at_once else now_ms + backoff_ms(options, tally.used, failure.retry_after_ms, seed)
+    at_once = of_agent and (not lost or len(tally.row) < 2)
+    used = len(tally.row) - 1 if lost else tally.used
+    at_ms = now_ms if at_once else now_ms + backoff_ms(options, used, failure.retry_after_ms, seed)
     if total_due_ms is not None and at_ms >= total_due_ms:
         return Exhausted(_out_of_time(failure))
     return Again(0 if at_once else at_ms)
+
+
+def _suspicion(row: tuple[Loss, ...]) -> str:
+    """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`; the last few of many."""
+    told = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
+    earlier = [f"{len(row) - len(told)} earlier"] if len(row) > len(told) else []
+    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *told])}"
 
 
 def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:

@@ -87,11 +87,25 @@ CLEAN_UP_MS = 30_000
 class Sent:
     """One attempt as its owner sees it: what was sent where, and what is known of its claim."""
 
-    __slots__ = ("agent_id", "claimed_by", "dispatch", "entry_id", "over", "sent_ms", "started_ms", "stream", "timers")
+    __slots__ = (
+        "agent_id",
+        "claimed_by",
+        "dispatch",
+        "due_ms",
+        "entry_id",
+        "lost_ms",
+        "over",
+        "sent_ms",
+        "started_ms",
+        "stream",
+        "timers",
+    )
 
     def __init__(self, dispatch: Dispatch, now_ms: int) -> None:
         self.dispatch = dispatch
+        self.due_ms = max(now_ms, dispatch.at_ms)
         self.sent_ms = now_ms
+        self.lost_ms = 0  # when its agent was first seen to be lost
         self.started_ms = 0
         self.stream = b""
         self.entry_id = b""
@@ -533,14 +547,30 @@ class Coordinator:
             self.give_up_attempt(sent, FailureCode.TIMEOUT, f"the time for {of_what} is over", retryable=False)
 
     def give_up_attempt(
-        self, sent: Sent, code: FailureCode, message: str, *, agent_id: str = "", retryable: bool | None = None
+        self,
+        sent: Sent,
+        code: FailureCode,
+        message: str,
+        *,
+        agent_id: str = "",
+        retryable: bool | None = None,
+        blame_percent: int | None = None,
     ) -> None:
         """Append the attempt's failure in the owner's name; the fold decides how the step goes on."""
         d = sent.dispatch
         failure = Failure(
             code, message, type=code.title().replace("_", ""), retryable=retryable, attempt=d.attempt, agent_id=agent_id
         )
-        body = Attempt(failure, None, d.capability, d.digest, agent_id, sent.started_ms, self._host.clock.now_ms())
+        body = Attempt(
+            failure,
+            None,
+            d.capability,
+            d.digest,
+            agent_id,
+            sent.started_ms,
+            self._host.clock.now_ms(),
+            blame_percent=blame_percent,
+        )
         self.record(f"attempt:{d.step}#{d.attempt}", body)
         if agent_id:
             self._host.dispatcher.tell_to_stop(self, d.step, agent_id, d.attempt, message)

@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.errors import NervenetError, detail
+from nervenet.node.blame import SEPARATE_MS
 from nervenet.node.tracing import Sending
 from nervenet.registry.selection import require
 from nervenet.streams.faults import RedisRefused
@@ -70,9 +71,15 @@ class Dispatcher:
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
         others = bool(dispatch.avoid) and self._pools.others(requirement, dispatch.avoid)
         policy = "least_loaded" if others and options.policy == "queue" else options.policy
+        if (apart := self._host.blame.keep_apart(coordinator, sent)) is not None:
+            policy, avoid = "least_loaded" if policy == "queue" else policy, avoid + apart
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         self.over(sent)
         now = sent.sent_ms = self._host.clock.now_ms()
+        if apart and now < sent.due_ms + SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
+            sent.entry_id = sent.stream = b""
+            sent.timers.append(self._host.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+            return
         agent = choice.agent
         agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
         sent.entry_id = b""

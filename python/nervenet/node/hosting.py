@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.admission import Admission
+    from nervenet.node.blame import Blame
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.elsewhere import Elsewhere
@@ -87,6 +88,7 @@ class Host:
     watch: Watch
     escalations: Escalations
     outliers: Outliers
+    blame: Blame
     starter: Starter
     admission: Admission
     children: Children

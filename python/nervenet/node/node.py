@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.node.admission import Admission
+from nervenet.node.blame import Blame
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
 from nervenet.node.children import Children
@@ -185,6 +186,7 @@ class Node:
         host.watch = Watch(host)
         host.escalations = Escalations(host)
         host.outliers = Outliers(host)
+        host.blame = Blame(host)
         host.children = Children(host)
         host.renewal = Renewal(host)
         host.loader = Loader(host)
@@ -363,6 +365,7 @@ class Node:
                 self.host.spawn(self.host.watch.agent_gone(news.id, proven=False))
         if not news.how.removed:
             return
+        self.host.blame.process_gone(news)
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
             self._sweep.node_gone(news.id)

@@ -165,9 +165,10 @@ class Watch:
             sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
             self._host.outliers.accepted(claim.agent_id)
             if case is Case.LOST:
-                text = f"agent {claim.agent_id} is gone" if dead else f"agent {claim.agent_id} went silent"
-                coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id)
-            elif case is Case.OVERTIME:
+                self._lost(coordinator, sent, claim, dead)
+                return
+            sent.lost_ms = 0
+            if case is Case.OVERTIME:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
                 coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
             elif not self._host.table.answers(claim.agent_id):
@@ -178,6 +179,14 @@ class Watch:
                 self._host.spawn(self._find(coordinator, sent, sent.sent_ms))
             elif not sent.stream:  # another owner sent it, and its claim is gone
                 self._host.dispatcher.send(coordinator, sent)
+
+    def _lost(self, coordinator: Coordinator, sent: Sent, claim: Claim, dead: bool) -> None:
+        blame = self._host.blame.of_loss(coordinator, sent, claim, proven=dead)
+        if blame is None:
+            self._doubt(coordinator)
+            return
+        text = f"agent {claim.agent_id} {'died' if dead else 'went silent'}"
+        coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame)
 
     def _doubt(self, coordinator: Coordinator) -> None:
         """Its agent is not registered any more, or not connected, but the claim still holds: look again until it is over."""

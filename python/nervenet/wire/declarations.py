@@ -180,6 +180,8 @@ def _retry(message: common.RetryPolicy) -> dict[str, Any]:
         given["avoid_failed_agents"] = True
     if message.on_exhausted:
         given["on_exhausted"] = "escalate" if message.on_exhausted == common.ON_EXHAUSTED_ESCALATE else "fail"
+    if message.on_agent_loss:
+        given["on_agent_loss"] = "escalate" if message.on_agent_loss == common.ON_EXHAUSTED_ESCALATE else "fail"
     return given
 
 

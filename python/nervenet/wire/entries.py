@@ -122,8 +122,11 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
         fields["attempt"] = body.attempt
         if body.output is not None:
             fields["output"] = payload_fields(body.output)
-    elif body.question is not None:
-        fields["question"] = question_out(body.question)
+    else:
+        if body.question is not None:
+            fields["question"] = question_out(body.question)
+        if body.blame_percent is not None:
+            fields["blame_percent"] = body.blame_percent
     return fields
 
 
@@ -148,6 +151,7 @@ def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
             ended,
             usage,
             scheduled,
+            message.blame_percent if message.HasField("blame_percent") else None,
         )
     return Outcome(
         payload_in(message.output) if which == "output" else None,

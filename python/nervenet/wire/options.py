@@ -57,6 +57,7 @@ def options_out(options: Resolved) -> tuple[common.RetryPolicy, common.Timeouts,
         non_retryable_types=options.non_retryable,
         avoid_failed_agents=options.avoid_failed_agents,
         on_exhausted=common.ON_EXHAUSTED_ESCALATE if options.escalate else common.ON_EXHAUSTED_FAIL,
+        on_agent_loss=common.ON_EXHAUSTED_ESCALATE if options.escalate_loss else common.ON_EXHAUSTED_FAIL,
     )
     timeouts = common.Timeouts(
         queue=duration(options.queue_ms),

@@ -103,7 +103,7 @@ class TraceContext(_message.Message):
     def __init__(self, traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ..., baggage: _Optional[str] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("max_attempts", "initial_interval", "max_interval", "backoff_multiplier", "jitter", "non_retryable_types", "avoid_failed_agents", "on_exhausted")
+    __slots__ = ("max_attempts", "initial_interval", "max_interval", "backoff_multiplier", "jitter", "non_retryable_types", "avoid_failed_agents", "on_exhausted", "on_agent_loss")
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     INITIAL_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     MAX_INTERVAL_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class RetryPolicy(_message.Message):
     NON_RETRYABLE_TYPES_FIELD_NUMBER: _ClassVar[int]
     AVOID_FAILED_AGENTS_FIELD_NUMBER: _ClassVar[int]
     ON_EXHAUSTED_FIELD_NUMBER: _ClassVar[int]
+    ON_AGENT_LOSS_FIELD_NUMBER: _ClassVar[int]
     max_attempts: int
     initial_interval: _duration_pb2.Duration
     max_interval: _duration_pb2.Duration
@@ -120,7 +121,8 @@ class RetryPolicy(_message.Message):
     non_retryable_types: _containers.RepeatedScalarFieldContainer[str]
     avoid_failed_agents: bool
     on_exhausted: OnExhausted
-    def __init__(self, max_attempts: _Optional[int] = ..., initial_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff_multiplier: _Optional[float] = ..., jitter: _Optional[float] = ..., non_retryable_types: _Optional[_Iterable[str]] = ..., avoid_failed_agents: bool = ..., on_exhausted: _Optional[_Union[OnExhausted, str]] = ...) -> None: ...
+    on_agent_loss: OnExhausted
+    def __init__(self, max_attempts: _Optional[int] = ..., initial_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff_multiplier: _Optional[float] = ..., jitter: _Optional[float] = ..., non_retryable_types: _Optional[_Iterable[str]] = ..., avoid_failed_agents: bool = ..., on_exhausted: _Optional[_Union[OnExhausted, str]] = ..., on_agent_loss: _Optional[_Union[OnExhausted, str]] = ...) -> None: ...
 
 class Timeouts(_message.Message):
     __slots__ = ("queue", "accept", "attempt", "total", "heartbeat")

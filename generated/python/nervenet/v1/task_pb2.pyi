@@ -84,7 +84,7 @@ class TaskEnvelope(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class TaskResult(_message.Message):
-    __slots__ = ("output", "failure", "question", "usage", "start_time", "end_time", "agent_id", "attempt", "capability", "input_digest", "schedule_time")
+    __slots__ = ("output", "failure", "question", "usage", "start_time", "end_time", "agent_id", "attempt", "capability", "input_digest", "schedule_time", "blame_percent")
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class TaskResult(_message.Message):
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_TIME_FIELD_NUMBER: _ClassVar[int]
+    BLAME_PERCENT_FIELD_NUMBER: _ClassVar[int]
     output: _common_pb2.Payload
     failure: _common_pb2.Failure
     question: Question
@@ -107,7 +108,8 @@ class TaskResult(_message.Message):
     capability: str
     input_digest: bytes
     schedule_time: _timestamp_pb2.Timestamp
-    def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.TokenUsage, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., agent_id: _Optional[str] = ..., attempt: _Optional[int] = ..., capability: _Optional[str] = ..., input_digest: _Optional[bytes] = ..., schedule_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    blame_percent: int
+    def __init__(self, output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.TokenUsage, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., agent_id: _Optional[str] = ..., attempt: _Optional[int] = ..., capability: _Optional[str] = ..., input_digest: _Optional[bytes] = ..., schedule_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., blame_percent: _Optional[int] = ...) -> None: ...
 
 class Question(_message.Message):
     __slots__ = ("text", "source", "choices", "context", "suggestion", "answer_schema", "default_answer", "deadline", "assignee", "failure")

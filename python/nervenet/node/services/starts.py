@@ -160,6 +160,8 @@ def _retry(message: common.RetryPolicy) -> dict[str, Any]:
         given["avoid_failed_agents"] = True
     if message.on_exhausted == common.ON_EXHAUSTED_ESCALATE:
         given["on_exhausted"] = "escalate"
+    if message.on_agent_loss == common.ON_EXHAUSTED_FAIL:
+        given["on_agent_loss"] = "fail"
     return given
 
 

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Four agents, one of them killed or stopped every second, under 500 workflows: no innocent task may be blamed.
+
+    make storm SEED=7                                  # two minutes
+    python -m tests.recovery.storm --seed 7 --seconds 120 --poisons 1
+
+Two nodes and four agents as an operator starts them, with servers of their own, so that two storms run side by side.
+What is killed is started again at once, what is stopped goes on after 1 to 9 s (a claim lives 6). The workflows are
+chains of tasks of 10 ms to 2 s, as many as the storm is long. Behind the storm every one of them must have succeeded:
+none FAILED, none unfinished, and no human asked about any of them. A poison (`--poisons`) ends every agent that runs it, and must
+be the one that a human is asked about; its deaths are counted.
+
+Ends with one line, and writes the same as JSON; exit code 1 when any of that is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nervenet import Client, Resolution, WorkflowHandle
+from nervenet.dev.servers import etcd, valkey
+from nervenet.errors import NervenetError
+from tests.mesh.world import Host, Role
+from tests.recovery import storm_app
+
+APP = "tests/recovery/storm_app.py"
+NODES, AGENTS = 2, 4
+EVERY = 1.0
+PAUSES = (1.0, 3.0, 7.0, 9.0)
+TASKS_A_SECOND = 25
+"""About what four agents with five slots do while they die so often: the workflows are made to last as long as the storm."""
+
+
+class Storm:
+    """The agents of a host, and what happens to them. `hits` says how often each kind of thing has."""
+
+    def __init__(self, host: Host, seed: int, *, agents: int = AGENTS) -> None:
+        self.hits = Counter[str]()
+        self._host, self._chance = host, random.Random(seed)
+        self._agents = [self._start() for _ in range(agents)]
+        self._stopped: dict[Role, float] = {}
+
+    def _start(self) -> Role:
+        return self._host.agent("--name", "worker", app=APP)
+
+    async def up(self) -> None:
+        """All of them serve."""
+        await asyncio.to_thread(self._host.up, *self._agents)
+
+    async def rage(self, seconds: float) -> None:
+        """One hit a second; at the end everybody is back."""
+        began = time.monotonic()
+        next_hit = began + EVERY
+        while (now := time.monotonic()) < began + seconds:
+            self._tend(now)
+            if now >= next_hit:
+                next_hit += EVERY
+                self._hit(now)
+            await asyncio.sleep(0.02)
+        self._tend(float("inf"))
+        await self.up()
+
+    def _tend(self, now: float) -> None:
+        """Those that were stopped for long enough go on, those that ended are started again."""
+        for role in [role for role, until in self._stopped.items() if until <= now]:
+            role.kill(signal.SIGCONT)
+            del self._stopped[role]
+        for i, role in enumerate(self._agents):
+            if role.process.poll() is not None:
+                self.hits["ended"] += 1
+                self._stopped.pop(role, None)
+                self._agents[i] = self._start()
+
+    def _hit(self, now: float) -> None:
+        serving = [role for role in self._agents if role.is_ready and role not in self._stopped]
+        if not serving:
+            self.hits["nobody to hit"] += 1
+            return
+        victim = self._chance.choice(serving)
+        if self._chance.random() < 0.6:
+            self.hits["killed"] += 1
+            victim.kill()
+        else:
+            self.hits["stopped"] += 1
+            victim.kill(signal.SIGSTOP)
+            self._stopped[victim] = now + self._chance.choice(PAUSES)
+
+
+class People:
+    """They answer every question: a poison is completed by hand, an innocent is tried again and told in the report."""
+
+    def __init__(self, client: Client) -> None:
+        self.asked: dict[str, str] = {}
+        self._client = client
+
+    async def answer(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(0.3)
+            with suppress(NervenetError, TimeoutError):
+                async for one in self._client.escalations():
+                    self.asked.setdefault(one.workflow_id, one.question)
+                    is_poison = one.workflow_id.startswith("poison-")
+                    decision = Resolution.complete("by hand") if is_poison else Resolution.retry()
+                    await self._client.resolve(one.id, decision)
+
+
+async def ending(run: WorkflowHandle[Any], within: float) -> str:
+    """The state in which it is in the end, or so many seconds from now."""
+    with suppress(NervenetError, TimeoutError):
+        await run.result(timeout=within)
+    return str((await run.info()).state)
+
+
+async def storm(
+    host: Host, seed: int, *, seconds: float, workflows: int, poisons: int = 0, within: float = 240
+) -> dict[str, Any]:
+    """The whole of it; the report."""
+    began = time.monotonic()
+    await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(NODES)))
+    weather = Storm(host, seed)
+    await weather.up()
+    steps = max(2, round(seconds * TASKS_A_SECOND / workflows))
+    bad = {f"poison-{n}": ("exit", "kill")[n % 2] for n in range(poisons)}
+    async with host.client() as client:
+        people = People(client)
+        answering = asyncio.create_task(people.answer())
+        good = {f"busy-{n}": steps for n in range(workflows)}
+        runs: dict[str, WorkflowHandle[Any]] = {**await client.start_many(storm_app.busy, good)}
+        runs |= await client.start_many(storm_app.poisoned, bad)
+        await weather.rage(seconds)
+        calm = time.monotonic()
+        states = await asyncio.gather(*(ending(run, within) for run in runs.values()))
+        answering.cancel()
+        return {
+            "seed": seed,
+            "seconds": seconds,
+            "workflows": workflows,
+            "steps": steps,
+            "hits": dict(weather.hits),
+            "attempts_lost": sum([await run.result() for key, run in runs.items() if key in good])
+            if set(states) == {"SUCCEEDED"}
+            else None,
+            "states": dict(Counter(states)),
+            "not_succeeded": {key: state for key, state in zip(runs, states, strict=True) if state != "SUCCEEDED"},
+            "innocents_asked": {key: text for key, text in people.asked.items() if key in good},
+            "poisons_asked": sorted(people.asked.keys() & bad.keys()),
+            "poison_deaths": {key: len(host.effects(key)) for key in bad},
+            "after_the_storm_s": round(time.monotonic() - calm, 1),
+            "took_s": round(time.monotonic() - began, 1),
+        }
+
+
+def right(report: dict[str, Any]) -> bool:
+    """Whether every innocent ended well without a human, and every poison with one."""
+    stopped = set(report["poisons_asked"]) == set(report["poison_deaths"])
+    return not report["not_succeeded"] and not report["innocents_asked"] and stopped
+
+
+def line(report: dict[str, Any]) -> str:
+    """The report for people."""
+    hits = ", ".join(f"{count} {how}" for how, count in report["hits"].items())
+    deaths = report["poison_deaths"]
+    poisons = f"; deaths by poison {deaths}, asked about {len(report['poisons_asked'])}" if deaths else ""
+    return (
+        f"seed {report['seed']}: {report['workflows']} workflows of {report['steps']} tasks, agents: {hits}; "
+        f"{report['attempts_lost']} attempts lost; states {report['states']}, "
+        f"innocents that a human was asked about: {len(report['innocents_asked'])}{poisons}; "
+        f"all ended {report['after_the_storm_s']} s behind the storm of {report['seconds']:g} s"
+    )
+
+
+async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    async with etcd() as members, valkey() as server:
+        with Host(folder, server.url, members.url) as host:
+            return await storm(
+                host, options.seed, seconds=options.seconds, workflows=options.workflows, poisons=options.poisons
+            )
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--workflows", type=int, default=500)
+    parser.add_argument("--poisons", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("build/recovery"))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = asyncio.run(_alone(Path(folder), options))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"storm-{options.seed}.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(line(report))
+    for key, why in (report["not_succeeded"] | report["innocents_asked"]).items():
+        print(f"{key}: {why}", file=sys.stderr)
+    return int(not right(report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
