@@ -24,14 +24,19 @@ async def main(word: str) -> int:
                 wrong = await target.run(damage, client)
                 bad += bool(wrong)
                 if wrong or sys.stdout.isatty():
-                    print(f"{i:4}/{len(cases)} {time.monotonic() - at:5.1f} s  {damage.name}: {wrong or 'fine'}", flush=True)
+                    print(
+                        f"{i:4}/{len(cases)} {time.monotonic() - at:5.1f} s  {damage.name}: {wrong or 'fine'}",
+                        flush=True,
+                    )
                 if any(role.process.poll() is not None for role in (*target.nodes, *target.agents)):
                     print("a process has ended; the rest is not tried")
                     for role in (*target.nodes, *target.agents):
                         if role.process.poll() is not None:
                             print(role.log[-5000:])
                     return 1
-    print(f"damage: {len(cases)} cases, {bad} hurt more than their victim, {GOOD} good workflows beside each, {time.monotonic() - began:.0f} s")
+    print(
+        f"damage: {len(cases)} cases, {bad} hurt more than their victim, {GOOD} good workflows beside each, {time.monotonic() - began:.0f} s"
+    )
     return 1 if bad else 0
 
 

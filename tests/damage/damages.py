@@ -57,7 +57,9 @@ def _of(key: Key) -> Iterator[Damage]:
         if key.pattern == "nn:<ns>:wf:{<workflow_id>}":
             for name in HEAD:
                 for value in GARBAGE:
-                    yield Damage(f"field {name} of {key.pattern} is {value[:12]!r}", _field(key, name.encode(), value), own)
+                    yield Damage(
+                        f"field {name} of {key.pattern} is {value[:12]!r}", _field(key, name.encode(), value), own
+                    )
     elif key.kind == "stream":
         for what, fields in _entries(key):
             yield Damage(f"{key.pattern} has {what}", _added(key, fields), own)
@@ -84,7 +86,16 @@ def _entries(key: Key) -> Iterator[tuple[str, dict[bytes, bytes]]]:
         if "wake" in key.pattern:
             yield from _wakes(value)
         elif "journal" in key.pattern:
-            for name in (b"task:note.2", b"signal:s", b"no such kind", b"", b"\xff", b"attempt:note.2#x", b"close", b"start"):
+            for name in (
+                b"task:note.2",
+                b"signal:s",
+                b"no such kind",
+                b"",
+                b"\xff",
+                b"attempt:note.2#x",
+                b"close",
+                b"start",
+            ):
                 yield f"entry {name!r} that is {value[:12]!r}", {b"n": name, b"e": value}
         else:
             yield f"an envelope that is {value[:12]!r}", {b"e": value}

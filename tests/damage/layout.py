@@ -26,9 +26,18 @@ def keys() -> list[Key]:
     for cell, kinds in _ROW.findall(README.read_text()):
         patterns = _KEY.findall(cell)
         if patterns[0].startswith("nn:<ns>:"):
-            types = [next(t for t in _REDIS_TYPES if kind.strip().startswith(t)) for kind in re.split(r", (?!group|no )", kinds)]
-            base = patterns[0].removesuffix(":journal") if patterns[0].endswith(":journal") else "nn:<ns>:wf:{<workflow_id>}"
-            for pattern, kind in zip(patterns, types if len(types) == len(patterns) else types * len(patterns), strict=True):
+            types = [
+                next(t for t in _REDIS_TYPES if kind.strip().startswith(t))
+                for kind in re.split(r", (?!group|no )", kinds)
+            ]
+            base = (
+                patterns[0].removesuffix(":journal")
+                if patterns[0].endswith(":journal")
+                else "nn:<ns>:wf:{<workflow_id>}"
+            )
+            for pattern, kind in zip(
+                patterns, types if len(types) == len(patterns) else types * len(patterns), strict=True
+            ):
                 found.append(Key(pattern.replace("…", base), kind))
         elif re.match(r"(agents|load|nodes|tombstones)/<", patterns[0]):
             found.append(Key(patterns[0], "etcd"))

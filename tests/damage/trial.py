@@ -105,7 +105,11 @@ class Target:
                     problems.append(f"{len(failed)} of {GOOD} good ones did not succeed: {failed[0]!r}")
         except TimeoutError:
             problems.append(f"not all of {GOOD} good ones ended within {WITHIN:.0f} s")
-        problems += [f"{role.id} ended with {role.process.returncode}" for role in self._processes if role.process.poll() is not None]
+        problems += [
+            f"{role.id} ended with {role.process.returncode}"
+            for role in self._processes
+            if role.process.poll() is not None
+        ]
         problems.append(await self._victim(hurt, damage))
         for undo in self._undo:
             await undo
@@ -136,7 +140,9 @@ class Target:
                     break
             await asyncio.sleep(0.05)
         if damage.victim_only:
-            fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED") or (last == "FAILED" and "close" in damage.name)
+            fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED") or (
+                last == "FAILED" and "close" in damage.name
+            )
         else:
             fine = last == "SUCCEEDED"
         with suppress(RequestError):

@@ -132,12 +132,7 @@ class Loader:
         coordinator.mirrored = (head.state, head.note)
         host.take_in(coordinator)
         if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
-            host.recovered += 1
-            if coordinator.machine.blocked is None:
-                host.spawn(host.journal.set_head(workflow_id, head.run, node_id, survived=True))
-            _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
-            if coordinator.span_id and host.telemetry.on:
-                export_recovered(host, coordinator, dead or "", began_ns)
+            self._recovered(coordinator, head, dead, began_ns)
         claims = adopted.claims
         coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
         host.feed_kept(coordinator)
@@ -145,6 +140,16 @@ class Loader:
         if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
             host.spawn(host.watch.look_at([coordinator]))
         return True
+
+    def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
+        """It was replayed, and this node lives: that adoption is not held against the workflow."""
+        host, workflow_id = self._host, coordinator.workflow_id
+        host.recovered += 1
+        if coordinator.machine.blocked is None:
+            host.spawn(host.journal.set_head(workflow_id, head.run, host.node_id, survived=True))
+        _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+        if coordinator.span_id and host.telemetry.on:
+            export_recovered(host, coordinator, dead or "", began_ns)
 
     async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
         """It is closed, another node's, or not there; whether it needs no host any more."""
