@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import grpc.aio
@@ -40,7 +41,7 @@ class Options(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of it. `growth_mb`: how much the node grew after the warm-up, the first fifth of the calls."""
+    """What came of it. `growth_mb`: see `_growth`."""
 
     seconds: float
     codes: Counter[str]
@@ -116,9 +117,7 @@ class _Fuzzing:
         codes = sum((caller.codes for caller in callers), Counter[str]())
         by_method = sum((caller.by_method for caller in callers), Counter[str]())
         wrong = [one for caller in callers for one in caller.wrong]
-        warm = max(self._rss[: max(1, len(self._rss) // 5)], default=0)
-        growth = (self._rss[-1] if self._rss else 0) - warm
-        return Report(seconds, codes, by_method, wrong, self._tracebacks(), self._rss, growth, alive, works)
+        return Report(seconds, codes, by_method, wrong, self._tracebacks(), self._rss, _growth(self._rss), alive, works)
 
     async def _work(self, caller: Caller) -> None:
         while self._left > 0 and self._node.process.poll() is None:
@@ -167,6 +166,12 @@ class _Fuzzing:
 
 
 _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+
+
+def _growth(rss: list[int]) -> int:
+    """From the second fifth (the first is the warm-up) to the last; medians, for what 50 calls hold comes and goes."""
+    fifth = max(1, len(rss) // 5)
+    return int(median(rss[-fifth:]) - median(rss[fifth : 2 * fifth] or rss[:1])) if rss else 0
 
 
 def _rss_mb(pid: int) -> int:

@@ -97,7 +97,7 @@ class Watch:
                 _log.warning("%s: no look at the workflows for now: %s", self._host.node_id, error)
 
     async def _tick(self) -> None:
-        for expected in self._accepting.values():
+        for expected in tuple(self._accepting.values()):  # a dispatch may bring a timeout of its own meanwhile
             late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
             await self._look_at(dict.fromkeys(late))
         doubted = self._doubtful.due(BATCH)
