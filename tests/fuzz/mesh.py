@@ -19,7 +19,7 @@ from nervenet.config import Config
 from nervenet.errors import RequestError
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import Caller, Wrong
-from tests.fuzz.values import Filler
+from tests.fuzz.values import DEFINITIONS, WORKFLOWS, Filler
 from tests.mesh.world import Host, Role
 
 APP = "tests/fuzz/app.py"
@@ -77,7 +77,7 @@ async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callab
     with Host(folder, redis, etcd) as host:
         if options.token:
             host.env["NERVENET_TOKEN"] = TOKEN
-        host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "10s"}
+        host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "60s"}
         (node,) = host.up(host.node(APP))
         (agent,) = host.up(host.agent(app=APP))
         return await _Fuzzing(options, host, node, agent, say).run()
@@ -105,6 +105,7 @@ class _Fuzzing:
             raw = await stack.enter_async_context(
                 RawClient(Config.load(environ={}, **{name: value for name, value in given.items() if value}))
             )
+            await self._furnish(raw)
             beside = [asyncio.create_task(self._tidy(raw)), asyncio.create_task(self._watch())]
             begun = time.monotonic()
             await asyncio.gather(*(self._work(caller) for caller in callers))
@@ -118,6 +119,23 @@ class _Fuzzing:
         by_method = sum((caller.by_method for caller in callers), Counter[str]())
         wrong = [one for caller in callers for one in caller.wrong]
         return Report(seconds, codes, by_method, wrong, self._tracebacks(), self._rss, _growth(self._rss), alive, works)
+
+    async def _furnish(self, raw: RawClient) -> None:
+        """Something of each kind is there from the first call on."""
+        inputs = ("1", '"text"', '{"a": [1.10, 12345678901234567890]}', "null")
+        starts = [
+            {
+                "workflow_id": each,
+                "definition": DEFINITIONS[i % 6],
+                "labels": {"team": "a"},
+                "input": {"json": inputs[i % 4]},
+            }
+            for i, each in enumerate(WORKFLOWS)
+        ]
+        await raw.call("StartWorkflows", requests=starts)
+        steps = [{"name": "a", "call": {"capability": "odd"}}]
+        for name in ("f1", "f2"):
+            await raw.call("PutDefinition", definition={"name": name, "version": 1, "steps": steps})
 
     async def _work(self, caller: Caller) -> None:
         while self._left > 0 and self._node.process.poll() is None:
