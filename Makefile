@@ -29,7 +29,7 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long simulate model clean lock
+.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz freezes damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -83,6 +83,13 @@ strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durabil
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal --power-cut $(ARGS)
+
+fuzz: $(READY) ## 100,000 calls that no client should make, to a real node, without and with a token (ARGS="--calls 5000 --seed 7")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(BIN)/python -m tests.fuzz --token $(ARGS)
+
+damage: $(READY) ## put other bytes into every key of the layout, one at a time, on a mesh of real processes (ARGS="a word of a case")
+	@$(BIN)/python -m tests.damage $(ARGS)
 
 simulate: $(READY) ## real nodes and agents in virtual time, a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),1000) $(if $(SEED),--seed $(SEED)) $(if $(SABOTAGE),--sabotage "$(SABOTAGE)") $(ARGS)

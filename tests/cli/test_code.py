@@ -125,7 +125,7 @@ def test_call_is_one_task_and_the_same_request_is_the_same_one(run: Run) -> None
     assert (ran.code, ran.out) == (0, "42\n") and "✓ task/r-1" in ran.err
     assert run("call", "second", "21", "--request-id", "r-1").out == "42\n"
     other = run("call", "second", "22", "--request-id", "r-1")
-    assert other.code == 2 and "request_id: it was used before, for another capability or input" in other.err
+    assert other.code == 4 and "'r-1' was used before: a task with another capability or input" in other.err
     ran = run("call", "broken", "1", "--label", "team=legal")
     assert ran.code == 1 and "AgentError: no" in ran.err
     late = run("call", "nobody", "1", "--request-id", "r-2", "--timeout", "0.2s")

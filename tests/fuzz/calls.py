@@ -30,9 +30,11 @@ WAITED: Final = 1.0
 PATIENCE: Final = 20.0
 """Seconds after which a call that was not asked to wait counts as never answered."""
 _WAITS: Final = ("StartWorkflow", "GetWorkflow", "RunTask")
-CUT: Final = "Internal error from Core"
-"""What grpc.aio's client says of a stream that was ended while it wrote: the status that the node gave is lost."""
-_OF_THE_WAY: Final = ("Received message larger than max", "Received message exceeds the maximum", CUT)
+_OF_THE_WAY: Final = (
+    "Received message larger than max",
+    "Internal error from Core",  # grpc.aio's client, of a stream that ended while it wrote: the node's status is lost
+)
+"""Not said by the node: no answer of its own reached us."""
 
 
 class Wrong(NamedTuple):
@@ -65,23 +67,24 @@ class Caller:
         method = random.choice(self._methods)
         welcome, metadata = self._metadata()
         if method.name == "Connect" and random.random() < 0.3:
-            data, answers = [b"a proper hello"], self._work(metadata)
+            data, answers = [b"a proper hello"], self._work(metadata, 3 * STREAM_FOR if welcome else PATIENCE)
         else:
             data = [self._data(method) for _ in range(random.choice((1, 1, 2, 5)) if method.streams_in else 1)]
-            answers = self._answers(method, data, metadata)
+            answers = self._answers(method, data, metadata, STREAM_FOR if welcome else PATIENCE)
         code, said = "OK", ""
         try:
             async with asyncio.timeout(PATIENCE + 5):
                 async for answer in answers:
                     learn(self._filler, answer)
         except grpc.aio.AioRpcError as error:
-            code = CUT if CUT in (error.details() or "") else error.code().name
+            way = next((words for words in _OF_THE_WAY if words in (error.details() or "")), "")
+            code = way or error.code().name
             said = _judged(error, method)
         except TimeoutError:
             said = "never answered"
         self.codes[code] += 1
         self.by_method[method.name] += 1
-        if not welcome and code != "UNAUTHENTICATED":
+        if not welcome and code != "UNAUTHENTICATED" and code not in _OF_THE_WAY:
             said = f"{code} without the right token"
         if said:
             self.wrong.append(Wrong(method.name, said, " | ".join(shown(one, method.request) for one in data)))
@@ -107,45 +110,53 @@ class Caller:
         return False, () if random.random() < 0.5 else (("authorization", wrong),)
 
     async def _answers(
-        self, method: Method, data: list[bytes], metadata: tuple[tuple[str, str], ...]
+        self, method: Method, data: list[bytes], metadata: tuple[tuple[str, str], ...], follow: float
     ) -> AsyncIterator[Any]:
-        timeout = WAITED if method.name in _WAITS else PATIENCE
-        kind = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
-        make = getattr(self._channel, kind)(method.path, None, method.answer.FromString)
+        make = self._call_of(method)
         if not method.streams_out:
+            timeout = WAITED if method.name in _WAITS else PATIENCE
             yield await make(data[0], metadata=metadata, timeout=timeout)
             return
-        call = make(_said(data) if method.streams_in else data[0], metadata=metadata)
+        call = make(metadata=metadata) if method.streams_in else make(data[0], metadata=metadata)
         try:
-            async with asyncio.timeout(STREAM_FOR):
+            async with asyncio.timeout(follow):
+                if method.streams_in:
+                    for one in data:
+                        await call.write(one)
+                    await call.done_writing()
                 async for answer in call:
                     yield answer
-        except TimeoutError:
+        except (TimeoutError, asyncio.InvalidStateError):  # long enough, or it was refused while we wrote
             pass
         finally:
             call.cancel()
 
-    async def _work(self, metadata: tuple[tuple[str, str], ...]) -> AsyncIterator[Any]:
+    def _call_of(self, method: Method) -> Any:
+        kind = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
+        return getattr(self._channel, kind)(method.path, None, method.answer.FromString)
+
+    async def _work(self, metadata: tuple[tuple[str, str], ...], follow: float) -> AsyncIterator[Any]:
         """A gateway agent that is let in, takes tasks, and answers them with whatever comes to its mind."""
-        random, say = self._filler.random, asyncio.Queue[pb.ConnectRequest]()
         hello = pb.Hello(agent={"name": "odd", "capabilities": [{"name": "odd"}]}, credit=20)
-        say.put_nowait(pb.ConnectRequest(items=[{"hello": hello}]))
-        call = self._channel.stream_stream(
-            METHODS["Connect"].path, pb.ConnectRequest.SerializeToString, pb.ConnectResponse.FromString
-        )(_from(say), metadata=metadata)
+        call = self._call_of(METHODS["Connect"])(metadata=metadata)
+
+        async def say(*items: pb.ConnectRequestItem) -> None:
+            await call.write(pb.ConnectRequest(items=items).SerializeToString())
+
         try:
-            async with asyncio.timeout(3 * STREAM_FOR):
+            async with asyncio.timeout(follow):
+                await say(pb.ConnectRequestItem(hello=hello))
                 async for answer in call:
                     for item in answer.items:
                         if item.HasField("welcome"):
                             yield item.welcome
                         if item.HasField("task"):
-                            say.put_nowait(pb.ConnectRequest(items=self._odd_answers(item.task)))
-        except TimeoutError:
-            if random.random() < 0.7:
-                say.put_nowait(pb.ConnectRequest(items=[{"goodbye": {"reason": "enough"}}]))
-                with suppress(TimeoutError, grpc.aio.AioRpcError):
+                            await say(*self._odd_answers(item.task))
+        except (TimeoutError, asyncio.InvalidStateError):
+            if not call.done() and self._filler.random.random() < 0.7:
+                with suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     async with asyncio.timeout(1):
+                        await say(pb.ConnectRequestItem(goodbye=pb.Goodbye(reason="enough")))
                         async for _ in call:
                             pass
         finally:
@@ -165,16 +176,6 @@ class Caller:
         self._filler.message(completion.task_result.result)
         completion.task_result.result.attempt = task.attempt
         return [*items, completion]
-
-
-async def _said(data: list[bytes]) -> AsyncIterator[bytes]:
-    for one in data:
-        yield one
-
-
-async def _from(say: asyncio.Queue[pb.ConnectRequest]) -> AsyncIterator[pb.ConnectRequest]:
-    while True:
-        yield await say.get()
 
 
 def _judged(error: grpc.aio.AioRpcError, method: Method) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import grpc.aio
@@ -18,7 +19,7 @@ from nervenet.config import Config
 from nervenet.errors import RequestError
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import Caller, Wrong
-from tests.fuzz.values import Filler
+from tests.fuzz.values import DEFINITIONS, WORKFLOWS, Filler
 from tests.mesh.world import Host, Role
 
 APP = "tests/fuzz/app.py"
@@ -40,7 +41,7 @@ class Options(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of it. `growth_mb`: how much the node grew after the warm-up, the first fifth of the calls."""
+    """What came of it. `growth_mb`: see `_growth`."""
 
     seconds: float
     codes: Counter[str]
@@ -76,7 +77,7 @@ async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callab
     with Host(folder, redis, etcd) as host:
         if options.token:
             host.env["NERVENET_TOKEN"] = TOKEN
-        host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "10s"}
+        host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "60s"}
         (node,) = host.up(host.node(APP))
         (agent,) = host.up(host.agent(app=APP))
         return await _Fuzzing(options, host, node, agent, say).run()
@@ -104,6 +105,7 @@ class _Fuzzing:
             raw = await stack.enter_async_context(
                 RawClient(Config.load(environ={}, **{name: value for name, value in given.items() if value}))
             )
+            await self._furnish(raw)
             beside = [asyncio.create_task(self._tidy(raw)), asyncio.create_task(self._watch())]
             begun = time.monotonic()
             await asyncio.gather(*(self._work(caller) for caller in callers))
@@ -116,9 +118,24 @@ class _Fuzzing:
         codes = sum((caller.codes for caller in callers), Counter[str]())
         by_method = sum((caller.by_method for caller in callers), Counter[str]())
         wrong = [one for caller in callers for one in caller.wrong]
-        warm = max(self._rss[: max(1, len(self._rss) // 5)], default=0)
-        growth = (self._rss[-1] if self._rss else 0) - warm
-        return Report(seconds, codes, by_method, wrong, self._tracebacks(), self._rss, growth, alive, works)
+        return Report(seconds, codes, by_method, wrong, self._tracebacks(), self._rss, _growth(self._rss), alive, works)
+
+    async def _furnish(self, raw: RawClient) -> None:
+        """Something of each kind is there from the first call on."""
+        inputs = ("1", '"text"', '{"a": [1.10, 12345678901234567890]}', "null")
+        starts = [
+            {
+                "workflow_id": each,
+                "definition": DEFINITIONS[i % 6],
+                "labels": {"team": "a"},
+                "input": {"json": inputs[i % 4]},
+            }
+            for i, each in enumerate(WORKFLOWS)
+        ]
+        await raw.call("StartWorkflows", requests=starts)
+        steps = [{"name": "a", "call": {"capability": "odd"}}]
+        for name in ("f1", "f2"):
+            await raw.call("PutDefinition", definition={"name": name, "version": 1, "steps": steps})
 
     async def _work(self, caller: Caller) -> None:
         while self._left > 0 and self._node.process.poll() is None:
@@ -167,6 +184,12 @@ class _Fuzzing:
 
 
 _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+
+
+def _growth(rss: list[int]) -> int:
+    """From the second fifth (the first is the warm-up) to the last; medians, for what 50 calls hold comes and goes."""
+    fifth = max(1, len(rss) // 5)
+    return int(median(rss[-fifth:]) - median(rss[fifth : 2 * fifth] or rss[:1])) if rss else 0
 
 
 def _rss_mb(pid: int) -> int:

@@ -207,6 +207,8 @@ class Filler:
         if not self._is_wild():
             if field.name == "agent_id" and field.file.name.endswith("agent_service.proto"):
                 return self.random.choice((*self.agent_ids, *(learnt or ())))
+            if field.full_name == "nervenet.v1.StartWorkflowRequest.workflow_id" and self.random.random() < 0.5:
+                return ""  # a new one
             if learnt and self.random.random() < 0.8:
                 return self.random.choice(learnt)
             if field.name in SENSIBLE and self._takes(field, SENSIBLE[field.name][0]):

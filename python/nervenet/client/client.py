@@ -308,7 +308,7 @@ class Client:
             request.page_token = page.next_page_token
 
     async def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it; the same decision again changes nothing. AlreadyClosed says who decided otherwise before."""
+        """Decide it; not repeated by itself. AlreadyClosed says who decided otherwise before."""
         request = pb.ResolveEscalationRequest(escalation_id=escalation_id, resolution=resolution.message)
         await self._nodes.call("ResolveEscalation", request)
 

@@ -226,7 +226,7 @@ class SyncClient:
         return self._aside.each(self._client.escalations(state=state, workflow_id=workflow_id))
 
     def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it; the same decision again changes nothing. AlreadyClosed says who decided otherwise before."""
+        """Decide it; not repeated by itself. AlreadyClosed says who decided otherwise before."""
         self._aside.wait(self._client.resolve(escalation_id, resolution))
 
 

@@ -37,9 +37,9 @@ class Method(NamedTuple):
         return self.repeatable and (not self.named_by or bool(getattr(request, self.named_by)))
 
 
-_ONCE: Final = frozenset({"StartWorkflows", "RegisterAgent"})
+_ONCE: Final = frozenset({"StartWorkflows", "ResolveEscalation", "RegisterAgent"})
 """A lost reply of these leaves something behind that a second call would meet: a workflow without a name of the
-caller's, a lease."""
+caller's, a decision (an id without its number means the newest question: that may be another one by then), a lease."""
 
 _NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_id", "RunTask": "request_id"}
 """Without it the node makes one up, another one each time."""

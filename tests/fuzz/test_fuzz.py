@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The short form. The long one is `make fuzz`."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.calls import KINDS
+from tests.fuzz.mesh import Options, run
+from tests.fuzz.values import Filler
+
+
+@pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
+async def test_no_call_hurts_a_node(tmp_path: Path, redis_url: str, etcd_url: str, token: bool) -> None:
+    seed = secrets.randbelow(1 << 32)
+    print(f"seed {seed}: python -m tests.fuzz --calls 2000 --seed {seed}{' --token' if token else ''}")
+    report = await run(Options(2_000, seed, token, KINDS), tmp_path, redis_url, etcd_url)
+    assert not report.faults(), "\n".join(report.faults())
+    assert report.codes["OK"] > 100 and report.codes["INVALID_ARGUMENT"] > 100, report.codes
+
+
+def test_a_seed_makes_the_same_messages() -> None:
+    from nervenet.rpc.methods import METHODS
+
+    def messages(seed: str) -> list[bytes]:
+        filler = Filler(seed)
+        return [filler.bytes(method.request()) for method in METHODS.values()]
+
+    assert messages("7") == messages("7") != messages("8")
