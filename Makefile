@@ -29,7 +29,7 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz freezes damage simulate model clean lock
+.PHONY: help setup demo test failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -47,6 +47,12 @@ failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, ther
 
 rolling: $(READY) ## replace every node and agent in turn under load: nothing may fail, repeat or stall (ARGS="--rounds 3")
 	@$(BIN)/python -m tests.recovery.rolling $(ARGS)
+
+freezes: $(READY) ## processes stand still for 3 to 20 s and go on: everything must end within 7 s (ARGS="--rounds 3 --parallel 10")
+	@$(BIN)/python -m tests.recovery.freezes $(ARGS)
+
+impatient: $(READY) ## 2,000 starts with deadlines of 1 to 20 ms: every workflow that exists must end (ARGS="--calls 500")
+	@$(BIN)/python -m tests.recovery.impatient $(ARGS)
 
 etcd-outage: $(READY) ## the long form of etcd's bad days: a minute away, its leader killed, frozen and moved, under a running mesh
 	@ETCD_OUTAGE=1 $(BIN)/python -m pytest tests/recovery/test_etcd_outage.py $(ARGS)

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,21 @@ async def test_closing_with_etcd_away_takes_no_longer_than_it_must() -> None:
             began = time.monotonic()
             await session.close()
             assert time.monotonic() - began < 1.5
+
+
+async def test_a_lease_is_kept_whatever_went_wrong_in_between(etcd_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_alive, kept = Etcd.keep_alive, asyncio.Event()
+    errors: list[Exception] = [ValueError("an answer that no version of ours gives")]
+
+    async def fails(self: Etcd, *args: Any, **how: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        found = await keep_alive(self, *args, **how)
+        kept.set()
+        return found
+
+    monkeypatch.setattr(Etcd, "keep_alive", fails)
+    async with Etcd.open(etcd_url) as etcd, await Session.open(etcd, 2) as session:
+        await asyncio.wait_for(kept.wait(), 5)
+        assert not errors
+        assert session.alive

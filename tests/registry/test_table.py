@@ -266,3 +266,23 @@ def test_the_contract_s_messages_are_read_as_the_views_say() -> None:
     data = wire.to_json(node)
     definitions = frozenset({DefinitionView("review", 2, "3.11", "f")})
     assert PROTO_JSON.node("n-1", data) == NodeView("n-1", "h:1", definitions, "ACTIVE", 4, 100, data)
+
+
+async def test_it_lists_again_after_whatever_went_wrong(
+    etcd_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, errors = Table._take, [ValueError("news that no version of ours tells")]
+
+    def fails(self: Table, item: Any) -> None:
+        if self.synced.is_set() and errors:
+            raise errors.pop()
+        take(self, item)
+
+    monkeypatch.setattr(Table, "_take", fails)
+    async with registry(etcd_url, namespace) as (etcd, table, layout, heard):
+        await etcd.put(layout.agent("ocr-1"), agent())  # of this it hears nothing but by the next list
+        await heard.until(How.PUT, "ocr-1")
+        assert not errors
+        await etcd.put(layout.agent("ocr-2"), agent())
+        await heard.until(How.PUT, "ocr-2")
+        assert table.fresh

@@ -31,8 +31,8 @@ def _callers_take_it_along(_: Store) -> None:
     expecting, kept = Host.expecting, list[object]()
 
     @contextmanager
-    def paired(host: Host, workflow_id: str) -> Iterator[None]:
-        expected = expecting(host, workflow_id)
+    def paired(host: Host, *workflow_ids: str) -> Iterator[None]:
+        expected = expecting(host, *workflow_ids)
         kept.append(expected)  # or the collector would tidy up
         expected.__enter__()
         yield

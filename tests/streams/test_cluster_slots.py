@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from redis.asyncio import Connection
 
 from nervenet.dev.servers import ServerFailed, free_port, valkey
 from nervenet.records import State
+from nervenet.streams.cluster import ClusterLink
 from nervenet.streams.link import Link
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import News
@@ -85,3 +87,23 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store, monkeypa
     await store.ownership.finish([Closed(workflow, OWNER, head.created_ms, head.closed_ms)], 60_000)
     assert not await store.ownership.running_remove(workflow, head.created_ms)
     assert called == {script.sha for script in packaged_scripts()}, "a script that this story forgot"
+
+
+async def test_the_view_of_the_cluster_is_taken_again_after_whatever_went_wrong(
+    clustered: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = clustered.link
+    assert isinstance(link, ClusterLink)
+    learn, taken = ClusterLink._learn, asyncio.Event()
+    errors: list[Exception] = [ValueError("an answer that no version of ours gives")]
+
+    async def fails(self: ClusterLink) -> None:
+        if errors:
+            raise errors.pop()
+        await learn(self)
+        taken.set()
+
+    monkeypatch.setattr(ClusterLink, "_learn", fails)
+    link.look()
+    await asyncio.wait_for(taken.wait(), 10)
+    assert not errors

@@ -74,11 +74,7 @@ _T = TypeVar("_T")
 class _Early(list[tuple[int, int, str, bytes]]):
     """News of a workflow that is not hosted yet, kept while starts and loads of it are under way here: `users` of them."""
 
-    __slots__ = ("users",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users = 0
+    users = 0
 
 
 class Host:
@@ -221,16 +217,22 @@ class Host:
     # ── what comes before it is hosted ───────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def expecting(self, workflow_id: str) -> Iterator[None]:
-        """A start or load of it is under way here: its news is kept until the coordinator is there, or this ends."""
-        early = self._early.setdefault(workflow_id, _Early())
-        early.users += 1
+    def expecting(self, *workflow_ids: str) -> Iterator[None]:
+        """Starts or loads of these are under way here: their news is kept until the coordinator is there, or this ends."""
+        expected = []
+        for workflow_id in workflow_ids:
+            early = self._early.get(workflow_id)
+            if early is None:
+                early = self._early[workflow_id] = _Early()
+            early.users += 1
+            expected.append(early)
         try:
             yield
         finally:
-            early.users -= 1
-            if not early.users and self._early.get(workflow_id) is early:
-                del self._early[workflow_id]
+            for workflow_id, early in zip(workflow_ids, expected, strict=True):
+                early.users -= 1
+                if not early.users and self._early.get(workflow_id) is early:
+                    del self._early[workflow_id]
 
     def begin(self, workflow_id: str, start: Start, data: bytes, version: int, run: int, journal_id: bytes) -> None:
         """The first entry of a run that was created here: no need to read what was just written."""

@@ -15,9 +15,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
@@ -32,7 +31,7 @@ from nervenet.streams.link import settled
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from nervenet.definitions import Workflow
     from nervenet.node.admission import Planned
@@ -121,35 +120,40 @@ class Starter:
 
     async def _start_many(self, requests: Sequence[StartRequest]) -> list[Started | Exception]:
         await self._host.stored.find((request.definition, request.version) for request in requests)
-        with self._host.admission.planning() as planned, ExitStack() as expected:
+        with self._host.admission.planning() as planned:
             plans = [self._plan(request, planned) for request in requests]
             if any(_no_room(plan) for plan in plans):
                 plans = await self._those_that_exist(requests, plans, planned)
-            for plan in plans:
-                if isinstance(plan, _Plan) and plan.owner == self._host.node_id:
-                    expected.enter_context(self._host.expecting(plan.request.workflow_id))
-            return await self._start_all(plans)
+            me = self._host.node_id
+            mine = [plan.request.workflow_id for plan in plans if isinstance(plan, _Plan) and plan.owner == me]
+            with self._host.expecting(*mine):
+                return await self._start_all(plans)
 
     async def _start_all(self, plans: list[_Plan | Exception]) -> list[Started | Exception]:
         made: dict[int, _Made | Exception] = {}
         left = [plan for plan in plans if isinstance(plan, _Plan)]
         for _ in range(3):  # again only what was refused because this process slept past the date of its creation
             made |= await self._create(left)
-            left = [plan for plan in left if _expired(made[id(plan)])]
+            left = [plan for plan in left if _has(made[id(plan)], "expired")]
             if not left:
                 break
-        outcomes = [made[id(plan)] if isinstance(plan, _Plan) else plan for plan in plans]
-        begun = [
-            self._begin(plan, found.created) if isinstance(plan, _Plan) and _created(found) else found
-            for plan, found in zip(plans, outcomes, strict=True)
-        ]
-        there = [  # only now: an id may come twice in one batch
-            self._found(plan, found)
-            for plan, found in zip(plans, begun, strict=True)
-            if isinstance(plan, _Plan) and isinstance(found, _Made)
-        ]
-        answers = iter(await asyncio.gather(*there, return_exceptions=True) if there else ())
-        return [_raised(next(answers)) if isinstance(found, _Made) else found for found in begun]
+        outcomes: list[Started | Exception] = []
+        there: dict[int, Awaitable[Started | RequestError]] = {}
+        for plan in plans:
+            if not isinstance(plan, _Plan):
+                outcomes.append(plan)
+            elif isinstance(found := made[id(plan)], Exception):
+                outcomes.append(found)
+            elif found.created.status == "created":
+                outcomes.append(self._begin(plan, found.created))
+            else:  # looked at behind the others: an id may come twice in one batch
+                there[len(outcomes)] = self._found(plan, found)
+                outcomes.append(self._away())
+        if there:
+            answers = await asyncio.gather(*there.values(), return_exceptions=True)
+            for at, answer in zip(there, answers, strict=True):
+                outcomes[at] = _raised(answer)
+        return outcomes
 
     async def _those_that_exist(
         self, requests: Sequence[StartRequest], plans: list[_Plan | Exception], planned: Planned
@@ -238,11 +242,11 @@ class Starter:
         return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
     async def _create(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
-        """By the id of the plan. What has failed is another start's affair never."""
+        """What came of each, by the id of its plan."""
         made: dict[int, _Made | Exception] = {}
         if plans and self._host.link.in_order:
             made = await self._create_at_once(plans)
-        left = [plan for plan in plans if isinstance(made.get(id(plan)), LinkError | None)]
+        left = [p for p in plans if (found := made.get(id(p))) is None or isinstance(found, LinkError)]
         each = await asyncio.gather(*map(self._create_in_order, left), return_exceptions=True) if left else ()
         return made | {id(plan): _raised(one) for plan, one in zip(left, each, strict=True)}
 
@@ -423,12 +427,8 @@ def _made(score: Any, owned: Any, created: Any) -> _Made | Exception:
         return error
 
 
-def _created(found: object) -> TypeGuard[_Made]:
-    return isinstance(found, _Made) and found.created.status == "created"
-
-
-def _expired(found: object) -> bool:
-    return isinstance(found, _Made) and found.created.status == "expired"
+def _has(found: _Made | Exception, status: str) -> bool:
+    return isinstance(found, _Made) and found.created.status == status
 
 
 def _raised(outcome: _T | BaseException) -> _T | Exception:

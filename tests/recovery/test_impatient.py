@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callers who give up: whatever exists ends. The short form of `python -m tests.recovery.impatient`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.mesh.world import Host
+from tests.recovery.impatient import impatience, mesh
+
+
+async def test_every_workflow_whose_caller_gave_up_ends(tmp_path: Path, redis_url: str, etcd_url: str) -> None:
+    with Host(tmp_path, redis_url, etcd_url) as host:
+        mesh(host, host.up)
+        tried = await impatience(host, calls=250, waiting=25, seed=1)
+    assert not tried.standing, tried.line
+    assert tried.states["SUCCEEDED"] + tried.states["CANCELED"] > 25, f"too few of them exist: {tried.line}"
+    assert tried.calls["StartWorkflow DEADLINE_EXCEEDED"] > 25, f"too few gave up: {tried.line}"
