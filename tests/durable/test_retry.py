@@ -88,7 +88,8 @@ def test_the_tally_counts_failures_lost_agents_and_grants_apart() -> None:
         ((12, 25, 100), True),  # shared twice, then alone
         ((12, 25, 50), False),
         ((12, 25, 50, 50), True),
-        ((50, 50, 50), True),  # three times silence, alone
+        ((50, 50, 50), False),
+        ((50, 50, 50, 50), True),  # silence weighs half
         ((100, 100, 20), False),  # a storm has begun
         ((100, 100, 20, 20, 20), False),
         ((100, 100, 20, 20, 20, 60), True),
@@ -96,7 +97,7 @@ def test_the_tally_counts_failures_lost_agents_and_grants_apart() -> None:
         ((1,) * LOST_MOST, True),
     ],
 )
-def test_three_in_a_row_with_enough_blame_are_suspected(blames: tuple[int, ...], suspected: bool) -> None:
+def test_from_the_third_loss_in_a_row_on_blame_adds_up(blames: tuple[int, ...], suspected: bool) -> None:
     assert row(*blames).suspected() is suspected
     assert row(*blames[:-1]).suspected(blames[-1]) is suspected
     found = next_attempt(EVEN, fail(FailureCode.AGENT_LOST), row(*blames), now_ms=NOW, total_due_ms=None, seed="s")

@@ -17,12 +17,12 @@ from nervenet.wire import decode_entry, encode_entry
         (True, 1, 0, 0, 100),  # the only agent, once more
         (False, 1, 0, 3, 50),
         (True, 4, 0, 3, 25),
-        (True, 1, 1, 4, 50),  # one in four
-        (True, 1, 4, 4, 20),  # as many as live
-        (True, 1, 15, 3, 5),  # one a second, over four agents
+        (True, 1, 1, 3, 50),  # one of four
+        (True, 1, 4, 3, 20),  # as many as there are
+        (True, 1, 15, 3, 6),  # one a second, over four agents
         (True, 1, 3, 1000, 99),  # a few in a large mesh say little
         (False, 8, 15, 3, 1),  # never nothing: that is for those that were told to end
-        (True, 1, 2, 0, 1),
+        (True, 1, 2, 0, 11),
     ],
 )
 def test_what_explains_a_loss_lowers_the_blame(proven: bool, peers: int, dead: int, alive: int, percent: int) -> None:

@@ -84,11 +84,11 @@ class Storm:
 
     def _hit(self, now: float) -> None:
         serving = [role for role in self._agents if role.is_ready and role not in self._stopped]
-        if not serving:
-            self.hits["nobody to hit"] += 1
+        if not (serving or self._stopped):
+            self.hits["all are starting"] += 1  # a slow machine
             return
-        victim = self._chance.choice(serving)
-        if self._chance.random() < 0.6:
+        victim = self._chance.choice(serving or list(self._stopped))
+        if not serving or self._chance.random() < 0.6:
             self.hits["killed"] += 1
             victim.kill()
         else:

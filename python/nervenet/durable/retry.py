@@ -16,8 +16,8 @@ from nervenet.options import Resolved
 from nervenet.records import Failure, FailureCode
 
 LOST_LIMIT = 3
-"""A step is suspected of ending its agents once it has lost so many in a row, the last so many losses together carry
-at least `FULL_BLAME`, and the last one, about which its owner knows most, at least a third of that (decision 0026)."""
+"""From this loss in a row on, the blame of a step adds up; at `FULL_BLAME` it is suspected of ending its agents
+(decision 0026)."""
 
 FULL_BLAME = 100
 """Percent: a loss that can be explained by nothing but this step. What an entry without blame counts as."""
@@ -72,10 +72,7 @@ class Tally(NamedTuple):
     def suspected(self, *more: int) -> bool:
         """Whether the step is taken for what ends its agents; `more`: the blame of losses to come."""
         blames = [*(loss.blame for loss in self.row), *more]
-        if len(blames) < LOST_LIMIT:
-            return False
-        together = sum(blames[-LOST_LIMIT:]) >= FULL_BLAME and blames[-1] >= FULL_BLAME // 3
-        return together or len(blames) >= LOST_MOST
+        return sum(blames[LOST_LIMIT - 1 :]) >= FULL_BLAME or len(blames) >= LOST_MOST
 
 
 class Again(NamedTuple):

@@ -3,12 +3,13 @@
 
 A task that ends every agent it meets has to be stopped; a task whose agents die for other reasons has to go on. Both
 look alike to the journal, so the owner, who sees the mesh, puts a number beside each loss that it records, and
-`durable/retry.py` decides from these numbers alone. `weigh` is the whole of the rule:
+`durable/retry.py` adds these numbers up from the third loss in a row on, and decides from nothing else. `weigh` is the whole of the rule:
 
 - an agent that was told to end, or that ended together with other processes of its host, blames nobody;
 - silence weighs half of a proven death: the agent may only have been frozen or cut off;
 - tasks on the same agent share its loss, but only those that are as suspect: that have lost as many agents in a row;
-- other agents that died without this task lower it: to a half where they are one in four, to a fifth where all died;
+- other agents that died without this task lower it: to a half where they are a quarter, to a fifth where as many died
+  as there are;
   but not those that ran another task which has lost two in a row, for that may be what ended them.
 
 A loss that would have the task suspected is recorded up to `WAIT_MS` later, since a storm that has just begun looks like
@@ -47,7 +48,7 @@ TOGETHER_MS: Final = 250
 SILENCE: Final = 0.5
 """What silence weighs; a proven death weighs 1."""
 HALVES: Final = 0.25
-"""The share of the other agents whose deaths lower the weight to a half."""
+"""Deaths without this task that lower the weight to a half, as a share of the agents there are."""
 SEPARATE_MS: Final = 5_000
 """How long a task that has lost two agents in a row waits for an agent without another such task."""
 ENDING: Final = frozenset(("DRAINING", "DRAINED"))
@@ -72,8 +73,7 @@ def weigh(*, proven: bool, peers: int, dead: int, alive: int) -> int:
     """Percent of blame. `peers`: tasks among which the loss is shared, this one included; `dead`, `alive`: other agents
     that died without this task, and that live."""
     weight = (1.0 if proven else SILENCE) / peers
-    if dead:
-        weight *= alive / (alive + dead / HALVES)
+    weight *= (alive + 1) / (alive + 1 + dead / HALVES)  # with the lost one, so that one agent's mesh has a measure too
     return max(1, round(weight * FULL_BLAME))
 
 
