@@ -48,6 +48,7 @@ each other by them. They tell no more than whether a name that the caller knows 
 _log = logging.getLogger(__name__)
 
 Translate = Callable[[Exception], RequestError | None]
+Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
 def time_to_wait(wait: float, context: grpc.aio.ServicerContext[Any, Any]) -> float:
@@ -116,8 +117,9 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 return await method(read(raw), context)
             except Exception as error:  # noqa: BLE001  # every one is answered, the unknown ones logged too
-                refusal = self._refusal(error, rpc)
-            await context.abort(*status_of(refusal))
+                status = self._status(error, rpc)
+            del raw
+            await context.abort(*status)
             raise AssertionError  # abort has raised
 
         return guarded
@@ -132,22 +134,26 @@ class Guard(grpc.GenericRpcHandler):
                         yield answer
                 return
             except Exception as error:  # noqa: BLE001  # as above
-                refusal = self._refusal(error, rpc)
-            await context.abort(*status_of(refusal))
+                status = self._status(error, rpc)
+            del raw
+            await context.abort(*status)
 
         return guarded
 
-    def _refusal(self, error: Exception, rpc: Method) -> RequestError:
-        """What the caller is told. It is told outside of the `except`: what gRPC keeps of an aborted call would hold
-        this error, and by its traceback the request, until the garbage collector comes by."""
+    def _status(self, error: Exception, rpc: Method) -> Status:
+        """What the caller is told.
+
+        Nothing of the request may be left when gRPC aborts the call: it keeps the exception of that until the garbage
+        collector comes by, and with it whatever our frames hold, which may be megabytes.
+        """
         if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError)):
             raise error
         refusal = error if isinstance(error, RequestError) else self._translate(error)
         if refusal is None:
             _log.error("%s failed", rpc.name, exc_info=error)
             words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
-            return RequestError(words, reason="INTERNAL")
-        return refusal
+            refusal = RequestError(words, reason="INTERNAL")
+        return status_of(refusal)
 
 
 def _reader(rpc: Method) -> Callable[[Any], Any]:
