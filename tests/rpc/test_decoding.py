@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,13 @@ async def test_requests_of_six_megabytes_of_nothing_leave_no_memory_behind(host:
     assert await send(node.address, [*LARGE, *LARGE], ()) == {("UNAUTHENTICATED", "BAD_TOKEN")}
     assert await send(node.address, [*LARGE, *LARGE], ALLOWED) == {("INVALID_ARGUMENT", "INVALID_FIELD")}
     assert resident(node) - before < 50
+
+
+def test_reflection_is_behind_the_token_and_grpcurl_has_a_flag_for_it(host: Host) -> None:
+    grpcurl = [str(Path(sys.executable).with_name("grpcurl")), "-plaintext"]
+    ask = [host.nodes[0].address, "list"]
+    without = subprocess.run([*grpcurl, *ask], capture_output=True, text=True, timeout=30, check=False)
+    assert without.returncode != 0 and "nervenet.v1" not in without.stdout
+    flag = ["-H", f"authorization: Bearer {TOKEN}"]
+    listed = subprocess.run([*grpcurl, *flag, *ask], capture_output=True, text=True, timeout=30, check=True)
+    assert "nervenet.v1.CoordinatorService" in listed.stdout.splitlines()
