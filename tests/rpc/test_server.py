@@ -98,7 +98,9 @@ async def test_a_bug_is_an_internal_error_without_its_secrets_and_what_is_missin
     try:
         with pytest.raises(errors.RequestError) as refused:
             await get(server, "bug")
-        assert refused.value.code == "INTERNAL" and "nobody thought" not in refused.value.message
+        assert (
+            refused.value.code == refused.value.reason == "INTERNAL" and "nobody thought" not in refused.value.message
+        )
         nodes = Nodes(config(address=server.address))
         with pytest.raises(errors.RequestError) as later:
             await nodes.call("ListWorkflows", pb.ListWorkflowsRequest())
@@ -117,6 +119,22 @@ async def test_a_taken_port_and_an_open_address_without_certificate_are_refused_
             await serving(listen="0.0.0.0:0")
     finally:
         await server.stop(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"listen": "0.0.0.0:0", "tls": "off"}, "without TLS and without a token"),
+        ({"listen": "0.0.0.0:0", "tls": "off", "token": "s3cret"}, ""),
+        ({"listen": "127.0.0.1:0"}, ""),
+    ],
+)
+async def test_an_operator_is_warned_where_whoever_can_reach_the_process_may_call_it(
+    settings: dict[str, str], warned: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await (await serving(**settings)).stop(0)
+    (line,) = caplog.messages or ("",)
+    assert warned in line and ("NERVENET_TOKEN_FILE" in line or not warned)
 
 
 @pytest.mark.parametrize(
