@@ -94,7 +94,12 @@ class Target:
         hurt = await client.start(victim, "x", id=self.victim_id)
         await until(lambda: _waits(hurt), f"{self.victim_id} waits", 20, self.host)
         self.owner = (await hurt.info()).node_id
-        await damage.put(self)
+        stored = f"nn:{self.host.namespace}:definition:{{declared}}"  # the truth, which nobody makes again
+        kept = await self.redis.dump(stored)
+        try:
+            await damage.put(self)
+        except redis.exceptions.ResponseError as error:
+            return f"an earlier damage is still there: {error}"
         runs = await asyncio.gather(*(client.start(good, f"{n}-{i}", id=f"good-{n}-{i}") for i in range(GOOD)))
         problems = []
         try:
@@ -114,6 +119,8 @@ class Target:
         for undo in self._undo:
             await undo
         self._undo.clear()
+        await self.redis.restore(stored, 0, kept, replace=True)
+        await self.redis.delete(f"nn:{self.host.namespace}:queue:{{note/of-tomorrow}}")  # nobody's
         return "; ".join(filter(None, problems))
 
     @property

@@ -265,7 +265,7 @@ def test_the_contract_s_messages_are_read_as_the_views_say() -> None:
     )
     data = wire.to_json(node)
     definitions = frozenset({DefinitionView("review", 2, "3.11", "f")})
-    assert PROTO_JSON.node("n-1", data) == NodeView("n-1", "h:1", definitions, "ACTIVE", 4, 100, data)
+    assert PROTO_JSON.node("n-1", data) == NodeView("n-1", "h:1", definitions, "ACTIVE", 4, 100, record=data)
 
 
 async def test_it_lists_again_after_whatever_went_wrong(

@@ -67,7 +67,7 @@ async def test_the_rest_of_many_may_be_dropped_when_the_first_one_fails(
     redis_url: str, recwarn: pytest.WarningsRecorder
 ) -> None:
     link = await Link.open(redis_url, patience=0.0)
-    replies = [_parsed(link.call("ECHO", str(n)), int) for n in range(1_000)]
+    replies = [_parsed(link.call("ECHO", str(n)), int, "w") for n in range(1_000)]
     assert link._connection is not None
     link._connection.abort("a test cut it")
     failed = False
