@@ -179,7 +179,8 @@ class CoordinatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SignalWorkflow(self, request, context):
-        """Sends a signal; recorded once by its id.
+        """Sends a signal; recorded once by its id. INVALID_ARGUMENT: the workflow's code receives none of that name, or its value
+        does not fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
