@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.admission import Admission
+    from nervenet.node.checks import Checks
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.elsewhere import Elsewhere
@@ -78,6 +79,7 @@ class Host:
     loader: Loader
     restore: Restore
     stored: Stored
+    checks: Checks
     gateway: Gateway
 
     def __init__(
@@ -177,6 +179,7 @@ class Host:
         """The registry has news of a node: who can run what is asked again."""
         self._others.clear()
         self._highest.clear()
+        self.checks.nodes_changed()
 
     # ── what comes before it is hosted ───────────────────────────────────────────────────────────────────────────────
 

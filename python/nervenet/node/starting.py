@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.hosting import Host
     from nervenet.records import State
+    from nervenet.schemas import Problem
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
 
@@ -75,6 +76,10 @@ class _Plan(NamedTuple):
     entry: bytes
 
 
+class Misfit(InvalidRequest):
+    """The input does not fit the definition."""
+
+
 class _Made(NamedTuple):
     """What `workflow_create` said, and the score that the start had set in `running` before."""
 
@@ -99,16 +104,19 @@ class Starter:
         """Each start on its own; one round trip a step for all of them."""
         await self._host.stored.find((request.definition, request.version) for request in requests)
         before = self._host.admission.planned
-        plans = [self._plan(request) for request in requests]
+        plans: list[_Plan | RequestError] = [self._plan(request) for request in requests]
         if any(_no_room(plan) for plan in plans):
             plans = await self._those_that_exist(requests, plans)
+        decided: Sequence[_Plan | Started | RequestError] = plans
+        if any(isinstance(plan, Misfit) for plan in plans):
+            decided = await self._those_accepted_before(requests, plans)
         mine = self._host.admission.planned - before
         try:
-            return await self._start_all(plans)
+            return await self._start_all(decided)
         finally:
             self._host.admission.planned -= mine
 
-    async def _start_all(self, plans: list[_Plan | RequestError]) -> list[Started | RequestError]:
+    async def _start_all(self, plans: Sequence[_Plan | Started | RequestError]) -> list[Started | RequestError]:
         for _ in range(3):  # again only when this process slept past the date of a creation
             ready = [plan for plan in plans if isinstance(plan, _Plan)]
             created = await self._create(ready) if ready else {}
@@ -125,13 +133,29 @@ class Starter:
         return outcomes
 
     async def _those_that_exist(
-        self, requests: Sequence[StartRequest], plans: list[_Plan | RequestError]
+        self, requests: Sequence[StartRequest], plans: Sequence[_Plan | RequestError]
     ) -> list[_Plan | RequestError]:
         """A start that was accepted before is answered by a full mesh too."""
         heads = await self._host.journal.heads([request.workflow_id for request in requests], ("owner",))
         return [
             self._plan(request, head.owner) if head is not None and _no_room(plan) else plan
             for request, plan, head in zip(requests, plans, heads, strict=True)
+        ]
+
+    async def _those_accepted_before(
+        self, requests: Sequence[StartRequest], plans: Sequence[_Plan | RequestError]
+    ) -> list[_Plan | Started | RequestError]:
+        """An input that does not fit any more was accepted by code of before: the same start is answered as it was then."""
+        unfit = [request for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)]
+        fields = ("owner", "req", "closed_ms")
+        heads = dict(
+            zip(map(id, unfit), await self._host.journal.heads([r.workflow_id for r in unfit], fields), strict=True)
+        )
+        return [
+            Started(request.workflow_id, False, head.owner)
+            if isinstance(plan, Misfit) and (head := heads[id(request)]) is not None and _is_answered(request, head)
+            else plan
+            for request, plan in zip(requests, plans, strict=True)
         ]
 
     def _plan(self, request: StartRequest, there: str | None = None) -> _Plan | RequestError:
@@ -150,6 +174,8 @@ class Starter:
             )
         if not able:
             return self._nobody(name, request.version)
+        if wrong := self._host.checks.input(name, version, runtime, request.input):
+            return _misfit(wrong)
         host, admission = self._host, self._host.admission
         owner = there or host.node_id
         if there is None and (host.node_id not in able or admission.full):
@@ -375,6 +401,20 @@ def request_hash(definition: str, input: Payload) -> bytes:
             ) from None
         data = _canonical(value).encode()
     return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()
+
+
+def _misfit(problems: list[Problem]) -> Misfit:
+    (path, words), more = problems[0], len(problems) - 1
+    ending = f" (and {more} more)" if more else ""
+    error = Misfit(f"{path}: {words}{ending}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
+    error.fields = tuple(problems)
+    return error
+
+
+def _is_answered(request: StartRequest, head: Head) -> bool:
+    """Whether what exists is what this start asks for."""
+    same = head.req == request_hash(request.definition, request.identity or request.input)
+    return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
 
 def _no_room(plan: _Plan | RequestError) -> bool:

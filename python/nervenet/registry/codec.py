@@ -61,10 +61,7 @@ def decode_node(id: str, data: bytes) -> NodeView:
     return NodeView(
         id=id,
         address=raw.get("address", ""),
-        definitions=frozenset(
-            DefinitionView(d["name"], d.get("version", 0), d.get("runtime", ""), d.get("fingerprint", ""))
-            for d in raw.get("definitions", ())
-        ),
+        definitions=frozenset(_definition(d) for d in raw.get("definitions", ())),
         state=_enum(raw.get("state"), "AGENT_STATE_", "ACTIVE"),
         owned=raw.get("ownedWorkflows", 0),
         max_workflows=raw.get("maxWorkflows", 0),
@@ -91,7 +88,21 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _capability(raw: dict[str, Any]) -> CapabilityView:
-    return CapabilityView(raw["name"], raw.get("version", ""), raw.get("labels", {}), raw.get("slots", 0))
+    schema = str(raw.get("inputSchema", "")) if raw.get("schemasMarked") is True else ""
+    return CapabilityView(raw["name"], raw.get("version", ""), raw.get("labels", {}), raw.get("slots", 0), schema)
+
+
+def _definition(raw: dict[str, Any]) -> DefinitionView:
+    return DefinitionView(
+        raw["name"],
+        raw.get("version", 0),
+        raw.get("runtime", ""),
+        raw.get("fingerprint", ""),
+        str(raw.get("inputSchema", "")),
+        tuple((signal["name"], str(signal.get("schema", ""))) for signal in raw.get("signals", ())),
+        raw.get("signalsComplete") is True,
+        raw.get("schemasMarked") is True,
+    )
 
 
 def _enum(value: Any, prefix: str, unset: str) -> str:

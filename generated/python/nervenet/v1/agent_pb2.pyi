@@ -31,7 +31,7 @@ TRANSPORT_REDIS: Transport
 TRANSPORT_GATEWAY: Transport
 
 class Capability(_message.Message):
-    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "labels", "slots")
+    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "labels", "slots", "schemas_marked")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class Capability(_message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SCHEMAS_MARKED_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     description: str
@@ -53,7 +54,8 @@ class Capability(_message.Message):
     output_schema: str
     labels: _containers.ScalarMap[str, str]
     slots: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ...) -> None: ...
+    schemas_marked: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., schemas_marked: bool = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("active", "queued", "slots", "cpu", "average_task_time", "error_rate", "sample_time", "active_by_capability")
