@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic.json_schema import JsonSchemaValue
 
-__all__ = ["MORE", "Fit", "described", "fit", "malformed", "misfits", "path_of", "schema_of"]
+__all__ = ["MORE", "Fit", "below", "described", "fit", "malformed", "misfits", "path_of", "schema_of"]
 
 MORE: Final = "x-accepts-more"
 """In a schema that `schema_of` made: the code accepts more here than the schema says."""
@@ -427,6 +427,11 @@ def _all(errors: Iterable[Any]) -> list[Problem]:
 def path_of(parts: Iterable[Any]) -> str:
     """`.items[2].price`"""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+
+
+def below(path: str, inner: str) -> str:
+    """A path inside of what another path leads to."""
+    return path + (inner if inner.startswith("[") or not inner else f".{inner}")
 
 
 def described(item: Mapping[str, Any]) -> str:

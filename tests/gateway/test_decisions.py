@@ -86,6 +86,7 @@ def test_a_value_is_the_outcome_of_its_step_with_all_that_the_envelope_knows() -
         ({"output": {"json": '"' + "x" * LIMIT + '"'}}, FailureCode.PAYLOAD_TOO_LARGE, "PayloadTooLarge", False),
         ({}, FailureCode.APPLICATION, "InvalidResult", False),
         ({"question": {}}, FailureCode.APPLICATION, "InvalidResult", False),
+        ({"question": {"text": "?", "answer_schema": "{"}}, FailureCode.APPLICATION, "InvalidResult", False),
     ],
 )
 def test_everything_else_is_a_failed_attempt(
@@ -97,6 +98,13 @@ def test_everything_else_is_a_failed_attempt(
     assert isinstance(failure, Failure)
     assert (failure.code, failure.type, failure.retryable) == (code, kind, retryable)
     assert (failure.attempt, failure.agent_id) == (2, "go-abcdefgh")
+
+
+def test_a_question_whose_schema_is_none_says_what_is_wrong_with_it() -> None:
+    failure = said({"question": {"text": "?", "answer_schema": '{"type": "strnig"}'}}).body.failure
+    assert failure.message == (
+        "work: answer_schema of the question is no JSON Schema: type: 'strnig' is not valid under any of the given schemas"
+    )
 
 
 def test_details_above_the_limit_are_left_out() -> None:

@@ -44,6 +44,7 @@ from nervenet.options import (
 )
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
 from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
+from nervenet.schemas import malformed
 
 if TYPE_CHECKING:
     from nervenet.durable.fold import Fold
@@ -521,13 +522,16 @@ class Context(ContextBase):
         if choices and default is not None and default not in choices:
             raise ValueError(f"ctx.ask: the default {default!r} is not one of the choices {list(choices)!r}")
         codec = Codec.of(answer) if answer is not None else _TEXT
+        schema = codec.schema() if answer is not None else b""
+        if wrong := malformed(schema):
+            raise TypeError(f"ctx.ask: the JSON Schema of the answer is none: {wrong}")
         frame = sys._getframe(1)
         asked = Question(
             question,
             "workflow",
             choices=tuple(choices),
             context=NOTHING if context is None else ANY.encode(context),
-            schema=codec.schema() if answer is not None else b"",
+            schema=schema,
             default=None if default is None else codec.encode(default),
             deadline_ms=self._deadline_ms(deadline),
             assignee=assignee or "",

@@ -12,6 +12,7 @@ import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.payloads import PayloadTooLarge, check_json, check_size
+from nervenet.schemas import malformed
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
@@ -108,6 +109,8 @@ def _mend_question(question: task.Question, capability: str, limit: int) -> None
         raise ValueError("a question without a text")
     question.source = task.QUESTION_SOURCE_AGENT
     question.ClearField("failure")
+    if wrong := malformed(question.answer_schema.encode()):
+        raise ValueError(f"answer_schema of the question is no JSON Schema: {wrong}")
     for part in ("context", "suggestion", "default_answer"):
         if question.HasField(part):
             _store(getattr(question, part), f"{capability}: {part} of the question", limit)

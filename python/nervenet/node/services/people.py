@@ -8,14 +8,14 @@ against what was asked before it is written: against the choices, or the JSON Sc
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nervenet.node.services.checks import check_answer
 from nervenet.node.services.history import Asked, History
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.starts import checked_json, checked_payload
-from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome, Payload
+from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome
 from nervenet.rpc.status import already_closed, invalid, not_found
 from nervenet.streams.keys import check_workflow_id, escalation_id, parse_escalation_id
 from nervenet.streams.listing import Listed, Listing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nervenet.node.services.reads import Reads
     from nervenet.streams.answers import Decision
 
-__all__ = ["People", "check_answer"]
+__all__ = ["People"]
 
 
 class People:
@@ -134,7 +134,7 @@ class People:
         if action is Action.COMPLETE:
             limit = self._host.config.payload_limit
             value = checked_payload(resolution.value, limit, "resolution.value", asked.step)
-            check_answer(checked_json(value, "resolution.value.json"), asked)
+            check_answer(checked_json(value, "resolution.value.json"), asked.question, id)
             return Decided(action, value, 0, comment, resolver), Outcome(value, None), None
         if action is Action.FAIL:
             failure = Failure(FailureCode.APPLICATION, comment or "a human decided so", "FailedByHuman", False)
@@ -152,32 +152,6 @@ _ACTIONS = frozenset(
         workflow_pb2.ESCALATION_ACTION_CANCEL_WORKFLOW,
     }
 )
-
-
-def check_answer(value: Payload, asked: Asked) -> None:
-    """Whether the value is one of the choices, or fits the schema of the answer."""
-    question = asked.question
-    if question.choices and value.form == "json":
-        if json.loads(value.data) not in question.choices:
-            raise invalid("resolution.value", f"not one of the choices: {', '.join(question.choices)}")
-        return
-    if not question.schema:
-        return
-    if value.form != "json":
-        raise invalid("resolution.value", "a JSON value is asked for")
-    _check_schema(json.loads(value.data), json.loads(question.schema))
-
-
-def _check_schema(value: Any, schema: Any) -> None:
-    import jsonschema  # type: ignore[import-untyped]  # has no types; only where somebody answers
-
-    try:
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
-    except Exception:  # noqa: BLE001  # unresolvable references have no public type
-        return  # the asker's schema is no schema: nothing can be checked against it
-    if error is not None:
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-        raise invalid(f"resolution.value{path}", error.message)
 
 
 def _refused(workflow_id: str, asked: Asked) -> Exception:
