@@ -73,15 +73,15 @@ def test_input_of_another_type_is_refused_with_every_path_and_its_id_stays_free(
 
 def test_a_signal_that_the_code_does_not_receive_is_refused_unless_it_is_meant(host: Host) -> None:
     assert host.run("start", "talk", '"x"', "--id", "talk-1").returncode == 0
-    answer = host.run("signal", "talk-1", "og", '"on"')
+    answer = host.run("signal", "talk-1", "goo", '"on"')
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr == (
-        "nervenet: signal: talk v1 receives no signal 'og'; did you mean 'go'? (it receives go). "
+        "nervenet: signal: talk v1 receives no signal 'goo'; did you mean 'go'? (it receives go). "
         "Set `undeclared` to send it all the same\n"
     )
     answer = host.run("signal", "talk-1", "go", "7")
     assert (answer.returncode, answer.stderr) == (2, "nervenet: payload: input should be a valid string, got 7\n")
-    assert host.run("signal", "talk-1", "og", '"on"', "--undeclared").returncode == 0
+    assert host.run("signal", "talk-1", "goo", '"on"', "--undeclared").returncode == 0
     assert host.run("cancel", "talk-1").returncode == 0
 
 

@@ -55,6 +55,7 @@ class Checks:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._signals = {key: signals_of(workflow) for key, workflow in host.definitions.items()}
+        self._own: dict[tuple[str, int], _Known] = {}
         self._known: dict[tuple[str, int, str], tuple[_Known, ...]] = {}
         self._tasks: dict[str, tuple[Fit | None, ...]] = {}
 
@@ -136,7 +137,9 @@ class Checks:
     def _told(self, definition: str, version: int, runtime: str) -> Iterator[_Known]:
         own = self._host.definitions.get((definition, version))
         if own is not None and own.runtime == runtime:
-            yield _of_code(own, self._signals[definition, version])
+            if (definition, version) not in self._own:
+                self._own[definition, version] = _of_code(own, self._signals[definition, version])
+            yield self._own[definition, version]
         others = (node for node in self._host.table.nodes.values() if node.id != self._host.node_id)
         views = {view for node in others for view in node.definitions}
         for view in views:
