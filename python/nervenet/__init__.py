@@ -25,7 +25,7 @@ Where things are, from the top; imports flow down only (tested):
     durable/    the replay machine: no I/O at all
     telemetry/ wire/ definitions.py payloads.py
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
-    options.py records.py config.py clock.py timing.py supervision.py imports.py errors.py
+    schemas.py options.py records.py config.py clock.py timing.py supervision.py imports.py errors.py
 """
 
 from importlib import import_module

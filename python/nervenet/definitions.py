@@ -31,7 +31,7 @@ from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
 from nervenet.payloads import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import ModuleType
 
 P = ParamSpec("P")
@@ -154,6 +154,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     description: str = ""
     location: str = ""
     runtime: str = PYTHON
+    signals: tuple[Signal[Any], ...] | None = None  # what its author says that it receives; None: found in its code
     _fingerprint: str = field(default="", kw_only=True)
 
     @overload
@@ -266,6 +267,7 @@ def define_workflow(
     on_error: OnError = "fail",
     options: StartOptions | None = None,
     defaults: CallOptions | None = None,
+    signals: Collection[Signal[Any]] | None = None,
     local: Mapping[str, Any] | None = None,
 ) -> Workflow[Any, Any]:
     """The Workflow of an `async def name(ctx: Context[, input: T]) -> R`."""
@@ -276,6 +278,11 @@ def define_workflow(
         raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
     if not _is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def: it waits for its agents")
+    for each in signals or ():
+        if not isinstance(each, Signal):
+            raise TypeError(
+                f'workflow {name!r}: signals takes Signals, not {each!r}: approve = Signal("approve", Approval)'
+            )
     shape = _analyse(fn, name, ContextBase, local or {})
     return Workflow(
         name,
@@ -290,6 +297,7 @@ def define_workflow(
         parameter=shape.parameter,
         description=inspect.getdoc(_underlying(fn)) or "",
         location=_location(fn),
+        signals=None if signals is None else tuple(signals),
         _fingerprint=_module_fingerprint(_underlying(fn)),
     )
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nervenet.agent.task import Task
     from nervenet.client.client import Client
     from nervenet.config import Config
+    from nervenet.definitions import Signal
     from nervenet.durable.context import Context
 
 I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
@@ -190,6 +191,7 @@ class Mesh:
         version: int = 1,
         on_error: Literal["fail", "block"] = "fail",
         options: StartOptions | None = None,
+        signals: Collection[Signal[Any]] | None = None,
     ) -> _WorkflowDecorator: ...
     @overload
     def workflow(self, fn: Callable[[Context, I], Coroutine[Any, Any, O]], /) -> Workflow[I, O]: ...
@@ -203,14 +205,17 @@ class Mesh:
         version: int = 1,
         on_error: Literal["fail", "block"] = "fail",
         options: StartOptions | None = None,
+        signals: Collection[Signal[Any]] | None = None,
         **unknown: object,
     ) -> Any:
         """Make an `async def name(ctx: Context[, input: T]) -> R` a workflow of this mesh.
 
         Two versions of one name live side by side; starts take the highest. `on_error="block"` parks a run whose
-        function raised, for code you would rather mend than lose.
+        function raised, for code you would rather mend than lose. `signals` are those that it receives; left out, they are
+        found in its code. A signal of another name is refused, unless its sender says `undeclared`; where the code makes
+        Signals as it runs, none is.
         """
-        refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options"))
+        refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options", "signals"))
 
         def decorate(fn: Any) -> Workflow[Any, Any]:
             workflow = define_workflow(
@@ -220,6 +225,7 @@ class Mesh:
                 on_error=on_error,
                 options=options,
                 defaults=self.defaults,
+                signals=signals,
                 local=_names_where_decorated(),
             )
             return self._add_workflow(workflow)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed values ⇄ payload bytes. This is the only module that knows pydantic.
+"""Typed values ⇄ payload bytes. This module and `schemas` alone know pydantic.
 
     codec = Codec.of(list[Turn])
     payload = codec.encode([Turn("user", "hi")])     # Payload("json", b'[{"role":"user","text":"hi"}]')
@@ -41,6 +41,7 @@ from typing_extensions import TypedDict, TypeForm, is_typeddict
 
 from nervenet.errors import NervenetError
 from nervenet.records import NOTHING, Payload
+from nervenet.schemas import described, path_of, schema_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ class Codec(Generic[T]):
     def schema(self) -> bytes:
         """The JSON Schema of the type as compact JSON; empty when it has none."""
         try:
-            return json.dumps(self._adapter.json_schema(), ensure_ascii=False, separators=(",", ":")).encode()
+            return schema_of(self._adapter).encode()
         except (PydanticInvalidForJsonSchema, PydanticUserError):
             return b""
 
@@ -241,23 +242,13 @@ def type_name(type_: Any) -> str:
 
 def _nothing(value: object) -> Payload:
     if value is not None:
-        raise InvalidPayload(f"takes no value, got {_shown(value)}")
+        raise InvalidPayload(f"takes no value, got {shown(value)}")
     return NOTHING
 
 
 def _problem(item: dict[str, Any], name: str) -> str:
-    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"])
-    path = (name + "".join(steps)).removeprefix(".")
-    message = item["msg"][:1].lower() + item["msg"][1:]
-    got = "" if item["type"] in ("missing", "json_invalid") else f", got {_shown(item['input'])}"
-    return f"{path}: {message}{got}" if path else message + got
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, types.CoroutineType):
-        return f"a coroutine of {value.__qualname__}: an await is missing"
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "…"
+    path = (name + path_of(item["loc"])).removeprefix(".")
+    return f"{path}: {described(item)}" if path else described(item)
 
 
 def _advice(reason: str) -> str:

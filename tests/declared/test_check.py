@@ -105,7 +105,7 @@ WRONG: list[tuple[Any, list[str]]] = [
     ),
     (
         flow({"name": "a", "ask": {"question": "'?'", "answer_schema": {"type": "int"}}}),
-        ["steps[0].ask.answer_schema: no JSON Schema: $.type: 'int' is not valid under any of the given schemas"],
+        ["steps[0].ask.answer_schema.type: no JSON Schema: 'int' is not valid under any of the given schemas"],
     ),
     (
         flow({"name": "a", "ask": {"question": "'?'", "answer_schema": {"type": "integer"}, "deadline": "1d", "default_answer": "x"}}),
@@ -175,3 +175,54 @@ WRONG: list[tuple[Any, list[str]]] = [
 @pytest.mark.parametrize(("data", "said"), WRONG, ids=[said[0][:60] for _, said in WRONG])
 def test_what_is_wrong_is_said_with_its_path(data: Any, said: list[str]) -> None:
     assert problems(data) == said
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """What cannot be read, numbers, options, names, references, a cycle, schemas and expressions: none hides another."""
+    wrong = flow(
+        {"name": "extract", "call": {"capability": "x y", "input": "input.lis["}, "labels": {"k": 7}},
+        {"name": "b", "depends_on": ["extrct"], "value": "steps.extract + steps.extrakt"},
+        {"name": "c", "depends_on": ["d"], "call": {"capability": "k", "input": "nonsense"}, "bogus": 1},
+        {
+            "name": "d",
+            "depends_on": ["c"],
+            "ask": {"question": "'?'", "answer_schema": {"type": "int", "required": "n"}},
+        },
+        {"name": "f", "sleep": 7},
+        version=0,
+        retry={"max_attempts": -3, "backoff_multiplier": 0.1, "initial_interval": "soon"},
+        output="steps.g",
+    )
+    assert [problem.path for problem in declaration_from_json(wrong)[1]] == [
+        "steps[0].labels.k",
+        "steps[2].bogus",
+        "steps[4].sleep",
+        "retry.initial_interval",
+        "retry.max_attempts",
+        "retry.backoff_multiplier",
+        "version",
+        "steps[0].call.capability",
+        "steps[3].ask.answer_schema.required",
+        "steps[3].ask.answer_schema.type",
+        "steps[1].depends_on[0]",
+        "steps[2].depends_on[0]",
+        "steps[0].call.input",
+        "steps[1].value",
+        "steps[2].call.input",
+        "output",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "only"),
+    [
+        (flow({"name": "a", "cal": CALL}), ["steps[0].cal"]),
+        (flow({"name": 7, "value": "1"}, {"name": "b", "value": "1", "depends_on": ["a"]}), ["steps[0].name"]),
+        (flow(A, {"name": "b", "depends_on": [7], "value": "steps.a"}), ["steps[1].depends_on[0]"]),
+        ({"nmae": "flow", "version": 1, "steps": [A]}, ["nmae"]),
+        (flow(steps=7), ["steps"]),
+        (7, [""]),
+    ],
+)
+def test_what_only_follows_from_what_cannot_be_read_is_not_told(data: Any, only: list[str]) -> None:
+    assert [problem.path for problem in declaration_from_json(data)[1]] == only

@@ -103,6 +103,13 @@ def test_everything_else_is_a_failed_attempt(
     assert (failure.attempt, failure.agent_id) == (2, "go-abcdefgh")
 
 
+def test_a_question_whose_schema_is_none_says_what_is_wrong_with_it() -> None:
+    failure = said({"question": {"text": "?", "answer_schema": '{"type": "strnig"}'}}).body.failure
+    assert failure.message == (
+        "work: answer_schema of the question is no JSON Schema: type: 'strnig' is not valid under any of the given schemas"
+    )
+
+
 def test_details_above_the_limit_are_left_out() -> None:
     failure = said({"failure": {"message": "no", "details": {"text": "x" * 2_000}}}).body.failure
     assert failure.details is None and "left out" in failure.message

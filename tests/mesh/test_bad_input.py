@@ -59,10 +59,43 @@ def test_json_errors_are_statuses(host: Host) -> None:
     assert status["details"][0]["domain"] == "nervenet"
 
 
-def test_input_of_another_type_fails_the_workflow_and_names_the_path(host: Host) -> None:
-    answer = host.run("start", "greet", '["Ada", 7]', "--id", "typed-1", "--wait", "--timeout", "20s")
-    assert (answer.returncode, answer.stdout) == (1, "") and "names[1]" in answer.stderr, answer.stderr
-    assert "names[1]" in host.run("show", "typed-1").stdout
+def test_input_of_another_type_is_refused_with_every_path_and_its_id_stays_free(host: Host) -> None:
+    answer = host.run("start", "greet", '["Ada", 7, null]', "--id", "typed-1")
+    assert (answer.returncode, answer.stdout) == (2, ""), answer.stderr
+    assert answer.stderr.splitlines() == [
+        "nervenet: input[1]: input should be a valid string, got 7 (and 1 more)",
+        "  input[2]: input should be a valid string, got None",
+    ]
+    assert host.run("show", "typed-1").returncode == 3, "nothing was started"
+    status = json.loads(host.run("start", "greet", "[7]", "--json").stderr)
+    assert status["details"][1]["fieldViolations"][0]["field"] == "input[0]"
+
+
+def test_a_signal_that_the_code_does_not_receive_is_refused_unless_it_is_meant(host: Host) -> None:
+    assert host.run("start", "talk", '"x"', "--id", "talk-1").returncode == 0
+    answer = host.run("signal", "talk-1", "goo", '"on"')
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        "nervenet: signal: talk v1 receives no signal 'goo'; did you mean 'go'? (it receives go). "
+        "Set `undeclared` to send it all the same\n"
+    )
+    answer = host.run("signal", "talk-1", "go", "7")
+    assert (answer.returncode, answer.stderr) == (2, "nervenet: payload: input should be a valid string, got 7\n")
+    assert host.run("signal", "talk-1", "goo", '"on"', "--undeclared").returncode == 0
+    assert host.run("cancel", "talk-1").returncode == 0
+
+
+def test_every_problem_of_a_definition_is_printed(host: Host) -> None:
+    wrong = (
+        "name: 9 lives\nversion: 1\nsteps:\n- name: a\n  call: {capability: x y}\n  labels: {k: 7}\noutput: steps.b\n"
+    )
+    (host.folder / "wrong.yaml").write_text(wrong)
+    answer = host.run("definitions", "put", str(host.folder / "wrong.yaml"))
+    assert answer.returncode == 2
+    places = [
+        line.rpartition("wrong.yaml:")[2].partition(": ")[2].partition(":")[0] for line in answer.stderr.splitlines()
+    ]
+    assert places == ["steps[0].labels.k", "name", "steps[0].call.capability", "output"], answer.stderr
 
 
 def test_a_payload_above_the_limit_is_refused_with_the_limit(host: Host) -> None:

@@ -168,7 +168,8 @@ async def test_signals_alone_cannot_fill_a_journal(world: World) -> None:
     await raw.call("CancelWorkflow", workflow_id="c")
     await raw.call("StartWorkflow", workflow_id="w", definition="works", input={"json": "1"})
     for i in range(89):
-        await raw.call("SignalWorkflow", workflow_id="w", signal="poke", payload={"json": f'"{i}"'})
+        said = {"signal": "poke", "payload": {"json": f'"{i}"'}, "undeclared": True}
+        await raw.call("SignalWorkflow", workflow_id="w", **said)
     for way in (raw, there):
         with pytest.raises(errors.Overloaded) as refused:
             await way.call("SignalWorkflow", workflow_id="w", signal="poke", payload={"json": '"more"'})

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from nervenet import errors
 from nervenet.client.raw import RawClient
+from nervenet.records import Attempt, Question
 from tests.services.world import World, eventually
 
 
@@ -82,6 +84,40 @@ async def test_an_answer_must_fit_what_was_asked(world: World) -> None:
         await raw.call("GetEscalation", escalation_id="choice/ask#2")
     with pytest.raises(errors.NotFound):
         await raw.call("GetEscalation", escalation_id="nobody/ask")
+
+
+async def test_every_problem_of_an_answer_is_told_with_its_path(world: World) -> None:
+    """And a schema that an agent wrote past every check is no reason for which nobody can answer."""
+    node = await world.node()
+    raw = await world.raw(node)
+    complete = {"action": "ESCALATION_ACTION_COMPLETE"}
+    schema = {
+        "type": "object",
+        "required": ["by"],
+        "properties": {"n": {"type": "array", "items": {"type": "integer"}}},
+    }
+    for i, text in enumerate((json.dumps(schema), "{", '{"type": 7}', "7", '{"$ref": "#/nowhere"}')):
+        await raw.call("StartWorkflow", workflow_id=f"c{i}", definition="calls", input={"json": '"x"'})
+        question = Question("Who?", "agent", schema=text.encode())
+        await node.host.record(f"c{i}", 1, "attempt:greet#1", Attempt(None, question), "an-agent")
+
+        async def listed(id: str = f"c{i}/greet#1") -> bool:
+            return any(e.escalation_id == id for e in (await raw.call("ListEscalations")).escalations)
+
+        await eventually(listed)
+    wrong = {**complete, "value": {"json": '{"n": [1, "two", null]}'}}
+    with pytest.raises(errors.InvalidRequest) as error:
+        await raw.call("ResolveEscalation", escalation_id="c0/greet", resolution=wrong)
+    assert dict(error.value.fields) == {
+        "resolution.value": "'by' is a required property",
+        "resolution.value.n[1]": "'two' is not of type 'integer'",
+        "resolution.value.n[2]": "None is not of type 'integer'",
+    }
+    for i in range(1, 5):
+        answer = {**complete, "value": {"json": '"Ada"'}}
+        await raw.call("ResolveEscalation", escalation_id=f"c{i}/greet", resolution=answer)
+        done = await raw.call("GetWorkflow", workflow_id=f"c{i}", wait={"seconds": 10})
+        assert done.workflow.output.value.string_value == "Ada"
 
 
 async def test_a_human_can_fail_the_step_or_cancel_the_workflow(world: World) -> None:

@@ -119,7 +119,7 @@ async def test_signals_and_cancels_are_recorded_once_through_any_node(world: Wor
     owner, other = await world.node(), await world.node()
     raw = await world.raw(other)
     await (await world.raw(owner)).call("StartWorkflow", workflow_id="w", definition="calls", input={"json": '"x"'})
-    signal = {"workflow_id": "w", "signal": "approve", "payload": {"json": "1"}, "request_id": "s"}
+    signal = {"workflow_id": "w", "signal": "approve", "payload": {"json": "1"}, "request_id": "s", "undeclared": True}
     first, again = await raw.call("SignalWorkflow", signal), await raw.call("SignalWorkflow", signal)
     assert (first.created, again.created) == (True, False) and first.sequence == again.sequence == 2
     with pytest.raises(errors.AlreadyExists) as reused:
@@ -173,6 +173,7 @@ async def test_a_journal_is_read_in_pages_with_plain_values(world: World) -> Non
             "SignalWorkflow",
             workflow_id="w",
             signal="other",
+            undeclared=True,
             payload={"json": json.dumps({"i": i})},
             request_id=f"s{i}",
         )

@@ -8,8 +8,10 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import WithJsonSchema
 
 from nervenet.definitions import Agent, Signal, define_workflow
 from nervenet.durable import Context
@@ -324,3 +326,11 @@ def test_a_fresh_journal_takes_unread_signals_along() -> None:
     run = t.run(collecting, [])
     assert run.result == ["a", "b", "c"] and run.elapsed == timedelta(days=3)
     assert run.journal.run == 3 and run.journal.names == ["start", "signal:test-3", "task:summarize", "close"]
+
+
+def test_a_question_whose_schema_is_none_is_refused_where_it_is_asked() -> None:
+    async def asks(ctx: Context) -> None:
+        await ctx.ask("How many?", answer=Annotated[int, WithJsonSchema({"type": "whole"})])
+
+    with pytest.raises(WorkflowFailed, match="the JSON Schema of the answer is none: type: 'whole' is not valid under"):
+        _ = WorkflowTest().run(define_workflow(asks, name="asks", local=locals())).result

@@ -186,6 +186,7 @@ def _capability(agent: Agent[Any, Any], slots: int) -> pb.Capability:
         description=agent.description,
         input_schema=agent.input.schema().decode(),
         output_schema=agent.output.schema().decode(),
+        schemas_marked=True,
         labels=dict(agent.labels),
         slots=slots,
     )

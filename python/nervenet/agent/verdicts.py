@@ -20,6 +20,7 @@ from nervenet.durable.failures import failure_of
 from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import NOTHING, Attempt, Failure, FailureCode, Outcome, Payload, Question, Usage
+from nervenet.schemas import malformed
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ def _question(agent: Agent[Any, Any], asked: Escalate, limit: int, now_ms: int) 
             return replace(part, message=f"{part.message} (in Escalate: {asked.question})")
     assert isinstance(suggestion, Payload)
     assert isinstance(context, Payload)
+    schema = agent.output.schema()
+    if wrong := malformed(schema):
+        words = f"the JSON Schema of what {agent.name} answers is none: {wrong} (in Escalate: {asked.question})"
+        return Failure(FailureCode.APPLICATION, words, type="InvalidSchema", retryable=False, source=agent.name)
     deadline_ms = None if asked.deadline is None else now_ms + asked.deadline // timedelta(milliseconds=1)
     return Question(
         text=asked.question,
@@ -116,7 +121,7 @@ def _question(agent: Agent[Any, Any], asked: Escalate, limit: int, now_ms: int) 
         choices=asked.choices,
         context=context,
         suggestion=suggestion,
-        schema=agent.output.schema(),
+        schema=schema,
         deadline_ms=deadline_ms,
     )
 

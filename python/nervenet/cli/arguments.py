@@ -125,6 +125,9 @@ def _signal(parser: Parser) -> None:
     parser.add_argument("signal", metavar="NAME", help="the signal's name")
     parser.add_argument("value", metavar="VALUE", nargs="?", help="JSON, @file or - for standard input")
     parser.add_argument("--request-id", metavar="ID", help="a repeat with the same id is delivered once")
+    parser.add_argument(
+        "--undeclared", action="store_true", help="send it although the workflow's code receives none such"
+    )
 
 
 def _cancel(parser: Parser) -> None:

@@ -137,7 +137,7 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
     if isinstance(error, UsageError) and error.hint:
         _say(error.hint)
     for field, text in error.fields if isinstance(error, RequestError) else ():
-        if text not in str(error):
+        if f"{field.removeprefix('definition.')}: {text}" not in str(error) and text != str(error):
             _say(f"  {field}: {text}")
     if verbose:
         import traceback

@@ -38,7 +38,7 @@ from nervenet.rpc.status import invalid_all
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.workflow_pb2 import EscalationState, WorkflowState
-from nervenet.wire import definition_from_json, duration, options_out, payload_out, timestamp
+from nervenet.wire import declaration_from_json, definition_from_json, duration, options_out, payload_out, timestamp
 
 if TYPE_CHECKING:
     from nervenet.client.values import Resolution
@@ -282,8 +282,9 @@ class Client:
         The same content again is no change; other content under the same version raises AlreadyExists. InvalidRequest
         has every problem in `fields`, each with its path.
         """
-        message, problems = definition_from_json(definition)
-        if problems:
+        message, unread = definition_from_json(definition)
+        if unread:  # no node is asked: what else is wrong is found here
+            _, problems = declaration_from_json(definition)
             raise invalid_all([(f"definition.{path}".rstrip("."), words) for path, words in problems])
         answer: pb.PutDefinitionResponse = await self._nodes.call(
             "PutDefinition", pb.PutDefinitionRequest(definition=message)

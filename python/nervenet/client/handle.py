@@ -15,6 +15,7 @@ from nervenet.client.inputs import encoded
 from nervenet.client.values import Event, Partial, WorkflowInfo
 from nervenet.clock import SYSTEM, uuid7
 from nervenet.errors import WorkflowCanceled, WorkflowFailed
+from nervenet.options import refuse_unknown
 from nervenet.payloads import Codec
 from nervenet.records import Failure, FailureCode, State
 from nervenet.v1 import common_pb2 as common
@@ -70,18 +71,27 @@ class WorkflowHandle(Generic[T_co]):
         return WorkflowInfo.of(answer.workflow)
 
     @overload
-    async def signal(self, signal: Target[[None], None], /) -> None: ...
+    async def signal(self, signal: Target[[None], None], /, *, undeclared: bool = ...) -> None: ...
     @overload
     async def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
     @overload
-    async def signal(self, signal: str, value: object = None, /) -> None: ...
+    async def signal(self, signal: Target[[T], None], value: T, /, *, undeclared: bool) -> None: ...
+    @overload
+    async def signal(self, signal: str, value: object = None, /, *, undeclared: bool = ...) -> None: ...
     async def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Send it a signal, recorded once even where the call is repeated."""
+        """Send it a signal, recorded once even where the call is repeated.
+
+        Raises InvalidRequest where the workflow's code receives no signal of that name, or of another type. `undeclared`
+        sends a name all the same: for code that is deployed later.
+        """
+        undeclared = bool(kwargs.pop("undeclared", False))
+        refuse_unknown("handle.signal", kwargs, ("undeclared",))
         request = pb.SignalWorkflowRequest(
             workflow_id=self.id,
             signal=signal if isinstance(signal, str) else signal.name,
             payload=payload_out(encoded(signal, args)),
             request_id=str(uuid7(SYSTEM.now_ms())),
+            undeclared=undeclared,
         )
         await self._nodes.call("SignalWorkflow", request)
 

@@ -9,7 +9,6 @@ are expressions hold CEL as text; the contract (protos/nervenet/v1/workflow.prot
 
 from nervenet.declarations.check import ALWAYS, Problem, check, edges, language_of
 from nervenet.declarations.records import Action, Ask, Call, Child, Compute, Declaration, DeclaredStep, ForEach, Sleep
-from nervenet.declarations.schemas import Misfit, UnusableSchema, misfit, schema_problem
 
 __all__ = [
     "ALWAYS",
@@ -21,13 +20,9 @@ __all__ = [
     "Declaration",
     "DeclaredStep",
     "ForEach",
-    "Misfit",
     "Problem",
     "Sleep",
-    "UnusableSchema",
     "check",
     "edges",
     "language_of",
-    "misfit",
-    "schema_problem",
 ]

@@ -14,12 +14,12 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nervenet.declarations.records import Ask, Call, Child, Compute, Declaration, DeclaredStep, Sleep
-from nervenet.declarations.schemas import UnusableSchema, misfit, schema_problem
 from nervenet.expressions import BadExpression, Expression, Flaw, Language
 from nervenet.options import check_name
+from nervenet.schemas import below, misfits, wrong_schema
 
 ALWAYS: Final = ("input", "workflow")
 """What every expression sees."""
@@ -54,28 +54,32 @@ class Problem(NamedTuple):
 
 def check(declaration: Declaration) -> list[Problem]:
     """Every problem of it; empty: it can run."""
-    problems = list(_names(declaration))
-    problems += _references(declaration)
-    if not problems:
-        problems += _cycles(declaration)
-    if not problems:  # what a step may see is known only when the order of the steps is
-        problems += _Expressions(declaration).problems()
-    return problems
+    return [
+        *_names(declaration),
+        *_references(declaration),
+        *_cycles(declaration),
+        *_Expressions(declaration).problems(),
+    ]
 
 
 def language_of(declaration: Declaration) -> Language:
     """The names that its expressions may say; `check` says where they may."""
-    steps = [f"steps.{step.name}" for step in declaration.steps]
+    steps = [f"steps.{step.name}" for step in declaration.steps if _can_be_said(step.name)]
     return Language([*ALWAYS, "item", "index", "error", *steps])
 
 
 def edges(declaration: Declaration) -> dict[str, frozenset[str]]:
     """Of each step: all steps that are over when it begins, itself left out."""
-    direct = {step.name: step.depends_on for step in declaration.steps}
+    direct = _known_dependencies(declaration)
     before: dict[str, frozenset[str]] = {}
     for name in _in_order(declaration):
         before[name] = frozenset(direct[name]).union(*(before[each] for each in direct[name]))
     return before
+
+
+def _can_be_said(name: str) -> bool:
+    """Whether an expression can say it."""
+    return _STEP_NAME.fullmatch(name) is not None and name not in _RESERVED
 
 
 # ── names and numbers ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,31 +165,30 @@ def _options(at: str, step: DeclaredStep) -> Iterator[Problem]:
 def _ask(at: str, ask: Ask) -> Iterator[Problem]:
     if ask.choices and ask.schema is not None:
         yield Problem(f"{at}.answer_schema", "either choices or a schema of the answer")
-    if (twice := [choice for choice, n in Counter(ask.choices).items() if n > 1]) or "" in ask.choices:
-        yield Problem(f"{at}.choices", f"{twice[0]!r} stands there twice" if twice else "one of them is empty")
+    for choice, n in Counter(ask.choices).items():
+        if n > 1:
+            yield Problem(f"{at}.choices", f"{choice!r} stands there twice")
+    if "" in ask.choices:
+        yield Problem(f"{at}.choices", "one of them is empty")
     if ask.deadline_ms is not None and ask.deadline_ms <= 0:
         yield Problem(f"{at}.deadline", "longer than zero, or left out")
     if ask.default is not None and ask.deadline_ms is None:
         yield Problem(f"{at}.default_answer", "stands when the deadline passes: give a deadline too")
-    if ask.schema is not None and (wrong := schema_problem(ask.schema)):
-        yield Problem(f"{at}.answer_schema", wrong)
-    elif ask.default is not None and (wrong := _unfit(ask)):
-        yield Problem(f"{at}.default_answer", wrong)
+    wrong = wrong_schema(ask.schema) if ask.schema is not None else []
+    for path, words in wrong:
+        yield Problem(below(f"{at}.answer_schema", path), f"no JSON Schema: {words}")
+    if ask.default is not None and not wrong:
+        yield from _default(f"{at}.default_answer", ask, ask.default[0])
 
 
-def _unfit(ask: Ask) -> str:
-    """Why the default is no answer ("": it is one)."""
-    assert ask.default is not None
-    (default,) = ask.default
+def _default(at: str, ask: Ask, default: Any) -> Iterator[Problem]:
+    """Why the default is no answer."""
     if ask.choices:
-        return "" if default in ask.choices else f"{default!r} is not one of the choices {list(ask.choices)!r}"
-    if ask.schema is None:
-        return ""
-    try:
-        wrong = misfit(default, ask.schema)
-    except UnusableSchema as error:
-        return str(error)
-    return "" if wrong is None else f"does not fit the schema: {wrong.words}"
+        if default not in ask.choices:
+            yield Problem(at, f"{default!r} is not one of the choices {list(ask.choices)!r}")
+    elif ask.schema is not None:
+        for path, words in misfits(default, ask.schema):
+            yield Problem(below(at, path), f"does not fit the schema: {words}")
 
 
 # ── what depends on what ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,9 +212,15 @@ def _meant(word: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def _known_dependencies(declaration: Declaration) -> dict[str, tuple[str, ...]]:
+    """Of each step: what it depends on, if there is such a step and it is another one."""
+    names = {step.name for step in declaration.steps}
+    return {step.name: tuple(o for o in step.depends_on if o in names and o != step.name) for step in declaration.steps}
+
+
 def _in_order(declaration: Declaration) -> list[str]:
     """The steps, each behind what it depends on; those of a cycle, and behind one, are missing."""
-    open_ = {step.name: set(step.depends_on) for step in declaration.steps}
+    open_ = {name: set(others) for name, others in _known_dependencies(declaration).items()}
     order: list[str] = []
     while ready := [name for name, left in open_.items() if not left]:
         order += ready
@@ -225,14 +234,14 @@ def _in_order(declaration: Declaration) -> list[str]:
 def _cycles(declaration: Declaration) -> Iterator[Problem]:
     """One problem for one cycle; the others show when it is mended."""
     free = set(_in_order(declaration))
-    direct = {step.name: step.depends_on for step in declaration.steps if step.name not in free}
+    direct = {name: others for name, others in _known_dependencies(declaration).items() if name not in free}
     if not direct:
         return
     walk = [next(iter(direct))]
     while walk.count(walk[-1]) == 1:
         walk.append(next(name for name in direct[walk[-1]] if name in direct))
     ring = walk[walk.index(walk[-1]) :]
-    i, step = next((i, step) for i, step in enumerate(declaration.steps) if step.name == ring[0])
+    i, step = next((i, s) for i, s in enumerate(declaration.steps) if s.name == ring[0] and ring[1] in s.depends_on)
     at = f"steps[{i}].depends_on[{step.depends_on.index(ring[1])}]"
     yield Problem(at, f"a cycle: {' → '.join(ring)}")
 
@@ -241,7 +250,7 @@ def _cycles(declaration: Declaration) -> Iterator[Problem]:
 
 
 class _Expressions:
-    """Every expression of a declaration whose order is sound."""
+    """Every expression. What a step sees is known only where everything before it is sound; else it may see all."""
 
     def __init__(self, declaration: Declaration) -> None:
         self._declaration = declaration
@@ -250,8 +259,11 @@ class _Expressions:
 
     def problems(self) -> Iterator[Problem]:
         before = edges(self._declaration)
+        unsound = {step.name for step in self._declaration.steps if not self._all.issuperset(step.depends_on)}
         for i, step in enumerate(self._declaration.steps):
-            yield from self._step(f"steps[{i}]", step, before[step.name])
+            over = before.get(step.name, self._all)
+            hidden = unsound.isdisjoint({step.name, *over})
+            yield from self._step(f"steps[{i}]", step, over if hidden else self._all)
         if self._declaration.output:
             yield from self._one("output", self._declaration.output, self._all)
 

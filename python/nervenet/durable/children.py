@@ -96,13 +96,14 @@ class ChildRun:
 class Sending:
     """A signal on its way to another workflow."""
 
-    __slots__ = ("born", "gone", "payload", "signal", "signal_id", "site", "step", "workflow_id")
+    __slots__ = ("born", "gone", "payload", "signal", "signal_id", "site", "step", "undeclared", "workflow_id")
 
-    def __init__(self, workflow_id: str, signal: str, payload: Payload, site: Site) -> None:
+    def __init__(self, workflow_id: str, signal: str, payload: Payload, site: Site, *, undeclared: bool) -> None:
         self.workflow_id = workflow_id
         self.signal = signal
         self.payload = payload
         self.site = site
+        self.undeclared = undeclared
         self.step = self.signal_id = ""
         self.born = 0
         self.gone: asyncio.Future[Failure | None]
@@ -114,7 +115,7 @@ class Sending:
         self.gone = asyncio.Future(loop=loop)
 
     def wanted(self) -> SendSignal:
-        return SendSignal(self.step, self.workflow_id, self.signal, self.payload, self.signal_id)
+        return SendSignal(self.step, self.workflow_id, self.signal, self.payload, self.signal_id, self.undeclared)
 
     def check(self, entry: Entry, workflow_id: str, signal: str) -> None:
         if (workflow_id, signal) != (self.workflow_id, self.signal):

@@ -116,6 +116,7 @@ class SendSignal(NamedTuple):
     signal: str
     payload: Payload
     signal_id: str
+    undeclared: bool = False
 
 
 class RecordPatch(NamedTuple):

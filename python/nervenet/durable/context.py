@@ -45,6 +45,7 @@ from nervenet.options import (
 )
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
 from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
+from nervenet.schemas import malformed
 
 if TYPE_CHECKING:
     from nervenet.durable.fold import Fold
@@ -103,9 +104,15 @@ class Child(Generic[T_co]):
         value: T_co = _value(self._run, await asyncio.shield(self._run.ended))
         return value
 
-    def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
-        """Send it a signal; CallFailed when it has closed."""
-        return self._context._send(sys._getframe(1), self.id, signal, *args)
+    @overload
+    async def signal(self, signal: Target[[None], None], /, *, undeclared: bool = ...) -> None: ...
+    @overload
+    async def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def signal(self, signal: Target[[T], None], value: T, /, *, undeclared: bool) -> None: ...
+    def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
+        """Send it a signal; CallFailed when it has closed, or its code does not receive such a signal."""
+        return self._context._send(sys._getframe(1), self.id, signal, *args, **kwargs)
 
     async def cancel(self) -> None:
         """Ask it to stop; its result tells when it has."""
@@ -395,22 +402,29 @@ class Context(ContextBase):
         return _value(child, outcome)
 
     @overload
-    async def signal(self, workflow_id: str, signal: Target[[None], None], /) -> None: ...
+    async def signal(self, workflow_id: str, signal: Target[[None], None], /, *, undeclared: bool = ...) -> None: ...
     @overload
     async def signal(self, workflow_id: str, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def signal(self, workflow_id: str, signal: Target[[T], None], value: T, /, *, undeclared: bool) -> None: ...
     def signal(self, workflow_id: str, signal: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
         """Send a signal to another workflow, once, however often this code is replayed.
 
-        Raises CallFailed, `is_a("NotFound")` or `is_a("AlreadyClosed")`, when there is nobody to take it.
+        Raises CallFailed: `is_a("NotFound")` or `is_a("AlreadyClosed")` when there is nobody to take it,
+        `is_a("InvalidRequest")` when that workflow's code receives no signal of this name (`undeclared=True` sends it all the
+        same) or of another type.
         """
-        return self._send(sys._getframe(1), workflow_id, signal, *args)
+        return self._send(sys._getframe(1), workflow_id, signal, *args, **kwargs)
 
-    def _send(self, frame: FrameType, workflow_id: str, signal: Any, input: Any = None, /) -> Coroutine[Any, Any, None]:
+    def _send(
+        self, frame: FrameType, workflow_id: str, signal: Any, input: Any = None, /, *, undeclared: bool = False
+    ) -> Coroutine[Any, Any, None]:
         if not isinstance(signal, Signal):
             raise TypeError(f"ctx.signal takes a Signal, not {signal!r}")
         payload = signal.input.encode(input)
         check_size(payload, self._machine.payload_limit, f"{signal.name}: payload")
-        return self._sent(Sending(workflow_id, signal.name, payload, Site(frame.f_code, frame.f_lineno)))
+        site = Site(frame.f_code, frame.f_lineno)
+        return self._sent(Sending(workflow_id, signal.name, payload, site, undeclared=undeclared))
 
     async def _sent(self, sending: Sending) -> None:
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
@@ -514,13 +528,16 @@ class Context(ContextBase):
         if choices and default is not None and default not in choices:
             raise ValueError(f"ctx.ask: the default {default!r} is not one of the choices {list(choices)!r}")
         codec = Codec.of(answer) if answer is not None else _TEXT
+        schema = codec.schema() if answer is not None else b""
+        if wrong := malformed(schema):
+            raise TypeError(f"ctx.ask: the JSON Schema of the answer is none: {wrong}")
         frame = sys._getframe(1)
         asked = Question(
             question,
             "workflow",
             choices=tuple(choices),
             context=NOTHING if context is None else ANY.encode(context),
-            schema=codec.schema() if answer is not None else b"",
+            schema=schema,
             default=None if default is None else codec.encode(default),
             deadline_ms=self._deadline_ms(deadline),
             assignee=assignee or "",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.durable import CancelChild, SendSignal, StartChild
 from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded, RequestError, Unavailable
-from nervenet.node.starting import StartRequest
+from nervenet.node.starting import Misfit, StartRequest
 from nervenet.records import (
     Cancel,
     ChildStarted,
@@ -71,8 +71,10 @@ class Children:
             await self._started(parent, command)
         except (Unavailable, Overloaded):
             raise
+        except Misfit as unfit:
+            failure = _refused(unfit, command.workflow_id, FailureCode.INVALID_INPUT, "InvalidPayload")
         except RequestError as refused:
-            failure = _refused(refused, command.workflow_id)
+            failure = _refused(refused, command.workflow_id, FailureCode.DEPENDENCY, type(refused).__name__)
         body = ChildStarted(command.workflow_id, command.definition, failure)
         answer = await self._host.append(parent, f"child:{command.step}", body)
         if answer.status == "closed" and failure is None and not command.options.abandon_children:
@@ -169,8 +171,14 @@ class Children:
             failure = Failure(FailureCode.INVALID_INPUT, str(error), "InvalidRequest", retryable=False)
         else:
             await self._host.admission.check_signal(to)
-            answer = await self._record(to, name, body, sender.workflow_id)
-            failure = None if answer.recorded else _not_taken(command, answer)
+            wrong = await self._host.checks.signal(
+                to, command.signal, command.payload, command.signal_id, undeclared=command.undeclared
+            )
+            if wrong is None:
+                answer = await self._record(to, name, body, sender.workflow_id)
+                failure = None if answer.recorded else _not_taken(command, answer)
+            else:
+                failure = _refused(wrong, to, FailureCode.INVALID_INPUT, "InvalidRequest")
         sent = SignalSent(command.workflow_id, command.signal, failure)
         await self._host.append(sender, f"sent:{command.step}", sent)
 
@@ -190,8 +198,9 @@ def outcome_of(child: str, definition: str, close: Close) -> Outcome:
     return Outcome(close.output, failure, definition, attempt=1)
 
 
-def _refused(error: RequestError, child: str) -> Failure:
-    return Failure(FailureCode.DEPENDENCY, str(error), type(error).__name__, retryable=False, source=child)
+def _refused(error: RequestError, other: str, code: FailureCode, kind: str) -> Failure:
+    words = "; ".join(f"{field}: {problem}" for field, problem in error.fields) or str(error)
+    return Failure(code, words, kind, retryable=False, source=other)
 
 
 def _not_taken(command: SendSignal, answer: Appended) -> Failure:

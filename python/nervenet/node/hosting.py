@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.node.admission import Admission
     from nervenet.node.blame import Blame
+    from nervenet.node.checks import Checks
     from nervenet.node.children import Children
     from nervenet.node.dispatching import Dispatcher
     from nervenet.node.elsewhere import Elsewhere
@@ -92,6 +93,7 @@ class Host:
     loader: Loader
     restore: Restore
     stored: Stored
+    checks: Checks
     gateway: Gateway
 
     def __init__(
@@ -213,6 +215,7 @@ class Host:
         """The registry has news of a node: who can run what is asked again."""
         self._others.clear()
         self._highest.clear()
+        self.checks.nodes_changed()
 
     # ── what comes before it is hosted ───────────────────────────────────────────────────────────────────────────────
 

@@ -27,6 +27,7 @@ from nervenet.node.admission import Admission
 from nervenet.node.blame import Blame
 from nervenet.node.builtin import builtin
 from nervenet.node.bury import Bury
+from nervenet.node.checks import Checks
 from nervenet.node.children import Children
 from nervenet.node.death import Contact, Death
 from nervenet.node.dispatching import AgentControl, Dispatcher
@@ -181,6 +182,7 @@ class Node:
         host = self.host
         host.admission = Admission(host)
         host.stored = Stored(host)
+        host.checks = Checks(host)
         host.starter = Starter(host)
         host.dispatcher = Dispatcher(host)
         host.watch = Watch(host)
@@ -280,7 +282,7 @@ class Node:
         record = encode_node_record(
             host.node_id,
             self.address,
-            host.definitions.values(),
+            host.checks.published(),
             state=state,
             max_workflows=host.config.max_workflows,
             owned=host.admission.owned,
@@ -360,6 +362,7 @@ class Node:
         if news.kind == "nodes":
             self.host.nodes_changed()
         elif news.kind == "agents":
+            self.host.checks.agents_changed()
             self.host.gateway.registry_news(news)
             if isinstance(news.new, AgentView) and news.new.away:
                 self.host.spawn(self.host.watch.agent_gone(news.id, proven=False))

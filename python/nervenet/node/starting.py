@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.node.memory import Memory
     from nervenet.records import State
+    from nervenet.schemas import Problem
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
 
@@ -85,6 +86,10 @@ class _Plan(NamedTuple):
     entry: bytes
 
 
+class Misfit(InvalidRequest):
+    """The input does not fit the definition."""
+
+
 class _Made(NamedTuple):
     """What `workflow_create` said, and the score that the start had set in `running` before."""
 
@@ -116,7 +121,7 @@ class Starter:
         if isinstance(error, LinkError):
             return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
         _log.error("%s: a start failed: %r", self._host.node_id, error, exc_info=error)
-        return RequestError(f"{type(error).__name__} in a start; the node's log says more")
+        return RequestError(f"{type(error).__name__} in a start; the node's log says more", reason="INTERNAL_ERROR")
 
     async def _start_many(self, requests: Sequence[StartRequest]) -> list[Started | Exception]:
         await self._host.stored.find((request.definition, request.version) for request in requests)
@@ -124,12 +129,15 @@ class Starter:
             plans = [self._plan(request, planned) for request in requests]
             if any(_no_room(plan) for plan in plans):
                 plans = await self._those_that_exist(requests, plans, planned)
+            decided: Sequence[_Plan | Started | Exception] = plans
+            if any(isinstance(plan, Misfit) for plan in plans):
+                decided = await self._those_accepted_before(requests, plans)
             me = self._host.node_id
-            mine = [plan.request.workflow_id for plan in plans if isinstance(plan, _Plan) and plan.owner == me]
+            mine = [plan.request.workflow_id for plan in decided if isinstance(plan, _Plan) and plan.owner == me]
             with self._host.expecting(*mine):
-                return await self._start_all(plans)
+                return await self._start_all(decided)
 
-    async def _start_all(self, plans: list[_Plan | Exception]) -> list[Started | Exception]:
+    async def _start_all(self, plans: Sequence[_Plan | Started | Exception]) -> list[Started | Exception]:
         made: dict[int, _Made | Exception] = {}
         left = [plan for plan in plans if isinstance(plan, _Plan)]
         for _ in range(3):  # again only what was refused because this process slept past the date of its creation
@@ -167,6 +175,21 @@ class Starter:
             for request, plan in zip(requests, plans, strict=True)
         ]
 
+    async def _those_accepted_before(
+        self, requests: Sequence[StartRequest], plans: Sequence[_Plan | Exception]
+    ) -> list[_Plan | Started | Exception]:
+        """An input that does not fit any more was accepted by code of before: the same start is answered as it was then."""
+        unfit = {request.workflow_id for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)}
+        heads = dict(await self._host.journal.heads(unfit, ("owner", "req", "closed_ms")))
+        return [
+            Started(request.workflow_id, False, head.owner)
+            if isinstance(plan, Misfit)
+            and (head := heads.get(request.workflow_id)) is not None
+            and _is_answered(request, head)
+            else plan
+            for request, plan in zip(requests, plans, strict=True)
+        ]
+
     def _plan(self, request: StartRequest, planned: Planned, there: str | None = None) -> _Plan | Exception:
         """What is to be written, or why nothing is."""
         try:
@@ -190,6 +213,8 @@ class Starter:
             )
         if not able:
             return self._nobody(name, request.version)
+        if wrong := self._host.checks.input(name, version, runtime, request.input):
+            return _misfit(wrong)
         host, admission = self._host, self._host.admission
         owner = there or host.node_id
         cost = cost_of(request.input.data)
@@ -410,6 +435,20 @@ def request_hash(definition: str, input: Payload) -> bytes:
             ) from None
         data = _canonical(value).encode()
     return hashlib.sha256(b"\0".join((definition.encode(), input.form.encode(), data))).digest()
+
+
+def _misfit(problems: list[Problem]) -> Misfit:
+    (path, words), more = problems[0], len(problems) - 1
+    ending = f" (and {more} more)" if more else ""
+    error = Misfit(f"{path}: {words}{ending}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
+    error.fields = tuple(problems)
+    return error
+
+
+def _is_answered(request: StartRequest, head: Head) -> bool:
+    """Whether what exists is what this start asks for."""
+    same = head.req == request_hash(request.definition, request.identity or request.input)
+    return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
 
 def _no_room(plan: _Plan | Exception) -> bool:

@@ -65,10 +65,7 @@ def decode_node(id: str, data: bytes) -> NodeView:
     return NodeView(
         id=id,
         address=_text(raw, "address"),
-        definitions=frozenset(
-            DefinitionView(_text(d, "name"), _whole(d, "version"), _text(d, "runtime"), _text(d, "fingerprint"))
-            for d in map(_fields, _list(raw, "definitions"))
-        ),
+        definitions=frozenset(_definition(_fields(d)) for d in _list(raw, "definitions")),
         state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
         owned=_whole(raw, "ownedWorkflows"),
         max_workflows=_whole(raw, "maxWorkflows"),
@@ -160,7 +157,23 @@ def _counts(raw: dict[str, Any], name: str) -> dict[str, int]:
 
 
 def _capability(raw: dict[str, Any]) -> CapabilityView:
-    return CapabilityView(raw["name"], _text(raw, "version"), _texts(raw, "labels"), _whole(raw, "slots"))
+    schema = _text(raw, "inputSchema") if raw.get("schemasMarked") is True else ""
+    return CapabilityView(
+        _text(raw, "name"), _text(raw, "version"), _texts(raw, "labels"), _whole(raw, "slots"), schema
+    )
+
+
+def _definition(raw: dict[str, Any]) -> DefinitionView:
+    return DefinitionView(
+        _text(raw, "name"),
+        _whole(raw, "version"),
+        _text(raw, "runtime"),
+        _text(raw, "fingerprint"),
+        _text(raw, "inputSchema"),
+        tuple((_text(signal, "name"), _text(signal, "schema")) for signal in map(_fields, _list(raw, "signals"))),
+        raw.get("signalsComplete") is True,
+        raw.get("schemasMarked") is True,
+    )
 
 
 def _enum(raw: dict[str, Any], name: str, prefix: str, unset: str) -> str:

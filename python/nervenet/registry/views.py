@@ -21,6 +21,7 @@ class CapabilityView(NamedTuple):
     version: str = ""
     labels: Mapping[str, str] = NONE
     slots: int = 0
+    input_schema: str = ""  # where it may be checked
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,12 +64,19 @@ class LoadView(NamedTuple):
 
 
 class DefinitionView(NamedTuple):
-    """A workflow definition that a node has code for; `python` is the minor that it replays alike on."""
+    """A workflow definition that a node has code for; `python` is the minor that it replays alike on.
+
+    `signals` are pairs of a name and a JSON Schema. `marked`: the schemas say where the code accepts more than they do.
+    """
 
     name: str
     version: int
     python: str
     fingerprint: str = ""
+    input_schema: str = ""
+    signals: tuple[tuple[str, str], ...] = ()
+    complete: bool = False
+    marked: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -173,6 +173,7 @@ def to_outcome(error: RequestError) -> pb.RequestStatus:
         reason=error.reason,
         metadata={key: clipped(value, MOST_VALUE) for key, value in error.metadata.items()},
         retry_after=None if after is None else _duration(after),
+        fields=[pb.FieldProblem(field=name, description=why) for name, why in error.fields],
     )
 
 
@@ -214,6 +215,7 @@ def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
 def from_outcome(status: pb.RequestStatus) -> RequestError:
     """A refusal out of a batch."""
     found = _made(_NAMES.get(status.code, "UNKNOWN"), status.message, status.reason, dict(status.metadata))
+    found.fields = tuple((problem.field, problem.description) for problem in status.fields)
     if status.HasField("retry_after"):
         found.retry_after = status.retry_after.ToTimedelta()
     return found

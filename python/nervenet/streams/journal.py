@@ -213,6 +213,10 @@ class Journal:
         """The same of a step's outcome; b"" = it is not over."""
         return await self.entry_id(workflow_id, f"task:{step}")
 
+    async def has(self, workflow_id: str, name: str) -> bool:
+        """Whether the current run has an entry of that name."""
+        return bool(await self._link.call("HEXISTS", self._keys.head(workflow_id), f"e:{name}"))
+
     async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
         """Name and entry that stand under one id."""
         found = await self._link.call("XRANGE", self._keys.journal(workflow_id), at, at)

@@ -7,6 +7,7 @@ What a message can hold and an option can't (a backoff below 1) is a problem of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -32,13 +33,17 @@ from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import workflow_pb2 as workflow
 from nervenet.wire.forms import from_json
-from nervenet.wire.options import policy_in, refused_option
+from nervenet.wire.options import policy_in
 from nervenet.wire.requests import LONGEST_SECONDS, mistakes
 from nervenet.wire.values import optional_ms, whole
 
 T = TypeVar("T")
 
 _SPANS: Final = ("queue", "accept", "attempt", "total", "heartbeat")
+_REFUSED: Final = re.compile(r"\w+\.(\w+) is (.*)", re.DOTALL)
+_STEP: Final = re.compile(r"(steps\[\d+\])(.*)", re.DOTALL)
+_MEANT: Final = re.compile(r"did you mean '(.*)'\?")
+_FIELDS: Final = {"multiplier": "backoff_multiplier", "non_retryable": "non_retryable_types", "match": "match_labels"}
 
 
 def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Problem]]:
@@ -57,10 +62,38 @@ def definition_from_json(data: Any) -> tuple[workflow.Definition, list[Problem]]
 
 
 def declaration_from_json(data: Any) -> tuple[Declaration, list[Problem]]:
-    """The same of what a person wrote."""
+    """The same of what a person wrote, as far as it can be read; what only follows from what cannot is left out."""
     message, problems = from_json(data, workflow.Definition)
     declaration, more = declaration_in(message)
-    return declaration, problems or more
+    return declaration, [*problems, *(problem for problem in more if not _follows(problem, problems))]
+
+
+def _follows(problem: Problem, unread: Sequence[Problem]) -> bool:
+    """Whether it may be so only because a field could not be read: in, around or beside it, or a step's name."""
+    for other in unread:
+        place = _unread(other)
+        if place is None:
+            continue
+        if place in ("", "steps") or _is_below(place, problem.path) or _is_below(problem.path, place):
+            return True
+        step = _STEP.match(place)
+        if step is not None and step[2] in ("", ".name") and "no step " in problem.words:
+            return True
+        if step is not None and step[2].startswith(".depends_on") and problem.path.startswith(f"{step[1]}."):
+            return True
+    return False
+
+
+def _unread(problem: Problem) -> str | None:
+    """Which field could not be read; None: one that there is not, and that is like none that there is."""
+    if not problem.words.startswith("no field "):
+        return problem.path
+    meant = _MEANT.search(problem.words)
+    return None if meant is None else ".".join(filter(None, (problem.path.rpartition(".")[0], meant[1])))
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path == other or path.startswith((f"{other}.", f"{other}["))
 
 
 def decode_declaration(data: bytes) -> Declaration:
@@ -111,12 +144,21 @@ class _Reading:
         return CallOptions(**given)
 
     def _made(self, at: str, kind: Callable[..., T], values: Mapping[str, Any]) -> T | None:
-        try:
-            return kind(**values)
-        except ValueError as error:
-            path, words = refused_option(error)
-            self.problems.append(Problem(f"{at}.{path.partition('.')[2]}".rstrip("."), words))
-            return None
+        """Every field that is refused is told: without it, what else is wrong shows."""
+        left, wrong = dict(values), False
+        while True:
+            try:
+                made = kind(**left)
+            except ValueError as error:
+                refused = _REFUSED.fullmatch(str(error))
+                name, words = refused.groups() if refused is not None else ("", str(error))
+                path = f"{at}.{_FIELDS.get(name, name)}".rstrip(".")
+                self.problems.append(Problem(path, words.replace("UNSET", "unset")))
+                wrong = True
+                if left.pop(name, None) is None:
+                    return None
+            else:
+                return None if wrong else made
 
     def _action(self, at: str, message: workflow.Step) -> Action | None:
         match message.WhichOneof("action"):

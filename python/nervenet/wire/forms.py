@@ -34,16 +34,15 @@ _KINDS: Final[dict[int, tuple[Any, str]]] = {
 
 
 def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
-    """The message; with problems it is empty."""
+    """The message; with problems it has what could be read."""
     reading = _Reading()
     ready = reading.message("", data, kind.DESCRIPTOR)
     message = kind()
-    if not reading.problems:
-        try:
-            json_format.ParseDict(ready, message)
-        except json_format.ParseError as error:
-            reading.problems.append(Problem("", str(error)))
-            message = kind()
+    try:
+        json_format.ParseDict(ready, message)
+    except json_format.ParseError as error:
+        reading.problems.append(Problem("", str(error)))
+        message = kind()
     return message, reading.problems
 
 
@@ -73,7 +72,11 @@ class _Reading:
             oneof = field.containing_oneof
             if oneof is not None and len(oneof.fields) > 1 and chosen.setdefault(oneof.name, field.name) != field.name:
                 self.problems.append(Problem(at, f"{chosen[oneof.name]} is given too: one of them"))
-            ready[field.name] = self._field(at, value, field)
+                continue
+            before = len(self.problems)
+            read = self._field(at, value, field)
+            if len(self.problems) == before or _has_parts(field):
+                ready[field.name] = read
         return ready
 
     def _field(self, path: str, data: Any, field: FieldDescriptor) -> Any:
@@ -144,6 +147,12 @@ class _Reading:
         near = difflib.get_close_matches(str(key), known, 1)
         ending = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
         self.problems.append(Problem(path, f"no field {str(key)!r}{ending}"))
+
+
+def _has_parts(field: FieldDescriptor) -> bool:
+    """Whether some of it may be read where some cannot: our own messages, alone or in a list."""
+    kind = field.message_type
+    return kind is not None and not kind.full_name.startswith("google.protobuf.") and not kind.GetOptions().map_entry
 
 
 def _is_value(field: FieldDescriptor) -> bool:

@@ -12,15 +12,25 @@ from nervenet.wire.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Protocol
 
     from nervenet.definitions import Workflow
+    from nervenet.payloads import Codec
+
+    class Signals(Protocol):
+        """Those that a definition receives: `durable.signals` finds them."""
+
+        @property
+        def names(self) -> Mapping[str, tuple[Codec[Any], ...]]: ...
+        @property
+        def complete(self) -> bool: ...
 
 
 def encode_node_record(
     node_id: str,
     address: str,
-    definitions: Iterable[Workflow[Any, Any]],
+    definitions: Iterable[tuple[Workflow[Any, Any], Signals]],
     *,
     state: str,
     max_workflows: int,
@@ -40,8 +50,15 @@ def encode_node_record(
             input_schema=d.input.schema().decode(),
             output_schema=d.output.schema().decode(),
             description=d.description,
+            signals=[
+                agent.SignalRef(name=name, schema=codec.schema().decode())
+                for name, codecs in signals.names.items()
+                for codec in codecs
+            ],
+            signals_complete=signals.complete,
+            schemas_marked=True,
         )
-        for d in definitions
+        for d, signals in definitions
     ]
     record = agent.NodeRecord(
         node_id=node_id,

@@ -31,7 +31,7 @@ TRANSPORT_REDIS: Transport
 TRANSPORT_GATEWAY: Transport
 
 class Capability(_message.Message):
-    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "labels", "slots")
+    __slots__ = ("name", "version", "description", "input_schema", "output_schema", "labels", "slots", "schemas_marked")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class Capability(_message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SCHEMAS_MARKED_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     description: str
@@ -53,7 +54,8 @@ class Capability(_message.Message):
     output_schema: str
     labels: _containers.ScalarMap[str, str]
     slots: int
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ...) -> None: ...
+    schemas_marked: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., description: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., schemas_marked: bool = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("active", "queued", "slots", "cpu", "average_task_time", "error_rate", "sample_time", "active_by_capability")
@@ -116,7 +118,7 @@ class AgentRecord(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., transport: _Optional[_Union[Transport, str]] = ..., control_endpoint: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[str] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inbox: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class DefinitionRef(_message.Message):
-    __slots__ = ("name", "version", "runtime", "fingerprint", "input_schema", "output_schema", "description")
+    __slots__ = ("name", "version", "runtime", "fingerprint", "input_schema", "output_schema", "description", "signals", "signals_complete", "schemas_marked")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +126,9 @@ class DefinitionRef(_message.Message):
     INPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    SCHEMAS_MARKED_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     runtime: str
@@ -131,7 +136,18 @@ class DefinitionRef(_message.Message):
     input_schema: str
     output_schema: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., runtime: _Optional[str] = ..., fingerprint: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    signals: _containers.RepeatedCompositeFieldContainer[SignalRef]
+    signals_complete: bool
+    schemas_marked: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., runtime: _Optional[str] = ..., fingerprint: _Optional[str] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., description: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[SignalRef, _Mapping]]] = ..., signals_complete: bool = ..., schemas_marked: bool = ...) -> None: ...
+
+class SignalRef(_message.Message):
+    __slots__ = ("name", "schema")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: str
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ...) -> None: ...
 
 class NodeRecord(_message.Message):
     __slots__ = ("node_id", "address", "definitions", "state", "register_time", "max_workflows", "owned_workflows", "runtime", "pid", "full")

@@ -90,7 +90,7 @@ class StartOutcome(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., created: bool = ..., error: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
 
 class RequestStatus(_message.Message):
-    __slots__ = ("code", "message", "reason", "metadata", "retry_after")
+    __slots__ = ("code", "message", "reason", "metadata", "retry_after", "fields")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -103,12 +103,22 @@ class RequestStatus(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
     reason: str
     metadata: _containers.ScalarMap[str, str]
     retry_after: _duration_pb2.Duration
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., retry_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    fields: _containers.RepeatedCompositeFieldContainer[FieldProblem]
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., retry_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., fields: _Optional[_Iterable[_Union[FieldProblem, _Mapping]]] = ...) -> None: ...
+
+class FieldProblem(_message.Message):
+    __slots__ = ("field", "description")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    description: str
+    def __init__(self, field: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class StartWorkflowsResponse(_message.Message):
     __slots__ = ("outcomes",)
@@ -228,18 +238,20 @@ class WatchWorkflowResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[_workflow_pb2.JournalEntry, _Mapping]] = ...) -> None: ...
 
 class SignalWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "signal", "payload", "request_id", "sender")
+    __slots__ = ("workflow_id", "signal", "payload", "request_id", "sender", "undeclared")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
+    UNDECLARED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     signal: str
     payload: _common_pb2.Payload
     request_id: str
     sender: str
-    def __init__(self, workflow_id: _Optional[str] = ..., signal: _Optional[str] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., request_id: _Optional[str] = ..., sender: _Optional[str] = ...) -> None: ...
+    undeclared: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., signal: _Optional[str] = ..., payload: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., request_id: _Optional[str] = ..., sender: _Optional[str] = ..., undeclared: bool = ...) -> None: ...
 
 class SignalWorkflowResponse(_message.Message):
     __slots__ = ("sequence", "created")

@@ -10,7 +10,7 @@ from nervenet.cli.files import read
 from nervenet.cli.render import definitions as render
 from nervenet.cli.session import Session, ask_mesh
 from nervenet.errors import InvalidRequest
-from nervenet.wire import definition_from_json
+from nervenet.wire import declaration_from_json, definition_from_json
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -51,8 +51,9 @@ def run_put(args: argparse.Namespace) -> int:
 async def put(session: Session, file: str, *, check: bool = False) -> Any:
     """Store what the file says. Every problem is told with its line; raises InvalidRequest."""
     source = read(file)
-    definition, problems = definition_from_json(source.data)
-    if problems:
+    definition, unread = definition_from_json(source.data)
+    if unread:  # no node is asked: what else is wrong is found here
+        _, problems = declaration_from_json(source.data)
         raise source.refused([(f"definition.{path}".rstrip("."), words) for path, words in problems])
     try:
         return await session.mesh.call("PutDefinition", definition=definition, validate_only=check)

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
             payload=payload,
             request_id=request_id,
             sender=session.me(),
+            undeclared=args.undeclared,
         )
         if args.json:
             session.screen.message(response)

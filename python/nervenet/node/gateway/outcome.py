@@ -11,8 +11,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.declarations import schema_problem
-from nervenet.payloads import PayloadTooLarge, check_json, check_size, read_json
+from nervenet.payloads import PayloadTooLarge, check_json, check_size
+from nervenet.schemas import malformed
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
@@ -108,20 +108,13 @@ def _mend(result: task.TaskResult, kind: str | None, capability: str, limit: int
 def _mend_question(question: task.Question, capability: str, limit: int) -> None:
     if not question.text:
         raise ValueError("a question without a text")
-    if question.answer_schema and (problem := _schema_problem(question.answer_schema)):
-        raise ValueError(f"answer_schema of the question: {problem}")
     question.source = task.QUESTION_SOURCE_AGENT
     question.ClearField("failure")
+    if wrong := malformed(question.answer_schema.encode()):
+        raise ValueError(f"answer_schema of the question is no JSON Schema: {wrong}")
     for part in ("context", "suggestion", "default_answer"):
         if question.HasField(part):
             _store(getattr(question, part), f"{capability}: {part} of the question", limit)
-
-
-def _schema_problem(text: str) -> str:
-    try:
-        return schema_problem(read_json(text.encode()))
-    except ValueError as error:
-        return f"no JSON: {error}"
 
 
 def _mend_failure(failure: common.Failure, capability: str, limit: int) -> None:

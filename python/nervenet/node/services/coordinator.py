@@ -32,10 +32,10 @@ from nervenet.node.watching import before
 from nervenet.records import Cancel, Signaled, State
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of
-from nervenet.rpc.status import already_closed, check_values, invalid, not_found, to_outcome
+from nervenet.rpc.status import already_closed, check_values, invalid, invalid_all, not_found, to_outcome
 from nervenet.streams.keys import check_name, check_signal_id
 from nervenet.v1 import coordinator_service_pb2 as pb
-from nervenet.wire import decode_entry, duration_ms, state_out
+from nervenet.wire import decode_entry, duration_ms, payload_in, state_out
 
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
@@ -113,7 +113,10 @@ class Coordinators:
                 outcomes.append(pb.StartOutcome(workflow_id=message.workflow_id, error=to_outcome(error)))
         answers = iter(zip(starts, await start_traced(self._host, starts), strict=True))
         return pb.StartWorkflowsResponse(
-            outcomes=[_outcome(*next(answers)) if outcome is None else outcome for outcome in outcomes]
+            outcomes=[
+                _outcome(*next(answers), f"requests[{i}].") if outcome is None else outcome
+                for i, outcome in enumerate(outcomes)
+            ]
         )
 
     async def AwaitWorkflows(
@@ -166,6 +169,11 @@ class Coordinators:
             if not await self._host.journal.entry_id(request.workflow_id, name):
                 raise
         body = Signaled(signal, checked_json(payload, "payload.json"), request.sender)
+        wrong = await self._host.checks.signal(
+            request.workflow_id, signal, payload, signal_id, undeclared=request.undeclared
+        )
+        if wrong is not None:
+            raise wrong
         answer = await self._record(request.workflow_id, name, body, request.sender)
         if answer.status != "new":
             await self._check_same(request, answer.id, body)
@@ -205,7 +213,7 @@ class Coordinators:
 
     async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
         start = task_start_of(request, self._host.config, trace_of(context))
-        await self._check_queue(request, start.workflow_id)
+        await self._check_task(request, start.workflow_id)
         try:
             with incoming(self._host.telemetry, "RunTask", start) as call:
                 start = inside(call, start)
@@ -217,12 +225,16 @@ class Coordinators:
             raise _reused(request.request_id, words, **error.metadata) from None
         return pb.RunTaskResponse(workflow=workflow)
 
-    async def _check_queue(self, request: pb.RunTaskRequest, workflow_id: str) -> None:
-        """A new task is refused while its queue is full; one that is there already is answered."""
+    async def _check_task(self, request: pb.RunTaskRequest, workflow_id: str) -> None:
+        """A new task is refused while its queue is full, or if no live agent takes its input; one that is there already
+        is answered."""
         requirement = require(request.capability, request.selection.match_labels)
-        if self._host.admission.queue_full(requirement):
+        wrong = self._host.checks.task(request.capability, payload_in(request.input))
+        if wrong or self._host.admission.queue_full(requirement):
             head = await self._host.journal.head(workflow_id, ("owner",))
             if head is None:
+                if wrong:
+                    raise invalid_all(wrong)
                 self._host.admission.check_queue(requirement)
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,9 +263,9 @@ class Coordinators:
         return await self._definitions.list(request)
 
 
-def _outcome(start: StartRequest, answer: Any) -> pb.StartOutcome:
+def _outcome(start: StartRequest, answer: Any, at: str) -> pb.StartOutcome:
     if isinstance(answer, RequestError):
-        return pb.StartOutcome(workflow_id=start.workflow_id, error=to_outcome(refused_start(answer)))
+        return pb.StartOutcome(workflow_id=start.workflow_id, error=to_outcome(refused_start(answer, at)))
     return pb.StartOutcome(workflow_id=start.workflow_id, created=answer.created)
 
 

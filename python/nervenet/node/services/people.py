@@ -11,14 +11,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from nervenet.declarations import misfit
 from nervenet.errors import RequestError
+from nervenet.node.services.checks import check_answer
 from nervenet.node.services.history import Asked, History
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.starts import checked_json, checked_payload
-from nervenet.payloads import read_json
-from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome, Payload
+from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome
 from nervenet.rpc.status import already_closed, invalid, not_found
 from nervenet.streams.keys import check_workflow_id, escalation_id, parse_escalation_id
 from nervenet.streams.listing import Listed, Listing
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from nervenet.node.services.reads import Reads
     from nervenet.streams.answers import Decision
 
-__all__ = ["People", "check_answer"]
+__all__ = ["People"]
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +147,7 @@ class People:
         if action is Action.COMPLETE:
             limit = self._host.config.payload_limit
             value = checked_payload(resolution.value, limit, "resolution.value", asked.step)
-            check_answer(checked_json(value, "resolution.value.json"), asked)
+            check_answer(checked_json(value, "resolution.value.json"), asked.question, id)
             return Decided(action, value, 0, comment, resolver), Outcome(value, None), None
         if action is Action.FAIL:
             failure = Failure(FailureCode.APPLICATION, comment or "a human decided so", "FailedByHuman", False)
@@ -166,26 +165,6 @@ _ACTIONS = frozenset(
         workflow_pb2.ESCALATION_ACTION_CANCEL_WORKFLOW,
     }
 )
-
-
-def check_answer(value: Payload, asked: Asked) -> None:
-    """Whether the value is one of the choices, or fits the schema of the answer."""
-    question = asked.question
-    if question.choices and value.form == "json":
-        if read_json(value.data) not in question.choices:
-            raise invalid("resolution.value", f"not one of the choices: {', '.join(question.choices)}")
-        return
-    if not question.schema:
-        return
-    if value.form != "json":
-        raise invalid("resolution.value", "a JSON value is asked for")
-    try:
-        wrong = misfit(read_json(value.data), read_json(question.schema))
-    except ValueError as error:  # the asker's schema is none: any JSON will do
-        _log.warning("%s: the schema of its answer is not used: %s", asked.step, error)
-        return
-    if wrong is not None:
-        raise invalid(f"resolution.value{wrong.path}", wrong.words)
 
 
 def _refused(workflow_id: str, asked: Asked) -> Exception:

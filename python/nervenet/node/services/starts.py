@@ -175,7 +175,8 @@ def _check_options(given: dict[str, Any]) -> None:
 
 
 def refused_start(error: RequestError, at: str = "") -> RequestError:
-    """What the host found wrong with an input has no field yet."""
-    if error.reason == "INVALID_FIELD" and not error.fields:
-        error.fields = ((f"{at}input", error.message),)
+    """What the host found wrong with an input has no field yet, or one of the start alone."""
+    if error.reason == "INVALID_FIELD":
+        fields = error.fields or (("input", error.message),)
+        error.fields = tuple((at + field, words) for field, words in fields)
     return error
