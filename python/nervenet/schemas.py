@@ -171,7 +171,7 @@ class Fit:
 
     def problems(self, payload: Payload, name: str) -> list[Problem]:
         """What is wrong with it, each with its path, which begins with `name`. JSON that is none is not looked at."""
-        form, data = payload
+        form, data = payload.form, payload.data
         if form == "json":
             return self._problems(data, name)
         if form == "none":

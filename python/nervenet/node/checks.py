@@ -106,7 +106,7 @@ class Checks:
             workflow = coordinator.machine.workflow
             return workflow.name, workflow.version, workflow.runtime
         fields = ("definition", "version", "python", "closed_ms")
-        (head,) = await self._host.journal.heads([workflow_id], fields)
+        head = await self._host.journal.head(workflow_id, fields)
         return None if head is None or head.closed else (head.definition, head.version, head.python)
 
     def _signal(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.records import State
-from nervenet.streams.heads import STATES, Claim, Head, journal_id, parse_claims, parse_head
+from nervenet.streams.heads import STATES, Claim, Head, journal_id, number, owner_of, parse_claims, parse_head
 
 __all__ = [
     "Adopted",
@@ -34,6 +34,7 @@ ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
 RestoreStatus: TypeAlias = Literal["whole", "restored", "created", "gap", "not_owner", "stale", "closed", "unknown"]
 
+MOST_RUNS: Final = (1 << 31) - 1
 _CLAIM_STATUSES: Final[dict[bytes, ClaimStatus]] = {
     b"run": "run",
     b"done": "done",
@@ -206,8 +207,8 @@ class Look(NamedTuple):
             return None
         markers, claims = reply[4::2], reply[5::2]
         return cls(
-            int(run),
-            owner.decode(),
+            number(run, MOST_RUNS),
+            owner_of(owner),
             journal_id(last),
             closed is not None,
             frozenset(step for step, marker in zip(steps, markers, strict=True) if marker),

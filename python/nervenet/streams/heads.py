@@ -42,6 +42,7 @@ FIELDS: Final = {
 _NUMBERS: Final = frozenset(
     {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms"}
 )
+_LARGEST: Final = dict.fromkeys(("run", "version", "suppressed", "adoptions"), (1 << 31) - 1)
 _IDS: Final = frozenset({"last"})
 _BYTES: Final = frozenset({"req", "blocked", "adopted_at"})
 STATES: Final = {state.value.encode(): state for state in State}
@@ -126,9 +127,11 @@ def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
             continue
         try:
             if attribute in _NUMBERS:
-                found[attribute] = int(value)
+                found[attribute] = number(value, _LARGEST.get(attribute, 1 << 62))
             elif attribute in _IDS:
                 found[attribute] = journal_id(value)
+            elif attribute == "owner":
+                found[attribute] = owner_of(value)
             else:
                 found[attribute] = value if attribute in _BYTES else value.decode()
         except ValueError:
@@ -136,10 +139,25 @@ def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
     return Head(**found)  # type: ignore[arg-type]
 
 
+def number(value: bytes, largest: int) -> int:
+    """Raises ValueError, also for what no counter or clock comes to."""
+    found = int(value)
+    if not -largest <= found <= largest:
+        raise ValueError(value)
+    return found
+
+
+def owner_of(value: bytes) -> str:
+    """A node's id; no head is without one."""
+    if not value:
+        raise ValueError("no owner")
+    return value.decode()
+
+
 def journal_id(value: bytes) -> bytes:
     """The same, if it reads `<ms>-<n>`; else ValueError."""
     ms, dash, n = value.partition(b"-")
-    if not (dash and ms.isdigit() and n.isdigit()):
+    if not (dash and ms.isdigit() and n.isdigit() and len(value) < 40):
         raise ValueError(value)
     return value
 

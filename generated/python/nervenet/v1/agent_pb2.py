@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nervenet/v1/agent.proto\x12\x0bnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\nCapability\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cinput_schema\x18\x04 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x05 \x01(\tR\x0coutputSchema\x12;\n\x06labels\x18\x06 \x03(\x0b\x32#.nervenet.v1.Capability.LabelsEntryR\x06labels\x12\x14\n\x05slots\x18\x07 \x01(\x05R\x05slots\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xa5\x03\n\x04Load\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x05R\x06\x61\x63tive\x12\x16\n\x06queued\x18\x02 \x01(\x05R\x06queued\x12\x14\n\x05slots\x18\x03 \x01(\x05R\x05slots\x12\x10\n\x03\x63pu\x18\x04 \x01(\x01R\x03\x63pu\x12\x45\n\x11\x61verage_task_time\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0f\x61verageTaskTime\x12\x1d\n\nerror_rate\x18\x06 \x01(\x01R\terrorRate\x12;\n\x0bsample_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nsampleTime\x12[\n\x14\x61\x63tive_by_capability\x18\x08 \x03(\x0b\x32).nervenet.v1.Load.ActiveByCapabilityEntryR\x12\x61\x63tiveByCapability\x1a\x45\n\x17\x41\x63tiveByCapabilityEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x02\x38\x01\"\x89\x04\n\x0b\x41gentRecord\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12;\n\x0c\x63\x61pabilities\x18\x03 \x03(\x0b\x32\x17.nervenet.v1.CapabilityR\x0c\x63\x61pabilities\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\x12\x34\n\ttransport\x18\x05 \x01(\x0e\x32\x16.nervenet.v1.TransportR\ttransport\x12)\n\x10\x63ontrol_endpoint\x18\x06 \x01(\tR\x0f\x63ontrolEndpoint\x12<\n\x06labels\x18\x07 \x03(\x0b\x32$.nervenet.v1.AgentRecord.LabelsEntryR\x06labels\x12\x18\n\x07runtime\x18\x08 \x01(\tR\x07runtime\x12?\n\rregister_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cregisterTime\x12\x14\n\x05inbox\x18\n \x01(\tR\x05inbox\x12\x14\n\x05slots\x18\x0b \x01(\x05R\x05slots\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xe3\x01\n\rDefinitionRef\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\x05R\x07version\x12\x18\n\x07runtime\x18\x03 \x01(\tR\x07runtime\x12 \n\x0b\x66ingerprint\x18\x04 \x01(\tR\x0b\x66ingerprint\x12!\n\x0cinput_schema\x18\x05 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x06 \x01(\tR\x0coutputSchema\x12 \n\x0b\x64\x65scription\x18\x07 \x01(\tR\x0b\x64\x65scription\"\xfb\x02\n\nNodeRecord\x12\x17\n\x07node_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\x12<\n\x0b\x64\x65\x66initions\x18\x03 \x03(\x0b\x32\x1a.nervenet.v1.DefinitionRefR\x0b\x64\x65\x66initions\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\x12?\n\rregister_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cregisterTime\x12#\n\rmax_workflows\x18\x06 \x01(\x05R\x0cmaxWorkflows\x12\'\n\x0fowned_workflows\x18\x07 \x01(\x05R\x0eownedWorkflows\x12\x18\n\x07runtime\x18\x08 \x01(\tR\x07runtime\x12\x10\n\x03pid\x18\t \x01(\x05R\x03pid\x12\x12\n\x04\x66ull\x18\n \x01(\x08R\x04\x66ull*\x8e\x01\n\nAgentState\x12\x1b\n\x17\x41GENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_STATE_STARTING\x10\x01\x12\x16\n\x12\x41GENT_STATE_ACTIVE\x10\x02\x12\x18\n\x14\x41GENT_STATE_DRAINING\x10\x03\x12\x17\n\x13\x41GENT_STATE_DRAINED\x10\x04*R\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRANSPORT_REDIS\x10\x01\x12\x15\n\x11TRANSPORT_GATEWAY\x10\x02\x42\x38\n\x0f\x64\x65v.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17nervenet/v1/agent.proto\x12\x0bnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\nCapability\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12!\n\x0cinput_schema\x18\x04 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x05 \x01(\tR\x0coutputSchema\x12;\n\x06labels\x18\x06 \x03(\x0b\x32#.nervenet.v1.Capability.LabelsEntryR\x06labels\x12\x14\n\x05slots\x18\x07 \x01(\x05R\x05slots\x12%\n\x0eschemas_marked\x18\x08 \x01(\x08R\rschemasMarked\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xa5\x03\n\x04Load\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x05R\x06\x61\x63tive\x12\x16\n\x06queued\x18\x02 \x01(\x05R\x06queued\x12\x14\n\x05slots\x18\x03 \x01(\x05R\x05slots\x12\x10\n\x03\x63pu\x18\x04 \x01(\x01R\x03\x63pu\x12\x45\n\x11\x61verage_task_time\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0f\x61verageTaskTime\x12\x1d\n\nerror_rate\x18\x06 \x01(\x01R\terrorRate\x12;\n\x0bsample_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nsampleTime\x12[\n\x14\x61\x63tive_by_capability\x18\x08 \x03(\x0b\x32).nervenet.v1.Load.ActiveByCapabilityEntryR\x12\x61\x63tiveByCapability\x1a\x45\n\x17\x41\x63tiveByCapabilityEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x02\x38\x01\"\x89\x04\n\x0b\x41gentRecord\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12;\n\x0c\x63\x61pabilities\x18\x03 \x03(\x0b\x32\x17.nervenet.v1.CapabilityR\x0c\x63\x61pabilities\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\x12\x34\n\ttransport\x18\x05 \x01(\x0e\x32\x16.nervenet.v1.TransportR\ttransport\x12)\n\x10\x63ontrol_endpoint\x18\x06 \x01(\tR\x0f\x63ontrolEndpoint\x12<\n\x06labels\x18\x07 \x03(\x0b\x32$.nervenet.v1.AgentRecord.LabelsEntryR\x06labels\x12\x18\n\x07runtime\x18\x08 \x01(\tR\x07runtime\x12?\n\rregister_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cregisterTime\x12\x14\n\x05inbox\x18\n \x01(\tR\x05inbox\x12\x14\n\x05slots\x18\x0b \x01(\x05R\x05slots\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xe7\x02\n\rDefinitionRef\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\x05R\x07version\x12\x18\n\x07runtime\x18\x03 \x01(\tR\x07runtime\x12 \n\x0b\x66ingerprint\x18\x04 \x01(\tR\x0b\x66ingerprint\x12!\n\x0cinput_schema\x18\x05 \x01(\tR\x0binputSchema\x12#\n\routput_schema\x18\x06 \x01(\tR\x0coutputSchema\x12 \n\x0b\x64\x65scription\x18\x07 \x01(\tR\x0b\x64\x65scription\x12\x30\n\x07signals\x18\x08 \x03(\x0b\x32\x16.nervenet.v1.SignalRefR\x07signals\x12)\n\x10signals_complete\x18\t \x01(\x08R\x0fsignalsComplete\x12%\n\x0eschemas_marked\x18\n \x01(\x08R\rschemasMarked\"7\n\tSignalRef\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06schema\x18\x02 \x01(\tR\x06schema\"\xfb\x02\n\nNodeRecord\x12\x17\n\x07node_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\x12<\n\x0b\x64\x65\x66initions\x18\x03 \x03(\x0b\x32\x1a.nervenet.v1.DefinitionRefR\x0b\x64\x65\x66initions\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\x12?\n\rregister_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cregisterTime\x12#\n\rmax_workflows\x18\x06 \x01(\x05R\x0cmaxWorkflows\x12\'\n\x0fowned_workflows\x18\x07 \x01(\x05R\x0eownedWorkflows\x12\x18\n\x07runtime\x18\x08 \x01(\tR\x07runtime\x12\x10\n\x03pid\x18\t \x01(\x05R\x03pid\x12\x12\n\x04\x66ull\x18\n \x01(\x08R\x04\x66ull*\x8e\x01\n\nAgentState\x12\x1b\n\x17\x41GENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_STATE_STARTING\x10\x01\x12\x16\n\x12\x41GENT_STATE_ACTIVE\x10\x02\x12\x18\n\x14\x41GENT_STATE_DRAINING\x10\x03\x12\x17\n\x13\x41GENT_STATE_DRAINED\x10\x04*R\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRANSPORT_REDIS\x10\x01\x12\x15\n\x11TRANSPORT_GATEWAY\x10\x02\x42\x38\n\x0f\x64\x65v.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOAD_ACTIVEBYCAPABILITYENTRY']._serialized_options = b'8\001'
   _globals['_AGENTRECORD_LABELSENTRY']._loaded_options = None
   _globals['_AGENTRECORD_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_AGENTSTATE']._serialized_start=1975
-  _globals['_AGENTSTATE']._serialized_end=2117
-  _globals['_TRANSPORT']._serialized_start=2119
-  _globals['_TRANSPORT']._serialized_end=2201
+  _globals['_AGENTSTATE']._serialized_start=2203
+  _globals['_AGENTSTATE']._serialized_end=2345
+  _globals['_TRANSPORT']._serialized_start=2347
+  _globals['_TRANSPORT']._serialized_end=2429
   _globals['_CAPABILITY']._serialized_start=106
-  _globals['_CAPABILITY']._serialized_end=412
-  _globals['_CAPABILITY_LABELSENTRY']._serialized_start=355
-  _globals['_CAPABILITY_LABELSENTRY']._serialized_end=412
-  _globals['_LOAD']._serialized_start=415
-  _globals['_LOAD']._serialized_end=836
-  _globals['_LOAD_ACTIVEBYCAPABILITYENTRY']._serialized_start=767
-  _globals['_LOAD_ACTIVEBYCAPABILITYENTRY']._serialized_end=836
-  _globals['_AGENTRECORD']._serialized_start=839
-  _globals['_AGENTRECORD']._serialized_end=1360
-  _globals['_AGENTRECORD_LABELSENTRY']._serialized_start=355
-  _globals['_AGENTRECORD_LABELSENTRY']._serialized_end=412
-  _globals['_DEFINITIONREF']._serialized_start=1363
-  _globals['_DEFINITIONREF']._serialized_end=1590
-  _globals['_NODERECORD']._serialized_start=1593
-  _globals['_NODERECORD']._serialized_end=1972
+  _globals['_CAPABILITY']._serialized_end=451
+  _globals['_CAPABILITY_LABELSENTRY']._serialized_start=394
+  _globals['_CAPABILITY_LABELSENTRY']._serialized_end=451
+  _globals['_LOAD']._serialized_start=454
+  _globals['_LOAD']._serialized_end=875
+  _globals['_LOAD_ACTIVEBYCAPABILITYENTRY']._serialized_start=806
+  _globals['_LOAD_ACTIVEBYCAPABILITYENTRY']._serialized_end=875
+  _globals['_AGENTRECORD']._serialized_start=878
+  _globals['_AGENTRECORD']._serialized_end=1399
+  _globals['_AGENTRECORD_LABELSENTRY']._serialized_start=394
+  _globals['_AGENTRECORD_LABELSENTRY']._serialized_end=451
+  _globals['_DEFINITIONREF']._serialized_start=1402
+  _globals['_DEFINITIONREF']._serialized_end=1761
+  _globals['_SIGNALREF']._serialized_start=1763
+  _globals['_SIGNALREF']._serialized_end=1818
+  _globals['_NODERECORD']._serialized_start=1821
+  _globals['_NODERECORD']._serialized_end=2200
 # @@protoc_insertion_point(module_scope)

@@ -180,7 +180,8 @@ class CoordinatorServiceServicer(object):
 
     def SignalWorkflow(self, request, context):
         """Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
-        workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS.
+        workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+        workflow's code receives none of that name, or its value does not fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -147,7 +147,7 @@ class People:
         if action is Action.COMPLETE:
             limit = self._host.config.payload_limit
             value = checked_payload(resolution.value, limit, "resolution.value", asked.step)
-            check_answer(checked_json(value, "resolution.value.json"), asked.question, id)
+            check_answer(checked_json(value, "resolution.value.json"), asked.question, asked.step)
             return Decided(action, value, 0, comment, resolver), Outcome(value, None), None
         if action is Action.FAIL:
             failure = Failure(FailureCode.APPLICATION, comment or "a human decided so", "FailedByHuman", False)
