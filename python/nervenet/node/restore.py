@@ -300,6 +300,11 @@ class Restore:
         await asyncio.sleep(max(0, self.claims_return_ms - self._host.clock.now_ms()) / 1000)
         await self._patiently(lambda: self._host.watch.look_at(coordinators))
 
+    async def take_back(self, workflow_id: str, owner: str) -> None:
+        """Its head names a node that does not exist: the one that has it in memory need not wait for the walk over all."""
+        if self._alive() and not self._host.draining:
+            await self._host.loader.load(workflow_id, owner)
+
     async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
         """Its head or journal is something else: it is made again from memory, or the run stands BLOCKED where that lacks
         the beginning. Nobody else can have adopted it: what cannot be read names no owner."""

@@ -142,6 +142,8 @@ class Watch:
             return
         if look.owner != host.node_id or look.run != coordinator.run:
             host.forget(coordinator)
+            if look.owner != host.node_id and not host.table.lives(look.owner):
+                host.spawn(host.restore.take_back(coordinator.workflow_id, look.owner))
             return
         ms, _, n = look.last.partition(b"-")
         if int(n) < coordinator.applied or (int(n) == coordinator.applied and int(ms) != coordinator.applied_ms):
