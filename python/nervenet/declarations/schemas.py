@@ -41,11 +41,12 @@ def misfit(value: Any, schema: Any) -> Misfit | None:
     if problem := schema_problem(schema):
         raise UnusableSchema(problem)
     import jsonschema
+    from jsonschema.exceptions import best_match  # type: ignore[import-untyped]  # as above
     from referencing import Registry
 
     validator = jsonschema.Draft202012Validator(schema, registry=Registry())
     try:
-        worst = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        worst = best_match(validator.iter_errors(value))
     except Exception as error:  # noqa: BLE001  # of references that lead nowhere, which have no public type, and of depth
         raise UnusableSchema(f"the schema cannot be used: {error!r}") from None
     if worst is None:
