@@ -93,7 +93,7 @@ class Caller:
         (kind,) = self._filler.random.choices(self._kinds, self._weights)
         request = method.request()
         if kind == "message":
-            return self._filler.bytes(request)
+            return self._filler.encoded(request)
         if kind == "cut":
             return self._filler.cut(request)
         return self._filler.noise() if self._filler.random.random() < 0.7 else self._filler.too_deep(request)

@@ -94,13 +94,15 @@ class _Fuzzing:
 
     async def run(self) -> Report:
         async with AsyncExitStack() as stack:
+            channels = [  # a few connections, as many clients would have
+                await stack.enter_async_context(grpc.aio.insecure_channel(self._node.address, _CHANNEL))
+                for _ in range(5)
+            ]
             callers = []
             for i in range(self._options.at_once):
-                if i % 10 == 0:  # a few connections, as many clients would have
-                    channel = await stack.enter_async_context(grpc.aio.insecure_channel(self._node.address, _CHANNEL))
                 filler = Filler(f"{self._options.seed}/{i}")
                 filler.agent_ids = (self._agent.id, *filler.agent_ids)
-                callers.append(Caller(channel, filler, self._token, self._options.kinds, self._options.methods))
+                callers.append(Caller(channels[i % 5], filler, self._token, self._options.kinds, self._options.methods))
             given = {"address": self._node.address, "namespace": self._host.namespace, "token": self._token}
             raw = await stack.enter_async_context(
                 RawClient(Config.load(environ={}, **{name: value for name, value in given.items() if value}))

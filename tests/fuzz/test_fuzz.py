@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import KINDS
 from tests.fuzz.mesh import Options, run
 from tests.fuzz.values import Filler
@@ -23,10 +24,8 @@ async def test_no_call_hurts_a_node(tmp_path: Path, redis_url: str, etcd_url: st
 
 
 def test_a_seed_makes_the_same_messages() -> None:
-    from nervenet.rpc.methods import METHODS
-
     def messages(seed: str) -> list[bytes]:
         filler = Filler(seed)
-        return [filler.bytes(method.request()) for method in METHODS.values()]
+        return [filler.encoded(method.request()) for method in METHODS.values()]
 
     assert messages("7") == messages("7") != messages("8")

@@ -127,7 +127,7 @@ class Filler:
         self._wild = self.random.choice((0.0, 0.0, 0.03, 0.1, 0.4, 1.0))
         self._fill(message, 0)
 
-    def bytes(self, message: Message) -> bytes:
+    def encoded(self, message: Message) -> bytes:
         """A filled message as it travels, sometimes with a field that no version knows."""
         self.message(message)
         data = message.SerializeToString()
@@ -137,7 +137,7 @@ class Filler:
         """More messages in each other than protobuf reads (100), where the type allows it."""
         self._lists = 120
         try:
-            return self.bytes(message)
+            return self.encoded(message)
         finally:
             self._lists = 25
 
