@@ -121,9 +121,10 @@ def test_a_broken_file_is_told_with_its_lines_and_is_exit_code_2(run: Run, file:
     file.write_text(text.replace("capability:", "capabilty:").replace("items: input, ", ""))
     local = run("definitions", "put", str(file))
     assert local.code == 2
-    assert (
-        local.err == f"nervenet: {file}:12: steps[0].call.capabilty: no field 'capabilty'; did you mean 'capability'?\n"
-    )
+    assert local.err.splitlines() == [
+        f"nervenet: {file}:12: steps[0].call.capabilty: no field 'capabilty'; did you mean 'capability'?",
+        f"{file}:10: steps[0].for_each.items: an expression is needed",
+    ]
     told = json.loads(run("definitions", "put", str(file), "--json").err)
     assert told["details"][1]["fieldViolations"][0]["field"] == "definition.steps[0].call.capabilty"
     missing = text.replace("items: input, ", "")

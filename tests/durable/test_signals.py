@@ -119,7 +119,7 @@ async def goes_on(ctx: Context) -> None:
         ctx.continue_as_new(directly)
 
 
-mesh.workflow(Steps().run, name="of_an_object")
+mesh.workflow(name="of_an_object")(Steps().run)
 
 made_here = Signal("local", float)
 
@@ -190,8 +190,7 @@ async def not_yet_there(ctx: Context) -> str:
     return await ctx.receive(set_later)
 
 
-if False:
-    set_later = approve
+set_later: Signal[str]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in dynamic.workflows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from nervenet import Context, Mesh, Signal, Workflow, errors
 from nervenet.client.raw import RawClient
+from nervenet.node.hosting import Host
 from nervenet.node.node import Node
 from nervenet.node.services import serve
 from nervenet.process.together import serving
@@ -78,7 +80,7 @@ async def signals(ctx: Context, to: str) -> list[str]:
         (misspelt, Approval(by="ana"), {"undeclared": True}),
     ):
         try:
-            await ctx.signal(to, signal, value, **more)  # type: ignore[call-overload]
+            await ctx.signal(to, signal, value, **more)  # type: ignore[misc]
             said.append("sent")
         except errors.CallFailed as failed:
             said.append(f"{failed.failure.type}: {failed.failure.message}")
@@ -96,6 +98,14 @@ class Shop:
         return {"with the code": self.code, "without it": self.bare}
 
 
+def knows(node: Node, count: int) -> bool:
+    return len(node.host.table.nodes) == count
+
+
+def serves(host: Host, capability: str) -> bool:
+    return any(capability in agent.capabilities for agent in host.table.agents.values())
+
+
 async def opened(world: World, mesh: Mesh) -> Node:
     config = world.config(listen="127.0.0.1:0")
     return await world.stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
@@ -105,7 +115,7 @@ async def opened(world: World, mesh: Mesh) -> Node:
 async def at(world: World) -> Shop:
     nodes = [await opened(world, mesh) for mesh in (shop, desk, empty)]
     for node in nodes:
-        await eventually(lambda node=node: len(node.host.table.nodes) == 3)
+        await eventually(partial(knows, node, 3))
     return Shop(world, nodes[0], *[await world.raw(node) for node in nodes])
 
 
@@ -265,7 +275,7 @@ async def test_a_lone_task_that_no_live_agent_takes_is_refused(at: Shop) -> None
     async with serving(worker, config, node=False, agents=True):
         for raw in at.doors.values():
             host = at.node.host
-            await eventually(lambda host=host: any("price" in a.capabilities for a in host.table.agents.values()))
+            await eventually(partial(serves, host, "price"))
             given = {"json": json.dumps({"price": -1})}
             wrong = await refusal(raw.call("RunTask", request_id="t", capability="price", input=given))
             assert wrong == {"input.name": "field required", "input.price": PROBLEMS["input.items[1].price"]}

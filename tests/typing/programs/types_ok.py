@@ -137,7 +137,7 @@ async def client_side(client: Client) -> None:
     h = await client.start(flow, ["a"], id="x")
     assert_type(await h.result(timeout=timedelta(seconds=3)), dict[str, int])
     await h.signal(approve, {"a": 1})
-    await h.signal(approve, {"a": 1}, undeclared=True)
+    await h.signal(approve, TD(a=1), undeclared=True)
     await h.signal("approve", 7, undeclared=True)
     await h.signal(mood, "good")
     assert_type(await client.run(flow, [], id="y"), dict[str, int])
