@@ -348,6 +348,11 @@ SETTINGS: tuple[Setting, ...] = (
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
+def parse_argument(name: str, value: object) -> Any:
+    """The value of one setting that was given as an argument. Raises ConfigError."""
+    return _BY_NAME[name].parse(value, "argument")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Every setting with its value. `sources` says where each came from; None is "not set", see the methods."""

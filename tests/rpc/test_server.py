@@ -93,6 +93,28 @@ async def test_namespace_and_token_are_looked_at_and_a_token_file_may_be_rotated
         await server.stop(0)
 
 
+async def test_a_caller_whose_token_file_is_being_rewritten_tries_again(tmp_path: Path) -> None:
+    """Even where a lost reply could not be asked for again: nothing was sent."""
+    server = await serving(token="s3cret")
+    token = tmp_path / "token"
+    token.write_text("s3cret")
+    nodes = Nodes(config(address=server.address, token_file=str(token)))
+    try:
+        token.write_text("")
+        for name in ("GetWorkflow", "StartWorkflows"):
+            with pytest.raises(errors.Unavailable, match="is empty: write the token") as refused:
+                await nodes.once(name, METHODS[name].request())
+            assert refused.value.reason == "TOKEN_UNREADABLE"
+        asked = asyncio.create_task(nodes.call("GetWorkflow", pb.GetWorkflowRequest(workflow_id="w")))
+        await asyncio.sleep(0.1)
+        assert not asked.done()
+        token.write_text("s3cret")
+        await asyncio.wait_for(asked, 5)
+    finally:
+        await nodes.close()
+        await server.stop(0)
+
+
 async def test_a_bug_is_an_internal_error_without_its_secrets_and_what_is_missing_says_so() -> None:
     server = await serving()
     try:

@@ -65,12 +65,13 @@ class Storm:
     """Until when each whole token stood in the file; the one that stands there now, for ever."""
     slowest: float = 0.0
     _over: bool = False
+    _ask: Any = None
 
     async def rage(self, rounds: int, rate: int, pause: float, long: float, *, rotate: bool) -> None:
         """Each round breaks the file in each way for `pause` seconds, and in one of them for `long` ones; what is written
         then is the same token, or (`rotate`) another one. At last another one is written piece by piece."""
         async with grpc.aio.insecure_channel(self.address) as channel:
-            self._ask: Any = channel.unary_unary(METHOD)
+            self._ask = channel.unary_unary(METHOD)
             await self._write_in_one(self._next())
             calling = asyncio.create_task(self._call(rate))
             try:

@@ -28,7 +28,7 @@ from nervenet.client.nodes import Nodes
 from nervenet.client.starting import Starter
 from nervenet.client.values import Escalation, WorkflowInfo
 from nervenet.clock import new_workflow_id
-from nervenet.config import Config
+from nervenet.config import Config, parse_argument
 from nervenet.definitions import Agent, Workflow
 from nervenet.errors import CallFailed, CallTimedOut, WorkflowFailed
 from nervenet.options import ResolvedStart, resolve, resolve_start
@@ -316,7 +316,7 @@ class Client:
 
 def _with(config: Config, given: Mapping[str, str | None]) -> Config:
     """The configuration with what is given as an argument on top."""
-    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    values = {name: parse_argument(name, value) for name, value in given.items() if value is not None}
     sources = {**config.sources, **dict.fromkeys(values, "argument")}
     return dataclasses.replace(config, **values, sources=sources)
 

@@ -84,18 +84,20 @@ class Tokens:
             return LOOK_AGAIN
         if found not in (self._right, self._new):
             self._new = found
-            self._doubt(now)
+            self._doubt(now, "")
             return LOOK_AGAIN
         if self._logged_at > self._good_at:
             _log.warning("token_file %s can be read again", self._config.token_file)
         self._right, self._new, self._good_at = found, None, now
         return LOOK_EVERY
 
-    def _doubt(self, now: float, why: str = "") -> None:
+    def _doubt(self, now: float, why: str) -> None:
         over = self._right is not None and now - self._good_at >= GRACE
         if over:
             self._right = None
-        if why and (over or now - self._logged_at >= LOG_EVERY):
+        if over and not why:
+            why = f"token_file {self._config.token_file} holds another text at each reading: write the token in one go"
+        if over or (why and now - self._logged_at >= LOG_EVERY):
             self._logged_at = now
             until = (
                 "nobody is served" if self._right is None else f"the last good token counts, for {GRACE:g} s at most"
