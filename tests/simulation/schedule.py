@@ -229,6 +229,8 @@ class Schedule:
         kinds = [chance.choice(weather.faults) for _ in range(chance.choice(weather.many))]
         while sum("agent" in kind for kind in kinds) > 2:  # three lost agents are the limit of a step
             kinds.remove(next(kind for kind in kinds if "agent" in kind))
+        while kinds.count("kill node") > 2:  # what takes three nodes with it is BLOCKED (seed 50032)
+            kinds.remove("kill node")
         for kind in kinds:
             at = network.executed + chance.randrange(1, weather.reach)
             network.faults.setdefault(at, []).append(lambda wire, kind=kind: self._break(kind, wire))
