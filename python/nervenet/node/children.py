@@ -61,6 +61,9 @@ class Children:
         except (LinkError, Unavailable, Overloaded) as error:
             _log.warning("%s: %s is put off: %s", coordinator.workflow_id, type(command).__name__, error)
             coordinator.errands.append(command)
+        except Exception:
+            coordinator.errands.append(command)  # or its workflow would wait for ever; the log says why it does
+            raise
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

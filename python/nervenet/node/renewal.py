@@ -41,6 +41,9 @@ class Renewal:
         except (LinkError, RequestError) as error:
             _log.warning("%s: its next run is put off: %s", old.workflow_id, error)
             old.errands.append(command)
+        except Exception:
+            old.errands.append(command)  # or it would wait for ever; the log says why it does
+            raise
 
     async def _continue(self, old: Coordinator, command: ContinueRun) -> None:
         host, workflow_id = self._host, old.workflow_id
