@@ -18,6 +18,7 @@ import signal
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,7 @@ async def a_round(host: Host, chance: random.Random, name: str) -> str:
         speakers = []
         for n in range(AGENTS):
             where = [victim.address, heir.address]
-            speaker = Speaker(
-                lambda where=where: where, {"work": work}, name=f"a{n}", credit=EACH, as_late_as_allowed=True
-            )
+            speaker = Speaker(partial(list, where), {"work": work}, name=f"a{n}", credit=EACH, as_late_as_allowed=True)
             speakers.append(await stack.enter_async_context(speaker))
             await asyncio.sleep(chance.uniform(0, timing.STATUS_INTERVAL / AGENTS))
         client = await stack.enter_async_context(host.client(heir))

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 
 from nervenet.dev.servers import etcd, valkey
+from nervenet.node.node import Node
 from nervenet.records import Cancel
 from tests.node.hand import World, start, until
 from tests.node.test_fan_out import mesh
@@ -34,18 +36,22 @@ async def main() -> None:
         world = World(redis.url, registry.url, f"fan-{uuid.uuid4().hex[:8]}")
         async with world.node(mesh, max_queued=100 * COUNT) as node:
             for n in range(3):
+                run = f"wide-{n}"
                 for what in ("made and sent", "canceled"):
                     worst = [0.0]
                     probe = asyncio.create_task(longest(worst))
                     if what == "canceled":
-                        await node.host.record(f"wide-{n}", 1, "cancel", Cancel("enough", "by hand"), "by hand")
-                        await until(lambda n=n: f"wide-{n}" not in node.host.coordinators, deadline=60)
+                        await node.host.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
                     else:
-                        watching = await start(node, "fan", f"wide-{n}", str(COUNT).encode())
-                        await until(lambda n=n: len(node.host.coordinators[f"wide-{n}"].sent) == COUNT, deadline=60)
-                        watching.cancel()
+                        (await start(node, "fan", run, str(COUNT).encode())).cancel()
+                    await until(partial(done, node, run, what), deadline=60)
                     probe.cancel()
                     print(f"round {n + 1}, {what}: at most {worst[0] * 1000:.0f} ms")
+
+
+def done(node: Node, run: str, what: str) -> bool:
+    coordinator = node.host.coordinators.get(run)
+    return coordinator is None if what == "canceled" else coordinator is not None and len(coordinator.sent) == COUNT
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
         monkeypatch.setattr(Journal, "adopt", slow)
         await host.loader.load("w")
         await until(lambda: "w" in host.coordinators, deadline=7)
-        (head,) = await host.journal.heads(["w"], ("owner",))
+        head = await host.journal.head("w", ("owner",))
         assert head is not None
         assert head.owner == host.node_id
 
@@ -132,7 +132,7 @@ async def test_what_was_taken_while_it_slept_is_loaded_anew_when_its_next_owner_
         await host.ownership.move("w", "n-gone", host.node_id)  # somebody adopted it, and died
         assert await host.loader.load("w", "n-gone")
         assert host.coordinators["w"] is not stale
-        (head,) = await host.journal.heads(["w"], ("owner",))
+        head = await host.journal.head("w", ("owner",))
         assert head is not None
         assert head.owner == host.node_id
 

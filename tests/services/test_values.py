@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from nervenet import errors
 from nervenet.client.raw import RawClient
 from nervenet.node.services.history import Asked
-from nervenet.node.services.people import check_answer
+from nervenet.node.services.checks import check_answer
 from nervenet.records import Outcome, Payload, Question
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
@@ -203,5 +203,4 @@ def test_values_for_people_lose_nothing() -> None:
 @pytest.mark.parametrize("schema", ["{", "7", '{"type": 7}', '{"$ref": "#/nowhere"}', '{"pattern": "("}', "[" * 5000])
 def test_where_the_schema_of_an_answer_is_none_any_json_will_do(schema: str) -> None:
     """An agent that writes to Redis itself may ask so."""
-    asked = Asked("ask", 1, Question("?", "agent", schema=schema.encode()), 0)
-    check_answer(Payload("json", b'"yes"'), asked)
+    check_answer(Payload("json", b'"yes"'), Question("?", "agent", schema=schema.encode()), "ask")

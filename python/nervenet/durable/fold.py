@@ -100,7 +100,7 @@ class Fold:
         self.labels: Any = None
         self.now_ms = self.n = self.entries = self.known = 0
         self.commands: list[Command] = []
-        self.given_up: set[str] = set()  # steps whose commands of this entry nobody wants any more
+        self.given_up: dict[str, None] = _NONE  # steps whose commands of this entry nobody wants any more
         self.pending: dict[str, Pending] = {}
         self.withdrawn: dict[str, Pending] = {}
         self.counters: dict[str, int] = {}
@@ -196,7 +196,8 @@ class Fold:
         """The code no longer waits for this call; whether the world was told to stop it."""
         if self.pending.pop(call.step, None) is None:
             return False
-        self.given_up.add(call.step)
+        self.given_up = self.given_up or {}
+        self.given_up[call.step] = None
         if call.born == self.entries or on_cancel == "leave":  # nobody has heard of it, or nobody shall
             return False
         self.withdrawn[call.step] = call
@@ -272,7 +273,7 @@ class Fold:
         self.n = entry.n
         self.timer_mark = self.timer_count
         self.commands = []
-        self.given_up.clear()
+        self.given_up = _NONE
 
     def take(self, entry: Entry) -> None:
         """Fold one entry that is neither start, cancel nor close. Raises Contradiction."""

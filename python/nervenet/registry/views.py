@@ -89,8 +89,8 @@ class NodeView:
     state: str = "ACTIVE"
     owned: int = 0
     max_workflows: int = 0
-    refuses: bool = False  # it says so itself, for whatever reason
     record: bytes = field(default=b"", repr=False)
+    refuses: bool = False  # it says so itself, for whatever reason
     release: tuple[int, ...] = ()
 
     @property
