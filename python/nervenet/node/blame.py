@@ -3,14 +3,13 @@
 
 A task that ends every agent it meets has to be stopped; a task whose agents die for other reasons has to go on. Both
 look alike to the journal, so the owner, who sees the mesh, puts a number beside each loss that it records, and
-`durable/retry.py` adds these numbers up from the third loss in a row on, and decides from nothing else. `weigh` is the whole of the rule:
+`durable/retry.py` adds these numbers up from the third loss in a row on, and decides from nothing else. The rule:
 
 - an agent that was told to end, or that ended together with other processes of its host, blames nobody;
 - silence weighs half of a proven death: the agent may only have been frozen or cut off;
 - tasks on the same agent share its loss, but only those that are as suspect: that have lost as many agents in a row;
-- other agents that died without this task lower it: to a half where they are a quarter, to a fifth where as many died
-  as there are;
-  but not those that ran another task which has lost two in a row, for that may be what ended them.
+- other agents that died without this task lower it: to a half where they are a quarter of all, to a fifth where as many
+  died as there are. Those do not count that ran another task with two losses in a row, which may be what ended them.
 
 A loss that would have the task suspected is recorded up to `WAIT_MS` later, since a storm that has just begun looks like
 a poison: the next death without this task tells them apart. And from its second loss in a row on, a task gets an agent
