@@ -403,8 +403,9 @@ def wrong_schema(schema: Any) -> list[Problem]:
         return [("", "it is nested too deeply")]
 
 
-def misfits(value: Any, schema: Any) -> list[Problem]:
-    """What is wrong with a value by a JSON Schema, each with its path; nothing where the schema itself does not hold.
+def misfits(value: Any, schema: Any, *, strict: bool = False) -> list[Problem]:
+    """What is wrong with a value by a JSON Schema, each with its path; where the schema itself does not hold nothing, or
+    with `strict` that.
 
     A `$ref` to another document is not fetched: a schema comes with a request, and must not make a node ask other servers.
     """
@@ -413,8 +414,8 @@ def misfits(value: Any, schema: Any) -> list[Problem]:
 
     try:
         return _all(Draft202012Validator(schema, registry=Registry()).iter_errors(value))
-    except Exception:  # noqa: BLE001  # references that lead nowhere, patterns that are none: they have no common type
-        return []
+    except Exception as error:  # noqa: BLE001  # references that lead nowhere, patterns that are none: no common type
+        return [("", f"the schema cannot be used: {error}")] if strict else []
 
 
 def _all(errors: Iterable[Any]) -> list[Problem]:

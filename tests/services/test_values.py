@@ -13,7 +13,6 @@ from google.protobuf.json_format import MessageToDict
 
 from nervenet import errors
 from nervenet.client.raw import RawClient
-from nervenet.node.services.history import Asked
 from nervenet.node.services.checks import check_answer
 from nervenet.records import Outcome, Payload, Question
 from nervenet.v1 import common_pb2 as common

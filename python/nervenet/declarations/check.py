@@ -187,7 +187,7 @@ def _default(at: str, ask: Ask, default: Any) -> Iterator[Problem]:
         if default not in ask.choices:
             yield Problem(at, f"{default!r} is not one of the choices {list(ask.choices)!r}")
     elif ask.schema is not None:
-        for path, words in misfits(default, ask.schema):
+        for path, words in misfits(default, ask.schema, strict=True):
             yield Problem(below(at, path), f"does not fit the schema: {words}")
 
 

@@ -154,6 +154,9 @@ class Watch:
         coordinator.repeat_wishes()
         if coordinator.machine.children:
             host.spawn(host.children.look_at(coordinator))
+        for step in look.unreadable:
+            host.link.skips.skip(f"the claim of {step} of {coordinator.workflow_id}", "it is no claim, and is deleted")
+            host.spawn(host.journal.forget_claim(coordinator.workflow_id, step))
         now = host.clock.now_ms()
         claims_return = now < host.restore.claims_return_ms  # Redis lost them: a look at all follows
         for step, sent in tuple(coordinator.sent.items()):

@@ -199,20 +199,25 @@ class Look(NamedTuple):
     closed: bool
     done: frozenset[str]
     claims: dict[str, Claim]
+    unreadable: tuple[str, ...] = ()
+    """Steps whose claim is none: nobody can claim them until it is gone."""
 
     @classmethod
     def parse(cls, steps: Sequence[str], reply: Sequence[bytes | None]) -> Look | None:
         run, closed, owner, last = reply[:4]
         if run is None or owner is None or last is None:
             return None
-        markers, claims = reply[4::2], reply[5::2]
+        markers = reply[4::2]
+        claimed = {step: text for step, text in zip(steps, reply[5::2], strict=True) if text is not None}
+        claims = parse_claims((step.encode(), text) for step, text in claimed.items())
         return cls(
             number(run, MOST_RUNS),
             owner_of(owner),
             journal_id(last),
             closed is not None,
             frozenset(step for step, marker in zip(steps, markers, strict=True) if marker),
-            parse_claims((step.encode(), text) for step, text in zip(steps, claims, strict=True) if text),
+            claims,
+            () if len(claims) == len(claimed) else tuple(step for step in claimed if step not in claims),
         )
 
 

@@ -259,6 +259,10 @@ class Journal:
             args.append(checkpoint)
         return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool, workflow_id)
 
+    def forget_claim(self, workflow_id: str, step: str) -> Awaitable[int]:
+        """The owner's: delete a claim that cannot be read; one of an agent that lives is renewed by taking it again."""
+        return self._link.call("HDEL", self._keys.head(workflow_id), f"c:{step}")
+
     # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def heads(

@@ -156,7 +156,8 @@ class Reads:
         told = from_head(workflow_id, head)
         if history.start is not None:
             told.input.CopyFrom(shaped(history.start.input, form))
-        if (close := history.close) is not None:
+        close = history.close
+        if close is not None and (head.closed or close.state is not State.UNRECOGNIZED):
             told.state = state_out(close.state)
             told.close_time.CopyFrom(timestamp(history.close_ms))  # type: ignore[arg-type]  # it is closed
             if close.output is not None:
