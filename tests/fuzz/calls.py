@@ -121,12 +121,13 @@ class Caller:
         try:
             async with asyncio.timeout(follow):
                 if method.streams_in:
-                    for one in data:
-                        await call.write(one)
-                    await call.done_writing()
+                    with suppress(asyncio.InvalidStateError):  # it was refused while we wrote: reading tells how
+                        for one in data:
+                            await call.write(one)
+                        await call.done_writing()
                 async for answer in call:
                     yield answer
-        except (TimeoutError, asyncio.InvalidStateError):  # long enough, or it was refused while we wrote
+        except TimeoutError:  # long enough
             pass
         finally:
             call.cancel()
@@ -141,7 +142,8 @@ class Caller:
         call = self._call_of(METHODS["Connect"])(metadata=metadata)
 
         async def say(*items: pb.ConnectRequestItem) -> None:
-            await call.write(pb.ConnectRequest(items=items).SerializeToString())
+            with suppress(asyncio.InvalidStateError):  # as above
+                await call.write(pb.ConnectRequest(items=items).SerializeToString())
 
         try:
             async with asyncio.timeout(follow):
@@ -152,9 +154,9 @@ class Caller:
                             yield item.welcome
                         if item.HasField("task"):
                             await say(*self._odd_answers(item.task))
-        except (TimeoutError, asyncio.InvalidStateError):
+        except TimeoutError:
             if not call.done() and self._filler.random.random() < 0.7:
-                with suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                with suppress(TimeoutError, grpc.aio.AioRpcError):
                     async with asyncio.timeout(1):
                         await say(pb.ConnectRequestItem(goodbye=pb.Goodbye(reason="enough")))
                         async for _ in call:
