@@ -25,7 +25,7 @@ from nervenet.node.tracing import export_closed
 from nervenet.records import Entry, Payload, Start
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended
-from nervenet.streams.faults import LinkError
+from nervenet.streams.faults import LinkError, Unreadable
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import LOOK, NOT_YOU, News
 from nervenet.wire import encode_entry
@@ -361,8 +361,10 @@ class Host:
         data = encode_entry(body, self.node_id)
         try:
             answer = await self.journal.append(coordinator.workflow_id, coordinator.run, name, data, owner=self.node_id)
-        except LinkError:
+        except LinkError as error:
             coordinator.wishes[name] = body
+            if isinstance(error, Unreadable):
+                self.spawn(self.restore.mend(coordinator, error))
             raise
         self._answered(coordinator, name, body, answer, data)
         return answer

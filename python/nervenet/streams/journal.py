@@ -282,7 +282,7 @@ class Journal:
             except ValueError as error:
                 self._link.skips.skip(f"the head of {workflow_id}", error)
             except RedisRefused as error:
-                if not error.wrong_type:
+                if not error.is_of_one_key:
                     raise
                 self._link.skips.skip(f"the head of {workflow_id}", error)
         return found
@@ -404,7 +404,7 @@ class _parsed(Awaitable[_T]):  # noqa: N801 - it reads like the function that it
         except ValueError as error:
             raise Unreadable(f"the head of {self._workflow_id}", error) from None
         except RedisRefused as error:
-            if error.wrong_type:
+            if error.is_of_one_key:
                 raise Unreadable(f"head or journal of {self._workflow_id}", error) from None
             raise
 
