@@ -63,7 +63,7 @@ async def test_it_comes_back_at_another_node_with_what_it_runs(net: Net) -> None
     agent_id = speaker.agent_id
     await until(lambda: other.host.gateway.guests.get(agent_id), "the other node has it")
     await until(lambda: agent_id not in one.host.gateway.guests, "the first one has let go")
-    assert other.host.table.agents[agent_id].inbox == other.node_id
+    await until(lambda: other.host.table.agents[agent_id].inbox == other.node_id, "the registry says so")
     journal, here = other.host.journal, time.time_ns() // 1_000_000
     for step in ("work", "work.2", "work.3"):
 

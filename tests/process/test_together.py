@@ -115,6 +115,7 @@ async def test_a_node_that_fails_ends_the_block_and_not_the_program(
         raise ZeroDivisionError("a part of it")
 
     monkeypatch.setattr(Node, "_housekeeping", breaks)
+    monkeypatch.setattr("nervenet.node.node.BEYOND_REPAIR", 1)  # it is not tried again
 
     async def program() -> None:
         async with mesh.serve(agents=False, config=config):

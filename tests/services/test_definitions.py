@@ -152,7 +152,7 @@ async def test_every_problem_is_a_field_violation(world: World) -> None:
         ("definition.steps[1].depends_on[0]", "no step 'aa'; did you mean 'a'?"),
         ("definition.output", "line 1, column 31: no step 'words'"),
     )
-    assert refused.value.message.endswith("(and 3 more)")
+    assert refused.value.message.endswith("(and 4 more)")
     assert not (await raw.call("ListDefinitions")).definitions
 
 

@@ -155,8 +155,10 @@ class Floor:
                 try:
                     claimed = await self._journal.claim(*running.key, running.agent_id)
                 except LinkError as error:
-                    _log.warning("%s could not be claimed, it stays pending: %s", running.envelope.task_id, error)
+                    _log.warning("%s could not be claimed: %s", running.envelope.task_id, error)
                     self._leave(running)
+                    if error.is_of_one_key:  # else it stays pending here
+                        self._drop(running.stream, running.entry_id)
                     continue
             self._answer(running, claimed)
 

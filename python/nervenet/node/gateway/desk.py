@@ -136,8 +136,10 @@ class Desk:
         try:
             claimed = await self._journal.claim(*held.claim)
         except LinkError as error:
-            _log.warning("%s could not be claimed, it stays pending: %s", held.envelope.task_id, error)
+            _log.warning("%s could not be claimed: %s", held.envelope.task_id, error)
             self.leave(held)
+            if error.is_of_one_key:  # else it stays pending here
+                self.drops.drop(held.stream, held.entry_id)
         else:
             self._answer(held, claimed)
 
