@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from pathlib import Path
+
 from nervenet import CallOptions, Context, Mesh, Selection, Signal, Task
 
 mesh = Mesh("damage")
@@ -14,6 +18,20 @@ QUEUED = CallOptions(selection=Selection("queue"))
 async def note(task: Task, words: str) -> str:
     task.checkpoint(words)
     return f"{words}!"
+
+
+@mesh.agent(slots=20)
+async def gated(task: Task, words: str) -> str:
+    """Waits for a file, in its first attempt."""
+    gate = Path(os.environ.get("STORY_FOLDER", "."), f"gate-{words}")
+    while task.attempt == 1 and not gate.exists():
+        await asyncio.sleep(0.02)
+    return f"{words} {task.attempt}"
+
+
+@mesh.workflow
+async def waits(ctx: Context, words: str) -> str:
+    return await ctx.call(gated, words)
 
 
 @mesh.workflow

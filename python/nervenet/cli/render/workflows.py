@@ -119,12 +119,13 @@ def blocked(one: workflow.Workflow, view: View) -> list[Text]:
     why = one.blocked
     ms = text.millis(why.time)
     since = f" since {text.clock(ms)[:8] if view.people else text.iso(ms)}" if ms else ""
+    if not why.expected and not why.found:
+        words = f"{one.workflow_id} is BLOCKED{since}: {text.clean(why.detail)}"
+        return [Text(line, style="magenta") for line in text.paragraph(words, view)]
     where = ", ".join(filter(None, (definition(one), text.clean(why.where))))
     head = f"{one.workflow_id} is BLOCKED: the code and the journal disagree{since} ({where})"
     lines = [Text(line, style="magenta") for line in text.paragraph(head, view)]
-    if why.expected or why.found:
-        expected = text.clean(why.expected)
-        lines += _columns(expected, text.clean(why.found), why.agreed_steps, view)
+    lines += _columns(text.clean(why.expected), text.clean(why.found), why.agreed_steps, view)
     cure = text.clean(why.detail) or Mismatch(text.clean(why.expected), text.clean(why.found)).cure
     return lines + [Text(line) for line in text.paragraph(cure, view)]
 
