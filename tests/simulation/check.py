@@ -55,6 +55,8 @@ class Ledger:
         self.run: dict[bytes, dict[bytes, bytes]] = {}
         self.violations: list[str] = []
         self.answers: Counter[str] = Counter()
+        self.garbled: set[bytes] = set()
+        """Journals with an entry that cannot be read: their workflows end, in whatever way."""
         store.on_append = self._heard
         store.on_script = self._answered
 
@@ -116,6 +118,8 @@ class Ledger:
         data = self.run.get(key, {}).get(b"close")
         if data is None:
             yield f"lost: {workflow_id} ({shape}) never ended: {[w[1].decode() for w in self.written.get(key, [])]}"
+            return
+        if key in self.garbled:
             return
         close = decode_entry("close", data, 1, 1).body
         assert isinstance(close, Close)

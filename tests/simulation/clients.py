@@ -106,6 +106,10 @@ class Clients:
 
     async def _cancel(self, workflow_id: str) -> None:
         await asyncio.sleep(self._chance.random() * 0.3)
+        await self.cancel(workflow_id)
+
+    async def cancel(self, workflow_id: str) -> None:
+        """As somebody who sees that it is BLOCKED."""
         body = Cancel("enough", "client")
         await self._until_answered(lambda node: node.host.record(workflow_id, 1, "cancel", body, "client"))
 

@@ -31,7 +31,7 @@ from tests.simulation.loop import PROCESS, Stuck, VirtualLoop
 from tests.simulation.mesh import Member, Surroundings
 from tests.simulation.network import Network
 from tests.simulation.registry import Registry
-from tests.simulation.store import Store, Stream
+from tests.simulation.store import SCRIPTS, Store, Stream
 from tests.simulation.weather import LEAVES, WEATHERS
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nervenet.records import Entry
     from tests.simulation.network import Wire
 
+GARBAGE: Final = b"\xff\xfe"
 HORIZON: Final = 300.0
 """Virtual seconds after which what has not ended is lost. The slowest rescue is a sweep of `running` once a minute."""
 
@@ -204,6 +205,7 @@ class Schedule:
     async def _tidy(self) -> None:
         """Everybody comes back, sweeps and buries, until there is nothing more to do (or too long)."""
         self.network.faults.clear()
+        self._mend_lists()
         now = self.loop.now
         back = [until for until in self.registry.away.values() if until > now]
         while any(member.process.alive and member.process.stopped for member in self.members):
@@ -255,6 +257,9 @@ class Schedule:
         if kind in ("lose reply", "lose command"):
             self._tell(f"{kind} of {wire.process}")
             return "after" if kind == "lose reply" else "before"
+        if kind == "garble":
+            self._tell(f"garble: {self._garble()}")
+            return ""
         if kind == "vanish":
             self._tell(f"vanish: {self._vanish()}")
             return ""
@@ -308,6 +313,54 @@ class Schedule:
         what, act = self.chance.choice(found)
         act()
         return what
+
+    def _garble(self) -> str:
+        """A record that cannot be read: an entry of a journal, which blocks its workflow until somebody cancels it, or a
+        member of a list, a piece of news, a task, which cost nothing."""
+        found: list[tuple[str, Callable[[], object]]] = []
+        for key, value in self.store.data.items():
+            if b":owned:{" in key:
+                found.append((f"{key!r}", lambda k=key: self.store.do_sadd(k, GARBAGE)))
+            elif key.endswith((b":running", b":escalations")):
+                found.append((f"{key!r}", lambda k=key: self.store.do_zadd(k, 7, GARBAGE)))
+            elif isinstance(value, Stream) and b":wake:{" in key:
+                found.append((f"{key!r}", lambda k=key: self.store.do_xadd(k, "*", GARBAGE, GARBAGE)))
+            elif isinstance(value, Stream) and (b":inbox:{" in key or b":queue:{" in key):
+                found.append((f"{key!r}", lambda k=key: self.store.do_xadd(k, "*", "e", GARBAGE)))
+            elif key.endswith(b":journal") and self._may_be_garbled(key):
+                found.append((f"{key!r}", lambda k=key: self._garble_journal(k)))
+        if not found:
+            return "nothing was there"
+        what, act = self.chance.choice(found)
+        act()
+        return what
+
+    def _may_be_garbled(self, key: bytes) -> bool:
+        """Workflows that nobody waits for but their clients."""
+        shape = key[key.index(b"{") + 1 : key.index(b"}")].decode().partition("-")[0]
+        return shape in ("chain", "naps", "fan") and not self._closed(key) and key not in self.ledger.garbled
+
+    def _garble_journal(self, key: bytes) -> None:
+        head = key.removesuffix(b":journal")
+        run = self.store.do_hget(head, "run")
+        keys = (head, key, head + b":ckpt")
+        answer = self.store.execute(
+            "EVALSHA", SCRIPTS["journal_append"].sha, 3, *keys, run, "signal:garbled", GARBAGE, ""
+        )
+        if answer[0] == b"new":
+            self.ledger.garbled.add(key)
+            workflow_id = key[key.index(b"{") + 1 : key.index(b"}")].decode()
+            self.loop.call_later(
+                20, lambda: self.loop.create_task(self.clients.cancel(workflow_id)), context=self.network.nobody
+            )
+
+    def _mend_lists(self) -> None:
+        """What the living pass over stays where it is until somebody takes it out."""
+        for key in tuple(self.store.data):
+            if b":owned:{" in key:
+                self.store.do_srem(key, GARBAGE)
+            elif key.endswith((b":running", b":escalations")):
+                self.store.do_zrem(key, GARBAGE)
 
 
 def run(seed: int, sabotage: Callable[[Store], None] | None = None, copies: int = 1) -> Outcome:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OF_NODES: Final = ("kill node", "kill node", "stop node", "cut off node", "drain node")
 OF_AGENTS: Final = ("kill agent", "stop agent", "cut off agent")
-OF_LINKS: Final = ("lose reply", "lose command", "cut links", "vanish")
+OF_LINKS: Final = ("lose reply", "lose command", "cut links", "vanish", "garble")
 LEAVES: Final = "caller leaves"
 FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS, LEAVES))
 

@@ -155,7 +155,10 @@ type Capability struct {
 	// What selection can ask for ("model": "large").
 	Labels map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// How many of its tasks the agent runs at once.
-	Slots         int32 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
+	Slots int32 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+	// input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+	SchemasMarked bool `protobuf:"varint,8,opt,name=schemas_marked,json=schemasMarked,proto3" json:"schemas_marked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +240,13 @@ func (x *Capability) GetSlots() int32 {
 		return x.Slots
 	}
 	return 0
+}
+
+func (x *Capability) GetSchemasMarked() bool {
+	if x != nil {
+		return x.SchemasMarked
+	}
+	return false
 }
 
 // How busy an agent is.
@@ -500,7 +510,14 @@ type DefinitionRef struct {
 	// JSON Schema of the output.
 	OutputSchema string `protobuf:"bytes,6,opt,name=output_schema,json=outputSchema,proto3" json:"output_schema,omitempty"`
 	// For people.
-	Description   string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	// The signals that its code receives.
+	Signals []*SignalRef `protobuf:"bytes,8,rep,name=signals,proto3" json:"signals,omitempty"`
+	// Whether its code receives no others: another name is refused.
+	SignalsComplete bool `protobuf:"varint,9,opt,name=signals_complete,json=signalsComplete,proto3" json:"signals_complete,omitempty"`
+	// Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+	// not fit is refused before anything is written. Nothing is refused by those of an older node.
+	SchemasMarked bool `protobuf:"varint,10,opt,name=schemas_marked,json=schemasMarked,proto3" json:"schemas_marked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -584,6 +601,82 @@ func (x *DefinitionRef) GetDescription() string {
 	return ""
 }
 
+func (x *DefinitionRef) GetSignals() []*SignalRef {
+	if x != nil {
+		return x.Signals
+	}
+	return nil
+}
+
+func (x *DefinitionRef) GetSignalsComplete() bool {
+	if x != nil {
+		return x.SignalsComplete
+	}
+	return false
+}
+
+func (x *DefinitionRef) GetSchemasMarked() bool {
+	if x != nil {
+		return x.SchemasMarked
+	}
+	return false
+}
+
+// A signal that a definition receives.
+type SignalRef struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name; one that the code uses with two types is there twice.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// JSON Schema of what it carries.
+	Schema        string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignalRef) Reset() {
+	*x = SignalRef{}
+	mi := &file_nervenet_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignalRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignalRef) ProtoMessage() {}
+
+func (x *SignalRef) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignalRef.ProtoReflect.Descriptor instead.
+func (*SignalRef) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SignalRef) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SignalRef) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
 // Who a node is; one key in etcd on the node's own lease.
 type NodeRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -604,14 +697,16 @@ type NodeRecord struct {
 	// For people ("python 3.11, nervenet 0.1.0").
 	Runtime string `protobuf:"bytes,8,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Process id on its host, for people and tools there.
-	Pid           int32 `protobuf:"varint,9,opt,name=pid,proto3" json:"pid,omitempty"`
+	Pid int32 `protobuf:"varint,9,opt,name=pid,proto3" json:"pid,omitempty"`
+	// It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+	Full          bool `protobuf:"varint,10,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_nervenet_v1_agent_proto_msgTypes[4]
+	mi := &file_nervenet_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +718,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_agent_proto_msgTypes[4]
+	mi := &file_nervenet_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +731,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NodeRecord) GetNodeId() string {
@@ -702,11 +797,18 @@ func (x *NodeRecord) GetPid() int32 {
 	return 0
 }
 
+func (x *NodeRecord) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
 var File_nervenet_v1_agent_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x17nervenet/v1/agent.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n" +
+	"\x17nervenet/v1/agent.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n" +
 	"\n" +
 	"Capability\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -715,7 +817,8 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\finput_schema\x18\x04 \x01(\tR\vinputSchema\x12#\n" +
 	"\routput_schema\x18\x05 \x01(\tR\foutputSchema\x12;\n" +
 	"\x06labels\x18\x06 \x03(\v2#.nervenet.v1.Capability.LabelsEntryR\x06labels\x12\x14\n" +
-	"\x05slots\x18\a \x01(\x05R\x05slots\x1a9\n" +
+	"\x05slots\x18\a \x01(\x05R\x05slots\x12%\n" +
+	"\x0eschemas_marked\x18\b \x01(\bR\rschemasMarked\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x03\n" +
@@ -748,7 +851,7 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\x05slots\x18\v \x01(\x05R\x05slots\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe3\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x02\n" +
 	"\rDefinitionRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x18\n" +
@@ -756,7 +859,14 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\vfingerprint\x18\x04 \x01(\tR\vfingerprint\x12!\n" +
 	"\finput_schema\x18\x05 \x01(\tR\vinputSchema\x12#\n" +
 	"\routput_schema\x18\x06 \x01(\tR\foutputSchema\x12 \n" +
-	"\vdescription\x18\a \x01(\tR\vdescription\"\xe7\x02\n" +
+	"\vdescription\x18\a \x01(\tR\vdescription\x120\n" +
+	"\asignals\x18\b \x03(\v2\x16.nervenet.v1.SignalRefR\asignals\x12)\n" +
+	"\x10signals_complete\x18\t \x01(\bR\x0fsignalsComplete\x12%\n" +
+	"\x0eschemas_marked\x18\n" +
+	" \x01(\bR\rschemasMarked\"7\n" +
+	"\tSignalRef\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\"\xfb\x02\n" +
 	"\n" +
 	"NodeRecord\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
@@ -767,7 +877,9 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\rmax_workflows\x18\x06 \x01(\x05R\fmaxWorkflows\x12'\n" +
 	"\x0fowned_workflows\x18\a \x01(\x05R\x0eownedWorkflows\x12\x18\n" +
 	"\aruntime\x18\b \x01(\tR\aruntime\x12\x10\n" +
-	"\x03pid\x18\t \x01(\x05R\x03pid*\x8e\x01\n" +
+	"\x03pid\x18\t \x01(\x05R\x03pid\x12\x12\n" +
+	"\x04full\x18\n" +
+	" \x01(\bR\x04full*\x8e\x01\n" +
 	"\n" +
 	"AgentState\x12\x1b\n" +
 	"\x17AGENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -794,7 +906,7 @@ func file_nervenet_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_nervenet_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_nervenet_v1_agent_proto_goTypes = []any{
 	(AgentState)(0),               // 0: nervenet.v1.AgentState
 	(Transport)(0),                // 1: nervenet.v1.Transport
@@ -802,31 +914,33 @@ var file_nervenet_v1_agent_proto_goTypes = []any{
 	(*Load)(nil),                  // 3: nervenet.v1.Load
 	(*AgentRecord)(nil),           // 4: nervenet.v1.AgentRecord
 	(*DefinitionRef)(nil),         // 5: nervenet.v1.DefinitionRef
-	(*NodeRecord)(nil),            // 6: nervenet.v1.NodeRecord
-	nil,                           // 7: nervenet.v1.Capability.LabelsEntry
-	nil,                           // 8: nervenet.v1.Load.ActiveByCapabilityEntry
-	nil,                           // 9: nervenet.v1.AgentRecord.LabelsEntry
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*SignalRef)(nil),             // 6: nervenet.v1.SignalRef
+	(*NodeRecord)(nil),            // 7: nervenet.v1.NodeRecord
+	nil,                           // 8: nervenet.v1.Capability.LabelsEntry
+	nil,                           // 9: nervenet.v1.Load.ActiveByCapabilityEntry
+	nil,                           // 10: nervenet.v1.AgentRecord.LabelsEntry
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_nervenet_v1_agent_proto_depIdxs = []int32{
-	7,  // 0: nervenet.v1.Capability.labels:type_name -> nervenet.v1.Capability.LabelsEntry
-	10, // 1: nervenet.v1.Load.average_task_time:type_name -> google.protobuf.Duration
-	11, // 2: nervenet.v1.Load.sample_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: nervenet.v1.Load.active_by_capability:type_name -> nervenet.v1.Load.ActiveByCapabilityEntry
+	8,  // 0: nervenet.v1.Capability.labels:type_name -> nervenet.v1.Capability.LabelsEntry
+	11, // 1: nervenet.v1.Load.average_task_time:type_name -> google.protobuf.Duration
+	12, // 2: nervenet.v1.Load.sample_time:type_name -> google.protobuf.Timestamp
+	9,  // 3: nervenet.v1.Load.active_by_capability:type_name -> nervenet.v1.Load.ActiveByCapabilityEntry
 	2,  // 4: nervenet.v1.AgentRecord.capabilities:type_name -> nervenet.v1.Capability
 	0,  // 5: nervenet.v1.AgentRecord.state:type_name -> nervenet.v1.AgentState
 	1,  // 6: nervenet.v1.AgentRecord.transport:type_name -> nervenet.v1.Transport
-	9,  // 7: nervenet.v1.AgentRecord.labels:type_name -> nervenet.v1.AgentRecord.LabelsEntry
-	11, // 8: nervenet.v1.AgentRecord.register_time:type_name -> google.protobuf.Timestamp
-	5,  // 9: nervenet.v1.NodeRecord.definitions:type_name -> nervenet.v1.DefinitionRef
-	0,  // 10: nervenet.v1.NodeRecord.state:type_name -> nervenet.v1.AgentState
-	11, // 11: nervenet.v1.NodeRecord.register_time:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 7: nervenet.v1.AgentRecord.labels:type_name -> nervenet.v1.AgentRecord.LabelsEntry
+	12, // 8: nervenet.v1.AgentRecord.register_time:type_name -> google.protobuf.Timestamp
+	6,  // 9: nervenet.v1.DefinitionRef.signals:type_name -> nervenet.v1.SignalRef
+	5,  // 10: nervenet.v1.NodeRecord.definitions:type_name -> nervenet.v1.DefinitionRef
+	0,  // 11: nervenet.v1.NodeRecord.state:type_name -> nervenet.v1.AgentState
+	12, // 12: nervenet.v1.NodeRecord.register_time:type_name -> google.protobuf.Timestamp
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_agent_proto_init() }
@@ -840,7 +954,7 @@ func file_nervenet_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_agent_proto_rawDesc), len(file_nervenet_v1_agent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1040,7 +1040,10 @@ type HeldTask struct {
 	// Its envelope as it came; `input` may be left out.
 	Task *TaskEnvelope `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
 	// When its handler began.
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+	// been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+	Checkpoint    *Payload `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1085,6 +1088,13 @@ func (x *HeldTask) GetTask() *TaskEnvelope {
 func (x *HeldTask) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartTime
+	}
+	return nil
+}
+
+func (x *HeldTask) GetCheckpoint() *Payload {
+	if x != nil {
+		return x.Checkpoint
 	}
 	return nil
 }
@@ -1615,7 +1625,7 @@ type Welcome struct {
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Its lease, for the next hello.
 	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+	// The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
 	StatusInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=status_interval,json=statusInterval,proto3" json:"status_interval,omitempty"`
 	// The node that answers.
 	NodeId string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
@@ -1623,7 +1633,8 @@ type Welcome struct {
 	Namespace string `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long the registration lives without a stream.
 	LeaseTtl *durationpb.Duration `protobuf:"bytes,6,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
-	// Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+	// Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+	// tasks go to others, and it gets a new id when it comes back.
 	ReconnectWithin *durationpb.Duration `protobuf:"bytes,7,opt,name=reconnect_within,json=reconnectWithin,proto3" json:"reconnect_within,omitempty"`
 	// The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
 	PayloadLimit int64 `protobuf:"varint,8,opt,name=payload_limit,json=payloadLimit,proto3" json:"payload_limit,omitempty"`
@@ -2124,7 +2135,7 @@ var File_nervenet_v1_agent_service_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fnervenet/v1/agent_service.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nervenet/v1/agent.proto\x1a\x16nervenet/v1/task.proto\"1\n" +
+	"\x1fnervenet/v1/agent_service.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nervenet/v1/agent.proto\x1a\x18nervenet/v1/common.proto\x1a\x16nervenet/v1/task.proto\"1\n" +
 	"\x14DescribeAgentRequest\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\"n\n" +
 	"\x15DescribeAgentResponse\x12.\n" +
@@ -2187,11 +2198,14 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12\x16\n" +
 	"\x06credit\x18\x02 \x01(\x05R\x06credit\x12\x19\n" +
 	"\blease_id\x18\x03 \x01(\x03R\aleaseId\x12/\n" +
-	"\arunning\x18\x04 \x03(\v2\x15.nervenet.v1.HeldTaskR\arunning\"t\n" +
+	"\arunning\x18\x04 \x03(\v2\x15.nervenet.v1.HeldTaskR\arunning\"\xaa\x01\n" +
 	"\bHeldTask\x12-\n" +
 	"\x04task\x18\x01 \x01(\v2\x19.nervenet.v1.TaskEnvelopeR\x04task\x129\n" +
 	"\n" +
-	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"<\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x124\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\v2\x14.nervenet.v1.PayloadR\n" +
+	"checkpoint\"<\n" +
 	"\aTaskAck\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\"\\\n" +
@@ -2323,8 +2337,9 @@ var file_nervenet_v1_agent_service_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),     // 35: google.protobuf.Duration
 	(AgentState)(0),                 // 36: nervenet.v1.AgentState
 	(*TaskEnvelope)(nil),            // 37: nervenet.v1.TaskEnvelope
-	(*TaskProgress)(nil),            // 38: nervenet.v1.TaskProgress
-	(*TaskResult)(nil),              // 39: nervenet.v1.TaskResult
+	(*Payload)(nil),                 // 38: nervenet.v1.Payload
+	(*TaskProgress)(nil),            // 39: nervenet.v1.TaskProgress
+	(*TaskResult)(nil),              // 40: nervenet.v1.TaskResult
 }
 var file_nervenet_v1_agent_service_proto_depIdxs = []int32{
 	32, // 0: nervenet.v1.DescribeAgentResponse.agent:type_name -> nervenet.v1.AgentRecord
@@ -2346,43 +2361,44 @@ var file_nervenet_v1_agent_service_proto_depIdxs = []int32{
 	16, // 16: nervenet.v1.Hello.running:type_name -> nervenet.v1.HeldTask
 	37, // 17: nervenet.v1.HeldTask.task:type_name -> nervenet.v1.TaskEnvelope
 	34, // 18: nervenet.v1.HeldTask.start_time:type_name -> google.protobuf.Timestamp
-	38, // 19: nervenet.v1.TaskReport.progress:type_name -> nervenet.v1.TaskProgress
-	39, // 20: nervenet.v1.TaskCompletion.result:type_name -> nervenet.v1.TaskResult
-	33, // 21: nervenet.v1.Status.load:type_name -> nervenet.v1.Load
-	23, // 22: nervenet.v1.ConnectResponse.items:type_name -> nervenet.v1.ConnectResponseItem
-	24, // 23: nervenet.v1.ConnectResponseItem.welcome:type_name -> nervenet.v1.Welcome
-	37, // 24: nervenet.v1.ConnectResponseItem.task:type_name -> nervenet.v1.TaskEnvelope
-	25, // 25: nervenet.v1.ConnectResponseItem.result_ack:type_name -> nervenet.v1.ResultAck
-	26, // 26: nervenet.v1.ConnectResponseItem.task_cancel:type_name -> nervenet.v1.TaskCancel
-	27, // 27: nervenet.v1.ConnectResponseItem.drain:type_name -> nervenet.v1.Drain
-	31, // 28: nervenet.v1.ConnectResponseItem.rejected:type_name -> nervenet.v1.Rejected
-	28, // 29: nervenet.v1.ConnectResponseItem.resume:type_name -> nervenet.v1.Resume
-	29, // 30: nervenet.v1.ConnectResponseItem.status_ack:type_name -> nervenet.v1.StatusAck
-	30, // 31: nervenet.v1.ConnectResponseItem.reconnect:type_name -> nervenet.v1.Reconnect
-	35, // 32: nervenet.v1.Welcome.status_interval:type_name -> google.protobuf.Duration
-	35, // 33: nervenet.v1.Welcome.lease_ttl:type_name -> google.protobuf.Duration
-	35, // 34: nervenet.v1.Welcome.reconnect_within:type_name -> google.protobuf.Duration
-	35, // 35: nervenet.v1.Drain.grace:type_name -> google.protobuf.Duration
-	35, // 36: nervenet.v1.StatusAck.lease_ttl:type_name -> google.protobuf.Duration
-	0,  // 37: nervenet.v1.AgentService.DescribeAgent:input_type -> nervenet.v1.DescribeAgentRequest
-	2,  // 38: nervenet.v1.AgentService.GetLoad:input_type -> nervenet.v1.GetLoadRequest
-	5,  // 39: nervenet.v1.AgentService.ListActiveTasks:input_type -> nervenet.v1.ListActiveTasksRequest
-	7,  // 40: nervenet.v1.AgentService.DrainAgent:input_type -> nervenet.v1.DrainAgentRequest
-	9,  // 41: nervenet.v1.AgentService.ResumeAgent:input_type -> nervenet.v1.ResumeAgentRequest
-	11, // 42: nervenet.v1.AgentService.CancelTask:input_type -> nervenet.v1.CancelTaskRequest
-	13, // 43: nervenet.v1.AgentService.Connect:input_type -> nervenet.v1.ConnectRequest
-	1,  // 44: nervenet.v1.AgentService.DescribeAgent:output_type -> nervenet.v1.DescribeAgentResponse
-	3,  // 45: nervenet.v1.AgentService.GetLoad:output_type -> nervenet.v1.GetLoadResponse
-	6,  // 46: nervenet.v1.AgentService.ListActiveTasks:output_type -> nervenet.v1.ListActiveTasksResponse
-	8,  // 47: nervenet.v1.AgentService.DrainAgent:output_type -> nervenet.v1.DrainAgentResponse
-	10, // 48: nervenet.v1.AgentService.ResumeAgent:output_type -> nervenet.v1.ResumeAgentResponse
-	12, // 49: nervenet.v1.AgentService.CancelTask:output_type -> nervenet.v1.CancelTaskResponse
-	22, // 50: nervenet.v1.AgentService.Connect:output_type -> nervenet.v1.ConnectResponse
-	44, // [44:51] is the sub-list for method output_type
-	37, // [37:44] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	38, // 19: nervenet.v1.HeldTask.checkpoint:type_name -> nervenet.v1.Payload
+	39, // 20: nervenet.v1.TaskReport.progress:type_name -> nervenet.v1.TaskProgress
+	40, // 21: nervenet.v1.TaskCompletion.result:type_name -> nervenet.v1.TaskResult
+	33, // 22: nervenet.v1.Status.load:type_name -> nervenet.v1.Load
+	23, // 23: nervenet.v1.ConnectResponse.items:type_name -> nervenet.v1.ConnectResponseItem
+	24, // 24: nervenet.v1.ConnectResponseItem.welcome:type_name -> nervenet.v1.Welcome
+	37, // 25: nervenet.v1.ConnectResponseItem.task:type_name -> nervenet.v1.TaskEnvelope
+	25, // 26: nervenet.v1.ConnectResponseItem.result_ack:type_name -> nervenet.v1.ResultAck
+	26, // 27: nervenet.v1.ConnectResponseItem.task_cancel:type_name -> nervenet.v1.TaskCancel
+	27, // 28: nervenet.v1.ConnectResponseItem.drain:type_name -> nervenet.v1.Drain
+	31, // 29: nervenet.v1.ConnectResponseItem.rejected:type_name -> nervenet.v1.Rejected
+	28, // 30: nervenet.v1.ConnectResponseItem.resume:type_name -> nervenet.v1.Resume
+	29, // 31: nervenet.v1.ConnectResponseItem.status_ack:type_name -> nervenet.v1.StatusAck
+	30, // 32: nervenet.v1.ConnectResponseItem.reconnect:type_name -> nervenet.v1.Reconnect
+	35, // 33: nervenet.v1.Welcome.status_interval:type_name -> google.protobuf.Duration
+	35, // 34: nervenet.v1.Welcome.lease_ttl:type_name -> google.protobuf.Duration
+	35, // 35: nervenet.v1.Welcome.reconnect_within:type_name -> google.protobuf.Duration
+	35, // 36: nervenet.v1.Drain.grace:type_name -> google.protobuf.Duration
+	35, // 37: nervenet.v1.StatusAck.lease_ttl:type_name -> google.protobuf.Duration
+	0,  // 38: nervenet.v1.AgentService.DescribeAgent:input_type -> nervenet.v1.DescribeAgentRequest
+	2,  // 39: nervenet.v1.AgentService.GetLoad:input_type -> nervenet.v1.GetLoadRequest
+	5,  // 40: nervenet.v1.AgentService.ListActiveTasks:input_type -> nervenet.v1.ListActiveTasksRequest
+	7,  // 41: nervenet.v1.AgentService.DrainAgent:input_type -> nervenet.v1.DrainAgentRequest
+	9,  // 42: nervenet.v1.AgentService.ResumeAgent:input_type -> nervenet.v1.ResumeAgentRequest
+	11, // 43: nervenet.v1.AgentService.CancelTask:input_type -> nervenet.v1.CancelTaskRequest
+	13, // 44: nervenet.v1.AgentService.Connect:input_type -> nervenet.v1.ConnectRequest
+	1,  // 45: nervenet.v1.AgentService.DescribeAgent:output_type -> nervenet.v1.DescribeAgentResponse
+	3,  // 46: nervenet.v1.AgentService.GetLoad:output_type -> nervenet.v1.GetLoadResponse
+	6,  // 47: nervenet.v1.AgentService.ListActiveTasks:output_type -> nervenet.v1.ListActiveTasksResponse
+	8,  // 48: nervenet.v1.AgentService.DrainAgent:output_type -> nervenet.v1.DrainAgentResponse
+	10, // 49: nervenet.v1.AgentService.ResumeAgent:output_type -> nervenet.v1.ResumeAgentResponse
+	12, // 50: nervenet.v1.AgentService.CancelTask:output_type -> nervenet.v1.CancelTaskResponse
+	22, // 51: nervenet.v1.AgentService.Connect:output_type -> nervenet.v1.ConnectResponse
+	45, // [45:52] is the sub-list for method output_type
+	38, // [38:45] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_agent_service_proto_init() }
@@ -2391,6 +2407,7 @@ func file_nervenet_v1_agent_service_proto_init() {
 		return
 	}
 	file_nervenet_v1_agent_proto_init()
+	file_nervenet_v1_common_proto_init()
 	file_nervenet_v1_task_proto_init()
 	file_nervenet_v1_agent_service_proto_msgTypes[4].OneofWrappers = []any{}
 	file_nervenet_v1_agent_service_proto_msgTypes[14].OneofWrappers = []any{

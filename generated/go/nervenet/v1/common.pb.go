@@ -31,7 +31,8 @@ type PayloadFormat int32
 const (
 	// VALUE.
 	PayloadFormat_PAYLOAD_FORMAT_UNSPECIFIED PayloadFormat = 0
-	// As google.protobuf.Value where that is lossless and not above 64 KiB, else as json.
+	// As google.protobuf.Value where nothing of the value is lost (no digit, no name that is there twice) and it is not
+	// above 64 KiB, else as json.
 	PayloadFormat_PAYLOAD_FORMAT_VALUE PayloadFormat = 1
 	// As stored; what SDKs ask for.
 	PayloadFormat_PAYLOAD_FORMAT_RAW PayloadFormat = 2
@@ -82,11 +83,11 @@ func (PayloadFormat) EnumDescriptor() ([]byte, []int) {
 	return file_nervenet_v1_common_proto_rawDescGZIP(), []int{0}
 }
 
-// What happens when a retry policy has no attempts left.
+// What happens when a step may not be tried again without a decision.
 type OnExhausted int32
 
 const (
-	// FAIL.
+	// The default of the field.
 	OnExhausted_ON_EXHAUSTED_UNSPECIFIED OnExhausted = 0
 	// The step fails.
 	OnExhausted_ON_EXHAUSTED_FAIL OnExhausted = 1
@@ -210,7 +211,7 @@ const (
 	FailureCode_FAILURE_CODE_TIMEOUT FailureCode = 3
 	// Somebody canceled it.
 	FailureCode_FAILURE_CODE_CANCELED FailureCode = 4
-	// The agent died with the task; does not use up max_attempts, has a limit of its own.
+	// The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss.
 	FailureCode_FAILURE_CODE_AGENT_LOST FailureCode = 5
 	// No agent serves it.
 	FailureCode_FAILURE_CODE_NO_AGENT FailureCode = 6
@@ -546,7 +547,9 @@ type RetryPolicy struct {
 	// Prefer agents on which this task has not failed yet.
 	AvoidFailedAgents bool `protobuf:"varint,7,opt,name=avoid_failed_agents,json=avoidFailedAgents,proto3" json:"avoid_failed_agents,omitempty"`
 	// What follows the last attempt.
-	OnExhausted   OnExhausted `protobuf:"varint,8,opt,name=on_exhausted,json=onExhausted,proto3,enum=nervenet.v1.OnExhausted" json:"on_exhausted,omitempty"`
+	OnExhausted OnExhausted `protobuf:"varint,8,opt,name=on_exhausted,json=onExhausted,proto3,enum=nervenet.v1.OnExhausted" json:"on_exhausted,omitempty"`
+	// What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+	OnAgentLoss   OnExhausted `protobuf:"varint,9,opt,name=on_agent_loss,json=onAgentLoss,proto3,enum=nervenet.v1.OnExhausted" json:"on_agent_loss,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -633,6 +636,13 @@ func (x *RetryPolicy) GetAvoidFailedAgents() bool {
 func (x *RetryPolicy) GetOnExhausted() OnExhausted {
 	if x != nil {
 		return x.OnExhausted
+	}
+	return OnExhausted_ON_EXHAUSTED_UNSPECIFIED
+}
+
+func (x *RetryPolicy) GetOnAgentLoss() OnExhausted {
+	if x != nil {
+		return x.OnAgentLoss
 	}
 	return OnExhausted_ON_EXHAUSTED_UNSPECIFIED
 }
@@ -1005,7 +1015,7 @@ const file_nervenet_v1_common_proto_rawDesc = "" +
 	"\n" +
 	"tracestate\x18\x02 \x01(\tR\n" +
 	"tracestate\x12\x18\n" +
-	"\abaggage\x18\x03 \x01(\tR\abaggage\"\x98\x03\n" +
+	"\abaggage\x18\x03 \x01(\tR\abaggage\"\xd6\x03\n" +
 	"\vRetryPolicy\x12!\n" +
 	"\fmax_attempts\x18\x01 \x01(\x05R\vmaxAttempts\x12D\n" +
 	"\x10initial_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0finitialInterval\x12<\n" +
@@ -1014,7 +1024,8 @@ const file_nervenet_v1_common_proto_rawDesc = "" +
 	"\x06jitter\x18\x05 \x01(\x01R\x06jitter\x12.\n" +
 	"\x13non_retryable_types\x18\x06 \x03(\tR\x11nonRetryableTypes\x12.\n" +
 	"\x13avoid_failed_agents\x18\a \x01(\bR\x11avoidFailedAgents\x12;\n" +
-	"\fon_exhausted\x18\b \x01(\x0e2\x18.nervenet.v1.OnExhaustedR\vonExhausted\"\x8d\x02\n" +
+	"\fon_exhausted\x18\b \x01(\x0e2\x18.nervenet.v1.OnExhaustedR\vonExhausted\x12<\n" +
+	"\ron_agent_loss\x18\t \x01(\x0e2\x18.nervenet.v1.OnExhaustedR\vonAgentLoss\"\x8d\x02\n" +
 	"\bTimeouts\x12/\n" +
 	"\x05queue\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05queue\x121\n" +
 	"\x06accept\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06accept\x123\n" +
@@ -1118,22 +1129,23 @@ var file_nervenet_v1_common_proto_depIdxs = []int32{
 	13, // 1: nervenet.v1.RetryPolicy.initial_interval:type_name -> google.protobuf.Duration
 	13, // 2: nervenet.v1.RetryPolicy.max_interval:type_name -> google.protobuf.Duration
 	1,  // 3: nervenet.v1.RetryPolicy.on_exhausted:type_name -> nervenet.v1.OnExhausted
-	13, // 4: nervenet.v1.Timeouts.queue:type_name -> google.protobuf.Duration
-	13, // 5: nervenet.v1.Timeouts.accept:type_name -> google.protobuf.Duration
-	13, // 6: nervenet.v1.Timeouts.attempt:type_name -> google.protobuf.Duration
-	13, // 7: nervenet.v1.Timeouts.total:type_name -> google.protobuf.Duration
-	13, // 8: nervenet.v1.Timeouts.heartbeat:type_name -> google.protobuf.Duration
-	2,  // 9: nervenet.v1.Selection.policy:type_name -> nervenet.v1.SelectionPolicy
-	11, // 10: nervenet.v1.Selection.match_labels:type_name -> nervenet.v1.Selection.MatchLabelsEntry
-	3,  // 11: nervenet.v1.Failure.code:type_name -> nervenet.v1.FailureCode
-	13, // 12: nervenet.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	4,  // 13: nervenet.v1.Failure.details:type_name -> nervenet.v1.Payload
-	9,  // 14: nervenet.v1.Failure.cause:type_name -> nervenet.v1.Failure
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	1,  // 4: nervenet.v1.RetryPolicy.on_agent_loss:type_name -> nervenet.v1.OnExhausted
+	13, // 5: nervenet.v1.Timeouts.queue:type_name -> google.protobuf.Duration
+	13, // 6: nervenet.v1.Timeouts.accept:type_name -> google.protobuf.Duration
+	13, // 7: nervenet.v1.Timeouts.attempt:type_name -> google.protobuf.Duration
+	13, // 8: nervenet.v1.Timeouts.total:type_name -> google.protobuf.Duration
+	13, // 9: nervenet.v1.Timeouts.heartbeat:type_name -> google.protobuf.Duration
+	2,  // 10: nervenet.v1.Selection.policy:type_name -> nervenet.v1.SelectionPolicy
+	11, // 11: nervenet.v1.Selection.match_labels:type_name -> nervenet.v1.Selection.MatchLabelsEntry
+	3,  // 12: nervenet.v1.Failure.code:type_name -> nervenet.v1.FailureCode
+	13, // 13: nervenet.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	4,  // 14: nervenet.v1.Failure.details:type_name -> nervenet.v1.Payload
+	9,  // 15: nervenet.v1.Failure.cause:type_name -> nervenet.v1.Failure
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_common_proto_init() }

@@ -457,7 +457,9 @@ type RequestStatus struct {
 	// The ErrorInfo metadata.
 	Metadata map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// When to come again.
-	RetryAfter    *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	RetryAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	// What is wrong with the request, as BadRequest has it.
+	Fields        []*FieldProblem `protobuf:"bytes,6,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -527,6 +529,68 @@ func (x *RequestStatus) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *RequestStatus) GetFields() []*FieldProblem {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// One thing that is wrong with a request.
+type FieldProblem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path of the field: `input.items[2].price`.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// What should be there.
+	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldProblem) Reset() {
+	*x = FieldProblem{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldProblem) ProtoMessage() {}
+
+func (x *FieldProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldProblem.ProtoReflect.Descriptor instead.
+func (*FieldProblem) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FieldProblem) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldProblem) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // See StartWorkflows.
 type StartWorkflowsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -538,7 +602,7 @@ type StartWorkflowsResponse struct {
 
 func (x *StartWorkflowsResponse) Reset() {
 	*x = StartWorkflowsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[5]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +614,7 @@ func (x *StartWorkflowsResponse) String() string {
 func (*StartWorkflowsResponse) ProtoMessage() {}
 
 func (x *StartWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[5]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +627,7 @@ func (x *StartWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*StartWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{5}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartWorkflowsResponse) GetOutcomes() []*StartOutcome {
@@ -588,7 +652,7 @@ type AwaitWorkflowsRequest struct {
 
 func (x *AwaitWorkflowsRequest) Reset() {
 	*x = AwaitWorkflowsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[6]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +664,7 @@ func (x *AwaitWorkflowsRequest) String() string {
 func (*AwaitWorkflowsRequest) ProtoMessage() {}
 
 func (x *AwaitWorkflowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[6]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +677,7 @@ func (x *AwaitWorkflowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitWorkflowsRequest.ProtoReflect.Descriptor instead.
 func (*AwaitWorkflowsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{6}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AwaitWorkflowsRequest) GetWorkflowIds() []string {
@@ -650,7 +714,7 @@ type AwaitWorkflowsResponse struct {
 
 func (x *AwaitWorkflowsResponse) Reset() {
 	*x = AwaitWorkflowsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +726,7 @@ func (x *AwaitWorkflowsResponse) String() string {
 func (*AwaitWorkflowsResponse) ProtoMessage() {}
 
 func (x *AwaitWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +739,7 @@ func (x *AwaitWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*AwaitWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{7}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AwaitWorkflowsResponse) GetWorkflows() []*Workflow {
@@ -709,7 +773,7 @@ type GetWorkflowRequest struct {
 
 func (x *GetWorkflowRequest) Reset() {
 	*x = GetWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +785,7 @@ func (x *GetWorkflowRequest) String() string {
 func (*GetWorkflowRequest) ProtoMessage() {}
 
 func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +798,7 @@ func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*GetWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{8}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetWorkflowRequest) GetWorkflowId() string {
@@ -776,7 +840,7 @@ type GetWorkflowResponse struct {
 
 func (x *GetWorkflowResponse) Reset() {
 	*x = GetWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +852,7 @@ func (x *GetWorkflowResponse) String() string {
 func (*GetWorkflowResponse) ProtoMessage() {}
 
 func (x *GetWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +865,7 @@ func (x *GetWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*GetWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{9}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetWorkflowResponse) GetWorkflow() *Workflow {
@@ -832,7 +896,7 @@ type ListWorkflowsRequest struct {
 
 func (x *ListWorkflowsRequest) Reset() {
 	*x = ListWorkflowsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +908,7 @@ func (x *ListWorkflowsRequest) String() string {
 func (*ListWorkflowsRequest) ProtoMessage() {}
 
 func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +921,7 @@ func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{10}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListWorkflowsRequest) GetPageSize() int32 {
@@ -917,7 +981,7 @@ type ListWorkflowsResponse struct {
 
 func (x *ListWorkflowsResponse) Reset() {
 	*x = ListWorkflowsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +993,7 @@ func (x *ListWorkflowsResponse) String() string {
 func (*ListWorkflowsResponse) ProtoMessage() {}
 
 func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1006,7 @@ func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{11}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListWorkflowsResponse) GetWorkflows() []*Workflow {
@@ -985,7 +1049,7 @@ type ListJournalRequest struct {
 
 func (x *ListJournalRequest) Reset() {
 	*x = ListJournalRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1061,7 @@ func (x *ListJournalRequest) String() string {
 func (*ListJournalRequest) ProtoMessage() {}
 
 func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1074,7 @@ func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalRequest.ProtoReflect.Descriptor instead.
 func (*ListJournalRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{12}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListJournalRequest) GetWorkflowId() string {
@@ -1061,7 +1125,7 @@ type ListJournalResponse struct {
 
 func (x *ListJournalResponse) Reset() {
 	*x = ListJournalResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1137,7 @@ func (x *ListJournalResponse) String() string {
 func (*ListJournalResponse) ProtoMessage() {}
 
 func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1150,7 @@ func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalResponse.ProtoReflect.Descriptor instead.
 func (*ListJournalResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListJournalResponse) GetEntries() []*JournalEntry {
@@ -1122,7 +1186,7 @@ type WatchWorkflowRequest struct {
 
 func (x *WatchWorkflowRequest) Reset() {
 	*x = WatchWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1198,7 @@ func (x *WatchWorkflowRequest) String() string {
 func (*WatchWorkflowRequest) ProtoMessage() {}
 
 func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1211,7 @@ func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchWorkflowRequest) GetWorkflowId() string {
@@ -1196,7 +1260,7 @@ type WatchWorkflowResponse struct {
 
 func (x *WatchWorkflowResponse) Reset() {
 	*x = WatchWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1272,7 @@ func (x *WatchWorkflowResponse) String() string {
 func (*WatchWorkflowResponse) ProtoMessage() {}
 
 func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1285,7 @@ func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
@@ -1243,14 +1307,16 @@ type SignalWorkflowRequest struct {
 	// Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Who sends it; information only.
-	Sender        string `protobuf:"bytes,5,opt,name=sender,proto3" json:"sender,omitempty"`
+	Sender string `protobuf:"bytes,5,opt,name=sender,proto3" json:"sender,omitempty"`
+	// Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+	Undeclared    bool `protobuf:"varint,6,opt,name=undeclared,proto3" json:"undeclared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignalWorkflowRequest) Reset() {
 	*x = SignalWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1328,7 @@ func (x *SignalWorkflowRequest) String() string {
 func (*SignalWorkflowRequest) ProtoMessage() {}
 
 func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1341,7 @@ func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SignalWorkflowRequest) GetWorkflowId() string {
@@ -1313,6 +1379,13 @@ func (x *SignalWorkflowRequest) GetSender() string {
 	return ""
 }
 
+func (x *SignalWorkflowRequest) GetUndeclared() bool {
+	if x != nil {
+		return x.Undeclared
+	}
+	return false
+}
+
 // See SignalWorkflow.
 type SignalWorkflowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1326,7 +1399,7 @@ type SignalWorkflowResponse struct {
 
 func (x *SignalWorkflowResponse) Reset() {
 	*x = SignalWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1411,7 @@ func (x *SignalWorkflowResponse) String() string {
 func (*SignalWorkflowResponse) ProtoMessage() {}
 
 func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1424,7 @@ func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SignalWorkflowResponse) GetSequence() int64 {
@@ -1383,7 +1456,7 @@ type CancelWorkflowRequest struct {
 
 func (x *CancelWorkflowRequest) Reset() {
 	*x = CancelWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1468,7 @@ func (x *CancelWorkflowRequest) String() string {
 func (*CancelWorkflowRequest) ProtoMessage() {}
 
 func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1481,7 @@ func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelWorkflowRequest) GetWorkflowId() string {
@@ -1445,7 +1518,7 @@ type CancelWorkflowResponse struct {
 
 func (x *CancelWorkflowResponse) Reset() {
 	*x = CancelWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1530,7 @@ func (x *CancelWorkflowResponse) String() string {
 func (*CancelWorkflowResponse) ProtoMessage() {}
 
 func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1543,7 @@ func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CancelWorkflowResponse) GetState() WorkflowState {
@@ -1514,7 +1587,7 @@ type RunTaskRequest struct {
 
 func (x *RunTaskRequest) Reset() {
 	*x = RunTaskRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1599,7 @@ func (x *RunTaskRequest) String() string {
 func (*RunTaskRequest) ProtoMessage() {}
 
 func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1612,7 @@ func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskRequest.ProtoReflect.Descriptor instead.
 func (*RunTaskRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RunTaskRequest) GetRequestId() string {
@@ -1616,7 +1689,7 @@ type RunTaskResponse struct {
 
 func (x *RunTaskResponse) Reset() {
 	*x = RunTaskResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1701,7 @@ func (x *RunTaskResponse) String() string {
 func (*RunTaskResponse) ProtoMessage() {}
 
 func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1714,7 @@ func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskResponse.ProtoReflect.Descriptor instead.
 func (*RunTaskResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RunTaskResponse) GetWorkflow() *Workflow {
@@ -1668,7 +1741,7 @@ type ListEscalationsRequest struct {
 
 func (x *ListEscalationsRequest) Reset() {
 	*x = ListEscalationsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1753,7 @@ func (x *ListEscalationsRequest) String() string {
 func (*ListEscalationsRequest) ProtoMessage() {}
 
 func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1766,7 @@ func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsRequest.ProtoReflect.Descriptor instead.
 func (*ListEscalationsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListEscalationsRequest) GetPageSize() int32 {
@@ -1739,7 +1812,7 @@ type ListEscalationsResponse struct {
 
 func (x *ListEscalationsResponse) Reset() {
 	*x = ListEscalationsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1824,7 @@ func (x *ListEscalationsResponse) String() string {
 func (*ListEscalationsResponse) ProtoMessage() {}
 
 func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1837,7 @@ func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsResponse.ProtoReflect.Descriptor instead.
 func (*ListEscalationsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListEscalationsResponse) GetEscalations() []*Escalation {
@@ -1799,7 +1872,7 @@ type GetEscalationRequest struct {
 
 func (x *GetEscalationRequest) Reset() {
 	*x = GetEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1884,7 @@ func (x *GetEscalationRequest) String() string {
 func (*GetEscalationRequest) ProtoMessage() {}
 
 func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1897,7 @@ func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationRequest.ProtoReflect.Descriptor instead.
 func (*GetEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetEscalationRequest) GetEscalationId() string {
@@ -1845,7 +1918,7 @@ type GetEscalationResponse struct {
 
 func (x *GetEscalationResponse) Reset() {
 	*x = GetEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1930,7 @@ func (x *GetEscalationResponse) String() string {
 func (*GetEscalationResponse) ProtoMessage() {}
 
 func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1943,7 @@ func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationResponse.ProtoReflect.Descriptor instead.
 func (*GetEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetEscalationResponse) GetEscalation() *Escalation {
@@ -1893,7 +1966,7 @@ type ResolveEscalationRequest struct {
 
 func (x *ResolveEscalationRequest) Reset() {
 	*x = ResolveEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +1978,7 @@ func (x *ResolveEscalationRequest) String() string {
 func (*ResolveEscalationRequest) ProtoMessage() {}
 
 func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +1991,7 @@ func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationRequest.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResolveEscalationRequest) GetEscalationId() string {
@@ -1946,7 +2019,7 @@ type ResolveEscalationResponse struct {
 
 func (x *ResolveEscalationResponse) Reset() {
 	*x = ResolveEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2031,7 @@ func (x *ResolveEscalationResponse) String() string {
 func (*ResolveEscalationResponse) ProtoMessage() {}
 
 func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2044,7 @@ func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationResponse.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
@@ -1994,7 +2067,7 @@ type PutDefinitionRequest struct {
 
 func (x *PutDefinitionRequest) Reset() {
 	*x = PutDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2006,7 +2079,7 @@ func (x *PutDefinitionRequest) String() string {
 func (*PutDefinitionRequest) ProtoMessage() {}
 
 func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2019,7 +2092,7 @@ func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*PutDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutDefinitionRequest) GetDefinition() *Definition {
@@ -2049,7 +2122,7 @@ type PutDefinitionResponse struct {
 
 func (x *PutDefinitionResponse) Reset() {
 	*x = PutDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2134,7 @@ func (x *PutDefinitionResponse) String() string {
 func (*PutDefinitionResponse) ProtoMessage() {}
 
 func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2147,7 @@ func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*PutDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutDefinitionResponse) GetDefinition() *Definition {
@@ -2104,7 +2177,7 @@ type GetDefinitionRequest struct {
 
 func (x *GetDefinitionRequest) Reset() {
 	*x = GetDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2189,7 @@ func (x *GetDefinitionRequest) String() string {
 func (*GetDefinitionRequest) ProtoMessage() {}
 
 func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2202,7 @@ func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*GetDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetDefinitionRequest) GetName() string {
@@ -2157,7 +2230,7 @@ type GetDefinitionResponse struct {
 
 func (x *GetDefinitionResponse) Reset() {
 	*x = GetDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2242,7 @@ func (x *GetDefinitionResponse) String() string {
 func (*GetDefinitionResponse) ProtoMessage() {}
 
 func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2255,7 @@ func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*GetDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetDefinitionResponse) GetDefinition() *Definition {
@@ -2207,7 +2280,7 @@ type ListDefinitionsRequest struct {
 
 func (x *ListDefinitionsRequest) Reset() {
 	*x = ListDefinitionsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2292,7 @@ func (x *ListDefinitionsRequest) String() string {
 func (*ListDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2305,7 @@ func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListDefinitionsRequest) GetName() string {
@@ -2269,7 +2342,7 @@ type ListDefinitionsResponse struct {
 
 func (x *ListDefinitionsResponse) Reset() {
 	*x = ListDefinitionsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2354,7 @@ func (x *ListDefinitionsResponse) String() string {
 func (*ListDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2367,7 @@ func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListDefinitionsResponse) GetDefinitions() []*Definition {
@@ -2347,17 +2420,21 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\x120\n" +
-	"\x05error\x18\x03 \x01(\v2\x1a.nervenet.v1.RequestStatusR\x05error\"\x94\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x1a.nervenet.v1.RequestStatusR\x05error\"\xc7\x02\n" +
 	"\rRequestStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12D\n" +
 	"\bmetadata\x18\x04 \x03(\v2(.nervenet.v1.RequestStatus.MetadataEntryR\bmetadata\x12:\n" +
 	"\vretry_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\x1a;\n" +
+	"retryAfter\x121\n" +
+	"\x06fields\x18\x06 \x03(\v2\x19.nervenet.v1.FieldProblemR\x06fields\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"O\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
+	"\fFieldProblem\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"O\n" +
 	"\x16StartWorkflowsResponse\x125\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x19.nervenet.v1.StartOutcomeR\boutcomes\"\xad\x01\n" +
 	"\x15AwaitWorkflowsRequest\x12!\n" +
@@ -2412,7 +2489,7 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x10include_partials\x18\x04 \x01(\bR\x0fincludePartials\x12A\n" +
 	"\x0epayload_format\x18\x05 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\"H\n" +
 	"\x15WatchWorkflowResponse\x12/\n" +
-	"\x05entry\x18\x01 \x01(\v2\x19.nervenet.v1.JournalEntryR\x05entry\"\xb7\x01\n" +
+	"\x05entry\x18\x01 \x01(\v2\x19.nervenet.v1.JournalEntryR\x05entry\"\xd7\x01\n" +
 	"\x15SignalWorkflowRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x16\n" +
@@ -2420,7 +2497,10 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\apayload\x18\x03 \x01(\v2\x14.nervenet.v1.PayloadR\apayload\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x16\n" +
-	"\x06sender\x18\x05 \x01(\tR\x06sender\"N\n" +
+	"\x06sender\x18\x05 \x01(\tR\x06sender\x12\x1e\n" +
+	"\n" +
+	"undeclared\x18\x06 \x01(\bR\n" +
+	"undeclared\"N\n" +
 	"\x16SignalWorkflowResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\"n\n" +
@@ -2544,7 +2624,7 @@ func file_nervenet_v1_coordinator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_coordinator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(IfExists)(0),                     // 0: nervenet.v1.IfExists
 	(Durability)(0),                   // 1: nervenet.v1.Durability
@@ -2553,139 +2633,141 @@ var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(*StartWorkflowsRequest)(nil),     // 4: nervenet.v1.StartWorkflowsRequest
 	(*StartOutcome)(nil),              // 5: nervenet.v1.StartOutcome
 	(*RequestStatus)(nil),             // 6: nervenet.v1.RequestStatus
-	(*StartWorkflowsResponse)(nil),    // 7: nervenet.v1.StartWorkflowsResponse
-	(*AwaitWorkflowsRequest)(nil),     // 8: nervenet.v1.AwaitWorkflowsRequest
-	(*AwaitWorkflowsResponse)(nil),    // 9: nervenet.v1.AwaitWorkflowsResponse
-	(*GetWorkflowRequest)(nil),        // 10: nervenet.v1.GetWorkflowRequest
-	(*GetWorkflowResponse)(nil),       // 11: nervenet.v1.GetWorkflowResponse
-	(*ListWorkflowsRequest)(nil),      // 12: nervenet.v1.ListWorkflowsRequest
-	(*ListWorkflowsResponse)(nil),     // 13: nervenet.v1.ListWorkflowsResponse
-	(*ListJournalRequest)(nil),        // 14: nervenet.v1.ListJournalRequest
-	(*ListJournalResponse)(nil),       // 15: nervenet.v1.ListJournalResponse
-	(*WatchWorkflowRequest)(nil),      // 16: nervenet.v1.WatchWorkflowRequest
-	(*WatchWorkflowResponse)(nil),     // 17: nervenet.v1.WatchWorkflowResponse
-	(*SignalWorkflowRequest)(nil),     // 18: nervenet.v1.SignalWorkflowRequest
-	(*SignalWorkflowResponse)(nil),    // 19: nervenet.v1.SignalWorkflowResponse
-	(*CancelWorkflowRequest)(nil),     // 20: nervenet.v1.CancelWorkflowRequest
-	(*CancelWorkflowResponse)(nil),    // 21: nervenet.v1.CancelWorkflowResponse
-	(*RunTaskRequest)(nil),            // 22: nervenet.v1.RunTaskRequest
-	(*RunTaskResponse)(nil),           // 23: nervenet.v1.RunTaskResponse
-	(*ListEscalationsRequest)(nil),    // 24: nervenet.v1.ListEscalationsRequest
-	(*ListEscalationsResponse)(nil),   // 25: nervenet.v1.ListEscalationsResponse
-	(*GetEscalationRequest)(nil),      // 26: nervenet.v1.GetEscalationRequest
-	(*GetEscalationResponse)(nil),     // 27: nervenet.v1.GetEscalationResponse
-	(*ResolveEscalationRequest)(nil),  // 28: nervenet.v1.ResolveEscalationRequest
-	(*ResolveEscalationResponse)(nil), // 29: nervenet.v1.ResolveEscalationResponse
-	(*PutDefinitionRequest)(nil),      // 30: nervenet.v1.PutDefinitionRequest
-	(*PutDefinitionResponse)(nil),     // 31: nervenet.v1.PutDefinitionResponse
-	(*GetDefinitionRequest)(nil),      // 32: nervenet.v1.GetDefinitionRequest
-	(*GetDefinitionResponse)(nil),     // 33: nervenet.v1.GetDefinitionResponse
-	(*ListDefinitionsRequest)(nil),    // 34: nervenet.v1.ListDefinitionsRequest
-	(*ListDefinitionsResponse)(nil),   // 35: nervenet.v1.ListDefinitionsResponse
-	nil,                               // 36: nervenet.v1.StartWorkflowRequest.LabelsEntry
-	nil,                               // 37: nervenet.v1.RequestStatus.MetadataEntry
-	nil,                               // 38: nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	nil,                               // 39: nervenet.v1.RunTaskRequest.LabelsEntry
-	(*Payload)(nil),                   // 40: nervenet.v1.Payload
-	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
-	(PayloadFormat)(0),                // 42: nervenet.v1.PayloadFormat
-	(*TraceContext)(nil),              // 43: nervenet.v1.TraceContext
-	(*Workflow)(nil),                  // 44: nervenet.v1.Workflow
-	(WorkflowState)(0),                // 45: nervenet.v1.WorkflowState
-	(*timestamppb.Timestamp)(nil),     // 46: google.protobuf.Timestamp
-	(*JournalEntry)(nil),              // 47: nervenet.v1.JournalEntry
-	(*RetryPolicy)(nil),               // 48: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),                  // 49: nervenet.v1.Timeouts
-	(*Selection)(nil),                 // 50: nervenet.v1.Selection
-	(EscalationState)(0),              // 51: nervenet.v1.EscalationState
-	(*Escalation)(nil),                // 52: nervenet.v1.Escalation
-	(*EscalationResolution)(nil),      // 53: nervenet.v1.EscalationResolution
-	(*Definition)(nil),                // 54: nervenet.v1.Definition
+	(*FieldProblem)(nil),              // 7: nervenet.v1.FieldProblem
+	(*StartWorkflowsResponse)(nil),    // 8: nervenet.v1.StartWorkflowsResponse
+	(*AwaitWorkflowsRequest)(nil),     // 9: nervenet.v1.AwaitWorkflowsRequest
+	(*AwaitWorkflowsResponse)(nil),    // 10: nervenet.v1.AwaitWorkflowsResponse
+	(*GetWorkflowRequest)(nil),        // 11: nervenet.v1.GetWorkflowRequest
+	(*GetWorkflowResponse)(nil),       // 12: nervenet.v1.GetWorkflowResponse
+	(*ListWorkflowsRequest)(nil),      // 13: nervenet.v1.ListWorkflowsRequest
+	(*ListWorkflowsResponse)(nil),     // 14: nervenet.v1.ListWorkflowsResponse
+	(*ListJournalRequest)(nil),        // 15: nervenet.v1.ListJournalRequest
+	(*ListJournalResponse)(nil),       // 16: nervenet.v1.ListJournalResponse
+	(*WatchWorkflowRequest)(nil),      // 17: nervenet.v1.WatchWorkflowRequest
+	(*WatchWorkflowResponse)(nil),     // 18: nervenet.v1.WatchWorkflowResponse
+	(*SignalWorkflowRequest)(nil),     // 19: nervenet.v1.SignalWorkflowRequest
+	(*SignalWorkflowResponse)(nil),    // 20: nervenet.v1.SignalWorkflowResponse
+	(*CancelWorkflowRequest)(nil),     // 21: nervenet.v1.CancelWorkflowRequest
+	(*CancelWorkflowResponse)(nil),    // 22: nervenet.v1.CancelWorkflowResponse
+	(*RunTaskRequest)(nil),            // 23: nervenet.v1.RunTaskRequest
+	(*RunTaskResponse)(nil),           // 24: nervenet.v1.RunTaskResponse
+	(*ListEscalationsRequest)(nil),    // 25: nervenet.v1.ListEscalationsRequest
+	(*ListEscalationsResponse)(nil),   // 26: nervenet.v1.ListEscalationsResponse
+	(*GetEscalationRequest)(nil),      // 27: nervenet.v1.GetEscalationRequest
+	(*GetEscalationResponse)(nil),     // 28: nervenet.v1.GetEscalationResponse
+	(*ResolveEscalationRequest)(nil),  // 29: nervenet.v1.ResolveEscalationRequest
+	(*ResolveEscalationResponse)(nil), // 30: nervenet.v1.ResolveEscalationResponse
+	(*PutDefinitionRequest)(nil),      // 31: nervenet.v1.PutDefinitionRequest
+	(*PutDefinitionResponse)(nil),     // 32: nervenet.v1.PutDefinitionResponse
+	(*GetDefinitionRequest)(nil),      // 33: nervenet.v1.GetDefinitionRequest
+	(*GetDefinitionResponse)(nil),     // 34: nervenet.v1.GetDefinitionResponse
+	(*ListDefinitionsRequest)(nil),    // 35: nervenet.v1.ListDefinitionsRequest
+	(*ListDefinitionsResponse)(nil),   // 36: nervenet.v1.ListDefinitionsResponse
+	nil,                               // 37: nervenet.v1.StartWorkflowRequest.LabelsEntry
+	nil,                               // 38: nervenet.v1.RequestStatus.MetadataEntry
+	nil,                               // 39: nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	nil,                               // 40: nervenet.v1.RunTaskRequest.LabelsEntry
+	(*Payload)(nil),                   // 41: nervenet.v1.Payload
+	(*durationpb.Duration)(nil),       // 42: google.protobuf.Duration
+	(PayloadFormat)(0),                // 43: nervenet.v1.PayloadFormat
+	(*TraceContext)(nil),              // 44: nervenet.v1.TraceContext
+	(*Workflow)(nil),                  // 45: nervenet.v1.Workflow
+	(WorkflowState)(0),                // 46: nervenet.v1.WorkflowState
+	(*timestamppb.Timestamp)(nil),     // 47: google.protobuf.Timestamp
+	(*JournalEntry)(nil),              // 48: nervenet.v1.JournalEntry
+	(*RetryPolicy)(nil),               // 49: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),                  // 50: nervenet.v1.Timeouts
+	(*Selection)(nil),                 // 51: nervenet.v1.Selection
+	(EscalationState)(0),              // 52: nervenet.v1.EscalationState
+	(*Escalation)(nil),                // 53: nervenet.v1.Escalation
+	(*EscalationResolution)(nil),      // 54: nervenet.v1.EscalationResolution
+	(*Definition)(nil),                // 55: nervenet.v1.Definition
 }
 var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
-	40, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
-	36, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
-	41, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
+	41, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
+	37, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
+	42, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 3: nervenet.v1.StartWorkflowRequest.if_exists:type_name -> nervenet.v1.IfExists
 	1,  // 4: nervenet.v1.StartWorkflowRequest.durability:type_name -> nervenet.v1.Durability
-	41, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	42, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	43, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
-	44, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	42, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	43, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	44, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
+	45, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	37, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	41, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
-	5,  // 13: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	42, // 14: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	44, // 15: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	41, // 16: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	42, // 17: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	44, // 18: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	45, // 19: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	38, // 20: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	46, // 21: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	44, // 22: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	42, // 23: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	47, // 24: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	42, // 25: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	47, // 26: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	40, // 27: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	45, // 28: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	40, // 29: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	48, // 30: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	49, // 31: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	50, // 32: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	39, // 33: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	41, // 34: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	42, // 35: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	44, // 36: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	51, // 37: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	52, // 38: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	52, // 39: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	53, // 40: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	52, // 41: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	54, // 42: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	54, // 43: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	54, // 44: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	54, // 45: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 46: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 47: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	8,  // 48: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	10, // 49: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	12, // 50: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	14, // 51: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	16, // 52: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	18, // 53: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	20, // 54: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	22, // 55: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	24, // 56: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	26, // 57: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	28, // 58: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	30, // 59: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	32, // 60: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	34, // 61: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 62: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	7,  // 63: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	9,  // 64: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	11, // 65: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	13, // 66: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	15, // 67: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	17, // 68: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	19, // 69: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	21, // 70: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	23, // 71: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	25, // 72: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	27, // 73: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	29, // 74: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	31, // 75: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	33, // 76: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	35, // 77: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	62, // [62:78] is the sub-list for method output_type
-	46, // [46:62] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	38, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	42, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	7,  // 13: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
+	5,  // 14: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
+	43, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	45, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	42, // 17: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	43, // 18: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	45, // 19: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	46, // 20: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	39, // 21: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	47, // 22: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	45, // 23: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	43, // 24: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	48, // 25: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	43, // 26: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	48, // 27: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	41, // 28: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	46, // 29: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	41, // 30: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	49, // 31: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	50, // 32: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	51, // 33: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	40, // 34: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	42, // 35: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	43, // 36: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	45, // 37: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	52, // 38: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	53, // 39: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	53, // 40: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	54, // 41: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	53, // 42: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	55, // 43: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	55, // 44: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	55, // 45: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	55, // 46: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 47: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 48: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 49: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	11, // 50: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	13, // 51: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	15, // 52: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	17, // 53: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	19, // 54: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	21, // 55: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	23, // 56: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	25, // 57: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	27, // 58: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	29, // 59: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	31, // 60: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	33, // 61: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	35, // 62: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 63: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 64: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 65: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	12, // 66: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	14, // 67: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	16, // 68: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	18, // 69: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	20, // 70: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	22, // 71: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	24, // 72: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	26, // 73: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	28, // 74: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	30, // 75: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	32, // 76: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	34, // 77: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	36, // 78: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	63, // [63:79] is the sub-list for method output_type
+	47, // [47:63] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }
@@ -2701,7 +2783,7 @@ func file_nervenet_v1_coordinator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_coordinator_service_proto_rawDesc), len(file_nervenet_v1_coordinator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

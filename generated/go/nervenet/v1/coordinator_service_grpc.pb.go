@@ -63,17 +63,22 @@ type CoordinatorServiceClient interface {
 	ListJournal(ctx context.Context, in *ListJournalRequest, opts ...grpc.CallOption) (*ListJournalResponse, error)
 	// Follows a workflow from any entry to its end.
 	WatchWorkflow(ctx context.Context, in *WatchWorkflowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchWorkflowResponse], error)
-	// Sends a signal; recorded once by its id.
+	// Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+	// workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+	// workflow's code receives none of that name, or its value does not fit.
 	SignalWorkflow(ctx context.Context, in *SignalWorkflowRequest, opts ...grpc.CallOption) (*SignalWorkflowResponse, error)
-	// Asks a workflow to stop; recorded once.
+	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+	// closed before anybody asked: FAILED_PRECONDITION.
 	CancelWorkflow(ctx context.Context, in *CancelWorkflowRequest, opts ...grpc.CallOption) (*CancelWorkflowResponse, error)
-	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+	// request_id with another capability or input: ALREADY_EXISTS.
 	RunTask(ctx context.Context, in *RunTaskRequest, opts ...grpc.CallOption) (*RunTaskResponse, error)
 	// Lists what waits for a human.
 	ListEscalations(ctx context.Context, in *ListEscalationsRequest, opts ...grpc.CallOption) (*ListEscalationsResponse, error)
 	// Reads one escalation.
 	GetEscalation(ctx context.Context, in *GetEscalationRequest, opts ...grpc.CallOption) (*GetEscalationResponse, error)
-	// Decides an escalation; of two people at once one wins and the other is told.
+	// Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+	// answered like the first one.
 	ResolveEscalation(ctx context.Context, in *ResolveEscalationRequest, opts ...grpc.CallOption) (*ResolveEscalationResponse, error)
 	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
 	// violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.
@@ -288,17 +293,22 @@ type CoordinatorServiceServer interface {
 	ListJournal(context.Context, *ListJournalRequest) (*ListJournalResponse, error)
 	// Follows a workflow from any entry to its end.
 	WatchWorkflow(*WatchWorkflowRequest, grpc.ServerStreamingServer[WatchWorkflowResponse]) error
-	// Sends a signal; recorded once by its id.
+	// Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+	// workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+	// workflow's code receives none of that name, or its value does not fit.
 	SignalWorkflow(context.Context, *SignalWorkflowRequest) (*SignalWorkflowResponse, error)
-	// Asks a workflow to stop; recorded once.
+	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+	// closed before anybody asked: FAILED_PRECONDITION.
 	CancelWorkflow(context.Context, *CancelWorkflowRequest) (*CancelWorkflowResponse, error)
-	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+	// request_id with another capability or input: ALREADY_EXISTS.
 	RunTask(context.Context, *RunTaskRequest) (*RunTaskResponse, error)
 	// Lists what waits for a human.
 	ListEscalations(context.Context, *ListEscalationsRequest) (*ListEscalationsResponse, error)
 	// Reads one escalation.
 	GetEscalation(context.Context, *GetEscalationRequest) (*GetEscalationResponse, error)
-	// Decides an escalation; of two people at once one wins and the other is told.
+	// Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+	// answered like the first one.
 	ResolveEscalation(context.Context, *ResolveEscalationRequest) (*ResolveEscalationResponse, error)
 	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
 	// violation of the INVALID_ARGUMENT. ALREADY_EXISTS: other content is stored under that name and version.

@@ -375,7 +375,10 @@ type TaskResult struct {
 	// The digest of the input it was given.
 	InputDigest []byte `protobuf:"bytes,10,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
 	// When it was sent: the envelope's `enqueue_time`, echoed.
-	ScheduleTime  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=schedule_time,json=scheduleTime,proto3" json:"schedule_time,omitempty"`
+	ScheduleTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=schedule_time,json=scheduleTime,proto3" json:"schedule_time,omitempty"`
+	// For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+	// Unset = 100.
+	BlamePercent  *int32 `protobuf:"varint,12,opt,name=blame_percent,json=blamePercent,proto3,oneof" json:"blame_percent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -498,6 +501,13 @@ func (x *TaskResult) GetScheduleTime() *timestamppb.Timestamp {
 		return x.ScheduleTime
 	}
 	return nil
+}
+
+func (x *TaskResult) GetBlamePercent() int32 {
+	if x != nil && x.BlamePercent != nil {
+		return *x.BlamePercent
+	}
+	return 0
 }
 
 type isTaskResult_Outcome interface {
@@ -983,7 +993,7 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"checkpoint\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x88\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc4\x04\n" +
 	"\n" +
 	"TaskResult\x12.\n" +
 	"\x06output\x18\x01 \x01(\v2\x14.nervenet.v1.PayloadH\x00R\x06output\x120\n" +
@@ -1000,8 +1010,10 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"capability\x12!\n" +
 	"\finput_digest\x18\n" +
 	" \x01(\fR\vinputDigest\x12?\n" +
-	"\rschedule_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fscheduleTimeB\t\n" +
-	"\aoutcome\"\xb9\x03\n" +
+	"\rschedule_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\fscheduleTime\x12(\n" +
+	"\rblame_percent\x18\f \x01(\x05H\x01R\fblamePercent\x88\x01\x01B\t\n" +
+	"\aoutcomeB\x10\n" +
+	"\x0e_blame_percent\"\xb9\x03\n" +
 	"\bQuestion\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x123\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1b.nervenet.v1.QuestionSourceR\x06source\x12\x18\n" +

@@ -127,6 +127,11 @@ export interface Capability {
   labels: { [key: string]: string };
   /** How many of its tasks the agent runs at once. */
   slots: number;
+  /**
+   * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+   * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+   */
+  schemasMarked: boolean;
 }
 
 export interface Capability_LabelsEntry {
@@ -212,6 +217,23 @@ export interface DefinitionRef {
   outputSchema: string;
   /** For people. */
   description: string;
+  /** The signals that its code receives. */
+  signals: SignalRef[];
+  /** Whether its code receives no others: another name is refused. */
+  signalsComplete: boolean;
+  /**
+   * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+   * not fit is refused before anything is written. Nothing is refused by those of an older node.
+   */
+  schemasMarked: boolean;
+}
+
+/** A signal that a definition receives. */
+export interface SignalRef {
+  /** Its name; one that the code uses with two types is there twice. */
+  name: string;
+  /** JSON Schema of what it carries. */
+  schema: string;
 }
 
 /** Who a node is; one key in etcd on the node's own lease. */
@@ -236,10 +258,21 @@ export interface NodeRecord {
   runtime: string;
   /** Process id on its host, for people and tools there. */
   pid: number;
+  /** It takes no workflows for now: it has as many as it may, or uses as much memory as it may. */
+  full: boolean;
 }
 
 function createBaseCapability(): Capability {
-  return { name: "", version: "", description: "", inputSchema: "", outputSchema: "", labels: {}, slots: 0 };
+  return {
+    name: "",
+    version: "",
+    description: "",
+    inputSchema: "",
+    outputSchema: "",
+    labels: {},
+    slots: 0,
+    schemasMarked: false,
+  };
 }
 
 export const Capability: MessageFns<Capability> = {
@@ -264,6 +297,9 @@ export const Capability: MessageFns<Capability> = {
     });
     if (message.slots !== 0) {
       writer.uint32(56).int32(message.slots);
+    }
+    if (message.schemasMarked !== false) {
+      writer.uint32(64).bool(message.schemasMarked);
     }
     return writer;
   },
@@ -340,6 +376,14 @@ export const Capability: MessageFns<Capability> = {
             message.slots = reader.int32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.schemasMarked = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -382,6 +426,11 @@ export const Capability: MessageFns<Capability> = {
         )
         : {},
       slots: isSet(object.slots) ? globalThis.Number(object.slots) : 0,
+      schemasMarked: isSet(object.schemasMarked)
+        ? globalThis.Boolean(object.schemasMarked)
+        : isSet(object.schemas_marked)
+        ? globalThis.Boolean(object.schemas_marked)
+        : false,
     };
   },
 
@@ -414,6 +463,9 @@ export const Capability: MessageFns<Capability> = {
     if (message.slots !== 0) {
       obj.slots = Math.round(message.slots);
     }
+    if (message.schemasMarked !== false) {
+      obj.schemasMarked = message.schemasMarked;
+    }
     return obj;
   },
 
@@ -437,6 +489,7 @@ export const Capability: MessageFns<Capability> = {
       {},
     );
     message.slots = object.slots ?? 0;
+    message.schemasMarked = object.schemasMarked ?? false;
     return message;
   },
 };
@@ -1227,7 +1280,18 @@ export const AgentRecord_LabelsEntry: MessageFns<AgentRecord_LabelsEntry> = {
 };
 
 function createBaseDefinitionRef(): DefinitionRef {
-  return { name: "", version: 0, runtime: "", fingerprint: "", inputSchema: "", outputSchema: "", description: "" };
+  return {
+    name: "",
+    version: 0,
+    runtime: "",
+    fingerprint: "",
+    inputSchema: "",
+    outputSchema: "",
+    description: "",
+    signals: [],
+    signalsComplete: false,
+    schemasMarked: false,
+  };
 }
 
 export const DefinitionRef: MessageFns<DefinitionRef> = {
@@ -1252,6 +1316,15 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
     }
     if (message.description !== "") {
       writer.uint32(58).string(message.description);
+    }
+    for (const v of message.signals) {
+      SignalRef.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.signalsComplete !== false) {
+      writer.uint32(72).bool(message.signalsComplete);
+    }
+    if (message.schemasMarked !== false) {
+      writer.uint32(80).bool(message.schemasMarked);
     }
     return writer;
   },
@@ -1325,6 +1398,30 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
             message.description = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.signals.push(SignalRef.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.signalsComplete = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.schemasMarked = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1354,6 +1451,17 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
         ? globalThis.String(object.output_schema)
         : "",
       description: isSet(object.description) ? globalThis.String(object.description) : "",
+      signals: globalThis.Array.isArray(object?.signals) ? object.signals.map((e: any) => SignalRef.fromJSON(e)) : [],
+      signalsComplete: isSet(object.signalsComplete)
+        ? globalThis.Boolean(object.signalsComplete)
+        : isSet(object.signals_complete)
+        ? globalThis.Boolean(object.signals_complete)
+        : false,
+      schemasMarked: isSet(object.schemasMarked)
+        ? globalThis.Boolean(object.schemasMarked)
+        : isSet(object.schemas_marked)
+        ? globalThis.Boolean(object.schemas_marked)
+        : false,
     };
   },
 
@@ -1380,6 +1488,15 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
     if (message.description !== "") {
       obj.description = message.description;
     }
+    if (message.signals?.length) {
+      obj.signals = message.signals.map((e) => SignalRef.toJSON(e));
+    }
+    if (message.signalsComplete !== false) {
+      obj.signalsComplete = message.signalsComplete;
+    }
+    if (message.schemasMarked !== false) {
+      obj.schemasMarked = message.schemasMarked;
+    }
     return obj;
   },
 
@@ -1395,6 +1512,94 @@ export const DefinitionRef: MessageFns<DefinitionRef> = {
     message.inputSchema = object.inputSchema ?? "";
     message.outputSchema = object.outputSchema ?? "";
     message.description = object.description ?? "";
+    message.signals = object.signals?.map((e) => SignalRef.fromPartial(e)) || [];
+    message.signalsComplete = object.signalsComplete ?? false;
+    message.schemasMarked = object.schemasMarked ?? false;
+    return message;
+  },
+};
+
+function createBaseSignalRef(): SignalRef {
+  return { name: "", schema: "" };
+}
+
+export const SignalRef: MessageFns<SignalRef> = {
+  encode(message: SignalRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.schema !== "") {
+      writer.uint32(18).string(message.schema);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignalRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignalRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.schema = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SignalRef {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      schema: isSet(object.schema) ? globalThis.String(object.schema) : "",
+    };
+  },
+
+  toJSON(message: SignalRef): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.schema !== "") {
+      obj.schema = message.schema;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SignalRef>): SignalRef {
+    return SignalRef.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SignalRef>): SignalRef {
+    const message = createBaseSignalRef();
+    message.name = object.name ?? "";
+    message.schema = object.schema ?? "";
     return message;
   },
 };
@@ -1410,6 +1615,7 @@ function createBaseNodeRecord(): NodeRecord {
     ownedWorkflows: 0,
     runtime: "",
     pid: 0,
+    full: false,
   };
 }
 
@@ -1441,6 +1647,9 @@ export const NodeRecord: MessageFns<NodeRecord> = {
     }
     if (message.pid !== 0) {
       writer.uint32(72).int32(message.pid);
+    }
+    if (message.full !== false) {
+      writer.uint32(80).bool(message.full);
     }
     return writer;
   },
@@ -1530,6 +1739,14 @@ export const NodeRecord: MessageFns<NodeRecord> = {
             message.pid = reader.int32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1571,6 +1788,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
         : 0,
       runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
       pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
     };
   },
 
@@ -1603,6 +1821,9 @@ export const NodeRecord: MessageFns<NodeRecord> = {
     if (message.pid !== 0) {
       obj.pid = Math.round(message.pid);
     }
+    if (message.full !== false) {
+      obj.full = message.full;
+    }
     return obj;
   },
 
@@ -1620,6 +1841,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
     message.ownedWorkflows = object.ownedWorkflows ?? 0;
     message.runtime = object.runtime ?? "";
     message.pid = object.pid ?? 0;
+    message.full = object.full ?? false;
     return message;
   },
 };

@@ -23,6 +23,7 @@ import {
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { AgentRecord, AgentState, agentStateFromJSON, agentStateToJSON, Load } from "./agent.js";
+import { Payload } from "./common.js";
 import { TaskEnvelope, TaskProgress, TaskResult } from "./task.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
@@ -199,7 +200,14 @@ export interface HeldTask {
     | TaskEnvelope
     | undefined;
   /** When its handler began. */
-  startTime?: Date | undefined;
+  startTime?:
+    | Date
+    | undefined;
+  /**
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   */
+  checkpoint?: Payload | undefined;
 }
 
 /** A task has been taken up: from now on it is shown as running. */
@@ -291,7 +299,7 @@ export interface Welcome {
   agentId: string;
   /** Its lease, for the next hello. */
   leaseId: bigint;
-  /** The longest the agent may be silent; it is given up after three of these, and so may it give up the node. */
+  /** The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node. */
   statusInterval?:
     | Duration
     | undefined;
@@ -303,7 +311,10 @@ export interface Welcome {
   leaseTtl?:
     | Duration
     | undefined;
-  /** Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time. */
+  /**
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
+   */
   reconnectWithin?:
     | Duration
     | undefined;
@@ -1941,7 +1952,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseHeldTask(): HeldTask {
-  return { task: undefined, startTime: undefined };
+  return { task: undefined, startTime: undefined, checkpoint: undefined };
 }
 
 export const HeldTask: MessageFns<HeldTask> = {
@@ -1951,6 +1962,9 @@ export const HeldTask: MessageFns<HeldTask> = {
     }
     if (message.startTime !== undefined) {
       Timestamp.encode(toTimestamp(message.startTime), writer.uint32(18).fork()).join();
+    }
+    if (message.checkpoint !== undefined) {
+      Payload.encode(message.checkpoint, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1984,6 +1998,14 @@ export const HeldTask: MessageFns<HeldTask> = {
             message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.checkpoint = Payload.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2004,6 +2026,7 @@ export const HeldTask: MessageFns<HeldTask> = {
         : isSet(object.start_time)
         ? fromJsonTimestamp(object.start_time)
         : undefined,
+      checkpoint: isSet(object.checkpoint) ? Payload.fromJSON(object.checkpoint) : undefined,
     };
   },
 
@@ -2014,6 +2037,9 @@ export const HeldTask: MessageFns<HeldTask> = {
     }
     if (message.startTime !== undefined) {
       obj.startTime = message.startTime.toISOString();
+    }
+    if (message.checkpoint !== undefined) {
+      obj.checkpoint = Payload.toJSON(message.checkpoint);
     }
     return obj;
   },
@@ -2027,6 +2053,9 @@ export const HeldTask: MessageFns<HeldTask> = {
       ? TaskEnvelope.fromPartial(object.task)
       : undefined;
     message.startTime = object.startTime ?? undefined;
+    message.checkpoint = (object.checkpoint !== undefined && object.checkpoint !== null)
+      ? Payload.fromPartial(object.checkpoint)
+      : undefined;
     return message;
   },
 };

@@ -15,7 +15,10 @@ import { Value } from "../../google/protobuf/struct.js";
 export enum PayloadFormat {
   /** PAYLOAD_FORMAT_UNSPECIFIED - VALUE. */
   PAYLOAD_FORMAT_UNSPECIFIED = 0,
-  /** PAYLOAD_FORMAT_VALUE - As google.protobuf.Value where that is lossless and not above 64 KiB, else as json. */
+  /**
+   * PAYLOAD_FORMAT_VALUE - As google.protobuf.Value where nothing of the value is lost (no digit, no name that is there twice) and it is not
+   * above 64 KiB, else as json.
+   */
   PAYLOAD_FORMAT_VALUE = 1,
   /** PAYLOAD_FORMAT_RAW - As stored; what SDKs ask for. */
   PAYLOAD_FORMAT_RAW = 2,
@@ -61,9 +64,9 @@ export function payloadFormatToJSON(object: PayloadFormat): string {
   }
 }
 
-/** What happens when a retry policy has no attempts left. */
+/** What happens when a step may not be tried again without a decision. */
 export enum OnExhausted {
-  /** ON_EXHAUSTED_UNSPECIFIED - FAIL. */
+  /** ON_EXHAUSTED_UNSPECIFIED - The default of the field. */
   ON_EXHAUSTED_UNSPECIFIED = 0,
   /** ON_EXHAUSTED_FAIL - The step fails. */
   ON_EXHAUSTED_FAIL = 1,
@@ -173,7 +176,7 @@ export enum FailureCode {
   FAILURE_CODE_TIMEOUT = 3,
   /** FAILURE_CODE_CANCELED - Somebody canceled it. */
   FAILURE_CODE_CANCELED = 4,
-  /** FAILURE_CODE_AGENT_LOST - The agent died with the task; does not use up max_attempts, has a limit of its own. */
+  /** FAILURE_CODE_AGENT_LOST - The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss. */
   FAILURE_CODE_AGENT_LOST = 5,
   /** FAILURE_CODE_NO_AGENT - No agent serves it. */
   FAILURE_CODE_NO_AGENT = 6,
@@ -339,6 +342,8 @@ export interface RetryPolicy {
   avoidFailedAgents: boolean;
   /** What follows the last attempt. */
   onExhausted: OnExhausted;
+  /** What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE. */
+  onAgentLoss: OnExhausted;
 }
 
 /** Limits of one call. Unset = no limit, except accept (5 s). */
@@ -772,6 +777,7 @@ function createBaseRetryPolicy(): RetryPolicy {
     nonRetryableTypes: [],
     avoidFailedAgents: false,
     onExhausted: 0,
+    onAgentLoss: 0,
   };
 }
 
@@ -800,6 +806,9 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
     }
     if (message.onExhausted !== 0) {
       writer.uint32(64).int32(message.onExhausted);
+    }
+    if (message.onAgentLoss !== 0) {
+      writer.uint32(72).int32(message.onAgentLoss);
     }
     return writer;
   },
@@ -881,6 +890,14 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
             message.onExhausted = reader.int32() as any;
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.onAgentLoss = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -931,6 +948,11 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
         : isSet(object.on_exhausted)
         ? onExhaustedFromJSON(object.on_exhausted)
         : 0,
+      onAgentLoss: isSet(object.onAgentLoss)
+        ? onExhaustedFromJSON(object.onAgentLoss)
+        : isSet(object.on_agent_loss)
+        ? onExhaustedFromJSON(object.on_agent_loss)
+        : 0,
     };
   },
 
@@ -960,6 +982,9 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
     if (message.onExhausted !== 0) {
       obj.onExhausted = onExhaustedToJSON(message.onExhausted);
     }
+    if (message.onAgentLoss !== 0) {
+      obj.onAgentLoss = onExhaustedToJSON(message.onAgentLoss);
+    }
     return obj;
   },
 
@@ -980,6 +1005,7 @@ export const RetryPolicy: MessageFns<RetryPolicy> = {
     message.nonRetryableTypes = object.nonRetryableTypes?.map((e) => e) || [];
     message.avoidFailedAgents = object.avoidFailedAgents ?? false;
     message.onExhausted = object.onExhausted ?? 0;
+    message.onAgentLoss = object.onAgentLoss ?? 0;
     return message;
   },
 };

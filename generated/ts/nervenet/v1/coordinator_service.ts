@@ -221,12 +221,24 @@ export interface RequestStatus {
   /** The ErrorInfo metadata. */
   metadata: { [key: string]: string };
   /** When to come again. */
-  retryAfter?: Duration | undefined;
+  retryAfter?:
+    | Duration
+    | undefined;
+  /** What is wrong with the request, as BadRequest has it. */
+  fields: FieldProblem[];
 }
 
 export interface RequestStatus_MetadataEntry {
   key: string;
   value: string;
+}
+
+/** One thing that is wrong with a request. */
+export interface FieldProblem {
+  /** The path of the field: `input.items[2].price`. */
+  field: string;
+  /** What should be there. */
+  description: string;
 }
 
 /** See StartWorkflows. */
@@ -360,6 +372,8 @@ export interface SignalWorkflowRequest {
   requestId: string;
   /** Who sends it; information only. */
   sender: string;
+  /** Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may. */
+  undeclared: boolean;
 }
 
 /** See SignalWorkflow. */
@@ -1188,7 +1202,7 @@ export const StartOutcome: MessageFns<StartOutcome> = {
 };
 
 function createBaseRequestStatus(): RequestStatus {
-  return { code: 0, message: "", reason: "", metadata: {}, retryAfter: undefined };
+  return { code: 0, message: "", reason: "", metadata: {}, retryAfter: undefined, fields: [] };
 }
 
 export const RequestStatus: MessageFns<RequestStatus> = {
@@ -1207,6 +1221,9 @@ export const RequestStatus: MessageFns<RequestStatus> = {
     });
     if (message.retryAfter !== undefined) {
       Duration.encode(message.retryAfter, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.fields) {
+      FieldProblem.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1267,6 +1284,14 @@ export const RequestStatus: MessageFns<RequestStatus> = {
             message.retryAfter = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.fields.push(FieldProblem.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1303,6 +1328,7 @@ export const RequestStatus: MessageFns<RequestStatus> = {
         : isSet(object.retry_after)
         ? Duration.fromJSON(object.retry_after)
         : undefined,
+      fields: globalThis.Array.isArray(object?.fields) ? object.fields.map((e: any) => FieldProblem.fromJSON(e)) : [],
     };
   },
 
@@ -1329,6 +1355,9 @@ export const RequestStatus: MessageFns<RequestStatus> = {
     if (message.retryAfter !== undefined) {
       obj.retryAfter = Duration.toJSON(message.retryAfter);
     }
+    if (message.fields?.length) {
+      obj.fields = message.fields.map((e) => FieldProblem.toJSON(e));
+    }
     return obj;
   },
 
@@ -1352,6 +1381,7 @@ export const RequestStatus: MessageFns<RequestStatus> = {
     message.retryAfter = (object.retryAfter !== undefined && object.retryAfter !== null)
       ? Duration.fromPartial(object.retryAfter)
       : undefined;
+    message.fields = object.fields?.map((e) => FieldProblem.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1437,6 +1467,91 @@ export const RequestStatus_MetadataEntry: MessageFns<RequestStatus_MetadataEntry
     const message = createBaseRequestStatus_MetadataEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseFieldProblem(): FieldProblem {
+  return { field: "", description: "" };
+}
+
+export const FieldProblem: MessageFns<FieldProblem> = {
+  encode(message: FieldProblem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FieldProblem {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFieldProblem();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FieldProblem {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      description: isSet(object.description) ? globalThis.String(object.description) : "",
+    };
+  },
+
+  toJSON(message: FieldProblem): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.description !== "") {
+      obj.description = message.description;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FieldProblem>): FieldProblem {
+    return FieldProblem.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FieldProblem>): FieldProblem {
+    const message = createBaseFieldProblem();
+    message.field = object.field ?? "";
+    message.description = object.description ?? "";
     return message;
   },
 };
@@ -2797,7 +2912,7 @@ export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
 };
 
 function createBaseSignalWorkflowRequest(): SignalWorkflowRequest {
-  return { workflowId: "", signal: "", payload: undefined, requestId: "", sender: "" };
+  return { workflowId: "", signal: "", payload: undefined, requestId: "", sender: "", undeclared: false };
 }
 
 export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
@@ -2816,6 +2931,9 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
     }
     if (message.sender !== "") {
       writer.uint32(42).string(message.sender);
+    }
+    if (message.undeclared !== false) {
+      writer.uint32(48).bool(message.undeclared);
     }
     return writer;
   },
@@ -2873,6 +2991,14 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
             message.sender = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.undeclared = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2900,6 +3026,7 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
         ? globalThis.String(object.request_id)
         : "",
       sender: isSet(object.sender) ? globalThis.String(object.sender) : "",
+      undeclared: isSet(object.undeclared) ? globalThis.Boolean(object.undeclared) : false,
     };
   },
 
@@ -2920,6 +3047,9 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
     if (message.sender !== "") {
       obj.sender = message.sender;
     }
+    if (message.undeclared !== false) {
+      obj.undeclared = message.undeclared;
+    }
     return obj;
   },
 
@@ -2935,6 +3065,7 @@ export const SignalWorkflowRequest: MessageFns<SignalWorkflowRequest> = {
       : undefined;
     message.requestId = object.requestId ?? "";
     message.sender = object.sender ?? "";
+    message.undeclared = object.undeclared ?? false;
     return message;
   },
 };
@@ -4787,7 +4918,11 @@ export const CoordinatorServiceService = {
       Buffer.from(WatchWorkflowResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchWorkflowResponse => WatchWorkflowResponse.decode(value),
   },
-  /** Sends a signal; recorded once by its id. */
+  /**
+   * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+   * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+   * workflow's code receives none of that name, or its value does not fit.
+   */
   signalWorkflow: {
     path: "/nervenet.v1.CoordinatorService/SignalWorkflow" as const,
     requestStream: false as const,
@@ -4799,7 +4934,10 @@ export const CoordinatorServiceService = {
       Buffer.from(SignalWorkflowResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SignalWorkflowResponse => SignalWorkflowResponse.decode(value),
   },
-  /** Asks a workflow to stop; recorded once. */
+  /**
+   * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+   * closed before anybody asked: FAILED_PRECONDITION.
+   */
   cancelWorkflow: {
     path: "/nervenet.v1.CoordinatorService/CancelWorkflow" as const,
     requestStream: false as const,
@@ -4811,7 +4949,10 @@ export const CoordinatorServiceService = {
       Buffer.from(CancelWorkflowResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelWorkflowResponse => CancelWorkflowResponse.decode(value),
   },
-  /** Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. */
+  /**
+   * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+   * request_id with another capability or input: ALREADY_EXISTS.
+   */
   runTask: {
     path: "/nervenet.v1.CoordinatorService/RunTask" as const,
     requestStream: false as const,
@@ -4844,7 +4985,10 @@ export const CoordinatorServiceService = {
       Buffer.from(GetEscalationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetEscalationResponse => GetEscalationResponse.decode(value),
   },
-  /** Decides an escalation; of two people at once one wins and the other is told. */
+  /**
+   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * answered like the first one.
+   */
   resolveEscalation: {
     path: "/nervenet.v1.CoordinatorService/ResolveEscalation" as const,
     requestStream: false as const,
@@ -4910,17 +5054,30 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   listJournal: handleUnaryCall<ListJournalRequest, ListJournalResponse>;
   /** Follows a workflow from any entry to its end. */
   watchWorkflow: handleServerStreamingCall<WatchWorkflowRequest, WatchWorkflowResponse>;
-  /** Sends a signal; recorded once by its id. */
+  /**
+   * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+   * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+   * workflow's code receives none of that name, or its value does not fit.
+   */
   signalWorkflow: handleUnaryCall<SignalWorkflowRequest, SignalWorkflowResponse>;
-  /** Asks a workflow to stop; recorded once. */
+  /**
+   * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+   * closed before anybody asked: FAILED_PRECONDITION.
+   */
   cancelWorkflow: handleUnaryCall<CancelWorkflowRequest, CancelWorkflowResponse>;
-  /** Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. */
+  /**
+   * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+   * request_id with another capability or input: ALREADY_EXISTS.
+   */
   runTask: handleUnaryCall<RunTaskRequest, RunTaskResponse>;
   /** Lists what waits for a human. */
   listEscalations: handleUnaryCall<ListEscalationsRequest, ListEscalationsResponse>;
   /** Reads one escalation. */
   getEscalation: handleUnaryCall<GetEscalationRequest, GetEscalationResponse>;
-  /** Decides an escalation; of two people at once one wins and the other is told. */
+  /**
+   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * answered like the first one.
+   */
   resolveEscalation: handleUnaryCall<ResolveEscalationRequest, ResolveEscalationResponse>;
   /**
    * Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
@@ -5031,7 +5188,11 @@ export interface CoordinatorServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchWorkflowResponse>;
-  /** Sends a signal; recorded once by its id. */
+  /**
+   * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+   * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+   * workflow's code receives none of that name, or its value does not fit.
+   */
   signalWorkflow(
     request: SignalWorkflowRequest,
     callback: (error: ServiceError | null, response: SignalWorkflowResponse) => void,
@@ -5047,7 +5208,10 @@ export interface CoordinatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SignalWorkflowResponse) => void,
   ): ClientUnaryCall;
-  /** Asks a workflow to stop; recorded once. */
+  /**
+   * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+   * closed before anybody asked: FAILED_PRECONDITION.
+   */
   cancelWorkflow(
     request: CancelWorkflowRequest,
     callback: (error: ServiceError | null, response: CancelWorkflowResponse) => void,
@@ -5063,7 +5227,10 @@ export interface CoordinatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelWorkflowResponse) => void,
   ): ClientUnaryCall;
-  /** Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. */
+  /**
+   * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+   * request_id with another capability or input: ALREADY_EXISTS.
+   */
   runTask(
     request: RunTaskRequest,
     callback: (error: ServiceError | null, response: RunTaskResponse) => void,
@@ -5111,7 +5278,10 @@ export interface CoordinatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetEscalationResponse) => void,
   ): ClientUnaryCall;
-  /** Decides an escalation; of two people at once one wins and the other is told. */
+  /**
+   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * answered like the first one.
+   */
   resolveEscalation(
     request: ResolveEscalationRequest,
     callback: (error: ServiceError | null, response: ResolveEscalationResponse) => void,

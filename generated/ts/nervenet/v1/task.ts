@@ -220,7 +220,14 @@ export interface TaskResult {
   /** The digest of the input it was given. */
   inputDigest: Uint8Array;
   /** When it was sent: the envelope's `enqueue_time`, echoed. */
-  scheduleTime?: Date | undefined;
+  scheduleTime?:
+    | Date
+    | undefined;
+  /**
+   * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+   * Unset = 100.
+   */
+  blamePercent?: number | undefined;
 }
 
 /** A question to a human. */
@@ -853,6 +860,7 @@ function createBaseTaskResult(): TaskResult {
     capability: "",
     inputDigest: new Uint8Array(0),
     scheduleTime: undefined,
+    blamePercent: undefined,
   };
 }
 
@@ -892,6 +900,9 @@ export const TaskResult: MessageFns<TaskResult> = {
     }
     if (message.scheduleTime !== undefined) {
       Timestamp.encode(toTimestamp(message.scheduleTime), writer.uint32(90).fork()).join();
+    }
+    if (message.blamePercent !== undefined) {
+      writer.uint32(96).int32(message.blamePercent);
     }
     return writer;
   },
@@ -997,6 +1008,14 @@ export const TaskResult: MessageFns<TaskResult> = {
             message.scheduleTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.blamePercent = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1046,6 +1065,11 @@ export const TaskResult: MessageFns<TaskResult> = {
         : isSet(object.schedule_time)
         ? fromJsonTimestamp(object.schedule_time)
         : undefined,
+      blamePercent: isSet(object.blamePercent)
+        ? globalThis.Number(object.blamePercent)
+        : isSet(object.blame_percent)
+        ? globalThis.Number(object.blame_percent)
+        : undefined,
     };
   },
 
@@ -1081,6 +1105,9 @@ export const TaskResult: MessageFns<TaskResult> = {
     }
     if (message.scheduleTime !== undefined) {
       obj.scheduleTime = message.scheduleTime.toISOString();
+    }
+    if (message.blamePercent !== undefined) {
+      obj.blamePercent = Math.round(message.blamePercent);
     }
     return obj;
   },
@@ -1118,6 +1145,7 @@ export const TaskResult: MessageFns<TaskResult> = {
     message.capability = object.capability ?? "";
     message.inputDigest = object.inputDigest ?? new Uint8Array(0);
     message.scheduleTime = object.scheduleTime ?? undefined;
+    message.blamePercent = object.blamePercent ?? undefined;
     return message;
   },
 };

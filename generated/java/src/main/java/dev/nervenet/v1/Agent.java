@@ -51,6 +51,11 @@ public final class Agent {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_DefinitionRef_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_SignalRef_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_SignalRef_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_NodeRecord_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -66,61 +71,67 @@ public final class Agent {
     java.lang.String[] descriptorData = {
       "\n\027nervenet/v1/agent.proto\022\013nervenet.v1\032\036" +
       "google/protobuf/duration.proto\032\037google/p" +
-      "rotobuf/timestamp.proto\"\262\002\n\nCapability\022\022" +
+      "rotobuf/timestamp.proto\"\331\002\n\nCapability\022\022" +
       "\n\004name\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\tR\007ver" +
       "sion\022 \n\013description\030\003 \001(\tR\013description\022!" +
       "\n\014input_schema\030\004 \001(\tR\013inputSchema\022#\n\rout" +
       "put_schema\030\005 \001(\tR\014outputSchema\022;\n\006labels" +
       "\030\006 \003(\0132#.nervenet.v1.Capability.LabelsEn" +
-      "tryR\006labels\022\024\n\005slots\030\007 \001(\005R\005slots\0329\n\013Lab" +
-      "elsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(" +
-      "\tR\005value:\0028\001\"\245\003\n\004Load\022\026\n\006active\030\001 \001(\005R\006a" +
-      "ctive\022\026\n\006queued\030\002 \001(\005R\006queued\022\024\n\005slots\030\003" +
-      " \001(\005R\005slots\022\020\n\003cpu\030\004 \001(\001R\003cpu\022E\n\021average" +
-      "_task_time\030\005 \001(\0132\031.google.protobuf.Durat" +
-      "ionR\017averageTaskTime\022\035\n\nerror_rate\030\006 \001(\001" +
-      "R\terrorRate\022;\n\013sample_time\030\007 \001(\0132\032.googl" +
-      "e.protobuf.TimestampR\nsampleTime\022[\n\024acti" +
-      "ve_by_capability\030\010 \003(\0132).nervenet.v1.Loa" +
-      "d.ActiveByCapabilityEntryR\022activeByCapab" +
-      "ility\032E\n\027ActiveByCapabilityEntry\022\020\n\003key\030" +
-      "\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\005R\005value:\0028\001\"\211\004\n" +
-      "\013AgentRecord\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022" +
-      "\022\n\004name\030\002 \001(\tR\004name\022;\n\014capabilities\030\003 \003(" +
-      "\0132\027.nervenet.v1.CapabilityR\014capabilities" +
-      "\022-\n\005state\030\004 \001(\0162\027.nervenet.v1.AgentState" +
-      "R\005state\0224\n\ttransport\030\005 \001(\0162\026.nervenet.v1" +
-      ".TransportR\ttransport\022)\n\020control_endpoin" +
-      "t\030\006 \001(\tR\017controlEndpoint\022<\n\006labels\030\007 \003(\013" +
-      "2$.nervenet.v1.AgentRecord.LabelsEntryR\006" +
-      "labels\022\030\n\007runtime\030\010 \001(\tR\007runtime\022?\n\rregi" +
-      "ster_time\030\t \001(\0132\032.google.protobuf.Timest" +
-      "ampR\014registerTime\022\024\n\005inbox\030\n \001(\tR\005inbox\022" +
-      "\024\n\005slots\030\013 \001(\005R\005slots\0329\n\013LabelsEntry\022\020\n\003" +
-      "key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001" +
-      "\"\343\001\n\rDefinitionRef\022\022\n\004name\030\001 \001(\tR\004name\022\030" +
-      "\n\007version\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(" +
-      "\tR\007runtime\022 \n\013fingerprint\030\004 \001(\tR\013fingerp" +
-      "rint\022!\n\014input_schema\030\005 \001(\tR\013inputSchema\022" +
-      "#\n\routput_schema\030\006 \001(\tR\014outputSchema\022 \n\013" +
-      "description\030\007 \001(\tR\013description\"\347\002\n\nNodeR" +
-      "ecord\022\027\n\007node_id\030\001 \001(\tR\006nodeId\022\030\n\007addres" +
-      "s\030\002 \001(\tR\007address\022<\n\013definitions\030\003 \003(\0132\032." +
-      "nervenet.v1.DefinitionRefR\013definitions\022-" +
-      "\n\005state\030\004 \001(\0162\027.nervenet.v1.AgentStateR\005" +
-      "state\022?\n\rregister_time\030\005 \001(\0132\032.google.pr" +
-      "otobuf.TimestampR\014registerTime\022#\n\rmax_wo" +
-      "rkflows\030\006 \001(\005R\014maxWorkflows\022\'\n\017owned_wor" +
-      "kflows\030\007 \001(\005R\016ownedWorkflows\022\030\n\007runtime\030" +
-      "\010 \001(\tR\007runtime\022\020\n\003pid\030\t \001(\005R\003pid*\216\001\n\nAge" +
-      "ntState\022\033\n\027AGENT_STATE_UNSPECIFIED\020\000\022\030\n\024" +
-      "AGENT_STATE_STARTING\020\001\022\026\n\022AGENT_STATE_AC" +
-      "TIVE\020\002\022\030\n\024AGENT_STATE_DRAINING\020\003\022\027\n\023AGEN" +
-      "T_STATE_DRAINED\020\004*R\n\tTransport\022\031\n\025TRANSP" +
-      "ORT_UNSPECIFIED\020\000\022\023\n\017TRANSPORT_REDIS\020\001\022\025" +
-      "\n\021TRANSPORT_GATEWAY\020\002B8\n\017dev.nervenet.v1" +
-      "P\001Z#nervenet.dev/nervenet/v1;nervenetv1b" +
-      "\006proto3"
+      "tryR\006labels\022\024\n\005slots\030\007 \001(\005R\005slots\022%\n\016sch" +
+      "emas_marked\030\010 \001(\010R\rschemasMarked\0329\n\013Labe" +
+      "lsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\t" +
+      "R\005value:\0028\001\"\245\003\n\004Load\022\026\n\006active\030\001 \001(\005R\006ac" +
+      "tive\022\026\n\006queued\030\002 \001(\005R\006queued\022\024\n\005slots\030\003 " +
+      "\001(\005R\005slots\022\020\n\003cpu\030\004 \001(\001R\003cpu\022E\n\021average_" +
+      "task_time\030\005 \001(\0132\031.google.protobuf.Durati" +
+      "onR\017averageTaskTime\022\035\n\nerror_rate\030\006 \001(\001R" +
+      "\terrorRate\022;\n\013sample_time\030\007 \001(\0132\032.google" +
+      ".protobuf.TimestampR\nsampleTime\022[\n\024activ" +
+      "e_by_capability\030\010 \003(\0132).nervenet.v1.Load" +
+      ".ActiveByCapabilityEntryR\022activeByCapabi" +
+      "lity\032E\n\027ActiveByCapabilityEntry\022\020\n\003key\030\001" +
+      " \001(\tR\003key\022\024\n\005value\030\002 \001(\005R\005value:\0028\001\"\211\004\n\013" +
+      "AgentRecord\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\022" +
+      "\n\004name\030\002 \001(\tR\004name\022;\n\014capabilities\030\003 \003(\013" +
+      "2\027.nervenet.v1.CapabilityR\014capabilities\022" +
+      "-\n\005state\030\004 \001(\0162\027.nervenet.v1.AgentStateR" +
+      "\005state\0224\n\ttransport\030\005 \001(\0162\026.nervenet.v1." +
+      "TransportR\ttransport\022)\n\020control_endpoint" +
+      "\030\006 \001(\tR\017controlEndpoint\022<\n\006labels\030\007 \003(\0132" +
+      "$.nervenet.v1.AgentRecord.LabelsEntryR\006l" +
+      "abels\022\030\n\007runtime\030\010 \001(\tR\007runtime\022?\n\rregis" +
+      "ter_time\030\t \001(\0132\032.google.protobuf.Timesta" +
+      "mpR\014registerTime\022\024\n\005inbox\030\n \001(\tR\005inbox\022\024" +
+      "\n\005slots\030\013 \001(\005R\005slots\0329\n\013LabelsEntry\022\020\n\003k" +
+      "ey\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"" +
+      "\347\002\n\rDefinitionRef\022\022\n\004name\030\001 \001(\tR\004name\022\030\n" +
+      "\007version\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(\t" +
+      "R\007runtime\022 \n\013fingerprint\030\004 \001(\tR\013fingerpr" +
+      "int\022!\n\014input_schema\030\005 \001(\tR\013inputSchema\022#" +
+      "\n\routput_schema\030\006 \001(\tR\014outputSchema\022 \n\013d" +
+      "escription\030\007 \001(\tR\013description\0220\n\007signals" +
+      "\030\010 \003(\0132\026.nervenet.v1.SignalRefR\007signals\022" +
+      ")\n\020signals_complete\030\t \001(\010R\017signalsComple" +
+      "te\022%\n\016schemas_marked\030\n \001(\010R\rschemasMarke" +
+      "d\"7\n\tSignalRef\022\022\n\004name\030\001 \001(\tR\004name\022\026\n\006sc" +
+      "hema\030\002 \001(\tR\006schema\"\373\002\n\nNodeRecord\022\027\n\007nod" +
+      "e_id\030\001 \001(\tR\006nodeId\022\030\n\007address\030\002 \001(\tR\007add" +
+      "ress\022<\n\013definitions\030\003 \003(\0132\032.nervenet.v1." +
+      "DefinitionRefR\013definitions\022-\n\005state\030\004 \001(" +
+      "\0162\027.nervenet.v1.AgentStateR\005state\022?\n\rreg" +
+      "ister_time\030\005 \001(\0132\032.google.protobuf.Times" +
+      "tampR\014registerTime\022#\n\rmax_workflows\030\006 \001(" +
+      "\005R\014maxWorkflows\022\'\n\017owned_workflows\030\007 \001(\005" +
+      "R\016ownedWorkflows\022\030\n\007runtime\030\010 \001(\tR\007runti" +
+      "me\022\020\n\003pid\030\t \001(\005R\003pid\022\022\n\004full\030\n \001(\010R\004full" +
+      "*\216\001\n\nAgentState\022\033\n\027AGENT_STATE_UNSPECIFI" +
+      "ED\020\000\022\030\n\024AGENT_STATE_STARTING\020\001\022\026\n\022AGENT_" +
+      "STATE_ACTIVE\020\002\022\030\n\024AGENT_STATE_DRAINING\020\003" +
+      "\022\027\n\023AGENT_STATE_DRAINED\020\004*R\n\tTransport\022\031" +
+      "\n\025TRANSPORT_UNSPECIFIED\020\000\022\023\n\017TRANSPORT_R" +
+      "EDIS\020\001\022\025\n\021TRANSPORT_GATEWAY\020\002B8\n\017dev.ner" +
+      "venet.v1P\001Z#nervenet.dev/nervenet/v1;ner" +
+      "venetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -133,7 +144,7 @@ public final class Agent {
     internal_static_nervenet_v1_Capability_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Capability_descriptor,
-        new java.lang.String[] { "Name", "Version", "Description", "InputSchema", "OutputSchema", "Labels", "Slots", });
+        new java.lang.String[] { "Name", "Version", "Description", "InputSchema", "OutputSchema", "Labels", "Slots", "SchemasMarked", });
     internal_static_nervenet_v1_Capability_LabelsEntry_descriptor =
       internal_static_nervenet_v1_Capability_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_Capability_LabelsEntry_fieldAccessorTable = new
@@ -169,13 +180,19 @@ public final class Agent {
     internal_static_nervenet_v1_DefinitionRef_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_DefinitionRef_descriptor,
-        new java.lang.String[] { "Name", "Version", "Runtime", "Fingerprint", "InputSchema", "OutputSchema", "Description", });
-    internal_static_nervenet_v1_NodeRecord_descriptor =
+        new java.lang.String[] { "Name", "Version", "Runtime", "Fingerprint", "InputSchema", "OutputSchema", "Description", "Signals", "SignalsComplete", "SchemasMarked", });
+    internal_static_nervenet_v1_SignalRef_descriptor =
       getDescriptor().getMessageTypes().get(4);
+    internal_static_nervenet_v1_SignalRef_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_SignalRef_descriptor,
+        new java.lang.String[] { "Name", "Schema", });
+    internal_static_nervenet_v1_NodeRecord_descriptor =
+      getDescriptor().getMessageTypes().get(5);
     internal_static_nervenet_v1_NodeRecord_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_NodeRecord_descriptor,
-        new java.lang.String[] { "NodeId", "Address", "Definitions", "State", "RegisterTime", "MaxWorkflows", "OwnedWorkflows", "Runtime", "Pid", });
+        new java.lang.String[] { "NodeId", "Address", "Definitions", "State", "RegisterTime", "MaxWorkflows", "OwnedWorkflows", "Runtime", "Pid", "Full", });
     com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();
   }

@@ -187,117 +187,119 @@ public final class AgentServiceOuterClass {
       "\n\037nervenet/v1/agent_service.proto\022\013nerve" +
       "net.v1\032\036google/protobuf/duration.proto\032\037" +
       "google/protobuf/timestamp.proto\032\027nervene" +
-      "t/v1/agent.proto\032\026nervenet/v1/task.proto" +
-      "\"1\n\024DescribeAgentRequest\022\031\n\010agent_id\030\001 \001" +
-      "(\tR\007agentId\"n\n\025DescribeAgentResponse\022.\n\005" +
-      "agent\030\001 \001(\0132\030.nervenet.v1.AgentRecordR\005a" +
-      "gent\022%\n\004load\030\002 \001(\0132\021.nervenet.v1.LoadR\004l" +
-      "oad\"+\n\016GetLoadRequest\022\031\n\010agent_id\030\001 \001(\tR" +
-      "\007agentId\"8\n\017GetLoadResponse\022%\n\004load\030\001 \001(" +
-      "\0132\021.nervenet.v1.LoadR\004load\"\251\002\n\nActiveTas" +
-      "k\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\037\n\013workflow_i" +
-      "d\030\002 \001(\tR\nworkflowId\022\022\n\004step\030\003 \001(\tR\004step\022" +
-      "\020\n\003run\030\004 \001(\005R\003run\022\030\n\007attempt\030\005 \001(\005R\007atte" +
-      "mpt\022\036\n\ncapability\030\006 \001(\tR\ncapability\0229\n\ns" +
-      "tart_time\030\007 \001(\0132\032.google.protobuf.Timest" +
-      "ampR\tstartTime\022\037\n\010fraction\030\010 \001(\001H\000R\010frac" +
-      "tion\210\001\001\022\030\n\007message\030\t \001(\tR\007messageB\013\n\t_fr" +
-      "action\"3\n\026ListActiveTasksRequest\022\031\n\010agen" +
-      "t_id\030\001 \001(\tR\007agentId\"H\n\027ListActiveTasksRe" +
-      "sponse\022-\n\005tasks\030\001 \003(\0132\027.nervenet.v1.Acti" +
-      "veTaskR\005tasks\"_\n\021DrainAgentRequest\022\031\n\010ag" +
-      "ent_id\030\001 \001(\tR\007agentId\022/\n\005grace\030\002 \001(\0132\031.g" +
-      "oogle.protobuf.DurationR\005grace\"[\n\022DrainA" +
-      "gentResponse\022-\n\005state\030\001 \001(\0162\027.nervenet.v" +
-      "1.AgentStateR\005state\022\026\n\006active\030\002 \001(\005R\006act" +
-      "ive\"/\n\022ResumeAgentRequest\022\031\n\010agent_id\030\001 " +
-      "\001(\tR\007agentId\"D\n\023ResumeAgentResponse\022-\n\005s" +
-      "tate\030\001 \001(\0162\027.nervenet.v1.AgentStateR\005sta" +
-      "te\"\213\001\n\021CancelTaskRequest\022\031\n\010agent_id\030\001 \001" +
-      "(\tR\007agentId\022\027\n\007task_id\030\002 \001(\tR\006taskId\022\020\n\003" +
-      "run\030\003 \001(\005R\003run\022\030\n\007attempt\030\004 \001(\005R\007attempt" +
-      "\022\026\n\006reason\030\005 \001(\tR\006reason\"*\n\022CancelTaskRe" +
-      "sponse\022\024\n\005found\030\001 \001(\010R\005found\"G\n\016ConnectR" +
-      "equest\0225\n\005items\030\001 \003(\0132\037.nervenet.v1.Conn" +
-      "ectRequestItemR\005items\"\334\002\n\022ConnectRequest" +
-      "Item\022*\n\005hello\030\001 \001(\0132\022.nervenet.v1.HelloH" +
-      "\000R\005hello\0221\n\010task_ack\030\002 \001(\0132\024.nervenet.v1" +
-      ".TaskAckH\000R\007taskAck\022>\n\rtask_progress\030\003 \001" +
-      "(\0132\027.nervenet.v1.TaskReportH\000R\014taskProgr" +
-      "ess\022>\n\013task_result\030\004 \001(\0132\033.nervenet.v1.T" +
-      "askCompletionH\000R\ntaskResult\022-\n\006status\030\005 " +
-      "\001(\0132\023.nervenet.v1.StatusH\000R\006status\0220\n\007go" +
-      "odbye\030\006 \001(\0132\024.nervenet.v1.GoodbyeH\000R\007goo" +
-      "dbyeB\006\n\004item\"\233\001\n\005Hello\022.\n\005agent\030\001 \001(\0132\030." +
-      "nervenet.v1.AgentRecordR\005agent\022\026\n\006credit" +
-      "\030\002 \001(\005R\006credit\022\031\n\010lease_id\030\003 \001(\003R\007leaseI" +
-      "d\022/\n\007running\030\004 \003(\0132\025.nervenet.v1.HeldTas" +
-      "kR\007running\"t\n\010HeldTask\022-\n\004task\030\001 \001(\0132\031.n" +
-      "ervenet.v1.TaskEnvelopeR\004task\0229\n\nstart_t" +
-      "ime\030\002 \001(\0132\032.google.protobuf.TimestampR\ts" +
-      "tartTime\"<\n\007TaskAck\022\027\n\007task_id\030\001 \001(\tR\006ta" +
-      "skId\022\030\n\007attempt\030\002 \001(\005R\007attempt\"\\\n\nTaskRe" +
-      "port\022\027\n\007task_id\030\001 \001(\tR\006taskId\0225\n\010progres" +
-      "s\030\002 \001(\0132\031.nervenet.v1.TaskProgressR\010prog" +
-      "ress\"Z\n\016TaskCompletion\022\027\n\007task_id\030\001 \001(\tR" +
-      "\006taskId\022/\n\006result\030\002 \001(\0132\027.nervenet.v1.Ta" +
-      "skResultR\006result\"W\n\006Status\022%\n\004load\030\001 \001(\013" +
-      "2\021.nervenet.v1.LoadR\004load\022\033\n\006credit\030\002 \001(" +
-      "\005H\000R\006credit\210\001\001B\t\n\007_credit\"!\n\007Goodbye\022\026\n\006" +
-      "reason\030\001 \001(\tR\006reason\"I\n\017ConnectResponse\022" +
-      "6\n\005items\030\001 \003(\0132 .nervenet.v1.ConnectResp" +
-      "onseItemR\005items\"\366\003\n\023ConnectResponseItem\022" +
-      "0\n\007welcome\030\001 \001(\0132\024.nervenet.v1.WelcomeH\000" +
-      "R\007welcome\022/\n\004task\030\002 \001(\0132\031.nervenet.v1.Ta" +
-      "skEnvelopeH\000R\004task\0227\n\nresult_ack\030\003 \001(\0132\026" +
-      ".nervenet.v1.ResultAckH\000R\tresultAck\022:\n\013t" +
-      "ask_cancel\030\004 \001(\0132\027.nervenet.v1.TaskCance" +
-      "lH\000R\ntaskCancel\022*\n\005drain\030\005 \001(\0132\022.nervene" +
-      "t.v1.DrainH\000R\005drain\0223\n\010rejected\030\006 \001(\0132\025." +
-      "nervenet.v1.RejectedH\000R\010rejected\022-\n\006resu" +
-      "me\030\007 \001(\0132\023.nervenet.v1.ResumeH\000R\006resume\022" +
-      "7\n\nstatus_ack\030\010 \001(\0132\026.nervenet.v1.Status" +
-      "AckH\000R\tstatusAck\0226\n\treconnect\030\t \001(\0132\026.ne" +
-      "rvenet.v1.ReconnectH\000R\treconnectB\006\n\004item" +
-      "\"\222\003\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022" +
-      "\031\n\010lease_id\030\002 \001(\003R\007leaseId\022B\n\017status_int" +
-      "erval\030\003 \001(\0132\031.google.protobuf.DurationR\016" +
-      "statusInterval\022\027\n\007node_id\030\004 \001(\tR\006nodeId\022" +
-      "\034\n\tnamespace\030\005 \001(\tR\tnamespace\0226\n\tlease_t" +
-      "tl\030\006 \001(\0132\031.google.protobuf.DurationR\010lea" +
-      "seTtl\022D\n\020reconnect_within\030\007 \001(\0132\031.google" +
-      ".protobuf.DurationR\017reconnectWithin\022#\n\rp" +
-      "ayload_limit\030\010 \001(\003R\014payloadLimit\022\035\n\nmax_" +
-      "credit\030\t \001(\005R\tmaxCredit\022\024\n\005nodes\030\n \003(\tR\005" +
-      "nodes\"Z\n\tResultAck\022\027\n\007task_id\030\001 \001(\tR\006tas" +
-      "kId\022\030\n\007attempt\030\002 \001(\005R\007attempt\022\032\n\010recorde" +
-      "d\030\003 \001(\010R\010recorded\"W\n\nTaskCancel\022\027\n\007task_" +
-      "id\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007attem" +
-      "pt\022\026\n\006reason\030\003 \001(\tR\006reason\"8\n\005Drain\022/\n\005g" +
-      "race\030\001 \001(\0132\031.google.protobuf.DurationR\005g" +
-      "race\"\010\n\006Resume\"C\n\tStatusAck\0226\n\tlease_ttl" +
-      "\030\001 \001(\0132\031.google.protobuf.DurationR\010lease" +
-      "Ttl\"9\n\tReconnect\022\024\n\005nodes\030\001 \003(\tR\005nodes\022\026" +
-      "\n\006reason\030\002 \001(\tR\006reason\"o\n\010Rejected\022\026\n\006re" +
-      "ason\030\001 \001(\tR\006reason\022\030\n\007message\030\002 \001(\tR\007mes" +
-      "sage\022\027\n\007task_id\030\003 \001(\tR\006taskId\022\030\n\007attempt" +
-      "\030\004 \001(\005R\007attempt2\304\004\n\014AgentService\022V\n\rDesc" +
-      "ribeAgent\022!.nervenet.v1.DescribeAgentReq" +
-      "uest\032\".nervenet.v1.DescribeAgentResponse" +
-      "\022D\n\007GetLoad\022\033.nervenet.v1.GetLoadRequest" +
-      "\032\034.nervenet.v1.GetLoadResponse\022\\\n\017ListAc" +
-      "tiveTasks\022#.nervenet.v1.ListActiveTasksR" +
-      "equest\032$.nervenet.v1.ListActiveTasksResp" +
-      "onse\022M\n\nDrainAgent\022\036.nervenet.v1.DrainAg" +
-      "entRequest\032\037.nervenet.v1.DrainAgentRespo" +
-      "nse\022P\n\013ResumeAgent\022\037.nervenet.v1.ResumeA" +
-      "gentRequest\032 .nervenet.v1.ResumeAgentRes" +
-      "ponse\022M\n\nCancelTask\022\036.nervenet.v1.Cancel" +
-      "TaskRequest\032\037.nervenet.v1.CancelTaskResp" +
-      "onse\022H\n\007Connect\022\033.nervenet.v1.ConnectReq" +
-      "uest\032\034.nervenet.v1.ConnectResponse(\0010\001B8" +
-      "\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerven" +
-      "et/v1;nervenetv1b\006proto3"
+      "t/v1/agent.proto\032\030nervenet/v1/common.pro" +
+      "to\032\026nervenet/v1/task.proto\"1\n\024DescribeAg" +
+      "entRequest\022\031\n\010agent_id\030\001 \001(\tR\007agentId\"n\n" +
+      "\025DescribeAgentResponse\022.\n\005agent\030\001 \001(\0132\030." +
+      "nervenet.v1.AgentRecordR\005agent\022%\n\004load\030\002" +
+      " \001(\0132\021.nervenet.v1.LoadR\004load\"+\n\016GetLoad" +
+      "Request\022\031\n\010agent_id\030\001 \001(\tR\007agentId\"8\n\017Ge" +
+      "tLoadResponse\022%\n\004load\030\001 \001(\0132\021.nervenet.v" +
+      "1.LoadR\004load\"\251\002\n\nActiveTask\022\027\n\007task_id\030\001" +
+      " \001(\tR\006taskId\022\037\n\013workflow_id\030\002 \001(\tR\nworkf" +
+      "lowId\022\022\n\004step\030\003 \001(\tR\004step\022\020\n\003run\030\004 \001(\005R\003" +
+      "run\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\036\n\ncapabil" +
+      "ity\030\006 \001(\tR\ncapability\0229\n\nstart_time\030\007 \001(" +
+      "\0132\032.google.protobuf.TimestampR\tstartTime" +
+      "\022\037\n\010fraction\030\010 \001(\001H\000R\010fraction\210\001\001\022\030\n\007mes" +
+      "sage\030\t \001(\tR\007messageB\013\n\t_fraction\"3\n\026List" +
+      "ActiveTasksRequest\022\031\n\010agent_id\030\001 \001(\tR\007ag" +
+      "entId\"H\n\027ListActiveTasksResponse\022-\n\005task" +
+      "s\030\001 \003(\0132\027.nervenet.v1.ActiveTaskR\005tasks\"" +
+      "_\n\021DrainAgentRequest\022\031\n\010agent_id\030\001 \001(\tR\007" +
+      "agentId\022/\n\005grace\030\002 \001(\0132\031.google.protobuf" +
+      ".DurationR\005grace\"[\n\022DrainAgentResponse\022-" +
+      "\n\005state\030\001 \001(\0162\027.nervenet.v1.AgentStateR\005" +
+      "state\022\026\n\006active\030\002 \001(\005R\006active\"/\n\022ResumeA" +
+      "gentRequest\022\031\n\010agent_id\030\001 \001(\tR\007agentId\"D" +
+      "\n\023ResumeAgentResponse\022-\n\005state\030\001 \001(\0162\027.n" +
+      "ervenet.v1.AgentStateR\005state\"\213\001\n\021CancelT" +
+      "askRequest\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\027\n" +
+      "\007task_id\030\002 \001(\tR\006taskId\022\020\n\003run\030\003 \001(\005R\003run" +
+      "\022\030\n\007attempt\030\004 \001(\005R\007attempt\022\026\n\006reason\030\005 \001" +
+      "(\tR\006reason\"*\n\022CancelTaskResponse\022\024\n\005foun" +
+      "d\030\001 \001(\010R\005found\"G\n\016ConnectRequest\0225\n\005item" +
+      "s\030\001 \003(\0132\037.nervenet.v1.ConnectRequestItem" +
+      "R\005items\"\334\002\n\022ConnectRequestItem\022*\n\005hello\030" +
+      "\001 \001(\0132\022.nervenet.v1.HelloH\000R\005hello\0221\n\010ta" +
+      "sk_ack\030\002 \001(\0132\024.nervenet.v1.TaskAckH\000R\007ta" +
+      "skAck\022>\n\rtask_progress\030\003 \001(\0132\027.nervenet." +
+      "v1.TaskReportH\000R\014taskProgress\022>\n\013task_re" +
+      "sult\030\004 \001(\0132\033.nervenet.v1.TaskCompletionH" +
+      "\000R\ntaskResult\022-\n\006status\030\005 \001(\0132\023.nervenet" +
+      ".v1.StatusH\000R\006status\0220\n\007goodbye\030\006 \001(\0132\024." +
+      "nervenet.v1.GoodbyeH\000R\007goodbyeB\006\n\004item\"\233" +
+      "\001\n\005Hello\022.\n\005agent\030\001 \001(\0132\030.nervenet.v1.Ag" +
+      "entRecordR\005agent\022\026\n\006credit\030\002 \001(\005R\006credit" +
+      "\022\031\n\010lease_id\030\003 \001(\003R\007leaseId\022/\n\007running\030\004" +
+      " \003(\0132\025.nervenet.v1.HeldTaskR\007running\"\252\001\n" +
+      "\010HeldTask\022-\n\004task\030\001 \001(\0132\031.nervenet.v1.Ta" +
+      "skEnvelopeR\004task\0229\n\nstart_time\030\002 \001(\0132\032.g" +
+      "oogle.protobuf.TimestampR\tstartTime\0224\n\nc" +
+      "heckpoint\030\003 \001(\0132\024.nervenet.v1.PayloadR\nc" +
+      "heckpoint\"<\n\007TaskAck\022\027\n\007task_id\030\001 \001(\tR\006t" +
+      "askId\022\030\n\007attempt\030\002 \001(\005R\007attempt\"\\\n\nTaskR" +
+      "eport\022\027\n\007task_id\030\001 \001(\tR\006taskId\0225\n\010progre" +
+      "ss\030\002 \001(\0132\031.nervenet.v1.TaskProgressR\010pro" +
+      "gress\"Z\n\016TaskCompletion\022\027\n\007task_id\030\001 \001(\t" +
+      "R\006taskId\022/\n\006result\030\002 \001(\0132\027.nervenet.v1.T" +
+      "askResultR\006result\"W\n\006Status\022%\n\004load\030\001 \001(" +
+      "\0132\021.nervenet.v1.LoadR\004load\022\033\n\006credit\030\002 \001" +
+      "(\005H\000R\006credit\210\001\001B\t\n\007_credit\"!\n\007Goodbye\022\026\n" +
+      "\006reason\030\001 \001(\tR\006reason\"I\n\017ConnectResponse" +
+      "\0226\n\005items\030\001 \003(\0132 .nervenet.v1.ConnectRes" +
+      "ponseItemR\005items\"\366\003\n\023ConnectResponseItem" +
+      "\0220\n\007welcome\030\001 \001(\0132\024.nervenet.v1.WelcomeH" +
+      "\000R\007welcome\022/\n\004task\030\002 \001(\0132\031.nervenet.v1.T" +
+      "askEnvelopeH\000R\004task\0227\n\nresult_ack\030\003 \001(\0132" +
+      "\026.nervenet.v1.ResultAckH\000R\tresultAck\022:\n\013" +
+      "task_cancel\030\004 \001(\0132\027.nervenet.v1.TaskCanc" +
+      "elH\000R\ntaskCancel\022*\n\005drain\030\005 \001(\0132\022.nerven" +
+      "et.v1.DrainH\000R\005drain\0223\n\010rejected\030\006 \001(\0132\025" +
+      ".nervenet.v1.RejectedH\000R\010rejected\022-\n\006res" +
+      "ume\030\007 \001(\0132\023.nervenet.v1.ResumeH\000R\006resume" +
+      "\0227\n\nstatus_ack\030\010 \001(\0132\026.nervenet.v1.Statu" +
+      "sAckH\000R\tstatusAck\0226\n\treconnect\030\t \001(\0132\026.n" +
+      "ervenet.v1.ReconnectH\000R\treconnectB\006\n\004ite" +
+      "m\"\222\003\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007agentId" +
+      "\022\031\n\010lease_id\030\002 \001(\003R\007leaseId\022B\n\017status_in" +
+      "terval\030\003 \001(\0132\031.google.protobuf.DurationR" +
+      "\016statusInterval\022\027\n\007node_id\030\004 \001(\tR\006nodeId" +
+      "\022\034\n\tnamespace\030\005 \001(\tR\tnamespace\0226\n\tlease_" +
+      "ttl\030\006 \001(\0132\031.google.protobuf.DurationR\010le" +
+      "aseTtl\022D\n\020reconnect_within\030\007 \001(\0132\031.googl" +
+      "e.protobuf.DurationR\017reconnectWithin\022#\n\r" +
+      "payload_limit\030\010 \001(\003R\014payloadLimit\022\035\n\nmax" +
+      "_credit\030\t \001(\005R\tmaxCredit\022\024\n\005nodes\030\n \003(\tR" +
+      "\005nodes\"Z\n\tResultAck\022\027\n\007task_id\030\001 \001(\tR\006ta" +
+      "skId\022\030\n\007attempt\030\002 \001(\005R\007attempt\022\032\n\010record" +
+      "ed\030\003 \001(\010R\010recorded\"W\n\nTaskCancel\022\027\n\007task" +
+      "_id\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007atte" +
+      "mpt\022\026\n\006reason\030\003 \001(\tR\006reason\"8\n\005Drain\022/\n\005" +
+      "grace\030\001 \001(\0132\031.google.protobuf.DurationR\005" +
+      "grace\"\010\n\006Resume\"C\n\tStatusAck\0226\n\tlease_tt" +
+      "l\030\001 \001(\0132\031.google.protobuf.DurationR\010leas" +
+      "eTtl\"9\n\tReconnect\022\024\n\005nodes\030\001 \003(\tR\005nodes\022" +
+      "\026\n\006reason\030\002 \001(\tR\006reason\"o\n\010Rejected\022\026\n\006r" +
+      "eason\030\001 \001(\tR\006reason\022\030\n\007message\030\002 \001(\tR\007me" +
+      "ssage\022\027\n\007task_id\030\003 \001(\tR\006taskId\022\030\n\007attemp" +
+      "t\030\004 \001(\005R\007attempt2\304\004\n\014AgentService\022V\n\rDes" +
+      "cribeAgent\022!.nervenet.v1.DescribeAgentRe" +
+      "quest\032\".nervenet.v1.DescribeAgentRespons" +
+      "e\022D\n\007GetLoad\022\033.nervenet.v1.GetLoadReques" +
+      "t\032\034.nervenet.v1.GetLoadResponse\022\\\n\017ListA" +
+      "ctiveTasks\022#.nervenet.v1.ListActiveTasks" +
+      "Request\032$.nervenet.v1.ListActiveTasksRes" +
+      "ponse\022M\n\nDrainAgent\022\036.nervenet.v1.DrainA" +
+      "gentRequest\032\037.nervenet.v1.DrainAgentResp" +
+      "onse\022P\n\013ResumeAgent\022\037.nervenet.v1.Resume" +
+      "AgentRequest\032 .nervenet.v1.ResumeAgentRe" +
+      "sponse\022M\n\nCancelTask\022\036.nervenet.v1.Cance" +
+      "lTaskRequest\032\037.nervenet.v1.CancelTaskRes" +
+      "ponse\022H\n\007Connect\022\033.nervenet.v1.ConnectRe" +
+      "quest\032\034.nervenet.v1.ConnectResponse(\0010\001B" +
+      "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
+      "net/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -305,6 +307,7 @@ public final class AgentServiceOuterClass {
           com.google.protobuf.DurationProto.getDescriptor(),
           com.google.protobuf.TimestampProto.getDescriptor(),
           dev.nervenet.v1.Agent.getDescriptor(),
+          dev.nervenet.v1.Common.getDescriptor(),
           dev.nervenet.v1.TaskOuterClass.getDescriptor(),
         });
     internal_static_nervenet_v1_DescribeAgentRequest_descriptor =
@@ -408,7 +411,7 @@ public final class AgentServiceOuterClass {
     internal_static_nervenet_v1_HeldTask_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_HeldTask_descriptor,
-        new java.lang.String[] { "Task", "StartTime", });
+        new java.lang.String[] { "Task", "StartTime", "Checkpoint", });
     internal_static_nervenet_v1_TaskAck_descriptor =
       getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_TaskAck_fieldAccessorTable = new
@@ -502,6 +505,7 @@ public final class AgentServiceOuterClass {
     com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();
     dev.nervenet.v1.Agent.getDescriptor();
+    dev.nervenet.v1.Common.getDescriptor();
     dev.nervenet.v1.TaskOuterClass.getDescriptor();
   }
 

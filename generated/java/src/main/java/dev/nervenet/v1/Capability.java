@@ -405,6 +405,22 @@ java.lang.String defaultValue) {
     return slots_;
   }
 
+  public static final int SCHEMAS_MARKED_FIELD_NUMBER = 8;
+  private boolean schemasMarked_ = false;
+  /**
+   * <pre>
+   * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+   * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+   * </pre>
+   *
+   * <code>bool schemas_marked = 8 [json_name = "schemasMarked"];</code>
+   * @return The schemasMarked.
+   */
+  @java.lang.Override
+  public boolean getSchemasMarked() {
+    return schemasMarked_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -442,6 +458,9 @@ java.lang.String defaultValue) {
         6);
     if (slots_ != 0) {
       output.writeInt32(7, slots_);
+    }
+    if (schemasMarked_ != false) {
+      output.writeBool(8, schemasMarked_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -481,6 +500,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(7, slots_);
     }
+    if (schemasMarked_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(8, schemasMarked_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -510,6 +533,8 @@ java.lang.String defaultValue) {
         other.internalGetLabels())) return false;
     if (getSlots()
         != other.getSlots()) return false;
+    if (getSchemasMarked()
+        != other.getSchemasMarked()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -537,6 +562,9 @@ java.lang.String defaultValue) {
     }
     hash = (37 * hash) + SLOTS_FIELD_NUMBER;
     hash = (53 * hash) + getSlots();
+    hash = (37 * hash) + SCHEMAS_MARKED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getSchemasMarked());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -701,6 +729,7 @@ java.lang.String defaultValue) {
       outputSchema_ = "";
       internalGetMutableLabels().clear();
       slots_ = 0;
+      schemasMarked_ = false;
       return this;
     }
 
@@ -755,6 +784,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x00000040) != 0)) {
         result.slots_ = slots_;
+      }
+      if (((from_bitField0_ & 0x00000080) != 0)) {
+        result.schemasMarked_ = schemasMarked_;
       }
     }
 
@@ -833,6 +865,9 @@ java.lang.String defaultValue) {
       if (other.getSlots() != 0) {
         setSlots(other.getSlots());
       }
+      if (other.getSchemasMarked() != false) {
+        setSchemasMarked(other.getSchemasMarked());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -898,6 +933,11 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000040;
               break;
             } // case 56
+            case 64: {
+              schemasMarked_ = input.readBool();
+              bitField0_ |= 0x00000080;
+              break;
+            } // case 64
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1570,6 +1610,53 @@ java.lang.String defaultValue) {
     public Builder clearSlots() {
       bitField0_ = (bitField0_ & ~0x00000040);
       slots_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private boolean schemasMarked_ ;
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+     * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 8 [json_name = "schemasMarked"];</code>
+     * @return The schemasMarked.
+     */
+    @java.lang.Override
+    public boolean getSchemasMarked() {
+      return schemasMarked_;
+    }
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+     * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 8 [json_name = "schemasMarked"];</code>
+     * @param value The schemasMarked to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSchemasMarked(boolean value) {
+
+      schemasMarked_ = value;
+      bitField0_ |= 0x00000080;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+     * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 8 [json_name = "schemasMarked"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSchemasMarked() {
+      bitField0_ = (bitField0_ & ~0x00000080);
+      schemasMarked_ = false;
       onChanged();
       return this;
     }

@@ -171,4 +171,15 @@ java.lang.String defaultValue);
    * @return The slots.
    */
   int getSlots();
+
+  /**
+   * <pre>
+   * Whether the schemas here say (`x-accepts-more`) where the handler accepts more than they do: then RunTask refuses an
+   * input that fits none of the live agents. Leave it out if you wrote the schemas yourself.
+   * </pre>
+   *
+   * <code>bool schemas_marked = 8 [json_name = "schemasMarked"];</code>
+   * @return The schemasMarked.
+   */
+  boolean getSchemasMarked();
 }

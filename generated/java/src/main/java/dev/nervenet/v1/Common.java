@@ -76,7 +76,7 @@ public final class Common {
       "ha256B\006\n\004body\"j\n\014TraceContext\022 \n\013tracepa" +
       "rent\030\001 \001(\tR\013traceparent\022\036\n\ntracestate\030\002 " +
       "\001(\tR\ntracestate\022\030\n\007baggage\030\003 \001(\tR\007baggag" +
-      "e\"\230\003\n\013RetryPolicy\022!\n\014max_attempts\030\001 \001(\005R" +
+      "e\"\326\003\n\013RetryPolicy\022!\n\014max_attempts\030\001 \001(\005R" +
       "\013maxAttempts\022D\n\020initial_interval\030\002 \001(\0132\031" +
       ".google.protobuf.DurationR\017initialInterv" +
       "al\022<\n\014max_interval\030\003 \001(\0132\031.google.protob" +
@@ -86,54 +86,56 @@ public final class Common {
       " \003(\tR\021nonRetryableTypes\022.\n\023avoid_failed_" +
       "agents\030\007 \001(\010R\021avoidFailedAgents\022;\n\014on_ex" +
       "hausted\030\010 \001(\0162\030.nervenet.v1.OnExhaustedR" +
-      "\013onExhausted\"\215\002\n\010Timeouts\022/\n\005queue\030\001 \001(\013" +
-      "2\031.google.protobuf.DurationR\005queue\0221\n\006ac" +
-      "cept\030\002 \001(\0132\031.google.protobuf.DurationR\006a" +
-      "ccept\0223\n\007attempt\030\003 \001(\0132\031.google.protobuf" +
-      ".DurationR\007attempt\022/\n\005total\030\004 \001(\0132\031.goog" +
-      "le.protobuf.DurationR\005total\0227\n\theartbeat" +
-      "\030\005 \001(\0132\031.google.protobuf.DurationR\theart" +
-      "beat\"\354\001\n\tSelection\0224\n\006policy\030\001 \001(\0162\034.ner" +
-      "venet.v1.SelectionPolicyR\006policy\022J\n\014matc" +
-      "h_labels\030\002 \003(\0132\'.nervenet.v1.Selection.M" +
-      "atchLabelsEntryR\013matchLabels\022\035\n\nsticky_k" +
-      "ey\030\003 \001(\tR\tstickyKey\032>\n\020MatchLabelsEntry\022" +
-      "\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:" +
-      "\0028\001\"\234\003\n\007Failure\022,\n\004code\030\001 \001(\0162\030.nervenet" +
-      ".v1.FailureCodeR\004code\022\030\n\007message\030\002 \001(\tR\007" +
-      "message\022\022\n\004type\030\003 \001(\tR\004type\022!\n\tretryable" +
-      "\030\004 \001(\010H\000R\tretryable\210\001\001\022:\n\013retry_after\030\005 " +
-      "\001(\0132\031.google.protobuf.DurationR\nretryAft" +
-      "er\022\026\n\006source\030\006 \001(\tR\006source\022\037\n\013stack_trac" +
-      "e\030\007 \001(\tR\nstackTrace\022.\n\007details\030\010 \001(\0132\024.n" +
-      "ervenet.v1.PayloadR\007details\022*\n\005cause\030\t \001" +
-      "(\0132\024.nervenet.v1.FailureR\005cause\022\030\n\007attem" +
-      "pt\030\n \001(\005R\007attempt\022\031\n\010agent_id\030\013 \001(\tR\007age" +
-      "ntIdB\014\n\n_retryable\"j\n\nTokenUsage\022\024\n\005mode" +
-      "l\030\001 \001(\tR\005model\022!\n\014input_tokens\030\002 \001(\003R\013in" +
-      "putTokens\022#\n\routput_tokens\030\003 \001(\003R\014output" +
-      "Tokens*z\n\rPayloadFormat\022\036\n\032PAYLOAD_FORMA" +
-      "T_UNSPECIFIED\020\000\022\030\n\024PAYLOAD_FORMAT_VALUE\020" +
-      "\001\022\026\n\022PAYLOAD_FORMAT_RAW\020\002\022\027\n\023PAYLOAD_FOR" +
-      "MAT_OMIT\020\003*]\n\013OnExhausted\022\034\n\030ON_EXHAUSTE" +
-      "D_UNSPECIFIED\020\000\022\025\n\021ON_EXHAUSTED_FAIL\020\001\022\031" +
-      "\n\025ON_EXHAUSTED_ESCALATE\020\002*\261\001\n\017SelectionP" +
-      "olicy\022 \n\034SELECTION_POLICY_UNSPECIFIED\020\000\022" +
-      "!\n\035SELECTION_POLICY_LEAST_LOADED\020\001\022 \n\034SE" +
-      "LECTION_POLICY_ROUND_ROBIN\020\002\022\033\n\027SELECTIO" +
-      "N_POLICY_STICKY\020\003\022\032\n\026SELECTION_POLICY_QU" +
-      "EUE\020\004*\221\003\n\013FailureCode\022\034\n\030FAILURE_CODE_UN" +
-      "SPECIFIED\020\000\022\034\n\030FAILURE_CODE_APPLICATION\020" +
-      "\001\022\036\n\032FAILURE_CODE_INVALID_INPUT\020\002\022\030\n\024FAI" +
-      "LURE_CODE_TIMEOUT\020\003\022\031\n\025FAILURE_CODE_CANC" +
-      "ELED\020\004\022\033\n\027FAILURE_CODE_AGENT_LOST\020\005\022\031\n\025F" +
-      "AILURE_CODE_NO_AGENT\020\006\022\035\n\031FAILURE_CODE_R" +
-      "ATE_LIMITED\020\007\022\033\n\027FAILURE_CODE_DEPENDENCY" +
-      "\020\010\022\036\n\032FAILURE_CODE_AGENT_DRAINED\020\t\022\036\n\032FA" +
-      "ILURE_CODE_POLICY_DENIED\020\n\022\"\n\036FAILURE_CO" +
-      "DE_PAYLOAD_TOO_LARGE\020\013\022\031\n\025FAILURE_CODE_I" +
-      "NTERNAL\020\014B8\n\017dev.nervenet.v1P\001Z#nervenet" +
-      ".dev/nervenet/v1;nervenetv1b\006proto3"
+      "\013onExhausted\022<\n\ron_agent_loss\030\t \001(\0162\030.ne" +
+      "rvenet.v1.OnExhaustedR\013onAgentLoss\"\215\002\n\010T" +
+      "imeouts\022/\n\005queue\030\001 \001(\0132\031.google.protobuf" +
+      ".DurationR\005queue\0221\n\006accept\030\002 \001(\0132\031.googl" +
+      "e.protobuf.DurationR\006accept\0223\n\007attempt\030\003" +
+      " \001(\0132\031.google.protobuf.DurationR\007attempt" +
+      "\022/\n\005total\030\004 \001(\0132\031.google.protobuf.Durati" +
+      "onR\005total\0227\n\theartbeat\030\005 \001(\0132\031.google.pr" +
+      "otobuf.DurationR\theartbeat\"\354\001\n\tSelection" +
+      "\0224\n\006policy\030\001 \001(\0162\034.nervenet.v1.Selection" +
+      "PolicyR\006policy\022J\n\014match_labels\030\002 \003(\0132\'.n" +
+      "ervenet.v1.Selection.MatchLabelsEntryR\013m" +
+      "atchLabels\022\035\n\nsticky_key\030\003 \001(\tR\tstickyKe" +
+      "y\032>\n\020MatchLabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022" +
+      "\024\n\005value\030\002 \001(\tR\005value:\0028\001\"\234\003\n\007Failure\022,\n" +
+      "\004code\030\001 \001(\0162\030.nervenet.v1.FailureCodeR\004c" +
+      "ode\022\030\n\007message\030\002 \001(\tR\007message\022\022\n\004type\030\003 " +
+      "\001(\tR\004type\022!\n\tretryable\030\004 \001(\010H\000R\tretryabl" +
+      "e\210\001\001\022:\n\013retry_after\030\005 \001(\0132\031.google.proto" +
+      "buf.DurationR\nretryAfter\022\026\n\006source\030\006 \001(\t" +
+      "R\006source\022\037\n\013stack_trace\030\007 \001(\tR\nstackTrac" +
+      "e\022.\n\007details\030\010 \001(\0132\024.nervenet.v1.Payload" +
+      "R\007details\022*\n\005cause\030\t \001(\0132\024.nervenet.v1.F" +
+      "ailureR\005cause\022\030\n\007attempt\030\n \001(\005R\007attempt\022" +
+      "\031\n\010agent_id\030\013 \001(\tR\007agentIdB\014\n\n_retryable" +
+      "\"j\n\nTokenUsage\022\024\n\005model\030\001 \001(\tR\005model\022!\n\014" +
+      "input_tokens\030\002 \001(\003R\013inputTokens\022#\n\routpu" +
+      "t_tokens\030\003 \001(\003R\014outputTokens*z\n\rPayloadF" +
+      "ormat\022\036\n\032PAYLOAD_FORMAT_UNSPECIFIED\020\000\022\030\n" +
+      "\024PAYLOAD_FORMAT_VALUE\020\001\022\026\n\022PAYLOAD_FORMA" +
+      "T_RAW\020\002\022\027\n\023PAYLOAD_FORMAT_OMIT\020\003*]\n\013OnEx" +
+      "hausted\022\034\n\030ON_EXHAUSTED_UNSPECIFIED\020\000\022\025\n" +
+      "\021ON_EXHAUSTED_FAIL\020\001\022\031\n\025ON_EXHAUSTED_ESC" +
+      "ALATE\020\002*\261\001\n\017SelectionPolicy\022 \n\034SELECTION" +
+      "_POLICY_UNSPECIFIED\020\000\022!\n\035SELECTION_POLIC" +
+      "Y_LEAST_LOADED\020\001\022 \n\034SELECTION_POLICY_ROU" +
+      "ND_ROBIN\020\002\022\033\n\027SELECTION_POLICY_STICKY\020\003\022" +
+      "\032\n\026SELECTION_POLICY_QUEUE\020\004*\221\003\n\013FailureC" +
+      "ode\022\034\n\030FAILURE_CODE_UNSPECIFIED\020\000\022\034\n\030FAI" +
+      "LURE_CODE_APPLICATION\020\001\022\036\n\032FAILURE_CODE_" +
+      "INVALID_INPUT\020\002\022\030\n\024FAILURE_CODE_TIMEOUT\020" +
+      "\003\022\031\n\025FAILURE_CODE_CANCELED\020\004\022\033\n\027FAILURE_" +
+      "CODE_AGENT_LOST\020\005\022\031\n\025FAILURE_CODE_NO_AGE" +
+      "NT\020\006\022\035\n\031FAILURE_CODE_RATE_LIMITED\020\007\022\033\n\027F" +
+      "AILURE_CODE_DEPENDENCY\020\010\022\036\n\032FAILURE_CODE" +
+      "_AGENT_DRAINED\020\t\022\036\n\032FAILURE_CODE_POLICY_" +
+      "DENIED\020\n\022\"\n\036FAILURE_CODE_PAYLOAD_TOO_LAR" +
+      "GE\020\013\022\031\n\025FAILURE_CODE_INTERNAL\020\014B8\n\017dev.n" +
+      "ervenet.v1P\001Z#nervenet.dev/nervenet/v1;n" +
+      "ervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -158,7 +160,7 @@ public final class Common {
     internal_static_nervenet_v1_RetryPolicy_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RetryPolicy_descriptor,
-        new java.lang.String[] { "MaxAttempts", "InitialInterval", "MaxInterval", "BackoffMultiplier", "Jitter", "NonRetryableTypes", "AvoidFailedAgents", "OnExhausted", });
+        new java.lang.String[] { "MaxAttempts", "InitialInterval", "MaxInterval", "BackoffMultiplier", "Jitter", "NonRetryableTypes", "AvoidFailedAgents", "OnExhausted", "OnAgentLoss", });
     internal_static_nervenet_v1_Timeouts_descriptor =
       getDescriptor().getMessageTypes().get(3);
     internal_static_nervenet_v1_Timeouts_fieldAccessorTable = new

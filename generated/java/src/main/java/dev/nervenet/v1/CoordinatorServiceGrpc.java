@@ -655,7 +655,9 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Sends a signal; recorded once by its id.
+     * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+     * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+     * workflow's code receives none of that name, or its value does not fit.
      * </pre>
      */
     default void signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request,
@@ -665,7 +667,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Asks a workflow to stop; recorded once.
+     * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+     * closed before anybody asked: FAILED_PRECONDITION.
      * </pre>
      */
     default void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
@@ -675,7 +678,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+     * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
      */
     default void runTask(dev.nervenet.v1.RunTaskRequest request,
@@ -705,7 +709,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told.
+     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * answered like the first one.
      * </pre>
      */
     default void resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request,
@@ -863,7 +868,9 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Sends a signal; recorded once by its id.
+     * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+     * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+     * workflow's code receives none of that name, or its value does not fit.
      * </pre>
      */
     public void signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request,
@@ -874,7 +881,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Asks a workflow to stop; recorded once.
+     * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+     * closed before anybody asked: FAILED_PRECONDITION.
      * </pre>
      */
     public void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
@@ -885,7 +893,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+     * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
      */
     public void runTask(dev.nervenet.v1.RunTaskRequest request,
@@ -918,7 +927,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told.
+     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * answered like the first one.
      * </pre>
      */
     public void resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request,
@@ -1060,7 +1070,9 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Sends a signal; recorded once by its id.
+     * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+     * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+     * workflow's code receives none of that name, or its value does not fit.
      * </pre>
      */
     public dev.nervenet.v1.SignalWorkflowResponse signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request) throws io.grpc.StatusException {
@@ -1070,7 +1082,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Asks a workflow to stop; recorded once.
+     * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+     * closed before anybody asked: FAILED_PRECONDITION.
      * </pre>
      */
     public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) throws io.grpc.StatusException {
@@ -1080,7 +1093,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+     * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
      */
     public dev.nervenet.v1.RunTaskResponse runTask(dev.nervenet.v1.RunTaskRequest request) throws io.grpc.StatusException {
@@ -1110,7 +1124,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told.
+     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * answered like the first one.
      * </pre>
      */
     public dev.nervenet.v1.ResolveEscalationResponse resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request) throws io.grpc.StatusException {
@@ -1235,7 +1250,9 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Sends a signal; recorded once by its id.
+     * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+     * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+     * workflow's code receives none of that name, or its value does not fit.
      * </pre>
      */
     public dev.nervenet.v1.SignalWorkflowResponse signalWorkflow(dev.nervenet.v1.SignalWorkflowRequest request) {
@@ -1245,7 +1262,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Asks a workflow to stop; recorded once.
+     * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+     * closed before anybody asked: FAILED_PRECONDITION.
      * </pre>
      */
     public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) {
@@ -1255,7 +1273,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+     * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
      */
     public dev.nervenet.v1.RunTaskResponse runTask(dev.nervenet.v1.RunTaskRequest request) {
@@ -1285,7 +1304,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told.
+     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * answered like the first one.
      * </pre>
      */
     public dev.nervenet.v1.ResolveEscalationResponse resolveEscalation(dev.nervenet.v1.ResolveEscalationRequest request) {
@@ -1404,7 +1424,9 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Sends a signal; recorded once by its id.
+     * Sends a signal; recorded once by its id. The same request again is answered like the first one, also when the
+     * workflow has closed since; the same request_id with another signal or payload: ALREADY_EXISTS. INVALID_ARGUMENT: the
+     * workflow's code receives none of that name, or its value does not fit.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.SignalWorkflowResponse> signalWorkflow(
@@ -1415,7 +1437,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Asks a workflow to stop; recorded once.
+     * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
+     * closed before anybody asked: FAILED_PRECONDITION.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.CancelWorkflowResponse> cancelWorkflow(
@@ -1426,7 +1449,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator.
+     * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
+     * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.RunTaskResponse> runTask(
@@ -1459,7 +1483,8 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told.
+     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * answered like the first one.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ResolveEscalationResponse> resolveEscalation(

@@ -51,6 +51,11 @@ public final class CoordinatorServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_RequestStatus_MetadataEntry_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_FieldProblem_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_FieldProblem_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_StartWorkflowsResponse_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -242,162 +247,166 @@ public final class CoordinatorServiceOuterClass {
       "ts\"{\n\014StartOutcome\022\037\n\013workflow_id\030\001 \001(\tR" +
       "\nworkflowId\022\030\n\007created\030\002 \001(\010R\007created\0220\n" +
       "\005error\030\003 \001(\0132\032.nervenet.v1.RequestStatus" +
-      "R\005error\"\224\002\n\rRequestStatus\022\022\n\004code\030\001 \001(\005R" +
+      "R\005error\"\307\002\n\rRequestStatus\022\022\n\004code\030\001 \001(\005R" +
       "\004code\022\030\n\007message\030\002 \001(\tR\007message\022\026\n\006reaso" +
       "n\030\003 \001(\tR\006reason\022D\n\010metadata\030\004 \003(\0132(.nerv" +
       "enet.v1.RequestStatus.MetadataEntryR\010met" +
       "adata\022:\n\013retry_after\030\005 \001(\0132\031.google.prot" +
-      "obuf.DurationR\nretryAfter\032;\n\rMetadataEnt" +
-      "ry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005val" +
-      "ue:\0028\001\"O\n\026StartWorkflowsResponse\0225\n\010outc" +
-      "omes\030\001 \003(\0132\031.nervenet.v1.StartOutcomeR\010o" +
-      "utcomes\"\255\001\n\025AwaitWorkflowsRequest\022!\n\014wor" +
-      "kflow_ids\030\001 \003(\tR\013workflowIds\022.\n\023forget_w" +
-      "orkflow_ids\030\002 \003(\tR\021forgetWorkflowIds\022A\n\016" +
-      "payload_format\030\003 \001(\0162\032.nervenet.v1.Paylo" +
-      "adFormatR\rpayloadFormat\"\177\n\026AwaitWorkflow" +
-      "sResponse\0223\n\tworkflows\030\001 \003(\0132\025.nervenet." +
-      "v1.WorkflowR\tworkflows\0220\n\024unknown_workfl" +
-      "ow_ids\030\002 \003(\tR\022unknownWorkflowIds\"\333\001\n\022Get" +
+      "obuf.DurationR\nretryAfter\0221\n\006fields\030\006 \003(" +
+      "\0132\031.nervenet.v1.FieldProblemR\006fields\032;\n\r" +
+      "MetadataEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value" +
+      "\030\002 \001(\tR\005value:\0028\001\"F\n\014FieldProblem\022\024\n\005fie" +
+      "ld\030\001 \001(\tR\005field\022 \n\013description\030\002 \001(\tR\013de" +
+      "scription\"O\n\026StartWorkflowsResponse\0225\n\010o" +
+      "utcomes\030\001 \003(\0132\031.nervenet.v1.StartOutcome" +
+      "R\010outcomes\"\255\001\n\025AwaitWorkflowsRequest\022!\n\014" +
+      "workflow_ids\030\001 \003(\tR\013workflowIds\022.\n\023forge" +
+      "t_workflow_ids\030\002 \003(\tR\021forgetWorkflowIds\022" +
+      "A\n\016payload_format\030\003 \001(\0162\032.nervenet.v1.Pa" +
+      "yloadFormatR\rpayloadFormat\"\177\n\026AwaitWorkf" +
+      "lowsResponse\0223\n\tworkflows\030\001 \003(\0132\025.nerven" +
+      "et.v1.WorkflowR\tworkflows\0220\n\024unknown_wor" +
+      "kflow_ids\030\002 \003(\tR\022unknownWorkflowIds\"\333\001\n\022" +
+      "GetWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR" +
+      "\nworkflowId\022-\n\004wait\030\002 \001(\0132\031.google.proto" +
+      "buf.DurationR\004wait\022A\n\016payload_format\030\003 \001" +
+      "(\0162\032.nervenet.v1.PayloadFormatR\rpayloadF" +
+      "ormat\0222\n\025include_task_payloads\030\004 \001(\010R\023in" +
+      "cludeTaskPayloads\"H\n\023GetWorkflowResponse" +
+      "\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Workflo" +
+      "wR\010workflow\"\351\002\n\024ListWorkflowsRequest\022\033\n\t" +
+      "page_size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030" +
+      "\002 \001(\tR\tpageToken\0222\n\006states\030\003 \003(\0162\032.nerve" +
+      "net.v1.WorkflowStateR\006states\022\036\n\ndefiniti" +
+      "on\030\004 \001(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.n" +
+      "ervenet.v1.ListWorkflowsRequest.LabelsEn" +
+      "tryR\006labels\022?\n\rstarted_after\030\006 \001(\0132\032.goo" +
+      "gle.protobuf.TimestampR\014startedAfter\0329\n\013" +
+      "LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002" +
+      " \001(\tR\005value:\0028\001\"\225\001\n\025ListWorkflowsRespons" +
+      "e\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workf" +
+      "lowR\tworkflows\022&\n\017next_page_token\030\002 \001(\tR" +
+      "\rnextPageToken\022\037\n\013total_count\030\003 \001(\003R\ntot" +
+      "alCount\"\333\001\n\022ListJournalRequest\022\037\n\013workfl" +
+      "ow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001" +
+      "(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageTo" +
+      "ken\022%\n\016after_sequence\030\004 \001(\003R\rafterSequen" +
+      "ce\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1" +
+      ".PayloadFormatR\rpayloadFormat\"r\n\023ListJou" +
+      "rnalResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet" +
+      ".v1.JournalEntryR\007entries\022&\n\017next_page_t" +
+      "oken\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkf" +
+      "lowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflo" +
+      "wId\022%\n\016after_sequence\030\002 \001(\003R\rafterSequen" +
+      "ce\022)\n\020include_progress\030\003 \001(\010R\017includePro" +
+      "gress\022)\n\020include_partials\030\004 \001(\010R\017include" +
+      "Partials\022A\n\016payload_format\030\005 \001(\0162\032.nerve" +
+      "net.v1.PayloadFormatR\rpayloadFormat\"H\n\025W" +
+      "atchWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.ne" +
+      "rvenet.v1.JournalEntryR\005entry\"\327\001\n\025Signal" +
       "WorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nwo" +
-      "rkflowId\022-\n\004wait\030\002 \001(\0132\031.google.protobuf" +
-      ".DurationR\004wait\022A\n\016payload_format\030\003 \001(\0162" +
-      "\032.nervenet.v1.PayloadFormatR\rpayloadForm" +
-      "at\0222\n\025include_task_payloads\030\004 \001(\010R\023inclu" +
-      "deTaskPayloads\"H\n\023GetWorkflowResponse\0221\n" +
+      "rkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007payl" +
+      "oad\030\003 \001(\0132\024.nervenet.v1.PayloadR\007payload" +
+      "\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sende" +
+      "r\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010R\nund" +
+      "eclared\"N\n\026SignalWorkflowResponse\022\032\n\010seq" +
+      "uence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 \001(\010R\007" +
+      "created\"n\n\025CancelWorkflowRequest\022\037\n\013work" +
+      "flow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason\030\002 \001(" +
+      "\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequester\"" +
+      "d\n\026CancelWorkflowResponse\0220\n\005state\030\001 \001(\016" +
+      "2\032.nervenet.v1.WorkflowStateR\005state\022\030\n\007c" +
+      "reated\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest" +
+      "\022\035\n\nrequest_id\030\001 \001(\tR\trequestId\022\036\n\ncapab" +
+      "ility\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024" +
+      ".nervenet.v1.PayloadR\005input\022.\n\005retry\030\004 \001" +
+      "(\0132\030.nervenet.v1.RetryPolicyR\005retry\0221\n\010t" +
+      "imeouts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010ti" +
+      "meouts\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1." +
+      "SelectionR\tselection\022?\n\006labels\030\007 \003(\0132\'.n" +
+      "ervenet.v1.RunTaskRequest.LabelsEntryR\006l" +
+      "abels\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Du" +
+      "rationR\004wait\022A\n\016payload_format\030\t \001(\0162\032.n" +
+      "ervenet.v1.PayloadFormatR\rpayloadFormat\032" +
+      "9\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005valu" +
+      "e\030\002 \001(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n" +
       "\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010" +
-      "workflow\"\351\002\n\024ListWorkflowsRequest\022\033\n\tpag" +
-      "e_size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001" +
-      "(\tR\tpageToken\0222\n\006states\030\003 \003(\0162\032.nervenet" +
-      ".v1.WorkflowStateR\006states\022\036\n\ndefinition\030" +
-      "\004 \001(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.nerv" +
-      "enet.v1.ListWorkflowsRequest.LabelsEntry" +
-      "R\006labels\022?\n\rstarted_after\030\006 \001(\0132\032.google" +
-      ".protobuf.TimestampR\014startedAfter\0329\n\013Lab" +
-      "elsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(" +
-      "\tR\005value:\0028\001\"\225\001\n\025ListWorkflowsResponse\0223" +
-      "\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workflow" +
-      "R\tworkflows\022&\n\017next_page_token\030\002 \001(\tR\rne" +
-      "xtPageToken\022\037\n\013total_count\030\003 \001(\003R\ntotalC" +
-      "ount\"\333\001\n\022ListJournalRequest\022\037\n\013workflow_" +
-      "id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R" +
-      "\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageToken" +
-      "\022%\n\016after_sequence\030\004 \001(\003R\rafterSequence\022" +
-      "A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.Pa" +
-      "yloadFormatR\rpayloadFormat\"r\n\023ListJourna" +
-      "lResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1" +
-      ".JournalEntryR\007entries\022&\n\017next_page_toke" +
-      "n\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflow" +
-      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
-      "\022%\n\016after_sequence\030\002 \001(\003R\rafterSequence\022" +
-      ")\n\020include_progress\030\003 \001(\010R\017includeProgre" +
-      "ss\022)\n\020include_partials\030\004 \001(\010R\017includePar" +
-      "tials\022A\n\016payload_format\030\005 \001(\0162\032.nervenet" +
-      ".v1.PayloadFormatR\rpayloadFormat\"H\n\025Watc" +
-      "hWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nerve" +
-      "net.v1.JournalEntryR\005entry\"\267\001\n\025SignalWor" +
-      "kflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
-      "lowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007payload" +
-      "\030\003 \001(\0132\024.nervenet.v1.PayloadR\007payload\022\035\n" +
-      "\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sender\030\005" +
-      " \001(\tR\006sender\"N\n\026SignalWorkflowResponse\022\032" +
-      "\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 " +
-      "\001(\010R\007created\"n\n\025CancelWorkflowRequest\022\037\n" +
-      "\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason" +
-      "\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\treque" +
-      "ster\"d\n\026CancelWorkflowResponse\0220\n\005state\030" +
-      "\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005state" +
-      "\022\030\n\007created\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRe" +
-      "quest\022\035\n\nrequest_id\030\001 \001(\tR\trequestId\022\036\n\n" +
-      "capability\030\002 \001(\tR\ncapability\022*\n\005input\030\003 " +
-      "\001(\0132\024.nervenet.v1.PayloadR\005input\022.\n\005retr" +
-      "y\030\004 \001(\0132\030.nervenet.v1.RetryPolicyR\005retry" +
-      "\0221\n\010timeouts\030\005 \001(\0132\025.nervenet.v1.Timeout" +
-      "sR\010timeouts\0224\n\tselection\030\006 \001(\0132\026.nervene" +
-      "t.v1.SelectionR\tselection\022?\n\006labels\030\007 \003(" +
-      "\0132\'.nervenet.v1.RunTaskRequest.LabelsEnt" +
-      "ryR\006labels\022-\n\004wait\030\010 \001(\0132\031.google.protob" +
-      "uf.DurationR\004wait\022A\n\016payload_format\030\t \001(" +
-      "\0162\032.nervenet.v1.PayloadFormatR\rpayloadFo" +
-      "rmat\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n" +
-      "\005value\030\002 \001(\tR\005value:\0028\001\"D\n\017RunTaskRespon" +
-      "se\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Workf" +
-      "lowR\010workflow\"\251\001\n\026ListEscalationsRequest" +
-      "\022\033\n\tpage_size\030\001 \001(\005R\010pageSize\022\035\n\npage_to" +
-      "ken\030\002 \001(\tR\tpageToken\022\037\n\013workflow_id\030\003 \001(" +
-      "\tR\nworkflowId\0222\n\005state\030\004 \001(\0162\034.nervenet." +
-      "v1.EscalationStateR\005state\"\233\001\n\027ListEscala" +
-      "tionsResponse\0229\n\013escalations\030\001 \003(\0132\027.ner" +
-      "venet.v1.EscalationR\013escalations\022&\n\017next" +
-      "_page_token\030\002 \001(\tR\rnextPageToken\022\035\n\nopen" +
-      "_count\030\003 \001(\003R\topenCount\";\n\024GetEscalation" +
-      "Request\022#\n\rescalation_id\030\001 \001(\tR\014escalati" +
-      "onId\"P\n\025GetEscalationResponse\0227\n\nescalat" +
-      "ion\030\001 \001(\0132\027.nervenet.v1.EscalationR\nesca" +
-      "lation\"\202\001\n\030ResolveEscalationRequest\022#\n\re" +
-      "scalation_id\030\001 \001(\tR\014escalationId\022A\n\nreso" +
-      "lution\030\002 \001(\0132!.nervenet.v1.EscalationRes" +
-      "olutionR\nresolution\"T\n\031ResolveEscalation" +
-      "Response\0227\n\nescalation\030\001 \001(\0132\027.nervenet." +
-      "v1.EscalationR\nescalation\"t\n\024PutDefiniti" +
-      "onRequest\0227\n\ndefinition\030\001 \001(\0132\027.nervenet" +
-      ".v1.DefinitionR\ndefinition\022#\n\rvalidate_o" +
-      "nly\030\002 \001(\010R\014validateOnly\"j\n\025PutDefinition" +
-      "Response\0227\n\ndefinition\030\001 \001(\0132\027.nervenet." +
-      "v1.DefinitionR\ndefinition\022\030\n\007created\030\002 \001" +
-      "(\010R\007created\"D\n\024GetDefinitionRequest\022\022\n\004n" +
-      "ame\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007versio" +
-      "n\"P\n\025GetDefinitionResponse\0227\n\ndefinition" +
-      "\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefinit" +
-      "ion\"h\n\026ListDefinitionsRequest\022\022\n\004name\030\001 " +
-      "\001(\tR\004name\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035" +
-      "\n\npage_token\030\003 \001(\tR\tpageToken\"|\n\027ListDef" +
-      "initionsResponse\0229\n\013definitions\030\001 \003(\0132\027." +
-      "nervenet.v1.DefinitionR\013definitions\022&\n\017n" +
-      "ext_page_token\030\002 \001(\tR\rnextPageToken*o\n\010I" +
-      "fExists\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF" +
-      "_EXISTS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033I" +
-      "F_EXISTS_RESTART_IF_CLOSED\020\003*V\n\nDurabili" +
-      "ty\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DURABI" +
-      "LITY_NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\240\013\n" +
-      "\022CoordinatorService\022V\n\rStartWorkflow\022!.n" +
-      "ervenet.v1.StartWorkflowRequest\032\".nerven" +
-      "et.v1.StartWorkflowResponse\022Y\n\016StartWork" +
-      "flows\022\".nervenet.v1.StartWorkflowsReques" +
-      "t\032#.nervenet.v1.StartWorkflowsResponse\022]" +
-      "\n\016AwaitWorkflows\022\".nervenet.v1.AwaitWork" +
-      "flowsRequest\032#.nervenet.v1.AwaitWorkflow" +
-      "sResponse(\0010\001\022P\n\013GetWorkflow\022\037.nervenet." +
-      "v1.GetWorkflowRequest\032 .nervenet.v1.GetW" +
-      "orkflowResponse\022V\n\rListWorkflows\022!.nerve" +
-      "net.v1.ListWorkflowsRequest\032\".nervenet.v" +
-      "1.ListWorkflowsResponse\022P\n\013ListJournal\022\037" +
-      ".nervenet.v1.ListJournalRequest\032 .nerven" +
-      "et.v1.ListJournalResponse\022X\n\rWatchWorkfl" +
-      "ow\022!.nervenet.v1.WatchWorkflowRequest\032\"." +
-      "nervenet.v1.WatchWorkflowResponse0\001\022Y\n\016S" +
-      "ignalWorkflow\022\".nervenet.v1.SignalWorkfl" +
-      "owRequest\032#.nervenet.v1.SignalWorkflowRe" +
-      "sponse\022Y\n\016CancelWorkflow\022\".nervenet.v1.C" +
-      "ancelWorkflowRequest\032#.nervenet.v1.Cance" +
-      "lWorkflowResponse\022D\n\007RunTask\022\033.nervenet." +
-      "v1.RunTaskRequest\032\034.nervenet.v1.RunTaskR" +
-      "esponse\022\\\n\017ListEscalations\022#.nervenet.v1" +
-      ".ListEscalationsRequest\032$.nervenet.v1.Li" +
-      "stEscalationsResponse\022V\n\rGetEscalation\022!" +
-      ".nervenet.v1.GetEscalationRequest\032\".nerv" +
-      "enet.v1.GetEscalationResponse\022b\n\021Resolve" +
-      "Escalation\022%.nervenet.v1.ResolveEscalati" +
-      "onRequest\032&.nervenet.v1.ResolveEscalatio" +
-      "nResponse\022V\n\rPutDefinition\022!.nervenet.v1" +
-      ".PutDefinitionRequest\032\".nervenet.v1.PutD" +
-      "efinitionResponse\022V\n\rGetDefinition\022!.ner" +
-      "venet.v1.GetDefinitionRequest\032\".nervenet" +
-      ".v1.GetDefinitionResponse\022\\\n\017ListDefinit" +
-      "ions\022#.nervenet.v1.ListDefinitionsReques" +
-      "t\032$.nervenet.v1.ListDefinitionsResponseB" +
-      "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
-      "net/v1;nervenetv1b\006proto3"
+      "workflow\"\251\001\n\026ListEscalationsRequest\022\033\n\tp" +
+      "age_size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002" +
+      " \001(\tR\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nwo" +
+      "rkflowId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Es" +
+      "calationStateR\005state\"\233\001\n\027ListEscalations" +
+      "Response\0229\n\013escalations\030\001 \003(\0132\027.nervenet" +
+      ".v1.EscalationR\013escalations\022&\n\017next_page" +
+      "_token\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_coun" +
+      "t\030\003 \001(\003R\topenCount\";\n\024GetEscalationReque" +
+      "st\022#\n\rescalation_id\030\001 \001(\tR\014escalationId\"" +
+      "P\n\025GetEscalationResponse\0227\n\nescalation\030\001" +
+      " \001(\0132\027.nervenet.v1.EscalationR\nescalatio" +
+      "n\"\202\001\n\030ResolveEscalationRequest\022#\n\rescala" +
+      "tion_id\030\001 \001(\tR\014escalationId\022A\n\nresolutio" +
+      "n\030\002 \001(\0132!.nervenet.v1.EscalationResoluti" +
+      "onR\nresolution\"T\n\031ResolveEscalationRespo" +
+      "nse\0227\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Es" +
+      "calationR\nescalation\"t\n\024PutDefinitionReq" +
+      "uest\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.D" +
+      "efinitionR\ndefinition\022#\n\rvalidate_only\030\002" +
+      " \001(\010R\014validateOnly\"j\n\025PutDefinitionRespo" +
+      "nse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.De" +
+      "finitionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007c" +
+      "reated\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001" +
+      " \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025" +
+      "GetDefinitionResponse\0227\n\ndefinition\030\001 \001(" +
+      "\0132\027.nervenet.v1.DefinitionR\ndefinition\"h" +
+      "\n\026ListDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004" +
+      "name\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npag" +
+      "e_token\030\003 \001(\tR\tpageToken\"|\n\027ListDefiniti" +
+      "onsResponse\0229\n\013definitions\030\001 \003(\0132\027.nerve" +
+      "net.v1.DefinitionR\013definitions\022&\n\017next_p" +
+      "age_token\030\002 \001(\tR\rnextPageToken*o\n\010IfExis" +
+      "ts\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXIS" +
+      "TS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXI" +
+      "STS_RESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n" +
+      "\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_" +
+      "NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\240\013\n\022Coor" +
+      "dinatorService\022V\n\rStartWorkflow\022!.nerven" +
+      "et.v1.StartWorkflowRequest\032\".nervenet.v1" +
+      ".StartWorkflowResponse\022Y\n\016StartWorkflows" +
+      "\022\".nervenet.v1.StartWorkflowsRequest\032#.n" +
+      "ervenet.v1.StartWorkflowsResponse\022]\n\016Awa" +
+      "itWorkflows\022\".nervenet.v1.AwaitWorkflows" +
+      "Request\032#.nervenet.v1.AwaitWorkflowsResp" +
+      "onse(\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.Ge" +
+      "tWorkflowRequest\032 .nervenet.v1.GetWorkfl" +
+      "owResponse\022V\n\rListWorkflows\022!.nervenet.v" +
+      "1.ListWorkflowsRequest\032\".nervenet.v1.Lis" +
+      "tWorkflowsResponse\022P\n\013ListJournal\022\037.nerv" +
+      "enet.v1.ListJournalRequest\032 .nervenet.v1" +
+      ".ListJournalResponse\022X\n\rWatchWorkflow\022!." +
+      "nervenet.v1.WatchWorkflowRequest\032\".nerve" +
+      "net.v1.WatchWorkflowResponse0\001\022Y\n\016Signal" +
+      "Workflow\022\".nervenet.v1.SignalWorkflowReq" +
+      "uest\032#.nervenet.v1.SignalWorkflowRespons" +
+      "e\022Y\n\016CancelWorkflow\022\".nervenet.v1.Cancel" +
+      "WorkflowRequest\032#.nervenet.v1.CancelWork" +
+      "flowResponse\022D\n\007RunTask\022\033.nervenet.v1.Ru" +
+      "nTaskRequest\032\034.nervenet.v1.RunTaskRespon" +
+      "se\022\\\n\017ListEscalations\022#.nervenet.v1.List" +
+      "EscalationsRequest\032$.nervenet.v1.ListEsc" +
+      "alationsResponse\022V\n\rGetEscalation\022!.nerv" +
+      "enet.v1.GetEscalationRequest\032\".nervenet." +
+      "v1.GetEscalationResponse\022b\n\021ResolveEscal" +
+      "ation\022%.nervenet.v1.ResolveEscalationReq" +
+      "uest\032&.nervenet.v1.ResolveEscalationResp" +
+      "onse\022V\n\rPutDefinition\022!.nervenet.v1.PutD" +
+      "efinitionRequest\032\".nervenet.v1.PutDefini" +
+      "tionResponse\022V\n\rGetDefinition\022!.nervenet" +
+      ".v1.GetDefinitionRequest\032\".nervenet.v1.G" +
+      "etDefinitionResponse\022\\\n\017ListDefinitions\022" +
+      "#.nervenet.v1.ListDefinitionsRequest\032$.n" +
+      "ervenet.v1.ListDefinitionsResponseB8\n\017de" +
+      "v.nervenet.v1P\001Z#nervenet.dev/nervenet/v" +
+      "1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -442,45 +451,51 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_RequestStatus_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RequestStatus_descriptor,
-        new java.lang.String[] { "Code", "Message", "Reason", "Metadata", "RetryAfter", });
+        new java.lang.String[] { "Code", "Message", "Reason", "Metadata", "RetryAfter", "Fields", });
     internal_static_nervenet_v1_RequestStatus_MetadataEntry_descriptor =
       internal_static_nervenet_v1_RequestStatus_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_RequestStatus_MetadataEntry_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RequestStatus_MetadataEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
-    internal_static_nervenet_v1_StartWorkflowsResponse_descriptor =
+    internal_static_nervenet_v1_FieldProblem_descriptor =
       getDescriptor().getMessageTypes().get(5);
+    internal_static_nervenet_v1_FieldProblem_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_FieldProblem_descriptor,
+        new java.lang.String[] { "Field", "Description", });
+    internal_static_nervenet_v1_StartWorkflowsResponse_descriptor =
+      getDescriptor().getMessageTypes().get(6);
     internal_static_nervenet_v1_StartWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StartWorkflowsResponse_descriptor,
         new java.lang.String[] { "Outcomes", });
     internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(6);
+      getDescriptor().getMessageTypes().get(7);
     internal_static_nervenet_v1_AwaitWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor,
         new java.lang.String[] { "WorkflowIds", "ForgetWorkflowIds", "PayloadFormat", });
     internal_static_nervenet_v1_AwaitWorkflowsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(7);
+      getDescriptor().getMessageTypes().get(8);
     internal_static_nervenet_v1_AwaitWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AwaitWorkflowsResponse_descriptor,
         new java.lang.String[] { "Workflows", "UnknownWorkflowIds", });
     internal_static_nervenet_v1_GetWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_GetWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", });
     internal_static_nervenet_v1_GetWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_GetWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListWorkflowsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_nervenet_v1_ListWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsRequest_descriptor,
@@ -492,61 +507,61 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ListWorkflowsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(11);
+      getDescriptor().getMessageTypes().get(12);
     internal_static_nervenet_v1_ListWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsResponse_descriptor,
         new java.lang.String[] { "Workflows", "NextPageToken", "TotalCount", });
     internal_static_nervenet_v1_ListJournalRequest_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_ListJournalRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "PageSize", "PageToken", "AfterSequence", "PayloadFormat", });
     internal_static_nervenet_v1_ListJournalResponse_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_nervenet_v1_ListJournalResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalResponse_descriptor,
         new java.lang.String[] { "Entries", "NextPageToken", });
     internal_static_nervenet_v1_WatchWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_WatchWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "AfterSequence", "IncludeProgress", "IncludePartials", "PayloadFormat", });
     internal_static_nervenet_v1_WatchWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_WatchWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowResponse_descriptor,
         new java.lang.String[] { "Entry", });
     internal_static_nervenet_v1_SignalWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_SignalWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowRequest_descriptor,
-        new java.lang.String[] { "WorkflowId", "Signal", "Payload", "RequestId", "Sender", });
+        new java.lang.String[] { "WorkflowId", "Signal", "Payload", "RequestId", "Sender", "Undeclared", });
     internal_static_nervenet_v1_SignalWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_SignalWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowResponse_descriptor,
         new java.lang.String[] { "Sequence", "Created", });
     internal_static_nervenet_v1_CancelWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_CancelWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Reason", "Requester", });
     internal_static_nervenet_v1_CancelWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_CancelWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowResponse_descriptor,
         new java.lang.String[] { "State", "Created", });
     internal_static_nervenet_v1_RunTaskRequest_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_RunTaskRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskRequest_descriptor,
@@ -558,79 +573,79 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_RunTaskRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_RunTaskResponse_descriptor =
-      getDescriptor().getMessageTypes().get(21);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_RunTaskResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListEscalationsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(22);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_ListEscalationsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", "WorkflowId", "State", });
     internal_static_nervenet_v1_ListEscalationsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(23);
+      getDescriptor().getMessageTypes().get(24);
     internal_static_nervenet_v1_ListEscalationsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsResponse_descriptor,
         new java.lang.String[] { "Escalations", "NextPageToken", "OpenCount", });
     internal_static_nervenet_v1_GetEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(24);
+      getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_GetEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", });
     internal_static_nervenet_v1_GetEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(25);
+      getDescriptor().getMessageTypes().get(26);
     internal_static_nervenet_v1_GetEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_ResolveEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(26);
+      getDescriptor().getMessageTypes().get(27);
     internal_static_nervenet_v1_ResolveEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", "Resolution", });
     internal_static_nervenet_v1_ResolveEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(27);
+      getDescriptor().getMessageTypes().get(28);
     internal_static_nervenet_v1_ResolveEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_PutDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(28);
+      getDescriptor().getMessageTypes().get(29);
     internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionRequest_descriptor,
         new java.lang.String[] { "Definition", "ValidateOnly", });
     internal_static_nervenet_v1_PutDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(29);
+      getDescriptor().getMessageTypes().get(30);
     internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", "Created", });
     internal_static_nervenet_v1_GetDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(30);
+      getDescriptor().getMessageTypes().get(31);
     internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionRequest_descriptor,
         new java.lang.String[] { "Name", "Version", });
     internal_static_nervenet_v1_GetDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(31);
+      getDescriptor().getMessageTypes().get(32);
     internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", });
     internal_static_nervenet_v1_ListDefinitionsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(32);
+      getDescriptor().getMessageTypes().get(33);
     internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsRequest_descriptor,
         new java.lang.String[] { "Name", "PageSize", "PageToken", });
     internal_static_nervenet_v1_ListDefinitionsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(33);
+      getDescriptor().getMessageTypes().get(34);
     internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsResponse_descriptor,

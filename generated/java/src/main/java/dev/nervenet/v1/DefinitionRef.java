@@ -27,6 +27,7 @@ private static final long serialVersionUID = 0L;
     inputSchema_ = "";
     outputSchema_ = "";
     description_ = "";
+    signals_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -346,6 +347,98 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int SIGNALS_FIELD_NUMBER = 8;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.SignalRef> signals_;
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.SignalRef> getSignalsList() {
+    return signals_;
+  }
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.SignalRefOrBuilder> 
+      getSignalsOrBuilderList() {
+    return signals_;
+  }
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  @java.lang.Override
+  public int getSignalsCount() {
+    return signals_.size();
+  }
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.SignalRef getSignals(int index) {
+    return signals_.get(index);
+  }
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.SignalRefOrBuilder getSignalsOrBuilder(
+      int index) {
+    return signals_.get(index);
+  }
+
+  public static final int SIGNALS_COMPLETE_FIELD_NUMBER = 9;
+  private boolean signalsComplete_ = false;
+  /**
+   * <pre>
+   * Whether its code receives no others: another name is refused.
+   * </pre>
+   *
+   * <code>bool signals_complete = 9 [json_name = "signalsComplete"];</code>
+   * @return The signalsComplete.
+   */
+  @java.lang.Override
+  public boolean getSignalsComplete() {
+    return signalsComplete_;
+  }
+
+  public static final int SCHEMAS_MARKED_FIELD_NUMBER = 10;
+  private boolean schemasMarked_ = false;
+  /**
+   * <pre>
+   * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+   * not fit is refused before anything is written. Nothing is refused by those of an older node.
+   * </pre>
+   *
+   * <code>bool schemas_marked = 10 [json_name = "schemasMarked"];</code>
+   * @return The schemasMarked.
+   */
+  @java.lang.Override
+  public boolean getSchemasMarked() {
+    return schemasMarked_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -381,6 +474,15 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(description_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 7, description_);
     }
+    for (int i = 0; i < signals_.size(); i++) {
+      output.writeMessage(8, signals_.get(i));
+    }
+    if (signalsComplete_ != false) {
+      output.writeBool(9, signalsComplete_);
+    }
+    if (schemasMarked_ != false) {
+      output.writeBool(10, schemasMarked_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -412,6 +514,18 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(description_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(7, description_);
     }
+    for (int i = 0; i < signals_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(8, signals_.get(i));
+    }
+    if (signalsComplete_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(9, signalsComplete_);
+    }
+    if (schemasMarked_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(10, schemasMarked_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -441,6 +555,12 @@ private static final long serialVersionUID = 0L;
         .equals(other.getOutputSchema())) return false;
     if (!getDescription()
         .equals(other.getDescription())) return false;
+    if (!getSignalsList()
+        .equals(other.getSignalsList())) return false;
+    if (getSignalsComplete()
+        != other.getSignalsComplete()) return false;
+    if (getSchemasMarked()
+        != other.getSchemasMarked()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -466,6 +586,16 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getOutputSchema().hashCode();
     hash = (37 * hash) + DESCRIPTION_FIELD_NUMBER;
     hash = (53 * hash) + getDescription().hashCode();
+    if (getSignalsCount() > 0) {
+      hash = (37 * hash) + SIGNALS_FIELD_NUMBER;
+      hash = (53 * hash) + getSignalsList().hashCode();
+    }
+    hash = (37 * hash) + SIGNALS_COMPLETE_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getSignalsComplete());
+    hash = (37 * hash) + SCHEMAS_MARKED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getSchemasMarked());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -608,6 +738,15 @@ private static final long serialVersionUID = 0L;
       inputSchema_ = "";
       outputSchema_ = "";
       description_ = "";
+      if (signalsBuilder_ == null) {
+        signals_ = java.util.Collections.emptyList();
+      } else {
+        signals_ = null;
+        signalsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000080);
+      signalsComplete_ = false;
+      schemasMarked_ = false;
       return this;
     }
 
@@ -634,9 +773,22 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public dev.nervenet.v1.DefinitionRef buildPartial() {
       dev.nervenet.v1.DefinitionRef result = new dev.nervenet.v1.DefinitionRef(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(dev.nervenet.v1.DefinitionRef result) {
+      if (signalsBuilder_ == null) {
+        if (((bitField0_ & 0x00000080) != 0)) {
+          signals_ = java.util.Collections.unmodifiableList(signals_);
+          bitField0_ = (bitField0_ & ~0x00000080);
+        }
+        result.signals_ = signals_;
+      } else {
+        result.signals_ = signalsBuilder_.build();
+      }
     }
 
     private void buildPartial0(dev.nervenet.v1.DefinitionRef result) {
@@ -661,6 +813,12 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000040) != 0)) {
         result.description_ = description_;
+      }
+      if (((from_bitField0_ & 0x00000100) != 0)) {
+        result.signalsComplete_ = signalsComplete_;
+      }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        result.schemasMarked_ = schemasMarked_;
       }
     }
 
@@ -741,6 +899,38 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000040;
         onChanged();
       }
+      if (signalsBuilder_ == null) {
+        if (!other.signals_.isEmpty()) {
+          if (signals_.isEmpty()) {
+            signals_ = other.signals_;
+            bitField0_ = (bitField0_ & ~0x00000080);
+          } else {
+            ensureSignalsIsMutable();
+            signals_.addAll(other.signals_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.signals_.isEmpty()) {
+          if (signalsBuilder_.isEmpty()) {
+            signalsBuilder_.dispose();
+            signalsBuilder_ = null;
+            signals_ = other.signals_;
+            bitField0_ = (bitField0_ & ~0x00000080);
+            signalsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getSignalsFieldBuilder() : null;
+          } else {
+            signalsBuilder_.addAllMessages(other.signals_);
+          }
+        }
+      }
+      if (other.getSignalsComplete() != false) {
+        setSignalsComplete(other.getSignalsComplete());
+      }
+      if (other.getSchemasMarked() != false) {
+        setSchemasMarked(other.getSchemasMarked());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -802,6 +992,29 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000040;
               break;
             } // case 58
+            case 66: {
+              dev.nervenet.v1.SignalRef m =
+                  input.readMessage(
+                      dev.nervenet.v1.SignalRef.parser(),
+                      extensionRegistry);
+              if (signalsBuilder_ == null) {
+                ensureSignalsIsMutable();
+                signals_.add(m);
+              } else {
+                signalsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 66
+            case 72: {
+              signalsComplete_ = input.readBool();
+              bitField0_ |= 0x00000100;
+              break;
+            } // case 72
+            case 80: {
+              schemasMarked_ = input.readBool();
+              bitField0_ |= 0x00000200;
+              break;
+            } // case 80
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1411,6 +1624,409 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       description_ = value;
       bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.SignalRef> signals_ =
+      java.util.Collections.emptyList();
+    private void ensureSignalsIsMutable() {
+      if (!((bitField0_ & 0x00000080) != 0)) {
+        signals_ = new java.util.ArrayList<dev.nervenet.v1.SignalRef>(signals_);
+        bitField0_ |= 0x00000080;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.SignalRef, dev.nervenet.v1.SignalRef.Builder, dev.nervenet.v1.SignalRefOrBuilder> signalsBuilder_;
+
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.SignalRef> getSignalsList() {
+      if (signalsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(signals_);
+      } else {
+        return signalsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public int getSignalsCount() {
+      if (signalsBuilder_ == null) {
+        return signals_.size();
+      } else {
+        return signalsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public dev.nervenet.v1.SignalRef getSignals(int index) {
+      if (signalsBuilder_ == null) {
+        return signals_.get(index);
+      } else {
+        return signalsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder setSignals(
+        int index, dev.nervenet.v1.SignalRef value) {
+      if (signalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSignalsIsMutable();
+        signals_.set(index, value);
+        onChanged();
+      } else {
+        signalsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder setSignals(
+        int index, dev.nervenet.v1.SignalRef.Builder builderForValue) {
+      if (signalsBuilder_ == null) {
+        ensureSignalsIsMutable();
+        signals_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        signalsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder addSignals(dev.nervenet.v1.SignalRef value) {
+      if (signalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSignalsIsMutable();
+        signals_.add(value);
+        onChanged();
+      } else {
+        signalsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder addSignals(
+        int index, dev.nervenet.v1.SignalRef value) {
+      if (signalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSignalsIsMutable();
+        signals_.add(index, value);
+        onChanged();
+      } else {
+        signalsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder addSignals(
+        dev.nervenet.v1.SignalRef.Builder builderForValue) {
+      if (signalsBuilder_ == null) {
+        ensureSignalsIsMutable();
+        signals_.add(builderForValue.build());
+        onChanged();
+      } else {
+        signalsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder addSignals(
+        int index, dev.nervenet.v1.SignalRef.Builder builderForValue) {
+      if (signalsBuilder_ == null) {
+        ensureSignalsIsMutable();
+        signals_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        signalsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder addAllSignals(
+        java.lang.Iterable<? extends dev.nervenet.v1.SignalRef> values) {
+      if (signalsBuilder_ == null) {
+        ensureSignalsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, signals_);
+        onChanged();
+      } else {
+        signalsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder clearSignals() {
+      if (signalsBuilder_ == null) {
+        signals_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000080);
+        onChanged();
+      } else {
+        signalsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public Builder removeSignals(int index) {
+      if (signalsBuilder_ == null) {
+        ensureSignalsIsMutable();
+        signals_.remove(index);
+        onChanged();
+      } else {
+        signalsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public dev.nervenet.v1.SignalRef.Builder getSignalsBuilder(
+        int index) {
+      return getSignalsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public dev.nervenet.v1.SignalRefOrBuilder getSignalsOrBuilder(
+        int index) {
+      if (signalsBuilder_ == null) {
+        return signals_.get(index);  } else {
+        return signalsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.SignalRefOrBuilder> 
+         getSignalsOrBuilderList() {
+      if (signalsBuilder_ != null) {
+        return signalsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(signals_);
+      }
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public dev.nervenet.v1.SignalRef.Builder addSignalsBuilder() {
+      return getSignalsFieldBuilder().addBuilder(
+          dev.nervenet.v1.SignalRef.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public dev.nervenet.v1.SignalRef.Builder addSignalsBuilder(
+        int index) {
+      return getSignalsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.SignalRef.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * The signals that its code receives.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.SignalRef.Builder> 
+         getSignalsBuilderList() {
+      return getSignalsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.SignalRef, dev.nervenet.v1.SignalRef.Builder, dev.nervenet.v1.SignalRefOrBuilder> 
+        getSignalsFieldBuilder() {
+      if (signalsBuilder_ == null) {
+        signalsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.SignalRef, dev.nervenet.v1.SignalRef.Builder, dev.nervenet.v1.SignalRefOrBuilder>(
+                signals_,
+                ((bitField0_ & 0x00000080) != 0),
+                getParentForChildren(),
+                isClean());
+        signals_ = null;
+      }
+      return signalsBuilder_;
+    }
+
+    private boolean signalsComplete_ ;
+    /**
+     * <pre>
+     * Whether its code receives no others: another name is refused.
+     * </pre>
+     *
+     * <code>bool signals_complete = 9 [json_name = "signalsComplete"];</code>
+     * @return The signalsComplete.
+     */
+    @java.lang.Override
+    public boolean getSignalsComplete() {
+      return signalsComplete_;
+    }
+    /**
+     * <pre>
+     * Whether its code receives no others: another name is refused.
+     * </pre>
+     *
+     * <code>bool signals_complete = 9 [json_name = "signalsComplete"];</code>
+     * @param value The signalsComplete to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSignalsComplete(boolean value) {
+
+      signalsComplete_ = value;
+      bitField0_ |= 0x00000100;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Whether its code receives no others: another name is refused.
+     * </pre>
+     *
+     * <code>bool signals_complete = 9 [json_name = "signalsComplete"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSignalsComplete() {
+      bitField0_ = (bitField0_ & ~0x00000100);
+      signalsComplete_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean schemasMarked_ ;
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+     * not fit is refused before anything is written. Nothing is refused by those of an older node.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 10 [json_name = "schemasMarked"];</code>
+     * @return The schemasMarked.
+     */
+    @java.lang.Override
+    public boolean getSchemasMarked() {
+      return schemasMarked_;
+    }
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+     * not fit is refused before anything is written. Nothing is refused by those of an older node.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 10 [json_name = "schemasMarked"];</code>
+     * @param value The schemasMarked to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSchemasMarked(boolean value) {
+
+      schemasMarked_ = value;
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+     * not fit is refused before anything is written. Nothing is refused by those of an older node.
+     * </pre>
+     *
+     * <code>bool schemas_marked = 10 [json_name = "schemasMarked"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSchemasMarked() {
+      bitField0_ = (bitField0_ & ~0x00000200);
+      schemasMarked_ = false;
       onChanged();
       return this;
     }

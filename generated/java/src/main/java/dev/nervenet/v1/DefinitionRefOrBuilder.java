@@ -137,4 +137,69 @@ public interface DefinitionRefOrBuilder extends
    */
   com.google.protobuf.ByteString
       getDescriptionBytes();
+
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  java.util.List<dev.nervenet.v1.SignalRef> 
+      getSignalsList();
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  dev.nervenet.v1.SignalRef getSignals(int index);
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  int getSignalsCount();
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.SignalRefOrBuilder> 
+      getSignalsOrBuilderList();
+  /**
+   * <pre>
+   * The signals that its code receives.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.SignalRef signals = 8 [json_name = "signals"];</code>
+   */
+  dev.nervenet.v1.SignalRefOrBuilder getSignalsOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * Whether its code receives no others: another name is refused.
+   * </pre>
+   *
+   * <code>bool signals_complete = 9 [json_name = "signalsComplete"];</code>
+   * @return The signalsComplete.
+   */
+  boolean getSignalsComplete();
+
+  /**
+   * <pre>
+   * Whether the schemas here say (`x-accepts-more`) where the code accepts more than they do, so that a value that does
+   * not fit is refused before anything is written. Nothing is refused by those of an older node.
+   * </pre>
+   *
+   * <code>bool schemas_marked = 10 [json_name = "schemasMarked"];</code>
+   * @return The schemasMarked.
+   */
+  boolean getSchemasMarked();
 }

@@ -55,7 +55,7 @@ public enum FailureCode
   FAILURE_CODE_CANCELED(4),
   /**
    * <pre>
-   * The agent died with the task; does not use up max_attempts, has a limit of its own.
+   * The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss.
    * </pre>
    *
    * <code>FAILURE_CODE_AGENT_LOST = 5;</code>
@@ -162,7 +162,7 @@ public enum FailureCode
   public static final int FAILURE_CODE_CANCELED_VALUE = 4;
   /**
    * <pre>
-   * The agent died with the task; does not use up max_attempts, has a limit of its own.
+   * The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss.
    * </pre>
    *
    * <code>FAILURE_CODE_AGENT_LOST = 5;</code>

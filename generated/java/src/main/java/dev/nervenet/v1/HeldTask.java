@@ -120,6 +120,47 @@ private static final long serialVersionUID = 0L;
     return startTime_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : startTime_;
   }
 
+  public static final int CHECKPOINT_FIELD_NUMBER = 3;
+  private dev.nervenet.v1.Payload checkpoint_;
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   * @return Whether the checkpoint field is set.
+   */
+  @java.lang.Override
+  public boolean hasCheckpoint() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   * @return The checkpoint.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Payload getCheckpoint() {
+    return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+  }
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder() {
+    return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -140,6 +181,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeMessage(2, getStartTime());
     }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(3, getCheckpoint());
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -156,6 +200,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(2, getStartTime());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(3, getCheckpoint());
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -182,6 +230,11 @@ private static final long serialVersionUID = 0L;
       if (!getStartTime()
           .equals(other.getStartTime())) return false;
     }
+    if (hasCheckpoint() != other.hasCheckpoint()) return false;
+    if (hasCheckpoint()) {
+      if (!getCheckpoint()
+          .equals(other.getCheckpoint())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -200,6 +253,10 @@ private static final long serialVersionUID = 0L;
     if (hasStartTime()) {
       hash = (37 * hash) + START_TIME_FIELD_NUMBER;
       hash = (53 * hash) + getStartTime().hashCode();
+    }
+    if (hasCheckpoint()) {
+      hash = (37 * hash) + CHECKPOINT_FIELD_NUMBER;
+      hash = (53 * hash) + getCheckpoint().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -337,6 +394,7 @@ private static final long serialVersionUID = 0L;
               .alwaysUseFieldBuilders) {
         getTaskFieldBuilder();
         getStartTimeFieldBuilder();
+        getCheckpointFieldBuilder();
       }
     }
     @java.lang.Override
@@ -352,6 +410,11 @@ private static final long serialVersionUID = 0L;
       if (startTimeBuilder_ != null) {
         startTimeBuilder_.dispose();
         startTimeBuilder_ = null;
+      }
+      checkpoint_ = null;
+      if (checkpointBuilder_ != null) {
+        checkpointBuilder_.dispose();
+        checkpointBuilder_ = null;
       }
       return this;
     }
@@ -398,6 +461,12 @@ private static final long serialVersionUID = 0L;
             ? startTime_
             : startTimeBuilder_.build();
         to_bitField0_ |= 0x00000002;
+      }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.checkpoint_ = checkpointBuilder_ == null
+            ? checkpoint_
+            : checkpointBuilder_.build();
+        to_bitField0_ |= 0x00000004;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -452,6 +521,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasStartTime()) {
         mergeStartTime(other.getStartTime());
       }
+      if (other.hasCheckpoint()) {
+        mergeCheckpoint(other.getCheckpoint());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -492,6 +564,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 26: {
+              input.readMessage(
+                  getCheckpointFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -821,6 +900,172 @@ private static final long serialVersionUID = 0L;
         startTime_ = null;
       }
       return startTimeBuilder_;
+    }
+
+    private dev.nervenet.v1.Payload checkpoint_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> checkpointBuilder_;
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     * @return Whether the checkpoint field is set.
+     */
+    public boolean hasCheckpoint() {
+      return ((bitField0_ & 0x00000004) != 0);
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     * @return The checkpoint.
+     */
+    public dev.nervenet.v1.Payload getCheckpoint() {
+      if (checkpointBuilder_ == null) {
+        return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+      } else {
+        return checkpointBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public Builder setCheckpoint(dev.nervenet.v1.Payload value) {
+      if (checkpointBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        checkpoint_ = value;
+      } else {
+        checkpointBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public Builder setCheckpoint(
+        dev.nervenet.v1.Payload.Builder builderForValue) {
+      if (checkpointBuilder_ == null) {
+        checkpoint_ = builderForValue.build();
+      } else {
+        checkpointBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public Builder mergeCheckpoint(dev.nervenet.v1.Payload value) {
+      if (checkpointBuilder_ == null) {
+        if (((bitField0_ & 0x00000004) != 0) &&
+          checkpoint_ != null &&
+          checkpoint_ != dev.nervenet.v1.Payload.getDefaultInstance()) {
+          getCheckpointBuilder().mergeFrom(value);
+        } else {
+          checkpoint_ = value;
+        }
+      } else {
+        checkpointBuilder_.mergeFrom(value);
+      }
+      if (checkpoint_ != null) {
+        bitField0_ |= 0x00000004;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public Builder clearCheckpoint() {
+      bitField0_ = (bitField0_ & ~0x00000004);
+      checkpoint_ = null;
+      if (checkpointBuilder_ != null) {
+        checkpointBuilder_.dispose();
+        checkpointBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public dev.nervenet.v1.Payload.Builder getCheckpointBuilder() {
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return getCheckpointFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    public dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder() {
+      if (checkpointBuilder_ != null) {
+        return checkpointBuilder_.getMessageOrBuilder();
+      } else {
+        return checkpoint_ == null ?
+            dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
+      }
+    }
+    /**
+     * <pre>
+     * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> 
+        getCheckpointFieldBuilder() {
+      if (checkpointBuilder_ == null) {
+        checkpointBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder>(
+                getCheckpoint(),
+                getParentForChildren(),
+                isClean());
+        checkpoint_ = null;
+      }
+      return checkpointBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -61,4 +61,34 @@ public interface HeldTaskOrBuilder extends
    * <code>.google.protobuf.Timestamp start_time = 2 [json_name = "startTime"];</code>
    */
   com.google.protobuf.TimestampOrBuilder getStartTimeOrBuilder();
+
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   * @return Whether the checkpoint field is set.
+   */
+  boolean hasCheckpoint();
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   * @return The checkpoint.
+   */
+  dev.nervenet.v1.Payload getCheckpoint();
+  /**
+   * <pre>
+   * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
+   */
+  dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder();
 }

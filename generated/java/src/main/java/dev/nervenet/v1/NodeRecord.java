@@ -360,6 +360,21 @@ private static final long serialVersionUID = 0L;
     return pid_;
   }
 
+  public static final int FULL_FIELD_NUMBER = 10;
+  private boolean full_ = false;
+  /**
+   * <pre>
+   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * </pre>
+   *
+   * <code>bool full = 10 [json_name = "full"];</code>
+   * @return The full.
+   */
+  @java.lang.Override
+  public boolean getFull() {
+    return full_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -400,6 +415,9 @@ private static final long serialVersionUID = 0L;
     }
     if (pid_ != 0) {
       output.writeInt32(9, pid_);
+    }
+    if (full_ != false) {
+      output.writeBool(10, full_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -443,6 +461,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(9, pid_);
     }
+    if (full_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(10, full_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -478,6 +500,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getRuntime())) return false;
     if (getPid()
         != other.getPid()) return false;
+    if (getFull()
+        != other.getFull()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -511,6 +535,9 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getRuntime().hashCode();
     hash = (37 * hash) + PID_FIELD_NUMBER;
     hash = (53 * hash) + getPid();
+    hash = (37 * hash) + FULL_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getFull());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -672,6 +699,7 @@ private static final long serialVersionUID = 0L;
       ownedWorkflows_ = 0;
       runtime_ = "";
       pid_ = 0;
+      full_ = false;
       return this;
     }
 
@@ -745,6 +773,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000100) != 0)) {
         result.pid_ = pid_;
+      }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        result.full_ = full_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -849,6 +880,9 @@ private static final long serialVersionUID = 0L;
       if (other.getPid() != 0) {
         setPid(other.getPid());
       }
+      if (other.getFull() != false) {
+        setFull(other.getFull());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -930,6 +964,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000100;
               break;
             } // case 72
+            case 80: {
+              full_ = input.readBool();
+              bitField0_ |= 0x00000200;
+              break;
+            } // case 80
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1893,6 +1932,50 @@ private static final long serialVersionUID = 0L;
     public Builder clearPid() {
       bitField0_ = (bitField0_ & ~0x00000100);
       pid_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private boolean full_ ;
+    /**
+     * <pre>
+     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * </pre>
+     *
+     * <code>bool full = 10 [json_name = "full"];</code>
+     * @return The full.
+     */
+    @java.lang.Override
+    public boolean getFull() {
+      return full_;
+    }
+    /**
+     * <pre>
+     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * </pre>
+     *
+     * <code>bool full = 10 [json_name = "full"];</code>
+     * @param value The full to set.
+     * @return This builder for chaining.
+     */
+    public Builder setFull(boolean value) {
+
+      full_ = value;
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * </pre>
+     *
+     * <code>bool full = 10 [json_name = "full"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearFull() {
+      bitField0_ = (bitField0_ & ~0x00000200);
+      full_ = false;
       onChanged();
       return this;
     }

@@ -187,4 +187,14 @@ public interface NodeRecordOrBuilder extends
    * @return The pid.
    */
   int getPid();
+
+  /**
+   * <pre>
+   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * </pre>
+   *
+   * <code>bool full = 10 [json_name = "full"];</code>
+   * @return The full.
+   */
+  boolean getFull();
 }

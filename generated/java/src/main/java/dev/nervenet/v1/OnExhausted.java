@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * What happens when a retry policy has no attempts left.
+ * What happens when a step may not be tried again without a decision.
  * </pre>
  *
  * Protobuf enum {@code nervenet.v1.OnExhausted}
@@ -15,7 +15,7 @@ public enum OnExhausted
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * FAIL.
+   * The default of the field.
    * </pre>
    *
    * <code>ON_EXHAUSTED_UNSPECIFIED = 0;</code>
@@ -42,7 +42,7 @@ public enum OnExhausted
 
   /**
    * <pre>
-   * FAIL.
+   * The default of the field.
    * </pre>
    *
    * <code>ON_EXHAUSTED_UNSPECIFIED = 0;</code>

@@ -23,7 +23,8 @@ public enum PayloadFormat
   PAYLOAD_FORMAT_UNSPECIFIED(0),
   /**
    * <pre>
-   * As google.protobuf.Value where that is lossless and not above 64 KiB, else as json.
+   * As google.protobuf.Value where nothing of the value is lost (no digit, no name that is there twice) and it is not
+   * above 64 KiB, else as json.
    * </pre>
    *
    * <code>PAYLOAD_FORMAT_VALUE = 1;</code>
@@ -58,7 +59,8 @@ public enum PayloadFormat
   public static final int PAYLOAD_FORMAT_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * As google.protobuf.Value where that is lossless and not above 64 KiB, else as json.
+   * As google.protobuf.Value where nothing of the value is lost (no digit, no name that is there twice) and it is not
+   * above 64 KiB, else as json.
    * </pre>
    *
    * <code>PAYLOAD_FORMAT_VALUE = 1;</code>

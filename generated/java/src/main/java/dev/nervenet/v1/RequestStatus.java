@@ -23,6 +23,7 @@ private static final long serialVersionUID = 0L;
   private RequestStatus() {
     message_ = "";
     reason_ = "";
+    fields_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -300,6 +301,67 @@ java.lang.String defaultValue) {
     return retryAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retryAfter_;
   }
 
+  public static final int FIELDS_FIELD_NUMBER = 6;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.FieldProblem> fields_;
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.FieldProblem> getFieldsList() {
+    return fields_;
+  }
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.FieldProblemOrBuilder> 
+      getFieldsOrBuilderList() {
+    return fields_;
+  }
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  @java.lang.Override
+  public int getFieldsCount() {
+    return fields_.size();
+  }
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.FieldProblem getFields(int index) {
+    return fields_.get(index);
+  }
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.FieldProblemOrBuilder getFieldsOrBuilder(
+      int index) {
+    return fields_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -331,6 +393,9 @@ java.lang.String defaultValue) {
         4);
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(5, getRetryAfter());
+    }
+    for (int i = 0; i < fields_.size(); i++) {
+      output.writeMessage(6, fields_.get(i));
     }
     getUnknownFields().writeTo(output);
   }
@@ -365,6 +430,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(5, getRetryAfter());
     }
+    for (int i = 0; i < fields_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(6, fields_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -393,6 +462,8 @@ java.lang.String defaultValue) {
       if (!getRetryAfter()
           .equals(other.getRetryAfter())) return false;
     }
+    if (!getFieldsList()
+        .equals(other.getFieldsList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -417,6 +488,10 @@ java.lang.String defaultValue) {
     if (hasRetryAfter()) {
       hash = (37 * hash) + RETRY_AFTER_FIELD_NUMBER;
       hash = (53 * hash) + getRetryAfter().hashCode();
+    }
+    if (getFieldsCount() > 0) {
+      hash = (37 * hash) + FIELDS_FIELD_NUMBER;
+      hash = (53 * hash) + getFieldsList().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -575,6 +650,7 @@ java.lang.String defaultValue) {
       if (com.google.protobuf.GeneratedMessageV3
               .alwaysUseFieldBuilders) {
         getRetryAfterFieldBuilder();
+        getFieldsFieldBuilder();
       }
     }
     @java.lang.Override
@@ -590,6 +666,13 @@ java.lang.String defaultValue) {
         retryAfterBuilder_.dispose();
         retryAfterBuilder_ = null;
       }
+      if (fieldsBuilder_ == null) {
+        fields_ = java.util.Collections.emptyList();
+      } else {
+        fields_ = null;
+        fieldsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000020);
       return this;
     }
 
@@ -616,9 +699,22 @@ java.lang.String defaultValue) {
     @java.lang.Override
     public dev.nervenet.v1.RequestStatus buildPartial() {
       dev.nervenet.v1.RequestStatus result = new dev.nervenet.v1.RequestStatus(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(dev.nervenet.v1.RequestStatus result) {
+      if (fieldsBuilder_ == null) {
+        if (((bitField0_ & 0x00000020) != 0)) {
+          fields_ = java.util.Collections.unmodifiableList(fields_);
+          bitField0_ = (bitField0_ & ~0x00000020);
+        }
+        result.fields_ = fields_;
+      } else {
+        result.fields_ = fieldsBuilder_.build();
+      }
     }
 
     private void buildPartial0(dev.nervenet.v1.RequestStatus result) {
@@ -709,6 +805,32 @@ java.lang.String defaultValue) {
       if (other.hasRetryAfter()) {
         mergeRetryAfter(other.getRetryAfter());
       }
+      if (fieldsBuilder_ == null) {
+        if (!other.fields_.isEmpty()) {
+          if (fields_.isEmpty()) {
+            fields_ = other.fields_;
+            bitField0_ = (bitField0_ & ~0x00000020);
+          } else {
+            ensureFieldsIsMutable();
+            fields_.addAll(other.fields_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.fields_.isEmpty()) {
+          if (fieldsBuilder_.isEmpty()) {
+            fieldsBuilder_.dispose();
+            fieldsBuilder_ = null;
+            fields_ = other.fields_;
+            bitField0_ = (bitField0_ & ~0x00000020);
+            fieldsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getFieldsFieldBuilder() : null;
+          } else {
+            fieldsBuilder_.addAllMessages(other.fields_);
+          }
+        }
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -766,6 +888,19 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000010;
               break;
             } // case 42
+            case 50: {
+              dev.nervenet.v1.FieldProblem m =
+                  input.readMessage(
+                      dev.nervenet.v1.FieldProblem.parser(),
+                      extensionRegistry);
+              if (fieldsBuilder_ == null) {
+                ensureFieldsIsMutable();
+                fields_.add(m);
+              } else {
+                fieldsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 50
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1321,6 +1456,318 @@ java.lang.String defaultValue) {
         retryAfter_ = null;
       }
       return retryAfterBuilder_;
+    }
+
+    private java.util.List<dev.nervenet.v1.FieldProblem> fields_ =
+      java.util.Collections.emptyList();
+    private void ensureFieldsIsMutable() {
+      if (!((bitField0_ & 0x00000020) != 0)) {
+        fields_ = new java.util.ArrayList<dev.nervenet.v1.FieldProblem>(fields_);
+        bitField0_ |= 0x00000020;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.FieldProblem, dev.nervenet.v1.FieldProblem.Builder, dev.nervenet.v1.FieldProblemOrBuilder> fieldsBuilder_;
+
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.FieldProblem> getFieldsList() {
+      if (fieldsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(fields_);
+      } else {
+        return fieldsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public int getFieldsCount() {
+      if (fieldsBuilder_ == null) {
+        return fields_.size();
+      } else {
+        return fieldsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public dev.nervenet.v1.FieldProblem getFields(int index) {
+      if (fieldsBuilder_ == null) {
+        return fields_.get(index);
+      } else {
+        return fieldsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder setFields(
+        int index, dev.nervenet.v1.FieldProblem value) {
+      if (fieldsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureFieldsIsMutable();
+        fields_.set(index, value);
+        onChanged();
+      } else {
+        fieldsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder setFields(
+        int index, dev.nervenet.v1.FieldProblem.Builder builderForValue) {
+      if (fieldsBuilder_ == null) {
+        ensureFieldsIsMutable();
+        fields_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        fieldsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder addFields(dev.nervenet.v1.FieldProblem value) {
+      if (fieldsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureFieldsIsMutable();
+        fields_.add(value);
+        onChanged();
+      } else {
+        fieldsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder addFields(
+        int index, dev.nervenet.v1.FieldProblem value) {
+      if (fieldsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureFieldsIsMutable();
+        fields_.add(index, value);
+        onChanged();
+      } else {
+        fieldsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder addFields(
+        dev.nervenet.v1.FieldProblem.Builder builderForValue) {
+      if (fieldsBuilder_ == null) {
+        ensureFieldsIsMutable();
+        fields_.add(builderForValue.build());
+        onChanged();
+      } else {
+        fieldsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder addFields(
+        int index, dev.nervenet.v1.FieldProblem.Builder builderForValue) {
+      if (fieldsBuilder_ == null) {
+        ensureFieldsIsMutable();
+        fields_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        fieldsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder addAllFields(
+        java.lang.Iterable<? extends dev.nervenet.v1.FieldProblem> values) {
+      if (fieldsBuilder_ == null) {
+        ensureFieldsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, fields_);
+        onChanged();
+      } else {
+        fieldsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder clearFields() {
+      if (fieldsBuilder_ == null) {
+        fields_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000020);
+        onChanged();
+      } else {
+        fieldsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public Builder removeFields(int index) {
+      if (fieldsBuilder_ == null) {
+        ensureFieldsIsMutable();
+        fields_.remove(index);
+        onChanged();
+      } else {
+        fieldsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public dev.nervenet.v1.FieldProblem.Builder getFieldsBuilder(
+        int index) {
+      return getFieldsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public dev.nervenet.v1.FieldProblemOrBuilder getFieldsOrBuilder(
+        int index) {
+      if (fieldsBuilder_ == null) {
+        return fields_.get(index);  } else {
+        return fieldsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.FieldProblemOrBuilder> 
+         getFieldsOrBuilderList() {
+      if (fieldsBuilder_ != null) {
+        return fieldsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(fields_);
+      }
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public dev.nervenet.v1.FieldProblem.Builder addFieldsBuilder() {
+      return getFieldsFieldBuilder().addBuilder(
+          dev.nervenet.v1.FieldProblem.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public dev.nervenet.v1.FieldProblem.Builder addFieldsBuilder(
+        int index) {
+      return getFieldsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.FieldProblem.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What is wrong with the request, as BadRequest has it.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.FieldProblem.Builder> 
+         getFieldsBuilderList() {
+      return getFieldsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.FieldProblem, dev.nervenet.v1.FieldProblem.Builder, dev.nervenet.v1.FieldProblemOrBuilder> 
+        getFieldsFieldBuilder() {
+      if (fieldsBuilder_ == null) {
+        fieldsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.FieldProblem, dev.nervenet.v1.FieldProblem.Builder, dev.nervenet.v1.FieldProblemOrBuilder>(
+                fields_,
+                ((bitField0_ & 0x00000020) != 0),
+                getParentForChildren(),
+                isClean());
+        fields_ = null;
+      }
+      return fieldsBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

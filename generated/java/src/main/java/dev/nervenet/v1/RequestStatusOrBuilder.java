@@ -138,4 +138,48 @@ java.lang.String defaultValue);
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
    */
   com.google.protobuf.DurationOrBuilder getRetryAfterOrBuilder();
+
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  java.util.List<dev.nervenet.v1.FieldProblem> 
+      getFieldsList();
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  dev.nervenet.v1.FieldProblem getFields(int index);
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  int getFieldsCount();
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.FieldProblemOrBuilder> 
+      getFieldsOrBuilderList();
+  /**
+   * <pre>
+   * What is wrong with the request, as BadRequest has it.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.FieldProblem fields = 6 [json_name = "fields"];</code>
+   */
+  dev.nervenet.v1.FieldProblemOrBuilder getFieldsOrBuilder(
+      int index);
 }

@@ -24,6 +24,7 @@ private static final long serialVersionUID = 0L;
     nonRetryableTypes_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
     onExhausted_ = 0;
+    onAgentLoss_ = 0;
   }
 
   @java.lang.Override
@@ -262,6 +263,32 @@ private static final long serialVersionUID = 0L;
     return result == null ? dev.nervenet.v1.OnExhausted.UNRECOGNIZED : result;
   }
 
+  public static final int ON_AGENT_LOSS_FIELD_NUMBER = 9;
+  private int onAgentLoss_ = 0;
+  /**
+   * <pre>
+   * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+   * </pre>
+   *
+   * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+   * @return The enum numeric value on the wire for onAgentLoss.
+   */
+  @java.lang.Override public int getOnAgentLossValue() {
+    return onAgentLoss_;
+  }
+  /**
+   * <pre>
+   * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+   * </pre>
+   *
+   * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+   * @return The onAgentLoss.
+   */
+  @java.lang.Override public dev.nervenet.v1.OnExhausted getOnAgentLoss() {
+    dev.nervenet.v1.OnExhausted result = dev.nervenet.v1.OnExhausted.forNumber(onAgentLoss_);
+    return result == null ? dev.nervenet.v1.OnExhausted.UNRECOGNIZED : result;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -299,6 +326,9 @@ private static final long serialVersionUID = 0L;
     }
     if (onExhausted_ != dev.nervenet.v1.OnExhausted.ON_EXHAUSTED_UNSPECIFIED.getNumber()) {
       output.writeEnum(8, onExhausted_);
+    }
+    if (onAgentLoss_ != dev.nervenet.v1.OnExhausted.ON_EXHAUSTED_UNSPECIFIED.getNumber()) {
+      output.writeEnum(9, onAgentLoss_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -345,6 +375,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeEnumSize(8, onExhausted_);
     }
+    if (onAgentLoss_ != dev.nervenet.v1.OnExhausted.ON_EXHAUSTED_UNSPECIFIED.getNumber()) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeEnumSize(9, onAgentLoss_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -383,6 +417,7 @@ private static final long serialVersionUID = 0L;
     if (getAvoidFailedAgents()
         != other.getAvoidFailedAgents()) return false;
     if (onExhausted_ != other.onExhausted_) return false;
+    if (onAgentLoss_ != other.onAgentLoss_) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -419,6 +454,8 @@ private static final long serialVersionUID = 0L;
         getAvoidFailedAgents());
     hash = (37 * hash) + ON_EXHAUSTED_FIELD_NUMBER;
     hash = (53 * hash) + onExhausted_;
+    hash = (37 * hash) + ON_AGENT_LOSS_FIELD_NUMBER;
+    hash = (53 * hash) + onAgentLoss_;
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -578,6 +615,7 @@ private static final long serialVersionUID = 0L;
           com.google.protobuf.LazyStringArrayList.emptyList();
       avoidFailedAgents_ = false;
       onExhausted_ = 0;
+      onAgentLoss_ = 0;
       return this;
     }
 
@@ -642,6 +680,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000080) != 0)) {
         result.onExhausted_ = onExhausted_;
+      }
+      if (((from_bitField0_ & 0x00000100) != 0)) {
+        result.onAgentLoss_ = onAgentLoss_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -721,6 +762,9 @@ private static final long serialVersionUID = 0L;
       if (other.onExhausted_ != 0) {
         setOnExhaustedValue(other.getOnExhaustedValue());
       }
+      if (other.onAgentLoss_ != 0) {
+        setOnAgentLossValue(other.getOnAgentLossValue());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -792,6 +836,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000080;
               break;
             } // case 64
+            case 72: {
+              onAgentLoss_ = input.readEnum();
+              bitField0_ |= 0x00000100;
+              break;
+            } // case 72
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1515,6 +1564,79 @@ private static final long serialVersionUID = 0L;
     public Builder clearOnExhausted() {
       bitField0_ = (bitField0_ & ~0x00000080);
       onExhausted_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private int onAgentLoss_ = 0;
+    /**
+     * <pre>
+     * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+     * </pre>
+     *
+     * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+     * @return The enum numeric value on the wire for onAgentLoss.
+     */
+    @java.lang.Override public int getOnAgentLossValue() {
+      return onAgentLoss_;
+    }
+    /**
+     * <pre>
+     * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+     * </pre>
+     *
+     * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+     * @param value The enum numeric value on the wire for onAgentLoss to set.
+     * @return This builder for chaining.
+     */
+    public Builder setOnAgentLossValue(int value) {
+      onAgentLoss_ = value;
+      bitField0_ |= 0x00000100;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+     * </pre>
+     *
+     * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+     * @return The onAgentLoss.
+     */
+    @java.lang.Override
+    public dev.nervenet.v1.OnExhausted getOnAgentLoss() {
+      dev.nervenet.v1.OnExhausted result = dev.nervenet.v1.OnExhausted.forNumber(onAgentLoss_);
+      return result == null ? dev.nervenet.v1.OnExhausted.UNRECOGNIZED : result;
+    }
+    /**
+     * <pre>
+     * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+     * </pre>
+     *
+     * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+     * @param value The onAgentLoss to set.
+     * @return This builder for chaining.
+     */
+    public Builder setOnAgentLoss(dev.nervenet.v1.OnExhausted value) {
+      if (value == null) {
+        throw new NullPointerException();
+      }
+      bitField0_ |= 0x00000100;
+      onAgentLoss_ = value.getNumber();
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+     * </pre>
+     *
+     * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearOnAgentLoss() {
+      bitField0_ = (bitField0_ & ~0x00000100);
+      onAgentLoss_ = 0;
       onChanged();
       return this;
     }

@@ -161,4 +161,23 @@ public interface RetryPolicyOrBuilder extends
    * @return The onExhausted.
    */
   dev.nervenet.v1.OnExhausted getOnExhausted();
+
+  /**
+   * <pre>
+   * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+   * </pre>
+   *
+   * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+   * @return The enum numeric value on the wire for onAgentLoss.
+   */
+  int getOnAgentLossValue();
+  /**
+   * <pre>
+   * What follows when the task is suspected of ending the agents that run it. Unspecified = ESCALATE.
+   * </pre>
+   *
+   * <code>.nervenet.v1.OnExhausted on_agent_loss = 9 [json_name = "onAgentLoss"];</code>
+   * @return The onAgentLoss.
+   */
+  dev.nervenet.v1.OnExhausted getOnAgentLoss();
 }

@@ -274,6 +274,21 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int UNDECLARED_FIELD_NUMBER = 6;
+  private boolean undeclared_ = false;
+  /**
+   * <pre>
+   * Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+   * </pre>
+   *
+   * <code>bool undeclared = 6 [json_name = "undeclared"];</code>
+   * @return The undeclared.
+   */
+  @java.lang.Override
+  public boolean getUndeclared() {
+    return undeclared_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -303,6 +318,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(sender_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 5, sender_);
     }
+    if (undeclared_ != false) {
+      output.writeBool(6, undeclared_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -327,6 +345,10 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(sender_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(5, sender_);
+    }
+    if (undeclared_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(6, undeclared_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -356,6 +378,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getRequestId())) return false;
     if (!getSender()
         .equals(other.getSender())) return false;
+    if (getUndeclared()
+        != other.getUndeclared()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -379,6 +403,9 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getRequestId().hashCode();
     hash = (37 * hash) + SENDER_FIELD_NUMBER;
     hash = (53 * hash) + getSender().hashCode();
+    hash = (37 * hash) + UNDECLARED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getUndeclared());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -529,6 +556,7 @@ private static final long serialVersionUID = 0L;
       }
       requestId_ = "";
       sender_ = "";
+      undeclared_ = false;
       return this;
     }
 
@@ -580,6 +608,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000010) != 0)) {
         result.sender_ = sender_;
+      }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.undeclared_ = undeclared_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -651,6 +682,9 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000010;
         onChanged();
       }
+      if (other.getUndeclared() != false) {
+        setUndeclared(other.getUndeclared());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -704,6 +738,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000010;
               break;
             } // case 42
+            case 48: {
+              undeclared_ = input.readBool();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 48
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1242,6 +1281,50 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       sender_ = value;
       bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+
+    private boolean undeclared_ ;
+    /**
+     * <pre>
+     * Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+     * </pre>
+     *
+     * <code>bool undeclared = 6 [json_name = "undeclared"];</code>
+     * @return The undeclared.
+     */
+    @java.lang.Override
+    public boolean getUndeclared() {
+      return undeclared_;
+    }
+    /**
+     * <pre>
+     * Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+     * </pre>
+     *
+     * <code>bool undeclared = 6 [json_name = "undeclared"];</code>
+     * @param value The undeclared to set.
+     * @return This builder for chaining.
+     */
+    public Builder setUndeclared(boolean value) {
+
+      undeclared_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+     * </pre>
+     *
+     * <code>bool undeclared = 6 [json_name = "undeclared"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearUndeclared() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      undeclared_ = false;
       onChanged();
       return this;
     }

@@ -114,4 +114,14 @@ public interface SignalWorkflowRequestOrBuilder extends
    */
   com.google.protobuf.ByteString
       getSenderBytes();
+
+  /**
+   * <pre>
+   * Send it although the workflow's code is known to receive no signal of that name: code that is deployed later may.
+   * </pre>
+   *
+   * <code>bool undeclared = 6 [json_name = "undeclared"];</code>
+   * @return The undeclared.
+   */
+  boolean getUndeclared();
 }

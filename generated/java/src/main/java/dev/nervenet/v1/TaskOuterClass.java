@@ -75,7 +75,7 @@ public final class TaskOuterClass {
       " \001(\014R\013inputDigest\0224\n\ncheckpoint\030\022 \001(\0132\024." +
       "nervenet.v1.PayloadR\ncheckpoint\0329\n\013Label" +
       "sEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR" +
-      "\005value:\0028\001\"\210\004\n\nTaskResult\022.\n\006output\030\001 \001(" +
+      "\005value:\0028\001\"\304\004\n\nTaskResult\022.\n\006output\030\001 \001(" +
       "\0132\024.nervenet.v1.PayloadH\000R\006output\0220\n\007fai" +
       "lure\030\002 \001(\0132\024.nervenet.v1.FailureH\000R\007fail" +
       "ure\0223\n\010question\030\003 \001(\0132\025.nervenet.v1.Ques" +
@@ -88,54 +88,55 @@ public final class TaskOuterClass {
       "lity\030\t \001(\tR\ncapability\022!\n\014input_digest\030\n" +
       " \001(\014R\013inputDigest\022?\n\rschedule_time\030\013 \001(\013" +
       "2\032.google.protobuf.TimestampR\014scheduleTi" +
-      "meB\t\n\007outcome\"\271\003\n\010Question\022\022\n\004text\030\001 \001(\t" +
-      "R\004text\0223\n\006source\030\002 \001(\0162\033.nervenet.v1.Que" +
-      "stionSourceR\006source\022\030\n\007choices\030\003 \003(\tR\007ch" +
-      "oices\022.\n\007context\030\004 \001(\0132\024.nervenet.v1.Pay" +
-      "loadR\007context\0224\n\nsuggestion\030\005 \001(\0132\024.nerv" +
-      "enet.v1.PayloadR\nsuggestion\022#\n\ranswer_sc" +
-      "hema\030\006 \001(\tR\014answerSchema\022;\n\016default_answ" +
-      "er\030\007 \001(\0132\024.nervenet.v1.PayloadR\rdefaultA" +
-      "nswer\0226\n\010deadline\030\010 \001(\0132\032.google.protobu" +
-      "f.TimestampR\010deadline\022\032\n\010assignee\030\t \001(\tR" +
-      "\010assignee\022.\n\007failure\030\n \001(\0132\024.nervenet.v1" +
-      ".FailureR\007failure\"\340\002\n\014TaskProgress\022\022\n\004st" +
-      "ep\030\001 \001(\tR\004step\022\030\n\007attempt\030\002 \001(\005R\007attempt" +
-      "\022\031\n\010agent_id\030\003 \001(\tR\007agentId\022\037\n\010fraction\030" +
-      "\004 \001(\001H\000R\010fraction\210\001\001\022\030\n\007message\030\005 \001(\tR\007m" +
-      "essage\022.\n\007partial\030\006 \001(\0132\024.nervenet.v1.Pa" +
-      "yloadR\007partial\022)\n\020partial_sequence\030\007 \001(\003" +
-      "R\017partialSequence\022.\n\004time\030\010 \001(\0132\032.google" +
-      ".protobuf.TimestampR\004time\0224\n\ncheckpoint\030" +
-      "\t \001(\0132\024.nervenet.v1.PayloadR\ncheckpointB" +
-      "\013\n\t_fraction\"\245\005\n\004Task\022\027\n\007task_id\030\001 \001(\tR\006" +
-      "taskId\022\022\n\004step\030\002 \001(\tR\004step\022\036\n\ncapability" +
-      "\030\003 \001(\tR\ncapability\022,\n\005state\030\004 \001(\0162\026.nerv" +
-      "enet.v1.TaskStateR\005state\022\030\n\007attempt\030\005 \001(" +
-      "\005R\007attempt\022\031\n\010agent_id\030\006 \001(\tR\007agentId\022,\n" +
-      "\006output\030\007 \001(\0132\024.nervenet.v1.PayloadR\006out" +
-      "put\022.\n\007failure\030\010 \001(\0132\024.nervenet.v1.Failu" +
-      "reR\007failure\022?\n\rschedule_time\030\t \001(\0132\032.goo" +
-      "gle.protobuf.TimestampR\014scheduleTime\0229\n\n" +
-      "start_time\030\n \001(\0132\032.google.protobuf.Times" +
-      "tampR\tstartTime\0225\n\010end_time\030\013 \001(\0132\032.goog" +
-      "le.protobuf.TimestampR\007endTime\022-\n\005usage\030" +
-      "\014 \003(\0132\027.nervenet.v1.TokenUsageR\005usage\022\033\n" +
-      "\twaits_for\030\r \001(\tR\010waitsFor\022\037\n\010fraction\030\016" +
-      " \001(\001H\000R\010fraction\210\001\001\022=\n\017failed_attempts\030\017" +
-      " \003(\0132\024.nervenet.v1.FailureR\016failedAttemp" +
-      "ts\022#\n\rescalation_id\030\020 \001(\tR\014escalationIdB" +
-      "\013\n\t_fraction*\211\001\n\016QuestionSource\022\037\n\033QUEST" +
-      "ION_SOURCE_UNSPECIFIED\020\000\022\034\n\030QUESTION_SOU" +
-      "RCE_WORKFLOW\020\001\022\031\n\025QUESTION_SOURCE_AGENT\020" +
-      "\002\022\035\n\031QUESTION_SOURCE_EXHAUSTED\020\003*\302\001\n\tTas" +
-      "kState\022\032\n\026TASK_STATE_UNSPECIFIED\020\000\022\025\n\021TA" +
-      "SK_STATE_QUEUED\020\001\022\026\n\022TASK_STATE_RUNNING\020" +
-      "\002\022 \n\034TASK_STATE_WAITING_FOR_HUMAN\020\003\022\030\n\024T" +
-      "ASK_STATE_SUCCEEDED\020\004\022\025\n\021TASK_STATE_FAIL" +
-      "ED\020\005\022\027\n\023TASK_STATE_CANCELED\020\006B8\n\017dev.ner" +
-      "venet.v1P\001Z#nervenet.dev/nervenet/v1;ner" +
-      "venetv1b\006proto3"
+      "me\022(\n\rblame_percent\030\014 \001(\005H\001R\014blamePercen" +
+      "t\210\001\001B\t\n\007outcomeB\020\n\016_blame_percent\"\271\003\n\010Qu" +
+      "estion\022\022\n\004text\030\001 \001(\tR\004text\0223\n\006source\030\002 \001" +
+      "(\0162\033.nervenet.v1.QuestionSourceR\006source\022" +
+      "\030\n\007choices\030\003 \003(\tR\007choices\022.\n\007context\030\004 \001" +
+      "(\0132\024.nervenet.v1.PayloadR\007context\0224\n\nsug" +
+      "gestion\030\005 \001(\0132\024.nervenet.v1.PayloadR\nsug" +
+      "gestion\022#\n\ranswer_schema\030\006 \001(\tR\014answerSc" +
+      "hema\022;\n\016default_answer\030\007 \001(\0132\024.nervenet." +
+      "v1.PayloadR\rdefaultAnswer\0226\n\010deadline\030\010 " +
+      "\001(\0132\032.google.protobuf.TimestampR\010deadlin" +
+      "e\022\032\n\010assignee\030\t \001(\tR\010assignee\022.\n\007failure" +
+      "\030\n \001(\0132\024.nervenet.v1.FailureR\007failure\"\340\002" +
+      "\n\014TaskProgress\022\022\n\004step\030\001 \001(\tR\004step\022\030\n\007at" +
+      "tempt\030\002 \001(\005R\007attempt\022\031\n\010agent_id\030\003 \001(\tR\007" +
+      "agentId\022\037\n\010fraction\030\004 \001(\001H\000R\010fraction\210\001\001" +
+      "\022\030\n\007message\030\005 \001(\tR\007message\022.\n\007partial\030\006 " +
+      "\001(\0132\024.nervenet.v1.PayloadR\007partial\022)\n\020pa" +
+      "rtial_sequence\030\007 \001(\003R\017partialSequence\022.\n" +
+      "\004time\030\010 \001(\0132\032.google.protobuf.TimestampR" +
+      "\004time\0224\n\ncheckpoint\030\t \001(\0132\024.nervenet.v1." +
+      "PayloadR\ncheckpointB\013\n\t_fraction\"\245\005\n\004Tas" +
+      "k\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step\030\002 \001(\t" +
+      "R\004step\022\036\n\ncapability\030\003 \001(\tR\ncapability\022," +
+      "\n\005state\030\004 \001(\0162\026.nervenet.v1.TaskStateR\005s" +
+      "tate\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010agent_" +
+      "id\030\006 \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132\024.nerv" +
+      "enet.v1.PayloadR\006output\022.\n\007failure\030\010 \001(\013" +
+      "2\024.nervenet.v1.FailureR\007failure\022?\n\rsched" +
+      "ule_time\030\t \001(\0132\032.google.protobuf.Timesta" +
+      "mpR\014scheduleTime\0229\n\nstart_time\030\n \001(\0132\032.g" +
+      "oogle.protobuf.TimestampR\tstartTime\0225\n\010e" +
+      "nd_time\030\013 \001(\0132\032.google.protobuf.Timestam" +
+      "pR\007endTime\022-\n\005usage\030\014 \003(\0132\027.nervenet.v1." +
+      "TokenUsageR\005usage\022\033\n\twaits_for\030\r \001(\tR\010wa" +
+      "itsFor\022\037\n\010fraction\030\016 \001(\001H\000R\010fraction\210\001\001\022" +
+      "=\n\017failed_attempts\030\017 \003(\0132\024.nervenet.v1.F" +
+      "ailureR\016failedAttempts\022#\n\rescalation_id\030" +
+      "\020 \001(\tR\014escalationIdB\013\n\t_fraction*\211\001\n\016Que" +
+      "stionSource\022\037\n\033QUESTION_SOURCE_UNSPECIFI" +
+      "ED\020\000\022\034\n\030QUESTION_SOURCE_WORKFLOW\020\001\022\031\n\025QU" +
+      "ESTION_SOURCE_AGENT\020\002\022\035\n\031QUESTION_SOURCE" +
+      "_EXHAUSTED\020\003*\302\001\n\tTaskState\022\032\n\026TASK_STATE" +
+      "_UNSPECIFIED\020\000\022\025\n\021TASK_STATE_QUEUED\020\001\022\026\n" +
+      "\022TASK_STATE_RUNNING\020\002\022 \n\034TASK_STATE_WAIT" +
+      "ING_FOR_HUMAN\020\003\022\030\n\024TASK_STATE_SUCCEEDED\020" +
+      "\004\022\025\n\021TASK_STATE_FAILED\020\005\022\027\n\023TASK_STATE_C" +
+      "ANCELED\020\006B8\n\017dev.nervenet.v1P\001Z#nervenet" +
+      ".dev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -160,7 +161,7 @@ public final class TaskOuterClass {
     internal_static_nervenet_v1_TaskResult_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TaskResult_descriptor,
-        new java.lang.String[] { "Output", "Failure", "Question", "Usage", "StartTime", "EndTime", "AgentId", "Attempt", "Capability", "InputDigest", "ScheduleTime", "Outcome", });
+        new java.lang.String[] { "Output", "Failure", "Question", "Usage", "StartTime", "EndTime", "AgentId", "Attempt", "Capability", "InputDigest", "ScheduleTime", "BlamePercent", "Outcome", });
     internal_static_nervenet_v1_Question_descriptor =
       getDescriptor().getMessageTypes().get(2);
     internal_static_nervenet_v1_Question_fieldAccessorTable = new

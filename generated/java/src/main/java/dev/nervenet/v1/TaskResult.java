@@ -520,6 +520,35 @@ private static final long serialVersionUID = 0L;
     return scheduleTime_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : scheduleTime_;
   }
 
+  public static final int BLAME_PERCENT_FIELD_NUMBER = 12;
+  private int blamePercent_ = 0;
+  /**
+   * <pre>
+   * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+   * Unset = 100.
+   * </pre>
+   *
+   * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+   * @return Whether the blamePercent field is set.
+   */
+  @java.lang.Override
+  public boolean hasBlamePercent() {
+    return ((bitField0_ & 0x00000008) != 0);
+  }
+  /**
+   * <pre>
+   * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+   * Unset = 100.
+   * </pre>
+   *
+   * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+   * @return The blamePercent.
+   */
+  @java.lang.Override
+  public int getBlamePercent() {
+    return blamePercent_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -566,6 +595,9 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000004) != 0)) {
       output.writeMessage(11, getScheduleTime());
+    }
+    if (((bitField0_ & 0x00000008) != 0)) {
+      output.writeInt32(12, blamePercent_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -618,6 +650,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(11, getScheduleTime());
     }
+    if (((bitField0_ & 0x00000008) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(12, blamePercent_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -657,6 +693,11 @@ private static final long serialVersionUID = 0L;
     if (hasScheduleTime()) {
       if (!getScheduleTime()
           .equals(other.getScheduleTime())) return false;
+    }
+    if (hasBlamePercent() != other.hasBlamePercent()) return false;
+    if (hasBlamePercent()) {
+      if (getBlamePercent()
+          != other.getBlamePercent()) return false;
     }
     if (!getOutcomeCase().equals(other.getOutcomeCase())) return false;
     switch (outcomeCase_) {
@@ -709,6 +750,10 @@ private static final long serialVersionUID = 0L;
     if (hasScheduleTime()) {
       hash = (37 * hash) + SCHEDULE_TIME_FIELD_NUMBER;
       hash = (53 * hash) + getScheduleTime().hashCode();
+    }
+    if (hasBlamePercent()) {
+      hash = (37 * hash) + BLAME_PERCENT_FIELD_NUMBER;
+      hash = (53 * hash) + getBlamePercent();
     }
     switch (outcomeCase_) {
       case 1:
@@ -905,6 +950,7 @@ private static final long serialVersionUID = 0L;
         scheduleTimeBuilder_.dispose();
         scheduleTimeBuilder_ = null;
       }
+      blamePercent_ = 0;
       outcomeCase_ = 0;
       outcome_ = null;
       return this;
@@ -984,6 +1030,10 @@ private static final long serialVersionUID = 0L;
             ? scheduleTime_
             : scheduleTimeBuilder_.build();
         to_bitField0_ |= 0x00000004;
+      }
+      if (((from_bitField0_ & 0x00000800) != 0)) {
+        result.blamePercent_ = blamePercent_;
+        to_bitField0_ |= 0x00000008;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1099,6 +1149,9 @@ private static final long serialVersionUID = 0L;
       }
       if (other.hasScheduleTime()) {
         mergeScheduleTime(other.getScheduleTime());
+      }
+      if (other.hasBlamePercent()) {
+        setBlamePercent(other.getBlamePercent());
       }
       switch (other.getOutcomeCase()) {
         case OUTPUT: {
@@ -1218,6 +1271,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000400;
               break;
             } // case 90
+            case 96: {
+              blamePercent_ = input.readInt32();
+              bitField0_ |= 0x00000800;
+              break;
+            } // case 96
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2837,6 +2895,66 @@ private static final long serialVersionUID = 0L;
         scheduleTime_ = null;
       }
       return scheduleTimeBuilder_;
+    }
+
+    private int blamePercent_ ;
+    /**
+     * <pre>
+     * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+     * Unset = 100.
+     * </pre>
+     *
+     * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+     * @return Whether the blamePercent field is set.
+     */
+    @java.lang.Override
+    public boolean hasBlamePercent() {
+      return ((bitField0_ & 0x00000800) != 0);
+    }
+    /**
+     * <pre>
+     * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+     * Unset = 100.
+     * </pre>
+     *
+     * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+     * @return The blamePercent.
+     */
+    @java.lang.Override
+    public int getBlamePercent() {
+      return blamePercent_;
+    }
+    /**
+     * <pre>
+     * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+     * Unset = 100.
+     * </pre>
+     *
+     * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+     * @param value The blamePercent to set.
+     * @return This builder for chaining.
+     */
+    public Builder setBlamePercent(int value) {
+
+      blamePercent_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+     * Unset = 100.
+     * </pre>
+     *
+     * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearBlamePercent() {
+      bitField0_ = (bitField0_ & ~0x00000800);
+      blamePercent_ = 0;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -274,5 +274,26 @@ public interface TaskResultOrBuilder extends
    */
   com.google.protobuf.TimestampOrBuilder getScheduleTimeOrBuilder();
 
+  /**
+   * <pre>
+   * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+   * Unset = 100.
+   * </pre>
+   *
+   * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+   * @return Whether the blamePercent field is set.
+   */
+  boolean hasBlamePercent();
+  /**
+   * <pre>
+   * For a failed attempt with AGENT_LOST: how much its owner blames the task for the loss of the agent, 0 to 100 percent.
+   * Unset = 100.
+   * </pre>
+   *
+   * <code>optional int32 blame_percent = 12 [json_name = "blamePercent"];</code>
+   * @return The blamePercent.
+   */
+  int getBlamePercent();
+
   dev.nervenet.v1.TaskResult.OutcomeCase getOutcomeCase();
 }

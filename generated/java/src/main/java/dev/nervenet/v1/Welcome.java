@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration statusInterval_;
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -139,7 +139,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -285,7 +285,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration reconnectWithin_;
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -297,7 +298,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -309,7 +311,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1152,7 +1155,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> statusIntervalBuilder_;
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1163,7 +1166,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1178,7 +1181,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1198,7 +1201,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1216,7 +1219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1241,7 +1244,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1258,7 +1261,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1270,7 +1273,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1285,7 +1288,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1650,7 +1653,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> reconnectWithinBuilder_;
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1661,7 +1665,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1676,7 +1681,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1696,7 +1702,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1714,7 +1721,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1739,7 +1747,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1756,7 +1765,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1768,7 +1778,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -1783,7 +1794,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
      * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>

@@ -40,7 +40,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -49,7 +49,7 @@ public interface WelcomeOrBuilder extends
   boolean hasStatusInterval();
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -58,7 +58,7 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getStatusInterval();
   /**
    * <pre>
-   * The longest the agent may be silent; it is given up after three of these, and so may it give up the node.
+   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -134,7 +134,8 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -143,7 +144,8 @@ public interface WelcomeOrBuilder extends
   boolean hasReconnectWithin();
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
@@ -152,7 +154,8 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getReconnectWithin();
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere, for its claims to be renewed in time.
+   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
    * <code>.google.protobuf.Duration reconnect_within = 7 [json_name = "reconnectWithin"];</code>
