@@ -62,7 +62,7 @@ impl Agent {
             return one.result.iter().for_each(|result| self.say(result.clone()));
         }
         let input = task.input.take();
-        let held = HeldTask { task: Some(task.clone()), start_time: Some(SystemTime::now().into()) };
+        let held = HeldTask { task: Some(task.clone()), start_time: Some(SystemTime::now().into()), ..Default::default() };
         let handler = work::start(TaskEnvelope { input, ..task }, self.handlers.clone());
         self.held.insert(key, Held { task: held, handler, result: None });
     }
