@@ -110,8 +110,12 @@ class Clients:
 
     async def cancel(self, workflow_id: str) -> None:
         """As somebody who sees that it is BLOCKED."""
-        body = Cancel("enough", "client")
-        await self._until_answered(lambda node: node.host.record(workflow_id, 1, "cancel", body, "client"))
+        body, run, status = Cancel("enough", "client"), 1, "stale"
+        while status == "stale":
+            answer = await self._until_answered(
+                lambda node, run=run: node.host.record(workflow_id, run, "cancel", body, "client")
+            )
+            status, run = answer.status, answer.run
 
     async def _decide(self, workflow_id: str, shape: str, n: int, who: int) -> None:
         """One of two people who both answer whatever is asked, each in their own way."""

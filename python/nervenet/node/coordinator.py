@@ -513,8 +513,10 @@ class Coordinator:
 
     @property
     def busy(self) -> bool:
-        """Whether others work for it, who may die of it unseen."""
-        return bool(self.sent or self.machine.children or self.errands or self.wishes)
+        """Whether others work for it, who may die of it unseen; or it is blocked, and hears nothing by which it would notice
+        that another node has it."""
+        waits = self.sent or self.machine.children or self.errands or self.wishes
+        return bool(waits) or self.machine.blocked is not None
 
     @property
     def orphans(self) -> list[ChildRun]:

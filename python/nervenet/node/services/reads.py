@@ -17,6 +17,7 @@ from nervenet.errors import RequestError
 from nervenet.node.services.history import Asked, History, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
+from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
 from nervenet.registry.selection import NOBODY, require
 from nervenet.rpc.status import not_found
@@ -273,8 +274,8 @@ class Reads:
 def _view(stored: bytes) -> Payload:
     """JSON, as workflow code publishes it; whatever else stands there is shown as the bytes that it is."""
     try:
-        stored.decode()
-    except UnicodeDecodeError:
+        check_json(stored, "the view")
+    except InvalidPayload:
         return Payload("bytes", stored)
     return Payload("json", stored)
 
