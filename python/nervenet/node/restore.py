@@ -320,6 +320,8 @@ class Restore:
                     Mismatch("", "", detail=f"{why}. Its beginning is no longer in memory", unreadable=True)
                 )
             return
+        if not await host.journal.is_damaged(coordinator.workflow_id):
+            return
         _log.error("%s: %s; made again from memory", coordinator.workflow_id, why)
         coordinator.doubt()
         await self._patiently(lambda: host.journal.discard(coordinator.workflow_id))

@@ -39,6 +39,7 @@ _TEMPORARY = frozenset(
         "ASK",
     }
 )
+_OF_THE_SERVER = ("OOM", "MISCONF", "READONLY", "NOPERM", "NOREPLICAS", "MASTERDOWN", "BUSY", "CLUSTER")
 _ELSEWHERE = frozenset({"MOVED", "ASK"})
 _DEMOTED = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 _NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
@@ -102,7 +103,12 @@ class RedisRefused(LinkError):
 
     @property
     def is_of_one_key(self) -> bool:
-        return self.wrong_type or self.code == "ERR"  # a script that met fields of another form
+        if self.wrong_type:
+            return True
+        text = str(
+            self
+        )  # of a script that met fields of another form; before Redis 7, of a server's trouble inside one, too
+        return self.code == "ERR" and "script" in text and not any(word in text for word in _OF_THE_SERVER)
 
     @property
     def wrong_type(self) -> bool:

@@ -329,6 +329,19 @@ class Journal:
         keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
         return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status, workflow_id)
 
+    async def is_damaged(self, workflow_id: str) -> bool:
+        """Whether head or journal hold something else than a head or a journal: nothing but their own content says so."""
+        head, journal, _ = self._keys.written(workflow_id)
+        kinds = [self._link.call("TYPE", key) for key in (head, journal)]
+        of_head, of_journal = [(await kind).lower() for kind in kinds]
+        if of_head not in (b"hash", b"none") or of_journal not in (b"stream", b"none"):
+            return True
+        try:
+            await self.head(workflow_id)
+        except Unreadable:
+            return True
+        return False
+
     async def discard(self, workflow_id: str) -> None:
         """Delete head, journal and checkpoints, because something else stands there; only to write them again."""
         await self._link.call("DEL", *self._keys.written(workflow_id))
