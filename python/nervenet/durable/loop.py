@@ -425,9 +425,11 @@ class _Entered:
         self._task = None if outer is None else asyncio.current_task(outer)
         if self._task is not None:
             _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
-        self._local = local = _thread_default()
-        self._default = getattr(local, "_loop", None)
-        self._set_called = getattr(local, "_set_called", False)
+        try:  # asyncio's note of this thread's default loop; the public function would create a loop, or warn
+            self._local = local = asyncio.events._event_loop_policy._local  # type: ignore[attr-defined]
+            self._default, self._set_called = local._loop, local._set_called
+        except AttributeError:  # no policy yet, or another kind
+            self._local = self._default = None
         self._hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, self._loop._asyncgen_dropped)
         _set_running_loop(self._loop)
@@ -437,16 +439,20 @@ class _Entered:
         self._loop._running = False
         _set_running_loop(self._outer)
         sys.set_asyncgen_hooks(*self._hooks)
-        local = _thread_default()
-        if local is not None and (local is not self._local or getattr(local, "_loop", None) is not self._default):
+        local = self._local
+        if local is None:
+            _forget_default(self._loop)
+        elif local._loop is not self._default:
             local._loop, local._set_called = self._default, self._set_called
         if self._task is not None:
             _enter_task(self._outer, self._task)  # type: ignore[arg-type]
 
 
-def _thread_default() -> Any:
-    """asyncio's note of this thread's default loop, once there is one. The public function would create a loop, or warn."""
-    return getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
+def _forget_default(loop: DurableLoop) -> None:
+    """The code made the thread's first policy, and perhaps this loop the default in it."""
+    local = getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
+    if local is not None and local._loop is loop:
+        local._loop, local._set_called = None, False
 
 
 class _Dropped(BaseException):

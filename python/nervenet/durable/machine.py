@@ -263,16 +263,15 @@ class Machine:
         body = entry.body
         if isinstance(body, Start):
             self._start(entry, body)
-        elif isinstance(body, UnreadableEntry):
-            self.blocked = unreadable(entry, body, self.entries - 1)
-            self.close()
-            return
         elif self._main is None and self.result is None and self.next is None:
             raise Contradiction(entry.name, "start")
         elif isinstance(body, Cancel):
             self._cancel(body)
         elif isinstance(body, Close):
             self._close(entry, body)
+        elif type(body) is UnreadableEntry:
+            self.blocked = unreadable(entry, body, self.entries - 1)
+            self.close()
         else:
             self._fold.take(entry)
 

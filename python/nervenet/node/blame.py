@@ -183,6 +183,8 @@ class Blame:
 
     def keep_apart(self, coordinator: Coordinator, sent: Sent) -> tuple[str, ...] | None:
         """The agents that a task about to be sent must not meet; None = any, it has not lost enough."""
+        if sent.dispatch.attempt < LOST_LIMIT:
+            return None
         pending = coordinator.machine.pending.get(sent.dispatch.step)
         if pending is None or len(pending.tally.row) < LOST_LIMIT - 1:
             return None

@@ -323,7 +323,7 @@ class Coordinator:
 
     def _apply(self, entry: Entry, data: bytes) -> None:
         self._at(entry, data)
-        if not isinstance(entry.body, UnreadableEntry):  # else its name says nothing for sure
+        if type(entry.body) is not UnreadableEntry:  # else its name says nothing for sure
             self._note(entry)
         self._host.watchdog.enter(self.machine)
         commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)

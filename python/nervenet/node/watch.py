@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nervenet.node.timers import Round
@@ -282,6 +283,7 @@ class Watch:
         return held
 
 
+@lru_cache(maxsize=256)
 def rounded(ms: int) -> int:
     """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
     step = 1 << max(0, ms.bit_length() - 4)

@@ -98,7 +98,13 @@ class Appended(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
         status, where, owner, run, state = reply
-        return cls(_APPEND_STATUSES[status], where, _text(owner), _number(run), STATES.get(state, State.RUNNING))
+        return cls(
+            _APPEND_STATUSES[status],
+            where,
+            owner.decode("utf-8", "replace"),
+            int(run) if run.isdigit() else 0,
+            STATES.get(state, State.RUNNING),
+        )
 
     @property
     def recorded(self) -> bool:
@@ -122,8 +128,8 @@ class Decision(NamedTuple):
         status, owner, run, state, decided, outcome, cancel = reply
         return cls(
             cast("DecideStatus", status.decode()),
-            _text(owner),
-            _number(run),
+            owner.decode("utf-8", "replace"),
+            int(run) if run.isdigit() else 0,
             STATES.get(state, State.RUNNING),
             decided,
             outcome,
@@ -141,7 +147,7 @@ class Claimed(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[Any]) -> Claimed:
         status, owner, checkpoint = reply
-        return cls(_CLAIM_STATUSES[status], _text(owner), checkpoint)
+        return cls(_CLAIM_STATUSES[status], owner.decode("utf-8", "replace"), checkpoint)
 
 
 class RawEntry(NamedTuple):
@@ -166,7 +172,7 @@ class Restored(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[Any]) -> Restored:
         status, owner, last, written, moved = reply
-        return cls(cast("RestoreStatus", status.decode()), _text(owner), last, written, moved)
+        return cls(cast("RestoreStatus", status.decode()), owner.decode("utf-8", "replace"), last, written, moved)
 
 
 class Adopted(NamedTuple):
@@ -232,14 +238,6 @@ def parse_entries(reply: Sequence[Any]) -> list[RawEntry]:
         except (IndexError, UnicodeDecodeError):
             found.append(RawEntry(where, int(n), int(ms), "", b""))
     return found
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
-
-
-def _number(raw: bytes) -> int:
-    return int(raw) if raw.isdigit() else 0
 
 
 def parse_status(reply: bytes) -> AppendStatus:

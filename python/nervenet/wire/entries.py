@@ -366,7 +366,7 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
         body = _BODIES[kind](getattr(message, kind))
     if _ATTRIBUTES.get(name.partition(":")[0]) != kind:
         raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
-    if kind in _NUMBERED and not _is_numbered(name):
+    if kind in _NUMBERED and not name.startswith("task:") and not _is_numbered(name):
         raise ValueError(f"there is no number in the name {name!r}")
     return Entry(name, body, n, time_ms, message.actor)
 
@@ -380,9 +380,7 @@ _NUMBERED = frozenset({"task", "escalated", "decided"})
 
 
 def _is_numbered(name: str) -> bool:
-    """Whether `<kind>:<step>#<number>` has its number; `task:<step>` needs none."""
-    if name.startswith("task:"):
-        return True
+    """Whether `<kind>:<step>#<number>` has its number."""
     number = name.rpartition("#")[2]
     return number.isascii() and number.isdigit() and len(number) < 10
 
