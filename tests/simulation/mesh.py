@@ -215,6 +215,12 @@ class Member:
         """It ended by itself while it started: whoever started it starts another."""
         return self.process.alive and self.life.done() and not self.up.is_set()
 
+    async def settled(self) -> None:
+        """Return once it is up, or has given up."""
+        up = asyncio.ensure_future(self.up.wait())
+        await asyncio.wait((up, self.life), return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+
     @property
     def able(self) -> bool:
         return self.alive and self.up.is_set() and not self.process.stopped

@@ -216,9 +216,13 @@ class Schedule:
             self._join("node")
         if not any(member.kind == "agent" and member.alive for member in self.members):
             self._join("agent")
+        for member in tuple(self.members):
+            if member.alive:
+                await member.settled()
+        self._replace_those_that_gave_up()
         for member in self.members:
             if member.alive:
-                await member.up.wait()
+                await member.settled()
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
