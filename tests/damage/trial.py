@@ -155,9 +155,8 @@ class Target:
                     break
             await asyncio.sleep(0.05)
         if damage.victim_only:
-            fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED") or (
-                last == "FAILED" and "close" in damage.name
-            )
+            asked = "CANCELED" if "entry cancel" in damage.name else ""  # that one can be read, and is obeyed
+            fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED", asked)
         else:
             fine = last == "SUCCEEDED"
         with suppress(RequestError):

@@ -351,7 +351,7 @@ class Coordinator:
 
     def _applied(self, entry: Entry, commands: list[Command]) -> None:
         """The code is idle again: do what it wants."""
-        if isinstance(entry.body, Close):
+        if isinstance(entry.body, Close) and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
             self._host.closed(self, entry.body)
             return
         if isinstance(entry.body, (Start, Cancel)):
