@@ -493,11 +493,8 @@ class Fold:
         call.question, call.phase = question, ASKING
         self._want(call)
 
-    def take_commands(self) -> list[Command]:
-        """The commands of this entry: all that are still wanted at its end."""
-        commands, self.commands = self.commands, []
-        if not self.given_up:
-            return commands
+    def still_wanted(self, commands: list[Command]) -> list[Command]:
+        """The commands of this entry without those of steps that were given up in it."""
         return [c for c in commands if isinstance(c, Withdraw) or getattr(c, "step", None) not in self.given_up]
 
     def _want(self, call: Pending) -> None:

@@ -180,7 +180,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         `again` goes on where the run before has paused. Raises Runaway when one entry needs more than LIMIT.
         """
         budget = self._budget if again else LIMIT
-        least = max(0, budget - most)
+        least = budget - most if budget > most else 0
         with _Entered(self):
             while self._ready:
                 batch, self._ready = self._ready, []

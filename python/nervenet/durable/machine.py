@@ -188,8 +188,13 @@ class Machine:
                 if entry is not None:
                     fold.begin(entry)
                     self._take(entry)
-                if self._main is not None:
-                    self._run(self._main, most, again=entry is None)
+                main = self._main
+                if main is not None:
+                    self.unfinished = not fold.loop.run(most, again=entry is None)
+                    if self._interrupted is not None:
+                        raise Interrupted
+                    if main.done():
+                        self._finish(main)
             finally:
                 self._leave()
         except Contradiction as found:
@@ -200,7 +205,9 @@ class Machine:
             self._broke(error)
         if self.unfinished:
             return []
-        commands = fold.take_commands()
+        commands, fold.commands = fold.commands, []
+        if fold.given_up:
+            commands = fold.still_wanted(commands)
         return [] if self._replaying or self.blocked is not None else commands
 
     def outstanding(self) -> list[Command]:
@@ -274,13 +281,6 @@ class Machine:
             self.close()
         else:
             self._fold.take(entry)
-
-    def _run(self, main: asyncio.Task[Any], most: int, *, again: bool) -> None:
-        self.unfinished = not self._fold.loop.run(most, again=again)
-        if self._interrupted is not None:
-            raise Interrupted
-        if main.done():
-            self._finish(main)
 
     def _start(self, entry: Entry, body: Start) -> None:
         workflow, fold = self.workflow, self._fold

@@ -12,6 +12,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
 from nervenet.node.blame import SEPARATE_MS
 from nervenet.node.tracing import Sending
@@ -71,7 +72,8 @@ class Dispatcher:
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
         others = bool(dispatch.avoid) and self._pools.others(requirement, dispatch.avoid)
         policy = "least_loaded" if others and options.policy == "queue" else options.policy
-        if (apart := self._host.blame.keep_apart(coordinator, sent)) is not None:
+        apart = self._host.blame.keep_apart(coordinator, sent) if dispatch.attempt >= LOST_LIMIT else None
+        if apart is not None:
             policy, avoid = "least_loaded" if policy == "queue" else policy, avoid + apart
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         self.over(sent)

@@ -418,20 +418,17 @@ class Node:
                     raise
                 continue  # only the reading was ended: we have another id now
             for wake in wakes:
-                if isinstance(wake, Wake):
-                    self._hear(wake)
-                else:
+                if type(wake) is not Wake:
                     host.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
+                    continue
+                try:
+                    host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+                except Exception:  # noqa: BLE001 - one piece of news costs the workflow that it belongs to, not the others'
+                    _log.exception("%s: news %r of %s", mine, wake.name, wake.workflow_id)
             if wakes:
-                last = wakes[-1].id if isinstance(wakes[-1], Wake) else wakes[-1]
+                newest = wakes[-1]
+                last = newest.id if isinstance(newest, Wake) else newest
                 host.queues.trim_wakes_nowait(mine, last)
-
-    def _hear(self, wake: Wake) -> None:
-        """One piece of news: whatever is wrong with it costs the workflow that it belongs to, not the others'."""
-        try:
-            self.host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
-        except Exception:  # noqa: BLE001 - see above
-            _log.exception("%s: news %r of %s", self.node_id, wake.name, wake.workflow_id)
 
 
 def runtime() -> str:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.records import State
-from nervenet.streams.heads import STATES, Claim, Head, journal_id, number, owner_of, parse_claims, parse_head
+from nervenet.streams.heads import STATES, Claim, Head, journal_id, owner_of, parse_claims, parse_head
+from nervenet.streams.heads import number as bounded
 
 __all__ = [
     "Adopted",
@@ -98,11 +99,15 @@ class Appended(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
         status, where, owner, run, state = reply
+        try:
+            number = int(run)
+        except ValueError:  # zero-cost where it is one
+            number = 0
         return cls(
             _APPEND_STATUSES[status],
             where,
             owner.decode("utf-8", "replace"),
-            int(run) if run.isdigit() else 0,
+            number,
             STATES.get(state, State.RUNNING),
         )
 
@@ -126,10 +131,14 @@ class Decision(NamedTuple):
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Decision:
         status, owner, run, state, decided, outcome, cancel = reply
+        try:
+            number = int(run)
+        except ValueError:
+            number = 0
         return cls(
             cast("DecideStatus", status.decode()),
             owner.decode("utf-8", "replace"),
-            int(run) if run.isdigit() else 0,
+            number,
             STATES.get(state, State.RUNNING),
             decided,
             outcome,
@@ -217,7 +226,7 @@ class Look(NamedTuple):
         claimed = {step: text for step, text in zip(steps, reply[5::2], strict=True) if text is not None}
         claims = parse_claims((step.encode(), text) for step, text in claimed.items())
         return cls(
-            number(run, MOST_RUNS),
+            bounded(run, MOST_RUNS),
             owner_of(owner),
             journal_id(last),
             closed is not None,

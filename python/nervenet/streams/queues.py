@@ -228,17 +228,13 @@ def parse_wakes(reply: Any) -> list[Wake | bytes]:
     """From XREAD of one wake (None when its BLOCK ran out). Of one that cannot be read only its id is left."""
     if not reply:
         return []
-    return [_wake(at, fields) for at, fields in reply[0][1]]
-
-
-def _wake(at: bytes, f: Sequence[bytes]) -> Wake | bytes:
-    try:
-        ms, _, n = f[5].partition(b"-")
-        if ms.isdigit() and n.isdigit():
-            return Wake(at, f[1].decode(), int(f[3]), f[5], f[7].decode(), f[9] if len(f) > 9 else None)
-    except (IndexError, ValueError):
-        pass
-    return at
+    found: list[Wake | bytes] = []
+    for at, f in reply[0][1]:
+        try:
+            found.append(Wake(at, f[1].decode(), int(f[3]), f[5], f[7].decode(), f[9] if len(f) > 9 else None))
+        except (IndexError, ValueError):
+            found.append(at)
+    return found
 
 
 async def _first(replies: Sequence[asyncio.Future[Any]]) -> Any:
