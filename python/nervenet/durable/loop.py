@@ -184,8 +184,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         with _Entered(self):
             while self._ready:
                 batch, self._ready = self._ready, []
-                rest = iter(batch)
-                for handle in rest:
+                for handle in batch:
                     if self.stop_now:
                         return True
                     if handle._cancelled:
@@ -194,7 +193,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                         if budget < 0:
                             raise Runaway(_line_of(handle))
                         self._budget = budget + 1
-                        self._ready = [handle, *rest, *self._ready]
+                        self._ready = batch[batch.index(handle) :] + self._ready
                         return False
                     try:
                         handle._context.run(handle._callback, *handle._args)

@@ -321,10 +321,26 @@ class Coordinator:
         words = f"{end.failure.message}; its clean-up took more than {CLEAN_UP_MS // 1000} s"
         self._close(replace(end, failure=replace(end.failure, message=words)))
 
-    def _apply(self, entry: Entry, data: bytes) -> None:
+    def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
         self._at(entry, data)
-        if type(entry.body) is not UnreadableEntry:  # else its name says nothing for sure
-            self._note(entry)
+        name = entry.name
+        if type(entry.body) is UnreadableEntry:
+            pass  # its name says nothing for sure
+        elif name.startswith("task:"):
+            self._over(name[5:])
+            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
+                self._host.outliers.succeeded(body.agent_id, body.capability, entry.time_ms)
+            self._host.escalations.step_over(self, name[5:])
+        elif name.startswith("attempt:"):
+            step, _, n = name[8:].rpartition("#")
+            if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
+                self._over(step)
+            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
+                self._host.outliers.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
+        elif name.startswith("decided:"):
+            self._host.escalations.decided(self, name[8:])
+        elif name.startswith("escalated:"):
+            self._host.escalations.asked(self, entry)
         self._host.watchdog.enter(self.machine)
         commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)
         self._host.watchdog.leave()
@@ -365,25 +381,6 @@ class Coordinator:
         self.mirror()
         if self.canceled is not None:
             self._end_blocked()
-
-    def _note(self, entry: Entry) -> None:
-        """What an entry tells beside what the machine makes of it: who is done with what, which question is open."""
-        name = entry.name
-        if name.startswith("task:"):
-            self._over(name[5:])
-            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
-                self._host.outliers.succeeded(body.agent_id, body.capability, entry.time_ms)
-            self._host.escalations.step_over(self, name[5:])
-        elif name.startswith("attempt:"):
-            step, _, n = name[8:].rpartition("#")
-            if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
-                self._over(step)
-            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
-                self._host.outliers.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
-        elif name.startswith("decided:"):
-            self._host.escalations.decided(self, name[8:])
-        elif name.startswith("escalated:"):
-            self._host.escalations.asked(self, entry)
 
     def block(self, why: Mismatch) -> None:
         """Stop here, for a reason outside of the machine."""

@@ -364,7 +364,7 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
         raise Newer("attributes of an unknown kind")
     else:
         body = _BODIES[kind](getattr(message, kind))
-    if _ATTRIBUTES.get(name.partition(":")[0]) != kind:
+    if not (kind == "task" and name.startswith("task:")) and _ATTRIBUTES.get(name.partition(":")[0]) != kind:
         raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
     if kind in _NUMBERED and not name.startswith("task:") and not _is_numbered(name):
         raise ValueError(f"there is no number in the name {name!r}")
