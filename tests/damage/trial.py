@@ -127,7 +127,9 @@ class Target:
         """False: the key still holds another type, from the case before."""
         try:
             await damage.put(self)
-        except redis.exceptions.ResponseError:
+        except redis.exceptions.ResponseError:  # whoever lists what belongs there makes it again
+            for what in ("escalations", "definitions"):
+                await asyncio.to_thread(self.host.run, what, "list")
             return False
         return True
 

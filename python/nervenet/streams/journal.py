@@ -353,7 +353,13 @@ class Journal:
 
     async def view(self, workflow_id: str) -> bytes | None:
         """What the workflow's code published last."""
-        value: bytes | None = await self._link.call("GET", self._keys.view(workflow_id))
+        try:
+            value: bytes | None = await self._link.call("GET", self._keys.view(workflow_id))
+        except RedisRefused as error:
+            if not error.wrong_type:
+                raise
+            self._link.skips.skip(f"the view of {workflow_id}", error)
+            return None
         return value
 
     async def now_ms(self) -> int:

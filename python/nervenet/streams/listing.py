@@ -10,6 +10,7 @@ Escalations are derived: the owner sets and clears them from the fold, the recor
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
@@ -57,6 +58,10 @@ class Listing:
     async def escalations(self, after: Listed | None = None, count: int = 500) -> list[Listed]:
         """Open escalations by deadline; members are escalation ids (`parse_escalation_id`)."""
         return await self._page(self._keys.escalations, after, count, newest=False)
+
+    async def count(self, *keys: bytes) -> int:
+        """How many rows there are in these lists together."""
+        return sum(await asyncio.gather(*(Derived(self._link, key, ("ZCARD", key)) for key in keys)))
 
     def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
         score = "+inf" if deadline_ms is None else deadline_ms

@@ -100,8 +100,7 @@ class Lists:
         return [day_of(now - back * DAY_MS) for back in range(-1, days)]
 
     async def _total(self) -> int:
-        keys = [self._host.keys.running, *(self._host.keys.closed(day) for day in self._days())]
-        return sum(await asyncio.gather(*(self._host.link.call("ZCARD", key) for key in keys)))
+        return await self._listing.count(self._host.keys.running, *map(self._host.keys.closed, self._days()))
 
     async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
         """With the failure of those that failed, which stands in their last entry."""

@@ -49,7 +49,7 @@ class People:
     async def listed(self, request: pb.ListEscalationsRequest) -> pb.ListEscalationsResponse:
         size = page_size(request.page_size)
         state = request.state or workflow_pb2.ESCALATION_STATE_OPEN
-        count = int(await self._host.link.call("ZCARD", self._host.keys.escalations))
+        count = await self._listing.count(self._host.keys.escalations)
         if request.workflow_id:
             found = await self._of_workflow(request.workflow_id, state)
             return pb.ListEscalationsResponse(escalations=found[:size], open_count=count)
