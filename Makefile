@@ -29,7 +29,7 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-long failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -40,7 +40,10 @@ demo: $(READY) ## audit the licence of every installed distribution on a mesh of
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+
+test-long: $(READY) ## run the short forms of the tortures: storms, freezes, impatient callers, damage, fuzzing, memory
+	@$(BIN)/python -m pytest -m long -n 3 --dist loadscope $(ARGS)
 
 failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, there and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)

@@ -28,6 +28,8 @@ from tests.damage.newer import CODE_OF_TOMORROW
 from tests.damage.trial import APP, mesh
 from tests.mesh.world import Host, settled, until
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("DAMAGE_SEED") or random.randrange(1 << 32))
 A_KIND = 1
 """Cases of each key, in this short form."""

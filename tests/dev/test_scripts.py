@@ -15,7 +15,10 @@ from nervenet.mesh import LoadError, load_mesh
 from tests.dev.script import Script
 from tests.docs.blocks import ROOT, blocks, program_of
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc"),
+]
 
 HOW_TOS = ("test", "ask-a-human", "llm-agent", "declared")
 GUARD = 'if __name__ == "__main__":'

@@ -13,6 +13,8 @@ from tests.fuzz.calls import KINDS
 from tests.fuzz.mesh import Options, run
 from tests.fuzz.values import Filler
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
 async def test_no_call_hurts_a_node(tmp_path: Path, redis_url: str, etcd_url: str, token: bool) -> None:

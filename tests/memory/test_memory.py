@@ -24,6 +24,8 @@ from tests.memory.parked import APP, INPUTS, accepts_again, fill
 from tests.mesh.world import Host
 from tests.services.world import World, eventually
 
+pytestmark = pytest.mark.long
+
 MiB = 1 << 20
 
 

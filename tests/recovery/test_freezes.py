@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.recovery.freezes import WITHIN, Cell, freeze
+
+pytestmark = pytest.mark.long
 
 
 async def test_everything_goes_on_after_a_node_and_its_agent_stood_still(

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.mesh.world import Host
 from tests.recovery.impatient import impatience, mesh
+
+pytestmark = pytest.mark.long
 
 
 async def test_every_workflow_whose_caller_gave_up_ends(tmp_path: Path, redis_url: str, etcd_url: str) -> None:

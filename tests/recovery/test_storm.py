@@ -6,10 +6,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from nervenet import Resolution
 from nervenet.durable.retry import LOST_LIMIT
 from tests.mesh.world import Host, settled
 from tests.recovery import storm, storm_app
+
+pytestmark = pytest.mark.long
 
 SEED = 21
 
