@@ -364,11 +364,17 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
         raise Newer("attributes of an unknown kind")
     else:
         body = _BODIES[kind](getattr(message, kind))
-    if not (kind == "task" and name.startswith("task:")) and _ATTRIBUTES.get(name.partition(":")[0]) != kind:
-        raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
-    if kind in _NUMBERED and not name.startswith("task:") and not _is_numbered(name):
-        raise ValueError(f"there is no number in the name {name!r}")
+    if not (kind == "task" and name.startswith("task:")):
+        _check_name(name, kind)
     return Entry(name, body, n, time_ms, message.actor)
+
+
+def _check_name(name: str, kind: str) -> None:
+    """Raises ValueError where an entry's name does not go with its attributes."""
+    if _ATTRIBUTES.get(name.partition(":")[0]) != kind:
+        raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
+    if kind in _NUMBERED and not _is_numbered(name):
+        raise ValueError(f"there is no number in the name {name!r}")
 
 
 _ATTRIBUTES = {"task": "task", "attempt": "task"} | {
