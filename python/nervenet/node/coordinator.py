@@ -103,7 +103,7 @@ class Sent:
 
     def __init__(self, dispatch: Dispatch, now_ms: int) -> None:
         self.dispatch = dispatch
-        self.due_ms = dispatch.at_ms if dispatch.at_ms > now_ms else now_ms
+        self.due_ms = max(now_ms, dispatch.at_ms)
         self.sent_ms = now_ms
         self.lost_ms = 0  # when its agent was first seen to be lost
         self.started_ms = 0
