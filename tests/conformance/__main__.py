@@ -75,9 +75,11 @@ async def compare(candidates: Sequence[Candidate], features: Sequence[str], fold
     told = await asyncio.gather(*(one(candidate) for candidate in candidates))
     results: Results = {candidate.name: cells for candidate, cells in zip(candidates, told, strict=True)}
     console.print(table(results, features))
-    failed = sum(isinstance(cell, str) for cells in told for cell in cells.values())
-    console.print(f"{len(features)} features, {len(candidates)} candidates, {failed} failures")
-    return 1 if failed else 0
+    failures = [(name, what, why) for name, cells in results.items() for what, why in cells.items() if type(why) is str]
+    for name, what, why in failures:  # once more at the end, where a reader of CI looks
+        console.print(f"FAILED {name}: {what}: {why}", markup=False, highlight=False)
+    console.print(f"{len(features)} features, {len(candidates)} candidates, {len(failures)} failures")
+    return 1 if failures else 0
 
 
 async def tried(candidate: str, what: str, trial: Awaitable[None], console: Console) -> Seconds | str:
