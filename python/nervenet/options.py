@@ -54,10 +54,11 @@ def check_name(name: Any, what: str, *, step: bool = True) -> str:
 class FrozenMap(Mapping[str, str]):
     """A mapping that stays as it is and hashes, so that options can be keys of a cache."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_hash", "_items")
 
     def __init__(self, items: Mapping[str, str]) -> None:
         self._items = dict(items)
+        self._hash = hash(frozenset(self._items.items()))
 
     def __getitem__(self, key: str) -> str:
         return self._items[key]
@@ -69,7 +70,7 @@ class FrozenMap(Mapping[str, str]):
         return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+        return self._hash
 
     def __repr__(self) -> str:
         return repr(self._items)

@@ -424,11 +424,9 @@ class _Entered:
         self._task = None if outer is None else asyncio.current_task(outer)
         if self._task is not None:
             _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
-        try:  # asyncio's note of this thread's default loop; the public function would create a loop, or warn
-            self._local = local = asyncio.events._event_loop_policy._local  # type: ignore[attr-defined]
+        self._local = local = _defaults()
+        if local is not None:
             self._default, self._set_called = local._loop, local._set_called
-        except AttributeError:  # no policy yet, or another kind
-            self._local = self._default = None
         self._hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, self._loop._asyncgen_dropped)
         _set_running_loop(self._loop)
@@ -440,18 +438,24 @@ class _Entered:
         sys.set_asyncgen_hooks(*self._hooks)
         local = self._local
         if local is None:
-            _forget_default(self._loop)
+            if (made := _defaults()) is not None and made._loop is self._loop:
+                made._loop, made._set_called = None, False  # the code made the thread's first policy
         elif local._loop is not self._default:
             local._loop, local._set_called = self._default, self._set_called
         if self._task is not None:
             _enter_task(self._outer, self._task)  # type: ignore[arg-type]
 
 
-def _forget_default(loop: DurableLoop) -> None:
-    """The code made the thread's first policy, and perhaps this loop the default in it."""
-    local = getattr(getattr(asyncio.events, "_event_loop_policy", None), "_local", None)
-    if local is not None and local._loop is loop:
-        local._loop, local._set_called = None, False
+def _defaults() -> Any:
+    """asyncio's note of this thread's default loop; None without a policy, or with one of another kind.
+
+    The public function would create a loop, or warn.
+    """
+    policy = getattr(asyncio.events, "_event_loop_policy", None)
+    if policy is None:
+        return None
+    local = getattr(policy, "_local", None)
+    return local if hasattr(local, "_set_called") else None
 
 
 class _Dropped(BaseException):

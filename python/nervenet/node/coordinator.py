@@ -202,7 +202,8 @@ class Coordinator:
             return
         if n == self.applied + 1:
             self._apply(decode_entry(name, data, n, ms), data)
-            self._feed_early()
+            if self._early:
+                self._feed_early()
         elif n > self.applied:
             self._early[n] = (ms, name, data)
             self.catch_up()
@@ -215,7 +216,8 @@ class Coordinator:
             return
         if entry.n == self.applied + 1:
             self._apply(entry, data)
-            self._feed_early()
+            if self._early:
+                self._feed_early()
         elif entry.n > self.applied:
             self.catch_up()
 
