@@ -87,12 +87,12 @@ async def test_a_result_whose_acknowledgement_was_lost_counts_once(net: Net) -> 
         run = await client.start("call", "x")
         task = await stream.hear("task")
         said.agent.agent_id, said.lease_id = stream.welcome.agent_id, stream.welcome.lease_id
-        await stream.say(task_result=result(task, "mine"))
+        await stream.say(task_completion=result(task, "mine"))
         assert await run.result(timeout=10) == "mine"
     said.running.append(pb.HeldTask(task=task))
     async with connected(other.address, said) as stream:
         assert stream.welcome.agent_id == said.agent.agent_id
-        await stream.say(task_result=result(task, "mine"))
+        await stream.say(task_completion=result(task, "mine"))
         ack = await stream.hear("result_ack")
         assert (ack.task_id, ack.attempt) == (task.task_id, 1)
 
@@ -108,7 +108,7 @@ async def test_a_task_that_never_arrived_is_pushed_again(net: Net) -> None:
     async with connected(node.address, said) as stream:
         again = await stream.hear("task")
         assert (again.task_id, again.attempt) == (task.task_id, task.attempt)
-        await stream.say(task_result=result(again, "done"))
+        await stream.say(task_completion=result(again, "done"))
         assert (await stream.hear("result_ack")).recorded
         assert await run.result(timeout=10) == "done"
 
@@ -136,7 +136,7 @@ async def test_the_tasks_of_an_agent_that_dies_go_on_after_a_second_and_a_late_r
     said.running.append(pb.HeldTask(task=task))
     async with connected(node.address, said) as stream:
         assert (await stream.hear("task_cancel")).task_id == task.task_id
-        await stream.say(task_result=result(task, "late"))
+        await stream.say(task_completion=result(task, "late"))
         assert not (await stream.hear("result_ack")).recorded
 
 
@@ -259,10 +259,10 @@ async def test_who_does_not_answer_a_timeout_is_given_up_all_the_same(net: Net) 
         await stream.hear("task_cancel")
         second = await stream.hear("task")
         assert (second.task_id, second.attempt) == (stuck.task_id, 2)
-        await stream.say(task_result=result(second, "second"))
+        await stream.say(task_completion=result(second, "second"))
         assert await run.result(timeout=10) == "second"
         assert (await stream.hear("result_ack")).attempt == 2
-        await stream.say(task_result=result(stuck, "late"))
+        await stream.say(task_completion=result(stuck, "late"))
         late = await stream.hear("result_ack")
         assert (late.attempt, late.recorded) == (1, False)
         beating.cancel()
@@ -314,10 +314,10 @@ async def test_what_outlasts_a_drain_goes_on_elsewhere_from_its_checkpoint(net: 
         run = await client.start("call", "x")
         task = await stream.hear("task")
         news = task_pb2.TaskProgress(attempt=1, checkpoint={"json": '"half"'})
-        await stream.say(task_progress=pb.TaskReport(task_id=task.task_id, progress=news))
+        await stream.say(task_report=pb.TaskReport(task_id=task.task_id, progress=news))
         await raw.call("DrainAgent", agent_id=stream.welcome.agent_id, grace={"nanos": 100_000_000})
         await stream.hear("task_cancel")
-        await stream.say(task_result=failed(task, "stopped", code=common_pb2.FAILURE_CODE_CANCELED))
+        await stream.say(task_completion=failed(task, "stopped", code=common_pb2.FAILURE_CODE_CANCELED))
         await stream.hear("result_ack")
         await net.speaker({"work": lambda task: value_of(task.checkpoint)}, name="heir")
         assert await run.result(timeout=10) == "half"
@@ -351,7 +351,7 @@ async def test_credit_zero_drains_an_agent_that_wants_to_stop(net: Net) -> None:
         run = await client.start("call", "x")
         await stream.say(status=pb.Status(credit=1))
         task = await stream.hear("task")
-        await stream.say(task_result=result(task, "back"))
+        await stream.say(task_completion=result(task, "back"))
         assert await run.result(timeout=10) == "back"
 
 
@@ -468,9 +468,9 @@ async def test_an_item_that_makes_no_sense_is_rejected_and_the_stream_goes_on(ne
     async with connected(node.address, hello("work")) as stream:
         unknown = task_pb2.TaskEnvelope(task_id="nobody/work", attempt=3)
         for item in (
-            {"task_result": result(unknown, 1)},
+            {"task_completion": result(unknown, 1)},
             {"task_ack": pb.TaskAck(task_id="nobody/work", attempt=3)},
-            {"task_progress": pb.TaskReport(task_id="nobody/work", progress={"attempt": 3})},
+            {"task_report": pb.TaskReport(task_id="nobody/work", progress={"attempt": 3})},
         ):
             await stream.say(**item)
             told = await stream.hear("rejected")
@@ -484,9 +484,9 @@ async def test_an_item_that_makes_no_sense_is_rejected_and_the_stream_goes_on(ne
         run = await client.start("call", "x")
         task = await stream.hear("task")
         report = pb.TaskReport(task_id=task.task_id, progress={"attempt": 1, "checkpoint": {"json": "{"}})
-        await stream.say(task_progress=report)
+        await stream.say(task_report=report)
         assert (await stream.hear("rejected")).task_id == "", "the task goes on"
-        await stream.say(task_result=result(task, "fine"))
+        await stream.say(task_completion=result(task, "fine"))
         assert await run.result(timeout=10) == "fine"
 
 

@@ -90,7 +90,7 @@ async def test_a_task_goes_there_and_back(sealed: Sealed) -> None:
     async with connected(node.address, hello("work"), ALLOWED, sealed.tls) as stream, sealed.client(node) as client:
         run = await client.start(call, {"text": "ünïcode 🦑"})
         task = await stream.hear("task")
-        await stream.say(task_result=result(task, value_of(task.input)))
+        await stream.say(task_completion=result(task, value_of(task.input)))
         assert (await stream.hear("result_ack")).recorded
         assert await run.result(timeout=20) == {"text": "ünïcode 🦑"}
         await stream.say(goodbye=pb.Goodbye())

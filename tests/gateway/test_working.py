@@ -51,11 +51,11 @@ async def test_a_task_is_pushed_and_its_result_acknowledged_once_it_is_recorded(
         assert (task.capability, task.attempt, task.workflow_id, task.step) == ("work", 1, run.id, "work")
         assert value_of(task.input) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
         answer = result(task, value_of(task.input))
-        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_result=answer)
+        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_completion=answer)
         ack = await stream.hear("result_ack")
         assert (ack.task_id, ack.attempt, ack.recorded) == (task.task_id, 1, True)
         assert await run.result(timeout=10) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
-        await stream.say(task_result=answer)
+        await stream.say(task_completion=answer)
         again = await stream.hear("result_ack")
         assert again == ack, "the second copy is acknowledged like the first"
         assert (await tasks_of(run))[0].agent_id == stream.welcome.agent_id
@@ -154,7 +154,7 @@ async def test_what_is_no_result_is_a_failure_that_says_so(net: Net, outcome: di
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, **outcome)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert (await stream.hear("result_ack")).recorded
         with pytest.raises(errors.WorkflowFailed) as failure:
             await run.result(timeout=10)
@@ -179,7 +179,7 @@ async def test_payloads_of_every_form_arrive(net: Net, payload: common_pb2.Paylo
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, output=payload)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert await run.result(timeout=10) == value
 
 
@@ -193,8 +193,8 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
         def report(**fields: Any) -> pb.TaskReport:
             return pb.TaskReport(task_id=task.task_id, progress=task_pb2.TaskProgress(attempt=task.attempt, **fields))
 
-        await stream.say(task_progress=report(fraction=0.5, message="half", partial={"json": '"a"'}))
-        await stream.say(task_progress=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
+        await stream.say(task_report=report(fraction=0.5, message="half", partial={"json": '"a"'}))
+        await stream.say(task_report=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
         active = await until(lambda: active_message(raw, stream.welcome.agent_id), "it is listed")
         assert (active.message, active.fraction, active.task_id) == ("half", 0.5, task.task_id)
         parts = []
@@ -206,10 +206,10 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
         assert parts == ["a", "b"]
         keys = net.nodes[0].host.keys
         await until(lambda: node.host.link.call("HGET", keys.checkpoints(run.id), "work"), "the checkpoint is kept")
-        await stream.say(task_result=failed(task, "try again"))
+        await stream.say(task_completion=failed(task, "try again"))
         task = await stream.hear("task")
         assert task.attempt == 2 and value_of(task.checkpoint) == {"at": 7}
-        await stream.say(task_result=result(task, "done"))
+        await stream.say(task_completion=result(task, "done"))
         assert await run.result(timeout=10) == "done"
 
 

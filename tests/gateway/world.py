@@ -170,7 +170,7 @@ class Speaker:
         """What the next attempt may go on from."""
         self.checkpoints[task.task_id, task.attempt] = checkpoint
         progress = task_pb2.TaskProgress(attempt=task.attempt, checkpoint=checkpoint)
-        await self.say(task_progress=pb.TaskReport(task_id=task.task_id, progress=progress))
+        await self.say(task_report=pb.TaskReport(task_id=task.task_id, progress=progress))
 
     async def leave(self) -> None:
         assert self._stream is not None
@@ -215,7 +215,7 @@ class Speaker:
         self.hello.agent.agent_id, self.hello.lease_id = welcome.agent_id, welcome.lease_id
         self.ready.set()
         for done in self.results.values():
-            await stream.say(task_result=done)
+            await stream.say(task_completion=done)
         interval = self._seconds("status_interval")
         beating = asyncio.create_task(self._beat(stream, interval if self.as_late_as_allowed else interval / 2))
         try:
@@ -277,7 +277,7 @@ class Speaker:
         self.running.pop(key, None)
         self.results[key] = done
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, AssertionError):
-            await self.say(task_result=done)
+            await self.say(task_completion=done)
 
     def _forget(self, key: tuple[str, int]) -> None:
         self.held.pop(key, None)

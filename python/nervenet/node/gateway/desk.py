@@ -259,7 +259,7 @@ class Desk:
                 saved = stored_payload(progress.checkpoint, f"{what}: checkpoint", limit)
                 held.checkpoint, held.checkpoint_due = saved.SerializeToString(), True
         except ValueError as error:
-            guest.reject("INVALID_FIELD", f"task_progress of {said.task_id}: {error}")
+            guest.reject("INVALID_FIELD", f"task_report of {said.task_id}: {error}")
         if progress.HasField("fraction") or progress.message:
             held.fraction = min(1.0, max(0.0, progress.fraction)) if progress.HasField("fraction") else None
             held.message, held.news = progress.message, True

@@ -15,7 +15,7 @@ from nervenet.clock import new_id
 from nervenet.errors import Overloaded, PreconditionFailed, Unavailable
 from nervenet.node.gateway.desk import Desk
 from nervenet.node.gateway.guest import Guest, Stage
-from nervenet.node.gateway.hello import MAX_CREDIT, record_of
+from nervenet.node.gateway.hello import MAX_CREDIT, PROTOCOL_VERSION, record_of
 from nervenet.node.gateway.intake import Intake
 from nervenet.node.gateway.keeper import Keeper
 from nervenet.node.gateway.line import Line
@@ -175,6 +175,7 @@ class Gateway:
             payload_limit=self._host.config.payload_limit,
             max_credit=MAX_CREDIT,
             nodes=[self._address(), *self._others()][:MOST_NODES],
+            protocol_version=PROTOCOL_VERSION,
         )
         welcome.status_interval.FromMilliseconds(round(STATUS_INTERVAL * 1000))
         welcome.lease_ttl.FromSeconds(GATEWAY_AGENT_LEASE)

@@ -77,7 +77,7 @@ class Definitions:
 
     async def list(self, request: pb.ListDefinitionsRequest) -> pb.ListDefinitionsResponse:
         size, store = page_size(request.page_size), self._host.stored.store
-        cursor = token_in("definitions", request.page_token, str, int)
+        cursor = token_in(request, str, int)
         after = None if cursor is None else (cursor[0], -cursor[1])
         names = [_name(request.name)] if request.name else await store.names()
         answer, room = pb.ListDefinitionsResponse(), Room()
@@ -91,7 +91,7 @@ class Definitions:
                 found = _outline(workflow.Definition.FromString(data))
                 if len(answer.definitions) == size or not room.takes(found.ByteSize()):
                     last = answer.definitions[-1]
-                    answer.next_page_token = token_out("definitions", last.name, last.version)
+                    answer.next_page_token = token_out(request, last.name, last.version)
                     return answer
                 answer.definitions.append(found)
         return answer

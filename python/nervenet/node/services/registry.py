@@ -128,7 +128,7 @@ class Registry:
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:
         size = page_size(request.page_size)
-        cursor = token_in("agents", request.page_token, str)
+        cursor = token_in(request, str)
         states = {agent_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_") for state in request.states}
         fitting = [
             agent
@@ -147,18 +147,18 @@ class Registry:
         more = len(fitting) > len(entries)
         return pb.ListAgentsResponse(
             agents=entries,
-            next_page_token=token_out("agents", entries[-1].agent.agent_id) if more else "",
+            next_page_token=token_out(request, entries[-1].agent.agent_id) if more else "",
             queues=await self._queued.all() if cursor is None else (),
         )
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
         size = page_size(request.page_size)
-        cursor = token_in("nodes", request.page_token, str)
+        cursor = token_in(request, str)
         nodes = [node for key, node in sorted(self._table.nodes.items()) if cursor is None or key > cursor[0]]
         shown = nodes[:size]
         response = pb.ListNodesResponse(
             nodes=[node_record(node.record) for node in shown],
-            next_page_token=token_out("nodes", shown[-1].id) if len(nodes) > size else "",
+            next_page_token=token_out(request, shown[-1].id) if len(nodes) > size else "",
         )
         counts = [self._host.ownership.owned_count_nowait(node.id) for node in shown]
         with suppress(LinkError):  # who is alive is known without Redis
@@ -176,7 +176,7 @@ class Registry:
         if not host.draining:
             host.draining = True  # at once: the work for it begins a moment later
             host.spawn(self._drain())
-        return pb.DrainNodeResponse(state=agent_pb2.AGENT_STATE_DRAINING, owned_workflows=len(host.coordinators))
+        return pb.DrainNodeResponse(state=agent_pb2.NODE_STATE_DRAINING, owned_workflows=len(host.coordinators))
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection
