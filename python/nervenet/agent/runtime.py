@@ -35,12 +35,14 @@ from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.groups import Groups
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class AgentRuntime:
         does not answer, ConfigError where its node refuses it."""
         url = config.require("redis", "an agent")
         async with AsyncExitStack() as stack:
-            link = await Link.open(url, name=name)
+            link = await open_link(url, name=name, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             own = {agent.name: agent for agent in agents}
             total = slots or sum(agent.slots for agent in own.values())
