@@ -20,15 +20,17 @@ from nervenet.config import Config
 from nervenet.definitions import Agent
 from nervenet.payloads import ANY
 from nervenet.records import Attempt, Entry, Outcome, Start
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.rpc.server import Server, Service
 from nervenet.rpc.status import not_found
 from nervenet.streams.answers import NewWorkflow
 from nervenet.streams.groups import Groups
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import registry_service_pb2 as api
 from nervenet.v1 import registry_service_pb2_grpc as api_grpc
 from nervenet.v1 import task_pb2
@@ -216,7 +218,7 @@ async def world_at(redis: str, namespace: str) -> AsyncIterator[World]:
     config = Config.load(environ={}, directory="/nonexistent", redis=redis, namespace=namespace, listen="127.0.0.1:0")
     service = Service("nervenet.v1.RegistryService", registry)
     server = await Server.start(config, "node", [service], asyncio.Event())
-    link = await Link.open(redis, name="owner")
+    link = await open_link(redis, name="owner", scripts=packaged_scripts())
     owner = Owner(link, namespace)
     await owner.queues.make_wake(owner.node_id)
     try:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from nervenet import RequestError
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import News, Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import workflow_pb2 as workflow
 from tests.damage.app import waits
 from tests.damage.damages import Damage, every
@@ -107,7 +108,7 @@ async def _ended(run: object) -> bool:
 
 async def _write_what_only_tomorrow_knows(host: Host, redis_url: str, owner: str) -> None:
     """As an agent of tomorrow would: append, then wake the owner."""
-    link, names = await Link.open(redis_url, name="tomorrow"), Keys(host.namespace)
+    link, names = await open_link(redis_url, name="tomorrow", scripts=packaged_scripts()), Keys(host.namespace)
     entry = workflow.JournalEntry(actor="agent-of-tomorrow")
     entry.task.failure.code = CODE_OF_TOMORROW  # type: ignore[assignment]
     entry.task.capability = "gated"

@@ -17,12 +17,15 @@ from nervenet.errors import Unavailable
 from nervenet.node.node import Node, Served
 from nervenet.node.starting import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link, LinkError
 from nervenet.streams.queues import GROUP, News, Queues, parse_tasks
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
 
@@ -66,7 +69,7 @@ class World:
     async def agent(
         self, *capabilities: str, slots: int = 100, labels: dict[str, str] | None = None
     ) -> AsyncIterator[Hand]:
-        link = await Link.open(self.redis_url)
+        link = await open_link(self.redis_url, scripts=packaged_scripts())
         async with Etcd.open(self.etcd_url) as etcd:
             session = await Session.open(etcd, 5)
             hand = Hand(link, Keys(self.namespace), session, capabilities, slots, labels or {})

@@ -2,7 +2,7 @@
 """A Redis Cluster as a value: three masters, if wanted a replica of the first, slots that move on request.
 
 async with Clustered(replica=True) as redis:
-    link = await Link.open(redis.url)
+    link = await open_link(redis.url)
     await redis.move(range(0, 1000), redis.masters[0], redis.masters[1])
     await redis.failover()        # kills the first master; returns once its replica has its slots
 """
@@ -20,7 +20,7 @@ from typing import Any, Self
 import pytest
 
 from nervenet.dev.servers import Server, ServerFailed, free_port, valkey
-from nervenet.streams.slots import SLOTS
+from nervenet.redis_link.slots import SLOTS
 from tests.recovery.replicated import fact, role_of, say, until
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from nervenet import Client, WorkflowHandle
 from nervenet.dev.servers import Server, valkey
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from tests.mesh.world import Host, Role, until
 from tests.recovery import redis_app
 
@@ -158,7 +159,7 @@ async def broken_mesh(
             host.env |= env
             await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
             await asyncio.to_thread(host.up, *(host.agent(app=APP) for _ in range(2)))
-            link = await Link.open(server.url, name="test", patience=60)
+            link = await open_link(server.url, name="test", patience=60)
             async with host.client() as client:
                 yield RedisMesh(host, server, client, link)
             await link.close()

@@ -2,7 +2,7 @@
 """A master, a replica and three sentinels, as a value: break the master, and bring it back when it is one no more.
 
     async with Replicated() as redis:
-        link = await Link.open(redis.url)
+        link = await open_link(redis.url)
         await redis.failover()        # stops the master; returns once the sentinels have made the replica master
         await redis.resume_old()      # continues it; returns once it has become a replica
 

@@ -36,8 +36,8 @@ from nervenet import Client, Resolution
 from nervenet.client.raw import RawClient
 from nervenet.dev.servers import Server, etcd, valkey
 from nervenet.errors import NervenetError
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from tests.mesh.world import Host
 from tests.recovery import redis_app
 
@@ -84,7 +84,7 @@ async def _write(client: Client, raw: RawClient, stem: str, told: list[Told]) ->
 
 async def missing(url: str, namespace: str, told: list[Told]) -> list[Told]:
     """What does not stand in its journal, under the name that its head knows."""
-    link, keys = await Link.open(url, wait=30), Keys(namespace)
+    link, keys = await open_link(url, wait=30), Keys(namespace)
     gone = []
     for one in told:
         at = await link.call("HGET", keys.head(one.workflow_id), f"e:{one.entry}")

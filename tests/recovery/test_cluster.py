@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import Server
+from nervenet.redis_link.slots import slot_of
 from nervenet.streams.keys import Keys
-from nervenet.streams.slots import slot_of
 from tests.mesh.world import Host, Role
 from tests.recovery.clustered import Clustered
 from tests.recovery.load import Load

@@ -28,10 +28,11 @@ from nervenet.node import node as node_module
 from nervenet.node import watch
 from nervenet.node.node import Node, Served
 from nervenet.payloads import Codec
+from nervenet.redis_link import backoff, link, opening
+from nervenet.redis_link.address import Address
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
-from nervenet.streams import backoff, groups, journal, link, listing, ownership
-from nervenet.streams.address import Address
+from nervenet.streams import groups, journal, listing, ownership
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
 from tests.simulation.loop import PROCESS, Process
@@ -74,14 +75,14 @@ class Surroundings:
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
-        for module in (journal, ownership, groups, link, listing):
+        for module in (journal, ownership, groups, listing, node_module, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 
     def _quicker(self) -> Iterator[Any]:
         """What always comes out the same, and took half of a schedule's time."""
         yield mock.patch.object(node_module, "version", _version)
-        yield mock.patch.object(link, "parse", _parse)
+        yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
         yield mock.patch.object(watch, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
 

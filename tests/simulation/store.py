@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lupa.lua51 import LuaRuntime
 
-from nervenet.streams.faults import RedisRefused
-from nervenet.streams.script import Script, packaged_scripts
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.script import Script
+from nervenet.streams.script import packaged_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,8 +12,8 @@ from redis.asyncio import Connection
 
 from nervenet.dev.servers import ServerFailed, free_port, valkey
 from nervenet.records import State
-from nervenet.streams.cluster import ClusterLink
-from nervenet.streams.link import Link
+from nervenet.redis_link.cluster import ClusterLink
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import News
 from nervenet.streams.script import packaged_scripts
@@ -44,7 +44,7 @@ async def clustered(cluster_url: str, namespace: str) -> AsyncIterator[Store]:
     if b"cluster_slots_assigned:0" in await call("CLUSTER", "INFO"):
         await call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     await connection.disconnect()
-    link = await Link.open(cluster_url, wait=20)
+    link = await open_link(cluster_url, wait=20, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.close()
 

@@ -9,8 +9,10 @@ import pytest
 
 from nervenet.dev.servers import valkey
 from nervenet.records import State
-from nervenet.streams.link import Link, RedisRefused
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.ownership import Closed
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import FIRST, OTHER, OWNER, SECOND, Store
 
 
@@ -22,7 +24,7 @@ def small_redis() -> AsyncIterator[str]:  # type: ignore[misc]
 
 @pytest.fixture
 async def small(small_redis: str, namespace: str) -> AsyncIterator[Store]:
-    link = await Link.open(small_redis)
+    link = await open_link(small_redis, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.call("CONFIG", "SET", "maxmemory", 0)
     await link.close()

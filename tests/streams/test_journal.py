@@ -7,8 +7,9 @@ import asyncio
 import random
 
 from nervenet.records import State
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Appended, NewWorkflow
-from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import OTHER, OWNER, REQ, Store
 
 
@@ -34,7 +35,7 @@ async def test_a_starter_that_slept_past_half_the_grace_is_refused_and_writes_no
 
 async def test_of_two_writers_of_one_name_one_wins_and_the_other_learns_it(store: Store, redis_url: str) -> None:
     workflow = await store.start()
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url, scripts=packaged_scripts())
     rival = Store(link, store.keys.namespace)
     first, second = await asyncio.gather(
         store.journal.append(workflow, 1, "task:classify", b"mine"),
@@ -153,7 +154,7 @@ async def test_a_hundred_random_writers_leave_each_name_once(store: Store, redis
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     workflow = await store.start()
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url, scripts=packaged_scripts())
     rival = Store(link, store.keys.namespace)
     names = [f"task:s{i}" for i in range(20)] + [f"signal:s{i}" for i in range(20)]
     picks = [(chance.choice([store, rival]), chance.choice(names), b"%d" % i) for i in range(400)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.streams.groups import Place
-from nervenet.streams.link import RedisRefused
 from nervenet.streams.queues import GROUP, Delivered, News, parse_tasks, parse_wakes
 from tests.streams.store import FIRST, OWNER, SECOND, Store
 

@@ -19,8 +19,8 @@ from nervenet import telemetry
 from nervenet.agent.running import Key, Running, Stop
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import Finished, finished
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended, Claimed
-from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.queues import GROUP, News
 from nervenet.streams.recent import Recent
 from nervenet.wire import decode_envelope, decode_payload
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
     from nervenet.records import Payload
+    from nervenet.redis_link.link import Link
     from nervenet.streams.journal import Journal
     from nervenet.streams.keys import Keys
-    from nervenet.streams.link import Link
     from nervenet.streams.queues import Delivered, Queues
 
 STOP_GRACE: Final = 5.0

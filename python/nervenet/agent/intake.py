@@ -15,10 +15,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.redis_link.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.redis_link.reader import LONGEST_BLOCK_MS
 from nervenet.streams.groups import Groups
 from nervenet.streams.queues import parse_requirement, parse_tasks
-from nervenet.streams.reader import LONGEST_BLOCK_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nervenet.agent.floor import Doors, Floor
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
-    from nervenet.streams.reader import Reader
+    from nervenet.redis_link.reader import Reader
 
 SOONEST: Final = 0.05
 LATEST: Final = 1.0

@@ -16,14 +16,14 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from nervenet.agent.running import Running, Stop
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.timing import AGENT_RENEW_EVERY, CHECKPOINT_EVERY, CLAIM_TICK
 from nervenet.wire import encode_payload
 
 if TYPE_CHECKING:
     from nervenet.clock import Clock
+    from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.journal import Journal
-    from nervenet.streams.link import ServerIdentity
 
 TICK: Final = CLAIM_TICK
 RENEW_EVERY: Final = AGENT_RENEW_EVERY - TICK / 2

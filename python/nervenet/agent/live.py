@@ -16,8 +16,8 @@ from nervenet.wire import encode_progress
 if TYPE_CHECKING:
     from nervenet.agent.running import Running
     from nervenet.clock import Clock
+    from nervenet.redis_link.link import Link
     from nervenet.streams.keys import Keys
-    from nervenet.streams.link import Link
 
 PERIOD: Final = 0.05
 MOST_ENTRIES: Final = 1_000

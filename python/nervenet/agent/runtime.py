@@ -35,26 +35,19 @@ from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.groups import Groups
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-
-    class HasAgents(Protocol):
-        """A Mesh, as far as an agent process wants to know."""
-
-        name: str
-        agents: dict[str, Agent[Any, Any]]
-
+    from nervenet.definitions import Agent, MeshDefinitions
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -131,7 +124,7 @@ class AgentRuntime:
         does not answer, ConfigError where its node refuses it."""
         url = config.require("redis", "an agent")
         async with AsyncExitStack() as stack:
-            link = await Link.open(url, name=name)
+            link = await open_link(url, name=name, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             own = {agent.name: agent for agent in agents}
             total = slots or sum(agent.slots for agent in own.values())
@@ -234,6 +227,10 @@ class AgentRuntime:
         self._keeper.close()
         await self._resources.close()
 
+    def stop(self, running: Running, reason: Stop) -> None:
+        """Stop one attempt."""
+        self.floor.stop(running, reason)
+
     # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def drain(self, grace_ms: int | None = None) -> None:
@@ -322,29 +319,7 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def run_agent(
-    mesh: HasAgents,
-    config: Config,
-    *,
-    only: Collection[str] = (),
-    name: str | None = None,
-    slots: int | None = None,
-    stop: asyncio.Event,
-) -> None:
-    """Run the agents of a mesh until `stop`, then drain and leave. Raises ConfigError where there is nothing to run."""
-    async with AgentRuntime.open(chosen(mesh, only), config, name=name or mesh.name, slots=slots) as runtime:
-        stopping = asyncio.create_task(stop.wait())
-        broken = asyncio.create_task(runtime.stopped())
-        try:
-            await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
-            if broken.done():
-                broken.result()
-        finally:
-            stopping.cancel()
-            broken.cancel()
-
-
-def chosen(mesh: HasAgents, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
+def chosen(mesh: MeshDefinitions, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
     """The agents to run: those with a handler, or those that `only` names."""
     local = {agent.name: agent for agent in mesh.agents.values() if agent.fn is not None}
     if not local:

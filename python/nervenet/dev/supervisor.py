@@ -31,9 +31,10 @@ from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import write_whole
 from nervenet.process.signals import Stop, run
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.heads import Claim
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -226,7 +227,7 @@ def _contents(about: About) -> str:
 async def take_stock(url: str, namespace: str) -> int:
     """How many workflows of before go on now. The claims of before are over: whoever made them died with its mesh."""
     keys = Keys(namespace)
-    link = await Link.open(url, name="nervenet-dev")
+    link = await open_link(url, name="nervenet-dev", scripts=packaged_scripts())
     try:
         running = await link.call("ZRANGE", keys.running, 0, -1)
         for workflow_id in running:

@@ -16,8 +16,8 @@ from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
 from nervenet.node.blame import SEPARATE_MS
 from nervenet.node.tracing import Sending
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import require
-from nervenet.streams.faults import RedisRefused
 from nervenet.telemetry import producer
 from nervenet.wire import Envelope, encode_envelope, task_id
 

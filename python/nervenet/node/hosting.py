@@ -23,9 +23,9 @@ from nervenet.node.builtin import DECLARED
 from nervenet.node.coordinator import Coordinator
 from nervenet.node.tracing import export_closed
 from nervenet.records import Entry, Payload, Start
+from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended
-from nervenet.streams.faults import LinkError, Unreadable
 from nervenet.streams.ownership import Closed
 from nervenet.streams.queues import LOOK, NOT_YOU, News
 from nervenet.wire import encode_entry
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     from nervenet.node.watch import Watch
     from nervenet.node.watchdog import Watchdog
     from nervenet.records import Body, Close, Mismatch, State
+    from nervenet.redis_link.link import Link
     from nervenet.registry.table import Table
     from nervenet.streams.heads import Head
     from nervenet.streams.journal import Journal
     from nervenet.streams.keys import Keys
-    from nervenet.streams.link import Link
     from nervenet.streams.ownership import Ownership
     from nervenet.streams.queues import Queues
 

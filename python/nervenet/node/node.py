@@ -45,18 +45,19 @@ from nervenet.node.sweep import Sweep
 from nervenet.node.timers import MeshClock, Timers
 from nervenet.node.watch import Watch
 from nervenet.node.watchdog import Watchdog
+from nervenet.redis_link.durability import check_strict
+from nervenet.redis_link.faults import LinkError, RedisRefused, UnfitServer
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import How, News, Table
 from nervenet.registry.views import AgentView
-from nervenet.streams.durability import check_strict
-from nervenet.streams.faults import LinkError, RedisRefused, UnfitServer
 from nervenet.streams.journal import Journal
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, Wake, parse_wakes
+from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
 from nervenet.timing import NODE_LEASE
 from nervenet.wire import encode_node_record
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 
     from nervenet.config import Config
     from nervenet.definitions import Workflow
-    from nervenet.streams.link import ServerIdentity
+    from nervenet.redis_link.dial import ServerIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Node:
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
         async with AsyncExitStack() as stack:
-            link = await Link.open(config.require("redis", "a node"), name=node_id)
+            link = await open_link(config.require("redis", "a node"), name=node_id, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             if config.durability == "strict":
                 await check_strict(link)

@@ -16,8 +16,8 @@ from nervenet.durable import PYTHON
 from nervenet.errors import RequestError
 from nervenet.node.starting import request_hash
 from nervenet.records import Entry, Start
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.faults import LinkError
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:

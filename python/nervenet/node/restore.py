@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.node.starting import request_hash
 from nervenet.records import Mismatch, Start, State
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import RawEntry
-from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
 from nervenet.wire import decode_entry
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from nervenet.node.coordinator import Coordinator, Kept
     from nervenet.node.hosting import Host
     from nervenet.records import Close
+    from nervenet.redis_link.connection import Arg
+    from nervenet.redis_link.faults import Unreadable
     from nervenet.streams.answers import Look, Restored
-    from nervenet.streams.faults import Unreadable
-    from nervenet.streams.link import Arg
     from nervenet.streams.pages import Record
 
 _log = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from nervenet.node.memory import cost_of
 from nervenet.options import resolve_start
 from nervenet.payloads import read_json
 from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.replies import settled
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
-from nervenet.streams.faults import LinkError
-from nervenet.streams.link import settled
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ import math
 from typing import TYPE_CHECKING
 
 from nervenet.node.starting import GRACE_MS
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.faults import LinkError
 from nervenet.streams.listing import Listed, Listing
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError, RedisRefused, Unreadable
+from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
     from nervenet.node.hosting import Host
+    from nervenet.redis_link.subscription import Subscription
     from nervenet.streams.heads import Head
-    from nervenet.streams.link import Subscription
 
 __all__ = ["Closed", "Closings", "Hints"]
 

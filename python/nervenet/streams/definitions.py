@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 
 __all__ = ["Definitions"]
 

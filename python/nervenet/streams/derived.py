@@ -14,11 +14,11 @@ import logging
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any
 
-from nervenet.streams.faults import RedisRefused
+from nervenet.redis_link.faults import RedisRefused
 
 if TYPE_CHECKING:
-    from nervenet.streams.connection import Arg
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.connection import Arg
+    from nervenet.redis_link.link import Link
 
 __all__ = ["Derived"]
 

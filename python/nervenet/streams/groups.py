@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from nervenet.streams.faults import RedisRefused
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.link import Link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.queues import GROUP
 from nervenet.streams.script import packaged_scripts
 

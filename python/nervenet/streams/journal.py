@@ -20,6 +20,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused, Unreadable
+from nervenet.redis_link.link import Link
 from nervenet.streams.answers import (
     Adopted,
     Appended,
@@ -34,10 +37,8 @@ from nervenet.streams.answers import (
     parse_entries,
     parse_status,
 )
-from nervenet.streams.faults import RedisRefused, Unreadable
 from nervenet.streams.heads import FIELDS, Head, parse_head
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 from nervenet.timing import CLAIM_TTL_MS
 

@@ -15,10 +15,11 @@ import math
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
-from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import EscalationId, Keys, escalation_id, parse_escalation_id
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 
 __all__ = ["Listed", "Listing"]

@@ -37,9 +37,10 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 
 __all__ = ["Closed", "Moved", "Ownership", "day_of"]

@@ -16,10 +16,12 @@ import json
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple
 
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.replies import in_turn
 from nervenet.streams.derived import Derived
-from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link, in_turn
 
 __all__ = [
     "GROUP",

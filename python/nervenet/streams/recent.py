@@ -14,15 +14,15 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
 from nervenet.streams.queues import News
 
 if TYPE_CHECKING:
     from nervenet.clock import Clock
+    from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.answers import Appended
     from nervenet.streams.journal import Journal
-    from nervenet.streams.link import ServerIdentity
     from nervenet.streams.queues import Queues
 
 KEEP_S: Final = 5.0

@@ -17,8 +17,8 @@ from nervenet.node.gateway.drops import Drops, heard
 from nervenet.node.gateway.guest import Held, Stage
 from nervenet.node.gateway.outcome import Stop, given_up, stored_payload, verdict_on
 from nervenet.node.gateway.recorder import Recorder, is_forgotten
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.answers import Claimed
-from nervenet.streams.faults import LinkError
 from nervenet.streams.queues import LOOK, News
 from nervenet.v1.task_pb2 import TaskEnvelope
 

@@ -22,10 +22,10 @@ from nervenet.node.gateway.line import Line
 from nervenet.node.gateway.membership import Membership
 from nervenet.node.gateway.outcome import Stop
 from nervenet.node.gateway.spread import excess
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
-from nervenet.streams.faults import LinkError
 from nervenet.timing import GATEWAY_AGENT_LEASE, RECONNECT_WITHIN, STATUS_INTERVAL
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from nervenet.node.gateway.guest import Held
     from nervenet.node.hosting import Host
+    from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import News
-    from nervenet.streams.link import ServerIdentity
 
 MOST_AGENTS: Final = 5_000
 """Of one node; more agents want more nodes."""

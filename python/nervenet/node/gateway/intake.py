@@ -16,11 +16,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.clock import SYSTEM
+from nervenet.redis_link.faults import LinkClosed, LinkError, RedisRefused
+from nervenet.redis_link.reader import LONGEST_BLOCK_MS
 from nervenet.registry.selection import Requirement, require
-from nervenet.streams.faults import LinkClosed, LinkError, RedisRefused
 from nervenet.streams.groups import Groups
 from nervenet.streams.queues import parse_requirement, parse_tasks
-from nervenet.streams.reader import LONGEST_BLOCK_MS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nervenet.node.gateway.desk import Desk
     from nervenet.node.gateway.guest import Guest
     from nervenet.node.hosting import Host
-    from nervenet.streams.reader import Reader
+    from nervenet.redis_link.reader import Reader
     from nervenet.v1.task_pb2 import TaskEnvelope
 
 SOONEST: Final = 0.05

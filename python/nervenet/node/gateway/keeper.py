@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from nervenet.errors import Unavailable
 from nervenet.node.gateway.guest import Stage
 from nervenet.node.gateway.outcome import Stop
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.timing import (
     CHECKPOINT_EVERY,
     CLAIM_TICK,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nervenet.node.gateway.desk import Desk
     from nervenet.node.gateway.guest import Guest, Held
     from nervenet.node.hosting import Host
-    from nervenet.streams.link import ServerIdentity
+    from nervenet.redis_link.dial import ServerIdentity
 
 TICK: Final = CLAIM_TICK
 RENEW_EVERY: Final = GATEWAY_RENEW_EVERY - TICK / 2

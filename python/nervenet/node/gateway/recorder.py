@@ -16,8 +16,8 @@ from nervenet.node.gateway.drops import heard
 from nervenet.node.gateway.guest import Stage
 from nervenet.node.gateway.live import Live
 from nervenet.node.gateway.outcome import same_result
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended
-from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.queues import News
 from nervenet.streams.recent import Recent
 

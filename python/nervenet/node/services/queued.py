@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import Requirement, require
-from nervenet.streams.faults import RedisRefused
 from nervenet.streams.groups import Groups
 from nervenet.streams.queues import GROUP, Asked, parse_requirement
 from nervenet.v1 import registry_service_pb2 as pb

@@ -21,12 +21,12 @@ from nervenet.node.services.heartbeats import LEASE_SECONDS, Heartbeats
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.queued import Queued
 from nervenet.node.services.records import agent_record, entry_of, load_of, node_record
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import LeaseNotFound
 from nervenet.registry.selection import require
 from nervenet.registry.table import How, News
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
-from nervenet.streams.faults import LinkError
 from nervenet.streams.keys import check_name
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb

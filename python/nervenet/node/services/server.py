@@ -25,9 +25,9 @@ from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
 from nervenet.node.watching import Closings, Hints
+from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import Server, Service
-from nervenet.streams.faults import LinkError, Unreadable
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node

@@ -15,11 +15,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.streams.faults import ConnectionLost, LinkClosed, RedisRefused
+from nervenet.redis_link.faults import ConnectionLost, LinkClosed, RedisRefused
 
 if TYPE_CHECKING:
-    from nervenet.streams.connection import Arg, Connection
-    from nervenet.streams.link import Link
+    from collections.abc import Callable
+
+    from nervenet.redis_link.connection import Arg, Connection
+    from nervenet.redis_link.interfaces import CommandRouter, ConnectionSource
 
 __all__ = ["LONGEST_BLOCK_MS", "Reader"]
 
@@ -29,16 +31,17 @@ _HOPS: Final = 4
 
 
 class Reader:
-    """Made by `Link.dedicated`. One read at a time."""
+    """Made by `Link.dedicated`, with a function to call when it is closed. One read at a time."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._connections: dict[Link, Connection] = {}
+    def __init__(self, router: CommandRouter, on_close: Callable[[Reader], object]) -> None:
+        self._router = router
+        self._on_close = on_close
+        self._connections: dict[ConnectionSource, Connection] = {}
         self._busy = self._closed = False
         self.connects = 0
 
     def __repr__(self) -> str:
-        return f"<Reader of {self._link.name}, {self._connections or 'not connected'}, {self.connects} connects>"
+        return f"<Reader of {self._router.name}, {self._connections or 'not connected'}, {self.connects} connects>"
 
     async def read(self, *args: Arg) -> Any:
         """Send one command and wait for its reply: its BLOCK (2,000 ms at most) and two seconds, no longer."""
@@ -56,12 +59,12 @@ class Reader:
     async def close(self) -> None:
         """Close the connection; a read that waits fails with `ConnectionLost`."""
         self._closed = True
-        self._link.forget(self)
+        self._on_close(self)
         for connection in self._connections.values():
             connection.abort("the reader was closed")
 
     async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
-        server, asking = self._link.serving(args), False
+        server, asking = self._router.serving(args), False
         for _ in range(_HOPS):
             connection = await self._connected(server)
             try:
@@ -69,13 +72,13 @@ class Reader:
             except RedisRefused as refused:
                 if not refused.elsewhere:
                     raise
-                server, asking = self._link.elsewhere(refused), refused.code == "ASK"
+                server, asking = self._router.elsewhere(refused), refused.code == "ASK"
         raise ConnectionLost("the members of the cluster send this read from one to another")
 
-    async def _connected(self, server: Link) -> Connection:
+    async def _connected(self, server: ConnectionSource) -> Connection:
         connection = self._connections.get(server)
         if connection is None or connection.lost.done():
-            connection, identity = await server.connect(self._link.patience, watched=False)
+            connection, identity = await server.connect(self._router.patience, watched=False)
             self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
             self._connections[server] = connection
             server.met(identity)

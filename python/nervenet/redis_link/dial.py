@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from nervenet.streams.faults import (
+from nervenet.redis_link.faults import (
     AuthenticationFailed,
     ClusterMember,
     ConnectionLost,
@@ -22,14 +22,14 @@ from nervenet.streams.faults import (
     RedisRefused,
     UnfitServer,
 )
-from nervenet.streams.slots import slot_of
+from nervenet.redis_link.slots import slot_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 
-    from nervenet.streams.address import Address
-    from nervenet.streams.connection import Arg, Connection
-    from nervenet.streams.script import Script
+    from nervenet.redis_link.address import Address
+    from nervenet.redis_link.connection import Arg, Connection
+    from nervenet.redis_link.script import Script
 
 __all__ = ["ServerIdentity", "dial", "knock"]
 

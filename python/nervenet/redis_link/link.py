@@ -12,7 +12,7 @@ to say something:
 All of them issue the command at once, at the call and not at the `await`: whatever is issued in the same tick of the loop
 leaves in one write. Order is promised only between commands that await each other.
 
-    link = await Link.open("redis://localhost:6379/0", name="n-4kq2hd7a")
+    link = await open_link("redis://localhost:6379/0", name="n-4kq2hd7a")
     first, second = link.call("XADD", key, "*", "n", "start"), link.call("SADD", owned, workflow_id)  # one write
     await first, await second
 
@@ -28,55 +28,29 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from nervenet.clock import SYSTEM
-from nervenet.streams.address import Address, ClusterAddress, Place, SentinelAddress, parse
-from nervenet.streams.backoff import Backoff
-from nervenet.streams.connection import Arg, Connection, Counters, failing
-from nervenet.streams.dial import ServerIdentity, dial
-from nervenet.streams.faults import (
-    AuthenticationFailed,
-    BadAddress,
-    ClusterMember,
+from nervenet.redis_link.address import Address, Place, SentinelAddress
+from nervenet.redis_link.backoff import Backoff
+from nervenet.redis_link.connection import Arg, Connection, Counters, failing
+from nervenet.redis_link.dial import ServerIdentity, dial
+from nervenet.redis_link.faults import (
     ConnectionLost,
     LinkClosed,
     LinkError,
-    LinkFull,
-    NotMaster,
     RedisRefused,
     UnfitServer,
-    Unreadable,
 )
-from nervenet.streams.reader import Reader
-from nervenet.streams.script import Script, packaged_scripts
-from nervenet.streams.sentinel import Sentinels
-from nervenet.streams.skips import Skips
-from nervenet.streams.subscription import Subscription
+from nervenet.redis_link.reader import Reader
+from nervenet.redis_link.script import Script
+from nervenet.redis_link.sentinel import Sentinels
+from nervenet.redis_link.skips import Skips
+from nervenet.redis_link.subscription import Subscription
 from nervenet.supervision import supervise
 
-__all__ = [
-    "Arg",
-    "AuthenticationFailed",
-    "BadAddress",
-    "ConnectionLost",
-    "Link",
-    "LinkClosed",
-    "LinkError",
-    "LinkFull",
-    "LinkStats",
-    "NotMaster",
-    "Reader",
-    "RedisRefused",
-    "Script",
-    "ServerIdentity",
-    "Subscription",
-    "UnfitServer",
-    "Unreadable",
-    "in_turn",
-    "settled",
-]
+__all__ = ["Hook", "Insisting", "Link", "LinkStats", "cancelled", "exposure"]
 
 _LAST_WORDS: Final = 2.0
 _STABLE: Final = 5.0
@@ -125,12 +99,12 @@ class Insisting:
 
 
 class Link:
-    """A connection to Redis that heals itself. Open it with `Link.open`, share it in the whole process, `close` it."""
+    """A connection to Redis that heals itself. Open it with `opening.open_link`, share it in the whole process, `close` it."""
 
     in_order = True
     """Whether commands that are sent in one tick arrive in their order whatever their keys (not behind a cluster)."""
 
-    def __init__(self, address: Place, name: str, patience: float) -> None:
+    def __init__(self, address: Place, name: str, scripts: Iterable[Script], patience: float) -> None:
         self.address = address
         self.name = name
         self.patience = patience
@@ -139,7 +113,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._sentinels = Sentinels(address) if isinstance(address, SentinelAddress) else None
         self._counters = Counters()
-        self._scripts = {script.sha: script for script in packaged_scripts()}
+        self._scripts = {script.sha: script for script in scripts}
         self._connection: Connection | None = None
         self._last: Connection | None = None
         self._connections: dict[Connection, Address] = {}
@@ -154,23 +128,6 @@ class Link:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self.connected else f"down: {self._trouble}"
         return f"<{type(self).__name__} {self.name} to {self.address}, {state}>"
-
-    @classmethod
-    async def open(cls, url: str, *, name: str = "nervenet", wait: float = 5.0, patience: float = 30.0) -> Link:
-        """Connect, trying for `wait` seconds; a wrong password, URL or server fails at once with its own error."""
-        from nervenet.streams.cluster import ClusterLink  # it is a Link too, so it comes after this module
-
-        place = parse(url)
-        if isinstance(place, ClusterAddress):
-            return await ClusterLink.meet(place, name, wait, patience)
-        link = cls(place, name, patience)
-        try:
-            await link.begin(wait)
-        except ClusterMember:
-            if not isinstance(place, Address):
-                raise
-            return await ClusterLink.meet(ClusterAddress((replace(place, member=True),)), name, wait, patience)
-        return link
 
     async def begin(self, wait: float) -> None:
         """Connect for the first time, and stay connected from then on."""
@@ -261,11 +218,11 @@ class Link:
 
     async def dedicated(self) -> Reader:
         """A connection of its own for one reader that blocks. Connects at its first read."""
-        return self._adopt(Reader(self))
+        return self._adopt(Reader(self, self._children.discard))
 
     async def subscribe(self) -> Subscription:
         """A connection of its own for pub/sub."""
-        return self._adopt(Subscription(self))
+        return self._adopt(Subscription(self.name, self, self._children.discard))
 
     def serving(self, args: Sequence[Arg]) -> Link:
         """The link to the server that has the key of this command; `ConnectionLost` while there is none."""
@@ -384,9 +341,6 @@ class Link:
         if self._connection is not None and not server.same(self._server):
             self._connection.abort("another server answers at this address")
 
-    def forget(self, child: Reader | Subscription) -> None:
-        self._children.discard(child)
-
     def _adopt(self, child: _Child) -> _Child:
         self._children.add(child)
         return child
@@ -458,27 +412,3 @@ async def cancelled(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait((task,))
-
-
-async def settled(replies: Iterable[Awaitable[_T]]) -> list[_T | LinkError]:
-    """The replies of commands that were sent together, each with its own error, so that none goes unheard.
-
-    They come in the order of their commands, so all but the first few are there when the first is: gather, which
-    hangs a callback on each, would cost more than the commands.
-    """
-    results: list[_T | LinkError] = []
-    for reply in replies:
-        try:
-            results.append(await reply)
-        except LinkError as refused:
-            results.append(refused)
-    return results
-
-
-async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
-    """The replies of commands that were sent together; the first error once all are in."""
-    results = await settled(replies)
-    for result in results:
-        if isinstance(result, LinkError):
-            raise result
-    return results

@@ -11,29 +11,60 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nervenet.streams.address import Address
-from nervenet.streams.connection import Arg, Connection
-from nervenet.streams.dial import ServerIdentity
-from nervenet.streams.faults import ConnectionLost, LinkClosed, LinkError, RedisRefused
-from nervenet.streams.link import Link, cancelled
-from nervenet.streams.topology import Member, parse_nodes
+from nervenet.redis_link.address import Address, Place
+from nervenet.redis_link.connection import Arg, Connection
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import ConnectionLost, LinkClosed, LinkError, RedisRefused
+from nervenet.redis_link.link import Link, cancelled
+from nervenet.redis_link.topology import Member, parse_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nervenet.streams.cluster import ClusterLink
+    from nervenet.redis_link.connection import Counters
+    from nervenet.redis_link.link import Hook
+    from nervenet.redis_link.script import Script
 
-__all__ = ["Shard"]
+__all__ = ["Cluster", "Shard"]
 
-Redirect: TypeAlias = "Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]"
+
+class Cluster(Protocol):
+    """What a shard needs of the cluster's link."""
+
+    address: Place
+    name: str
+    patience: float
+    scripts: tuple[Script, ...]
+    counters: Counters
+    on_reconnect: list[Hook]
+    telling: asyncio.Lock
+
+    @property
+    def closed(self) -> bool:
+        """Whether the whole link was closed."""
+        ...
+
+    def look(self) -> None:
+        """Ask the masters again who serves what."""
+        ...
+
+    def changed(self) -> None:
+        """Wake the commands that wait for a shard."""
+        ...
+
+    def redirect(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
+        """Send a command to the master that a MOVED or ASK names, and answer `future` with the reply."""
+        ...
 
 
 class _Member(Connection):
     """A connection that remembers the words of what is in flight, so that a command which belongs elsewhere can follow."""
 
-    def __init__(self, shard: Shard, redirect: Redirect) -> None:
+    def __init__(
+        self, shard: Shard, redirect: Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]
+    ) -> None:
         super().__init__(asyncio.get_running_loop(), shard.counters)
         self._redirect = redirect
         self._words: deque[tuple[Arg, ...] | None] = deque()
@@ -62,8 +93,8 @@ class _Member(Connection):
 class Shard(Link):
     """The link to one master of a cluster."""
 
-    def __init__(self, cluster: ClusterLink, address: Address) -> None:
-        super().__init__(address, cluster.name, cluster.patience)
+    def __init__(self, cluster: Cluster, address: Address) -> None:
+        super().__init__(address, cluster.name, cluster.scripts, cluster.patience)
         self._cluster = cluster
         self.counters = self._counters = cluster.counters
         self.on_reconnect = cluster.on_reconnect

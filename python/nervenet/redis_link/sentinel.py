@@ -13,16 +13,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nervenet.streams.backoff import Backoff
-from nervenet.streams.connection import Connection, Counters
-from nervenet.streams.dial import knock
-from nervenet.streams.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
+from nervenet.redis_link.backoff import Backoff
+from nervenet.redis_link.connection import Connection, Counters
+from nervenet.redis_link.dial import knock
+from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nervenet.streams.address import Address, SentinelAddress
+    from nervenet.redis_link.address import Address, SentinelAddress
 
 __all__ = ["Sentinels"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from nervenet.streams.slots import SLOTS
+from nervenet.redis_link.slots import SLOTS
 
 __all__ = ["Member", "Topology", "merge", "parse_nodes"]
 

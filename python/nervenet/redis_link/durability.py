@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nervenet.streams.faults import RedisRefused, UnfitServer
+from nervenet.redis_link.faults import RedisRefused, UnfitServer
 
 if TYPE_CHECKING:
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.link import Link
 
 WANTED: Final = {"appendonly": "yes", "appendfsync": "always"}
 

@@ -14,15 +14,15 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.streams.backoff import Backoff
-from nervenet.streams.faults import LinkClosed, RedisRefused
+from nervenet.redis_link.backoff import Backoff
+from nervenet.redis_link.faults import LinkClosed, RedisRefused
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from nervenet.streams.connection import Connection
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.connection import Connection
+    from nervenet.redis_link.interfaces import ConnectionSource
 
 __all__ = ["Subscription"]
 
@@ -33,20 +33,22 @@ _log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Made by `Link.subscribe`. Iterate over it (one iterator) for `(channel, data)`; it ends when it is closed."""
+    """Made by `Link.subscribe`, with a function to call when it is closed. Iterate over it (one iterator) for `(channel, data)`; it ends when it is closed."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, name: str, source: ConnectionSource, on_close: Callable[[Subscription], object]) -> None:
+        self._name = name
+        self._source = source
+        self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._channels: dict[bytes, asyncio.Future[None]] = {}
         self._messages: deque[tuple[bytes, bytes]] = deque(maxlen=_KEPT)
         self._news = asyncio.Event()
         self._connection: Connection | None = None
         self._closed = False
-        self._task = self._loop.create_task(self._live(), name=f"subscription of {link.name}")
+        self._task = self._loop.create_task(self._live(), name=f"subscription of {name}")
 
     def __repr__(self) -> str:
-        return f"<Subscription of {self._link.name} to {len(self._channels)} channels>"
+        return f"<Subscription of {self._name} to {len(self._channels)} channels>"
 
     def add(self, channel: bytes | str) -> asyncio.Future[None]:
         """Subscribe; done once Redis has confirmed it: what is published from then on is seen. Twice is once."""
@@ -81,7 +83,7 @@ class Subscription:
         if self._closed:
             return
         self._closed = True
-        self._link.forget(self)
+        self._on_close(self)
         self._news.set()
         connection = self._connection
         self._task.cancel()
@@ -93,14 +95,14 @@ class Subscription:
 
     async def _live(self) -> None:
         with suppress(LinkClosed):
-            await supervise(f"the subscription of {self._link.name}", self._keep, fatal=(LinkClosed,))
+            await supervise(f"the subscription of {self._name}", self._keep, fatal=(LinkClosed,))
 
     async def _keep(self) -> None:
         """Subscribe again whenever the connection is lost."""
         while True:
-            connection, server = await self._link.connect()
+            connection, server = await self._source.connect()
             try:
-                self._link.met(server)
+                self._source.met(server)
                 connection.divert(self._hear)
                 self._connection = connection
                 names = list(self._channels)
@@ -112,7 +114,7 @@ class Subscription:
                 raise
             finally:
                 self._connection = None
-            _log.info("subscriptions of %s: %s; connecting again", self._link.name, reason)
+            _log.info("subscriptions of %s: %s; connecting again", self._name, reason)
             await asyncio.sleep(Backoff().next())
 
     def _hear(self, message: Any) -> None:
@@ -133,7 +135,7 @@ class Subscription:
             confirmed.set_result(None)
 
     def _refused(self, error: RedisRefused) -> None:
-        _log.warning("Redis refused a subscription of %s: %s", self._link.name, error)
+        _log.warning("Redis refused a subscription of %s: %s", self._name, error)
         waiting = next((confirmed for confirmed in self._channels.values() if not confirmed.done()), None)
         if waiting is not None:
             waiting.set_exception(error)

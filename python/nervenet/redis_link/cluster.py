@@ -21,19 +21,21 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.streams.address import Address, ClusterAddress
-from nervenet.streams.backoff import Backoff
-from nervenet.streams.connection import Arg, Connection, failing
-from nervenet.streams.dial import ServerIdentity, knock
-from nervenet.streams.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
-from nervenet.streams.link import Insisting, Link, cancelled, exposure
-from nervenet.streams.shard import Shard
-from nervenet.streams.slots import SLOTS, key_of, slot_of
-from nervenet.streams.topology import Member, Topology, merge, parse_nodes
+from nervenet.redis_link.address import Address, ClusterAddress
+from nervenet.redis_link.backoff import Backoff
+from nervenet.redis_link.connection import Arg, Connection, failing
+from nervenet.redis_link.dial import ServerIdentity, knock
+from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
+from nervenet.redis_link.link import Insisting, Link, cancelled, exposure
+from nervenet.redis_link.shard import Shard
+from nervenet.redis_link.slots import SLOTS, key_of, slot_of
+from nervenet.redis_link.topology import Member, Topology, merge, parse_nodes
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
+
+    from nervenet.redis_link.script import Script
 
 __all__ = ["ClusterLink"]
 
@@ -47,12 +49,13 @@ _log = logging.getLogger(__name__)
 
 
 class ClusterLink(Link):
-    """See the module; made by `Link.open`."""
+    """See the module; made by `opening.open_link`."""
 
     in_order = False
 
-    def __init__(self, address: ClusterAddress, name: str, patience: float) -> None:
-        super().__init__(address, name, patience)
+    def __init__(self, address: ClusterAddress, name: str, scripts: tuple[Script, ...], patience: float) -> None:
+        super().__init__(address, name, scripts, patience)
+        self.scripts = scripts
         self._seeds = address.seeds
         self.counters = self._counters
         self.telling = asyncio.Lock()
@@ -64,9 +67,11 @@ class ClusterLink(Link):
         self._errands: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def meet(cls, address: ClusterAddress, name: str, wait: float, patience: float) -> ClusterLink:
+    async def meet(
+        cls, address: ClusterAddress, name: str, scripts: tuple[Script, ...], wait: float, patience: float
+    ) -> ClusterLink:
         """Connected to every master, or `ConnectionLost` after `wait` seconds."""
-        link = cls(address, name, patience)
+        link = cls(address, name, scripts, patience)
         try:
             await link._begin(link._loop.time() + wait)
         except BaseException:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from nervenet.config import public_url
-from nervenet.streams.faults import BadAddress
+from nervenet.redis_link.faults import BadAddress
 
 if TYPE_CHECKING:
     import ssl

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import hiredis
 
 from nervenet.clock import SYSTEM
-from nervenet.streams.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
+from nervenet.redis_link.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
