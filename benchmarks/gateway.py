@@ -37,7 +37,7 @@ from nervenet.records import Start
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import NewWorkflow
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.queues import Queues, parse_wakes
 from nervenet.streams.script import packaged_scripts
@@ -123,7 +123,7 @@ class Feeder:
 
     def __init__(self, link: Link, inbox: str, agents: list[str]) -> None:
         keys = Keys(NAMESPACE)
-        self._link, self._journal, self._queues = link, Journal(link, keys), Queues(link, keys)
+        self._link, self._journal, self._queues = link, JournalStore(link, keys), Queues(link, keys)
         self._inbox, self._agents = inbox, agents
         self._started = self._turn = 0
         self._begun: dict[str, float] = {}

@@ -22,11 +22,11 @@ from nervenet.payloads import ANY
 from nervenet.records import Attempt, Entry, Outcome, Start
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found
 from nervenet.streams.answers import NewWorkflow
 from nervenet.streams.groups import Groups
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, parse_wakes
@@ -110,7 +110,7 @@ class Owner:
         self.node_id = "n-owner"
         self.link = link
         self.keys = Keys(namespace)
-        self.journal = Journal(link, self.keys)
+        self.journal = JournalStore(link, self.keys)
         self.queues = Queues(link, self.keys)
         self.groups = Groups(link, self.keys)
         self._ownership = Ownership(link, self.keys)
@@ -217,7 +217,7 @@ async def world_at(redis: str, namespace: str) -> AsyncIterator[World]:
     registry = Registry()
     config = Config.load(environ={}, directory="/nonexistent", redis=redis, namespace=namespace, listen="127.0.0.1:0")
     service = Service("nervenet.v1.RegistryService", registry)
-    server = await Server.start(config, "node", [service], asyncio.Event())
+    server = await GrpcServer.start(config, "node", [service], asyncio.Event())
     link = await open_link(redis, name="owner", scripts=packaged_scripts())
     owner = Owner(link, namespace)
     await owner.queues.make_wake(owner.node_id)

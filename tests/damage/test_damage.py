@@ -17,9 +17,9 @@ import pytest
 from nervenet import RequestError
 from nervenet.redis_link.opening import open_link
 from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.queues import News, Queues
+from nervenet.streams.queues import OutgoingWake, Queues
 from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import workflow_pb2 as workflow
 from tests.damage.app import waits
@@ -114,8 +114,8 @@ async def _write_what_only_tomorrow_knows(host: Host, redis_url: str, owner: str
     entry.task.capability = "gated"
     data, name = entry.SerializeToString(), "attempt:gated#1"
     try:
-        appended = await Journal(link, names).append("w", 1, name, data)
+        appended = await JournalStore(link, names).append("w", 1, name, data)
         assert appended.status == "new"
-        await Queues(link, names).wake(News(owner, "w", 1, appended.id, name, data))
+        await Queues(link, names).wake(OutgoingWake(owner, "w", 1, appended.id, name, data))
     finally:
         await link.close()

@@ -22,9 +22,9 @@ from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.queues import GROUP, News, Queues, parse_tasks
+from nervenet.streams.queues import GROUP, OutgoingWake, Queues, parse_tasks
 from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
@@ -106,7 +106,7 @@ class Hand:
     ) -> None:
         self.id = new_id("hand")
         self.link, self.keys, self.session = link, keys, session
-        self.journal, self.queues = Journal(link, keys), Queues(link, keys)
+        self.journal, self.queues = JournalStore(link, keys), Queues(link, keys)
         self.capabilities, self.slots, self.labels = capabilities, slots, labels
         self.inbox = keys.inbox(self.id)
 
@@ -168,7 +168,7 @@ class Hand:
         e = task.envelope
         data = encode_entry(body, self.id)
         answer = await self.journal.append(e.workflow_id, e.run, name, data)
-        news = News(answer.owner, e.workflow_id, e.run, answer.id, name, data)
+        news = OutgoingWake(answer.owner, e.workflow_id, e.run, answer.id, name, data)
         if wake:
             await self.queues.complete(news, task.stream, task.entry_id)
         else:

@@ -15,7 +15,7 @@ from nervenet.errors import RequestError
 from nervenet.node.starting import Started, StartRequest
 from nervenet.node.watch import rounded
 from nervenet.records import Payload, Signaled
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from tests.node.hand import World, journal, until
 from tests.node.test_many_nodes import mesh
 
@@ -100,10 +100,10 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
     async with world.node(mesh) as node:
         host = node.host
         await host.starter.start(parked("w"))
-        old, adopt = host.node_id, Journal.adopt
+        old, adopt = host.node_id, JournalStore.adopt
         host.forget(host.coordinators["w"])
 
-        async def slow(self: Journal, *args: Any) -> Any:
+        async def slow(self: JournalStore, *args: Any) -> Any:
             if moment == "adopt":
                 await come_back(node)
             found = await adopt(self, *args)
@@ -112,11 +112,11 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
             return found
 
         async def come_back(node: Node) -> None:
-            monkeypatch.setattr(Journal, "adopt", adopt)
+            monkeypatch.setattr(JournalStore, "adopt", adopt)
             await node.etcd.revoke(node.session.id)
             await until(lambda: host.node_id != old)
 
-        monkeypatch.setattr(Journal, "adopt", slow)
+        monkeypatch.setattr(JournalStore, "adopt", slow)
         await host.loader.load("w")
         await until(lambda: "w" in host.coordinators, deadline=7)
         head = await host.journal.head("w", ("owner",))

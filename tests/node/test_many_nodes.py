@@ -18,7 +18,7 @@ from nervenet.mesh import Mesh
 from nervenet.node.starting import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.listing import Listing
 from nervenet.streams.queues import Queues
 from tests.node.hand import World, end_of, journal, start, until
@@ -355,7 +355,7 @@ async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world:
             await until(lambda: heir.host.draining)
             return adopted
 
-        with mock.patch.object(Journal, "adopt", lambda _, *who: slowly(*who)):
+        with mock.patch.object(JournalStore, "adopt", lambda _, *who: slowly(*who)):
             loading = asyncio.ensure_future(heir.host.loader.load("w", dying.node_id))
             await asked.wait()
             await heir.drain()

@@ -15,7 +15,7 @@ from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
 from nervenet.node.starting import GRACE_MS, StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
-from nervenet.streams.ownership import Closed
+from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import encode_entry
 from tests.node.hand import World, journal, start, until, until_entry
 
@@ -166,7 +166,7 @@ async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(
         head = await node.host.journal.head("w")
         assert head is not None
         await node.host.ownership.finish(
-            [Closed("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
+            [ClosedWorkflow("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
         )
         await node.host.ownership.restart_mark("w")  # and then, as far as one that dies comes:
         again = encode_entry(Start("waits", 1, PYTHON, Payload("json", b"false"), bytes(16)))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nervenet import AgentError, CallOptions, Context, Mesh, RetryPolicy, Selection, Task, Timeouts
-from nervenet.agent.intake import Intake
+from nervenet.agent.task_reader import TaskReader
 
 mesh = Mesh("stuck")
 FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
@@ -27,13 +27,13 @@ ELSEWHERE = QUICK.merge(CallOptions(retry=RetryPolicy(avoid_failed_agents=True),
 ONCE = CallOptions(retry=RetryPolicy(max_attempts=1, on_agent_loss="fail"))
 
 
-async def never(self: Intake, reader: Any) -> None:
+async def never(self: TaskReader, reader: Any) -> None:
     """A reader that hangs, as one does that waits for something which never comes."""
     await asyncio.Event().wait()
 
 
 if os.environ.get("DEAF"):
-    Intake._round = never  # type: ignore[method-assign]  # what a bug of ours would do
+    TaskReader._round = never  # type: ignore[method-assign]  # what a bug of ours would do
 
 
 def wrote(key: str, words: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from nervenet.dev.servers import free_port
-from nervenet.registry.etcd import Address, BadAddress, Etcd, EtcdUnavailable, LeaseNotFound
+from nervenet.registry.etcd import BadEtcdAddress, Etcd, EtcdAddress, EtcdUnavailable, LeaseNotFound
 
 from .rig import cable, until
 
@@ -192,11 +192,11 @@ async def until_kept(etcd: Etcd, lease: int) -> None:
 
 
 def test_addresses_are_read_as_people_write_them() -> None:
-    plain = Address.parse("http://a:2379,b")
-    assert plain == Address(("a:2379", "b:2379"))
-    assert Address.parse("http://a:1,http://b:2") == Address(("a:1", "b:2"))
-    full = Address.parse("https://root:p%40ss%3Aw%2Ford@[::1]:23790/")
-    assert full == Address(("[::1]:23790",), True, "root", "p@ss:w/ord")
+    plain = EtcdAddress.parse("http://a:2379,b")
+    assert plain == EtcdAddress(("a:2379", "b:2379"))
+    assert EtcdAddress.parse("http://a:1,http://b:2") == EtcdAddress(("a:1", "b:2"))
+    full = EtcdAddress.parse("https://root:p%40ss%3Aw%2Ford@[::1]:23790/")
+    assert full == EtcdAddress(("[::1]:23790",), True, "root", "p@ss:w/ord")
     assert "ord" not in repr(full)
 
 
@@ -215,8 +215,8 @@ def test_addresses_are_read_as_people_write_them() -> None:
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_telling_the_password(url: str) -> None:
-    with pytest.raises(BadAddress) as caught:
-        Address.parse(url)
+    with pytest.raises(BadEtcdAddress) as caught:
+        EtcdAddress.parse(url)
     assert "http(s)://" in str(caught.value)
     assert "secret" not in str(caught.value)
 

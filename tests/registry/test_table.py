@@ -18,7 +18,7 @@ from nervenet.registry.etcd import Etcd, EtcdRefused
 from nervenet.registry.layout import Layout
 from nervenet.registry.selection import require
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, News, Table
+from nervenet.registry.table import How, Table, TableChange
 from nervenet.registry.tombstone import certify_death
 from nervenet.registry.views import AgentView, CapabilityView, DefinitionView, LoadView, NodeView
 from nervenet.v1 import agent_pb2
@@ -34,14 +34,14 @@ def agent(name: str = "ocr", **fields: Any) -> bytes:
     return record(name=name, capabilities=[{"name": name, "slots": 2}], state="AGENT_STATE_ACTIVE", slots=2, **fields)
 
 
-class Heard(list[News]):
+class Heard(list[TableChange]):
     """What a listener was told."""
 
     def __init__(self, table: Table) -> None:
         super().__init__()
         table.on_change(self.append)
 
-    async def until(self, how: How, name: str, within: float = 15) -> News:
+    async def until(self, how: How, name: str, within: float = 15) -> TableChange:
         await until(lambda: any((n.how, n.id) == (how, name) for n in self), f"{how} of {name}", within)
         return next(n for n in reversed(self) if (n.how, n.id) == (how, name))
 
@@ -177,7 +177,7 @@ async def test_a_record_that_makes_no_sense_is_left_out_and_harms_nobody(etcd_ur
 async def test_a_listener_that_fails_hides_nothing_from_the_others(etcd_url: str, namespace: str) -> None:
     async with Etcd.open(etcd_url) as etcd, Table(etcd, namespace) as table:
 
-        def broken(news: News) -> None:
+        def broken(news: TableChange) -> None:
             raise RuntimeError(news.id)
 
         stop = table.on_change(broken)

@@ -11,7 +11,7 @@ import pytest
 from nervenet import errors
 from nervenet.client.raw import RawClient
 from nervenet.rpc.methods import METHODS
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.v1 import agent_pb2, agent_service_pb2
 from tests.services.world import World, eventually
 
@@ -192,7 +192,7 @@ class Busy:
 async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is_silent(world: World) -> None:
     raw = await world.raw(await world.node())
     service = Service("nervenet.v1.AgentService", Busy())
-    server = await Server.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
+    server = await GrpcServer.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
     lease = await register(raw, control_endpoint=server.address)
     await seen(raw)
     described = await raw.call("DescribeAgent", agent_id=AGENT["agent_id"])

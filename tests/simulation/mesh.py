@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from nervenet import clock, supervision
+from nervenet import backoff, clock, supervision
 from nervenet.agent import runtime as agent_runtime
 from nervenet.agent.runtime import AgentRuntime
 from nervenet.agent.service import AgentPort
@@ -28,8 +28,8 @@ from nervenet.node import node as node_module
 from nervenet.node import watch
 from nervenet.node.node import Node, Served
 from nervenet.payloads import Codec
-from nervenet.redis_link import backoff, link, opening
-from nervenet.redis_link.address import Address
+from nervenet.redis_link import link, opening
+from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.streams import groups, journal, listing, ownership
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
 LEASE = 5
-ADDRESS = Address.parse("redis://simulated")
+ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_module.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
 
@@ -107,7 +107,7 @@ def _version(_: str) -> str:
     return VERSION
 
 
-def _parse(_: str) -> Address:
+def _parse(_: str) -> ServerAddress:
     return ADDRESS
 
 

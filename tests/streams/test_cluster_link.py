@@ -14,7 +14,7 @@ from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import BadAddress, ConnectionLost
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
-from nervenet.redis_link.script import Script
+from nervenet.redis_link.script import LuaScript
 from nervenet.redis_link.slots import key_of, slot_of
 from nervenet.redis_link.topology import merge, parse_nodes
 from tests.recovery.clustered import Clustered
@@ -90,7 +90,7 @@ async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> N
         assert set(await asyncio.gather(*(link.call("SET", name, "0") for name in names))) == {b"OK"}
         assert link.stats.writes - writes == 3, "one write to each master"
         assert sorted([key async for page in link.scan("key-*", 50) for key in page]) == sorted(map(str.encode, names))
-        say_it = Script("say", "return {KEYS[1], ARGV[1]}")
+        say_it = LuaScript("say", "return {KEYS[1], ARGV[1]}")
         assert await link.script(say_it, ["key-1"], ["x"]) == [b"key-1", b"x"]
 
         mine = [name for name in names if slot_of(name.encode()) < 5461][:12]

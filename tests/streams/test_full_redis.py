@@ -11,7 +11,7 @@ from nervenet.dev.servers import valkey
 from nervenet.records import State
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.opening import open_link
-from nervenet.streams.ownership import Closed
+from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.script import packaged_scripts
 from tests.streams.store import FIRST, OTHER, OWNER, SECOND, Store
 
@@ -44,7 +44,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "workflow_renew": lambda s, w: s.journal.begin_next(w, 1, OWNER, OWNER, b"x", "0-0", (), {"version": 2}),
     "head_set": lambda s, w: s.journal.set_head(w, 1, OWNER, at="x", view=b"y"),
     "head_watch": lambda s, w: s.journal.watch(w, 60_000),
-    "closed_add": lambda s, w: s.ownership.finish([Closed(w, OWNER, 1, 2)], 60_000),
+    "closed_add": lambda s, w: s.ownership.finish([ClosedWorkflow(w, OWNER, 1, 2)], 60_000),
 }
 
 

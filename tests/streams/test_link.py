@@ -12,7 +12,7 @@ import pytest
 from nervenet.redis_link import connection
 from nervenet.redis_link.faults import LinkClosed, LinkFull, RedisRefused
 from nervenet.redis_link.opening import open_link
-from nervenet.redis_link.script import Script
+from nervenet.redis_link.script import LuaScript
 
 from .tcp_proxy import proxied
 
@@ -73,7 +73,7 @@ async def test_an_error_of_redis_reaches_only_its_own_caller(redis_url: str, nam
 
 async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: str) -> None:
     link = await open_link(redis_url)
-    script = Script("echo", "return {KEYS[1], ARGV[1], ARGV[2]}")
+    script = LuaScript("echo", "return {KEYS[1], ARGV[1], ARGV[2]}")
     assert await link.script(script, ["k"], ["a", 1]) == [b"k", b"a", b"1"]
     await link.call("SCRIPT", "FLUSH")
     replies = await asyncio.gather(*(link.script(script, ["k"], [i, b"x"]) for i in range(20)))
@@ -84,7 +84,7 @@ async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: st
 async def test_scripts_are_known_before_anything_else_is_sent(redis_url: str) -> None:
     async with proxied(redis_url) as proxy:
         link = await open_link(proxy.url)
-        script = Script("again", "return 'again'")
+        script = LuaScript("again", "return 'again'")
         await link.script(script, [])
         proxy.uploads.clear()
         await link.call("CLIENT", "KILL", "ID", await link.call("CLIENT", "ID"), "SKIPME", "no")

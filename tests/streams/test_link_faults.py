@@ -16,7 +16,7 @@ from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
-from nervenet.redis_link.script import Script
+from nervenet.redis_link.script import LuaScript
 
 from .tcp_proxy import proxied
 
@@ -24,7 +24,7 @@ from .tcp_proxy import proxied
 async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> None:
     async with valkey() as server:
         link = await open_link(server.url)
-        script = Script("say", "return ARGV[1]")
+        script = LuaScript("say", "return ARGV[1]")
         over = asyncio.Event()
 
         async def caller(i: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
-from nervenet.redis_link.address import Address, ClusterAddress, SentinelAddress, parse
+from nervenet.redis_link.address import ClusterAddress, SentinelAddress, ServerAddress, parse
 from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, ConnectionLost, NotMaster, UnfitServer
 from nervenet.redis_link.opening import open_link
 
@@ -49,7 +49,7 @@ def test_an_unusable_address_names_the_usable_forms_and_no_password(url: str, wo
 
 
 def test_an_address_is_understood_as_redis_py_understands_it() -> None:
-    plain = Address.parse("redis://ann:s%40crt@example.org:6380/3")
+    plain = ServerAddress.parse("redis://ann:s%40crt@example.org:6380/3")
     assert (plain.host, plain.port, plain.db, plain.username, plain.password) == (
         "example.org",
         6380,
@@ -59,9 +59,9 @@ def test_an_address_is_understood_as_redis_py_understands_it() -> None:
     )
     assert plain.tls is None
     assert "crt" not in f"{plain} {plain!r}"
-    assert Address.parse("redis://").host == "localhost"
-    assert Address.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
-    secured = Address.parse("rediss://example.org")
+    assert ServerAddress.parse("redis://").host == "localhost"
+    assert ServerAddress.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
+    secured = ServerAddress.parse("rediss://example.org")
     assert secured.tls is not None
     assert secured.tls.check_hostname
 

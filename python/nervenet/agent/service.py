@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nervenet.agent.running import Stop
+from nervenet.agent.running import StopReason
 from nervenet.rpc.channels import Channel, split_addresses
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from nervenet.agent.load import LoadMeter, Sample
-    from nervenet.agent.running import Key, Running
+    from nervenet.agent.running import AttemptKey, Running
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
     from nervenet.config import Config
@@ -31,7 +31,7 @@ SERVICE: Final = "nervenet.v1.AgentService"
 STOPPED_WITHIN: Final = 1.0
 
 
-class AgentControl(Protocol):
+class ControlledAgent(Protocol):
     """What the control port shows of the agent process, and what it can tell it. `AgentRuntime` is one."""
 
     name: str
@@ -42,7 +42,7 @@ class AgentControl(Protocol):
     labels: Mapping[str, str]
     slots: Slots
     meter: LoadMeter
-    running: dict[Key, Running]
+    running: dict[AttemptKey, Running]
 
     @property
     def agent_id(self) -> str:
@@ -62,7 +62,7 @@ class AgentControl(Protocol):
         """Take tasks again."""
         ...
 
-    def stop(self, running: Running, reason: Stop) -> None:
+    def stop(self, running: Running, reason: StopReason) -> None:
         """Stop one attempt."""
         ...
 
@@ -70,9 +70,9 @@ class AgentControl(Protocol):
 class AgentPort:
     """The server, and the channels to nodes."""
 
-    def __init__(self, runtime: AgentControl) -> None:
+    def __init__(self, runtime: ControlledAgent) -> None:
         self._runtime = runtime
-        self._server: Server | None = None
+        self._server: GrpcServer | None = None
         self._targets = split_addresses(runtime.config.address)
         self._channels: dict[str, Channel] = {}
         self._registered = timestamp(runtime.clock.now_ms())
@@ -86,7 +86,7 @@ class AgentPort:
     async def start(self) -> None:
         config = self._runtime.config
         services = [Service(SERVICE, AgentService(self._runtime, self))]
-        self._server = await Server.start(config, "agent", services, asyncio.Event())
+        self._server = await GrpcServer.start(config, "agent", services, asyncio.Event())
         self.address = config.advertised(self._server.address)
 
     async def close(self) -> None:
@@ -136,7 +136,7 @@ class AgentPort:
 class AgentService:
     """AgentService of one agent about itself."""
 
-    def __init__(self, runtime: AgentControl, port: AgentPort) -> None:
+    def __init__(self, runtime: ControlledAgent, port: AgentPort) -> None:
         self._runtime = runtime
         self._port = port
 
@@ -174,7 +174,7 @@ class AgentService:
             and request.attempt in (0, running.key.attempt)
         ]
         for running in found:
-            self._runtime.stop(running, Stop.GONE)
+            self._runtime.stop(running, StopReason.GONE)
         return api.CancelTaskResponse(found=bool(found))
 
     async def Connect(self, requests: Any, context: Any) -> AsyncIterator[api.ConnectResponse]:  # noqa: N802

@@ -30,7 +30,7 @@ from nervenet.dev.servers import Server, backing
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import write_whole
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.heads import Claim
 from nervenet.streams.keys import Keys
@@ -62,7 +62,7 @@ def supervise(app: str, config: Config, options: Options) -> int:
 
     refuse_here("nervenet dev")
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with locked(options.data):
             await Supervisor(app, config, options).run(stop)
 
@@ -78,7 +78,7 @@ class Supervisor:
         self._drain = DRAIN if config.sources["drain"] == "default" else config.drain_ms / 1000
         self._serving = False
 
-    async def run(self, stop: Stop) -> None:
+    async def run(self, stop: ShutdownSignals) -> None:
         _require_free(self._options.port)
         shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
         async with contextlib.AsyncExitStack() as stack:

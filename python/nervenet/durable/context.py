@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
 from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
-from nervenet.durable.children import ChildRun, Sending
+from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
@@ -424,9 +424,9 @@ class Context(ContextBase):
         payload = signal.input.encode(input)
         check_size(payload, self._machine.payload_limit, f"{signal.name}: payload")
         site = Site(frame.f_code, frame.f_lineno)
-        return self._sent(Sending(workflow_id, signal.name, payload, site, undeclared=undeclared))
+        return self._sent(OutgoingSignal(workflow_id, signal.name, payload, site, undeclared=undeclared))
 
-    async def _sent(self, sending: Sending) -> None:
+    async def _sent(self, sending: OutgoingSignal) -> None:
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.send(sending)
         try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.coordinator import Coordinator, Sent
     from nervenet.node.hosting import Host
-    from nervenet.registry.table import News
+    from nervenet.registry.table import TableChange
     from nervenet.streams.heads import Claim
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Blame:
     def __repr__(self) -> str:
         return f"<Blame {len(self._deaths)} deaths seen, {len(self._suspects)} tasks kept apart>"
 
-    def process_gone(self, news: News) -> None:
+    def process_gone(self, news: TableChange) -> None:
         """The registry has lost an agent or a node."""
         view = news.old
         if not isinstance(view, (AgentView, NodeView)):

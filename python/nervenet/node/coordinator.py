@@ -23,7 +23,7 @@ from nervenet.durable import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
@@ -495,7 +495,7 @@ class Coordinator:
             case FailStep():
                 self._over(command.step)
                 self.record(f"task:{command.step}", command.outcome)
-            case Escalate():
+            case EscalateStep():
                 self._host.escalations.ask(self, command)
             case Expire():
                 self._host.escalations.expire_at(self, command)

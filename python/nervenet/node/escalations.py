@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from nervenet.durable.pending import OPEN
 from nervenet.records import Cancel, Escalated
 from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
@@ -21,7 +22,7 @@ from nervenet.wire import encode_entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from nervenet.durable import Escalate, Expire
+    from nervenet.durable import EscalateStep, Expire
     from nervenet.node.coordinator import Coordinator
     from nervenet.node.hosting import Host
     from nervenet.records import Decided, Entry, Outcome
@@ -39,11 +40,11 @@ class Escalations:
         self.on_open: Callable[[str, str, int, bool], None] | None = None
         """Told of each open question of a workflow hosted here: id, step, k, and whether it was met at an adoption."""
 
-    def ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    def ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         """The owner's entry; listed once it is in."""
         self._host.spawn(self._ask(coordinator, command))
 
-    async def _ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    async def _ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         name = f"escalated:{command.step}#{command.k}"
         await self._host.append(coordinator, name, Escalated(command.question))
 
@@ -56,7 +57,7 @@ class Escalations:
         """After a replay: whoever owned it before may have come neither to list a question nor to clear one."""
         standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
-            if pending.question is not None and pending.phase == "open":
+            if pending.question is not None and pending.phase is OPEN:
                 standing.add((pending.step, pending.k))
                 self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
@@ -100,7 +101,7 @@ class Escalations:
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)
-        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase == "open":
+        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase is OPEN:
             self._host.spawn(
                 self.decide(
                     coordinator.workflow_id,

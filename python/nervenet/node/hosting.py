@@ -26,8 +26,8 @@ from nervenet.records import Entry, Payload, Start
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Appended
-from nervenet.streams.ownership import Closed
-from nervenet.streams.queues import LOOK, NOT_YOU, News
+from nervenet.streams.ownership import ClosedWorkflow
+from nervenet.streams.queues import LOOK, NOT_YOU, OutgoingWake
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from nervenet.redis_link.link import Link
     from nervenet.registry.table import Table
     from nervenet.streams.heads import Head
-    from nervenet.streams.journal import Journal
+    from nervenet.streams.journal import JournalStore
     from nervenet.streams.keys import Keys
     from nervenet.streams.ownership import Ownership
     from nervenet.streams.queues import Queues
@@ -104,7 +104,7 @@ class Host:
         *,
         link: Link,
         keys: Keys,
-        journal: Journal,
+        journal: JournalStore,
         queues: Queues,
         ownership: Ownership,
         table: Table,
@@ -140,7 +140,7 @@ class Host:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._finished: list[Closed] = []
+        self._finished: list[ClosedWorkflow] = []
         self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
@@ -414,7 +414,7 @@ class Host:
 
     def wake(self, owner: str, workflow_id: str, run: int, journal_id: bytes, name: str, data: bytes = b"") -> None:
         """News for another node. If it gets lost, the owner's watch, or its sweep, finds the entry."""
-        self.queues.wake_nowait(News(owner, workflow_id, run, journal_id, name, data)).add_done_callback(_heard)
+        self.queues.wake_nowait(OutgoingWake(owner, workflow_id, run, journal_id, name, data)).add_done_callback(_heard)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -473,7 +473,7 @@ class Host:
         """The book-keeping of what is closed: one set of commands for all that close within some milliseconds."""
         if not self._finished:
             self._loop.call_later(BOOKS_S, self._finish)
-        self._finished.append(Closed(workflow_id, owner, created_ms, closed_ms, score))
+        self._finished.append(ClosedWorkflow(workflow_id, owner, created_ms, closed_ms, score))
 
     def _finish(self) -> None:
         closed, self._finished = self._finished, []

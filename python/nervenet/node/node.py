@@ -51,9 +51,9 @@ from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, News, Table
+from nervenet.registry.table import How, Table, TableChange
 from nervenet.registry.views import AgentView
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, Wake, parse_wakes
@@ -161,7 +161,7 @@ class Node:
                 definitions,
                 link=link,
                 keys=keys,
-                journal=Journal(link, keys),
+                journal=JournalStore(link, keys),
                 queues=Queues(link, keys),
                 ownership=Ownership(link, keys),
                 table=table,
@@ -358,7 +358,7 @@ class Node:
         for coordinator in tuple(self.host.coordinators.values()):
             self.host.forget(coordinator)
 
-    def _registry_news(self, news: News) -> None:
+    def _registry_news(self, news: TableChange) -> None:
         self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
             self.host.nodes_changed()

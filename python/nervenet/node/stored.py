@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from nervenet.durable.declared import workflow_of
 from nervenet.expressions import BadExpression
-from nervenet.streams.definitions import Definitions
+from nervenet.streams.definitions import DefinitionStore
 from nervenet.wire import decode_declaration
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Stored:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.store = Definitions(host.link, host.keys)
+        self.store = DefinitionStore(host.link, host.keys)
         self._read: dict[tuple[str, int], Workflow[Any, Any]] = {}
         self._data: dict[tuple[str, int], bytes] = {}
         self._highest: dict[str, int] = {}

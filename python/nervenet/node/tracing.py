@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.node.starting import Started, StartRequest
     from nervenet.records import Entry, Trace, Usage
-    from nervenet.telemetry import Attributes, Call, Telemetry
+    from nervenet.telemetry import Attributes, RpcSpan, Telemetry
 
 PAGE = 500
 _UNSEEN = ("AGENT_LOST", "NO_AGENT", "ABANDONED")
@@ -305,13 +305,13 @@ def export_recovered(host: Host, coordinator: Coordinator, lost_node: str, began
 # ── what the services call: a start's SERVER span, below which the workflow's own stands ────────────────────────────
 
 
-def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> Call:
+def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> RpcSpan:
     """The call that starts this workflow. A trace begins here where the caller has none and the sampler takes it."""
     attributes = {"nervenet.workflow.id": start.workflow_id}
     return telemetry.incoming(f"nervenet.v1.CoordinatorService/{method}", start.trace, attributes)
 
 
-def inside(call: Call, start: StartRequest) -> StartRequest:
+def inside(call: RpcSpan, start: StartRequest) -> StartRequest:
     """The start as a child of its call."""
     return start if call.trace is start.trace else replace(start, trace=call.trace)
 

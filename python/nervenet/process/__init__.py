@@ -25,7 +25,7 @@ from nervenet import telemetry
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import logs
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run_node(
 ) -> int:
     """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
 
-    async def node(stop: Stop) -> None:
+    async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.autopsy import last_line
         from nervenet.node.node import Node
         from nervenet.node.services import serve
@@ -68,7 +68,7 @@ def run_agent(
 ) -> int:
     """Take tasks for the mesh's agents (or those in `only`) until SIGTERM or SIGINT, drain, and give the exit code."""
 
-    async def agent(stop: Stop) -> None:
+    async def agent(stop: ShutdownSignals) -> None:
         from nervenet.agent.runtime import AgentRuntime, chosen
 
         agents = chosen(mesh, only)
@@ -90,7 +90,7 @@ def run_agent(
 def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
     """Both roles in this process until SIGTERM or SIGINT, then drain, and give the exit code."""
 
-    async def both(stop: Stop) -> None:
+    async def both(stop: ShutdownSignals) -> None:
         from nervenet.process.together import together
 
         async with together(mesh, config, node=node, agents=agents) as here:
@@ -102,14 +102,14 @@ def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool 
     return _run(both, mesh, config, "node" if node else "agent", quiet=False)
 
 
-def _run(main: Callable[[Stop], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
+def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
     logs.set_up(config.log, config.log_level)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with in_words("a node" if role == "node" else "an agent"):
             await main(stop)
 

@@ -25,7 +25,7 @@ Where things are, from the top; imports flow down only (import-linter checks it)
     dial.py                        connecting, login, and the identity of the server that answers
     connection.py                  one socket: commands in, futures out
     topology.py slots.py           which server of a cluster has which key
-    address.py script.py faults.py backoff.py skips.py    values: URLs, Lua scripts, errors, pauses, unreadable data
+    address.py script.py faults.py skips.py    values: URLs, Lua scripts, errors, unreadable data
 
 Why not redis-py's client: a connection pool costs 130 µs for a command, one pipelined connection 5 µs (`connection`).
 redis-py is used where it is the authority: the grammar of a Redis URL (`address`).

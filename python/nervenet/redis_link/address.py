@@ -26,7 +26,7 @@ from nervenet.redis_link.faults import BadAddress
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Address", "ClusterAddress", "Place", "SentinelAddress", "parse"]
+__all__ = ["ClusterAddress", "RedisAddress", "SentinelAddress", "ServerAddress", "parse"]
 
 _FORMS: Final = (
     "redis://[user:password@]host[:6379][/db], rediss://… (TLS), unix:///path/to/socket[?db=0], "
@@ -37,7 +37,7 @@ _ENCODED: Final = "user and password must be percent-encoded (/ is %2F, # is %23
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Where a server is and how to be let in. `str()` of it never shows the password.
 
     `member` = it is expected to be a member of a Redis Cluster.
@@ -58,7 +58,7 @@ class Address:
         return f"{'rediss' if self.tls else 'redis'}://{self.where}/{self.db}"
 
     def __repr__(self) -> str:
-        return f"<Address {self}>"
+        return f"<ServerAddress {self}>"
 
     @property
     def where(self) -> str:
@@ -66,7 +66,7 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
-    def parse(cls, url: str) -> Address:
+    def parse(cls, url: str) -> ServerAddress:
         """One server. Raises `BadAddress` with the usable forms when the URL is none of them."""
         from redis import RedisError
         from redis.asyncio.connection import Connection, parse_url
@@ -81,7 +81,7 @@ class Address:
             raise _unusable(url, error) from None
 
     @classmethod
-    def _from(cls, connection: Any) -> Address:
+    def _from(cls, connection: Any) -> ServerAddress:
         secured = getattr(connection, "ssl_context", None)
         return cls(
             host=getattr(connection, "host", ""),
@@ -93,7 +93,7 @@ class Address:
             tls=secured.get() if secured is not None else None,
         )
 
-    def at(self, host: str, port: int) -> Address:
+    def at(self, host: str, port: int) -> ServerAddress:
         """Another server that lets us in the same way."""
         return replace(self, host=host, port=port, path=None)
 
@@ -102,9 +102,9 @@ class Address:
 class SentinelAddress:
     """A master by its name, and the sentinels that know where it is; `server` says how it lets us in, not where it is."""
 
-    sentinels: tuple[Address, ...]
+    sentinels: tuple[ServerAddress, ...]
     master: str
-    server: Address
+    server: ServerAddress
 
     def __str__(self) -> str:
         scheme = "rediss" if self.server.tls else "redis"
@@ -115,17 +115,17 @@ class SentinelAddress:
 class ClusterAddress:
     """Some members of a Redis Cluster: one that answers is enough, it names the others."""
 
-    seeds: tuple[Address, ...]
+    seeds: tuple[ServerAddress, ...]
 
     def __str__(self) -> str:
         scheme = "rediss" if self.seeds[0].tls else "redis"
         return f"{scheme}+cluster://{','.join(seed.where for seed in self.seeds)}"
 
 
-Place: TypeAlias = Address | SentinelAddress | ClusterAddress
+RedisAddress: TypeAlias = ServerAddress | SentinelAddress | ClusterAddress
 
 
-def parse(url: str) -> Place:
+def parse(url: str) -> RedisAddress:
     """Raises `BadAddress` with the usable forms when the URL is none of them."""
     scheme, _, rest = url.partition("://")
     if "#" in url or ("@" in rest.partition("/")[2].partition("?")[0] and scheme != "unix"):
@@ -134,7 +134,7 @@ def parse(url: str) -> Place:
         return _sentinels(url)
     if scheme in ("redis+cluster", "rediss+cluster"):
         return _cluster(url)
-    return Address.parse(url)
+    return ServerAddress.parse(url)
 
 
 def _sentinels(url: str) -> SentinelAddress:
@@ -147,8 +147,8 @@ def _sentinels(url: str) -> SentinelAddress:
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
     options = {key: value for key, value in query.items() if tls == "rediss" or not key.startswith("ssl_")}
     try:
-        watching = tuple(Address.parse(f"{tls}://{login}{host}?{urlencode(options)}") for host in hosts)
-        server = Address.parse(f"{scheme}://{userinfo}{hosts[0]}/{db or '0'}?{urlencode(query)}")
+        watching = tuple(ServerAddress.parse(f"{tls}://{login}{host}?{urlencode(options)}") for host in hosts)
+        server = ServerAddress.parse(f"{scheme}://{userinfo}{hosts[0]}/{db or '0'}?{urlencode(query)}")
     except BadAddress as error:
         raise _unusable(url, error) from None
     return SentinelAddress(watching, master, server)
@@ -159,7 +159,7 @@ def _cluster(url: str) -> ClusterAddress:
     if path not in ("", "0"):
         raise _unusable(url, "a cluster has no databases but 0")
     try:
-        seeds = tuple(Address.parse(f"{scheme}://{userinfo}{host}?{urlencode(query)}") for host in hosts)
+        seeds = tuple(ServerAddress.parse(f"{scheme}://{userinfo}{host}?{urlencode(query)}") for host in hosts)
     except BadAddress as error:
         raise _unusable(url, error) from None
     return ClusterAddress(tuple(replace(seed, member=True) for seed in seeds))

@@ -21,12 +21,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.redis_link.address import Address, ClusterAddress
-from nervenet.redis_link.backoff import Backoff
+from nervenet.backoff import Backoff
+from nervenet.redis_link.address import ClusterAddress, ServerAddress
 from nervenet.redis_link.connection import Arg, Connection, failing
 from nervenet.redis_link.dial import ServerIdentity, knock
 from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
-from nervenet.redis_link.link import Insisting, Link, cancelled, exposure
+from nervenet.redis_link.link import Link, RetryingCall, cancelled, exposure
 from nervenet.redis_link.shard import Shard
 from nervenet.redis_link.slots import SLOTS, key_of, slot_of
 from nervenet.redis_link.topology import Member, Topology, merge, parse_nodes
@@ -35,7 +35,7 @@ from nervenet.supervision import supervise
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 
-    from nervenet.redis_link.script import Script
+    from nervenet.redis_link.script import LuaScript
 
 __all__ = ["ClusterLink"]
 
@@ -53,7 +53,7 @@ class ClusterLink(Link):
 
     in_order = False
 
-    def __init__(self, address: ClusterAddress, name: str, scripts: tuple[Script, ...], patience: float) -> None:
+    def __init__(self, address: ClusterAddress, name: str, scripts: tuple[LuaScript, ...], patience: float) -> None:
         super().__init__(address, name, scripts, patience)
         self.scripts = scripts
         self._seeds = address.seeds
@@ -68,7 +68,7 @@ class ClusterLink(Link):
 
     @classmethod
     async def meet(
-        cls, address: ClusterAddress, name: str, scripts: tuple[Script, ...], wait: float, patience: float
+        cls, address: ClusterAddress, name: str, scripts: tuple[LuaScript, ...], wait: float, patience: float
     ) -> ClusterLink:
         """Connected to every master, or `ConnectionLost` after `wait` seconds."""
         link = cls(address, name, scripts, patience)
@@ -122,7 +122,7 @@ class ClusterLink(Link):
 
     def call(self, *args: Arg) -> Awaitable[Any]:
         shard = self._shard(args)
-        return Insisting(self, args, None if shard is None or not shard.has_room else shard.send(*args))
+        return RetryingCall(self, args, None if shard is None or not shard.has_room else shard.send(*args))
 
     def serving(self, args: Sequence[Arg]) -> Shard:
         shard = self._shard(args)
@@ -280,7 +280,7 @@ class ClusterLink(Link):
         elif not shards:
             self._trouble = f"no member of {self.address} answers"
 
-    async def _ask(self, address: Address) -> list[Member]:
+    async def _ask(self, address: ServerAddress) -> list[Member]:
         connection = Connection(self._loop, self.counters)
         try:
             await knock(connection, address)

@@ -27,9 +27,9 @@ from nervenet.redis_link.slots import slot_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 
-    from nervenet.redis_link.address import Address
+    from nervenet.redis_link.address import ServerAddress
     from nervenet.redis_link.connection import Arg, Connection
-    from nervenet.redis_link.script import Script
+    from nervenet.redis_link.script import LuaScript
 
 __all__ = ["ServerIdentity", "dial", "knock"]
 
@@ -65,31 +65,35 @@ class ServerIdentity:
         return self.slots is None or any(slot_of(key) in served for served in self.slots)
 
 
-async def dial(connection: Connection, address: Address, name: str, scripts: Iterable[Script] = ()) -> ServerIdentity:
+async def dial(
+    connection: Connection, address: ServerAddress, name: str, scripts: Iterable[LuaScript] = ()
+) -> ServerIdentity:
     """Connect and log in. Raises `ConnectionLost` (worth another try) or what is wrong with the configuration."""
     async with _reaching(connection, address):
         return await _unless_lost(connection, _meet(connection, address, name, tuple(scripts)))
 
 
-async def knock(connection: Connection, address: Address) -> None:
+async def knock(connection: Connection, address: ServerAddress) -> None:
     """The same where nothing is asked but to let us in: of a sentinel, of any member of a cluster."""
     async with _reaching(connection, address):
         await _unless_lost(connection, _enter(connection, address))
 
 
-async def _meet(connection: Connection, address: Address, name: str, scripts: tuple[Script, ...]) -> ServerIdentity:
+async def _meet(
+    connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
+) -> ServerIdentity:
     await _plug(connection, address)
     return await _greet(connection, address, name, scripts)
 
 
-async def _enter(connection: Connection, address: Address) -> None:
+async def _enter(connection: Connection, address: ServerAddress) -> None:
     await _plug(connection, address)
     asked = [(_LOG_IN, connection.send(login))] if (login := _login(address)) else []
     asked.append(("ping it", connection.send(("PING",))))
     await _allowed_all(address, asked)
 
 
-async def _plug(connection: Connection, address: Address) -> None:
+async def _plug(connection: Connection, address: ServerAddress) -> None:
     loop = asyncio.get_running_loop()
     if address.path is not None:
         await loop.create_unix_connection(lambda: connection, address.path)
@@ -109,7 +113,7 @@ async def _unless_lost(connection: Connection, work: Coroutine[Any, Any, _T]) ->
 
 
 @asynccontextmanager
-async def _reaching(connection: Connection, address: Address) -> AsyncIterator[None]:
+async def _reaching(connection: Connection, address: ServerAddress) -> AsyncIterator[None]:
     """Five seconds, no connection left behind a failure, and every foreign error in our words."""
     try:
         async with asyncio.timeout(_TIMEOUT):
@@ -121,7 +125,7 @@ async def _reaching(connection: Connection, address: Address) -> AsyncIterator[N
         raise ours from error
 
 
-def _translated(error: BaseException, address: Address) -> Exception | None:
+def _translated(error: BaseException, address: ServerAddress) -> Exception | None:
     if isinstance(error, ConnectionLost) and not isinstance(error, NotMaster):
         return ConnectionLost(f"the connection to Redis at {address} broke: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -133,7 +137,9 @@ def _translated(error: BaseException, address: Address) -> Exception | None:
     return None
 
 
-async def _greet(connection: Connection, address: Address, name: str, scripts: tuple[Script, ...]) -> ServerIdentity:
+async def _greet(
+    connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
+) -> ServerIdentity:
     asked: list[tuple[str, Awaitable[Any]]] = []
 
     def ask(what: str, *args: Arg) -> None:
@@ -153,18 +159,18 @@ async def _greet(connection: Connection, address: Address, name: str, scripts: t
     return _judge(address, _facts(infos[0]) | _facts(infos[1]))
 
 
-def _login(address: Address) -> tuple[Arg, ...]:
+def _login(address: ServerAddress) -> tuple[Arg, ...]:
     if address.password is None:
         return ()
     return ("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)
 
 
-async def _allowed_all(address: Address, asked: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
+async def _allowed_all(address: ServerAddress, asked: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
     replies = await asyncio.gather(*(reply for _, reply in asked), return_exceptions=True)
     return [_allowed(address, what, reply) for (what, _), reply in zip(asked, replies, strict=True)]
 
 
-def _allowed(address: Address, what: str, reply: Any) -> Any:
+def _allowed(address: ServerAddress, what: str, reply: Any) -> Any:
     if not isinstance(reply, BaseException):
         return reply
     forbidden = isinstance(reply, RedisRefused) and (reply.not_allowed or (what == _LOG_IN and not reply.retry))
@@ -181,7 +187,7 @@ def _facts(info: bytes) -> dict[str, str]:
     return {key: value for key, colon, value in lines if colon}
 
 
-def _judge(address: Address, facts: dict[str, str]) -> ServerIdentity:
+def _judge(address: ServerAddress, facts: dict[str, str]) -> ServerIdentity:
     version = facts.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
         raise UnfitServer(f"Redis {version} at {address} is too old: nervenet needs Redis 6.2 or any Valkey")

@@ -31,9 +31,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from nervenet.backoff import Backoff
 from nervenet.clock import SYSTEM
-from nervenet.redis_link.address import Address, Place, SentinelAddress
-from nervenet.redis_link.backoff import Backoff
+from nervenet.redis_link.address import RedisAddress, SentinelAddress, ServerAddress
 from nervenet.redis_link.connection import Arg, Connection, Counters, failing
 from nervenet.redis_link.dial import ServerIdentity, dial
 from nervenet.redis_link.faults import (
@@ -44,13 +44,13 @@ from nervenet.redis_link.faults import (
     UnfitServer,
 )
 from nervenet.redis_link.reader import Reader
-from nervenet.redis_link.script import Script
+from nervenet.redis_link.script import LuaScript
 from nervenet.redis_link.sentinel import Sentinels
 from nervenet.redis_link.skips import Skips
 from nervenet.redis_link.subscription import Subscription
 from nervenet.supervision import supervise
 
-__all__ = ["Hook", "Insisting", "Link", "LinkStats", "cancelled", "exposure"]
+__all__ = ["Hook", "Link", "LinkStats", "RetryingCall", "cancelled", "exposure"]
 
 _LAST_WORDS: Final = 2.0
 _STABLE: Final = 5.0
@@ -80,7 +80,7 @@ class LinkStats:
     rtt: float | None
 
 
-class Insisting:
+class RetryingCall:
     """What `call` gives: the command is out, and whoever awaits this has it sent again where that helps.
 
     Not a coroutine, because one that nobody came to await would be warned of: of several calls that were issued together
@@ -104,7 +104,7 @@ class Link:
     in_order = True
     """Whether commands that are sent in one tick arrive in their order whatever their keys (not behind a cluster)."""
 
-    def __init__(self, address: Place, name: str, scripts: Iterable[Script], patience: float) -> None:
+    def __init__(self, address: RedisAddress, name: str, scripts: Iterable[LuaScript], patience: float) -> None:
         self.address = address
         self.name = name
         self.patience = patience
@@ -116,7 +116,7 @@ class Link:
         self._scripts = {script.sha: script for script in scripts}
         self._connection: Connection | None = None
         self._last: Connection | None = None
-        self._connections: dict[Connection, Address] = {}
+        self._connections: dict[Connection, ServerAddress] = {}
         self._up = asyncio.Event()
         self._closed = False
         self._trouble = ""
@@ -181,10 +181,10 @@ class Link:
         """`send`, tried again (up to `patience` seconds) while the error is one that passes; waits for room first."""
         connection = self._connection
         if connection is None or connection.full:
-            return Insisting(self, args, None)
-        return Insisting(self, args, connection.send(args))
+            return RetryingCall(self, args, None)
+        return RetryingCall(self, args, connection.send(args))
 
-    def script(self, script: Script, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Awaitable[Any]:
+    def script(self, script: LuaScript, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Awaitable[Any]:
         """`call` of a script by its name (EVALSHA); a server that does not know it is told, and asked again."""
         if script.sha not in self._scripts:
             self._scripts[script.sha] = script
@@ -321,7 +321,7 @@ class Link:
 
     async def _attempt(self, *, watched: bool) -> tuple[Connection, ServerIdentity]:
         address = await self._sentinels.find() if self._sentinels is not None else self.address
-        assert isinstance(address, Address)
+        assert isinstance(address, ServerAddress)
         connection = self._new_connection(watched=watched)
         self._connections[connection] = address
         connection.lost.add_done_callback(lambda _: self._connections.pop(connection, None))
@@ -330,7 +330,7 @@ class Link:
     def _new_connection(self, *, watched: bool) -> Connection:
         return Connection(self._loop, self._counters, watched=watched)
 
-    def _master_is(self, address: Address) -> None:
+    def _master_is(self, address: ServerAddress) -> None:
         """By the sentinels' word. What is connected to another address speaks to a master of the past, or soon will."""
         for each, where in tuple(self._connections.items()):
             if where != address:

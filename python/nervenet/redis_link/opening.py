@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nervenet.redis_link.address import Address, ClusterAddress, parse
+from nervenet.redis_link.address import ClusterAddress, ServerAddress, parse
 from nervenet.redis_link.cluster import ClusterLink
 from nervenet.redis_link.faults import ClusterMember
 from nervenet.redis_link.link import Link
@@ -17,13 +17,13 @@ from nervenet.redis_link.link import Link
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nervenet.redis_link.script import Script
+    from nervenet.redis_link.script import LuaScript
 
 __all__ = ["open_link"]
 
 
 async def open_link(
-    url: str, *, name: str = "nervenet", scripts: Iterable[Script] = (), wait: float = 5.0, patience: float = 30.0
+    url: str, *, name: str = "nervenet", scripts: Iterable[LuaScript] = (), wait: float = 5.0, patience: float = 30.0
 ) -> Link:
     """Connect to Redis.
 
@@ -45,7 +45,7 @@ async def open_link(
     try:
         await link.begin(wait)
     except ClusterMember:
-        if not isinstance(address, Address):
+        if not isinstance(address, ServerAddress):
             raise
         seed = replace(address, member=True)
         return await ClusterLink.meet(ClusterAddress((seed,)), name, known, wait, patience)

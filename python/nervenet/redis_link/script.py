@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["Script"]
+__all__ = ["LuaScript"]
 
 
-class Script:
-    """`Script("echo", "return ARGV[1]")`. The name is for people; Redis knows the script by `sha`."""
+class LuaScript:
+    """`LuaScript("echo", "return ARGV[1]")`. The name is for people; Redis knows the script by `sha`."""
 
     __slots__ = ("name", "sha", "source")
 
@@ -19,4 +19,4 @@ class Script:
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     def __repr__(self) -> str:
-        return f"<Script {self.name} {self.sha[:8]}>"
+        return f"<LuaScript {self.name} {self.sha[:8]}>"

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nervenet.redis_link.backoff import Backoff
+from nervenet.backoff import Backoff
 from nervenet.redis_link.connection import Connection, Counters
 from nervenet.redis_link.dial import knock
 from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
@@ -22,7 +22,7 @@ from nervenet.supervision import supervise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nervenet.redis_link.address import Address, SentinelAddress
+    from nervenet.redis_link.address import SentinelAddress, ServerAddress
 
 __all__ = ["Sentinels"]
 
@@ -48,14 +48,14 @@ class Sentinels:
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._counters = Counters()  # theirs are no commands of the mesh
-        self._asking: dict[Address, Connection] = {}
+        self._asking: dict[ServerAddress, Connection] = {}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Sentinels of {self._address}>"
 
-    async def find(self) -> Address:
+    async def find(self) -> ServerAddress:
         """The master's address now. `ConnectionLost` while none answers, `BadAddress` when they know no such master."""
         asks = {asyncio.ensure_future(self._ask(one)) for one in self._address.sentinels}
         try:
@@ -66,7 +66,7 @@ class Sentinels:
         best = max(named, key=lambda one: (one.epoch, named.count(one)))
         return self._address.server.at(best.host, best.port)
 
-    def follow(self, moved: Callable[[Address], None]) -> None:
+    def follow(self, moved: Callable[[ServerAddress], None]) -> None:
         """From now on tell `moved` where the master is, whenever there may be news of it."""
         self._task = asyncio.create_task(supervise(f"{self!r}", lambda: self._follow(moved)), name=f"{self!r}")
 
@@ -80,7 +80,7 @@ class Sentinels:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, sentinel: Address) -> _Named:
+    async def _ask(self, sentinel: ServerAddress) -> _Named:
         connection = self._asking.get(sentinel)
         if connection is None or connection.lost.done():
             connection = Connection(self._loop, self._counters)
@@ -97,7 +97,7 @@ class Sentinels:
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _follow(self, moved: Callable[[Address], None]) -> None:
+    async def _follow(self, moved: Callable[[ServerAddress], None]) -> None:
         async with asyncio.TaskGroup() as group:
             for one in self._address.sentinels:
                 group.create_task(self._listen(one))
@@ -113,7 +113,7 @@ class Sentinels:
                 except TimeoutError:
                     pass
 
-    async def _listen(self, sentinel: Address) -> None:
+    async def _listen(self, sentinel: ServerAddress) -> None:
         backoff = Backoff()
         while True:
             connection = Connection(self._loop, self._counters)

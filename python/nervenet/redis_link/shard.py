@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nervenet.redis_link.address import Address, Place
+from nervenet.redis_link.address import RedisAddress, ServerAddress
 from nervenet.redis_link.connection import Arg, Connection
 from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import ConnectionLost, LinkClosed, LinkError, RedisRefused
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nervenet.redis_link.connection import Counters
     from nervenet.redis_link.link import Hook
-    from nervenet.redis_link.script import Script
+    from nervenet.redis_link.script import LuaScript
 
 __all__ = ["Cluster", "Shard"]
 
@@ -33,10 +33,10 @@ __all__ = ["Cluster", "Shard"]
 class Cluster(Protocol):
     """What a shard needs of the cluster's link."""
 
-    address: Place
+    address: RedisAddress
     name: str
     patience: float
-    scripts: tuple[Script, ...]
+    scripts: tuple[LuaScript, ...]
     counters: Counters
     on_reconnect: list[Hook]
     telling: asyncio.Lock
@@ -93,7 +93,7 @@ class _Member(Connection):
 class Shard(Link):
     """The link to one master of a cluster."""
 
-    def __init__(self, cluster: Cluster, address: Address) -> None:
+    def __init__(self, cluster: Cluster, address: ServerAddress) -> None:
         super().__init__(address, cluster.name, cluster.scripts, cluster.patience)
         self._cluster = cluster
         self.counters = self._counters = cluster.counters
@@ -142,7 +142,7 @@ class Shard(Link):
     async def view(self) -> list[Member]:
         """What this master knows of the cluster."""
         text = await self.send("CLUSTER", "NODES")
-        assert isinstance(self.address, Address)
+        assert isinstance(self.address, ServerAddress)
         return parse_nodes(text.decode(), self.address.host)
 
     async def _keep(self) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.redis_link.backoff import Backoff
+from nervenet.backoff import Backoff
 from nervenet.redis_link.faults import LinkClosed, RedisRefused
 from nervenet.supervision import supervise
 

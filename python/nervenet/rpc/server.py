@@ -38,7 +38,7 @@ from nervenet.rpc.tokens import Tokens
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["Server", "Service"]
+__all__ = ["GrpcServer", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
 _BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
@@ -53,7 +53,7 @@ class Service(NamedTuple):
     servicer: object
 
 
-class Server:
+class GrpcServer:
     """Made by `start`."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Server:
         self.address = address
 
     def __repr__(self) -> str:
-        return f"<Server at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
+        return f"<GrpcServer at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
 
     @classmethod
     async def start(
@@ -78,7 +78,7 @@ class Server:
         *,
         translate: Translate = lambda error: None,
         serving: bool = True,
-    ) -> Server:
+    ) -> GrpcServer:
         """Bind and serve. Raises ConfigError where the address is taken, or a certificate or the token is not there."""
         listen = config.listen_for(role)
         names = [service.name for service in services]

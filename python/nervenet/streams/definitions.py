@@ -14,12 +14,12 @@ from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
 
-__all__ = ["Definitions"]
+__all__ = ["DefinitionStore"]
 
 _PAGE = 500
 
 
-class Definitions:
+class DefinitionStore:
     """The stored definitions of one namespace, as bytes."""
 
     __slots__ = ("_keys", "_link")

@@ -19,21 +19,21 @@ from nervenet.streams.keys import Keys
 from nervenet.streams.queues import GROUP
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["Groups", "Pending", "Place"]
+__all__ = ["EntryPlace", "Groups", "PendingDelivery"]
 
 PlaceKind: TypeAlias = Literal["gone", "unread", "pending", "lost"]
 
 _TRIM_PAGE: Final = 500
 
 
-class Place(NamedTuple):
+class EntryPlace(NamedTuple):
     """Where a stream entry is. `lost` = delivered and pending nowhere: as good as `gone`, delete it and send again."""
 
     kind: PlaceKind
     consumer: str = ""
 
 
-class Pending(NamedTuple):
+class PendingDelivery(NamedTuple):
     """One line of a group's pending list."""
 
     id: bytes
@@ -52,12 +52,14 @@ class Groups:
         self._keys = keys
         self._scripts = {script.name: script for script in packaged_scripts()}
 
-    async def place(self, stream: bytes, id: bytes) -> Place:
+    async def place(self, stream: bytes, id: bytes) -> EntryPlace:
         """The third look of an owner at a step that nobody claimed."""
         kind, *consumer = await self._link.script(self._scripts["entry_place"], (stream,), (GROUP, id))
-        return Place(kind.decode(), _name(consumer[0]) if consumer else "")
+        return EntryPlace(kind.decode(), _name(consumer[0]) if consumer else "")
 
-    async def pending(self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b"") -> list[Pending]:
+    async def pending(
+        self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b""
+    ) -> list[PendingDelivery]:
         """The group's pending list, or a consumer's share of it, from behind `after` on; [] also without stream or group."""
         words: list[Arg] = ["XPENDING", stream, GROUP, b"(" + after if after else "-", "+", count]
         try:
@@ -66,7 +68,7 @@ class Groups:
             if error.code != "NOGROUP":
                 raise
             return []
-        return [Pending(at, _name(who), idle, times) for at, who, idle, times in reply]
+        return [PendingDelivery(at, _name(who), idle, times) for at, who, idle, times in reply]
 
     async def consumers(self, stream: bytes) -> list[str]:
         """Who ever read from the group, dead or alive."""

@@ -42,7 +42,7 @@ from nervenet.streams.keys import Keys
 from nervenet.streams.script import packaged_scripts
 from nervenet.timing import CLAIM_TTL_MS
 
-__all__ = ["CLAIM_TTL_MS", "Journal"]
+__all__ = ["CLAIM_TTL_MS", "JournalStore"]
 
 PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = 1024 * 1024
@@ -53,7 +53,7 @@ NOTE_BYTES: Final = 60
 _T = TypeVar("_T")
 
 
-class Journal:
+class JournalStore:
     """The journals of one namespace. Holds no state but the way to Redis."""
 
     __slots__ = ("_append", "_claim", "_close", "_create", "_keys", "_link", "_renew", "_scripts")

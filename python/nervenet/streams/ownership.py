@@ -43,7 +43,7 @@ from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["Closed", "Moved", "Ownership", "day_of"]
+__all__ = ["ClosedWorkflow", "Moved", "Ownership", "day_of"]
 
 MoveStatus: TypeAlias = Literal["moved", "mine", "refused", "closed", "unknown"]
 
@@ -58,7 +58,7 @@ class Moved(NamedTuple):
     owner: str
 
 
-class Closed(NamedTuple):
+class ClosedWorkflow(NamedTuple):
     """A closed workflow whose books are to be done. `score`: what was read in `running` before it was found closed."""
 
     workflow_id: str
@@ -160,7 +160,7 @@ class Ownership:
         status, owner = await self._link.script(self._scripts["owner_move"], keys, args)
         return Moved(cast("MoveStatus", status.decode()), owner.decode(errors="replace"))
 
-    async def finish(self, closed: Sequence[Closed], retention_ms: int) -> None:
+    async def finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int) -> None:
         """The book-keeping behind closes, by the owner or any sweep; one command of a kind for a batch of them.
 
         `running` goes last: until then it is repeated.
@@ -168,7 +168,7 @@ class Ownership:
         for i in range(0, len(closed), _PAGE):
             await self._finish(closed[i : i + _PAGE], retention_ms)
 
-    async def _finish(self, closed: Sequence[Closed], retention_ms: int) -> None:
+    async def _finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int) -> None:
         keep = retention_ms + retention_ms // 10 + _BUCKET_MARGIN_MS
         days: dict[str, list[Arg]] = {}
         owned: dict[str, list[str]] = {}

@@ -27,9 +27,9 @@ __all__ = [
     "GROUP",
     "LOOK",
     "NOT_YOU",
-    "Asked",
     "Delivered",
-    "News",
+    "OutgoingWake",
+    "QueueRequirement",
     "Queues",
     "Wake",
     "parse_requirement",
@@ -52,7 +52,7 @@ class Delivered(NamedTuple):
     envelope: bytes | None
 
 
-class News(NamedTuple):
+class OutgoingWake(NamedTuple):
     """What an owner is told: the entry that was appended to a workflow of its own, and under which id."""
 
     owner: str
@@ -101,19 +101,19 @@ class Queues:
         """`send_queue`, one try, as the raw future."""
         return self._link.send("XADD", self._keys.queue(capability, requirement), "*", "e", envelope)
 
-    def wake(self, news: News) -> Awaitable[bytes | None]:
+    def wake(self, news: OutgoingWake) -> Awaitable[bytes | None]:
         """Tell an owner of an entry; None = that node is buried: read the owner again, or leave it to the adopter."""
         return self._link.call(*self._waking(news))
 
-    def wake_nowait(self, news: News) -> asyncio.Future[Any]:
+    def wake_nowait(self, news: OutgoingWake) -> asyncio.Future[Any]:
         """`wake`, one try, as the raw future."""
         return self._link.send(*self._waking(news))
 
     def refuse_nowait(self, owner: str, workflow_id: str, run: int, step: str, attempt: int) -> asyncio.Future[Any]:
         """Tell an owner that an agent which its envelope avoids has read this attempt and leaves it to others. A hint."""
-        return self.wake_nowait(News(owner, workflow_id, run, b"0-0", f"{NOT_YOU}{step}#{attempt}", b""))
+        return self.wake_nowait(OutgoingWake(owner, workflow_id, run, b"0-0", f"{NOT_YOU}{step}#{attempt}", b""))
 
-    def _waking(self, news: News) -> tuple[Arg, ...]:
+    def _waking(self, news: OutgoingWake) -> tuple[Arg, ...]:
         owner, workflow_id, run, journal_id, name, entry = news
         key = self._keys.wake(owner)
         words: tuple[Arg, ...] = ("XADD", key, "NOMKSTREAM", "*", "w", workflow_id, "r", run, "i", journal_id)
@@ -140,7 +140,7 @@ class Queues:
         """Delete and acknowledge entries, in one write. Only after the reply of what made them needless."""
         return _first((self._link.send("XDEL", stream, *ids), self._link.send("XACK", stream, GROUP, *ids)))
 
-    def complete(self, news: News, stream: bytes, id: bytes) -> Awaitable[bytes | None]:
+    def complete(self, news: OutgoingWake, stream: bytes, id: bytes) -> Awaitable[bytes | None]:
         """Wake the owner, delete and acknowledge the task, in one write; answers as `wake` does.
 
         Called after the reply of the append, which made the task's copy needless. One try: when the connection breaks
@@ -198,22 +198,22 @@ class Queues:
                 raise
 
 
-class Asked(NamedTuple):
+class QueueRequirement(NamedTuple):
     """What a queue's tasks ask of an agent: all these labels, and this version of the capability ("" = any)."""
 
     match: dict[str, str]
     version: str
 
 
-def parse_requirement(says: bytes) -> Asked | None:
+def parse_requirement(says: bytes) -> QueueRequirement | None:
     """From what stands beside a queue's name, JSON like `{"match": {…}, "version": "2"}` or nothing. None = unreadable."""
     if not says:
-        return Asked({}, "")
+        return QueueRequirement({}, "")
     try:
         raw = json.loads(says)
         match, version = raw.get("match") or {}, raw.get("version") or ""
         if isinstance(version, str) and all(isinstance(value, str) for value in match.values()):
-            return Asked(dict(match), version)
+            return QueueRequirement(dict(match), version)
     except (ValueError, AttributeError, RecursionError):
         pass
     return None

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
-from nervenet.streams.queues import News
+from nervenet.streams.queues import OutgoingWake
 
 if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.answers import Appended
-    from nervenet.streams.journal import Journal
+    from nervenet.streams.journal import JournalStore
     from nervenet.streams.queues import Queues
 
 KEEP_S: Final = 5.0
@@ -47,7 +47,7 @@ class Recorded(NamedTuple):
 class Recent:
     """One for each process that records outcomes."""
 
-    def __init__(self, journal: Journal, queues: Queues, clock: Clock) -> None:
+    def __init__(self, journal: JournalStore, queues: Queues, clock: Clock) -> None:
         self._journal = journal
         self._queues = queues
         self._clock = clock
@@ -87,7 +87,7 @@ class Recent:
     def _told(self, one: Recorded, appended: Appended) -> None:
         if appended.status == "new":
             self.written_back += 1
-            news = News(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
+            news = OutgoingWake(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
             self._queues.wake_nowait(news).add_done_callback(_heard)
 
 

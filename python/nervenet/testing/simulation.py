@@ -25,7 +25,7 @@ from nervenet.durable import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
@@ -193,7 +193,7 @@ class Simulation:
                 self._timers.discard(k)
             case FailStep(step=step, outcome=outcome):
                 self._later(f"task:{step}", outcome)
-            case Escalate(step=step, k=k, question=question):
+            case EscalateStep(step=step, k=k, question=question):
                 self.at(self.now_ms, lambda: self._escalate(step, k, question))
             case Expire():
                 self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))

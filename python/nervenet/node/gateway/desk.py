@@ -19,7 +19,7 @@ from nervenet.node.gateway.outcome import Stop, given_up, stored_payload, verdic
 from nervenet.node.gateway.recorder import Recorder, is_forgotten
 from nervenet.redis_link.faults import LinkError
 from nervenet.streams.answers import Claimed
-from nervenet.streams.queues import LOOK, News
+from nervenet.streams.queues import LOOK, OutgoingWake
 from nervenet.v1.task_pb2 import TaskEnvelope
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ class Desk:
         for held in guest.tasks.values():
             envelope = held.envelope
             if not envelope.agent_id and held.stage is Stage.PUSHED:
-                news = News(envelope.reply_to, envelope.workflow_id, envelope.run, b"0-0", LOOK, b"")
+                news = OutgoingWake(envelope.reply_to, envelope.workflow_id, envelope.run, b"0-0", LOOK, b"")
                 self._queues.wake_nowait(news).add_done_callback(heard)
 
     # ── stopping and leaving ─────────────────────────────────────────────────────────────────────────────────────────

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nervenet.node.hosting import Host
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
-    from nervenet.registry.table import News
+    from nervenet.registry.table import TableChange
 
 MOST_AGENTS: Final = 5_000
 """Of one node; more agents want more nodes."""
@@ -270,7 +270,7 @@ class Gateway:
             guest.line.end(replaced(guest.agent_id))
         self._gone(guest)
 
-    def registry_news(self, news: News) -> None:
+    def registry_news(self, news: TableChange) -> None:
         """An agent's record says who has it."""
         guest = self.guests.get(news.id)
         if guest is not None and isinstance(news.new, AgentView) and news.new.inbox != self._host.node_id:

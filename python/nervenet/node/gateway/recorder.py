@@ -18,7 +18,7 @@ from nervenet.node.gateway.live import Live
 from nervenet.node.gateway.outcome import same_result
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended
-from nervenet.streams.queues import News
+from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.recent import Recent
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Recorder:
             stands = await self._journal.entry(workflow_id, appended.id)
             recorded = stands is not None and same_result(stands[1], agent_id, attempt)
             if stands is not None and appended.owner:
-                self._wake(News(appended.owner, workflow_id, run, appended.id, *stands))
+                self._wake(OutgoingWake(appended.owner, workflow_id, run, appended.id, *stands))
         then(held, recorded)
 
     async def _insist(self, held: Held, verdict: Verdict) -> Appended:
@@ -111,9 +111,9 @@ class Recorder:
         workflow_id, run, _, _, _ = held.claim
         self.recent.recorded(workflow_id, run, verdict.name, verdict.entry)
         held.guest.ended(self._host.clock.now_ms() - held.started_ms, verdict.failed)
-        self._wake(News(appended.owner, workflow_id, run, appended.id, verdict.name, verdict.entry))
+        self._wake(OutgoingWake(appended.owner, workflow_id, run, appended.id, verdict.name, verdict.entry))
 
-    def _wake(self, news: News) -> None:
+    def _wake(self, news: OutgoingWake) -> None:
         if news.owner == self._host.node_id:  # it is ours: no detour
             self._host.news(news.workflow_id, news.journal_id, news.name, news.entry)
         else:
@@ -124,4 +124,4 @@ class Recorder:
         workflow_id, run, step, _, _ = held.claim
         at = await self._journal.outcome_id(workflow_id, step)
         if at and owner and (stands := await self._journal.entry(workflow_id, at)) is not None:
-            self._wake(News(owner, workflow_id, run, at, *stands))
+            self._wake(OutgoingWake(owner, workflow_id, run, at, *stands))

@@ -24,7 +24,7 @@ from nervenet.node.services.records import agent_record, entry_of, load_of, node
 from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import LeaseNotFound
 from nervenet.registry.selection import require
-from nervenet.registry.table import How, News
+from nervenet.registry.table import How, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import check_name
@@ -66,7 +66,7 @@ class Registry:
         self._heartbeats = Heartbeats(etcd, host.table, death, stopping)
         self._queued = Queued(host)
         self._since = host.table.revision
-        self._kept: deque[News] = deque(maxlen=KEPT_NEWS)
+        self._kept: deque[TableChange] = deque(maxlen=KEPT_NEWS)
         self._watchers: set[asyncio.Event] = set()
         self._leave = host.table.on_change(self._changed)
 
@@ -201,7 +201,7 @@ class Registry:
 
     # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _changed(self, news: News) -> None:
+    def _changed(self, news: TableChange) -> None:
         if news.kind == "nodes":
             return
         if len(self._kept) == KEPT_NEWS:
@@ -248,7 +248,7 @@ class Registry:
         ]
         return [*standing, pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_SYNCED, revision=revision)]
 
-    def _told(self, change: News) -> pb.WatchAgentsResponse:
+    def _told(self, change: TableChange) -> pb.WatchAgentsResponse:
         if change.how.removed:
             gone = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id))
             kind = pb.AGENT_EVENT_TYPE_REMOVED
@@ -269,7 +269,7 @@ def _carries(agent: AgentView, capability: str, labels: Mapping[str, str]) -> bo
     return any(all({**agent.labels, **own}.get(k) == v for k, v in labels.items()) for own in carried or [{}])
 
 
-def _concerns(change: News, agents: Mapping[str, AgentView], capability: str) -> bool:
+def _concerns(change: TableChange, agents: Mapping[str, AgentView], capability: str) -> bool:
     if not capability:
         return True
     for view in (change.new, change.old, agents.get(change.id)):

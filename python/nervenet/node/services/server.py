@@ -27,11 +27,11 @@ from nervenet.node.services.reminders import Reminders
 from nervenet.node.watching import Closings, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
-    from nervenet.registry.table import News
+    from nervenet.registry.table import TableChange
 
 __all__ = ["serve"]
 
@@ -59,7 +59,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         Service("nervenet.v1.AgentService", agents),
     ]
 
-    def gone(news: News) -> None:
+    def gone(news: TableChange) -> None:
         if getattr(news.old, "transport", "") == "GATEWAY":  # its address is its node's
             return
         address = getattr(news.old, "control_endpoint", "") or getattr(news.old, "address", "")
@@ -69,7 +69,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     leave = host.table.on_change(gone)
     await hints.start()
     try:
-        server = await Server.start(host.config, "node", services, stopping, translate=translate)
+        server = await GrpcServer.start(host.config, "node", services, stopping, translate=translate)
         telling = asyncio.create_task(_follow_health(node, server))
         try:
             yield Served(host.config.advertised(server.address), peers, Probes(host.config, server))
@@ -84,7 +84,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await peers.close()
 
 
-async def _follow_health(node: Node, server: Server) -> None:
+async def _follow_health(node: Node, server: GrpcServer) -> None:
     """The health service follows the node: one that drains, or of which a part keeps failing, wants no new calls."""
     serving = True
     while True:  # the host has flags, and no event for the service above it

@@ -24,7 +24,7 @@ MOST_ENTRIES: Final = 1_000
 MOST_BYTES: Final = 1 << 20
 
 
-class Live:
+class ProgressPublisher:
     """Flushes what attempts announce. `announce` may be called from any thread, the rest from the loop's."""
 
     def __init__(self, link: Link, keys: Keys, clock: Clock, retention_ms: int) -> None:

@@ -16,28 +16,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet import telemetry
-from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.running import AttemptKey, Running, StopReason
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import Finished, finished
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended, Claimed
-from nervenet.streams.queues import GROUP, News
+from nervenet.streams.queues import GROUP, OutgoingWake
 from nervenet.streams.recent import Recent
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:
+    from nervenet.agent.claim_renewer import ClaimRenewer
     from nervenet.agent.executors.common import Executor
-    from nervenet.agent.keeper import Keeper
-    from nervenet.agent.live import Live
     from nervenet.agent.load import LoadMeter
+    from nervenet.agent.progress import ProgressPublisher
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
     from nervenet.records import Payload
-    from nervenet.redis_link.link import Link
-    from nervenet.streams.journal import Journal
-    from nervenet.streams.keys import Keys
-    from nervenet.streams.queues import Delivered, Queues
+    from nervenet.streams.data_plane import DataPlane
+    from nervenet.streams.queues import Delivered
 
 STOP_GRACE: Final = 5.0
 """How long a handler may take to end once it was told to; then its failure is recorded while it still runs."""
@@ -48,41 +46,31 @@ REFUSALS: Final = 10
 _log = logging.getLogger("nervenet.agent")
 
 
-class Doors:
-    """The ways to Redis that the floor needs."""
-
-    def __init__(self, link: Link, keys: Keys, journal: Journal, queues: Queues) -> None:
-        self.link = link
-        self.keys = keys
-        self.journal = journal
-        self.queues = queues
-
-
-class Floor:
+class TaskRunner:
     """`running` holds every attempt that is here, claimed or not, by its key: a second copy finds the first."""
 
     def __init__(
         self,
-        doors: Doors,
+        data_plane: DataPlane,
         agents: Mapping[str, Agent[Any, Any]],
         executors: Mapping[str, Executor],
         slots: Slots,
-        running: dict[Key, Running],
+        running: dict[AttemptKey, Running],
         *,
-        keeper: Keeper,
-        live: Live,
+        claim_renewer: ClaimRenewer,
+        progress: ProgressPublisher,
         meter: LoadMeter,
         clock: Clock,
         retention_ms: int,
     ) -> None:
-        self._doors = doors
-        self._journal = doors.journal
+        self._data_plane = data_plane
+        self._journal = data_plane.journal
         self._agents = agents
         self._executors = executors
         self.slots = slots
         self.running = running
-        self._keeper = keeper
-        self._live = live
+        self._claim_renewer = claim_renewer
+        self._progress = progress
         self._meter = meter
         self._clock = clock
         self._retention_ms = retention_ms
@@ -93,11 +81,11 @@ class Floor:
         self._done: dict[bytes, list[bytes]] = {}
         self._tidying = False
         self._known: set[tuple[bytes, bytes]] = set()
-        self.recent = Recent(doors.journal, doors.queues, clock)
+        self.recent = Recent(data_plane.journal, data_plane.queues, clock)
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Floor {len(self.running)} here, {self.slots}>"
+        return f"<TaskRunner {len(self.running)} here, {self.slots}>"
 
     # ── read → claimed ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +130,7 @@ class Floor:
             return None
         if agent_id in envelope.avoid:
             self._drop(stream, one.id)
-            self._doors.queues.refuse_nowait(envelope.reply_to, *running.key).add_done_callback(_heard)
+            self._data_plane.queues.refuse_nowait(envelope.reply_to, *running.key).add_done_callback(_heard)
             return None
         return running
 
@@ -202,7 +190,7 @@ class Floor:
             at = at or await self._journal.outcome_id(envelope.workflow_id, envelope.step)
             stands = await self._journal.entry(envelope.workflow_id, at) if at and owner else None
             if stands is not None:
-                await self._doors.queues.wake(News(owner, envelope.workflow_id, envelope.run, at, *stands))
+                await self._data_plane.queues.wake(OutgoingWake(owner, envelope.workflow_id, envelope.run, at, *stands))
         except LinkError as error:
             _log.warning("%s: its owner was not told: %s", envelope.task_id, error)
 
@@ -211,8 +199,8 @@ class Floor:
     def _start(self, running: Running, checkpoint: bytes | None) -> None:
         running.started_ms = self._clock.now_ms()
         running.restored = None if checkpoint is None else self._checkpoint(running, checkpoint)
-        running.announce = self._live.announce
-        self._keeper.watch(running, self.stop)
+        running.announce = self._progress.announce
+        self._claim_renewer.watch(running, self.stop)
         running.task = self._loop.create_task(self._attempt(running))
 
     def _checkpoint(self, running: Running, stored: bytes) -> Payload | None:
@@ -220,7 +208,7 @@ class Floor:
         try:
             return decode_payload(stored)
         except Exception as error:  # noqa: BLE001 - protobuf's own errors
-            self._doors.link.skips.skip(f"the checkpoint of {running.envelope.task_id}", f"{error!r}")
+            self._data_plane.link.skips.skip(f"the checkpoint of {running.envelope.task_id}", f"{error!r}")
             return None
 
     async def _attempt(self, running: Running) -> None:
@@ -232,7 +220,7 @@ class Floor:
                 run_traced(self._telemetry, executor, running) if self._telemetry.on else executor.run(running)
             )
             running.ended = True
-            self._live.flush(running)
+            self._progress.flush(running)
             if end is not None:
                 await self._record(running, end)
             settled = True
@@ -253,8 +241,8 @@ class Floor:
             envelope = running.envelope
             self.recent.recorded(envelope.workflow_id, envelope.run, end.name, end.entry)
             self._tidy_soon()
-            news = News(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
-            self._doors.queues.wake_nowait(news).add_done_callback(_heard)
+            news = OutgoingWake(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
+            self._data_plane.queues.wake_nowait(news).add_done_callback(_heard)
         elif appended.recorded and appended.owner:
             self._spawn(self._tell_what_stands(running, appended.owner, appended.id))
 
@@ -290,11 +278,11 @@ class Floor:
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def stop(self, running: Running, why: Stop) -> None:
+    def stop(self, running: Running, why: StopReason) -> None:
         """Have one attempt end; what that means for the journal is recorded after a grace even if it does not."""
         if running.stop is None and not running.ended:
             running.cancel(why)
-            self._keeper.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
+            self._claim_renewer.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
 
     def _give_up(self, running: Running) -> None:
         failure = running.stop.failure(running.envelope.capability) if running.stop else None
@@ -366,8 +354,8 @@ class Floor:
         self._tidying = False
         done, self._done = self._done, {}
         for stream, ids in done.items():
-            self._doors.link.send("XDEL", stream, *ids).add_done_callback(_heard)
-            acknowledged = self._doors.link.send("XACK", stream, GROUP, *ids)
+            self._data_plane.link.send("XDEL", stream, *ids).add_done_callback(_heard)
+            acknowledged = self._data_plane.link.send("XACK", stream, GROUP, *ids)
             acknowledged.add_done_callback(partial(self._tidied, stream, ids))
 
     def _tidied(self, stream: bytes, ids: list[bytes], acknowledged: asyncio.Future[Any]) -> None:

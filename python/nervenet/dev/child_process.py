@@ -25,7 +25,7 @@ KILL_AFTER = 5.0
 """Seconds beyond its own drain that a role may take to end."""
 
 
-class Child:
+class ChildProcess:
     """`arguments` are those of `nervenet`; the process says in `ready_file` when it serves."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], ready_file: Path) -> None:

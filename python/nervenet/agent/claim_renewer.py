@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
-from nervenet.agent.running import Running, Stop
+from nervenet.agent.running import Running, StopReason
 from nervenet.redis_link.faults import LinkError
 from nervenet.timing import AGENT_RENEW_EVERY, CHECKPOINT_EVERY, CLAIM_TICK
 from nervenet.wire import encode_payload
@@ -23,7 +23,7 @@ from nervenet.wire import encode_payload
 if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.redis_link.dial import ServerIdentity
-    from nervenet.streams.journal import Journal
+    from nervenet.streams.journal import JournalStore
 
 TICK: Final = CLAIM_TICK
 RENEW_EVERY: Final = AGENT_RENEW_EVERY - TICK / 2
@@ -32,10 +32,10 @@ SAVE_EVERY: Final = CHECKPOINT_EVERY - TICK / 2
 _log = logging.getLogger("nervenet.agent")
 
 
-class Keeper:
+class ClaimRenewer:
     """`running` are the attempts that hold a claim."""
 
-    def __init__(self, journal: Journal, clock: Clock, running: Collection[Running]) -> None:
+    def __init__(self, journal: JournalStore, clock: Clock, running: Collection[Running]) -> None:
         self._journal = journal
         self._clock = clock
         self._running = running
@@ -73,7 +73,7 @@ class Keeper:
                 _log.warning("the claim of %s could not be renewed: %s", running.envelope.task_id, error)
                 continue
             if not held and not await self._taken_back(running):
-                running.cancel(Stop.GONE)
+                running.cancel(StopReason.GONE)
             elif saving is not None:
                 running.saved(saving, now)
 
@@ -92,12 +92,12 @@ class Keeper:
             _log.info("%s: its claim was lost and is taken back", running.envelope.task_id)
         return claimed.status in ("run", "unknown")  # unknown: its owner will write the head back, or nobody needs us
 
-    def watch(self, running: Running, stop: Callable[[Running, Stop], None]) -> None:
+    def watch(self, running: Running, stop: Callable[[Running, StopReason], None]) -> None:
         """Enforce the timeouts of an attempt that begins now."""
         envelope, now = running.envelope, self._clock.monotonic()
         running.beat = running.renewed_at = now
         if envelope.attempt_timeout_ms:
-            self.at(now + envelope.attempt_timeout_ms / 1000, lambda late: stop(late, Stop.TIMEOUT), running)
+            self.at(now + envelope.attempt_timeout_ms / 1000, lambda late: stop(late, StopReason.TIMEOUT), running)
         if envelope.heartbeat_timeout_ms:
             self._listen(running, envelope.heartbeat_timeout_ms / 1000, stop)
 
@@ -114,10 +114,10 @@ class Keeper:
         self._heap.clear()
         self._arm()
 
-    def _listen(self, running: Running, patience: float, stop: Callable[[Running, Stop], None]) -> None:
+    def _listen(self, running: Running, patience: float, stop: Callable[[Running, StopReason], None]) -> None:
         def look(running: Running) -> None:
             if running.beat + patience <= self._clock.monotonic():
-                stop(running, Stop.SILENT)
+                stop(running, StopReason.SILENT)
             else:
                 self.at(running.beat + patience, look, running)
 

@@ -23,10 +23,11 @@ from nervenet.streams.queues import parse_requirement, parse_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nervenet.agent.floor import Doors, Floor
+    from nervenet.agent.task_runner import TaskRunner
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
     from nervenet.redis_link.reader import Reader
+    from nervenet.streams.data_plane import DataPlane
 
 SOONEST: Final = 0.05
 LATEST: Final = 1.0
@@ -42,28 +43,28 @@ class _Queue(NamedTuple):
     says: bytes
 
 
-class Intake:
+class TaskReader:
     """`registered` says whether our lease lives, as far as we know: only then is a missing inbox made again."""
 
     def __init__(
         self,
         agent_id: str,
-        doors: Doors,
-        floor: Floor,
+        data_plane: DataPlane,
+        task_runner: TaskRunner,
         agents: Mapping[str, Agent[Any, Any]],
         labels: Mapping[str, str],
         clock: Clock,
         registered: Callable[[], bool],
     ) -> None:
         self.agent_id = agent_id
-        self._doors = doors
-        self._floor = floor
+        self._data_plane = data_plane
+        self._task_runner = task_runner
         self._agents = agents
         self._labels = labels
         self._clock = clock
         self._registered = registered
-        self._inbox = doors.keys.inbox(agent_id)
-        self._groups = Groups(doors.link, doors.keys)
+        self._inbox = data_plane.keys.inbox(agent_id)
+        self._groups = Groups(data_plane.link, data_plane.keys)
         self._queues: dict[bytes, _Queue] = {}
         self._named_at = self._look_at = self._reread_at = float("-inf")
         self._pause = SOONEST
@@ -76,7 +77,7 @@ class Intake:
         self._idle.set()
 
     def __repr__(self) -> str:
-        return f"<Intake {self.agent_id} {len(self._queues)} queues{' stopped' if self._stopped else ''}>"
+        return f"<TaskReader {self.agent_id} {len(self._queues)} queues{' stopped' if self._stopped else ''}>"
 
     @property
     def queues(self) -> list[bytes]:
@@ -99,7 +100,7 @@ class Intake:
 
     async def run(self) -> None:
         """Read until stopped."""
-        reader = await self._doors.link.dedicated()
+        reader = await self._data_plane.link.dedicated()
         try:
             while not self._stopped:
                 if not self._resumed.is_set():
@@ -122,7 +123,7 @@ class Intake:
             await reader.close()
 
     async def _round(self, reader: Reader) -> None:
-        slots = self._floor.slots
+        slots = self._task_runner.slots
         if not slots.free:
             self._idle.set()
             await slots.room()
@@ -135,10 +136,10 @@ class Intake:
         if not slots.free:
             return
         block = max(1, min(LONGEST_BLOCK_MS, round((self._look_at - self._clock.monotonic()) * 1000)))
-        words = self._doors.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
+        words = self._data_plane.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
         tasks = parse_tasks(await reader.read(*words))
         if tasks:
-            await self._floor.admit(self.agent_id, self._inbox, tasks)
+            await self._task_runner.admit(self.agent_id, self._inbox, tasks)
         await self._reread_if_due(reader)
 
     # ── the shared queues ────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,19 +149,19 @@ class Intake:
         await self._learn_names()
         found = full = False
         for stream, queue in list(self._queues.items()):
-            if not (room := self._floor.slots.free_for(queue.capability)):
+            if not (room := self._task_runner.slots.free_for(queue.capability)):
                 continue
             try:
-                words = self._doors.queues.read_tasks(stream, self.agent_id, room)
+                words = self._data_plane.queues.read_tasks(stream, self.agent_id, room)
                 tasks = parse_tasks(await reader.read(*words))
             except RedisRefused as error:
                 if error.code != "NOGROUP" and not error.wrong_type:
                     raise
-                await self._doors.queues.make_queue(*queue)
+                await self._data_plane.queues.make_queue(*queue)
                 continue
             found = found or bool(tasks)
             full = full or len(tasks) == room
-            await self._floor.admit(self.agent_id, stream, tasks)
+            await self._task_runner.admit(self.agent_id, stream, tasks)
         self._pause = SOONEST if found else min(self._pause * 2, LATEST)
         self._look_at = self._clock.monotonic() + (0.0 if full else self._pause)
 
@@ -174,19 +175,19 @@ class Intake:
         if now - self._named_at < _NAMES_EVERY:
             return
         self._named_at = now
-        named = await asyncio.gather(*(self._doors.queues.queues(name) for name in self._agents))
+        named = await asyncio.gather(*(self._data_plane.queues.queues(name) for name in self._agents))
         self._queues.clear()
         for name, queues in zip(self._agents, named, strict=True):
             for requirement, says in queues.items():
                 if not requirement or self._meets(self._agents[name], says):
-                    self._queues[self._doors.keys.queue(name, requirement)] = _Queue(name, requirement, says)
+                    self._queues[self._data_plane.keys.queue(name, requirement)] = _Queue(name, requirement, says)
 
     def _meets(self, agent: Agent[Any, Any], says: bytes) -> bool:
         if not says:
             return True
         asked = parse_requirement(says)
         if asked is None:
-            self._doors.link.skips.skip(f"what a queue of {agent.name} asks for", says[:40])
+            self._data_plane.link.skips.skip(f"what a queue of {agent.name} asks for", says[:40])
             return False
         labels = {**self._labels, **agent.labels}
         return asked.version in ("", agent.version) and asked.match.items() <= labels.items()
@@ -213,14 +214,14 @@ class Intake:
         """Take what was handed to us by a reply that never came; False when it was more than there is room for."""
         after: bytes | str = "0"
         while True:
-            words = self._doors.queues.read_own(stream, self.agent_id, _PAGE, after)
+            words = self._data_plane.queues.read_own(stream, self.agent_id, _PAGE, after)
             pending = parse_tasks(await reader.read(*words))
             if not pending:
                 return True
             after = pending[-1].id
-            lost = self._floor.unknown(stream, pending)
-            room = self._floor.slots.free
-            await self._floor.admit(self.agent_id, stream, lost[:room])
+            lost = self._task_runner.unknown(stream, pending)
+            room = self._task_runner.slots.free
+            await self._task_runner.admit(self.agent_id, stream, lost[:room])
             if len(lost) > room:
                 return False
 
@@ -231,6 +232,6 @@ class Intake:
             await asyncio.sleep(LATEST)
         elif self._registered():
             _log.warning("%s: its inbox was gone and is made again", self.agent_id)
-            await self._doors.queues.make_inbox(self.agent_id)
+            await self._data_plane.queues.make_inbox(self.agent_id)
         else:
             await asyncio.sleep(SOONEST)
