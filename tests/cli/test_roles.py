@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.dev.standing import NERVENET
+from tests.support.environment import NERVENET
 
 APP = """
 import asyncio, os

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from nervenet.cli.render.screen import Screen
 from nervenet.v1 import common_pb2
-from tests.dev.standing import NERVENET
+from tests.support.environment import NERVENET
 
 LINE = Text.assemble(("✓ done", "green"), "  → next…")
 

@@ -28,10 +28,10 @@ async def main(word: str) -> int:
                         f"{i:4}/{len(cases)} {time.monotonic() - at:5.1f} s  {damage.name}: {wrong or 'fine'}",
                         flush=True,
                     )
-                if any(role.process.poll() is not None for role in (*target.nodes, *target.agents)):
+                if any(not role.alive for role in (*target.nodes, *target.agents)):
                     print("a process has ended; the rest is not tried")
                     for role in (*target.nodes, *target.agents):
-                        if role.process.poll() is not None:
+                        if not role.alive:
                             print(role.log[-5000:])
                     return 1
     print(

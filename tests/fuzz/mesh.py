@@ -20,7 +20,8 @@ from nervenet.errors import RequestError
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import Caller, Wrong
 from tests.fuzz.values import DEFINITIONS, WORKFLOWS, Filler
-from tests.mesh.world import Host, Role
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/fuzz/app.py"
 TOKEN = "fuzz-7b1c"  # of a mesh that lives for this run
@@ -74,7 +75,7 @@ class Report(NamedTuple):
 
 async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callable[[str], None] = print) -> Report:
     """Start the mesh, make the calls, look at what is left."""
-    with Host(folder, redis, etcd) as host:
+    with ProcessMesh(folder, redis, etcd) as host:
         if options.token:
             host.env["NERVENET_TOKEN"] = TOKEN
         host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "60s"}
@@ -84,7 +85,14 @@ async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callab
 
 
 class _Fuzzing:
-    def __init__(self, options: Options, host: Host, node: Role, agent: Role, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        host: ProcessMesh,
+        node: NervenetProcess,
+        agent: NervenetProcess,
+        say: Callable[[str], None],
+    ) -> None:
         self._options = options
         self._host, self._node, self._agent = host, node, agent
         self._say = say
@@ -114,9 +122,9 @@ class _Fuzzing:
             seconds = time.monotonic() - begun
             for task in beside:
                 task.cancel()
-            alive = self._node.process.poll() is None
+            alive = self._node.alive
             works = await self._completes(raw) if alive else ""
-            alive = self._node.process.poll() is None
+            alive = self._node.alive
         codes = sum((caller.codes for caller in callers), Counter[str]())
         by_method = sum((caller.by_method for caller in callers), Counter[str]())
         wrong = [one for caller in callers for one in caller.wrong]
@@ -140,7 +148,7 @@ class _Fuzzing:
             await raw.call("PutDefinition", definition={"name": name, "version": 1, "steps": steps})
 
     async def _work(self, caller: Caller) -> None:
-        while self._left > 0 and self._node.process.poll() is None:
+        while self._left > 0 and self._node.alive:
             self._left -= 1
             await caller.call()
 

@@ -26,15 +26,17 @@ from nervenet import timing
 from nervenet.dev.servers import etcd, valkey
 from nervenet.v1 import task_pb2
 from tests.gateway.app import call
-from tests.gateway.world import Speaker, until, value_of
-from tests.mesh.world import Host, Role
+from tests.gateway.world import Speaker, value_of
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 APP = "tests/gateway/app.py"
 AGENTS = 8
 EACH = 2
 
 
-async def a_round(host: Host, chance: random.Random, name: str) -> str:
+async def a_round(host: ProcessMesh, chance: random.Random, name: str) -> str:
     """One stop of a node; what was lost, "" = nothing."""
     heir, victim = host.up(host.node(APP), host.node(APP))
     began: list[tuple[str, int]] = []
@@ -76,17 +78,17 @@ async def a_round(host: Host, chance: random.Random, name: str) -> str:
     return f"{len(lost)} of {count}: {lost}" if lost or len(began) != count else ""
 
 
-def end(*roles: Role) -> None:
+def end(*roles: NervenetProcess) -> None:
     for role in roles:
         role.kill()
-        role.over()
+        role.wait()
 
 
 async def main(rounds: int, seed: int) -> int:
     print(f"seed {seed}")
     chance, failed = random.Random(seed), 0
     async with valkey() as redis, etcd() as registry:
-        with tempfile.TemporaryDirectory() as folder, Host(Path(folder), redis.url, registry.url) as host:
+        with tempfile.TemporaryDirectory() as folder, ProcessMesh(Path(folder), redis.url, registry.url) as host:
             for n in range(rounds):
                 lost = await a_round(host, chance, f"r{n}")
                 failed += bool(lost)

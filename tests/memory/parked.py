@@ -22,7 +22,8 @@ from nervenet import errors
 from nervenet.config import parse_size
 from nervenet.dev.servers import etcd, valkey
 from tests.memory.app import parked
-from tests.mesh.world import Host, Role
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/memory/app.py"
 AT_ONCE = 20
@@ -40,7 +41,7 @@ class Seen(NamedTuple):
     lag: float
 
 
-async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
+async def fill(host: ProcessMesh, node: NervenetProcess, count: int, document: Any) -> Seen:
     """Start so many at the node, whatever it answers; then signal those that it took, and wait until they end."""
     accepted: list[str] = []
     refused: list[errors.Overloaded] = []
@@ -56,7 +57,7 @@ async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
         for first in range(0, count, AT_ONCE):
             await asyncio.gather(*(start(n) for n in range(first, min(count, first + AT_ONCE))))
             most = max(most, resident(node))
-        assert node.process.poll() is None, node.log[-3000:]
+        assert node.alive, node.log[-3000:]
         lag = 0.0
         for first in range(0, len(accepted), AT_ONCE):
             some = [client.handle(each, parked) for each in accepted[first : first + AT_ONCE]]
@@ -67,11 +68,11 @@ async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
     return Seen(len(accepted), len(refused), {error.reason for error in refused}, most, lag)
 
 
-def resident(node: Role) -> int:
+def resident(node: NervenetProcess) -> int:
     return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-async def accepts_again(host: Host, node: Role, document: Any, within: float = 20) -> float:
+async def accepts_again(host: ProcessMesh, node: NervenetProcess, document: Any, within: float = 20) -> float:
     """How long the node takes to accept again, once everything has ended."""
     began = time.monotonic()
     async with host.client(node) as client:
@@ -89,7 +90,7 @@ async def accepts_again(host: Host, node: Role, document: Any, within: float = 2
 
 async def main(count: int, memory: str, limit: str, kind: str) -> None:
     async with valkey() as redis, etcd() as registry:
-        with tempfile.TemporaryDirectory() as folder, Host(Path(folder), redis.url, registry.url) as host:
+        with tempfile.TemporaryDirectory() as folder, ProcessMesh(Path(folder), redis.url, registry.url) as host:
             (node,) = host.up(host.node(APP, NERVENET_MAX_MEMORY=memory))
             resource.prlimit(node.pid, resource.RLIMIT_DATA, (parse_size(limit), parse_size(limit)))
             seen = await fill(host, node, count, INPUTS[kind])

@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any
 from nervenet import Client
 from nervenet.dev.servers import etcd, valkey
 from nervenet.errors import RequestError
-from tests.mesh.world import Host, Role
 from tests.recovery import freezes_app
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -74,12 +75,12 @@ class Round:
 class Frozen:
     """One mesh, used for one round after another."""
 
-    def __init__(self, host: Host, nodes: Sequence[Role], agents: Sequence[Role]) -> None:
+    def __init__(self, host: ProcessMesh, nodes: Sequence[NervenetProcess], agents: Sequence[NervenetProcess]) -> None:
         self.host, self.nodes, self.agents = host, nodes, agents
         self._count = itertools.count()
 
     @classmethod
-    def start(cls, host: Host, nodes: int) -> Frozen:
+    def start(cls, host: ProcessMesh, nodes: int) -> Frozen:
         serving = host.up(*(host.node(APP) for _ in range(nodes)))
         return cls(host, serving, host.up(*(host.agent("--name", "worker", app=APP) for _ in range(AGENTS[nodes]))))
 
@@ -139,7 +140,7 @@ async def freeze(
     async def mesh(number: int, nodes: int) -> None:
         place = folder / f"mesh-{number}"
         place.mkdir()
-        with Host(place, redis, registry) as host:
+        with ProcessMesh(place, redis, registry) as host:
             frozen = await asyncio.to_thread(Frozen.start, host, nodes)
             while jobs[nodes]:
                 cell, seed = jobs[nodes].pop(0)

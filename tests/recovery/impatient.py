@@ -33,8 +33,8 @@ from nervenet.rpc.channels import NAMESPACE_KEY
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.coordinator_service_pb2_grpc import CoordinatorServiceStub
-from tests.mesh.world import Host
 from tests.recovery import impatient_app
+from tests.support.mesh import ProcessMesh
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -67,7 +67,7 @@ class Tried:
 class Impatient:
     """Calls with deadlines of 1 to 20 ms, at any of the nodes."""
 
-    def __init__(self, host: Host, tried: Tried) -> None:
+    def __init__(self, host: ProcessMesh, tried: Tried) -> None:
         self._chance = random.Random(tried.seed)
         self._tried = tried
         self._metadata = ((NAMESPACE_KEY, host.namespace),)
@@ -135,7 +135,7 @@ async def _some_at_a_time(calls: Sequence[Awaitable[None]]) -> None:
     await asyncio.gather(*map(one, calls))
 
 
-async def impatience(host: Host, calls: int, waiting: int, seed: int) -> Tried:
+async def impatience(host: ProcessMesh, calls: int, waiting: int, seed: int) -> Tried:
     """All of it, on the mesh of that host."""
     tried = Tried(seed)
     callers = Impatient(host, tried)
@@ -169,7 +169,7 @@ async def _end(client: Client, workflow_id: str, since: float) -> str:
         await asyncio.sleep(0.1)
 
 
-def mesh(host: Host, up: Callable[..., object]) -> None:
+def mesh(host: ProcessMesh, up: Callable[..., object]) -> None:
     """Two nodes and an agent."""
     up(*(host.node(APP) for _ in range(2)))
     up(host.agent("--name", "nods", app=APP))
@@ -185,7 +185,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-impatient-")))
         members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
-        host = stack.enter_context(Host(folder, server.url, members.url))
+        host = stack.enter_context(ProcessMesh(folder, server.url, members.url))
         mesh(host, host.up)
         tried = asyncio.run(impatience(host, asked.calls, asked.waiting, asked.seed))
     print(tried.line)

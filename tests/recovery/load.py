@@ -10,7 +10,7 @@ from typing import TypeVar
 from nervenet import Client, WorkflowHandle
 from nervenet.errors import RequestError
 from tests.mesh import stories
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
 
 WITHIN = 90.0
 T = TypeVar("T")
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Load:
     """Errands that wait at their gate, and greetings that come in one after another until `finish`."""
 
-    def __init__(self, host: Host, client: Client) -> None:
+    def __init__(self, host: ProcessMesh, client: Client) -> None:
         self._host, self._client = host, client
         self._over = asyncio.Event()
         self._coming = asyncio.create_task(self._come())

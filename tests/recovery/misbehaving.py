@@ -27,8 +27,10 @@ from typing import Any
 from nervenet import Client, WorkflowInfo
 from nervenet.dev.servers import etcd, valkey
 from nervenet.errors import RequestError
-from tests.mesh.world import ROOT, Host, Role
 from tests.recovery import misbehaving_app
+from tests.support.environment import ROOT
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/recovery/misbehaving_app.py"
 BAD = {"loops": "it loops here", "stalls": "it stalls here", "exits": "it exits here"}
@@ -54,18 +56,18 @@ def free_port() -> int:
 class Places:
     """Where the nodes stand; what ends is started again."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ProcessMesh) -> None:
         self.host = host
         self.ports = [free_port() for _ in range(NODES)]
         self.deaths: list[int] = []
-        self._standing: dict[int, Role] = {}
+        self._standing: dict[int, NervenetProcess] = {}
 
     def fill(self) -> None:
         for port in self.ports:
             self._standing[port] = self._start(port)
         self.host.up(*self._standing.values())
 
-    def _start(self, port: int) -> Role:
+    def _start(self, port: int) -> NervenetProcess:
         return self.host.node(APP, "--listen", f"127.0.0.1:{port}")
 
     async def watch(self) -> None:
@@ -84,7 +86,7 @@ class Places:
     @property
     def lost_leases(self) -> int:
         """Nodes that slept through their lease and came back under a new id."""
-        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.roles)
+        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.processes)
 
 
 async def insisting(ask: Callable[[], Awaitable[Any]]) -> Any:
@@ -120,7 +122,7 @@ async def torture(good: int, folder: Path, *, stall: float = 10) -> dict[str, An
     began = time.monotonic()
     with ExitStack() as stack:
         members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
-        host = stack.enter_context(Host(folder, server.url, members.url))
+        host = stack.enter_context(ProcessMesh(folder, server.url, members.url))
         host.env["STALL"] = str(stall)
         places = Places(host)
         await asyncio.to_thread(places.fill)

@@ -32,8 +32,9 @@ import redis
 
 from nervenet import Client
 from nervenet.dev.servers import etcd, free_port, valkey
-from tests.mesh.world import Host, Role
 from tests.recovery import rolling_app
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/recovery/rolling_app.py"
 SLOW = 2.0
@@ -46,7 +47,7 @@ Order = Literal["after", "before"]
 class Traffic:
     """So many workflows under way at any moment, through all addresses, until `end`."""
 
-    def __init__(self, host: Host, addresses: list[str], at_once: int, nominal: float) -> None:
+    def __init__(self, host: ProcessMesh, addresses: list[str], at_once: int, nominal: float) -> None:
         self._host, self._addresses, self._nominal = host, addresses, nominal
         self._ending = False
         self._n = itertools.count()
@@ -105,14 +106,16 @@ class Rolled:
         """Kind, id of the leaver, when it was asked to go, how long it took to go."""
         self.codes = Counter[int]()
 
-    async def replace(self, kind: str, old: Role, make: Callable[[], Role], order: Order) -> Role:
+    async def replace(
+        self, kind: str, old: NervenetProcess, make: Callable[[], NervenetProcess], order: Order
+    ) -> NervenetProcess:
         """SIGTERM to the old one, and a new one in its place."""
         new = old
         if order == "before":
             new = await asyncio.to_thread(make().ready)
         began = time.monotonic()
         old.kill(signal.SIGTERM)
-        self.codes[await asyncio.to_thread(old.over, 60)] += 1
+        self.codes[await asyncio.to_thread(old.wait, 60)] += 1
         self.restarts.append((kind, old.id, began, time.monotonic() - began))
         if order == "after":
             new = await asyncio.to_thread(make().ready)
@@ -120,7 +123,7 @@ class Rolled:
 
 
 async def roll(
-    host: Host,
+    host: ProcessMesh,
     *,
     nodes: int = 3,
     agents: int = 2,
@@ -139,10 +142,10 @@ async def roll(
     host.env["ROLLING_BEAT"] = str(beat)
     host.env["NERVENET_ADDRESS"] = ",".join(addresses)
 
-    def node(port: int) -> Role:
+    def node(port: int) -> NervenetProcess:
         return host.node(APP, "--listen", f"127.0.0.1:{port}")
 
-    def agent() -> Role:
+    def agent() -> NervenetProcess:
         return host.agent("--name", "worker", app=APP, NERVENET_ADDRESS=",".join(addresses))
 
     serving = list(await asyncio.to_thread(host.up, *(node(port) for port in ports)))
@@ -191,7 +194,7 @@ async def roll(
     }
 
 
-def where(host: Host, epoch: float, workflow_id: str, began: float, ended: float) -> str:
+def where(host: ProcessMesh, epoch: float, workflow_id: str, began: float, ended: float) -> str:
     """Where one stood still: on its way in, between which entries of its journal, or on its way out."""
     key = f"nn:{host.namespace}:wf:{{{workflow_id}}}:journal"
     with redis.Redis.from_url(host.env["NERVENET_REDIS"]) as store:
@@ -230,7 +233,7 @@ def line(report: dict[str, Any]) -> str:
 
 async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     async with etcd() as members, valkey(folder / "valkey") as server:
-        with Host(folder, server.url, members.url) as host:
+        with ProcessMesh(folder, server.url, members.url) as host:
             report = await roll(
                 host,
                 nodes=options.nodes,
@@ -241,7 +244,7 @@ async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 replaced=tuple(options.replaced.split(",")),
             )
             if options.logs:
-                for role in host.roles:
+                for role in host.processes:
                     print(f"── {role.id} pid {role.pid}\n{role.log}")
             return report
 

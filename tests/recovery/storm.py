@@ -31,8 +31,9 @@ from typing import Any
 from nervenet import Client, Resolution, WorkflowHandle
 from nervenet.dev.servers import etcd, valkey
 from nervenet.errors import NervenetError
-from tests.mesh.world import Host, Role
 from tests.recovery import storm_app
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/recovery/storm_app.py"
 NODES, AGENTS = 2, 4
@@ -45,13 +46,13 @@ TASKS_A_SECOND = 25
 class Storm:
     """The agents of a host, and what happens to them. `hits` says how often each kind of thing has."""
 
-    def __init__(self, host: Host, seed: int, *, agents: int = AGENTS) -> None:
+    def __init__(self, host: ProcessMesh, seed: int, *, agents: int = AGENTS) -> None:
         self.hits = Counter[str]()
         self._host, self._chance = host, random.Random(seed)
         self._agents = [self._start() for _ in range(agents)]
-        self._stopped: dict[Role, float] = {}
+        self._stopped: dict[NervenetProcess, float] = {}
 
-    def _start(self) -> Role:
+    def _start(self) -> NervenetProcess:
         return self._host.agent("--name", "worker", app=APP)
 
     async def up(self) -> None:
@@ -77,7 +78,7 @@ class Storm:
             role.kill(signal.SIGCONT)
             del self._stopped[role]
         for i, role in enumerate(self._agents):
-            if role.process.poll() is not None:
+            if not role.alive:
                 self.hits["ended"] += 1
                 self._stopped.pop(role, None)
                 self._agents[i] = self._start()
@@ -124,7 +125,7 @@ async def ending(run: WorkflowHandle[Any], within: float) -> str:
 
 
 async def storm(
-    host: Host, seed: int, *, seconds: float, workflows: int, poisons: int = 0, within: float = 240
+    host: ProcessMesh, seed: int, *, seconds: float, workflows: int, poisons: int = 0, within: float = 240
 ) -> dict[str, Any]:
     """The whole of it; the report."""
     began = time.monotonic()
@@ -183,7 +184,7 @@ def line(report: dict[str, Any]) -> str:
 
 async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     async with etcd() as members, valkey() as server:
-        with Host(folder, server.url, members.url) as host:
+        with ProcessMesh(folder, server.url, members.url) as host:
             return await storm(
                 host, options.seed, seconds=options.seconds, workflows=options.workflows, poisons=options.poisons
             )

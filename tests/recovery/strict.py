@@ -38,8 +38,8 @@ from nervenet.dev.servers import Server, etcd, valkey
 from nervenet.errors import NervenetError
 from nervenet.streams.keys import Keys
 from nervenet.streams.link import Link
-from tests.mesh.world import Host
 from tests.recovery import redis_app
+from tests.support.mesh import ProcessMesh
 
 APP = "tests/recovery/redis_app.py"
 WRITERS = 8
@@ -55,7 +55,7 @@ class Told(NamedTuple):
     entry: str
 
 
-async def write(host: Host, turn: int, writer: int, told: list[Told]) -> None:
+async def write(host: ProcessMesh, turn: int, writer: int, told: list[Told]) -> None:
     """Start, signal, decide, as fast as the nodes answer; until they are gone."""
     node = host.nodes[writer % len(host.nodes)]
     async with host.client(at=node) as client, RawClient(client.config) as raw:
@@ -131,7 +131,7 @@ async def once(
     told: list[Told] = []
     disk = Disk(server.data)
     watching = asyncio.create_task(disk.watch())
-    with Host(folder, server.url, etcd_url) as host:
+    with ProcessMesh(folder, server.url, etcd_url) as host:
         host.env["NERVENET_DURABILITY"] = durability
         await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
         writers = [asyncio.create_task(write(host, turn, n, told)) for n in range(WRITERS)]

@@ -17,7 +17,8 @@ import grpc.aio
 
 from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.status import error_of
-from tests.mesh.world import Host, Role
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 START = "/nervenet.v1.CoordinatorService/StartWorkflow"
 STARTS = "/nervenet.v1.CoordinatorService/StartWorkflows"
@@ -45,7 +46,7 @@ LARGE: Sequence[tuple[str, bytes]] = (
 )
 
 
-def resident(role: Role) -> float:
+def resident(role: NervenetProcess) -> float:
     """MB of a process that lie in memory."""
     pages = int(Path(f"/proc/{role.pid}/statm").read_text().split()[1])
     return pages * 4096 / 1e6
@@ -76,7 +77,7 @@ def main() -> None:
         valkey() as redis,
         etcd() as registry,
         tempfile.TemporaryDirectory() as folder,
-        Host(Path(folder), redis.url, registry.url) as host,
+        ProcessMesh(Path(folder), redis.url, registry.url) as host,
     ):
         (node,) = host.up(host.node(NERVENET_TOKEN=TOKEN))
         for words, metadata in (("without the token", ()), ("with it", ALLOWED)):

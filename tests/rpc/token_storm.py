@@ -25,7 +25,7 @@ import grpc.aio
 from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.status import error_of
 from nervenet.rpc.tokens import GRACE, LOOK_AGAIN, LOOK_EVERY
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
 
 METHOD = "/nervenet.v1.RegistryService/ListNodes"
 SLACK = 1.0
@@ -172,14 +172,16 @@ class Storm:
             self.problems.append(f"{header!r} was answered, {began - until:.1f} s after it was a token")
 
 
-def storm(host: Host, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True) -> Storm:
+def storm(
+    host: ProcessMesh, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True
+) -> Storm:
     """Against a node of its own."""
     file = host.folder / "token"
     file.write_text("before")
     (node,) = host.up(host.node(NERVENET_TOKEN_FILE=str(file)))
     raging = Storm(node.address, file, random.Random(seed))
     asyncio.run(raging.rage(rounds, rate, pause, long, rotate=rotate))
-    if "Traceback" in node.log or node.process.poll() is not None:
+    if "Traceback" in node.log or not node.alive:
         raging.problems.append(f"the node:\n{node.log[-3000:]}")
     return raging
 
@@ -195,7 +197,7 @@ def main() -> None:
         valkey() as redis,
         etcd() as registry,
         tempfile.TemporaryDirectory() as folder,
-        Host(Path(folder), redis.url, registry.url) as host,
+        ProcessMesh(Path(folder), redis.url, registry.url) as host,
     ):
         done = storm(host, given.seed, given.rounds, given.rate, 1.0, GRACE + 3)
     for told, count in sorted(done.answers.items()):

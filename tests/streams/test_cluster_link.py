@@ -14,8 +14,8 @@ from nervenet.streams.link import BadAddress, ConnectionLost, Link, ServerIdenti
 from nervenet.streams.script import Script
 from nervenet.streams.slots import key_of, slot_of
 from nervenet.streams.topology import merge, parse_nodes
-from tests.recovery.clustered import Clustered
-from tests.recovery.replicated import say
+from tests.support.redis_cluster import Clustered
+from tests.support.redis_servers import say
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ import pytest
 
 from nervenet.streams import connection
 from nervenet.streams.link import Link, LinkClosed, LinkFull, RedisRefused, Script
-
-from .tcp_proxy import proxied
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await Link.open(proxy.url)
         proxy.uploads.clear()
         replies = await asyncio.gather(*(link.call("ECHO", i) for i in range(64)))
@@ -27,7 +26,7 @@ async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
 
 
 async def test_a_command_is_issued_by_the_call_not_by_the_await(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await Link.open(proxy.url)
         proxy.uploads.clear()
         first, second = link.call("ECHO", "a"), link.call("ECHO", "b")
@@ -80,7 +79,7 @@ async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: st
 
 
 async def test_scripts_are_known_before_anything_else_is_sent(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await Link.open(proxy.url)
         script = Script("again", "return 'again'")
         await link.script(script, [])

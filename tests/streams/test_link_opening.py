@@ -13,8 +13,7 @@ import pytest
 from nervenet.dev.servers import free_port, valkey
 from nervenet.streams.address import Address, ClusterAddress, SentinelAddress, parse
 from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster, UnfitServer
-
-from .tcp_proxy import proxied
+from tests.support.tcp_proxy import tcp_proxy
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ async def test_tls_is_verified_against_the_authority_of_the_url(redis_url: str, 
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    async with proxied(redis_url, tls) as proxy:
+    async with tcp_proxy(redis_url, tls=tls) as proxy:
         url = proxy.url.replace("redis://", "rediss://")
         link = await Link.open(f"{url}?ssl_ca_certs={certificate}")
         big = b"x" * 3_000_000
