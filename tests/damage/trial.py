@@ -119,7 +119,9 @@ class Target:
                     problems.append(f"{len(failed)} of {GOOD} good ones did not succeed: {failed[0]!r}")
         except TimeoutError:
             problems.append(f"not all of {GOOD} good ones ended within {WITHIN:.0f} s")
-        problems += [f"{role.id} ended with {role.process.returncode}" for role in self._processes if not role.alive]
+        problems += [
+            f"{role.id} ended with {role.process.returncode}" for role in self.host.processes if not role.alive
+        ]
         problems.append(await self._victim(hurt, damage))
         for undo in self._undo:
             await undo
@@ -137,10 +139,6 @@ class Target:
                 await asyncio.to_thread(self.host.run, what, "list")
             return False
         return True
-
-    @property
-    def _processes(self) -> tuple[NervenetProcess, ...]:
-        return (*self.nodes, *self.agents)
 
     async def _victim(self, hurt: WorkflowHandle[Any], damage: Damage) -> str:
         """It goes on as if nothing had happened, or it is BLOCKED, or asking for it says that it cannot be read."""
@@ -179,9 +177,9 @@ async def _waits(run: WorkflowHandle[Any]) -> bool:
 @asynccontextmanager
 async def mesh(folder: Path, redis_url: str, etcd_url: str) -> AsyncIterator[tuple[Target, Client]]:
     async with AsyncExitStack() as stack:
-        host = stack.enter_context(ProcessMesh(folder, redis_url, etcd_url))
-        nodes = host.up(*(host.node(APP) for _ in range(3)))
-        agents = host.up(*(host.agent(app=APP) for _ in range(2)))
+        host = stack.enter_context(ProcessMesh(folder, redis_url, etcd_url, app=APP))
+        nodes = host.up(*(host.node() for _ in range(3)))
+        agents = host.up(*(host.agent() for _ in range(2)))
         (folder / "declared.yaml").write_text(DECLARED)
         stored = host.run("definitions", "put", str(folder / "declared.yaml"))
         assert stored.returncode == 0, stored.stderr

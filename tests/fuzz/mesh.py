@@ -20,6 +20,7 @@ from nervenet.errors import RequestError
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import Caller, Wrong
 from tests.fuzz.values import DEFINITIONS, WORKFLOWS, Filler
+from tests.support.environment import resident_bytes
 from tests.support.mesh import ProcessMesh
 from tests.support.processes import NervenetProcess
 
@@ -75,12 +76,12 @@ class Report(NamedTuple):
 
 async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callable[[str], None] = print) -> Report:
     """Start the mesh, make the calls, look at what is left."""
-    with ProcessMesh(folder, redis, etcd) as host:
+    with ProcessMesh(folder, redis, etcd, app=APP) as host:
         if options.token:
             host.env["NERVENET_TOKEN"] = TOKEN
         host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "60s"}
-        (node,) = host.up(host.node(APP))
-        (agent,) = host.up(host.agent(app=APP))
+        (node,) = host.up(host.node())
+        (agent,) = host.up(host.agent())
         return await _Fuzzing(options, host, node, agent, say).run()
 
 
@@ -156,7 +157,7 @@ class _Fuzzing:
         """The node's memory, once a second."""
         done = 0
         while True:
-            self._rss.append(_rss_mb(self._node.pid))
+            self._rss.append(resident_bytes(self._node.pid) >> 20)
             if (now := self._options.calls - self._left) - done >= 10_000:
                 done = now
                 self._say(f"{now} calls, the node has {self._rss[-1]} MB")
@@ -200,10 +201,3 @@ def _growth(rss: list[int]) -> int:
     """From the second fifth (the first is the warm-up) to the last; medians, for what 50 calls hold comes and goes."""
     fifth = max(1, len(rss) // 5)
     return int(median(rss[-fifth:]) - median(rss[fifth : 2 * fifth] or rss[:1])) if rss else 0
-
-
-def _rss_mb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) // 1024
-    return 0

@@ -10,20 +10,18 @@ and must end; then the node must accept again.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nervenet import errors
 from nervenet.config import parse_size
-from nervenet.dev.servers import etcd, valkey
 from tests.memory.app import parked
-from tests.support.mesh import ProcessMesh
+from tests.support.environment import resident_bytes
+from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.processes import NervenetProcess
+from tests.support.torture import command_line
 
 APP = "tests/memory/app.py"
 AT_ONCE = 20
@@ -56,7 +54,7 @@ async def fill(host: ProcessMesh, node: NervenetProcess, count: int, document: A
 
         for first in range(0, count, AT_ONCE):
             await asyncio.gather(*(start(n) for n in range(first, min(count, first + AT_ONCE))))
-            most = max(most, resident(node))
+            most = max(most, resident_bytes(node.pid))
         assert node.alive, node.log[-3000:]
         lag = 0.0
         for first in range(0, len(accepted), AT_ONCE):
@@ -66,10 +64,6 @@ async def fill(host: ProcessMesh, node: NervenetProcess, count: int, document: A
             assert await asyncio.gather(*(one.result(timeout=60) for one in some)) == [len(document)] * len(some)
             lag = max(lag, time.monotonic() - began)
     return Seen(len(accepted), len(refused), {error.reason for error in refused}, most, lag)
-
-
-def resident(node: NervenetProcess) -> int:
-    return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def accepts_again(host: ProcessMesh, node: NervenetProcess, document: Any, within: float = 20) -> float:
@@ -89,23 +83,19 @@ async def accepts_again(host: ProcessMesh, node: NervenetProcess, document: Any,
 
 
 async def main(count: int, memory: str, limit: str, kind: str) -> None:
-    async with valkey() as redis, etcd() as registry:
-        with tempfile.TemporaryDirectory() as folder, ProcessMesh(Path(folder), redis.url, registry.url) as host:
-            (node,) = host.up(host.node(APP, NERVENET_MAX_MEMORY=memory))
-            resource.prlimit(node.pid, resource.RLIMIT_DATA, (parse_size(limit), parse_size(limit)))
-            seen = await fill(host, node, count, INPUTS[kind])
-            again = await accepts_again(host, node, INPUTS[kind])
-            print(
-                f"{kind}: {seen.accepted} accepted and ended, {seen.refused} refused ({', '.join(seen.reasons) or '-'}), "
-                f"most resident {seen.most_bytes / 1e6:.0f} MB; accepts again after {again:.1f} s"
-            )
+    with mesh_alone(APP) as host:
+        (node,) = host.up(host.node(NERVENET_MAX_MEMORY=memory))
+        resource.prlimit(node.pid, resource.RLIMIT_DATA, (parse_size(limit), parse_size(limit)))
+        seen = await fill(host, node, count, INPUTS[kind])
+        again = await accepts_again(host, node, INPUTS[kind])
+        print(
+            f"{kind}: {seen.accepted} accepted and ended, {seen.refused} refused ({', '.join(seen.reasons) or '-'}), "
+            f"most resident {seen.most_bytes / 1e6:.0f} MB; accepts again after {again:.1f} s"
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workflows", type=int, default=2_000)
-    parser.add_argument("--memory", default="1.2GB")
-    parser.add_argument("--limit", default="1.5GB")
+    parser = command_line(__doc__, workflows=2_000, memory="1.2GB", limit="1.5GB")
     parser.add_argument("--input", choices=[*INPUTS], default="records")
     given = parser.parse_args()
     asyncio.run(main(given.workflows, given.memory, given.limit, given.input))

@@ -13,28 +13,24 @@ Ends with one line, and writes the same as JSON; exit code 1 where a workflow fa
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import redis
 
 from nervenet import Client
-from nervenet.dev.servers import etcd, free_port, valkey
+from nervenet.dev.servers import free_port
 from tests.recovery import rolling_app
-from tests.support.mesh import ProcessMesh
+from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.processes import NervenetProcess
+from tests.support.torture import BUILD, command_line, quantile, write_report
 
 APP = "tests/recovery/rolling_app.py"
 SLOW = 2.0
@@ -208,10 +204,8 @@ def where(host: ProcessMesh, epoch: float, workflow_id: str, began: float, ended
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    at = {"p50": len(values) // 2, "p99": len(values) * 99 // 100, "max": len(values) - 1}
-    return {name: round(values[i], 3) for name, i in at.items()}
+    parts = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(quantile(values, part), 3) for name, part in parts.items()} if values else {}
 
 
 def right(report: dict[str, Any]) -> bool:
@@ -231,43 +225,18 @@ def line(report: dict[str, Any]) -> str:
     )
 
 
-async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    async with etcd() as members, valkey(folder / "valkey") as server:
-        with ProcessMesh(folder, server.url, members.url) as host:
-            report = await roll(
-                host,
-                nodes=options.nodes,
-                agents=options.agents,
-                at_once=options.at_once,
-                order=options.order,
-                rounds=options.rounds,
-                replaced=tuple(options.replaced.split(",")),
-            )
-            if options.logs:
-                for role in host.processes:
-                    print(f"── {role.id} pid {role.pid}\n{role.log}")
-            return report
-
-
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--agents", type=int, default=2)
-    parser.add_argument("--at-once", type=int, default=200)
+    defaults = {"nodes": 3, "agents": 2, "at_once": 200, "rounds": 1, "replaced": "node,agent", "logs": False}
+    parser = command_line(__doc__, **defaults, out=BUILD / "rolling.json")
     parser.add_argument("--order", choices=("after", "before"), default="after")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--replaced", default="node,agent")
-    parser.add_argument("--out", type=Path, default=Path("build/recovery/rolling.json"))
-    parser.add_argument("--logs", action="store_true")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="nervenet-rolling-"))
-    try:
-        report = asyncio.run(_alone(folder, options))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    options = vars(parser.parse_args())
+    out, logs, replaced = options.pop("out"), options.pop("logs"), options.pop("replaced")
+    with mesh_alone(APP) as host:
+        report = asyncio.run(roll(host, replaced=tuple(replaced.split(",")), **options))
+        if logs:
+            print(*(f"── {one.id} pid {one.pid}\n{one.log}" for one in host.processes), sep="\n")
+    write_report(out, report)
     print(line(report))
     return 0 if right(report) else 1
 
