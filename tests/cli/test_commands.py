@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from nervenet.cli import main
-from tests.dev.standing import Dev
+from tests.support.dev import Dev
 
 APP = """
 import asyncio

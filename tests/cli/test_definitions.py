@@ -16,7 +16,7 @@ from nervenet.cli import main
 from nervenet.cli.failures import UsageError
 from nervenet.cli.files import read
 from tests.cli.test_commands import APP, Ran
-from tests.dev.standing import Dev
+from tests.support.dev import Dev
 
 FLOW = """
 # Greets everybody.

@@ -7,8 +7,10 @@ import re
 import time
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Block, Command, blocks, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
 
 PAGE = ROOT / "docs/deploy-story.md"
 OFTEN = ("nervenet show", "nervenet list", "nervenet replay")
@@ -32,7 +34,7 @@ def story(text: str) -> str:
 def told(command: Command, dev: Dev, within: float = 15) -> None:
     deadline = time.monotonic() + within
     while True:
-        _, said = on_a_terminal(command.line, dev.folder, environment(NERVENET_ADDRESS=dev.address))
+        _, said = on_a_terminal(command.line, dev.folder, clean_environment(NERVENET_ADDRESS=dev.address))
         if story(said) == story(command.shows):
             return
         again = command.line.startswith(OFTEN) and time.monotonic() < deadline

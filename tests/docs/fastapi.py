@@ -13,8 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, blocks, environment
+from tests.docs.blocks import blocks
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
 
 PAGE, TUTORIAL = ROOT / "docs/howto/fastapi.md", ROOT / "docs/tutorial.md"
 
@@ -54,7 +55,7 @@ def _served(folder: Path, address: str) -> Iterator[str]:
     command = [sys.executable, "-m", "uvicorn", "web:app", "--port", "0"]
     with log.open("wb") as out:
         server = subprocess.Popen(
-            command, cwd=folder, env=environment(NERVENET_ADDRESS=address), stdout=out, stderr=subprocess.STDOUT
+            command, cwd=folder, env=clean_environment(NERVENET_ADDRESS=address), stdout=out, stderr=subprocess.STDOUT
         )
     try:
         deadline = time.monotonic() + 30

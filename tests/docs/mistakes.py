@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 from nervenet.dev.servers import free_port
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Command, blocks, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
 
 PAGE = ROOT / "docs/errors.md"
 
@@ -27,7 +29,7 @@ def told(command: Command, folder: Path, address: str, within: float = 10) -> No
     )
     deadline = time.monotonic() + within
     while True:
-        _, found = on_a_terminal(line, folder, environment(NERVENET_ADDRESS=address))
+        _, found = on_a_terminal(line, folder, clean_environment(NERVENET_ADDRESS=address))
         if said(found.replace(str(folder), "/home/ana")) == said(command.shows):
             return
         assert " show " in line and time.monotonic() < deadline, f"$ {line}\n{found}── the page has\n{command.shows}"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import ROOT, environment
+from tests.support.environment import ROOT, clean_environment
 
 
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="argparse wraps its help differently from version to version"
 )
 def test_the_reference_is_fresh(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(ROOT / "tools/reference"), str(tmp_path)], env=environment(), check=True)
+    subprocess.run([sys.executable, str(ROOT / "tools/reference"), str(tmp_path)], env=clean_environment(), check=True)
     for page in sorted(tmp_path.iterdir()):
         committed = (ROOT / "docs/reference" / page.name).read_text(encoding="utf-8")
         assert page.read_text(encoding="utf-8") == committed, "run make generate and commit the result"

@@ -16,7 +16,8 @@ from nervenet.node.gateway.spread import excess
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.gateway.net import Net
-from tests.gateway.world import Stream, connected, failed, hello, refused, result, until, value_of
+from tests.gateway.world import Stream, connected, failed, hello, refused, result, value_of
+from tests.support.waiting import until
 
 
 class Gates:

@@ -16,7 +16,8 @@ from nervenet.cli.render.text import View
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import common_pb2, task_pb2
 from tests.gateway.net import Net
-from tests.gateway.world import connected, failed, hello, refused, result, until, value_of
+from tests.gateway.world import connected, failed, hello, refused, result, value_of
+from tests.support.waiting import until
 
 
 async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: Net) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -22,8 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import agent_service_pb2_grpc as pb_grpc
-
-DEADLINE = 20.0
+from tests.support.waiting import DEADLINE
 
 Handler = Callable[[task_pb2.TaskEnvelope], Any]
 
@@ -283,22 +282,6 @@ class Speaker:
         self.held.pop(key, None)
         self.results.pop(key, None)
         self.checkpoints.pop(key, None)
-
-
-async def until(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str, within: float = DEADLINE
-) -> Any:
-    """Look again until it holds."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within):
-            while True:
-                found = condition()
-                if inspect.isawaitable(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {within} s: {what}")
 
 
 async def refused(

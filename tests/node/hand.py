@@ -217,10 +217,3 @@ async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
     """The whole journal by name, in order."""
     raw = await node.host.journal.read(workflow_id)
     return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
-
-
-async def until(true: Callable[[], object], *, deadline: float = DEADLINE) -> None:
-    """Wait until something in this process is so; looked at every turn of a few milliseconds."""
-    async with asyncio.timeout(deadline):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -16,8 +16,9 @@ from nervenet.node.starting import Started, StartRequest
 from nervenet.node.watch import rounded
 from nervenet.records import Payload, Signaled
 from nervenet.streams.journal import JournalStore
-from tests.node.hand import World, journal, until
+from tests.node.hand import World, journal
 from tests.node.test_many_nodes import mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -50,7 +51,7 @@ async def test_a_start_goes_on_whenever_its_caller_leaves(world: World) -> None:
             batch.cancel()
             await asyncio.wait((single, batch))
         ids = [f"{name}-{k}" for name in ("single", "a", "b") for k in range(2, 12)]
-        await until(lambda: all(one in node.host.coordinators for one in ids), deadline=SOON)
+        await until(lambda: all(one in node.host.coordinators for one in ids), within=SOON)
         assert node.host.admission.planned == 0
         assert not any(node.host.here(one) and one not in node.host.coordinators for one in ids)
 
@@ -65,7 +66,7 @@ async def test_the_owner_hears_of_a_signal_whose_caller_has_left(world: World) -
             await turns(k)
             call.cancel()
             await asyncio.wait((call,))
-        await until(lambda: not owner.host.coordinators, deadline=SOON)  # each has received it and ended
+        await until(lambda: not owner.host.coordinators, within=SOON)  # each has received it and ended
 
 
 async def test_one_start_that_goes_wrong_harms_no_other_of_its_batch(
@@ -118,7 +119,7 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
 
         monkeypatch.setattr(JournalStore, "adopt", slow)
         await host.loader.load("w")
-        await until(lambda: "w" in host.coordinators, deadline=7)
+        await until(lambda: "w" in host.coordinators, within=7)
         head = await host.journal.head("w", ("owner",))
         assert head is not None
         assert head.owner == host.node_id

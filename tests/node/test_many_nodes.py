@@ -21,7 +21,8 @@ from nervenet.registry.etcd import Etcd
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.listing import Listing
 from nervenet.streams.queues import Queues
-from tests.node.hand import World, end_of, journal, start, until
+from tests.node.hand import World, end_of, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node

@@ -17,7 +17,8 @@ from nervenet.node.starting import GRACE_MS, StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import encode_entry
-from tests.node.hand import World, journal, start, until, until_entry
+from tests.node.hand import World, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node

@@ -16,8 +16,9 @@ from nervenet.node.starting import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.ownership import Moved, Ownership
-from tests.node.hand import World, until
+from tests.node.hand import World
 from tests.node.test_many_nodes import kill, mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,8 @@ from nervenet.node.rechecking import SLICE, difference
 from nervenet.node.watchdog import LIMIT, Watchdog
 from nervenet.records import State
 from tests.durable.flows import Feeder
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node

@@ -22,7 +22,8 @@ from nervenet.node.starting import StartRequest
 from nervenet.records import Action, Attempt, Decided, Failure, FailureCode, Outcome, Payload, Signaled
 from nervenet.streams.queues import OutgoingWake
 from nervenet.wire import encode_entry, encode_envelope
-from tests.node.hand import World, end_of, journal, until
+from tests.node.hand import World, end_of, journal
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import Server
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
 
 
 @pytest.fixture
-def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
-    with Host(tmp_path, shared_valkey.url, shared_etcd.url) as host:
+def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[ProcessMesh]:
+    with ProcessMesh(tmp_path, shared_valkey.url, shared_etcd.url) as host:
         yield host

@@ -12,12 +12,13 @@ import pytest
 
 from nervenet.node.death import Answer, proves, successors
 from tests.mesh import stories
-from tests.mesh.world import Host, owner_of, until
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.waiting import until
 
 
 @pytest.fixture
-def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[Host]:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[ProcessMesh]:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         yield host
 
 
@@ -46,7 +47,9 @@ def test_only_a_refusal_or_a_stranger_is_proof(answer: Answer, address: str, sha
     assert proves(answer, address, shared=shared) is proof
 
 
-async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the_workflow_ends(mesh: Host) -> None:
+async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the_workflow_ends(
+    mesh: ProcessMesh,
+) -> None:
     nodes = mesh.up(mesh.node(), mesh.node(), mesh.node())
     mesh.up(mesh.agent("--only", "note", "--name", "clerk"))
     (speaker,) = mesh.up(mesh.agent("--only", "say", "--name", "speaker"))

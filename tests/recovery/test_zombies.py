@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.mesh import stories
-from tests.mesh.world import Host, owner_of, until
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.waiting import until
 
 
 @pytest.fixture
-def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[Host]:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[ProcessMesh]:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         yield host
 
 
-async def test_a_node_that_slept_through_its_burial_lets_go_and_serves_again(mesh: Host) -> None:
+async def test_a_node_that_slept_through_its_burial_lets_go_and_serves_again(mesh: ProcessMesh) -> None:
     nodes = mesh.up(mesh.node(), mesh.node())
     mesh.up(mesh.agent("--only", "say,note", "--name", "speaker"))
     async with mesh.client() as client:

@@ -14,7 +14,8 @@ from nervenet.records import Payload, Start
 from nervenet.rpc.methods import METHODS
 from nervenet.streams.answers import NewWorkflow
 from nervenet.wire import encode_entry
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 
 async def test_the_owner_tells_what_is_pending_and_why_through_any_node(world: World) -> None:
@@ -99,7 +100,7 @@ async def test_a_watch_begins_anywhere_grows_with_the_journal_and_ends_with_the_
         return seen
 
     from_start = asyncio.create_task(watch(0))
-    await eventually(lambda: names == ["start"])
+    await until(lambda: names == ["start"])
     await raw.call("SignalWorkflow", workflow_id="w", signal="approve", payload={"json": '"ok"'}, request_id="s-1")
     async with asyncio.timeout(5):
         assert await from_start == ["start", "signal:s-1", "close"]
@@ -145,7 +146,7 @@ async def test_a_list_is_newest_first_and_its_pages_lose_and_repeat_nothing(worl
     async def count() -> bool:
         return len((await raw.call("ListWorkflows", done)).workflows) == 15
 
-    await eventually(count)
+    await until(count)
     seen, token = [], ""
     while True:
         page = await raw.call("ListWorkflows", page_size=5, page_token=token)

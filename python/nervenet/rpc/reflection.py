@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2
 
-from nervenet.rpc.methods import Method, methods_of
+from nervenet.rpc.methods import RpcMethod, methods_of
 
 __all__ = ["REFLECTION"]
 
@@ -43,7 +43,7 @@ def _rename(messages: Iterable[DescriptorProto]) -> None:
         _rename(message.nested_type)
 
 
-def _methods() -> dict[str, tuple[Method, ...]]:
+def _methods() -> dict[str, tuple[RpcMethod, ...]]:
     alpha = methods_of(reflection_pb2)
     return alpha | {
         service.replace(V1ALPHA, V1): tuple(
@@ -56,4 +56,4 @@ def _methods() -> dict[str, tuple[Method, ...]]:
 
 _describe_v1()
 REFLECTION: Final = _methods()
-"""Method tables by the service's full name, as `methods_of` makes them."""
+"""RpcMethod tables by the service's full name, as `methods_of` makes them."""

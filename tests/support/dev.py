@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `nervenet dev` as a value for tests: real processes, ready when it is entered, gone when it is left."""
+"""A `nervenet dev`: real processes, ready when the block begins, gone when it ends."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-NERVENET = [sys.executable, "-m", "nervenet"]
+from tests.support.environment import NERVENET, Result, clean_environment
+from tests.support.waiting import wait_until
 
 
 class Dev:
-    """`folder` is its working directory, so `.nervenet` lies there; `flags` go behind `dev APP --port 0`."""
+    """`nervenet dev APP --port 0` in `folder`, so that `.nervenet` is there too; `flags` stand behind it."""
 
     def __init__(self, folder: Path, source: str, *flags: str, app: str = "app.py") -> None:
         self.folder = folder
@@ -25,13 +24,9 @@ class Dev:
         self.app.write_text(source)
         self.ready_file = folder / "ready.json"
         self.log = folder / "dev.log"
+        self.environment = clean_environment()
         self._command = [*NERVENET, "dev", app, "--port", "0", "--ready-file", str(self.ready_file), *flags]
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-        return kept | {"COVERAGE_PROCESS_START": ""}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -42,6 +37,9 @@ class Dev:
     def address(self) -> str:
         return str(self.facts["grpc"][0])
 
+    def logs(self) -> str:
+        return self.log.read_text()
+
     def start(self) -> Self:
         self.ready_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
@@ -51,25 +49,27 @@ class Dev:
         self.wait_for(self.ready_file.exists, "ready", within=120)  # seven processes, on a busy machine
         return self
 
-    def wait_for(self, condition: Any, what: str, within: float = 30) -> None:
-        """Look until it holds; a mesh that ended meanwhile, or never gets there, fails with its log."""
-        assert self._process is not None
-        deadline = time.monotonic() + within
-        while not condition():
-            ended = self._process.poll()
-            assert ended is None or what == "over", f"dev ended with {ended} before {what}:\n{self.log.read_text()}"
-            assert time.monotonic() < deadline, f"not {what} within {within} s:\n{self.log.read_text()}"
-            time.sleep(0.02)
+    def wait_for(self, condition: Callable[[], Any], what: str, within: float = 30) -> None:
+        """Wait until it holds; fail at once, with the log, if the mesh has ended."""
 
-    def send(self, signum: int) -> None:
+        def holds() -> Any:
+            assert self._process is not None
+            found, code = condition(), self._process.poll()
+            assert found or code is None, f"dev ended with {code} before {what}:\n{self.logs()}"
+            return found
+
+        wait_until(holds, what, within, self)
+
+    def kill(self, signum: int = signal.SIGKILL) -> None:
         assert self._process is not None
         self._process.send_signal(signum)
 
-    def over(self, within: float = 30) -> int:
+    def wait(self, within: float = 30) -> int:
+        """Wait for its end; the exit code."""
         assert self._process is not None
         return self._process.wait(within)
 
-    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str | None = None) -> Result:
         """Another `nervenet` that talks to this mesh."""
         return subprocess.run(
             [*NERVENET, *arguments],
@@ -96,17 +96,9 @@ class Dev:
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            self.send(signal.SIGTERM)
+            self.kill(signal.SIGTERM)
             try:
-                self.over(15)
+                self.wait(15)
             finally:
                 self._process.kill()
                 self._process.wait()
-
-
-def alive(pid: int) -> bool:
-    """Whether that process still runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

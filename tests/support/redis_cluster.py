@@ -21,7 +21,7 @@ import pytest
 
 from nervenet.dev.servers import Server, ServerFailed, free_port, valkey
 from nervenet.redis_link.slots import SLOTS
-from tests.recovery.replicated import fact, role_of, say, until
+from tests.support.redis_servers import fact, reached, role_of, say
 
 
 class Clustered:
@@ -71,11 +71,11 @@ class Clustered:
             say(one, "CLUSTER", "ADDSLOTSRANGE", bounds[n], bounds[n + 1] - 1)
         for one in self.members[1:]:
             say(one, "CLUSTER", "MEET", "127.0.0.1", first.port, say(first, "CONFIG", "GET", "cluster-port")[1])
-        await until(self._all_known, "all members know each other")
+        await reached(self._all_known, "all members know each other")
         if self.replica:
             say(self.replica, "CLUSTER", "REPLICATE", id_of(first))
-            await until(lambda: self.replica and fact(self.replica, "master_link_status") == "up", "a replica")
-        await until(lambda: all(self._fine(one) for one in self.members), "the cluster is up")
+            await reached(lambda: self.replica and fact(self.replica, "master_link_status") == "up", "a replica")
+        await reached(lambda: all(self._fine(one) for one in self.members), "the cluster is up")
 
     def _all_known(self) -> bool:
         return all(
@@ -117,8 +117,8 @@ class Clustered:
         assert self.replica is not None
         began, heir = time.monotonic(), self.replica
         self.masters[0].kill(how)
-        await until(lambda: role_of(heir) == "master", "the replica is master")
-        await until(
+        await reached(lambda: role_of(heir) == "master", "the replica is master")
+        await reached(
             lambda: all("cluster_state:ok" in say(one, "CLUSTER", "INFO") for one in self.masters[1:]), "all is well"
         )
         self.masters[0], self.replica = heir, self.masters[0]
@@ -132,8 +132,10 @@ class Clustered:
             old.kill(signal.SIGCONT)
         else:
             await old.restart()
-        await until(lambda: role_of(old) == "slave" and fact(old, "master_link_status") == "up", "the old one follows")
-        await until(lambda: all(self._fine(one) for one in self.members), "the cluster is up")
+        await reached(
+            lambda: role_of(old) == "slave" and fact(old, "master_link_status") == "up", "the old one follows"
+        )
+        await reached(lambda: all(self._fine(one) for one in self.members), "the cluster is up")
         return time.monotonic() - began
 
 

@@ -11,7 +11,6 @@ Both may be repeated: the two servers swap their parts.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import time
@@ -24,9 +23,9 @@ import redis
 
 from nervenet.dev.binaries import find_valkey
 from nervenet.dev.servers import Server, valkey
+from tests.support.waiting import until
 
 NAME = "mesh"
-WITHIN = 60.0
 
 
 def say(server: Server, *words: object) -> Any:
@@ -41,15 +40,9 @@ def say(server: Server, *words: object) -> Any:
         connection.disconnect()  # type: ignore[no-untyped-call]
 
 
-async def until(holds: Callable[[], object], what: str, within: float = WITHIN) -> None:
-    """Look until it holds; a server that does not answer says no."""
-    deadline = time.monotonic() + within
-    while True:
-        with contextlib.suppress(redis.RedisError):
-            if await asyncio.to_thread(holds):
-                return
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        await asyncio.sleep(0.05)
+async def reached(holds: Callable[[], object], what: str, within: float = 60.0) -> None:
+    """Wait for a state of servers; one that does not answer is not there yet."""
+    await until(holds, what, within, ignore=(redis.RedisError,), in_thread=True)
 
 
 def sentinel(master: int, *more: str, silence_ms: int = 1_000, quorum: int = 2, epoch: int = 1) -> Server:
@@ -119,8 +112,8 @@ class Replicated:
 
     async def swapped(self) -> None:
         """Wait until the sentinels name the other server, whatever made them do it."""
-        await until(lambda: self._named() == {self.replica.port}, "the sentinels name the replica")
-        await until(lambda: role_of(self.replica) == "master", "the replica is master")
+        await reached(lambda: self._named() == {self.replica.port}, "the sentinels name the replica")
+        await reached(lambda: role_of(self.replica) == "master", "the replica is master")
         self.master, self.replica = self.replica, self.master
 
     async def resume_old(self) -> float:
@@ -135,8 +128,8 @@ class Replicated:
 
     async def settled(self) -> None:
         """All know each other and the replica has what the master has: a failover would succeed."""
-        await until(lambda: fact(self.replica, "master_link_status") == "up", "the replica replicates")
-        await until(self._ready, "each sentinel knows the two others and the replica")
+        await reached(lambda: fact(self.replica, "master_link_status") == "up", "the replica replicates")
+        await reached(self._ready, "each sentinel knows the two others and the replica")
 
     def _ready(self) -> bool:
         for one in self.sentinels:
