@@ -114,7 +114,8 @@ class Caller:
     ) -> AsyncIterator[Any]:
         make = self._call_of(method)
         if not method.streams_out:
-            timeout = WAITED if method.name in _WAITS else PATIENCE
+            waits = method.name in _WAITS and follow < PATIENCE  # one that must be refused is never waited for
+            timeout = WAITED if waits else PATIENCE
             yield await make(data[0], metadata=metadata, timeout=timeout)
             return
         call = make(metadata=metadata) if method.streams_in else make(data[0], metadata=metadata)
