@@ -328,7 +328,7 @@ async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives
         assert await host.loader.load("w", "n-dead")
         await host.settle()
         head = await host.journal.head("w")
-        assert head is not None and (head.adoptions, head.untold) == (2, 0)
+        assert head is not None and (head.adoptions, head.unconfirmed_adoptions) == (2, 0)
         assert host.recovered == 1
 
 
@@ -340,7 +340,7 @@ async def test_an_adopter_that_was_robbed_tells_all_the_same_that_it_lives(world
             assert (await host.journal.adopt("w", robber, victim)).status == "adopted"
         assert await host.journal.set_head("w", 1, "n-a", survived=True) == "not_owner"
         head = await host.journal.head("w")
-        assert head is not None and (head.owner, head.untold) == ("n-b", 1)
+        assert head is not None and (head.owner, head.unconfirmed_adoptions) == ("n-b", 1)
 
 
 async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world: World, etcd_url: str) -> None:
@@ -362,7 +362,7 @@ async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world:
             await heir.drain()
         assert await loading
         head = await other.host.journal.head("w")
-        assert head is not None and head.owner != heir.node_id and head.untold == 0
+        assert head is not None and head.owner != heir.node_id and head.unconfirmed_adoptions == 0
 
 
 async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_it_ends(

@@ -24,8 +24,8 @@ async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
     await store.queues.make_wake(OWNER)
     assert await store.queues.send_inbox(FIRST, b"task")
     assert await store.queues.wake(news)
-    await store.groups.bury(FIRST)
-    await store.groups.bury(OWNER)
+    await store.groups.delete_streams(FIRST)
+    await store.groups.delete_streams(OWNER)
     assert await store.queues.send_inbox(FIRST, b"task") is None
     assert await store.snapshot() == {}
 

@@ -50,7 +50,7 @@ class Bury:
         missing = {name async for name in self._processes() if not self._host.table.lives(name)}
         gone, self._suspects = missing & self._suspects, missing
         for name in gone:
-            await self._groups.bury(name)
+            await self._groups.delete_streams(name)
             await self._clean_owned(name)
         await self._clean_queues(gone)
         if gone:

@@ -254,7 +254,7 @@ class Host:
 
     def belongs_to(self, workflow_id: str, head: Head) -> str | None:
         """Which node takes a workflow over whose owner is gone."""
-        return rendezvous(workflow_id, self.able(head.definition, head.version, head.python))
+        return rendezvous(workflow_id, self.able(head.definition, head.version, head.runtime))
 
     # ── coordinators ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -131,7 +131,7 @@ class Loader:
             return True
         coordinator.mirrored = (head.state, head.note)
         host.take_in(coordinator)
-        if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
+        if adopted.status == "adopted" or head.unconfirmed_adoptions:  # or taken over before, and the answer was lost
             self._recovered(coordinator, head, dead, began_ns)
         claims = adopted.claims
         coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
@@ -163,9 +163,9 @@ class Loader:
 
     async def _has_code(self, head: Head) -> bool:
         """Whether it can be run here; of what is stored, the definition is read."""
-        if not self._host.has(head.definition, head.version, head.python):
+        if not self._host.has(head.definition, head.version, head.runtime):
             return False
-        return head.python != LANGUAGE or await self._host.stored.load(head.definition, head.version) is not None
+        return head.runtime != LANGUAGE or await self._host.stored.load(head.definition, head.version) is not None
 
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
         """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
@@ -178,11 +178,11 @@ class Loader:
             await self._without_start(workflow_id, head, entries, start)
             return None
         coordinator = self._host.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
-        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
+        adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
             self._stop_killer(coordinator, entries, head.blocked)
         if head.run > 1:
-            coordinator.req = head.req
+            coordinator.req = head.request_hash
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)

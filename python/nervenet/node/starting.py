@@ -180,7 +180,7 @@ class Starter:
     ) -> list[_Plan | Started | Exception]:
         """An input that does not fit any more was accepted by code of before: the same start is answered as it was then."""
         unfit = {request.workflow_id for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)}
-        heads = dict(await self._host.journal.heads(unfit, ("owner", "req", "closed_ms")))
+        heads = dict(await self._host.journal.heads(unfit, ("owner", "request_hash", "closed_ms")))
         return [
             Started(request.workflow_id, False, head.owner)
             if isinstance(plan, Misfit)
@@ -300,8 +300,8 @@ class Starter:
             owner=plan.owner,
             definition=request.definition,
             version=plan.version,
-            python=plan.start.python,
-            req=plan.req,
+            runtime=plan.start.python,
+            request_hash=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
             not_after_ms=seen_ms + GRACE_MS // 2,
@@ -341,8 +341,8 @@ class Starter:
         ):
             # my own creation whose answer was lost, or mine and not yet loaded
             await self._host.loader.load(workflow_id)
-        if plan.request.if_exists == "error" or head.req != plan.req:
-            return self._taken(plan, head.state, head.req)
+        if plan.request.if_exists == "error" or head.request_hash != plan.req:
+            return self._taken(plan, head.state, head.request_hash)
         return Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: _Plan) -> bool:
@@ -447,7 +447,7 @@ def _misfit(problems: list[Problem]) -> Misfit:
 
 def _is_answered(request: StartRequest, head: Head) -> bool:
     """Whether what exists is what this start asks for."""
-    same = head.req == request_hash(request.definition, request.identity or request.input)
+    same = head.request_hash == request_hash(request.definition, request.identity or request.input)
     return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
 

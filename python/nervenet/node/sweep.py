@@ -48,7 +48,7 @@ PAGE = 500
 AT_ONCE = 64
 """So many are adopted at a time: some 30 ms of the event loop, so that a storm starves neither the living nor the lease."""
 FIELDS = (
-    "owner", "state", "definition", "version", "python", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
+    "owner", "state", "definition", "version", "runtime", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
 )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ class Sweep:
         return self._host.belongs_to(workflow_id, head) == self._host.node_id
 
     def _has_code(self, head: Head) -> bool:
-        return self._host.node_id in self._host.able(head.definition, head.version, head.python)
+        return self._host.node_id in self._host.able(head.definition, head.version, head.runtime)
 
     async def _adopt(self, orphans: list[tuple[str, Head]]) -> int:
         """Take these over at once; how many are hosted now."""
@@ -340,8 +340,8 @@ def in_turn(orphans: list[tuple[str, Head]]) -> list[list[tuple[str, Head]]]:
     The busiest first: who has been waiting for a week can wait two seconds more. One whose last adopter may have died of
     it comes last and alone: if it kills this node too, that is held against nobody else who happened to be on the way.
     """
-    calm = sorted((one for one in orphans if not one[1].untold), key=_last_ms, reverse=True)
-    wary = [[one] for one in orphans if one[1].untold]
+    calm = sorted((one for one in orphans if not one[1].unconfirmed_adoptions), key=_last_ms, reverse=True)
+    wary = [[one] for one in orphans if one[1].unconfirmed_adoptions]
     return [calm[start : start + AT_ONCE] for start in range(0, len(calm), AT_ONCE)] + wary
 
 
