@@ -19,10 +19,10 @@ class Logs:
 async def test_what_the_condition_returned_is_the_answer() -> None:
     looks = iter((0, None, "", "there"))
     assert await until(lambda: next(looks), "it is there") == "there"
-    looks = iter((0, 7))
+    numbers = iter((0, 7))
 
     async def look() -> int:
-        return next(looks)
+        return next(numbers)
 
     assert await until(look, "seven") == 7
     looks = iter((False, True))
