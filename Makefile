@@ -23,7 +23,7 @@ PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
 WORKERS ?= 4
 ARGS ?=
 
-# Tests that need no server and no other process. CI runs them on every Python that it finds.
+# Tests of what computes: almost none of them starts a server or a process. CI runs them on every Python that it finds.
 PURE := tests/api tests/config tests/declared tests/durable tests/model tests/rpc/test_decoding.py tests/testing
 # The Pythons on which `make test-pythons` runs the whole suite.
 PYTHONS ?= python3.13
@@ -50,7 +50,7 @@ demo: $(READY) ## audit the licence of every installed distribution on a mesh of
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them, PYTHON=python3.13 chooses a Python)
 	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
-test-pure: $(READY) ## run the tests that need no server, in about a minute (PYTHON=python3.12 chooses a Python)
+test-pure: $(READY) ## run the tests of what computes (no servers), in about a minute (PYTHON=python3.12 chooses a Python)
 	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) $(PURE) $(ARGS)
 
 test-pythons: ## run the whole suite on other Pythons, one after the other (PYTHONS="python3.12 python3.13")
@@ -77,11 +77,11 @@ etcd-outage: $(READY) ## the long form of etcd's bad days: a minute away, its le
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
 
-generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
+generate: $(READY) $(GENREADY) ## generate generated/ again from protos/, and docs/reference/ from the package
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
 
-stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
+stubs: $(READY) $(GENREADY) ## generate generated/{go,ts,java} again from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
 interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java, Rust and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
@@ -126,7 +126,7 @@ bench: $(READY) ## compare the throughput of the product with a bare pump of the
 pictures: $(READY) ## what the commands print, as pictures in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)
 
-lock: $(READY) ## resolve requirements/ anew from pyproject.toml
+lock: $(READY) ## resolve requirements/ again from pyproject.toml
 	@tools/lock $(BIN)/uv
 
 clean: ## remove everything that can be made again

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.environment import ROOT
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
+from tests.support.waiting import HasLogs
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -61,6 +65,39 @@ def commands(page: Path) -> list[Command]:
 
 def runs_on(command: Command) -> bool:
     return command.line.startswith(OUTSIDE)
+
+
+def check(
+    command: Command,
+    folder: Path,
+    address: str,
+    *,
+    line: str = "",
+    form: Callable[[str], str] | None = None,
+    again: bool = False,
+    of: HasLogs | None = None,
+) -> None:
+    """Type a command in that folder, with the mesh at that address: it prints what the page shows.
+
+    Args:
+        line: What is typed, where that is not the line of the page.
+        form: What is compared of both texts, `steady` of them if not told.
+        again: The command only looks, so it is typed again until the mesh has come to where the page says that it is.
+        of: Whose logs a failure shows.
+    """
+    form = form or steady
+    env, said = clean_environment(NERVENET_ADDRESS=address), [""]
+
+    def prints_it() -> bool:
+        said[0] = on_a_terminal(line or command.line, folder, env)[1]
+        return form(said[0]) == form(command.shows)
+
+    end = time.monotonic() + (15 if again else 0)
+    while not prints_it():
+        logs = of.logs() if of else ""
+        failure = f"$ {line or command.line}\n{said[0]}── the page has\n{command.shows}{logs}"
+        assert time.monotonic() < end, failure
+        time.sleep(0.2)
 
 
 def banners(log: Path) -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.docs.blocks import Command, banners, blocks, commands, runs_on, steady
+from tests.docs.blocks import Command, banners, blocks, check, commands, runs_on, steady
 from tests.support.dev import Dev
-from tests.support.environment import ROOT, clean_environment
+from tests.support.environment import ROOT
 from tests.support.mesh import ProcessMesh
-from tests.support.terminal import on_a_terminal
 
 PAGE = ROOT / "docs/cli.md"
 
@@ -18,12 +17,10 @@ def tell(folder: Path) -> None:
     source = blocks(PAGE, "python")[0].text
     (folder / "letters.py").write_text(source, encoding="utf-8")
     with Dev(folder, source) as letters:
-        ours = clean_environment(NERVENET_ADDRESS=letters.address)
         typed = [command for command in commands(PAGE) if not runs_on(command)]
         assert len(typed) > 15
         for command in typed:
-            _, said = on_a_terminal(command.line, folder, ours)
-            assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
+            check(command, folder, letters.address)
         _processes(letters)
 
 

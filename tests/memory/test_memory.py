@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -146,12 +146,6 @@ async def test_an_adopter_without_memory_leaves_workflows_to_others_and_says_so_
 
 
 # ── a real process ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[ProcessMesh]:
-    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
-        yield host
 
 
 async def test_a_node_refuses_before_it_dies_and_ends_what_it_accepted(host: ProcessMesh) -> None:

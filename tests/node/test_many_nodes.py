@@ -196,9 +196,11 @@ async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
             await etcd.revoke(node.session.id)
         await until(lambda: node.node_id != old)
         assert begun.is_set()
-        async with asyncio.timeout(15):
-            while await node.host.link.call("HGET", node.host.keys.head("w"), "owner") != node.node_id.encode():
-                await asyncio.sleep(0.01)
+
+        async def owned() -> bool:
+            return await node.host.link.call("HGET", node.host.keys.head("w"), "owner") == node.node_id.encode()
+
+        await until(owned, "the node has it under its new id")
         await until(lambda: node.host.coordinator("w"))
         await say_go(node, "w")
         assert (await end_of(node, "w")).state is State.SUCCEEDED

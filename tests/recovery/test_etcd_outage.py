@@ -70,10 +70,8 @@ class Greetings:
     async def more(self, count: int = 10) -> None:
         """So many more are done, from now on."""
         wanted = self.done + count
-        async with asyncio.timeout(WITHIN):
-            while self.done < wanted:
-                assert not self._coming.done(), self._coming.exception()
-                await asyncio.sleep(0.02)
+        await until(lambda: self.done >= wanted or self._coming.done(), f"{wanted} are done", WITHIN)
+        assert not self._coming.done(), self._coming.exception()
 
     async def end(self) -> None:
         self._over.set()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,6 @@ from tests.support.processes import NervenetProcess
 from tests.support.waiting import until
 
 APP = "tests/recovery/saga_app.py"
-
-
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> ProcessMesh:
-    return ProcessMesh(tmp_path, redis_url, etcd_url)
 
 
 async def kill_owner(host: ProcessMesh, run: WorkflowHandle[object]) -> None:

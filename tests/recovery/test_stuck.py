@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,6 @@ from tests.support.waiting import until
 APP = "tests/recovery/stuck_app.py"
 LONG = float(os.environ.get("LONG_TASK_SECONDS", "14"))
 """More than two leases and two claims; a run by hand takes minutes."""
-
-
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> ProcessMesh:
-    return ProcessMesh(tmp_path, redis_url, etcd_url)
 
 
 async def barred(host: ProcessMesh, client: Client, agent: NervenetProcess) -> str:

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 
 class Dev:
-    """`nervenet dev APP --port 0` in `folder`, so that `.nervenet` is there too; `flags` stand behind it."""
+    """`nervenet dev APP --port 0 FLAGS` in `folder`, so that `.nervenet` is there too."""
 
     def __init__(self, folder: Path, source: str, *flags: str, app: str = "app.py") -> None:
         self.folder = folder

@@ -74,7 +74,7 @@ class ProcessMesh(Story):
         return tuple(process.ready() for process in processes)
 
     def start(self, nodes: int, agents: int, *flags: str) -> None:
-        """So many nodes, then so many agents with these flags, all of them ready."""
+        """Start this number of nodes, then this number of agents with these flags; return when all are ready."""
         self.up(*(self.node() for _ in range(nodes)))
         self.up(*(self.agent(*flags) for _ in range(agents)))
 

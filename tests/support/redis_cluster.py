@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis Cluster as a value: three masters, if wanted a replica of the first, slots that move on request.
+"""A Redis Cluster of three masters, if wanted with a replica of the first; a test can move its slots and kill its masters.
 
 async with Clustered(replica=True) as redis:
     link = await open_link(redis.url)
@@ -113,7 +113,7 @@ class Clustered:
             say(one, "CLUSTER", "SETSLOT", slot, "NODE", id_of(target))
 
     async def failover(self, how: signal.Signals = signal.SIGKILL) -> float:
-        """Hit the first master and wait until its replica has its slots; the seconds that took. They swap their parts."""
+        """Hit the first master and wait until its replica has its slots; the seconds that took. They swap their roles."""
         assert self.replica is not None
         began, heir = time.monotonic(), self.replica
         self.masters[0].kill(how)

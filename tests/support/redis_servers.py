@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A master, a replica and three sentinels, as a value: break the master, and bring it back when it is one no more.
+"""A Redis master with a replica and three sentinels, for tests of a failover.
 
     async with Replicated() as redis:
         link = await open_link(redis.url)
         await redis.failover()        # stops the master; returns once the sentinels have made the replica master
         await redis.resume_old()      # continues it; returns once it has become a replica
 
-Both may be repeated: the two servers swap their parts.
+Both may be repeated: the two servers swap their roles.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAME = "mesh"
 
 
 def say(server: Server, *words: object) -> Any:
-    """One command to one server, whatever its part is now."""
+    """Send one command to one server, whatever its role is now; its answer."""
     connection = redis.Connection(  # type: ignore[no-untyped-call]
         port=server.port, protocol=2, decode_responses=True, socket_timeout=2, socket_connect_timeout=2
     )
@@ -46,7 +46,7 @@ async def reached(holds: Callable[[], object], what: str, within: float = 60.0) 
 
 
 def sentinel(master: int, *more: str, silence_ms: int = 1_000, quorum: int = 2, epoch: int = 1) -> Server:
-    """One sentinel, which takes the master for dead after so much silence (if `quorum` sentinels agree)."""
+    """One sentinel, which takes the master for dead after `silence_ms` (if `quorum` sentinels agree)."""
 
     def command(port: int, folder: Path) -> list[str]:
         config = folder / "sentinel.conf"
@@ -66,7 +66,7 @@ def sentinel(master: int, *more: str, silence_ms: int = 1_000, quorum: int = 2, 
 
 
 class Replicated:
-    """`url` is what a mesh is given; `master` and `replica` are the servers in their parts of this moment."""
+    """`url` is what a mesh is given; `master` and `replica` are the servers that have these roles now."""
 
     def __init__(
         self, *, silence_ms: int = 1_000, min_replicas: int = 0, options: dict[str, str] | None = None

@@ -44,7 +44,7 @@ async def until(
     """Wait until the condition holds; what it returned then.
 
     Args:
-        condition: Looked at every 10 ms; may be async.
+        condition: Looked at every 10 ms; may be async. A TimeoutError of the condition means "not yet".
         what: What is awaited, for the message. Without it the message shows the line of the condition.
         within: Seconds until the wait fails.
         of: Whose logs stand below the message.
