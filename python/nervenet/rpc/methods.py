@@ -20,7 +20,7 @@ __all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "Met
 
 
 class Method(NamedTuple):
-    """One RPC. `repeatable`: a lost reply may be answered by asking again (CONTRACT 4), if field `named_by` is set."""
+    """One RPC. `repeatable`: a lost reply may be answered by asking again (protos/README.md, Common to all calls), if field `named_by` is set."""
 
     name: str
     service: str

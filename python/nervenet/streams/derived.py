@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that are derived from journals or heads may be thrown away and made again; this is where it is done.
 
-Sets, lists and streams that only carry (DESIGN, law 3) can hold another type of value after somebody wrote there by
+Sets, lists and streams that only carry (docs/architecture.md, Law 3) can hold another type of value after somebody wrote there by
 mistake. Every command on such a key is refused from then on, which would stop starts, or a queue, for the whole mesh.
 What is derived is deleted then, and whoever owns its content lists it again: nodes their workflows, agents their inbox.
 
