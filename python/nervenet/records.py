@@ -115,7 +115,7 @@ class ParentStep(NamedTuple):
     step: str
 
 
-# ── the bodies of journal entries (DESIGN, law 2) ────────────────────────────────────────────────────────────────────
+# ── the bodies of journal entries (docs/architecture.md, Law 2) ─────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True, frozen=True)
@@ -124,7 +124,7 @@ class Start:
 
     definition: str
     version: int
-    python: str  # "3.11": equal Python minors only, see DESIGN 4
+    python: str  # "3.11": equal Python minors only, see docs/architecture.md, The replay machine
     input: Payload
     seed: bytes
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shop floor: what was read is claimed, run and recorded here. One asyncio task for each attempt that runs.
 
-The order of a completion is law (DESIGN 5): the journal's reply first, then the slot is free, then wake, XDEL and XACK
+The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free, then wake, XDEL and XACK
 together. Whatever breaks in between leaves a delivery pending under our name; it is read again after a reconnect, and its
 claim then answers `done`.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which node is asked, and what is tried again: the rules of CONTRACT 4 for everybody who calls the mesh.
+"""Which node is asked, and what is tried again: the rules of protos/README.md, Common to all calls, for everybody who calls the mesh.
 
 All nodes are alike, so one of the addresses is used until it does not answer, then the next. Only UNAVAILABLE is tried
 again, and only where a repetition is harmless: reads, and writes that carry their id. A mesh that never answered is

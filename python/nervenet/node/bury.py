@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cleaning up behind processes that are gone: inboxes, wakes, consumers, pending entries, stale members of owned sets.
 
-It is cleaning, not rescue (DESIGN 6): whatever is deleted too early is sent again by its owner. So it takes no lock, copies
+It is cleaning, not rescue (docs/architecture.md, Clean up after a dead process): whatever is deleted too early is sent again by its owner. So it takes no lock, copies
 nothing, and is repeated by every node, again and again; the names come from the keys and groups themselves, held
 against the registry, not from an event that may have been missed. A name must be gone for a whole lease, and for two
 walks in a row, before anything of it is touched.

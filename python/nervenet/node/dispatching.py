@@ -2,7 +2,7 @@
 """Sends attempts to agents: pick one, put the envelope into its inbox, or into the queue of the requirement.
 
 It hides selection, envelopes and what happens when an inbox turns out to be buried. Nothing is journalled before or
-after: a copy that gets lost is found by the watch, a second one is turned away by the claim (DESIGN 6). One command per
+after: a copy that gets lost is found by the watch, a second one is turned away by the claim (docs/architecture.md, Run). One command per
 attempt, no task, no await: the reply comes to a callback that notes the entry's id.
 """
 

@@ -2,7 +2,7 @@
 """How a workflow begins: who shall own it, and the three steps that make it.
 
 It hides the order of a start. That is three steps on three slots, ordered so that a crash leaves a harmless extra
-(DESIGN 6): the id into `running`, the id into the owner's set, then head and journal with a date behind which the
+(docs/architecture.md, Start): the id into `running`, the id into the owner's set, then head and journal with a date behind which the
 creation is refused.
 
 Starts travel together: each has its own outcome, and all of them cost one write. They are driven to their end in a task of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One clock and one heap for everything that a node does later: durable timers, retries, deadlines, rounds.
 
-It hides that there is a single handle in the event loop however many workflows wait (DESIGN 10: no timer task per
+It hides that there is a single handle in the event loop however many workflows wait (docs/architecture.md, The packages: no timer task per
 workflow). Times are milliseconds of Redis' clock, of which `MeshClock` keeps an estimate: local monotonic time plus an
 offset, so that neither a skewed nor a stepped wall clock moves a timer.
 

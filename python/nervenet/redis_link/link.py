@@ -400,7 +400,7 @@ class Link:
 
 
 def exposure(place: str) -> str:
-    """What start-up warns of where a failover could lose more than it must (DESIGN 8)."""
+    """What start-up warns of where a failover could lose more than it must (docs/reliability.md, Promises)."""
     return (
         f"{place} has replicas but min-replicas-to-write is 0: a master that is cut off from them goes on taking writes,"
         " which are lost when it is failed over; set min-replicas-to-write 1 and min-replicas-max-lag 10 on each server"

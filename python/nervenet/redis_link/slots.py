@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which key a command is about, and in which of a Redis Cluster's 16,384 slots that lies.
 
-Every command of ours touches keys of one slot (DESIGN 5), so its first key is enough. Where it stands is known for the
+Every command of ours touches keys of one slot (docs/architecture.md, What is in Redis and etcd), so its first key is enough. Where it stands is known for the
 commands that we use; asking the server (COMMAND GETKEYS) would cost a round trip each.
 """
 

@@ -37,7 +37,7 @@ def split_addresses(address: str) -> list[str]:
 
 
 def receive_limit(payload_limit: int) -> int:
-    """CONTRACT 4: two payloads and 4 MiB around them. Whoever only dials does not know a node's limit: its most."""
+    """protos/README.md, Common to all calls: two payloads and 4 MiB around them. Whoever only dials does not know a node's limit: its most."""
     return 2 * payload_limit + (4 << 20)
 
 

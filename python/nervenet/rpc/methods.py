@@ -20,7 +20,11 @@ __all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "Rpc
 
 
 class RpcMethod(NamedTuple):
-    """One RPC. `repeatable`: a lost reply may be answered by asking again (CONTRACT 4), if field `named_by` is set."""
+    """One RPC.
+
+    `repeatable`: a lost reply may be answered by asking again, if field `named_by` is set (protos/README.md, Common to
+    all calls).
+    """
 
     name: str
     service: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals ⇄ google.rpc.Status: the one place where a RequestError becomes a gRPC status, and back (CONTRACT 4).
+"""Refusals ⇄ google.rpc.Status: the one place where a RequestError becomes a gRPC status, and back (protos/README.md, Common to all calls).
 
 Each refusal carries ErrorInfo (domain, reason, metadata); wrong input adds BadRequest with the field paths, what passes
 adds RetryInfo. A status without our ErrorInfo did not come from a node of ours but from the way to it.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The desk: what was read is claimed and pushed, what agents answer is recorded and acknowledged. No task per task.
 
-It does for gateway agents what `agent/floor.py` does in an agent process, in the same order (DESIGN 5): the journal's reply
+It does for gateway agents what `agent/floor.py` does in an agent process, in the same order (docs/architecture.md, Complete): the journal's reply
 first, then the credit is free, then wake, XDEL and XACK together. Whatever breaks in between leaves a delivery pending
 under this node's name; it is read again after a reconnect, and its claim then answers `done`.
 """
