@@ -62,10 +62,10 @@ async def test_it_comes_back_at_another_node_with_what_it_runs(net: Net) -> None
     await until(lambda: len(work.began) == 3, "all three run")
     await speaker.cut()
     agent_id = speaker.agent_id
-    await until(lambda: other.host.gateway.guests.get(agent_id), "the other node has it")
-    await until(lambda: agent_id not in one.host.gateway.guests, "the first one has let go")
-    await until(lambda: other.host.table.agents[agent_id].inbox == other.node_id, "the registry says so")
-    journal, here = other.host.journal, time.time_ns() // 1_000_000
+    await until(lambda: other.gateway.guests.get(agent_id), "the other node has it")
+    await until(lambda: agent_id not in one.gateway.guests, "the first one has let go")
+    await until(lambda: other.context.table.agents[agent_id].inbox == other.node_id, "the registry says so")
+    journal, here = other.context.journal, time.time_ns() // 1_000_000
     for step in ("work", "work.2", "work.3"):
 
         async def is_renewed(step: str = step) -> bool:
@@ -155,7 +155,7 @@ async def test_who_went_to_another_node_in_time_is_not_taken_for_dead(net: Net) 
     await until(lambda: len(work.began) == 16, "all run")
     for speaker in speakers:
         await speaker.cut()
-    await until(lambda: len(other.host.gateway.guests) == 4, "all have moved")
+    await until(lambda: len(other.gateway.guests) == 4, "all have moved")
     await asyncio.sleep(timing.RETURN_WINDOW + 1)
     work.open.set()
     assert await run.result(timeout=20) == list(range(16))
@@ -174,7 +174,9 @@ async def test_a_checkpoint_that_was_sent_into_a_broken_stream_is_brought_along(
     said.running.append(pb.HeldTask(task=task, checkpoint={"json": '"half"'}))
     async with connected(other.address, said) as stream:
         beating = asyncio.create_task(beat(stream))
-        await until(lambda: other.host.link.call("HGET", other.host.keys.checkpoints(run.id), "work"), "it is stored")
+        await until(
+            lambda: other.context.link.call("HGET", other.context.keys.checkpoints(run.id), "work"), "it is stored"
+        )
         beating.cancel()
     await net.speaker({"work": lambda task: value_of(task.checkpoint)}, name="heir")
     assert await run.result(timeout=20) == "half"
@@ -191,7 +193,7 @@ async def test_who_lost_its_lease_gets_a_new_id_and_keeps_what_it_runs(net: Net,
     await node.etcd.revoke(old.lease_id)
     await until(lambda: len(speaker.welcomes) > 1, "it is asked to come again", within=15)
     assert speaker.welcomes[-1].agent_id != old.agent_id and speaker.welcomes[-1].lease_id != old.lease_id
-    await until(lambda: speaker.welcomes[-1].agent_id in node.host.table.agents, "under its new id")
+    await until(lambda: speaker.welcomes[-1].agent_id in node.context.table.agents, "under its new id")
     work.open.set()
     assert await run.result(timeout=10) == "x"
     await until(lambda: speaker.acked, "it is acknowledged")
@@ -224,7 +226,7 @@ async def test_cancel_task_by_any_node(net: Net) -> None:
     speaker = await net.speaker({"work": work}, at=lambda: [one.address])
     run = await client.start("call", "x")
     await until(lambda: work.began, "it runs")
-    await until(lambda: speaker.agent_id in other.host.table.agents, "the other node knows it")
+    await until(lambda: speaker.agent_id in other.context.table.agents, "the other node knows it")
     assert (await raw.call("ListActiveTasks", agent_id=speaker.agent_id)).tasks[0].task_id == work.began[0][0]
     told = await raw.call("CancelTask", agent_id=speaker.agent_id, task_id=work.began[0][0], reason="no")
     assert told.found
@@ -280,8 +282,8 @@ async def test_a_silent_agent_is_cut_off(net: Net, monkeypatch: Any) -> None:
     node = await net.node()
     async with connected(node.address, hello("work")) as stream:
         assert await stream.end() == ("UNAVAILABLE", "AGENT_SILENT")
-        agent = await until(lambda: node.host.table.agents.get(stream.welcome.agent_id), "it stands for its lease")
-        await until(lambda: node.host.table.agents[agent.id].state == "STARTING", "nothing new for it meanwhile")
+        agent = await until(lambda: node.context.table.agents.get(stream.welcome.agent_id), "it stands for its lease")
+        await until(lambda: node.context.table.agents[agent.id].state == "STARTING", "nothing new for it meanwhile")
 
 
 async def test_a_drained_agent_finishes_and_is_resumed(net: Net) -> None:
@@ -291,15 +293,15 @@ async def test_a_drained_agent_finishes_and_is_resumed(net: Net) -> None:
     speaker = await net.speaker({"work": work}, at=lambda: [one.address])
     run = await client.start("call", "x")
     await until(lambda: work.began, "it runs")
-    await until(lambda: speaker.agent_id in other.host.table.agents, "the other node knows it")
+    await until(lambda: speaker.agent_id in other.context.table.agents, "the other node knows it")
     drained = await raw.call("DrainAgent", agent_id=speaker.agent_id, grace={"seconds": 60})
     assert (drained.state, drained.active) == (agent_pb2.AGENT_STATE_DRAINING, 1)
     await until(lambda: "drain" in speaker.heard, "it is told")
-    await until(lambda: one.host.table.agents[speaker.agent_id].state == "DRAINING", "everybody is told")
+    await until(lambda: one.context.table.agents[speaker.agent_id].state == "DRAINING", "everybody is told")
     waiting = await client.start("call", "y")
     work.open.set()
     assert await run.result(timeout=10) == "x"
-    await until(lambda: one.host.table.agents[speaker.agent_id].state == "DRAINED", "everybody is told")
+    await until(lambda: one.context.table.agents[speaker.agent_id].state == "DRAINED", "everybody is told")
     assert len(work.began) == 1
     resumed = await raw.call("ResumeAgent", agent_id=speaker.agent_id)
     assert resumed.state == agent_pb2.AGENT_STATE_ACTIVE
@@ -348,7 +350,7 @@ async def test_credit_zero_drains_an_agent_that_wants_to_stop(net: Net) -> None:
         agent_id = stream.welcome.agent_id
         await stream.say(status=pb.Status(credit=0))
         await stream.hear("status_ack")
-        await until(lambda: node.host.table.agents[agent_id].state == "DRAINED", "everybody is told")
+        await until(lambda: node.context.table.agents[agent_id].state == "DRAINED", "everybody is told")
         run = await client.start("call", "x")
         await stream.say(status=pb.Status(credit=1))
         task = await stream.hear("task")
@@ -373,8 +375,8 @@ async def test_a_node_that_drains_sends_its_agents_on(net: Net) -> None:
             await leaving.drain()
             assert time.monotonic() - began < 3.5
             assert "reconnect" in speaker.heard
-            assert await until(lambda: other.host.gateway.guests.get(speaker.agent_id), "it has moved")
-            await until(lambda: not leaving.host.gateway.guests, "and is gone here")
+            assert await until(lambda: other.gateway.guests.get(speaker.agent_id), "it has moved")
+            await until(lambda: not leaving.gateway.guests, "and is gone here")
             first = pb.ConnectRequestItem(hello=hello("work"))
             assert await refused(leaving.address, first) == ("UNAVAILABLE", "NODE_DRAINING")
         work.open.set()
@@ -405,7 +407,7 @@ async def test_agents_spread_over_a_node_that_comes_later(net: Net, monkeypatch:
     speakers = [await net.speaker({"work": lambda task: value_of(task.input)}, name=f"s{n}") for n in range(24)]
     run = await client.start("many", 100)
     other = await net.node()
-    await until(lambda: len(other.host.gateway.guests) >= 3, "some have moved")
+    await until(lambda: len(other.gateway.guests) >= 3, "some have moved")
     assert await run.result(timeout=20) == list(range(100))
     for speaker in speakers:
         assert all(welcome.agent_id == speaker.agent_id for welcome in speaker.welcomes)
@@ -416,8 +418,8 @@ async def test_redis_that_forgets_the_inbox_is_served_again(net: Net) -> None:
     client = await net.client(node)
     await net.speaker({"work": lambda task: value_of(task.input)})
     assert await (await client.start("call", 1)).result(timeout=10) == 1
-    await node.host.link.call("DEL", node.host.keys.inbox(node.node_id))
-    await until(lambda: node.host.link.call("EXISTS", node.host.keys.inbox(node.node_id)), "made again")
+    await node.context.link.call("DEL", node.context.keys.inbox(node.node_id))
+    await until(lambda: node.context.link.call("EXISTS", node.context.keys.inbox(node.node_id)), "made again")
     assert await (await client.start("call", 2)).result(timeout=10) == 2
 
 
@@ -454,7 +456,7 @@ async def test_a_stream_that_does_not_begin_well_is_refused_with_a_reason(net: N
     node = await net.node()
     for first in NO_BEGINNINGS:
         assert await refused(node.address, first) == ("INVALID_ARGUMENT", "INVALID_FIELD"), first
-    assert not node.host.gateway.guests
+    assert not node.gateway.guests
 
 
 async def test_no_hello_within_its_time(net: Net, monkeypatch: Any) -> None:

@@ -42,7 +42,7 @@ async def main() -> None:
                     worst = [0.0]
                     probe = asyncio.create_task(longest(worst))
                     if what == "canceled":
-                        await node.host.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
+                        await node.facts.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
                     else:
                         (await start(node, "fan", run, str(COUNT).encode())).cancel()
                     await until(partial(done, node, run, what), within=60)
@@ -51,7 +51,7 @@ async def main() -> None:
 
 
 def done(node: Node, run: str, what: str) -> bool:
-    coordinator = node.host.coordinators.get(run)
+    coordinator = node.hosted.coordinators.get(run)
     return coordinator is None if what == "canceled" else coordinator is not None and len(coordinator.sent) == COUNT
 
 

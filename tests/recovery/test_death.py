@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from nervenet.node.death import Answer, proves, successors
+from nervenet.node.death import proves, successors
+from nervenet.node.served import Answer
 from tests.mesh import stories
 from tests.support.mesh import ProcessMesh, owner_of
 from tests.support.waiting import until

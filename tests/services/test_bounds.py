@@ -65,18 +65,18 @@ async def node(world: World, **settings: Any) -> tuple[Node, RawClient]:
 async def test_a_full_node_gives_starts_to_others_and_a_full_mesh_refuses_them(world: World) -> None:
     one, raw = await node(world, max_workflows=3)
     two, _ = await node(world, max_workflows=3)
-    await until(lambda: len(one.host.able("waits", 1)) == 2)
+    await until(lambda: len(one.placement.able("waits", 1)) == 2)
     for i in range(6):
         await raw.call("StartWorkflow", workflow_id=f"w{i}", definition="waits")
-    await until(lambda: (len(one.host.coordinators), len(two.host.coordinators)) == (3, 3))
-    await until(lambda: one.host.table.nodes[two.node_id].full)
+    await until(lambda: (len(one.hosted.coordinators), len(two.hosted.coordinators)) == (3, 3))
+    await until(lambda: one.context.table.nodes[two.node_id].full)
     with pytest.raises(errors.Overloaded) as refused:
         await raw.call("StartWorkflow", workflow_id="w6", definition="waits")
     assert refused.value.reason == "NODE_FULL" and refused.value.retry_after is not None
 
     await raw.call("StartWorkflow", workflow_id="w0", definition="waits")  # it is there: no new one
     await raw.call("SignalWorkflow", workflow_id="w0", signal="poke", payload={"json": '"go"'})
-    await until(lambda: len(one.host.coordinators) == 2)
+    await until(lambda: len(one.hosted.coordinators) == 2)
     await raw.call("StartWorkflow", workflow_id="w6", definition="waits")
 
 
@@ -85,17 +85,17 @@ async def test_a_batch_fills_a_node_to_its_limit_and_no_further(world: World) ->
     batch = [{"workflow_id": f"w{i}", "definition": "waits"} for i in range(8)]
     outcomes = (await raw.call("StartWorkflows", requests=batch)).outcomes
     assert [bool(o.error.reason) for o in outcomes] == [False] * 5 + [True] * 3
-    assert len(one.host.coordinators) == 5
+    assert len(one.hosted.coordinators) == 5
 
 
 async def test_tasks_wait_at_their_owners_while_a_queue_is_full_and_lone_ones_are_refused(world: World) -> None:
     one, raw = await node(world, max_queued=5)
     for i in range(5):
         await raw.call("StartWorkflow", workflow_id=f"w{i}", definition="works", input={"json": str(i)})
-    queue = one.host.keys.queue("work", "")
+    queue = one.context.keys.queue("work", "")
 
     async def length() -> int:
-        found: int = await one.host.link.call("XLEN", queue)
+        found: int = await one.context.link.call("XLEN", queue)
         return found
 
     async def five() -> bool:
@@ -175,7 +175,7 @@ async def test_signals_alone_cannot_fill_a_journal(world: World) -> None:
         with pytest.raises(errors.Overloaded) as refused:
             await way.call("SignalWorkflow", workflow_id="w", signal="poke", payload={"json": '"more"'})
         assert refused.value.reason == "JOURNAL_FULL" and "continue_as_new" in str(refused.value)
-    assert other.host.coordinator("w") is None
+    assert other.hosted.get("w") is None
     still = (await raw.call("GetWorkflow", workflow_id="w")).workflow
     assert not still.HasField("close_time")
 
@@ -196,6 +196,6 @@ async def test_what_is_closed_is_gone_after_its_retention_and_nothing_of_it_is_l
         return False
 
     await until(gone)
-    assert await one.host.link.call("KEYS", f"nn:{world.namespace}:wf:{{w}}*") == []
+    assert await one.context.link.call("KEYS", f"nn:{world.namespace}:wf:{{w}}*") == []
     assert (await raw.call("ListWorkflows")).workflows == []
     await raw.call("StartWorkflow", workflow_id="w", definition="waits")  # the id is free again

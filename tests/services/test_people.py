@@ -100,7 +100,7 @@ async def test_every_problem_of_an_answer_is_told_with_its_path(world: World) ->
     for i, text in enumerate((json.dumps(schema), "{", '{"type": 7}', "7", '{"$ref": "#/nowhere"}')):
         await raw.call("StartWorkflow", workflow_id=f"c{i}", definition="calls", input={"json": '"x"'})
         question = Question("Who?", "agent", schema=text.encode())
-        await node.host.record(f"c{i}", 1, "attempt:greet#1", Attempt(None, question), "an-agent")
+        await node.facts.record(f"c{i}", 1, "attempt:greet#1", Attempt(None, question), "an-agent")
 
         async def listed(id: str = f"c{i}/greet#1") -> bool:
             return any(e.escalation_id == id for e in (await raw.call("ListEscalations")).escalations)
@@ -165,7 +165,7 @@ async def test_a_row_that_its_owner_could_not_clear_is_not_counted_and_goes_with
             return [e.escalation_id for e in (await here.call("ListEscalations")).escalations] == ["a/ask.2#1"]
 
         await until(second)
-        keys, link = owner.host.keys, owner.host.link
+        keys, link = owner.context.keys, owner.context.link
         await link.call("ZADD", keys.escalations, "+inf", "a/ask#1")
         page = await here.call("ListEscalations")
         assert [e.escalation_id for e in page.escalations] == ["a/ask.2#1"] and page.open_count == 1
@@ -173,7 +173,7 @@ async def test_a_row_that_its_owner_could_not_clear_is_not_counted_and_goes_with
     there = await world.raw(heir)
 
     async def cleared() -> bool:
-        rows = await heir.host.link.call("ZRANGE", keys.escalations, 0, -1)
+        rows = await heir.context.link.call("ZRANGE", keys.escalations, 0, -1)
         return bool(rows == [b"a/ask.2#1"])
 
     await until(cleared)

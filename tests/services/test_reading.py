@@ -39,7 +39,7 @@ async def test_with_its_owner_out_of_reach_the_rest_is_told_and_marked_partial(w
     node = await world.node()
     start = encode_entry(Start("waits", 1, "3.11", Payload("none", b""), b"0" * 16), "n-gone")
     new = NewWorkflow("orphan", "n-gone", "waits", 1, "3.11", b"r" * 32, start, 1_000, 1 << 50)
-    await node.host.journal.create(new)
+    await node.context.journal.create(new)
     told = (await (await world.raw(node)).call("GetWorkflow", workflow_id="orphan")).workflow
     assert told.partial and told.node_id == "n-gone" and told.definition == "waits"
 

@@ -65,11 +65,11 @@ async def test_a_node_drains_when_any_node_is_asked_and_its_workflows_go_on_else
     async def nodes() -> dict[str, Any]:
         return {node.node_id: node for node in (await raw.call("ListNodes")).nodes}
 
-    await until(lambda: len(leaving.host.coordinators) + len(staying.host.coordinators) == 8)
-    owned = len(leaving.host.coordinators)
+    await until(lambda: len(leaving.hosted.coordinators) + len(staying.hosted.coordinators) == 8)
+    owned = len(leaving.hosted.coordinators)
     answer = await raw.call("DrainNode", node_id=leaving.node_id)
     assert answer.state == agent_pb2.AGENT_STATE_DRAINING and answer.owned_workflows == owned
-    await until(lambda: len(staying.host.coordinators) == 8 and not leaving.host.coordinators)
+    await until(lambda: len(staying.hosted.coordinators) == 8 and not leaving.hosted.coordinators)
 
     async def told() -> bool:
         found = await nodes()
@@ -79,7 +79,7 @@ async def test_a_node_drains_when_any_node_is_asked_and_its_workflows_go_on_else
     assert (await raw.call("DrainNode", node_id=leaving.node_id)).owned_workflows == 0
     late = await (await world.raw(leaving)).call("StartWorkflow", workflow_id="late", definition="waits")
     assert late.created
-    await until(lambda: "late" in staying.host.coordinators)
+    await until(lambda: "late" in staying.hosted.coordinators)
     with pytest.raises(errors.NotFound) as nobody:
         await raw.call("DrainNode", node_id="n-aaaaaaaa")
     assert nobody.value.reason == "NODE_NOT_FOUND"

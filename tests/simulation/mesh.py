@@ -26,7 +26,8 @@ from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
 from nervenet.node import watch
-from nervenet.node.node import Node, Served
+from nervenet.node.node import Node
+from nervenet.node.served import Served
 from nervenet.payloads import Codec
 from nervenet.redis_link import link, opening
 from nervenet.redis_link.address import ServerAddress

@@ -120,8 +120,7 @@ async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, fa
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
-    node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve))
-    node.host.loader.last_line = last_line
+    node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve, last_line=last_line))
     failure.of(node)
 
     async def drain() -> None:
