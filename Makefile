@@ -63,7 +63,7 @@ etcd-outage: $(READY) ## the long form of etcd's bad days: a minute away, its le
 lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
 
-generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
+generate: $(READY) $(GENREADY) ## make generated/ from protos/, and docs/reference/ from docstrings, settings, help and protos
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
 

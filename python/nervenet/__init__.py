@@ -19,7 +19,7 @@ process imports gRPC, Redis or pydantic only if its role needs them. Checkers se
 Where things are, from the top; imports flow down only (tested):
 
     cli/ testing/ integrations/ dev/    for people
-    mesh.py process.py dashboard/ client/    a mesh, a role of it, the way in
+    mesh.py process/ client/    a mesh, a role of it, the way in
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
     streams/ registry/ rpc/    the only doors to Redis, etcd and gRPC
     durable/    the replay machine: no I/O at all

@@ -53,6 +53,7 @@ class Setting:
     read: Callable[[Any], Any]
     default: Any
     expected: str
+    meaning: str
     field: str = ""
     secret: bool = False
     show: Callable[[str], str] = lambda value: "***"
@@ -240,13 +241,6 @@ def _listen(value: str) -> str:
     return value.strip()
 
 
-def _dashboard(value: str) -> str:
-    value = value.strip()
-    if value.lower() == "off":
-        return "off"
-    return _listen(f"127.0.0.1{value}" if value.startswith(":") else value)
-
-
 def _advertise(value: str) -> str:
     host = split_host_port(value if _HOST_PORT.fullmatch(value) else f"{value}:0")[0]
     if _is_wildcard(host):
@@ -316,20 +310,56 @@ def _public_hook(hook: str) -> str:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("address", _address, "localhost:7700", "host:port, host:port,host:port or dns:///name:port"),
     Setting(
-        "namespace", _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"), "default", "letters, digits, '.', '_', '-', at most 63"
+        "address",
+        _address,
+        "localhost:7700",
+        "host:port, host:port,host:port or dns:///name:port",
+        "Any node or nodes of the mesh, for clients, the command line and gateway agents. If one does not answer, the next one is used.",
     ),
-    Setting("token", _token, None, f"the token: {_A_TOKEN}", secret=True),
-    Setting("token_file", _file, None, "the path of a file that can be read"),
-    Setting("tls", _tls, None, "off, on (the system's authorities) or the path of a CA file"),
-    Setting("tls_cert", _file, None, "the path of a PEM file that can be read"),
-    Setting("tls_key", _file, None, "the path of a PEM file that can be read"),
+    Setting(
+        "namespace",
+        _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"),
+        "default",
+        "letters, digits, '.', '_', '-', at most 63",
+        "Whose workflows and agents: the tenant. Keys, registry and clients of one namespace never see another one.",
+    ),
+    Setting(
+        "token",
+        _token,
+        None,
+        f"the token: {_A_TOKEN}",
+        "The token that every call must carry. Nodes and agents require it as soon as it is set.",
+        secret=True,
+    ),
+    Setting(
+        "token_file",
+        _file,
+        None,
+        "the path of a file that can be read",
+        "A file with the token, instead of `token`. It is read again when it changes, so the token can be rotated.",
+    ),
+    Setting(
+        "tls",
+        _tls,
+        None,
+        "off, on (the system's authorities) or the path of a CA file",
+        "How connections to `address` are secured. Not set: off if every host is this machine, else on.",
+    ),
+    Setting(
+        "tls_cert",
+        _file,
+        None,
+        "the path of a PEM file that can be read",
+        "Certificate of this process: what a server shows, and what a client shows where the server asks (mTLS). Goes with `tls_key`.",
+    ),
+    Setting("tls_key", _file, None, "the path of a PEM file that can be read", "Private key of `tls_cert`."),
     Setting(
         "redis",
         _url("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
         None,
         "a URL: redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…",
+        "Redis or Valkey, which carries journals and tasks. Nodes and agents in Python need it, clients do not.",
         secret=True,
         show=public_url,
     ),
@@ -338,32 +368,120 @@ SETTINGS: tuple[Setting, ...] = (
         _url("http", "https"),
         None,
         "a URL: http://a:2379,b:2379 or https://user:password@a:2379",
+        "etcd, which knows which processes live. Nodes need it; agents and clients do not.",
         secret=True,
         show=public_url,
     ),
-    Setting("listen", _listen, None, "host:port (port 0: any free one)"),
-    Setting("advertise", _advertise, None, "host or host:port that others can dial, not 0.0.0.0"),
-    Setting("dashboard", _dashboard, None, "off, :port or host:port"),
-    Setting("durability", _choice("normal", "strict"), "normal", "normal or strict"),
-    Setting("retention", parse_duration, parse_duration("7d"), "a duration, e.g. 7d, 12h", field="retention_ms"),
-    Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
-    Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
-    Setting("max_memory", _memory, None, "a size of at least 256MiB, e.g. 1.5GB (not set: 80 % of what there is)"),
-    Setting("max_queued", _count, 10_000, "a whole number, at least 1"),
-    Setting("journal_limit", _journal_limit, 50_000, "a whole number of entries, at least 100"),
-    Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
+    Setting(
+        "listen",
+        _listen,
+        None,
+        "host:port (port 0: any free one)",
+        "Where this process serves gRPC. Not set: `127.0.0.1:7700` for a node, any free port for an agent.",
+    ),
+    Setting(
+        "advertise",
+        _advertise,
+        None,
+        "host or host:port that others can dial, not 0.0.0.0",
+        "The host, or host and port, that others dial to reach this process. Not set: `listen`, which then must not be a wildcard.",
+    ),
+    Setting(
+        "durability",
+        _choice("normal", "strict"),
+        "normal",
+        "normal or strict",
+        "What a crash of Redis may cost: `normal`, at most the last second; `strict`, nothing that was acknowledged (Redis must run with `appendfsync always`).",
+    ),
+    Setting(
+        "retention",
+        parse_duration,
+        parse_duration("7d"),
+        "a duration, e.g. 7d, 12h",
+        "How long closed workflows can still be read.",
+        field="retention_ms",
+    ),
+    Setting(
+        "payload_limit",
+        _payload_limit,
+        MiB,
+        "a size from 1KiB to 4MiB, e.g. 1MiB",
+        "The largest input, result, signal or checkpoint. Larger values are refused with PAYLOAD_TOO_LARGE: store them elsewhere and pass a URI.",
+    ),
+    Setting(
+        "max_workflows",
+        _count,
+        10_000,
+        "a whole number, at least 1",
+        "Open workflows that one node owns. Further starts go to other nodes; if all are full they are refused with NODE_FULL.",
+    ),
+    Setting(
+        "max_memory",
+        _memory,
+        None,
+        "a size of at least 256MiB, e.g. 1.5GB (not set: 80 % of what there is)",
+        "Memory of one node. When it is used up, starts go to other nodes; if all are full they are refused with MEMORY_FULL.",
+    ),
+    Setting(
+        "max_queued",
+        _count,
+        10_000,
+        "a whole number, at least 1",
+        "Tasks that wait in the queue of one capability. Tasks of workflows wait for room; single calls are refused with QUEUE_FULL.",
+    ),
+    Setting(
+        "journal_limit",
+        _journal_limit,
+        50_000,
+        "a whole number of entries, at least 100",
+        "Entries in the journal of one run. Long-lived workflows begin a fresh journal with `ctx.continue_as_new` before.",
+    ),
+    Setting(
+        "drain",
+        parse_duration,
+        parse_duration("30s"),
+        "a duration, e.g. 30s, 2m",
+        "How long a process that is asked to stop waits for its running tasks.",
+        field="drain_ms",
+    ),
     Setting(
         "escalation_hook",
         _hook,
         None,
         "a URL (http://…, https://…) or a command with its arguments",
+        "What is told about each open question: a URL that gets a POST, or a command that gets JSON on standard input.",
         secret=True,
         show=_public_hook,
     ),
-    Setting("remind", _interval, parse_duration("1h"), "a duration of at least 1s, e.g. 1h, 1d", field="remind_ms"),
-    Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
-    Setting("log", _choice("auto", "pretty", "json"), "auto", "auto, pretty or json"),
-    Setting("replay_check", _truth, False, "on or off"),
+    Setting(
+        "remind",
+        _interval,
+        parse_duration("1h"),
+        "a duration of at least 1s, e.g. 1h, 1d",
+        "Time after which `escalation_hook` is told again about a question that is still open.",
+        field="remind_ms",
+    ),
+    Setting(
+        "log_level",
+        _choice("debug", "info", "warning", "error"),
+        "info",
+        "debug, info, warning or error",
+        "The least level that is logged.",
+    ),
+    Setting(
+        "log",
+        _choice("auto", "pretty", "json"),
+        "auto",
+        "auto, pretty or json",
+        "Form of log lines. `auto`: `pretty` on a terminal, else `json`.",
+    ),
+    Setting(
+        "replay_check",
+        _truth,
+        False,
+        "on or off",
+        "Whether a node replays each step a second time, to find code that does not replay. For development: it costs time. `nervenet dev` sets it.",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -424,7 +542,6 @@ class Config:
     etcd: str | None
     listen: str | None
     advertise: str | None
-    dashboard: str | None
     durability: Durability
     retention_ms: int
     payload_limit: int

@@ -89,6 +89,9 @@ class Agent(Target[[In], Out], Generic[In, Out]):
     Pass it to `ctx.call` and `client.call`. Calling it directly raises TypeError.
 
     Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
         version: Version of the capability. `""`: any version will do (remote).
         options: Options that callers inherit.
         slots: Attempts that one process runs at the same time.
@@ -178,6 +181,9 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     Pass it to `client.start`, `client.run`, `ctx.call` and `ctx.start`. Calling it directly raises TypeError.
 
     Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
         version: Version of the definition. 0: the highest version that a live node has (remote).
         options: Options of its starts.
         defaults: Options of the calls that it makes, from its mesh.

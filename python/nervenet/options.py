@@ -95,7 +95,11 @@ class _Options:
             return super().__new__(cls)
 
     def is_set(self, name: str) -> bool:
-        """Whether this field has a value of its own."""
+        """Whether this field has a value of its own.
+
+        Args:
+            name: Name of the field.
+        """
         value = getattr(self, name)
         return value is not UNSET and not (value is None and self.none_is_unset)
 

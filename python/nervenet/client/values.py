@@ -108,7 +108,11 @@ class WorkflowInfo:
 
     @classmethod
     def of(cls, message: workflow_pb2.Workflow) -> WorkflowInfo:
-        """The value of a contract message."""
+        """The value of a contract message.
+
+        Args:
+            message: The message.
+        """
         return cls(
             id=message.workflow_id,
             definition=message.definition,
@@ -167,7 +171,11 @@ class Event:
 
     @classmethod
     def of(cls, entry: workflow_pb2.JournalEntry) -> Event:
-        """The value of a contract message."""
+        """The value of a contract message.
+
+        Args:
+            entry: The message.
+        """
         prefix, _, rest = entry.name.partition(":")
         kind: Any = _KINDS.get(prefix, prefix)
         step: str | None = rest or None
@@ -273,7 +281,11 @@ class Escalation:
 
     @classmethod
     def of(cls, message: workflow_pb2.Escalation) -> Escalation:
-        """The value of a contract message."""
+        """The value of a contract message.
+
+        Args:
+            message: The message.
+        """
         question = message.question
         state: Any = workflow_pb2.EscalationState.Name(message.state).removeprefix("ESCALATION_STATE_")
         return cls(

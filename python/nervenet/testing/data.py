@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A workflow given as data, for a test: `t.run(declared(yaml.safe_load(text)), doc)`."""
+"""A workflow given as data, for a test: `t.run(declared(json.loads(text)), doc)`."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Script:
 
         Args:
             signal: The signal.
-            value: What it carries.
+            args: What it carries, one value or none.
         """
         if not isinstance(signal, Signal):
             raise TypeError(f"t.after(…).signal takes a Signal, not {signal!r}")
