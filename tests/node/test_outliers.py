@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nervenet.node.outliers import BASE_MS, IN_A_ROW, LONGEST_MS, Row, for_how_long
+from nervenet.node.tasks.outlier_ejection import BASE_MS, IN_A_ROW, LONGEST_MS, Row, for_how_long
 
 
 def test_a_row_is_an_outlier_only_where_another_succeeds_meanwhile() -> None:

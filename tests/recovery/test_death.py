@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nervenet.node.death import proves, successors
+from nervenet.node.recovery.failure_detector import proves, successors
 from nervenet.node.served import Answer
 from tests.mesh import stories
 from tests.mesh.world import Host, owner_of, until

@@ -116,7 +116,7 @@ class Timers:
         self._arm()
 
 
-class Place(Generic[T]):
+class RoundItem(Generic[T]):
     """A thing's place in a round; `cancel` lets go of it, the place itself goes when it is the first."""
 
     __slots__ = ("due_ms", "thing")
@@ -137,14 +137,17 @@ class Round(Generic[T]):
     def __init__(self, clock: MeshClock, delay_ms: int) -> None:
         self.clock = clock
         self.delay_ms = delay_ms
-        self._queue: deque[Place[T]] = deque()
+        self._queue: deque[RoundItem[T]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, thing: T, now_ms: int | None = None) -> Place[T]:
+    def put(self, thing: T, now_ms: int | None = None) -> RoundItem[T]:
         """`now_ms`: for a caller who has just asked the clock."""
-        queue, place = self._queue, Place((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing)
+        queue, place = (
+            self._queue,
+            RoundItem((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing),
+        )
         while queue and queue[0].thing is None:  # most of what is watched is over long before its time
             queue.popleft()
         queue.append(place)
