@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
-import nervenet
+from nervenet import errors
 from nervenet.definitions import Workflow
 from nervenet.durable.check import rebuild
 from nervenet.durable.lines import Site, is_machinery
@@ -95,7 +95,7 @@ def main(channel: socket.socket, note: mmap.mmap) -> None:
 def tracer(note: mmap.mmap) -> Tracer:
     """Notes each line of the user's before it runs."""
     machinery: dict[str, bool] = {}
-    ours = str(Path(nervenet.__file__).parent) + os.sep
+    ours = str(Path(errors.__file__).parent) + os.sep  # the package
 
     def line(frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
