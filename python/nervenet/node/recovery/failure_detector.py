@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof of death: who is surely gone is buried at once, everybody else keeps his lease.
+"""Proves that a process is dead, so that its work continues elsewhere at once and not after its lease.
 
-A lease takes seconds to tell. So each node holds two light streams, to the next two on the ring of node ids, and agents
-hold one to a node anyway (their heartbeat). A stream that breaks is only a hint: the process' own address is asked who
-answers. A refused connection, or an answer under another name, is proof: tombstone, then the lease is revoked, and
-every node hears of it within milliseconds. Silence proves nothing and waits for the lease; an answer reassigns nothing.
+A lease takes seconds to expire. So each node holds two light streams, to the next two nodes on the ring of node ids, and
+each agent holds one stream to a node anyway (its heartbeat). A stream that breaks is only a hint: the detector asks the
+process' own address who answers. A refused connection, or an answer under another name, is proof. Then it writes a
+tombstone and revokes the lease, and every node knows within milliseconds. Silence proves nothing: the lease decides.
 
-An address proves something only to a node that has met the process there before. That one rule keeps apart what an
-address cannot tell: 127.0.0.1 of another host, a wildcard, a translated or a filtered address all refuse, and none of
-them is dead. So processes are met while they live: an agent when its heartbeat comes, the next eight nodes of the ring
-when they appear, which is also how far the ring heals at once when neighbours die together.
+An address proves something only to a node that has reached the process there before. This one rule covers what an address
+cannot tell: 127.0.0.1 of another host, a wildcard, a translated and a filtered address all refuse, and none of them means
+a death. So a node contacts processes while they are alive: an agent when its heartbeat arrives, the next eight nodes of
+the ring when they appear. So the ring repairs itself at once when up to eight neighbours die together.
 
     successors("n-b", {"n-a", "n-b", "n-c"}, 2)  →  ["n-c", "n-a"]
 """
@@ -37,19 +37,19 @@ _log = logging.getLogger(__name__)
 FOLLOWED: Final = 2
 MET: Final = 8
 ASK_AGAIN: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Pauses between questions while the answer is unclear: a process that is dying may still take connections."""
+"""Pauses in seconds between questions while the answer is unclear: a dying process may still accept connections."""
 FOLLOW_AGAIN: Final = 0.5
 
 
 def successors(me: str, ids: Iterable[str], count: int) -> list[str]:
-    """The next on the ring: each node is followed by as many as it follows, however many there are."""
+    """The next `count` ids on the ring. Each node is followed by as many nodes as it follows."""
     ring = sorted({*ids, me})
     at = ring.index(me)
     return [*ring[at + 1 :], *ring[:at]][:count]
 
 
 def proves(answer: Answer, address: str, *, shared: bool) -> bool:
-    """Whether a process that was met at the address is dead. A name that several go by may lead to any of them."""
+    """Whether a process that was reached at the address before is dead. A DNS name that several use may lead to any of them."""
     if answer is Answer.ANOTHER:
         return not (shared and _is_name(address))
     return answer is Answer.REFUSED
@@ -85,15 +85,15 @@ class FailureDetector:
     # ── hints ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream_opened(self, agent_id: str) -> None:
-        """An agent's heartbeat comes here from now on: meet it."""
+        """An agent's heartbeat comes here from now on: contact it."""
         self._context.spawn(self._meet(agent_id))
 
     def stream_broke(self, agent_id: str) -> None:
-        """An agent's heartbeat broke off: is it dead, or only elsewhere?"""
+        """An agent's heartbeat broke off: it is dead, or it has moved to another node."""
         self._context.spawn(self._suspect(agent_id))
 
     def registry_news(self, process_id: str, *, node: bool, removed: bool) -> None:
-        """Somebody came, changed or went."""
+        """A process registered, changed or left."""
         if removed:
             self._met.pop(process_id, None)
         if node:
@@ -124,7 +124,7 @@ class FailureDetector:
     async def _follow(self, node_id: str) -> None:
         assert self._contact is not None
         while address := self._address(node_id):
-            if node_id in self._met:  # it may have died before we came to follow it
+            if node_id in self._met:  # it may have died before we follow it
                 await self._suspect(node_id)
             await self._contact.follow(address, node_id, lambda at=address: self._meets(node_id, at))  # type: ignore[misc]
             await self._suspect(node_id)
@@ -133,7 +133,7 @@ class FailureDetector:
     # ── meeting and asking ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _address(self, process_id: str) -> str:
-        """Where the registry says it is; "" = not registered, or it told none."""
+        """Its address in the registry; "" = not registered, or without an address."""
         table = self._context.table
         if (node := table.nodes.get(process_id)) is not None:
             return node.address
@@ -144,7 +144,7 @@ class FailureDetector:
         self._met[process_id] = address
 
     async def _meet(self, process_id: str) -> None:
-        """Find out once whether it can be asked from here at all. Its record may be on its way to our table."""
+        """Find out whether this node can reach it at all. Its record may still be on its way to our table."""
         for pause in ASK_AGAIN:
             await asyncio.sleep(pause)
             if (address := self._address(process_id)) and await self._ask(process_id, address) is Answer.ITSELF:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cleaning up behind processes that are gone: inboxes, wakes, consumers, pending entries, stale members of owned sets.
+"""Cleans up behind processes that are gone: inboxes, wakes, consumers, pending entries, stale members of owned sets.
 
-It is cleaning, not rescue (DESIGN 6): whatever is deleted too early is sent again by its owner. So it takes no lock, copies
-nothing, and is repeated by every node, again and again; the names come from the keys and groups themselves, held
-against the registry, not from an event that may have been missed. A name must be gone for a whole lease, and for two
-walks in a row, before anything of it is touched.
+Nothing depends on it: a task whose entry is deleted too early is sent again by its owner. So the reaper takes no lock and
+copies nothing, and every node repeats the same walk. It takes names from the keys and groups themselves and compares them
+with the registry; an event could have been missed. A name must be gone for a whole lease, and in two walks in a row,
+before the reaper touches anything of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVERY = 30.0
 
 
 class Reaper:
-    """The walk of one node, while its session is alive: a node that may be dead itself buries nobody."""
+    """One for each node. It works only while the node's session is alive."""
 
     def __init__(self, context: NodeContext, handover: Handover) -> None:
         self._context = context
@@ -44,10 +44,10 @@ class Reaper:
                 try:
                     await self.walk()
                 except LinkError as error:
-                    _log.warning("%s: burying was cut short: %s", self._context.status.node_id, error)
+                    _log.warning("%s: cleaning up was interrupted: %s", self._context.status.node_id, error)
 
     async def walk(self) -> int:
-        """One walk; how many processes were buried."""
+        """One walk. Returns the number of processes that were cleaned up behind."""
         missing = {name async for name in self._processes() if not self._context.table.lives(name)}
         gone, self._suspects = missing & self._suspects, missing
         for name in gone:
@@ -65,7 +65,7 @@ class Reaper:
                     yield name
 
     async def _clean_owned(self, dead: str) -> None:
-        """Ids that need no adoption: closed, another's, or neither running nor headed."""
+        """Remove ids that need no adoption: closed, owned by another node, or without a head."""
         context = self._context
         async for page in context.ownership.owned(dead):
             heads = await context.journal.heads(page, ("owner", "closed_ms"))
@@ -74,7 +74,7 @@ class Reaper:
                 await self._handover.disown(dead, *needless)
 
     async def _clean_queues(self, gone: set[str]) -> None:
-        """What dead consumers hold goes, then they go, then what was delivered and is pending nowhere."""
+        """Remove what dead consumers hold, then the consumers, then what was delivered and is pending nowhere."""
         async for tags in self._groups.names("queue"):
             for tag in tags:
                 capability, _, requirement = tag.partition("/")

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis came back: what it has lost and this node remembers is written back, before anything else happens.
+"""Redis came back: writes back what it has lost and this node remembers, before anything else happens.
 
-It hides that Redis forgets. With `appendfsync everysec` a crash takes the last second along, a failover what was not yet
-replicated, a FLUSHALL everything. What a node still knows of it:
+Redis may forget. With `appendfsync everysec` a crash loses the last second, a failover what was not yet replicated, a
+FLUSHALL everything. What a node still knows of it:
 
-- the journals that it hosts: each coordinator keeps its folded entries as they are stored, in a chain that costs one
-  tuple an entry. All nodes together keep 64 MiB each; beyond that only the last ten seconds of a journal stay, which is
-  more than a crash takes, but not enough to make a head again;
-- for ten seconds, the journals that closed here, and the facts that it recorded for workflows of others (starts,
-  signals, cancels, decisions), which their owners may not have heard of.
+- the journals that it hosts. Each coordinator keeps its folded entries as they are stored, in a chain that costs one tuple
+  per entry. A node keeps 64 MiB of them; beyond that only the last ten seconds of a journal remain, which is more than a
+  crash loses, but not enough to make a head again;
+- for ten seconds, the journals that closed here, and the facts that this node recorded for workflows of other nodes
+  (starts, signals, cancels, decisions), which their owners may not have received.
 
-The order matters more than the entries: code that is replayed must meet them as it did. So from the moment in which the
-connection is there again, in which no reply of the other server has been read yet, no coordinator takes news until its
-journal is compared; and `journal_restore` puts what others appended meanwhile behind what was lost.
+The order matters more than the entries: code that is replayed must meet them in the order in which it met them before. So
+from the moment in which the connection is there again, before any reply of the other server is read, no coordinator takes
+news until its journal is compared. `journal_restore` puts what others appended meanwhile behind what was lost.
 
-A server that lost everything without a restart is found by its answers: no head where a workflow is open, no wake.
+A server that lost everything without a restart is detected by its answers: an open workflow has no head, or the node has
+no wake.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MEMORY_BYTES: Final = 64 * 1024 * 1024
-"""Of stored entries; when a node has more in memory, the journals that it has hosted longest keep their ends only."""
+"""Stored entries that a node keeps in memory. Above that, the journals hosted longest keep only their last entries."""
 RECENT_MS: Final = 10_000
 SPAN_MS: Final = 1_000
 PAGE: Final = 500
@@ -62,13 +63,13 @@ CHUNK_BYTES: Final = 1024 * 1024
 AT_ONCE: Final = 50
 RECLAIM_MS: Final = 500
 RECLAIM_FLUSHED_MS: Final = 2_000
-"""How soon agents have taken back a claim: at once when they meet another server, else at its next renewal."""
+"""Time in which agents have taken back a lost claim: at once when they meet another server, else at the next renewal."""
 TRIES: Final = 20
 PAUSE: Final = 0.25
 
 
 class Remembered(NamedTuple):
-    """One journal as it is known here; `applied` is the number of its last entry."""
+    """One journal as this node remembers it; `applied` is the number of its last entry."""
 
     workflow_id: str
     run: int
@@ -85,7 +86,7 @@ class Remembered(NamedTuple):
         )
 
     def packed(self) -> Record:
-        """Without a chain, however long it is."""
+        """As flat data, without the chain."""
         entries: list[int | str | bytes] = []
         log: EntryLog | None = self.entry_log
         while log is not None:
@@ -102,7 +103,7 @@ class Remembered(NamedTuple):
         return cls(workflow_id, run, req, applied, log, closed and State(closed))
 
     def entries(self) -> list[RawEntry]:
-        """Dense, in their order."""
+        """All of them, in order."""
         found, n, log = [], self.applied, self.entry_log
         while True:
             before, ms, name, data = log
@@ -134,7 +135,7 @@ def head_of(first: RawEntry, req: bytes) -> dict[str, Arg] | None:
 
 
 def lacking(entries: Sequence[RawEntry], look: Look) -> Sequence[RawEntry]:
-    """What of these is worth sending to a journal that ends so; its end, or mine, goes first, as the common ground."""
+    """The entries that a journal with this end lacks. The last common entry goes first."""
     n = int(look.last.partition(b"-")[2])
     at = min(n, entries[-1].n) - entries[0].n
     if at >= 0 and (n > entries[-1].n or entries[at].id == look.last):
@@ -199,18 +200,18 @@ class RedisRecovery:
     # ── remembering ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_bytes(self, size: int) -> None:
-        """A coordinator keeps so many bytes more."""
+        """The entries in memory grew by `size` bytes."""
         self._hosted_bytes += size
         if self._bytes > self._most:
             self._forget_old()
 
     def forget_entries(self, coordinator: Coordinator) -> None:
-        """It is not hosted here any more."""
+        """It is no longer hosted here: free its entries."""
         self._hosted_bytes -= _size(coordinator.entry_log)
         coordinator.entry_log = None
 
     def remember_closed(self, coordinator: Coordinator, close: Close) -> None:
-        """Its end, and what led to it, may still be lost: somebody was told already."""
+        """Keep a closed journal: Redis may still lose its end, of which callers were told already."""
         remembered = Remembered.of(coordinator, close.state)
         if remembered is not None and remembered.entry_log[2] == "close":
             now = self._context.clock.now_ms()
@@ -219,7 +220,7 @@ class RedisRecovery:
         self.forget_entries(coordinator)
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
-        """A fact for another's workflow: `again` records it once more, and answers whether that is settled."""
+        """Keep a fact for a workflow of another node. `again` records it once more, and returns whether that is settled."""
         now = self._context.clock.now_ms()
         self._facts.append((now, again))
         self._forget_past(now)
@@ -251,26 +252,26 @@ class RedisRecovery:
         await self._done.wait()
 
     def suspect(self, coordinator: Coordinator) -> None:
-        """An open workflow without a head: Redis has lost something, perhaps everything."""
+        """An open workflow has no head: Redis has lost something, perhaps everything."""
         if self._done.is_set() and not coordinator.dropped:
             _log.error("%s: its head is gone", coordinator.workflow_id)
             self._done.clear()
             self._context.spawn(self.came_back())
 
     async def keep_wake(self) -> None:
-        """Once a lease: is it there? Nobody but us takes it away, so without it Redis has lost everything."""
+        """Check once per lease that the wake exists. Only this node deletes it, so without it Redis has lost everything."""
         context = self._context
         if self._done.is_set() and not await context.queues.has_wake(context.status.node_id):
             _log.error("%s: its wake is gone", context.status.node_id)
             await self.came_back()
 
     async def came_back(self) -> None:
-        """Compare everything that is hosted here, write back what is missing. Until then nobody takes news.
+        """Compare everything that is hosted here and write back what is missing. Until then no coordinator takes news.
 
-        May be cancelled when the connection breaks again; what is in doubt stays so until the next call.
+        May be cancelled when the connection breaks again: suspended coordinators stay suspended until the next call.
         """
         context = self._context
-        self._forget_past(context.clock.seen_ms)  # an idle node remembers what it did last, and that may have expired
+        self._forget_past(context.clock.seen_ms)  # an idle node may remember things that have expired
         self._done.clear()
         self.times += 1
         turn = self.times
@@ -287,7 +288,7 @@ class RedisRecovery:
         self._is_over(turn)
 
     def _is_over(self, turn: int) -> None:
-        """Unless another server has answered meanwhile: then the call that came of that is the one that counts."""
+        """Done, unless another server has answered meanwhile: then the call for that server counts."""
         if turn == self.times:
             self._done.set()
 
@@ -322,18 +323,20 @@ class RedisRecovery:
         yield from (again for _, again in facts)
 
     async def _look_later(self, coordinators: list[Coordinator]) -> None:
-        """At every pending step, once agents have had the time to take back the claims that Redis lost."""
+        """Look at every pending step, after agents have had time to take back the claims that Redis lost."""
         await asyncio.sleep(max(0, self.claims_return_ms - self._context.clock.now_ms()) / 1000)
         await self._patiently(lambda: self._look_at(coordinators))
 
     async def reclaim(self, workflow_id: str, owner: str) -> None:
-        """Its head names a node that does not exist: the one that has it in memory need not wait for the walk over all."""
+        """Its head names a node that does not exist. This node has it in memory and adopts it without waiting for the sweep."""
         if self._context.status.alive and not self._context.status.draining:
             await self._load(workflow_id, owner)
 
     async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
-        """Its head or journal is something else: it is made again from memory, or the run stands BLOCKED where that lacks
-        the beginning. Nobody else can have adopted it: what cannot be read names no owner."""
+        """Its head or journal is unreadable: make it again from memory. If the beginning is no longer in memory, block the run.
+
+        No other node can have adopted it: an unreadable head names no owner.
+        """
         context = self._context
         remembered = Remembered.of(coordinator)
         whole = remembered is not None and remembered.entries()[0].name == "start"
@@ -361,7 +364,7 @@ class RedisRecovery:
             self._context.spawn(self.reconcile(coordinator))
 
     async def reconcile(self, coordinator: Coordinator) -> None:
-        """One that is in doubt by itself: its journal was found to be another than it has folded."""
+        """Compare one coordinator whose journal is not what it has folded."""
         await self._patiently(lambda: self._compare([coordinator]))
 
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -403,7 +406,7 @@ class RedisRecovery:
         doubted = [c for c in coordinators if c.awaiting_reconciliation and not c.dropped]
         looks = [context.journal.look(c.workflow_id, ()) for c in doubted]
         found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
-        if turn != self.times:  # yet another server, and what this one said is the past
+        if turn != self.times:  # yet another server: the answers of this one no longer count
             return
         whole = [c for c, look in found if self._is_whole(c, look)]
         for coordinator in whole:
@@ -419,7 +422,7 @@ class RedisRecovery:
             await context.ownership.relist(context.status.node_id, hosted)
 
     def _not_put_back(self, coordinator: Coordinator, error: BaseException | None) -> None:
-        """What is wrong with one journal keeps no other from being compared; what is wrong with Redis keeps all."""
+        """An error of one journal does not stop the others; an error of Redis stops all."""
         if error is None:
             return
         if isinstance(error, LinkError) or not isinstance(error, Exception):
@@ -459,7 +462,7 @@ class RedisRecovery:
             context.spawn(self._load(coordinator.workflow_id))
 
     async def _written(self, remembered: Remembered, look: Look | None) -> Restored | None:
-        """Only what it lacks is sent, unless it turns out that it is another journal altogether."""
+        """Send only what the journal lacks; if it is another journal altogether, send all entries."""
         entries = remembered.entries()
         if look is not None and look.run == remembered.run:
             found = await self._write(remembered, lacking(entries, look), None)
@@ -510,7 +513,7 @@ class RedisRecovery:
         )
 
     async def _is_mine(self) -> bool:
-        """A head is made again only by a node whose session lives: one that overslept may remember what is long over."""
+        """Only a node with a live session makes a head again: one that was stopped may remember what ended long ago."""
         node_id = self._context.status.node_id
         while not self._context.status.alive and self._context.status.node_id == node_id:  # noqa: ASYNC110 - a lease has no event for that
             await asyncio.sleep(PAUSE)
@@ -537,7 +540,7 @@ def _size(log: EntryLog | None) -> int:
 
 
 def _behind(log: EntryLog | None, since_ms: int) -> EntryLog | None:
-    """The end of a journal: what is younger, and one entry more as the common ground."""
+    """The entries of a journal since `since_ms`, and one more as the common entry."""
     young = []
     while log is not None:
         young.append(log)

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the promise that no accepted workflow is without an owner that knows of it.
+"""Keeps the promise that every accepted workflow has an owner that knows of it.
 
-Three walks, each decided from what Redis and the registry say at that moment, all of them repeatable by any node at any
+Three walks. Each decides from what Redis and the registry say at that moment, and any node can repeat each of them at any
 time without harm:
 
-- *own set*, once a lease: what is in it and not hosted is loaded, what turns out to be another's is dropped;
-- *the dead*: the owned sets of nodes that are gone are split by rendezvous among those who have the code. A set is looked at
-  for a while after the death, also when it is empty: who has not heard of the death yet may still start workflows there;
-- *running*, once a minute and at start: the truth behind the sets. Owner gone: adopt; owner alive but the id not in its
-  set: put it there; closed: finish the books; old and without a head: take it out. With it, and with each death, the
-  closed ones that somebody was *beginning again*: he may have died before the next run was listed anywhere.
+- *own set*, once per lease: load the workflows that are in this node's set and not hosted, and remove those that belong to
+  another node;
+- *dead nodes*: rendezvous hashing splits the owned sets of nodes that are gone among the nodes that have the code. A dead
+  node's set is looked at for a while, also when it is empty: a node that has not noticed the death may still start
+  workflows there;
+- *running*, once a minute and at start: the truth behind the sets. Owner gone: adopt. Owner alive, but the id is not in its
+  set: add it. Closed: finish the bookkeeping. Old and without a head: remove it. This walk, and each death, also covers the
+  closed workflows that a process was restarting: it may have died before the next run was listed anywhere.
 
-An id without a head may be a start that is under way (the set comes first, then the head), so it keeps its place until
-the grace of a start is over.
+An id without a head may be a start that is under way (the set is written first, then the head), so it keeps its place
+until the grace period of a start is over.
 
-Nobody adopts while his own session is not alive: with etcd out of reach the table is the past.
+A node adopts nothing while its own session is not alive: when etcd is out of reach, its table shows the past.
 """
 
 from __future__ import annotations
@@ -47,19 +49,21 @@ _log = logging.getLogger(__name__)
 OWN_EVERY = 5.0
 RUNNING_EVERY = 60.0
 PATIENCE = 10.0
-"""What its heir has not taken by then, anybody takes: he may never have heard of the dead, or be half dead himself."""
+"""Seconds after a node's death from which any capable node may adopt its workflows, not only the one chosen by rendezvous
+hashing: that one may not have noticed, or may be failing too."""
 REMEMBERED = 90.0
-"""So long the set of a dead node is looked at: until the walk over `running` has surely come by."""
+"""Seconds for which a dead node's set is looked at: longer than the time between two walks over `running`."""
 PAGE = 500
 AT_ONCE = 64
-"""So many are adopted at a time: some 30 ms of the event loop, so that a storm starves neither the living nor the lease."""
+"""Workflows that are adopted at a time: about 30 ms of the event loop, so that many adoptions delay neither other workflows
+nor the lease."""
 FIELDS = (
     "owner", "state", "definition", "version", "python", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
 )  # fmt: skip
 
 
 class Sweeper:
-    """The walks of one node."""
+    """One for each node."""
 
     def __init__(
         self,
@@ -84,7 +88,7 @@ class Sweeper:
         self._news = asyncio.Event()
 
     def node_gone(self, node_id: str) -> None:
-        """A hint: look at its set now."""
+        """A node is gone: look at its set now."""
         self._dead[node_id] = _now()
         self._news.set()
 
@@ -110,11 +114,11 @@ class Sweeper:
                 pass
 
     async def _walk(self, walk: Callable[[], Awaitable[None]]) -> None:
-        """One walk, each on its own: what breaks one of them does not keep the others from their work."""
+        """Run one walk. An error in it does not stop the other walks."""
         try:
             await walk()
         except LinkError as error:
-            _log.warning("%s: %s was cut short: %s", self._context.status.node_id, walk.__name__, error)
+            _log.warning("%s: %s was interrupted: %s", self._context.status.node_id, walk.__name__, error)
 
     def _may(self) -> bool:
         return self._context.status.alive and not self._context.status.draining
@@ -137,7 +141,7 @@ class Sweeper:
             await context.ownership.own(node_id, *unlisted)
 
     async def _load_mine(self, workflow_ids: list[str]) -> None:
-        """Those whose head names me; an id that is another's, or nobody's and past its grace, does not belong here."""
+        """Load those whose head names this node. Remove ids of other nodes, and ids without a head after the grace period."""
         context = self._context
         heads = await context.journal.heads(workflow_ids, ("owner", "state"))
         mine = [w for w, head in heads if head is not None and head.owner == context.status.node_id]
@@ -157,7 +161,7 @@ class Sweeper:
         try:
             return await self._loader.load(workflow_id, dead)
         except LinkError as error:
-            if not error.is_of_one_key:  # Redis is away, or full: for all of them
+            if not error.is_of_one_key:  # Redis is away or full: this concerns all of them
                 raise
             self._context.link.skips.skip(f"workflow {workflow_id}", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
@@ -165,13 +169,13 @@ class Sweeper:
         return False
 
     def _never_started(self, headless: list[str]) -> list[str]:
-        """Those that had no head a grace ago either."""
+        """Those that had no head one grace period ago either."""
         now = _now()
         self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * GRACE_MS / 1000}
         return [w for w in headless if now - self._headless.setdefault(w, now) > GRACE_MS / 1000]
 
     async def hand_on_unreadable(self) -> None:
-        """What is blocked here because a newer release wrote to its journal goes to a node of a newer release."""
+        """A workflow that is blocked because a newer release wrote to its journal goes to a node of a newer release."""
         context = self._context
         stuck = [
             c
@@ -191,8 +195,8 @@ class Sweeper:
     async def dead_sets(self) -> None:
         """Level-triggered: a dead node stays on the list until its set is empty, and for a while after its death.
 
-        What the dead owned is taken over together, whoever of them had it, and a death in the middle of that is looked at
-        at once: what its node was busy with does not wait for the rest of another's ten thousand.
+        The workflows of all dead nodes are adopted together. A death in the middle of that is handled at once: its
+        workflows do not wait for the remaining ten thousand of another node.
         """
         again = True
         while again and self._may():
@@ -212,8 +216,8 @@ class Sweeper:
             await self.restarts()
 
     async def _look(self, dead: str, orphans: list[tuple[str, Head]], *, anybody: bool) -> bool:
-        """Clear a dead node's set of what does not belong there, and find my part, or all that I have code for; True when
-        it is empty now."""
+        """Remove from a dead node's set what does not belong there, and find this node's part of the rest (with `anybody`: all
+        that this node has code for). Returns whether the set is empty now."""
         context = self._context
         left = False
         async for page in context.ownership.owned(dead):
@@ -240,7 +244,7 @@ class Sweeper:
         return self._context.status.node_id in self._placement.able(head.definition, head.version, head.python)
 
     async def _adopt(self, orphans: list[tuple[str, Head]]) -> int:
-        """Take these over at once; how many are hosted now."""
+        """Adopt these together. Returns how many are hosted now."""
         if not self._may():
             return 0
         taken = await asyncio.gather(*(self._load(w, head.owner) for w, head in orphans))
@@ -255,7 +259,7 @@ class Sweeper:
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def running(self) -> None:
-        """Every id in `running`, page by page: what has nobody who cares gets somebody."""
+        """Every id in `running`, page by page: a workflow without a living owner gets one."""
         context = self._context
         await self._relist()
         await self.restarts()
@@ -263,7 +267,7 @@ class Sweeper:
         after: Listed | None = None
         while page := await self._listing.running(after, PAGE):
             after = page[-1]
-            if self._news.is_set():  # a death does not wait for the end of a long walk
+            if self._news.is_set():  # a death must not wait for the end of a long walk
                 await self.dead_sets()
             scores = {
                 row.member: int(row.score)
@@ -297,13 +301,13 @@ class Sweeper:
             _log.info("%s: the sweep adopted %d workflows", context.status.node_id, adopted)
 
     async def _relist(self) -> None:
-        """What is hosted here stands in `running`, also after that list was lost."""
+        """Put what is hosted here into `running`, in case that list was lost."""
         hosted = [(w, c.created_ms) for w, c in self._hosted.coordinators.items() if c.created_ms and not c.dropped]
         for start in range(0, len(hosted), PAGE):
             await self._context.ownership.relist(self._context.status.node_id, dict(hosted[start : start + PAGE]))
 
     async def restarts(self) -> None:
-        """What has begun again is listed, by whomever; what has not within the grace never will."""
+        """List workflows that have begun again. One that has not begun within the grace period never will."""
         context = self._context
         after: Listed | None = None
         while page := await self._listing.restarting(after, PAGE):
@@ -321,14 +325,14 @@ class Sweeper:
                 await context.ownership.restart_unmark(workflow_id, mark)
 
     async def _remind(self, owner: str, workflow_ids: list[str]) -> None:
-        """A living owner that does not know of a workflow finds it in its own set."""
+        """Put workflows into the set of their living owner, which may not know of them."""
         knows = await self._context.ownership.owns(owner, workflow_ids)
         unknown = [w for w, known in zip(workflow_ids, knows, strict=True) if not known]
         if unknown:
             await self._context.ownership.own(owner, *unknown)
 
     async def escalations(self) -> None:
-        """Every question on the list that is open no more: its owner died before it cleared it. And ours are on it."""
+        """Remove questions from the list that are no longer open (their owner died before it removed them). Add ours."""
         for coordinator in [c for c in self._hosted.coordinators.values() if c.listed_questions]:
             self._escalations.list_again(coordinator)
         after: Listed | None = None
@@ -341,7 +345,7 @@ class Sweeper:
     # ── leaving ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def hand_over_all(self) -> int:
-        """Give every workflow to another node that has its code; how many had to stay for a later node's sweep."""
+        """Give every workflow to another node that has its code. Returns how many stay until a later node adopts them."""
         coordinators = list(self._hosted.coordinators.values())
         stayed = 0
         for start in range(0, len(coordinators), PAGE):
@@ -359,19 +363,20 @@ class Sweeper:
 
 
 def _now() -> float:
-    """Of the loop: how long ago something was, whatever happens to anybody's clock."""
+    """The time of the event loop: a change of the wall clock does not move it."""
     return asyncio.get_running_loop().time()
 
 
 def in_turn(orphans: list[tuple[str, Head]]) -> list[list[tuple[str, Head]]]:
-    """Which to adopt together, and in which order.
+    """Which workflows to adopt together, and in which order.
 
-    The busiest first: who has been waiting for a week can wait two seconds more. One whose last adopter may have died of
-    it comes last and alone: if it kills this node too, that is held against nobody else who happened to be on the way.
+    Those with the newest entries come first: a workflow that has waited for a week can wait two seconds more. A workflow
+    that may have killed its last adopter comes last and alone: if it kills this node too, no other workflow that is being
+    adopted is blamed for that.
     """
-    calm = sorted((one for one in orphans if not one[1].untold), key=_last_ms, reverse=True)
-    wary = [[one] for one in orphans if one[1].untold]
-    return [calm[start : start + AT_ONCE] for start in range(0, len(calm), AT_ONCE)] + wary
+    safe = sorted((one for one in orphans if not one[1].untold), key=_last_ms, reverse=True)
+    suspected = [[one] for one in orphans if one[1].untold]
+    return [safe[start : start + AT_ONCE] for start in range(0, len(safe), AT_ONCE)] + suspected
 
 
 def _last_ms(orphan: tuple[str, Head]) -> int:

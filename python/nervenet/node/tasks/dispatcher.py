@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends attempts to agents: pick one, put the envelope into its inbox, or into the queue of the requirement.
+"""Sends attempts to agents: selects an agent and appends the envelope to its inbox, or to the queue of the requirement.
 
-It hides selection, envelopes and what happens when an inbox turns out to be buried. Nothing is journalled before or
-after: a copy that gets lost is found by the watch, a second one is turned away by the claim (DESIGN 6). One command per
-attempt, no task, no await: the reply comes to a callback that notes the entry's id.
+It hides selection, envelopes and what happens when an inbox no longer exists. Nothing is written to the journal before or
+after. The pending monitor finds a copy that was lost, and the claim turns a second copy away. One command per attempt,
+no task, no await: the reply comes to a callback that stores the entry's id.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 AGAIN_MS = 500
-"""When a send failed, it is tried again after this; until then the link was down or full."""
+"""Delay before a send that failed is repeated: the link was down or full."""
 
 NAME_AGAIN_MS = 5_000
-"""How often, at most, a queue in which tasks wait is named again: others may have written beside its name."""
+"""Least time between two writes of the name of a queue in which tasks wait. Another program may have changed it."""
 
 FULL_MS = 1_000
-"""When a queue is full, its tasks wait at their owners, and look again after this."""
+"""Delay before the owner of a task tries a full queue again."""
 
 MOST_KNOWN = 10_000
-"""Requirements that are remembered at most; labels make as many of them as workflows like."""
+"""Limit of remembered requirements: workflows choose the labels, so there can be any number."""
 
 
 class Dispatcher:
@@ -66,7 +66,7 @@ class Dispatcher:
         self._accepting: dict[int, Round[tuple[Coordinator, DispatchedAttempt, int]]] = {}
 
     def send(self, coordinator: Coordinator, sent: DispatchedAttempt, avoid: tuple[str, ...] = ()) -> None:
-        """Pick and send; called again for the same attempt when the watch found its copy lost."""
+        """Select an agent and send. Called again for the same attempt when its copy is lost."""
         dispatch = sent.dispatch
         options = dispatch.options
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
@@ -134,14 +134,14 @@ class Dispatcher:
         sent.timers.append(expected.put((coordinator, sent, sent.sent_ms), sent.sent_ms))
 
     def not_accepted(self, most: int) -> Iterator[dict[Coordinator, None]]:
-        """The workflows with attempts that no agent has claimed in time, at most so many for each accept timeout."""
+        """The workflows with attempts that no agent has claimed in time, at most `most` for each accept timeout."""
         for expected in tuple(self._accepting.values()):  # while the caller looks, a send may add a time
             due = expected.due(most)
             yield dict.fromkeys(c for c, sent, at in due if not sent.over and sent.sent_ms == at and sent.agent_id)
 
     def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace
-        if coordinator.sendings is None:  # no node tells this workflow's story: the caller's context goes on as it is
+        if coordinator.sendings is None:  # not traced: pass the caller's context on as it is
             return trace
         coordinator.sendings.setdefault((step, attempt), Sending(capability, self._context.clock.now_ms()))
         return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
@@ -149,16 +149,16 @@ class Dispatcher:
     async def _make(
         self, coordinator: Coordinator, sent: DispatchedAttempt, requirement: Requirement, envelope: bytes
     ) -> None:
-        """The first task of a requirement: its queue gets its name and group before it."""
+        """The first task of a requirement: write the name of its queue and make its group first."""
         await self._name(requirement)
         if len(self._made) >= MOST_KNOWN:
-            self.forget_queues()  # a queue that is made again stays as it is
+            self.forget_queues()  # making a queue again changes nothing
         self._made.add(requirement)
         if not sent.over:
             sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
 
     def name_again(self, sent: DispatchedAttempt) -> None:
-        """A task waits in its queue: does what stands beside the queue's name still say what it asks for?"""
+        """A task waits in its queue: write the queue's requirement again, in case it was changed."""
         dispatch, now = sent.dispatch, self._context.clock.now_ms()
         requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
         if requirement in self._made and now - self._named.get(requirement, 0) >= NAME_AGAIN_MS:
@@ -170,7 +170,7 @@ class Dispatcher:
         await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
 
     def forget_queues(self) -> None:
-        """Redis may have lost them: make each again before its next task."""
+        """Redis may have lost the queues: make each one again before its next task."""
         self._made.clear()
         self._named.clear()
 
@@ -200,7 +200,7 @@ class Dispatcher:
                 self._made.clear()  # the queue is made again before its next task
             due = self._context.clock.now_ms() + AGAIN_MS
             sent.timers.append(self._context.timers.at(due, self._again, coordinator, sent, at_ms))
-        elif (entry_id := reply.result()) is None:  # that inbox is buried: another agent
+        elif (entry_id := reply.result()) is None:  # that inbox no longer exists: another agent
             self.send(coordinator, sent, (*avoid, sent.agent_id))
         else:
             sent.entry_id = entry_id
@@ -210,9 +210,9 @@ class Dispatcher:
             self.send(coordinator, sent)
 
     def refused(self, coordinator: Coordinator, which: str) -> None:
-        """An agent that is to be avoided has read `<step>#<attempt>` from a queue and left it to others: send it again.
+        """An agent that a task avoids has read `<step>#<attempt>` from a queue and left it to others: send it again.
 
-        After a while, for who has no room now may have some then; and to anyone, when there are no others left.
+        Not at once: an agent that has no room now may have some then. When no others are left, any agent gets it.
         """
         step, _, attempt = which.rpartition("#")
         sent = coordinator.sent.get(step)
@@ -231,11 +231,11 @@ class Dispatcher:
     # ── stopping what runs ───────────────────────────────────────────────────────────────────────────────────────────
 
     def tell_to_stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
-        """Make fast what the claim's renewal makes sure: the handler stops."""
+        """Have an agent stop a task now. Without this the agent stops when it cannot renew its claim."""
         self._context.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
 
     async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> bool | None:
-        """Ask an agent to stop; whether it ran there, None when it can't be told."""
+        """Ask an agent to stop a task. Whether it ran there; None: the agent can't be asked."""
         agent = self._context.table.agents.get(agent_id)
         if agent is None or not agent.control_endpoint or (served := self._status.served) is None:
             return None
@@ -250,6 +250,6 @@ class Dispatcher:
 
 @lru_cache(maxsize=256)
 def rounded(ms: int) -> int:
-    """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
+    """At most an eighth later, so that there are a few hundred different times, whatever times callers choose."""
     step = 1 << max(0, ms.bit_length() - 4)
     return -(-ms // step) * step

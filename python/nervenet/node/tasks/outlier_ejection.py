@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents that live but do no good: they accept nothing, or fail everything. They get nothing for a while.
+"""Ejects agents that are alive but do no good: they accept nothing, or fail everything. They get no tasks for a while.
 
-A heartbeat says that a process lives, not that it works: its reader may hang, its model may be gone. So each node judges
-by what it sees itself of the tasks that it owns:
+A heartbeat proves that a process is alive, not that it works: its reader may hang, its model may be gone. So each node
+judges by what it sees itself of the tasks that it owns:
 
-- *accepts nothing*: a task lay in its inbox for the whole accept timeout while its own report said that it has room. One is enough:
-  the task moves on anyway, and the next one would wait as long. Any claim or outcome of the agent ends it at once.
-- *fails everything*: so many attempts in a row, while another agent of the same capability succeeded since the first of
-  them. So an input that nobody can handle, or a service behind all of them, ejects nobody; and never more than half of
-  a capability's agents are out for that.
+- *accepts nothing*: a task lay in the agent's inbox for the whole accept timeout while the agent reported free slots. One
+  such task is enough: it moves to another agent anyway, and the next one would wait as long. Any claim or outcome of the
+  agent ends the ejection at once.
+- *fails everything*: `IN_A_ROW` attempts failed in a row, and another agent of the same capability succeeded since the
+  first of them. So an input that no agent can handle, or a failing service that all of them use, ejects nobody. And never
+  more than half of a capability's agents are ejected for this reason.
 
-What is ejected is not buried: what it runs goes on, it still reads the shared queues, and it is back after a while that doubles each
-time. `Row` decides, as a pure value; the rest remembers and tells the pools.
+An ejected agent is not treated as dead. It finishes what it runs, it still reads the shared queues, and it gets tasks
+again after a time that doubles with each ejection (as in Envoy's outlier detection). `FailureStreak` decides, as a pure
+value; the class remembers and tells the agent pools.
 """
 
 from __future__ import annotations
@@ -36,22 +38,22 @@ LONGEST_MS: Final = 300_000
 AT_FAULT: Final = frozenset(
     {FailureCode.APPLICATION, FailureCode.DEPENDENCY, FailureCode.INTERNAL, FailureCode.TIMEOUT}
 )
-"""What may be the agent's own fault; a limit of somebody else's, a cancel, a drain or a death is not."""
+"""Failures that may be the agent's own fault. A rate limit, a cancel, a drain or a death is not."""
 
 
-class Row(NamedTuple):
+class FailureStreak(NamedTuple):
     """Failures in a row of one agent at one capability."""
 
     failures: int
     since_ms: int
 
     def outlier(self, good_ms: int) -> bool:
-        """Whether that is the agent's fault: another one succeeded at `good_ms`, after this began."""
+        """Whether the agent is at fault: another one succeeded at `good_ms`, after this began."""
         return self.failures >= IN_A_ROW and good_ms >= self.since_ms
 
 
 class Ejected(NamedTuple):
-    """`stuck`: it accepted nothing, so whatever it does ends it."""
+    """One ejection. `stuck`: the agent accepted nothing, so any sign of work ends the ejection."""
 
     until_ms: int
     times: int
@@ -64,13 +66,13 @@ def for_how_long(times: int) -> int:
 
 
 class OutlierEjection:
-    """One for each node. `look_at_tasks_of` an agent that is ejected: what waits in its inbox goes to others."""
+    """One for each node. `look_at_tasks_of`: sends what waits in an agent's inbox to other agents."""
 
     def __init__(self, context: NodeContext, look_at_tasks_of: Callable[[str], Awaitable[None]]) -> None:
         self._context = context
         self._look_at_tasks_of = look_at_tasks_of
         self._pools = context.table.pools
-        self._rows: dict[tuple[str, str], Row] = {}
+        self._streaks: dict[tuple[str, str], FailureStreak] = {}
         self._good: dict[str, tuple[str, int]] = {}  # by capability, who succeeded last and when
         self._ejected: dict[str, Ejected] = {}
 
@@ -100,8 +102,8 @@ class OutlierEjection:
     def succeeded(self, agent_id: str, capability: str, at_ms: int) -> None:
         """At the time of the journal's entry, as failures are: what came first there came first."""
         self._good[capability] = agent_id, at_ms
-        if self._rows:
-            self._rows.pop((agent_id, capability), None)
+        if self._streaks:
+            self._streaks.pop((agent_id, capability), None)
         if self._ejected:
             self.accepted(agent_id)
 
@@ -110,22 +112,20 @@ class OutlierEjection:
             self.accepted(agent_id)
         if failure.code not in AT_FAULT or not may_repeat(failure, ()):
             return
-        before = self._rows.get((agent_id, capability))
-        row = Row(before.failures + 1, before.since_ms) if before else Row(1, at_ms)
-        self._rows[agent_id, capability] = row
+        before = self._streaks.get((agent_id, capability))
+        streak = FailureStreak(before.failures + 1, before.since_ms) if before else FailureStreak(1, at_ms)
+        self._streaks[agent_id, capability] = streak
         other, good_ms = self._good.get(capability, ("", -1))
-        if other != agent_id and row.outlier(good_ms) and not self.ejected(agent_id) and self._may_go(capability):
-            del self._rows[agent_id, capability]
-            words = (
-                f"{row.failures} attempts at {capability!r} failed in a row, where {other} succeeds: {failure.message}"
-            )
+        if other != agent_id and streak.outlier(good_ms) and not self.ejected(agent_id) and self._may_go(capability):
+            del self._streaks[agent_id, capability]
+            words = f"{streak.failures} attempts at {capability!r} failed in a row, where {other} succeeds: {failure.message}"
             self._eject(agent_id, words, stuck=False)
 
     def gone(self, agent_id: str) -> None:
         """It is not registered any more."""
         self._ejected.pop(agent_id, None)
-        for key in [key for key in self._rows if key[0] == agent_id]:
-            del self._rows[key]
+        for key in [key for key in self._streaks if key[0] == agent_id]:
+            del self._streaks[key]
 
     # ── what is done ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Law 3: the owner answers for each pending step until its outcome is in the journal.
+"""Watches the pending steps of every workflow until their outcomes are in the journal (the owner's duty, law 3).
 
-Once a lease, and at each hint, every workflow is looked at: did the journal move on without our hearing of it, is each
-pending step somewhere where it will be done? What is lost is sent again; a second copy is harmless by Law 2. So no
-message, claim or queue entry has to survive anything, and news of a death only makes this faster.
+The monitor looks at each workflow once per lease, and at once when it gets a hint. It checks two things. Has the journal
+more entries than were folded here? Is each pending step somewhere where an agent will do it? The monitor sends again
+what is lost. A second copy of a task does no harm: the claim turns it away (law 2). So no message, claim or queue entry
+must survive anything, and news of a death only makes this faster.
 
-The look is read-only and cheap: one HMGET for a workflow, and only for steps that nobody has claimed one question about
-their stream entry. It is staggered (each workflow by the time it was added) and batched. `judge` decides, as a pure
-function; `_treat` does.
+A look only reads, and it is cheap: one HMGET per workflow, and one question about the stream entry for steps that nobody
+has claimed. Looks are staggered (by the time at which a workflow was hosted) and batched. `judge` decides, as a pure
+function; `_treat` acts.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ _log = logging.getLogger(__name__)
 ASLEEP_MS = 60_000
 """Workflows that only wait for timers, signals or people are looked at once a minute."""
 DOUBT_MS = 1_000
-"""How soon a claim is looked at again when the registry has lost its holder: it may end before the next round."""
+"""Delay before a claim is looked at again when the registry has lost its holder: it may end before the next round."""
 TICK = 0.1
 BATCH = 1_000
 HELD_PAGE = 500
 OVERTIME_MS = 2_000
-"""An agent ends its own attempt in time; the owner steps in this much later."""
+"""Milliseconds after the end of an attempt's time at which the owner ends it. Normally its agent does that itself."""
 
 
 class Case(enum.Enum):
-    """What the owner thinks of a pending step."""
+    """The condition of a pending step, as its owner sees it."""
 
     FINE = "held by a claim that is renewed, or not sent yet"
     LOST = "its agent is gone"
@@ -58,7 +59,7 @@ class Case(enum.Enum):
 
 
 def judge(sent: DispatchedAttempt, claim: Claim | None, *, now_ms: int, dead: bool) -> Case:
-    """`dead`: the claimant's death is proven. A claim of a lower attempt counts as none."""
+    """The condition of a step. `dead`: its claimant has a tombstone. A claim of a lower attempt counts as none."""
     if claim is not None and claim.attempt == sent.dispatch.attempt:
         limit = sent.dispatch.options.attempt_ms
         if dead or claim.until_ms < now_ms:
@@ -91,7 +92,7 @@ class Recovery(Protocol):
 
 
 class PendingMonitor:
-    """The rounds of one node. `look_at_children` of a workflow that has some."""
+    """One for each node. `look_at_children`: looks at the children of a workflow."""
 
     def __init__(
         self,
@@ -135,13 +136,13 @@ class PendingMonitor:
         alive = [c for c in due if not c.dropped]
         try:
             await self._look_at(dict.fromkeys(alive))
-        finally:  # Redis may be out of reach: that must not be their last look
+        finally:  # also when Redis is out of reach: they must be looked at again
             for coordinator in alive:
                 if not coordinator.dropped:
                     coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
-        """Now, because of a hint: an agent died, Redis came back."""
+        """Look at these now, because of a hint: an agent died, or Redis came back."""
         for start in range(0, len(coordinators), BATCH):
             await self._look_at(dict.fromkeys(coordinators[start : start + BATCH]))
 
@@ -187,7 +188,7 @@ class PendingMonitor:
             )
             context.spawn(context.journal.forget_claim(coordinator.workflow_id, step))
         now = context.clock.now_ms()
-        claims_return = now < self._recovery.claims_return_ms  # Redis lost them: a look at all follows
+        claims_return = now < self._recovery.claims_return_ms  # Redis lost them: a look at all workflows follows
         for step, sent in tuple(coordinator.sent.items()):
             if step not in look.done and not claims_return:
                 self._treat(coordinator, sent, look.claims.get(step), now)
@@ -223,13 +224,13 @@ class PendingMonitor:
         coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame)
 
     def _doubt(self, coordinator: Coordinator) -> None:
-        """Its agent is not registered any more, or not connected, but the claim still holds: look again until it is over."""
+        """Its agent is no longer registered or connected, but the claim is still valid: look again soon, until it ends."""
         if coordinator not in self._in_doubt:
             self._in_doubt.add(coordinator)
             self._doubtful.put(coordinator)
 
     async def _find(self, coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> None:
-        """Rule 3: in a living agent's inbox, or in the queue, it waits; else it is sent again, the same attempt."""
+        """Is it in a living agent's inbox, or in the queue? Then it waits. Otherwise send the same attempt again."""
         if not _still(coordinator, sent, at_ms):
             return
         context = self._context
@@ -259,19 +260,19 @@ class PendingMonitor:
             self._dispatcher.send(coordinator, sent, avoid)
 
     async def holder(self, coordinator: Coordinator, step: str) -> str:
-        """Who claims a step now; "" = nobody."""
+        """The id of the agent that claims a step now; "" if none does."""
         look = await self._context.journal.look(coordinator.workflow_id, (step,))
         claim = look.claims.get(step) if look is not None else None
         return claim.agent_id if claim is not None else ""
 
     async def claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
-        """Whether somebody holds this attempt, and has said so lately."""
+        """Whether an agent holds this attempt and has renewed its claim in time."""
         look = await self._context.journal.look(coordinator.workflow_id, (step,))
         claim = look.claims.get(step) if look is not None and step not in look.done else None
         return claim is not None and claim.attempt == attempt and claim.until_ms >= self._context.clock.now_ms()
 
     def queue_timeout(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
-        """Nobody may have claimed it in time: then this attempt is over."""
+        """Its time in the queue is over: end the attempt unless an agent has claimed it."""
         if not sent.over:
             self._context.spawn(self._queue_timeout(coordinator, sent))
 
@@ -281,9 +282,9 @@ class PendingMonitor:
             coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
-        """The hint that matters: at once rules 2 and 3 for what was sent to it, claimed by it, or read from a queue.
+        """An agent is gone: look at once at what was sent to it, claimed by it, or read by it from a queue.
 
-        Also for a node, as the gateway of agents that live on.
+        Also for a node: the agents of its gateway are still alive, but its inbox is gone.
         """
         inbox = self._context.keys.inbox(agent_id)
         sent = [(c, one) for c in self._hosted.coordinators.values() for one in c.sent.values()]
@@ -294,14 +295,14 @@ class PendingMonitor:
             if agent_id in (one.agent_id, one.claimed_by)
             or one.stream == inbox
             or (one.stream, one.entry_id) in held
-            or (proven and not one.stream)  # an owner before us sent it, who knows to whom
+            or (proven and not one.stream)  # a previous owner sent it, nobody knows to which agent
         }
         if touched:
             _log.info("%s is gone: a look at %d workflows", agent_id, len(touched))
             await self.look_at(list(touched))
 
     async def _held(self, agent_id: str, queues: set[bytes]) -> set[tuple[bytes, bytes]]:
-        """What is pending under an agent's name in these queues."""
+        """The entries that are pending under an agent's name in these queues."""
         held: set[tuple[bytes, bytes]] = set()
         for queue in queues - {b""}:
             after = b""
@@ -312,5 +313,5 @@ class PendingMonitor:
 
 
 def _still(coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> bool:
-    """Whether this sending is still the one that counts."""
+    """Whether the attempt was neither ended nor sent again since `at_ms`."""
     return not sent.over and sent.sent_ms == at_ms and not coordinator.dropped

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows that deal with workflows: children are started, watched, canceled and reported; signals go out.
+"""Workflows that deal with workflows: children are started, watched, canceled and reported; signals are sent.
 
-It hides that two journals are involved, which no script can write together. Each deed is a fact in the other journal,
-under a name that derives from the step, and then an entry in one's own; a crash in between repeats the first, which is
-a no-op, and goes on. A child's owner reports its end to the parent's journal; if that gets lost, the parent's watch
-looks at the child's head. What could not be done for now (Redis away, node full) is a wish that the watch repeats.
+It hides that two journals are involved, which no script can write together. Each step is a fact in the other journal,
+under a name that derives from the step, and then an entry in the own journal. After a crash in between, the first write is
+repeated, which changes nothing, and the second follows. A child's owner reports its end to the parent's journal; if the
+report is lost, the parent's monitor finds the end in the child's head. A command that fails for now (Redis away, node
+full) is kept, and the monitor repeats it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Children:
         self._checks = checks
 
     async def carry_out(self, coordinator: Coordinator, command: StartChild | CancelChild | SendSignal) -> None:
-        """What can't be done for now is done again at the next look."""
+        """Carry out one command. If that fails for now, the next look repeats it."""
         try:
             match command:
                 case StartChild():
@@ -74,13 +75,13 @@ class Children:
         except Exception:
             coordinator.deferred_commands.append(
                 command
-            )  # or its workflow would wait for ever; the log says why it does
+            )  # otherwise its workflow would wait forever; the log has the reason
             raise
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self, parent: Coordinator, command: StartChild) -> None:
-        """Start it, or find it started, and say so in the parent's journal."""
+        """Start the child, or find it started, and record that in the parent's journal."""
         failure = None
         try:
             await self._started(parent, command)
@@ -130,14 +131,14 @@ class Children:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def report(self, child: str, definition: str, parent: ParentStep, close: Close) -> None:
-        """The child's owner tells the parent's journal, and its owner, how it ended."""
+        """Record in the parent's journal how the child ended, and tell the parent's owner."""
         outcome = outcome_of(child, definition, close)
         await self._facts.record(
             parent.workflow_id, parent.run, f"task:{parent.step}", outcome, self._context.status.node_id
         )
 
     async def look_at(self, parent: Coordinator) -> None:
-        """The parent's watch: a child that has closed without a report, or whose head is gone."""
+        """Find children that have closed without a report, or whose head is gone."""
         running = [child for child in parent.machine.children.values() if child.running]
         children = {child.id: child for child in running}
         for child_id, head in await self._context.journal.heads(children, ("last", "closed_ms")):
@@ -161,7 +162,7 @@ class Children:
     # ── cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def cancel_all(self, parent: Coordinator, close: Close) -> None:
-        """Before the parent's close: whoever it does not abandon is told. A crash in between tells them again."""
+        """Cancel the children that the parent does not abandon, then close it. A crash in between cancels them again."""
         try:
             await self.cancel_orphans(parent)
         except LinkError:
@@ -179,7 +180,7 @@ class Children:
     # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _send(self, sender: Coordinator, command: SendSignal) -> None:
-        """The signal, once; then the sender's own entry that it is gone."""
+        """Send the signal once, then record in the sender's journal that it is sent."""
         body = Signaled(command.signal, command.payload, sender.workflow_id)
         failure = None
         try:
@@ -200,7 +201,7 @@ class Children:
         await sender.append(f"sent:{command.step}", sent)
 
     async def _record(self, workflow_id: str, name: str, body: Body, actor: str) -> Appended:
-        """A fact for whichever run of it there is now."""
+        """Record a fact for the current run of a workflow."""
         run = 1
         while (answer := await self._facts.record(workflow_id, run, name, body, actor)).status == "stale":
             run = answer.run
@@ -208,7 +209,7 @@ class Children:
 
 
 def outcome_of(child: str, definition: str, close: Close) -> Outcome:
-    """How a child's end reads as the outcome of its parent's step."""
+    """A child's end as the outcome of its parent's step."""
     failure = close.failure
     if failure is None and close.output is None:
         failure = Failure(FailureCode.INTERNAL, f"{child} is {close.state}", source=child)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The next run of a workflow: `ctx.continue_as_new`.
 
-It hides that a run ends without a `close`: one script takes the old journal away and begins the new one, so that
-whoever awaits the workflow goes on waiting, and a crash leaves either the one run or the other. The next run has the
-labels, time limit, parent and trace of the first; its time begins anew.
+It hides that a run ends without a `close`: one script removes the old journal and begins the new one. So callers that
+await the workflow continue to wait, and a crash leaves either the one run or the other. The next run has the labels, time
+limit, parent and trace of the first; its time begins again.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class ContinueAsNew:
         self._reload = reload
 
     async def continue_run(self, old: Coordinator, command: ContinueRun) -> None:
-        """What can't be done for now (Redis away, no node with that code) is done again at the next look."""
+        """Begin the next run. If that fails for now (Redis away, no node has the code), the next look repeats it."""
         try:
             await self._continue(old, command)
         except (LinkError, RequestError) as error:
             _log.warning("%s: its next run is put off: %s", old.workflow_id, error)
             old.deferred_commands.append(command)
         except Exception:
-            old.deferred_commands.append(command)  # or it would wait for ever; the log says why it does
+            old.deferred_commands.append(command)  # otherwise it would wait forever; the log has the reason
             raise
 
     async def _continue(self, old: Coordinator, command: ContinueRun) -> None:
@@ -92,7 +92,7 @@ class ContinueAsNew:
             command.unread,
             {"definition": command.definition, "version": version, "python": PYTHON},
         )
-        if answer.status != "new":  # another owner's, or begun already and the answer was lost: read what is so
+        if answer.status != "new":  # it is another node's, or has begun already and the answer was lost: read it
             self._reload(old, f"its next run is {answer.status}")
         elif owner != context.status.node_id:
             self._run_end.release(old, "the run is over")
@@ -104,7 +104,7 @@ class ContinueAsNew:
             self._begin(old, answer.run, answer.id, start, data, req)
 
     def _place(self, workflow_id: str, command: ContinueRun) -> tuple[int, str]:
-        """The version that it runs, and the owner: this node if it can."""
+        """The version of the next run and its owner: this node, if it has the code."""
         context, name = self._context, command.definition
         version = command.version or self._placement.highest_version(name)
         able = self._placement.able(name, version)
@@ -116,7 +116,7 @@ class ContinueAsNew:
         return version, owner
 
     async def _start(self, old: Coordinator, command: ContinueRun, version: int) -> tuple[Start, bytes]:
-        """Like the first one's but for the code, the input and the seed; and what made that start the same."""
+        """The start of the next run: that of the first, with another code, input and seed. And the hash of the first request."""
         first = (await self._context.journal.read(old.workflow_id, count=1))[0]
         body = decode_entry(first.name, first.data, first.n, first.ms).body
         assert isinstance(body, Start)  # this run was folded from it

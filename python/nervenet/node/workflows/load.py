@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a workflow that exists comes to be hosted: read, replayed, and gone on with.
+"""Loads a workflow that exists: reads its journal, replays it, and continues it here.
 
-It hides adoption: whose it was, where its journal ended, which of its attempts somebody still holds, and what becomes of
-a workflow that took every node with it that ran it.
+It hides adoption: whose the workflow was, where its journal ended, which of its attempts agents still hold, and what
+happens with a workflow that killed every node that ran it.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_ADOPTIONS = 2
-"""A workflow that was adopted so often, and took its node with it each time, is BLOCKED, not run again: with the node that
+"""A workflow is BLOCKED and not run again after this number of adoptions whose nodes died with it. With the node that
 began it that makes three."""
 AT_A_TIME = 500
-"""Entries that are replayed in one go: some 30 ms."""
+"""Entries that are replayed without a pause: about 30 ms."""
 MOST_WEIGHED = 1_000
-"""So many entries of a journal are looked at to estimate what it costs in memory."""
+"""Entries of a journal from which its cost in memory is estimated."""
 WAIT_FOR_MEMORY = 0.5
 MANY_LOADS = 64
-"""So many workflows are adopted at once: an adoption storm must not starve the living."""
+"""Workflows that are loaded at once: many adoptions must not delay the workflows that run here."""
 
 
 class LastLine(Protocol):
-    """Where a run was when it took a process with it: `crash_line.last_line`."""
+    """Finds the line at which a run ended its process: `crash_line.last_line`."""
 
     def __call__(
         self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
@@ -73,7 +73,7 @@ class Loader:
     Args:
         ready: returns when nothing is being written back to a Redis that has lost something.
         look_at: looks at the pending steps of workflows now.
-        last_line: finds the line at which a run took its process with it; None: it is not looked for.
+        last_line: finds the line at which a run ended its process; None: no line is looked for.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class Loader:
         self._idle.set()
 
     async def idle(self) -> None:
-        """Return once nothing is being loaded: who leaves in the middle of an adoption would be taken for its victim."""
+        """Return once nothing is being loaded. A node that stops in the middle of an adoption would look as if the workflow had
+        killed it."""
         await self._idle.wait()
 
     async def load(self, workflow_id: str, dead: str | None = None) -> bool:
@@ -132,13 +133,17 @@ class Loader:
         if dead is not None and not self._admission.may_adopt():
             return False
         while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
-            await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and stays in the journal until there is room
+            await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and waits in its journal until there is memory
         async with self._at_once, self._hosted.lock(workflow_id):
-            node_id = context.status.node_id  # a load that this node outlives under another id is no longer its own
+            node_id = (
+                context.status.node_id
+            )  # when the node gets another id during this load, the load is no longer its own
             if (coordinator := self._hosted.coordinators.get(workflow_id)) is not None:
                 if dead is None or await self._is_mine(workflow_id):
                     return True
-                self._hosted.forget(coordinator)  # it was taken from us while we slept, by one that has died since
+                self._hosted.forget(
+                    coordinator
+                )  # another node took it while this process was stopped, and has died since
             with self._hosted.expecting(workflow_id):
                 if dead is not None:
                     await context.ownership.own(node_id, workflow_id)
@@ -154,17 +159,15 @@ class Loader:
         context, head, began_ns = self._context, adopted.head, SYSTEM.now_ns()
         if adopted.status not in ("adopted", "mine") or head is None:
             return await self._leave(workflow_id, adopted, node_id)
-        if adopted.status == "mine":  # whoever took it out of my set before I began to load it read an older head
+        if adopted.status == "mine":  # a node that took it out of our set before this load read an older head
             await context.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
-        if (
-            context.status.node_id != node_id
-        ):  # in its head stands an id that is over: it is adopted like any other orphan
+        if context.status.node_id != node_id:  # its head names our old id: it is adopted like any other orphan
             if coordinator is not None:
-                if coordinator.machine.blocked is None:  # and it is not to blame for that
+                if coordinator.machine.blocked is None:  # the workflow did not cause that
                     context.spawn(context.journal.set_head(workflow_id, head.run, node_id, survived=True))
                 coordinator.drop()
             return False
@@ -181,12 +184,14 @@ class Loader:
         coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
         self._hosted.feed_early(coordinator)
         now = context.clock.now_ms()
-        if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
+        if any(
+            claim.until_ms < now for claim in claims.values()
+        ):  # the agent that ran it is gone: the next attempt is due
             context.spawn(self._look_at([coordinator]))
         return True
 
     def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
-        """It was replayed, and this node lives: that adoption is not held against the workflow."""
+        """It was replayed, and this node is alive: this adoption does not count against the workflow."""
         context, workflow_id = self._context, coordinator.workflow_id
         self.recovered += 1
         if coordinator.machine.blocked is None:
@@ -196,7 +201,7 @@ class Loader:
             export_recovered(context, coordinator, dead or "", began_ns)
 
     async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
-        """It is closed, another node's, or not there; whether it needs no host any more."""
+        """It is closed, another node's, or does not exist. Returns whether no node needs to host it."""
         head = adopted.head
         if adopted.status == "closed":
             if head is not None:
@@ -206,7 +211,7 @@ class Loader:
         return adopted.status == "refused"
 
     async def _has_code(self, head: Head) -> bool:
-        """Whether it can be run here; of what is stored, the definition is read."""
+        """Whether it can run here. A stored definition is read for that."""
         if not self._placement.has(head.definition, head.version, head.python):
             return False
         return head.python != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
@@ -237,7 +242,7 @@ class Loader:
         return coordinator
 
     async def _without_start(self, workflow_id: str, head: Head, entries: list[Entry], start: Body) -> None:
-        """Show why nothing goes on; whoever cancels it ends it."""
+        """Its start cannot be read: show why it is blocked. A cancel ends it."""
         context = self._context
         why = start if isinstance(start, UnreadableEntry) else UnreadableEntry("it is no start")
         blocked = unreadable(entries[0] if entries else Entry("start", why, 1), why, 0)
@@ -256,7 +261,7 @@ class Loader:
             )
 
     def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
-        """It took every node with it that ran it: BLOCKED, and the line is looked for where it can do no harm."""
+        """It killed every node that ran it: block it, and look for the line in another process."""
         where = _line_of(known)
         coordinator.machine.blocked = Mismatch(
             f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",

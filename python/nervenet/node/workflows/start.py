@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a workflow begins: who shall own it, and the three steps that make it.
+"""Starts workflows: decides which node owns each one, and makes it in three steps.
 
-It hides the order of a start. That is three steps on three slots, ordered so that a crash leaves a harmless extra
-(DESIGN 6): the id into `running`, the id into the owner's set, then head and journal with a date behind which the
-creation is refused.
+It hides the order of a start. The three steps are on three slots, and their order makes a crash leave a harmless extra:
+the id into `running`, the id into the owner's set, then head and journal with a date after which Redis refuses the
+creation.
 
-Starts travel together: each has its own outcome, and all of them cost one write. They are driven to their end in a task of
-the node, whatever becomes of the caller: a workflow that exists has an owner that runs it.
+Starts travel together: each has its own outcome, and all of them cost one write. They run to their end in a task of the
+node, also when the caller leaves: a workflow that exists has an owner that runs it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 GRACE_MS = 60_000
-"""How long a start may take: an id in `running` without a head is cleared after it, a creation refused after half."""
+"""Longest time of a start. An id in `running` without a head is removed after it; a creation is refused after half of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,7 +71,7 @@ class StartRequest:
     trace: Trace = NO_TRACE
     starter: str = ""
     parent: ParentStep | None = None
-    identity: Payload | None = None  # what makes a second one the same; None: the input
+    identity: Payload | None = None  # what a second start must have in common to be the same; None: the input
 
 
 class Started(NamedTuple):
@@ -98,7 +98,7 @@ class Misfit(InvalidRequest):
 
 
 class _Made(NamedTuple):
-    """What `workflow_create` said, and the score that the start had set in `running` before."""
+    """The answer of `workflow_create`, and the score that the start had set in `running` before."""
 
     created: Created
     score: int
@@ -140,7 +140,7 @@ class Starter:
         return outcome
 
     async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
-        """Each start on its own; one round trip a step for all of them."""
+        """Start many: each has its own outcome, and all of them share one round trip per step."""
         outcomes = await self._context.background.run_to_end(self._start_many(requests))
         return [self._in_words(outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes]
 
@@ -169,7 +169,7 @@ class Starter:
     async def _start_all(self, plans: Sequence[_Plan | Started | Exception]) -> list[Started | Exception]:
         made: dict[int, _Made | Exception] = {}
         left = [plan for plan in plans if isinstance(plan, _Plan)]
-        for _ in range(3):  # again only what was refused because this process slept past the date of its creation
+        for _ in range(3):  # repeat what was refused because this process was stopped until its date had passed
             made |= await self._create(left)
             left = [plan for plan in left if _has(made[id(plan)], "expired")]
             if not left:
@@ -183,7 +183,7 @@ class Starter:
                 outcomes.append(found)
             elif found.created.status == "created":
                 outcomes.append(self._begin(plan, found.created))
-            else:  # looked at behind the others: an id may come twice in one batch
+            else:  # looked at after the others: an id may occur twice in one batch
                 there[len(outcomes)] = self._found(plan, found)
                 outcomes.append(self._away())
         if there:
@@ -195,7 +195,7 @@ class Starter:
     async def _those_that_exist(
         self, requests: Sequence[StartRequest], plans: list[_Plan | Exception], planned: Planned
     ) -> list[_Plan | Exception]:
-        """A start that was accepted before is answered by a full mesh too."""
+        """A full mesh also answers a start that was accepted before."""
         heads = dict(await self._context.journal.heads({request.workflow_id for request in requests}, ("owner",)))
         return [
             self._plan(request, planned, head.owner)
@@ -207,7 +207,7 @@ class Starter:
     async def _those_accepted_before(
         self, requests: Sequence[StartRequest], plans: Sequence[_Plan | Exception]
     ) -> list[_Plan | Started | Exception]:
-        """An input that does not fit any more was accepted by code of before: the same start is answered as it was then."""
+        """An earlier version of the code accepted an input that no longer fits: answer the same start as then."""
         unfit = {request.workflow_id for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)}
         heads = dict(await self._context.journal.heads(unfit, ("owner", "req", "closed_ms")))
         return [
@@ -220,7 +220,7 @@ class Starter:
         ]
 
     def _plan(self, request: StartRequest, planned: Planned, there: str | None = None) -> _Plan | Exception:
-        """What is to be written, or why nothing is."""
+        """What to write, or why nothing is written."""
         try:
             return self._decide(request, planned, there)
         except Exception as error:  # noqa: BLE001 - it is the outcome of this start, and of no other
@@ -296,7 +296,7 @@ class Starter:
         return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
     async def _create(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
-        """What came of each, by the id of its plan."""
+        """The result of each, by the id of its plan."""
         made: dict[int, _Made | Exception] = {}
         if plans and self._context.link.in_order:
             made = await self._create_at_once(plans)
@@ -305,7 +305,7 @@ class Starter:
         return made | {id(plan): _raised(one) for plan, one in zip(left, each, strict=True)}
 
     async def _create_at_once(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
-        """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
+        """All three steps of all starts in one write: they arrive in order, and a lost connection loses only the end."""
         now, seen = self._context.clock.now_ms(), self._context.clock.seen_ms
         replies: list[asyncio.Future[Any]] = []
         for plan in plans:
@@ -339,7 +339,7 @@ class Starter:
         )
 
     def _begin(self, plan: _Plan, created: Created) -> Started | Exception:
-        """It is in its journal: run it here, or tell its owner."""
+        """The workflow is in its journal: run it here, or tell its owner."""
         workflow_id = plan.request.workflow_id
         try:
             if plan.owner == self._context.status.node_id:
@@ -363,7 +363,7 @@ class Starter:
         self._hosted.feed_early(coordinator)
 
     async def _found(self, plan: _Plan, made: _Made) -> Started | RequestError:
-        """It was there before."""
+        """The workflow existed before."""
         workflow_id, head = plan.request.workflow_id, made.created.head
         if made.created.status == "expired":
             return self._away()
@@ -372,7 +372,7 @@ class Starter:
             return await self._restart(plan, head)
         if head.closed:
             self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, made.score)
-        elif head.run == 1:  # a later run may have followed an end, whose books know its start time
+        elif head.run == 1:  # a later run may follow an end, whose bookkeeping knows its start time
             await self._context.ownership.running_keep(workflow_id, head.created_ms)
         if (
             head.owner == plan.owner == self._context.status.node_id
@@ -386,21 +386,21 @@ class Starter:
         return Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: _Plan) -> bool:
-        """Redis came back, and may have lost a start whose owner had not heard of it."""
+        """Redis came back, and may have lost a start of which the owner did not know yet."""
         created = (await self._create_in_order(plan)).created
         if created.status == "created":
             send_wake(self._context, plan.owner, plan.request.workflow_id, 1, created.id, "start")
         return created.status != "expired"
 
     async def _restart(self, plan: _Plan, head: Head) -> Started | RequestError:
-        """The next run of what is closed; who comes second finds it begun."""
+        """Begin the next run of a closed workflow. A second caller finds it begun."""
         workflow_id, ownership = plan.request.workflow_id, self._context.ownership
         mark, answer = await self._begin_again(plan, head)
-        if answer.status == "expired":  # this process slept past the date of its mark
+        if answer.status == "expired":  # this process was stopped until the date of its mark had passed
             mark, answer = await self._begin_again(plan, head)
         if answer.status in ("expired", "unknown"):
             return self._away()
-        # also where it has begun already: by us, and the answer was lost; or by one who may die before he comes to this
+        # also when it has begun already: by us, and the answer was lost; or by a node that may die before it does this
         await ownership.reopen(workflow_id, head.closed_ms)
         await ownership.own(answer.owner, workflow_id)
         await ownership.restart_unmark(workflow_id, mark)
@@ -451,7 +451,7 @@ class Starter:
 
 
 def _of_stored(request: StartRequest, flow: Workflow[Any, Any]) -> StartRequest:
-    """What the definition says where the start does not."""
+    """The start, with the options of the definition where it has none."""
     options = resolve_start(flow.options)
     return request if request.timeout_ms is not None else replace(request, timeout_ms=options.timeout_ms)
 
@@ -464,7 +464,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def request_hash(definition: str, input: Payload) -> bytes:
-    """What makes a second start the same: definition and input, JSON in its canonical form (sorted, compact)."""
+    """Two starts are the same if this is: definition and input, JSON in its canonical form (sorted, compact)."""
     data = input.data
     if input.form == "json":
         try:
@@ -486,7 +486,7 @@ def _misfit(problems: list[Problem]) -> Misfit:
 
 
 def _is_answered(request: StartRequest, head: Head) -> bool:
-    """Whether what exists is what this start asks for."""
+    """Whether the existing workflow is what this start asks for."""
     same = head.req == request_hash(request.definition, request.identity or request.input)
     return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
@@ -511,7 +511,7 @@ def _has(found: _Made | Exception, status: str) -> bool:
 
 
 def _raised(outcome: _T | BaseException) -> _T | Exception:
-    """What `gather` gave for one: a cancellation is nobody's outcome."""
+    """One result of `gather`. A cancellation is not an outcome: it is raised."""
     if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
         raise outcome
     return outcome
