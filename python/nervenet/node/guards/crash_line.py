@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last line of a workflow that took its nodes with it, found without risking another node.
+"""Finds the last line of a workflow that killed its nodes, without risking another node.
 
     where = await asyncio.to_thread(last_line, workflow, workflow_id, run, entries)     # "review.py:27"
 
-A run that ended or stalled three nodes is BLOCKED without being run again, so nobody there knows the line. A child
-process folds its journal once more, line by line: each line of the user's is noted, before it runs, in a file that both
-sides map; whatever the code then does to the child, the last note stands. The child has a session and little memory of
-its own and a few seconds of time. What was rejected: notes of every node for the day of its death, which would cost
-every workflow what only these need.
+A run that ended or stalled three nodes is BLOCKED and not run again, so no node knows the line. A child process folds its
+journal once more, line by line. Before each line of the user's code runs, the child writes it into a file that both
+processes map; whatever the code then does to the child, the last line remains. The child has its own session, little
+memory and a few seconds of time. Rejected: to write every line on every node, which would slow down every workflow for the
+few that need it.
 """
 
 from __future__ import annotations

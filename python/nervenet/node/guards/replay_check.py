@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replay check of a node in development: a second machine beside the loop's other work.
 
-    found = await difference(coordinator.machine, entries, elsewhere, watchdog)
+    found = await difference(coordinator.machine, entries, replay_process, watchdog)
 
-The loop also renews the lease and drives all other workflows. So the journal is folded here in slices of some
+The event loop also renews the lease and drives all other workflows. So the journal is folded here in slices of a few
 milliseconds, then in the other process under another hash seed, if that one has the code. The machine that is checked
-stands still meanwhile: its coordinator takes no entry before the answer.
+does not change meanwhile: its coordinator takes no entry before the answer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SLICE: Final = 0.01
 
 
 async def difference(
-    machine: Machine, entries: Sequence[Entry], elsewhere: ReplayProcess, watchdog: Watchdog
+    machine: Machine, entries: Sequence[Entry], replay_process: ReplayProcess, watchdog: Watchdog
 ) -> Mismatch | None:
     """How a second machine, from the same entries, differs from this one (None: not at all)."""
     again = machine
-    async with elsewhere.turn:  # a hundred slices between two looks at the sockets would be no slices
+    async with replay_process.turn:  # a hundred slices between two looks at the sockets would be no slices
         began = SYSTEM.monotonic()
         for again in refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries):
             watchdog.leave()
@@ -46,6 +46,6 @@ async def difference(
         watchdog.leave()
     found = compare(machine, wishes(again), len(entries))
     again.close()
-    if found is None and (there := await elsewhere.ask(machine, entries)) is not None:
+    if found is None and (there := await replay_process.ask(machine, entries)) is not None:
         found = compare(machine, there, len(entries))
     return found

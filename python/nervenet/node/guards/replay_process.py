@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replay check in another process: the order of a set of strings differs only under another hash seed.
 
-    with ReplayProcess([review]) as elsewhere:
-        await elsewhere.ready()
-        difference = elsewhere.check(machine, entries)
+    with ReplayProcess([review]) as replay_process:
+        await replay_process.ready()
+        difference = replay_process.check(machine, entries)
 
-One child for as long as the owner lives. It imports the modules of the workflows under another PYTHONHASHSEED and folds what it
-is sent; nothing is kept there between two checks, so a child that was lost or that cannot import a module only means
-that nothing is found. A test waits for its answer; a node asks from a thread (`ask`), so that a long journal, or code that
-hangs there, holds up the one workflow that is checked. The child says nothing: its output is the user's code speaking
-twice. It starts no mesh of its own (see `imports`), and it ends when its owner does.
+One child process for as long as the owner lives. It imports the modules of the workflows under another PYTHONHASHSEED and
+folds what it receives. It keeps nothing between two checks, so a child that was lost, or that cannot import a module, only
+means that no difference is found. A test waits for the answer; a node asks from a thread (`ask`), so a long journal, or code
+that hangs, delays only the workflow that is checked. The output of the child is discarded: it is what the user's code
+prints for the second time. The child starts no mesh of its own (see `imports`) and ends when its owner does.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Breaks into workflow code that does not give the node its thread back.
+"""Interrupts workflow code that does not give the event loop back to the node.
 
-Workflow code runs in the node's event loop, between two entries, for microseconds. Code that loops or blocks there
-would take every other workflow of the node with it; so a thread looks at what is being applied and interrupts it after
-two seconds. The run is then BLOCKED with the line that it stood at, and nothing else has happened.
+Workflow code runs in the node's event loop, between two entries, for microseconds. Code that loops or blocks there would
+stop every other workflow of the node. So a thread checks what is being applied, and interrupts it after two seconds. The
+run is then BLOCKED with the line at which it was, and nothing else has happened.
 
-Two seconds are eight looks or so, not the distance of two clock readings: a process that was stopped (SIGSTOP, a machine
-that sleeps or starves it) stands still as a whole, and its workflow is not to blame.
+Two seconds are about eight checks, not the difference of two clock readings: a process that was stopped (SIGSTOP, a
+machine that sleeps or has no CPU left) stops as a whole, and its workflow did not cause that.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much is too much: workflows of this node and their memory, tasks in a queue, entries in a journal.
+"""Limits: the workflows of this node and their memory, the tasks in a queue, the entries in a journal.
 
-Each has one limit, and each says so in its own way: a start or a lone task is refused with a date to come again, a
-workflow's own task waits until its queue has room, a journal that grows too long ends its run as a timeout would, with time to
-clean up. A limit is about right, not exact: a queue's length is looked at once a second, other nodes' fullness is what
-their records say.
+What happens at a limit: a start or a single task is refused with `Overloaded`, a task of a workflow waits until its queue
+has room, and a journal that is too long ends its run as a timeout does, with time to clean up. Limits are approximate: the
+length of a queue is read once a second, and the load of other nodes is what their records report.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LOOK_MS: Final = 1_000
-"""How old the length of a queue may be that a decision is made by."""
+"""Greatest age of a queue length on which a decision is based."""
 WARN: Final = 0.8
 SIGNALS: Final = 0.9
 """Parts of the journal's limit at which its owner is warned, and from which signals are refused."""
 MOST_LOOKED: Final = 10_000
-"""Queues whose length is remembered at most; labels make as many of them as workflows like."""
+"""Limit of remembered queue lengths: workflows choose the labels, so there can be any number of queues."""
 
 
 class Planned:
@@ -45,7 +44,7 @@ class Planned:
         self.count = 0
 
     def add(self, cost: int) -> None:
-        """One more, which will take so many bytes."""
+        """One more, which needs `cost` bytes."""
         self.count += 1
         self._admission.planned += 1
         self._admission.memory.promise(cost)

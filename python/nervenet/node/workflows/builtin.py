@@ -78,7 +78,7 @@ def _json(value: Any) -> bytes:
 
 
 def _stored_task(payload: Payload) -> TaskRequest | None:
-    """What `TaskRequest.stored` made; None for a task of before, whose value was read and written anew."""
+    """What `TaskRequest.stored` made; None for a task of an earlier release, whose value was decoded and encoded again."""
     text = payload.data.decode()
     capability, at = _DECODER.raw_decode(text, text.index(":") + 1)
     begin = end = at + len(_DATA)

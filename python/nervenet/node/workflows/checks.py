@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cannot be right is refused before anything is written: inputs and signals that no live node's code would take.
+"""Refuses inputs and signals that no live node's code accepts, before anything is written.
 
     checks.input("review", 1, "3.11", payload)                  # [("input.items[2].price", "input should be …")]
     await checks.signal("review-7", "aprove", payload, id)      # InvalidRequest: …; did you mean 'approve'?
 
 Every node publishes, with each of its definitions, the schema of the input and the signals that the code receives
-(`durable.signals`). Nodes may disagree, in a deploy that changes code without changing its version. A value is refused only
-where all of those that have the definition refuse it, and an older node, which publishes less, refuses nothing. The check
-is the same for one's own definitions and for those of others, so every node gives the same answer; no code of the
-user runs here.
+(`durable.signals`). Nodes may disagree during a deploy that changes code without changing its version. A value is refused
+only if all nodes that have the definition refuse it. An older node, which publishes less, refuses nothing. The check is the
+same for a node's own definitions and for those of others, so every node gives the same answer. It runs no user code.
 """
 
 from __future__ import annotations

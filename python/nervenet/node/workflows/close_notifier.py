@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who wants to hear what happens to a workflow, on whichever node it runs.
+"""Tells callers what happens to a workflow, on whichever node it runs.
 
-`Hints` is the node's one subscription to the events channels, shared by all who follow something: a hint says "look",
-never what happened. Hints may get lost, so everybody is told to look every few seconds anyway.
+`Hints` is the node's one subscription to the events channels, shared by all followers. A hint says "look", never what
+happened. Hints may get lost, so every follower also looks every few seconds.
 
-`CloseNotifier` answers the commonest question, "when is it over?", for thousands of workflows at once without a task or a
-timer for any of them: a workflow that is hosted here tells it itself; for the others a hint leads to one look at all
-their heads together.
+`CloseNotifier` answers the most common question, "when has it closed?", for thousands of workflows at once, without a task
+or a timer for any of them. A workflow that is hosted here reports its end directly. For the others a hint leads to one
+look at all their heads together.
 """
 
 from __future__ import annotations

@@ -67,17 +67,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ASK_AGAIN = 0.2
-"""Seconds after which an agent that was told to stop is asked whether it has."""
+"""Seconds between two questions to an agent whether it has stopped a task."""
 STEP = "step"
-"""Stands there while the code of one entry is run in parts, so that the node's loop is never blocked for long."""
+"""What entries wait for while the code of one entry runs in parts, so that the node's event loop is never blocked for long."""
 REST = "rest"
-"""Stands there while the commands of one entry are carried out in parts."""
+"""What entries wait for while the commands of one entry are carried out in parts."""
 CALLBACKS_AT_A_TIME = 500
 COMMANDS_AT_A_TIME = 200
 CHECK = "check"
-"""Stands there while a second machine folds the journal again, in development."""
+"""What entries wait for while a second machine folds the journal again, in development."""
 CLEAN_UP_MS = 30_000
-"""A workflow whose time is up may clean up for so long."""
+"""Time that a workflow has to clean up after its timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +118,11 @@ class Effects:
 
     # its journal
     weigh_entry: Callable[[int], None]
-    """A journal in memory grew by so many bytes."""
+    """A journal in memory grew by this number of bytes."""
     forget_entries: Callable[[Coordinator], None]
     """A journal is no longer in memory."""
     long_journal: int
-    """Entries from which `too_long` is to be asked."""
+    """Number of entries from which `too_long` must be called after each entry."""
     too_long: Callable[[Coordinator], str | None]
     """Why this run must end, or None."""
     reload: Callable[[Coordinator, str], None]
@@ -185,7 +185,7 @@ class Coordinator(OwnedJournal):
     # ── entries in ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def replay(self, entry: Entry, data: bytes) -> None:
-        """Fold an entry of the past: its commands were carried out by somebody, or will be outstanding."""
+        """Fold an entry of the past. Its commands were carried out then, or `outstanding` returns them after the replay."""
         self._at(entry, data)
         if self._entries is not None:
             self._entries.append(entry)
@@ -194,7 +194,7 @@ class Coordinator(OwnedJournal):
         self._context.watchdog.leave()
 
     def replay_on(self) -> bool:
-        """Whether more of the entry had to be run, which is too much to be done at once: call it again."""
+        """Run the next part of a large entry. Returns whether there was one: call it again then."""
         if not self.machine.unfinished:
             return False
         self._context.watchdog.enter(self.machine)
@@ -203,7 +203,7 @@ class Coordinator(OwnedJournal):
         return True
 
     def continue_after_replay(self, skip: Callable[[Dispatch], bool]) -> None:
-        """After a replay: carry out what is outstanding, but for dispatches whose attempt somebody holds."""
+        """After a replay: carry out what is outstanding, except dispatches whose attempt an agent holds."""
         self.recovered = True
         self._arm_timeout()
         wanted: list[Command] = []
@@ -218,7 +218,7 @@ class Coordinator(OwnedJournal):
         self._end_blocked()
 
     def _arm_timeout(self) -> None:
-        """The workflow's own time: first a cancel, then, when clean-up takes too long, the end."""
+        """The workflow's timeout: first a cancel; if the clean-up takes too long, the end."""
         timers, cancel = self._context.timers, self.machine.cancel
         if cancel is None and self.timeout_ms is not None:
             self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
@@ -267,7 +267,7 @@ class Coordinator(OwnedJournal):
             self._applied(entry, commands)
 
     def _go_on(self, entry: Entry) -> None:
-        """The next part of an entry that is too much to be run at once; what arrives meanwhile is read again behind it."""
+        """Run the next part of a large entry. Entries that arrive meanwhile are read again after it."""
         if self.dropped:
             return
         self._context.watchdog.enter(self.machine)
@@ -282,7 +282,7 @@ class Coordinator(OwnedJournal):
             self.catch_up()
 
     def _applied(self, entry: Entry, commands: list[Command]) -> None:
-        """The code is idle again: do what it wants."""
+        """The code waits again: carry out its commands."""
         if isinstance(entry.body, Close) and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
             self._effects.closed(self, entry.body)
             return
@@ -299,13 +299,13 @@ class Coordinator(OwnedJournal):
             self._end_blocked()
 
     def block(self, why: Mismatch) -> None:
-        """Stop here, for a reason outside of the machine."""
+        """Block the run, for a reason outside of the machine."""
         self.machine.blocked = why
         self.machine.close()
         self.mirror()
 
     def _end_blocked(self) -> None:
-        """A run that is blocked and canceled ends: its code cannot clean up, and nobody will mend it."""
+        """End a run that is blocked and canceled: its code cannot clean up."""
         blocked, cancel = self.machine.blocked, self.canceled
         if blocked is None or cancel is None or self.dropped:
             return
@@ -319,7 +319,7 @@ class Coordinator(OwnedJournal):
             self.record("cancel", Cancel(why, self._context.status.node_id, journal_full=True))
 
     def _must_prove(self, entries: list[Entry], entry: Entry, commands: list[Command]) -> bool:
-        """The replay check of `nervenet dev`: a second machine must want the same, or a crash would block the run.
+        """The replay check of `nervenet dev`: a second machine must issue the same commands, or a crash would block the run.
 
         What this entry brings waits for the answer, and so does what comes meanwhile.
         """
@@ -354,7 +354,7 @@ class Coordinator(OwnedJournal):
     # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _carry_out_all(self, commands: list[Command]) -> None:
-        """In order; but behind a patch nothing goes on, neither command nor entry, until the journal has it.
+        """Carry out commands in order. After a patch no command and no entry is handled until the journal has the patch.
 
         Many commands are carried out in parts: between two of them the node's loop does other things, this workflow nothing.
         """
@@ -373,7 +373,7 @@ class Coordinator(OwnedJournal):
             asyncio.get_running_loop().call_soon(self.acknowledged, REST)
 
     def acknowledged(self, name: str) -> None:
-        """A patch is in the journal, or a part is done: when it was the last, go on with what waited, and read what came."""
+        """A patch is in the journal, or a part is done. After the last one, carry out what waited, and read what arrived."""
         self._unproven -= {name}
         if not self._unproven and not self.dropped:
             held, self._held = self._held, []
@@ -414,14 +414,14 @@ class Coordinator(OwnedJournal):
 
     @property
     def busy(self) -> bool:
-        """Whether others work for it, who may die of it unseen; or it is blocked, and hears nothing by which it would notice
-        that another node has it."""
+        """Whether it must be looked at once per lease: others work for it and may die unnoticed, or it is blocked and
+        receives nothing by which it would notice that another node has it."""
         waits = self.sent or self.machine.children or self.deferred_commands or self.unconfirmed_entries
         return bool(waits) or self.machine.blocked is not None
 
     @property
     def orphans(self) -> list[ChildRun]:
-        """Children that have to end when this run does."""
+        """Children that must end when this run ends."""
         return [child for child in self.machine.children.values() if not child.options.abandon_children]
 
     def _dispatch(self, command: Dispatch) -> None:
@@ -459,7 +459,7 @@ class Coordinator(OwnedJournal):
         retryable: bool | None = None,
         blame_percent: int | None = None,
     ) -> None:
-        """Append the attempt's failure in the owner's name; the fold decides how the step goes on."""
+        """Append the failure of an attempt. Folding it decides how the step continues."""
         d = sent.dispatch
         failure = Failure(
             code, message, type=code.title().replace("_", ""), retryable=retryable, attempt=d.attempt, agent_id=agent_id
@@ -497,7 +497,7 @@ class Coordinator(OwnedJournal):
             self._effects.tell_to_stop(self, command.step, holder, command.attempt, "canceled")
 
     async def _stopped(self, command: Withdraw, holder: str, outcome: Outcome) -> None:
-        """Until the agent says that it runs there no more; one that can't be told learns it from its claim."""
+        """Wait until the agent has stopped the task. An agent that can't be asked notices it when it renews its claim."""
         step, attempt, effects = command.step, command.attempt, self._effects
         while not self.dropped:
             found = await effects.stop(self, step, holder, attempt, "canceled")
@@ -517,7 +517,7 @@ class Coordinator(OwnedJournal):
         self.record(f"timer:{command.k}", TimerFired(command.due_ms))
 
     def repeat_unconfirmed(self) -> None:
-        """Owner's entries that Redis did not take when they were due."""
+        """Repeat appends that Redis did not confirm, and commands that failed for a time."""
         entries, self.unconfirmed_entries = self.unconfirmed_entries, {}
         commands, self.deferred_commands = self.deferred_commands, []
         for name, body in entries.items():
@@ -548,7 +548,7 @@ class Coordinator(OwnedJournal):
     # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def mirror(self) -> None:
-        """Tell the head when the state that people see has changed; running on is not worth a command."""
+        """Write the state that people see into the head when it has changed."""
         machine = self.machine
         state = machine.state
         if state is self.mirrored[0] and state not in (State.WAITING_FOR_HUMAN, State.BLOCKED):
@@ -563,7 +563,7 @@ class Coordinator(OwnedJournal):
             self.write_state(state, self.at, note[:60], machine.blocked)
 
     def show(self) -> None:
-        """Its head was made again: whatever people see of it is set once more."""
+        """Its head was made again: write what people see of it once more."""
         self.mirrored = (State.RUNNING, "")
         self.mirror()
         if self.machine.view is not None:
@@ -576,7 +576,7 @@ class Coordinator(OwnedJournal):
         return next(iter(self.machine.pending), "")
 
     def drop(self) -> None:
-        """Let go: another node has it, or it is over. Nothing of it is left in timers or counters."""
+        """Release it: another node has it, or it is over. Removes it from all timers and counters."""
         if self.dropped:
             return
         self.dropped = True

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workflows as data that this node has read from Redis: any node runs any of them, and loads it when it first must.
+"""Workflows given as data: what this node has read from Redis. Any node runs any of them, and loads each at first use.
 
-A version never changes, so what was read once is kept, and written back to a Redis that has lost it. Names are shared with code, and code goes first: a name that a
-live node has code for is not looked up here, and cannot be stored (`PutDefinition`).
+A version never changes. So what was read once is kept, and is written back to a Redis that has lost it. Code and data share
+their names, and code goes first: a name that a live node has code for is not looked up here and cannot be stored
+(`PutDefinition`).
 """
 
 from __future__ import annotations

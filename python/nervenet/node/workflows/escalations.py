@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to humans, from wherever they come: asked by the owner, decided by anyone, once.
+"""Questions to people: the owner asks, any node records the decision, and each question is decided once.
 
-It hides the list `escalations`, which is derived from the fold (the record itself is in the journal): set when
-`escalated:` is in, cleared when the question is decided or its step or workflow is over. A crash in between leaves an
-entry too many, which reading checks against the journal, or too few, which the next owner sets again.
+It hides the list `escalations`, which is derived from journals (the record itself is in the journal). A question is added
+when `escalated:` is in, and removed when it is decided or its step or workflow is over. A crash in between leaves an
+entry too many, which readers check against the journal, or one too few, which the next owner adds again.
 
-The three sources, workflow code, an agent that asks instead of answering and a task out of attempts, are one record
-here; `Question.source` tells them apart for people only.
+Three sources (workflow code, an agent that asks instead of answering, a task without further attempts) are one record
+here. `Question.source` tells them apart for people only.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Escalations:
         return lambda: self._on_open.remove(tell)
 
     def ask(self, coordinator: Coordinator, command: Escalate) -> None:
-        """The owner's entry; listed once it is in."""
+        """Append the question. It is listed when the entry is in."""
         self._context.spawn(self._ask(coordinator, command))
 
     async def _ask(self, coordinator: Coordinator, command: Escalate) -> None:
@@ -65,7 +65,7 @@ class Escalations:
         self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms, False)
 
     def relist_questions(self, coordinator: Coordinator) -> None:
-        """After a replay: whoever owned it before may have come neither to list a question nor to clear one."""
+        """After a replay: the previous owner may have died before it listed a question or removed one."""
         standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and pending.phase == "open":
@@ -74,7 +74,7 @@ class Escalations:
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
 
     def list_again(self, coordinator: Coordinator) -> None:
-        """The list is derived and may have been lost: put this workflow's open questions on it, as they stand."""
+        """Put this workflow's open questions on the list again: Redis may have lost it."""
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and (pending.step, pending.k) in coordinator.listed_questions:
                 deadline = pending.question.deadline_ms
@@ -95,7 +95,7 @@ class Escalations:
         self._unlist(coordinator, [(step, int(k))])
 
     def withdraw_questions(self, coordinator: Coordinator, step: str) -> None:
-        """`task:<step>` was folded: its open question, if it had one, is withdrawn. The machine may have forgotten it."""
+        """`task:<step>` was folded: withdraw its open question, if it had one. The machine may have forgotten it."""
         if coordinator.listed_questions:
             self._unlist(coordinator, [asked for asked in coordinator.listed_questions if asked[0] == step])
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one workflow, as its owner reads and writes it: each entry once, in order, whoever appended it.
+"""The journal of one workflow, as its owner reads and writes it: each entry once and in order.
 
-It hides order and the answers of Redis. News of a journal may come early, twice or not at all. Each entry goes to
-`_apply` once, by its dense number: an early one waits, a gap is read, a known number is dropped. A known number with
-another time means that history was rewritten. An append is answered `new` (fold it), `exists` (somebody was first: read
+It hides order and the answers of Redis. News of an entry may come early, twice or not at all. Each entry goes to
+`_apply` once, by its number, which has no gaps: an early entry waits, a missing one is read, a known number is dropped.
+A known number with another time means that history was rewritten. An append is answered `new` (fold it), `exists` (somebody was first: read
 their entry), `not_owner` (let go), `unknown` (Redis has lost the head) or not at all (keep it, and repeat it later).
 
 It is a base class of `Coordinator` and not a member: journal and coordinator call each other for every entry, and two
@@ -34,7 +34,7 @@ EntryLog: TypeAlias = "tuple[EntryLog | None, int, str, bytes]"
 """The folded entries as they are stored, the last one first: those before it, its time, name and message."""
 
 LOSS = "loss"
-"""Stands among what a journal waits for while it is not known what Redis has lost."""
+"""What entries wait for while it is not known what Redis has lost."""
 
 
 class OwnedJournal:
@@ -106,8 +106,8 @@ class OwnedJournal:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def feed(self, n: int, ms: int, name: str, data: bytes) -> None:
-        """One stored entry, from a wake, a page or an answer; in any order."""
-        if self.dropped or self._unproven:  # what comes meanwhile is read again when the patch is in
+        """One stored entry, from a wake, a page or an answer, in any order."""
+        if self.dropped or self._unproven:  # what arrives meanwhile is read again later
             return
         if n == self.applied + 1:
             self._apply(decode_entry(name, data, n, ms), data)
@@ -135,7 +135,7 @@ class OwnedJournal:
             self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]), late[2])
 
     def catch_up(self) -> None:
-        """Something is missing: read the journal from the last applied entry on, once at a time."""
+        """An entry is missing: read the journal after the last applied entry. Only one read runs at a time."""
         if not self._reading and not self.dropped and not self._unproven:
             self._reading = True
             self._context.spawn(self._read())
@@ -158,7 +158,7 @@ class OwnedJournal:
 
     @property
     def last_id(self) -> str:
-        """The id of the last applied entry; reading goes on behind it."""
+        """The id of the last applied entry. Reading continues after it."""
         return f"{self.applied_ms}-{self.applied}"
 
     def _at(self, entry: Entry, data: bytes) -> None:
@@ -185,11 +185,11 @@ class OwnedJournal:
     # ── while Redis may have lost entries ────────────────────────────────────────────────────────────────────────────
 
     def suspend(self) -> None:
-        """Redis may have lost what this machine has folded: take no news until it was written back."""
+        """Redis may have lost what this machine has folded: take no entries until it is written back."""
         self._unproven |= {LOSS}
 
     def resume(self) -> None:
-        """The journal holds what this machine has folded."""
+        """The journal holds what this machine has folded: take entries again."""
         self.acknowledged(LOSS)
 
     @property
@@ -199,7 +199,7 @@ class OwnedJournal:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def append(self, name: str, body: Body) -> Appended:
-        """An owner's entry. If the workflow is not ours any more, we learn it here and let go."""
+        """Append an owner's entry. If another node owns the workflow now, the answer says it, and this node releases it."""
         context, node_id = self._context, self._context.status.node_id
         data = encode_entry(body, node_id)
         try:
@@ -219,7 +219,7 @@ class OwnedJournal:
     def _answered(self, name: str, body: Body, answer: Appended, data: bytes) -> None:
         status = answer.status
         if self.awaiting_reconciliation and status in ("not_owner", "stale", "unknown"):
-            self.unconfirmed_entries[name] = body  # says a Redis that has lost something; asked again when that is back
+            self.unconfirmed_entries[name] = body  # Redis has lost something: repeat it when that is written back
         elif name.startswith("patch:") and answer.recorded:
             self.acknowledged(name)
         elif status == "new":
@@ -282,7 +282,7 @@ class OwnedJournal:
         )
 
     def publish(self, view: Payload) -> None:
-        """Write what the workflow shows of itself into the head."""
+        """Write the view that the workflow publishes into the head."""
         context = self._context
         context.spawn(context.journal.set_head(self.workflow_id, self.run, context.status.node_id, view=view.data))
 
@@ -302,7 +302,7 @@ def blocked_json(blocked: Mismatch, now_ms: int) -> bytes:
 
 
 def _why(close: Close) -> str:
-    """In a list's few words, why a run ended as it did: `RateLimited: 429 from api (5 attempts)`."""
+    """Why a run ended, in a few words for lists: `RateLimited: 429 from api (5 attempts)`."""
     failure = close.failure
     if failure is None:
         return ""

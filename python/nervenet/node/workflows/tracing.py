@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A workflow's spans, made from its journal: entries in, spans out, once, when it has closed.
 
-While a workflow runs nothing is traced here; where its trace is not sampled, nothing ever is. So a crash loses no span,
-a replay repeats none, and whoever closes the workflow can tell its whole story: ids follow from the trace and the task
-(`telemetry.context`), times are those of the entries. Only when an attempt was dispatched stands in no entry: the owner
-remembers it (`Sendings`); for what a former owner sent, it is the last entry before its handler began.
+While a workflow runs, nothing is traced here; if its trace is not sampled, nothing is traced at all. So a crash loses no
+span, a replay repeats none, and the node that closes the workflow exports all of it: ids follow from the trace and the
+task (`telemetry.context`), times are those of the entries. No entry says when an attempt was dispatched: the owner
+remembers it (`Sending`). For an attempt of a previous owner it is the time of the last entry before its handler began.
 
 A start is rounded down and an end up to the journal's milliseconds, so that a span contains its children. `send` lasts
 until an agent has claimed the attempt: the time in the queue can be seen.

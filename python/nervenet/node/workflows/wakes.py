@@ -40,7 +40,7 @@ class Wakes:
 
     Args:
         load: hosts a workflow of this node that is not hosted yet.
-        refused: an agent has left a task in its queue, which is to be sent again.
+        refused: an agent has left a task in its queue: send it again.
         look_at: looks at the pending steps of workflows now.
     """
 
