@@ -116,7 +116,7 @@ class _NodeFailure:
 
 
 async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
-    from nervenet.node.autopsy import last_line
+    from nervenet.node.guards.crash_line import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 

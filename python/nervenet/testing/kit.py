@@ -19,7 +19,7 @@ from nervenet.testing.simulation import BEGIN_MS, Said, Simulation, Stub, answer
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
-    from nervenet.node.elsewhere import Elsewhere
+    from nervenet.node.guards.replay_process import ReplayProcess
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
@@ -217,10 +217,10 @@ class WorkflowTest:
 
 
 @contextmanager
-def _elsewhere(workflow: Workflow[Any, Any]) -> Iterator[Elsewhere]:
-    from nervenet.node.elsewhere import Elsewhere
+def _elsewhere(workflow: Workflow[Any, Any]) -> Iterator[ReplayProcess]:
+    from nervenet.node.guards.replay_process import ReplayProcess
 
-    with Elsewhere([workflow]) as elsewhere:
+    with ReplayProcess([workflow]) as elsewhere:
         elsewhere.wait()
         if why := elsewhere.absent(workflow):
             raise ValueError(f"other_process=True: the other process cannot import {workflow.name}: {why}")

@@ -39,7 +39,7 @@ from nervenet.durable import (
 )
 from nervenet.durable.check import blocked_text, replay_check, worth_checking
 from nervenet.errors import Escalate as AskHuman
-from nervenet.node.watchdog import Watchdog
+from nervenet.node.guards.watchdog import Watchdog
 from nervenet.payloads import ANY, Codec
 from nervenet.records import (
     NOTHING,
@@ -64,7 +64,7 @@ from nervenet.records import (
 )
 
 if TYPE_CHECKING:
-    from nervenet.node.elsewhere import Elsewhere
+    from nervenet.node.guards.replay_process import ReplayProcess
 
 BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reader recognises
 
@@ -97,7 +97,7 @@ class Simulation:
         answers: dict[str, list[Said]],
         *,
         crash_everywhere: bool,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: ReplayProcess | None = None,
     ) -> None:
         self.workflow = workflow
         self.machine = Machine(workflow, f"{workflow.name}-test-{seed}")

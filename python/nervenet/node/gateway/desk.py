@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Guest, Key
-    from nervenet.node.wakes import Wakes
+    from nervenet.node.workflows.wakes import Wakes
     from nervenet.streams.queues import Delivered
     from nervenet.v1 import agent_service_pb2 as pb
     from nervenet.v1.common_pb2 import Payload

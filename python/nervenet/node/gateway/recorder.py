@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Held
     from nervenet.node.gateway.outcome import Verdict
-    from nervenet.node.wakes import Wakes
+    from nervenet.node.workflows.wakes import Wakes
 
 ASK_AGAIN: Final = 1.0
 REFUSALS: Final = 10
