@@ -7,7 +7,10 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-VENV := .venv
+# Which Python everything runs on: PYTHON=python3.13 has an environment of its own, .venv-3.13. The default is .venv, of the
+# newest suitable Python on PATH.
+PYTHON :=
+VENV := .venv$(if $(PYTHON),-$(subst python,,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 GENVENV := build/generate-venv
 READY := $(VENV)/.ready
@@ -20,6 +23,11 @@ PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
 WORKERS ?= 4
 ARGS ?=
 
+# Tests of what computes: almost none of them starts a server or a process. CI runs them on every Python that it finds.
+PURE := tests/api tests/config tests/declared tests/durable tests/model tests/rpc/test_decoding.py tests/testing
+# The Pythons on which `make test-pythons` runs the whole suite.
+PYTHONS ?= python3.13
+
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
 export KEEP KILL
 
@@ -29,9 +37,9 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-long failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with everything that the other targets need
 	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
@@ -39,8 +47,14 @@ setup: $(READY) ## create .venv with everything that the other targets need
 demo: $(READY) ## audit the licence of every installed distribution on a mesh of real processes (KEEP=1, KILL=node|agent)
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
 
-test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
+test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them, PYTHON=python3.13 chooses a Python)
 	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+
+test-pure: $(READY) ## run the tests of what computes (no servers), in about a minute (PYTHON=python3.12 chooses a Python)
+	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) $(PURE) $(ARGS)
+
+test-pythons: ## run the whole suite on other Pythons, one after the other (PYTHONS="python3.12 python3.13")
+	@for python in $(PYTHONS); do echo "The whole suite on $$python:"; $(MAKE) --no-print-directory test PYTHON=$$python; done
 
 test-long: $(READY) ## run the short forms of the tortures: storms, freezes, impatient callers, damage, fuzzing, memory
 	@$(BIN)/python -m pytest -m long -n 3 --dist loadscope $(ARGS)
@@ -116,11 +130,11 @@ lock: $(READY) ## resolve pyproject.toml into requirements/
 	@tools/lock $(BIN)/uv
 
 clean: ## remove everything that the other targets create
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(READY): requirements/dev.txt pyproject.toml
-	@tools/venv $(VENV) 3.11 3.14
+	@tools/venv $(VENV) 3.11 3.14 $(PYTHON)
 	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
 	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt
 	@$(PIP) $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

@@ -23,7 +23,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, get_origin, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -58,7 +69,13 @@ class ContextBase:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Target(Generic[P, Out]):
-    """What Agent, Workflow and Signal have in common, for generic helpers of your own."""
+    """Common base class of Agent, Workflow and Signal, for generic helpers of your own.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+    """
 
     name: str
     input: Codec[Any]
@@ -78,9 +95,27 @@ class Target(Generic[P, Out]):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Agent(Target[[In], Out], Generic[In, Out]):
-    """One capability: a handler of this mesh, or (`Agent.remote`) one that somebody else serves.
+    """A capability: a handler of this mesh (`@mesh.agent`), or one of another process (`Agent.remote`).
 
-    `version` is "" where any version will do (remote). `fn` is None when remote. `options` are what callers inherit.
+    Pass it to `ctx.call` and `client.call`. Calling it directly raises TypeError.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+        version: Version of the capability. `""`: any version will do (remote).
+        options: Options that callers inherit.
+        slots: Attempts that one process runs at the same time.
+        labels: Labels that callers can match.
+        run: `"auto"`, `"thread"` or `"process"`, see `Mesh.agent`.
+        lifespan: Context manager function whose value is `task.resource`.
+        fn: The handler. None when remote.
+        is_async: Whether the handler is `async def`.
+        takes_task: Whether the handler's first parameter is the Task.
+        takes_payload: Whether the handler takes an input.
+        parameter: Name of the input's parameter, with which errors about the input begin.
+        description: Docstring of the handler.
+        location: File and line of the handler.
     """
 
     version: str = "1"
@@ -117,7 +152,21 @@ class Agent(Target[[In], Out], Generic[In, Out]):
     def remote(
         name: str, /, *types: Any, version: str | None = None, options: CallOptions | None = None
     ) -> Agent[Any, Any]:
-        """An agent in another language, or one whose imports are heavy: only its name and types are needed here."""
+        """Declare an agent in another language, or one whose imports are heavy.
+
+            extract = Agent.remote("extract", Doc, Facts)
+
+        Args:
+            name: Name under which it is registered.
+            input: Type of its input. None: it takes none.
+            output: Type of its result. None: it returns none.
+            version: Version that calls must get. Default: any version.
+            options: Options that callers inherit.
+
+        Raises:
+            TypeError: There are not exactly two types, or one cannot travel as JSON.
+            ValueError: The name cannot be used.
+        """
         given, returned = _two(types, "Agent", name, f'without types a call takes the name: ctx.call("{name}", …)')
         return Agent(
             check_name(name, "agent"),
@@ -138,10 +187,25 @@ class Agent(Target[[In], Out], Generic[In, Out]):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Workflow(Target[[In], Out], Generic[In, Out]):
-    """A workflow definition. `version` is 0 where the highest live one is meant (remote); `fn` is None when remote.
+    """A workflow definition: code of this mesh (`@mesh.workflow`), or of another process (`Workflow.remote`).
 
-    `options` are the defaults of its starts, `defaults` (the mesh's) those of the calls that it makes. `runtime` is what
-    replays alike: code does on one minor of Python, a workflow given as data on every node that knows its language.
+    Pass it to `client.start`, `client.run`, `ctx.call` and `ctx.start`. Calling it directly raises TypeError.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+        version: Version of the definition. 0: the highest version that a live node has (remote).
+        options: Options of its starts.
+        defaults: Options of the calls that it makes, from its mesh.
+        on_error: `"fail"` or `"block"`, see `Mesh.workflow`.
+        fn: The function. None when remote.
+        takes_input: Whether the function takes an input.
+        parameter: Name of the input's parameter, with which errors about the input begin.
+        description: Docstring of the function.
+        location: File and line of the function.
+        runtime: What can replay it: the minor version of Python for code, a language version for workflows as data.
+        signals: The signals that it receives. None: they are found in its code.
     """
 
     version: int = 1
@@ -167,7 +231,20 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     ) -> Workflow[I, O]: ...
     @staticmethod
     def remote(name: str, /, *types: Any, version: int | None = None) -> Workflow[Any, Any]:
-        """A workflow whose code is not at hand: enough to start it and to read its result."""
+        """Declare a workflow whose code is not at hand: enough to start it and to read its result.
+
+            review = Workflow.remote("review", Doc, Summary)
+
+        Args:
+            name: Name of the workflow.
+            input: Type of its input. None: it takes none.
+            output: Type of its result. None: it returns none.
+            version: Version to start. Default: the highest one that a live node has.
+
+        Raises:
+            TypeError: There are not exactly two types, or one cannot travel as JSON.
+            ValueError: The name cannot be used.
+        """
         given, returned = _two(
             types, "Workflow", name, f'without types it is started by its name: client.start("{name}", …)'
         )
@@ -175,7 +252,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
         return Workflow(name, Codec.of(given), Codec.of(returned), version=version or 0, takes_input=given is not None)
 
     def fingerprint(self) -> str:
-        """Hash of the source of the module that this workflow stood in when it was imported; "" when remote."""
+        """Hash of the module's source, read when the workflow was imported. `""` when remote."""
         return self._fingerprint
 
     def _not_callable(self) -> str:
@@ -186,7 +263,19 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
 
 
 class Signal(Target[[T], None], Generic[T]):
-    """A message to a running workflow: `approve = Signal("approve", Approval)`."""
+    """A message to a running workflow: `approve = Signal("approve", Approval)`.
+
+    The workflow reads it with `ctx.receive(approve)`. Others send it with `handle.signal`, `ctx.signal` or `nervenet
+    signal`.
+
+    Args:
+        name: Name of the signal.
+        type: Type of the value that it carries. None: it carries none.
+
+    Raises:
+        TypeError: There is not exactly one type, or it cannot travel as JSON.
+        ValueError: The name cannot be used.
+    """
 
     @overload
     def __init__(self, name: str, type: type[T], /) -> None: ...
@@ -211,6 +300,14 @@ def _two(types: tuple[Any, ...], kind: str, name: str, or_else: str) -> tuple[An
             f'{kind}.remote("{name}", str, str), None for none; {or_else}'
         )
     return types
+
+
+class MeshDefinitions(Protocol):
+    """What the roles of a process need of a `Mesh`: its name and its definitions."""
+
+    name: str
+    agents: dict[str, Agent[Any, Any]]
+    workflows: dict[tuple[str, int], Workflow[Any, Any]]
 
 
 # ── from a function to a definition ──────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,8 @@ import pytest
 from nervenet.cli import main
 from nervenet.testing import Journal
 from tests.cli.test_commands import Ran, Run
-from tests.dev.standing import NERVENET, Dev
+from tests.support.dev import Dev
+from tests.support.environment import NERVENET
 
 APP = """
 import random

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from nervenet.cli import main
-from tests.dev.standing import Dev
+from tests.support.dev import Dev
 
 APP = """
 import asyncio
@@ -116,7 +116,7 @@ def test_json_is_the_contract_and_nothing_else(run: Run, an_id: str) -> None:
     stored = [entry["name"] for entry in watched if "name" in entry]
     assert (stored[0], stored[-1]) == ("start", "close") and "task:greet" in stored
     listed = json.loads(run("list", "--json", "--definition", "welcome", "--limit", "1").out)
-    assert len(listed["workflows"]) == 1 and int(listed["totalCount"]) >= 1
+    assert len(listed["workflows"]) == 1 and int(listed["namespaceCount"]) >= 1
     agents = json.loads(run("agents", "list", "--json").out)["agents"]
     assert {can["name"] for can in agents[0]["agent"]["capabilities"]} == {"greet", "broken"}
 

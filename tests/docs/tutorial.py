@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Block, Command, banners, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Block, Command, banners, blocks, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
 
 PAGE = ROOT / "docs/tutorial.md"
 
@@ -23,7 +25,9 @@ class Reader:
     def save(self, file: str, text: str) -> None:
         before = self._reloads()
         (self.folder / file).write_text(text, encoding="utf-8")
-        if self.dev is not None and file.endswith(".py"):  # any Python file of the folder: the mesh is away for a moment
+        if self.dev is not None and file.endswith(
+            ".py"
+        ):  # any Python file of the folder: the mesh is away for a moment
             self.dev.wait_for(lambda: self._reloads() > before, "reloaded")
 
     def type(self, command: Command) -> None:
@@ -31,9 +35,11 @@ class Reader:
             self._run_dev(command)
             return
         assert self.dev is not None
-        ours = environment(NERVENET_ADDRESS=self.dev.address)
+        ours = clean_environment(NERVENET_ADDRESS=self.dev.address)
         code, said = on_a_terminal(command.line, self.folder, ours, stdin="yes\n")
-        assert code == (7 if "--timeout" in command.line else 0), f"$ {command.line}\n{said}\n{self.dev.log.read_text()}"
+        assert code == (7 if "--timeout" in command.line else 0), (
+            f"$ {command.line}\n{said}\n{self.dev.log.read_text()}"
+        )
         self.told[command.line] = said
         if command.shows:
             assert _as_read(said) == _as_read(command.shows), f"$ {command.line}\n{said}"
@@ -44,7 +50,7 @@ class Reader:
             before = 0
         else:
             dev = self.dev
-            dev.over()  # it was killed
+            dev.wait()  # it was killed
             before = len(banners(dev.log))
         dev.start()
         dev.wait_for(lambda: len(banners(dev.log)) > before, "banner")

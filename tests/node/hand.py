@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any
 from nervenet.clock import new_id
 from nervenet.config import Config
 from nervenet.errors import Unavailable
-from nervenet.node.node import Node, Served
+from nervenet.node.node import Node
+from nervenet.node.served import Served
 from nervenet.node.starting import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link, LinkError
-from nervenet.streams.queues import GROUP, News, Queues, parse_tasks
+from nervenet.streams.queues import GROUP, OutgoingWake, Queues, parse_tasks
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
 
@@ -66,7 +70,7 @@ class World:
     async def agent(
         self, *capabilities: str, slots: int = 100, labels: dict[str, str] | None = None
     ) -> AsyncIterator[Hand]:
-        link = await Link.open(self.redis_url)
+        link = await open_link(self.redis_url, scripts=packaged_scripts())
         async with Etcd.open(self.etcd_url) as etcd:
             session = await Session.open(etcd, 5)
             hand = Hand(link, Keys(self.namespace), session, capabilities, slots, labels or {})
@@ -103,7 +107,7 @@ class Hand:
     ) -> None:
         self.id = new_id("hand")
         self.link, self.keys, self.session = link, keys, session
-        self.journal, self.queues = Journal(link, keys), Queues(link, keys)
+        self.journal, self.queues = JournalStore(link, keys), Queues(link, keys)
         self.capabilities, self.slots, self.labels = capabilities, slots, labels
         self.inbox = keys.inbox(self.id)
 
@@ -165,7 +169,7 @@ class Hand:
         e = task.envelope
         data = encode_entry(body, self.id)
         answer = await self.journal.append(e.workflow_id, e.run, name, data)
-        news = News(answer.owner, e.workflow_id, e.run, answer.id, name, data)
+        news = OutgoingWake(answer.owner, e.workflow_id, e.run, answer.id, name, data)
         if wake:
             await self.queues.complete(news, task.stream, task.entry_id)
         else:
@@ -183,7 +187,7 @@ async def start(
     node: Node, definition: str, workflow_id: str, data: bytes = b"null", **more: Any
 ) -> asyncio.Future[Close]:
     """Start a workflow; the future is its end, wherever it is hosted (a look at the journal each time it moves)."""
-    await node.host.starter.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
+    await node.starter.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
     return asyncio.ensure_future(end_of(node, workflow_id))
 
 
@@ -195,12 +199,11 @@ async def end_of(node: Node, workflow_id: str, *, deadline: float = DEADLINE) ->
 
 async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: float = DEADLINE) -> Entry:
     """Wait for an entry of that name; its coming is told on the workflow's channel."""
-    host = node.host
-    news = await host.link.subscribe()
+    news = await node.context.link.subscribe()
     try:
         async with asyncio.timeout(deadline):
-            await news.add(host.keys.events(workflow_id))
-            await host.journal.watch(workflow_id, int(deadline * 1000))
+            await news.add(node.context.keys.events(workflow_id))
+            await node.context.journal.watch(workflow_id, int(deadline * 1000))
             while True:
                 entries = await journal(node, workflow_id)
                 if name in entries:
@@ -212,12 +215,5 @@ async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: floa
 
 async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
     """The whole journal by name, in order."""
-    raw = await node.host.journal.read(workflow_id)
+    raw = await node.context.journal.read(workflow_id)
     return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
-
-
-async def until(true: Callable[[], object], *, deadline: float = DEADLINE) -> None:
-    """Wait until something in this process is so; looked at every turn of a few milliseconds."""
-    async with asyncio.timeout(deadline):
-        while not true():
-            await asyncio.sleep(0.005)

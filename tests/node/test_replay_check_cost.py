@@ -20,7 +20,8 @@ from nervenet.node.rechecking import SLICE, difference
 from nervenet.node.watchdog import LIMIT, Watchdog
 from nervenet.records import State
 from tests.durable.flows import Feeder
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -107,14 +108,14 @@ async def test_chance_that_comes_late_is_found_before_the_run_is_closed(
 ) -> None:
     world = World(redis_url, etcd_url, namespace)
     async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "draws_late", "w")
         for _ in range(LATE + 1):
             task = await hand.read()
             await hand.claim(task)
             await hand.answer(task, b"0.0")
         await until(lambda: blocked(node))
-        coordinator = node.host.coordinator("w")
+        coordinator = node.hosted.get("w")
         assert coordinator is not None and coordinator.machine.blocked is not None
         assert "test_replay_check_cost.py" in coordinator.machine.blocked.where
         assert "close" not in await journal(node, "w")
@@ -122,5 +123,5 @@ async def test_chance_that_comes_late_is_found_before_the_run_is_closed(
 
 
 def blocked(node: Node) -> bool:
-    coordinator = node.host.coordinator("w")
+    coordinator = node.hosted.get("w")
     return coordinator is not None and coordinator.machine.state is State.BLOCKED

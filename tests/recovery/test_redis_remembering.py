@@ -16,7 +16,7 @@ from nervenet.streams.answers import Look, RawEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from nervenet.node.coordinator import Kept
+    from nervenet.node.owned_journal import Kept
 
 INPUT = Payload("json", b'{"b": 1, "a": 2}')
 START = Start("review", 3, PYTHON, INPUT, bytes(16), labels={"team": "a"})

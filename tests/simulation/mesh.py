@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from nervenet import clock, supervision
+from nervenet import backoff, clock, supervision
 from nervenet.agent import runtime as agent_runtime
 from nervenet.agent.runtime import AgentRuntime
 from nervenet.agent.service import AgentPort
@@ -26,12 +26,14 @@ from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
 from nervenet.node import watch
-from nervenet.node.node import Node, Served
+from nervenet.node.node import Node
+from nervenet.node.served import Served
 from nervenet.payloads import Codec
+from nervenet.redis_link import link, opening
+from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
-from nervenet.streams import backoff, groups, journal, link, listing, ownership
-from nervenet.streams.address import Address
+from nervenet.streams import groups, journal, listing, ownership
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
 from tests.simulation.loop import PROCESS, Process
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
 LEASE = 5
-ADDRESS = Address.parse("redis://simulated")
+ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_module.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
 
@@ -74,14 +76,14 @@ class Surroundings:
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
-        for module in (journal, ownership, groups, link, listing):
+        for module in (journal, ownership, groups, listing, node_module, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 
     def _quicker(self) -> Iterator[Any]:
         """What always comes out the same, and took half of a schedule's time."""
         yield mock.patch.object(node_module, "version", _version)
-        yield mock.patch.object(link, "parse", _parse)
+        yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
         yield mock.patch.object(watch, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
 
@@ -106,7 +108,7 @@ def _version(_: str) -> str:
     return VERSION
 
 
-def _parse(_: str) -> Address:
+def _parse(_: str) -> ServerAddress:
     return ADDRESS
 
 

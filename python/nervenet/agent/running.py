@@ -25,7 +25,7 @@ MOST_PARTS = 1_000
 """Parts that wait for their 50 ms; older ones are dropped, which their numbers show."""
 
 
-class Stop(enum.Enum):
+class StopReason(enum.Enum):
     """Why an attempt is to stop, and what is recorded if it does."""
 
     GONE = "gone"  # the mesh does not want it any more: nothing
@@ -35,14 +35,14 @@ class Stop(enum.Enum):
 
     def failure(self, capability: str) -> Failure | None:
         """The failed attempt that this stop means."""
-        if self is Stop.GONE:
+        if self is StopReason.GONE:
             return None
-        if self is Stop.DRAINED:
+        if self is StopReason.DRAINED:
             return Failure(FailureCode.AGENT_DRAINED, self.value, type="AgentDrained", source="agent")
         return Failure(FailureCode.TIMEOUT, f"{capability}: {self.value}", type="Timeout", source="agent")
 
 
-class Key(NamedTuple):
+class AttemptKey(NamedTuple):
     """What makes two deliveries the same attempt."""
 
     workflow_id: str
@@ -68,11 +68,11 @@ class Running:
         self.agent_id = agent_id
         self.stream = stream
         self.entry_id = entry_id
-        self.key = Key(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
+        self.key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
         self.started_ms = 0  # 0: not yet claimed
         self.restored: Payload | None = None
         self.task: asyncio.Task[None] | None = None
-        self.stop: Stop | None = None
+        self.stop: StopReason | None = None
         self.interrupt: Callable[[], object] | None = None  # the executor's way to end the handler
         self.ended = False  # the handler is over: nothing can be stopped any more
         self.recorded = False  # a verdict stands in the journal though the handler still runs
@@ -93,7 +93,7 @@ class Running:
         state = "ended" if self.ended else f"stopping: {self.stop.name}" if self.stop else "running"
         return f"<Running {self.envelope.task_id}#{self.envelope.attempt} {state}>"
 
-    def cancel(self, why: Stop) -> None:
+    def cancel(self, why: StopReason) -> None:
         """Have the handler stop. The first reason holds."""
         if self.stop is None and not self.ended:
             self.stop = why

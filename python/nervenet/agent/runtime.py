@@ -19,42 +19,36 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from nervenet.agent.claim_renewer import ClaimRenewer
 from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
 from nervenet.agent.executors.process import ProcessExecutor
 from nervenet.agent.executors.thread import ThreadExecutor
-from nervenet.agent.floor import Doors, Floor
-from nervenet.agent.intake import Intake
-from nervenet.agent.keeper import Keeper
 from nervenet.agent.lag import Lag
-from nervenet.agent.live import Live
 from nervenet.agent.load import LoadMeter
+from nervenet.agent.progress import ProgressPublisher
 from nervenet.agent.registration import Registration
-from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.running import AttemptKey, Running, StopReason
 from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
+from nervenet.agent.task_reader import TaskReader
+from nervenet.agent.task_runner import TaskRunner
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.streams.data_plane import DataPlane
 from nervenet.streams.groups import Groups
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-
-    class HasAgents(Protocol):
-        """A Mesh, as far as an agent process wants to know."""
-
-        name: str
-        agents: dict[str, Agent[Any, Any]]
-
+    from nervenet.definitions import Agent, MeshDefinitions
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -82,28 +76,28 @@ class AgentRuntime:
         self.state = "ACTIVE"
         self.slots = Slots(slots, {agent.name: min(agent.slots, slots) for agent in agents.values()})
         self.meter = LoadMeter(self.slots, clock)
-        self.running: dict[Key, Running] = {}
+        self.running: dict[AttemptKey, Running] = {}
         keys = Keys(config.namespace)
-        self._doors = Doors(link, keys, Journal(link, keys), Queues(link, keys))
+        self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys))
         self._groups = Groups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
-        self._keeper = Keeper(self._doors.journal, clock, self.running.values())
+        self._claim_renewer = ClaimRenewer(self._data_plane.journal, clock, self.running.values())
         self._executors = self._make_executors()
-        self.floor = Floor(
-            self._doors,
+        self.task_runner = TaskRunner(
+            self._data_plane,
             agents,
             self._executors,
             self.slots,
             self.running,
-            keeper=self._keeper,
-            live=Live(link, keys, clock, config.retention_ms),
+            claim_renewer=self._claim_renewer,
+            progress=ProgressPublisher(link, keys, clock, config.retention_ms),
             meter=self.meter,
             clock=clock,
             retention_ms=config.retention_ms,
         )
         self._port = AgentPort(self)
-        self._intake: Intake | None = None
+        self._reader: TaskReader | None = None
         self._registration: Registration | None = None
         self._draining: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
@@ -131,7 +125,7 @@ class AgentRuntime:
         does not answer, ConfigError where its node refuses it."""
         url = config.require("redis", "an agent")
         async with AsyncExitStack() as stack:
-            link = await Link.open(url, name=name)
+            link = await open_link(url, name=name, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             own = {agent.name: agent for agent in agents}
             total = slots or sum(agent.slots for agent in own.values())
@@ -146,7 +140,7 @@ class AgentRuntime:
                 entropy=entropy,
             )
             stack.push_async_callback(runtime._close)
-            link.on_reconnect += (runtime._keeper.redis_came_back, runtime.floor.recent.redis_came_back)
+            link.on_reconnect += (runtime._claim_renewer.redis_came_back, runtime.task_runner.recent.redis_came_back)
             await runtime._begin()
             stack.enter_context(Lag(clock))
             yield runtime
@@ -156,7 +150,7 @@ class AgentRuntime:
 
     @property
     def agent_id(self) -> str:
-        return self._intake.agent_id if self._intake is not None else ""
+        return self._reader.agent_id if self._reader is not None else ""
 
     @property
     def address(self) -> str:
@@ -184,17 +178,17 @@ class AgentRuntime:
         for executor in set(self._executors.values()):
             await executor.start()
         await self._port.start()
-        self._life = asyncio.create_task(self._live(), name=f"agent {self.name}")
+        self._life = asyncio.create_task(self._run_incarnations(), name=f"agent {self.name}")
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if self._life.done():
             self._life.result()
 
-    async def _live(self) -> None:
+    async def _run_incarnations(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(supervise(f"{self.name}: renewing claims", self._keeper.run))
+                group.create_task(supervise(f"{self.name}: renewing claims", self._claim_renewer.run))
                 while True:
                     await self._incarnation(group)
         except ExceptionGroup as broken:  # whoever waits for us wants the error, not the group
@@ -203,24 +197,30 @@ class AgentRuntime:
     async def _incarnation(self, group: asyncio.TaskGroup) -> None:
         """From a new id to the loss of its lease."""
         agent_id = new_id(self.name, self._entropy)
-        await self._doors.queues.make_inbox(agent_id)
+        await self._data_plane.queues.make_inbox(agent_id)
         registration = Registration(agent_id, self._port, self.meter.sample, self.config, self.clock)
-        intake = Intake(
-            agent_id, self._doors, self.floor, self.agents, self.labels, self.clock, lambda: registration.alive
+        reader = TaskReader(
+            agent_id,
+            self._data_plane,
+            self.task_runner,
+            self.agents,
+            self.labels,
+            self.clock,
+            lambda: registration.alive,
         )
-        self._registration, self._intake = registration, intake
-        reading = group.create_task(self._read(registration, intake))
+        self._registration, self._reader = registration, reader
+        reading = group.create_task(self._read(registration, reader))
         await registration.run()
         _log.warning("%s lost its lease: finishing what runs, coming back under a new id", agent_id)
-        intake.stop()
+        reader.stop()
         if not registration.registered.is_set():
             reading.cancel()
 
-    async def _read(self, registration: Registration, intake: Intake) -> None:
+    async def _read(self, registration: Registration, reader: TaskReader) -> None:
         await registration.registered.wait()
-        _log.info("%s takes %s at %s", intake.agent_id, ", ".join(self.agents), self.address)
+        _log.info("%s takes %s at %s", reader.agent_id, ", ".join(self.agents), self.address)
         self._ready.set()
-        await intake.run()
+        await reader.run()
 
     async def _close(self) -> None:
         """Let go of everything, drained or not."""
@@ -228,11 +228,15 @@ class AgentRuntime:
         await _ended(self._life)
         await self._port.close()
         for running in self.running.values():
-            running.cancel(Stop.GONE)
+            running.cancel(StopReason.GONE)
         for executor in set(self._executors.values()):
             await executor.close()
-        self._keeper.close()
+        self._claim_renewer.close()
         await self._resources.close()
+
+    def stop(self, running: Running, reason: StopReason) -> None:
+        """Stop one attempt."""
+        self.task_runner.stop(running, reason)
 
     # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,8 +253,8 @@ class AgentRuntime:
             self._draining.cancel()
             self._draining = None
         self._set_state("ACTIVE")
-        if self._intake is not None:
-            self._intake.resume()
+        if self._reader is not None:
+            self._reader.resume()
 
     async def drained(self) -> None:
         """Return once nothing runs any more."""
@@ -258,12 +262,12 @@ class AgentRuntime:
             await asyncio.wait((self._draining,))
 
     async def _drain(self, grace: float) -> None:
-        if self._intake is not None:
-            await self._intake.pause()
-        self.floor.release_held()
+        if self._reader is not None:
+            await self._reader.pause()
+        self.task_runner.release_held()
         try:
             async with asyncio.timeout(grace):
-                await self.floor.settled()
+                await self.task_runner.settled()
         except TimeoutError:
             await self._give_back()
         self._set_state("DRAINED")
@@ -272,12 +276,12 @@ class AgentRuntime:
         """The grace is over: store the last checkpoints, stop what runs, record AGENT_DRAINED for it."""
         left = list(self.running.values())
         _log.warning("%s: %d tasks still run after the grace, they go on elsewhere", self.agent_id, len(left))
-        await self._keeper.renew([running for running in left if running.to_save is not None])
+        await self._claim_renewer.renew([running for running in left if running.to_save is not None])
         for running in left:
-            self.floor.stop(running, Stop.DRAINED)
+            self.task_runner.stop(running, StopReason.DRAINED)
         try:
-            async with asyncio.timeout(self.floor.patience):
-                await self.floor.settled()
+            async with asyncio.timeout(self.task_runner.patience):
+                await self.task_runner.settled()
         except TimeoutError:
             _log.warning("%s: %d handlers do not end", self.agent_id, len(self.running))
 
@@ -292,16 +296,16 @@ class AgentRuntime:
         self.drain()
         await self.drained()
         await _ended(self._life)  # or the end of our lease would begin a new incarnation
-        registration, intake = self._registration, self._intake
-        if registration is None or intake is None:
+        registration, reader = self._registration, self._reader
+        if registration is None or reader is None:
             return
         await registration.leave()
         try:
-            await self._doors.link.call("DEL", self._doors.keys.inbox(intake.agent_id))
-            for queue in intake.queues:
-                await self._groups.drop_consumer(queue, intake.agent_id)
+            await self._data_plane.link.call("DEL", self._data_plane.keys.inbox(reader.agent_id))
+            for queue in reader.queues:
+                await self._groups.drop_consumer(queue, reader.agent_id)
         except LinkError as error:
-            _log.warning("%s: its inbox is left to be buried: %s", intake.agent_id, error)
+            _log.warning("%s: its inbox is left to be buried: %s", reader.agent_id, error)
 
     def _make_executors(self) -> dict[str, Executor]:
         limit = self.config.payload_limit
@@ -322,29 +326,7 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def run_agent(
-    mesh: HasAgents,
-    config: Config,
-    *,
-    only: Collection[str] = (),
-    name: str | None = None,
-    slots: int | None = None,
-    stop: asyncio.Event,
-) -> None:
-    """Run the agents of a mesh until `stop`, then drain and leave. Raises ConfigError where there is nothing to run."""
-    async with AgentRuntime.open(chosen(mesh, only), config, name=name or mesh.name, slots=slots) as runtime:
-        stopping = asyncio.create_task(stop.wait())
-        broken = asyncio.create_task(runtime.stopped())
-        try:
-            await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
-            if broken.done():
-                broken.result()
-        finally:
-            stopping.cancel()
-            broken.cancel()
-
-
-def chosen(mesh: HasAgents, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
+def chosen(mesh: MeshDefinitions, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
     """The agents to run: those with a handler, or those that `only` names."""
     local = {agent.name: agent for agent in mesh.agents.values() if agent.fn is not None}
     if not local:

@@ -7,34 +7,72 @@ Everything here only asks or tells the runtime. `Connect`, the gateway for agent
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nervenet.agent.running import Stop
+from nervenet.agent.running import StopReason
 from nervenet.rpc.channels import Channel, split_addresses
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
 from nervenet.wire import optional_ms, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from nervenet.agent.load import Sample
-    from nervenet.agent.running import Running
-    from nervenet.agent.runtime import AgentRuntime
+    from nervenet.agent.load import LoadMeter, Sample
+    from nervenet.agent.running import AttemptKey, Running
+    from nervenet.agent.slots import Slots
+    from nervenet.clock import Clock
+    from nervenet.config import Config
     from nervenet.definitions import Agent
 
 SERVICE: Final = "nervenet.v1.AgentService"
 STOPPED_WITHIN: Final = 1.0
 
 
+class ControlledAgent(Protocol):
+    """What the control port shows of the agent process, and what it can tell it. `AgentRuntime` is one."""
+
+    name: str
+    state: str
+    config: Config
+    clock: Clock
+    agents: Mapping[str, Agent[Any, Any]]
+    labels: Mapping[str, str]
+    slots: Slots
+    meter: LoadMeter
+    running: dict[AttemptKey, Running]
+
+    @property
+    def agent_id(self) -> str:
+        """The id of the present incarnation."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """Language and version, for people."""
+        ...
+
+    def drain(self, grace_ms: int | None = None) -> None:
+        """Take no new task, finish what runs within the grace, give the rest back."""
+        ...
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        ...
+
+    def stop(self, running: Running, reason: StopReason) -> None:
+        """Stop one attempt."""
+        ...
+
+
 class AgentPort:
     """The server, and the channels to nodes."""
 
-    def __init__(self, runtime: AgentRuntime) -> None:
+    def __init__(self, runtime: ControlledAgent) -> None:
         self._runtime = runtime
-        self._server: Server | None = None
+        self._server: GrpcServer | None = None
         self._targets = split_addresses(runtime.config.address)
         self._channels: dict[str, Channel] = {}
         self._registered = timestamp(runtime.clock.now_ms())
@@ -48,7 +86,7 @@ class AgentPort:
     async def start(self) -> None:
         config = self._runtime.config
         services = [Service(SERVICE, AgentService(self._runtime, self))]
-        self._server = await Server.start(config, "agent", services, asyncio.Event())
+        self._server = await GrpcServer.start(config, "agent", services, asyncio.Event())
         self.address = config.advertised(self._server.address)
 
     async def close(self) -> None:
@@ -98,7 +136,7 @@ class AgentPort:
 class AgentService:
     """AgentService of one agent about itself."""
 
-    def __init__(self, runtime: AgentRuntime, port: AgentPort) -> None:
+    def __init__(self, runtime: ControlledAgent, port: AgentPort) -> None:
         self._runtime = runtime
         self._port = port
 
@@ -136,7 +174,7 @@ class AgentService:
             and request.attempt in (0, running.key.attempt)
         ]
         for running in found:
-            self._runtime.floor.stop(running, Stop.GONE)
+            self._runtime.stop(running, StopReason.GONE)
         return api.CancelTaskResponse(found=bool(found))
 
     async def Connect(self, requests: Any, context: Any) -> AsyncIterator[api.ConnectResponse]:  # noqa: N802

@@ -7,6 +7,7 @@ that large integers and the spelling of numbers survive.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import shlex
@@ -86,6 +87,17 @@ def labels(given: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"--label {one}: a label reads key=value, for example --label team=legal")
         found[key] = value
     return found
+
+
+def repeated(command: str, args: argparse.Namespace, *options: str) -> str:
+    """The command with those of its options that were given, as somebody types it again."""
+    typed = command.split()
+    for option in options:
+        value = getattr(args, option)
+        for one in value if isinstance(value, list) else [value]:
+            if one:
+                typed += [f"--{option}", one]
+    return shlex.join(typed)
 
 
 def words(given: Iterable[str]) -> list[str]:

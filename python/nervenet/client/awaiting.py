@@ -91,7 +91,7 @@ class Awaiter:
                 except RequestError as last:
                     self._fail(last)
                     return
-            except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+            except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
                 self._fail(error)
                 return
 

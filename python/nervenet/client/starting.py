@@ -82,7 +82,7 @@ class Starter:
                 batch = [(request, future) for request, future in batch if not future.done()]
                 if batch and error is not None:
                     await retry.pause(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+        except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

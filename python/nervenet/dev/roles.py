@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nervenet.clock import SYSTEM
-from nervenet.dev.child import KILL_AFTER, Child, environment, how
+from nervenet.dev.child_process import KILL_AFTER, ChildProcess, environment, how
 from nervenet.errors import NervenetError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -38,7 +38,7 @@ class Role:
     arguments: Callable[[], Sequence[str]]
     environment: dict[str, str]
     ready_file: Path
-    child: Child | None = None
+    child: ChildProcess | None = None
     address: str = ""
     served: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -118,7 +118,7 @@ class Roles:
         pause = FIRST_PAUSE
         while True:
             began = SYSTEM.monotonic()
-            role.child = Child(role.arguments(), role.environment, role.ready_file)
+            role.child = ChildProcess(role.arguments(), role.environment, role.ready_file)
             role.child.start()
             if await role.child.ready():
                 role.address = role.child.facts["address"]

@@ -30,10 +30,11 @@ from nervenet.dev.servers import Server, backing
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import write_whole
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.heads import Claim
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -61,7 +62,7 @@ def supervise(app: str, config: Config, options: Options) -> int:
 
     refuse_here("nervenet dev")
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with locked(options.data):
             await Supervisor(app, config, options).run(stop)
 
@@ -77,7 +78,7 @@ class Supervisor:
         self._drain = DRAIN if config.sources["drain"] == "default" else config.drain_ms / 1000
         self._serving = False
 
-    async def run(self, stop: Stop) -> None:
+    async def run(self, stop: ShutdownSignals) -> None:
         _require_free(self._options.port)
         shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
         async with contextlib.AsyncExitStack() as stack:
@@ -226,7 +227,7 @@ def _contents(about: About) -> str:
 async def take_stock(url: str, namespace: str) -> int:
     """How many workflows of before go on now. The claims of before are over: whoever made them died with its mesh."""
     keys = Keys(namespace)
-    link = await Link.open(url, name="nervenet-dev")
+    link = await open_link(url, name="nervenet-dev", scripts=packaged_scripts())
     try:
         running = await link.call("ZRANGE", keys.running, 0, -1)
         for workflow_id in running:

@@ -9,7 +9,7 @@ from nervenet.durable.commands import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Publish,
@@ -23,7 +23,7 @@ from nervenet.durable.commands import (
 from nervenet.durable.context import Answer, Child, Context, TokenUsage
 from nervenet.durable.failures import failure_of
 from nervenet.durable.machine import Interrupted, Machine
-from nervenet.durable.pending import Pending
+from nervenet.durable.pending import Pending, Phase
 
 __all__ = [
     "PYTHON",
@@ -36,12 +36,13 @@ __all__ = [
     "Context",
     "ContinueRun",
     "Dispatch",
-    "Escalate",
+    "EscalateStep",
     "Expire",
     "FailStep",
     "Interrupted",
     "Machine",
     "Pending",
+    "Phase",
     "Publish",
     "RecordPatch",
     "SendSignal",

@@ -93,7 +93,7 @@ class ChildRun:
             raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
 
 
-class Sending:
+class OutgoingSignal:
     """A signal on its way to another workflow."""
 
     __slots__ = ("born", "gone", "payload", "signal", "signal_id", "site", "step", "undeclared", "workflow_id")

@@ -66,7 +66,7 @@ class FailStep(NamedTuple):
     outcome: Outcome
 
 
-class Escalate(NamedTuple):
+class EscalateStep(NamedTuple):
     """Append `escalated:<step>#<k>`: a human decides how the step goes on."""
 
     step: str
@@ -151,7 +151,7 @@ Command: TypeAlias = (
     | StartTimer
     | StopTimer
     | FailStep
-    | Escalate
+    | EscalateStep
     | Expire
     | Publish
     | StartChild

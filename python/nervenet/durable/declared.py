@@ -19,7 +19,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from nervenet.declarations import ALWAYS, Ask, Call, Child, Compute, Declaration, DeclaredStep, Sleep, language_of
+from nervenet.declarations import (
+    ALWAYS,
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
+    Declaration,
+    DeclaredStep,
+    SleepAction,
+    language_of,
+)
 from nervenet.definitions import Workflow
 from nervenet.durable.context import Context, bounded
 from nervenet.durable.lines import Site
@@ -38,7 +48,7 @@ DEFAULT_CONCURRENCY: Final = 10
 
 def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
     """The workflow that a checked declaration describes. Raises BadExpression for one that was not checked."""
-    plan = _Plan(declaration)
+    plan = _CompiledDeclaration(declaration)
 
     async def declared(ctx: Context, input: Any) -> Any:
         return await _Interpretation(plan, ctx, input).run()
@@ -60,16 +70,16 @@ def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
     )
 
 
-class _Plan:
+class _CompiledDeclaration:
     """A declaration with its expressions compiled and its options resolved: made once, shared by all its runs."""
 
     def __init__(self, declaration: Declaration) -> None:
         language = language_of(declaration)
         self.output = language.compile(declaration.output) if declaration.output else None
-        self.steps = tuple(_Step(i, step, declaration, language) for i, step in enumerate(declaration.steps))
+        self.steps = tuple(_CompiledStep(i, step, declaration, language) for i, step in enumerate(declaration.steps))
 
 
-class _Step:
+class _CompiledStep:
     """One step, ready to be done."""
 
     def __init__(self, index: int, step: DeclaredStep, declaration: Declaration, language: Any) -> None:
@@ -89,14 +99,14 @@ class _Step:
         self.sticky_key = compiled("selection.sticky_key", self.options.sticky_key or "")
         self.input = self.question = self.context = self.value = None
         match action:
-            case Call(_, input):
+            case CallAction(_, input):
                 self.input = compiled("call.input", input)
-            case Child(_, _, input):
+            case ChildAction(_, _, input):
                 self.input = compiled("workflow.input", input)
-            case Ask():
+            case AskAction():
                 self.question = compiled("ask.question", action.question)
                 self.context = compiled("ask.context", action.context)
-            case Compute(value):
+            case ComputeAction(value):
                 self.value = compiled("value", value)
 
 
@@ -124,7 +134,7 @@ class _At:
 class _Interpretation:
     """One run."""
 
-    def __init__(self, plan: _Plan, ctx: Context, input: Any) -> None:
+    def __init__(self, plan: _CompiledDeclaration, ctx: Context, input: Any) -> None:
         self._plan = plan
         self._ctx = ctx
         about = {"id": ctx.workflow_id, "run": ctx.run, "labels": dict(ctx.labels)}
@@ -159,11 +169,11 @@ class _Interpretation:
             raise
         return None if self._plan.output is None else _At("output", self._plan.output)(self._values)
 
-    async def _step(self, step: _Step) -> str:
+    async def _step(self, step: _CompiledStep) -> str:
         self._values[f"steps.{step.name}"] = await self._value(step)
         return step.name
 
-    async def _value(self, step: _Step) -> Any:
+    async def _value(self, step: _CompiledStep) -> Any:
         values = self._values
         if step.condition is not None and not step.condition.must(bool, "true or false", values):
             return None
@@ -171,7 +181,7 @@ class _Interpretation:
             self._ctx.publish(step.publish(values))
         if step.value is not None:
             return step.value(values)
-        if isinstance(step.action, Sleep):
+        if isinstance(step.action, SleepAction):
             return await asyncio.sleep(step.action.span_ms / 1000)
         if step.items is None:
             return await self._once(step, values)
@@ -184,7 +194,7 @@ class _Interpretation:
         await bounded(one, len(items), step.concurrency)
         return results
 
-    async def _once(self, step: _Step, values: Mapping[str, Any]) -> Any:
+    async def _once(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
         """The step itself, or for one element; `recover` stands in for its failure."""
         try:
             return await self._done(step, values)
@@ -193,25 +203,25 @@ class _Interpretation:
                 raise
             return step.recover({**values, "error": _error(failed)})
 
-    async def _done(self, step: _Step, values: Mapping[str, Any]) -> Any:
+    async def _done(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
         match step.action:
-            case Call(capability):
+            case CallAction(capability):
                 given = self._payload(step.input, values, f"{step.name}: input")
                 call = Pending("call", capability, ANY, step.site, given, _options(step, values))
                 return await self._ctx._outcome(call)
-            case Child(definition, version):
+            case ChildAction(definition, version):
                 return await self._child(step, definition, version, values)
-            case Ask():
+            case AskAction():
                 return await self._ask(step, step.action, values)
         raise AssertionError(f"{step.name}: {step.action!r}")  # `check` lets no other pass
 
-    async def _child(self, step: _Step, definition: str, version: int, values: Mapping[str, Any]) -> Any:
+    async def _child(self, step: _CompiledStep, definition: str, version: int, values: Mapping[str, Any]) -> Any:
         given = None if step.input is None else step.input(values)
         flow: Workflow[Any, Any] = Workflow(definition, ANY, ANY, version=version, takes_input=step.input is not None)
         child = self._ctx._child(step.site, flow, given, resolve_start(), "")
         return await self._ctx._child_outcome(child, step.name, step.options.on_cancel)
 
-    async def _ask(self, step: _Step, ask: Ask, values: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, step: _CompiledStep, ask: AskAction, values: Mapping[str, Any]) -> dict[str, Any]:
         assert step.question is not None
         question = Question(
             step.question.must(str, "a text", values),
@@ -240,7 +250,7 @@ class _Interpretation:
         return payload
 
 
-def _options(step: _Step, values: Mapping[str, Any]) -> Resolved:
+def _options(step: _CompiledStep, values: Mapping[str, Any]) -> Resolved:
     if step.sticky_key is None:
         return step.options
     return replace(step.options, sticky_key=step.sticky_key.must(str, "a text", values))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from nervenet.durable.children import ChildRun, Sending
+from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import (
     Command,
     RecordPatch,
@@ -111,7 +111,7 @@ class Fold:
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
         self.children: dict[str, ChildRun] = _NONE
-        self.sendings: dict[str, Sending] = _NONE
+        self.sendings: dict[str, OutgoingSignal] = _NONE
         self.recorded: dict[str, bool] = _NONE  # what the journal will say
         self.patches: dict[str, bool] = _NONE  # what the code was told
         self.unproven: dict[str, None] = _NONE  # told, and not in the journal yet
@@ -175,7 +175,7 @@ class Fold:
             self.commands.append(child.cancelation())
         return True
 
-    def send(self, sending: Sending) -> None:
+    def send(self, sending: OutgoingSignal) -> None:
         """The code sends a signal to another workflow."""
         step = self._numbered_step(f"sent:{sending.signal}")[5:]
         sending.begin(step, self._name(), self.entries, self.loop)
@@ -183,7 +183,7 @@ class Fold:
         self.sendings[step] = sending
         self.commands.append(sending.wanted())
 
-    def unsend(self, sending: Sending) -> None:
+    def unsend(self, sending: OutgoingSignal) -> None:
         """The code no longer waits; what others have heard of goes out all the same."""
         if sending.born == self.entries and self.sendings.pop(sending.step, None) is not None:
             self.commands.remove(sending.wanted())
@@ -347,7 +347,7 @@ class Fold:
             raise Contradiction(entry.name, f"attempt:{call.step}#{call.attempt}", call.site)
         call.check(entry, body)
         self._spend(body.usage)
-        if n < call.attempt or call.phase != SENT:
+        if n < call.attempt or call.phase is not SENT:
             return
         if body.question is not None:
             self._ask(call, replace(body.question, source="agent"))
@@ -421,9 +421,9 @@ class Fold:
             return
         theirs, ours = body.question, call.question
         if _asks_about_lost_agents(theirs, call, k):
-            call.attempt -= call.phase == SENT  # here another attempt would have followed
+            call.attempt -= call.phase is SENT  # here another attempt would have followed
         else:
-            if k > call.k or ours is None or call.phase != ASKING:
+            if k > call.k or ours is None or call.phase is not ASKING:
                 raise Contradiction(entry.name, site=call.site)
             if (theirs.text, theirs.choices) != (ours.text, ours.choices):
                 raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
@@ -434,7 +434,7 @@ class Fold:
         call, k = self._numbered(entry)
         if call is None or k < call.k:
             return
-        if k > call.k or call.question is None or call.phase != OPEN:
+        if k > call.k or call.question is None or call.phase is not OPEN:
             raise Contradiction(entry.name, site=call.site)
         if body.action is Action.RETRY and call.kind == "ask":
             self._ask(call, call.question)
@@ -568,7 +568,7 @@ def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
         and failure.code is FailureCode.AGENT_LOST
         and call.phase in (SENT, FAILING, ASKING)
         and call.tally.lost >= LOST_LIMIT
-        and k == call.k + (call.phase != ASKING)
+        and k == call.k + (call.phase is not ASKING)
     )
 
 

@@ -42,7 +42,7 @@ class Runaway(Exception):
     """More than LIMIT callbacks for one entry; the argument is the line that the last one stood at."""
 
 
-class Timers(Protocol):
+class TimerSource(Protocol):
     """What the loop asks of the fold: the time, and timers that survive."""
 
     now_ms: int
@@ -156,8 +156,8 @@ _Base: Any = asyncio.AbstractEventLoop
 class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract methods; `_forbid` below answers them
     """One workflow's event loop. `timers` is the fold, `title` names the workflow in errors."""
 
-    def __init__(self, timers: Timers, title: str) -> None:
-        self.timers: Timers = timers
+    def __init__(self, timers: TimerSource, title: str) -> None:
+        self.timers: TimerSource = timers
         self.title = title
         self.created = 0
         self.stop_now = False

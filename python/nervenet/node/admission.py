@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.hosted import HostedWorkflows
     from nervenet.registry.selection import Requirement
 
 _log = logging.getLogger(__name__)
@@ -53,25 +54,26 @@ class Planned:
 class Admission:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows) -> None:
+        self._context = context
+        self._hosted = hosted
         self._looked: dict[Requirement, int] = {}
         self._long: dict[Requirement, int] = {}
         self.planned = 0  # starts under way that this node will own
-        self.memory = Memory(host.config.max_memory)
+        self.memory = Memory(context.config.max_memory)
         self._told_short = False
-        self.long = int(host.config.journal_limit * WARN)
+        self.long = int(context.config.journal_limit * WARN)
         """A journal with fewer entries need not be weighed."""
 
     # ── workflows of a node ──────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def owned(self) -> int:
-        return len(self._host.coordinators) + self.planned
+        return len(self._hosted.coordinators) + self.planned
 
     @property
     def full(self) -> bool:
-        return self.owned >= self._host.config.max_workflows or self.memory.short
+        return self.owned >= self._context.config.max_workflows or self.memory.short
 
     def may_adopt(self) -> bool:
         """Whether there is memory for another one's workflow, which costs what those here cost on average."""
@@ -79,7 +81,7 @@ class Admission:
         if not fits and not self._told_short:
             _log.warning(
                 "%s: %d of %d MiB are used (NERVENET_MAX_MEMORY): workflows of nodes that are gone are left to others",
-                self._host.node_id,
+                self._context.status.node_id,
                 self.memory.used >> 20,
                 self.memory.limit >> 20,
             )
@@ -97,14 +99,16 @@ class Admission:
 
     def with_room(self, nodes: list[str]) -> list[str]:
         """Those of other nodes that have room for one more, as far as the registry knows."""
-        views = self._host.table.nodes
-        return [n for n in nodes if n != self._host.node_id and (v := views.get(n)) is not None and not v.full]
+        views = self._context.table.nodes
+        return [
+            n for n in nodes if n != self._context.status.node_id and (v := views.get(n)) is not None and not v.full
+        ]
 
     # ── tasks in a queue ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def queue_full(self, requirement: Requirement) -> bool:
         """Whether that queue holds as much as it may. Asking also has its length looked at, once a second."""
-        now = self._host.clock.now_ms()
+        now = self._context.clock.now_ms()
         if now - self._looked.get(requirement, 0) >= LOOK_MS:
             self._looked.pop(requirement, None)  # so that the one that was looked at longest ago stands first
             self._looked[requirement] = now
@@ -112,14 +116,14 @@ class Admission:
                 oldest = next(iter(self._looked))
                 del self._looked[oldest]
                 self._long.pop(oldest, None)
-            stream = self._host.keys.queue(requirement.capability, requirement.hash)
-            self._host.link.send("XLEN", stream).add_done_callback(lambda reply: self._learn(requirement, reply))
+            stream = self._context.keys.queue(requirement.capability, requirement.hash)
+            self._context.link.send("XLEN", stream).add_done_callback(lambda reply: self._learn(requirement, reply))
         return requirement in self._long
 
     def _learn(self, requirement: Requirement, reply: asyncio.Future[Any]) -> None:
         if reply.cancelled() or reply.exception() is not None:
             return
-        length, limit = reply.result(), self._host.config.max_queued
+        length, limit = reply.result(), self._context.config.max_queued
         if length < limit:
             self._long.pop(requirement, None)
             return
@@ -134,7 +138,7 @@ class Admission:
         if self.queue_full(requirement):
             raise Overloaded(
                 f"{self._long[requirement]} tasks wait for {requirement.capability!r}, the limit is "
-                f"{self._host.config.max_queued} (NERVENET_MAX_QUEUED): come again when its agents have caught up, or start more of them",
+                f"{self._context.config.max_queued} (NERVENET_MAX_QUEUED): come again when its agents have caught up, or start more of them",
                 code="RESOURCE_EXHAUSTED",
                 reason="QUEUE_FULL",
                 metadata={"capability": requirement.capability},
@@ -144,7 +148,7 @@ class Admission:
 
     def weigh(self, coordinator: Coordinator) -> str | None:
         """After an entry was folded: why this run must end, or None."""
-        entries, limit = coordinator.machine.entries, self._host.config.journal_limit
+        entries, limit = coordinator.machine.entries, self._context.config.journal_limit
         if entries >= limit:
             return (
                 f"its journal has {entries} entries, the limit is {limit} (NERVENET_JOURNAL_LIMIT): "
@@ -161,12 +165,12 @@ class Admission:
 
     async def check_signal(self, workflow_id: str) -> None:
         """Raises Overloaded where signals alone would fill the journal up."""
-        limit = int(self._host.config.journal_limit * SIGNALS)
-        coordinator = self._host.coordinator(workflow_id)
+        limit = int(self._context.config.journal_limit * SIGNALS)
+        coordinator = self._hosted.get(workflow_id)
         if coordinator is not None:
             entries = coordinator.machine.entries
         else:
-            entries = await self._host.link.call("XLEN", self._host.keys.journal(workflow_id))
+            entries = await self._context.link.call("XLEN", self._context.keys.journal(workflow_id))
         if entries >= limit:
             raise Overloaded(
                 f"the journal of {workflow_id} has {entries} entries and takes no more signals until the workflow "

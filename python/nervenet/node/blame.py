@@ -30,9 +30,11 @@ from nervenet.registry.views import AgentView, NodeView
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from nervenet.node.coordinator import Coordinator, Sent
-    from nervenet.node.hosting import Host
-    from nervenet.registry.table import News
+    from nervenet.node.attempt import Sent
+    from nervenet.node.context import NodeContext
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.registry.table import TableChange
     from nervenet.streams.heads import Claim
 
 _log = logging.getLogger(__name__)
@@ -88,8 +90,9 @@ def is_end_of_host(agent_id: str, death: ProcessEnd, deaths: dict[str, ProcessEn
 class Blame:
     """One for each node: the deaths that it has seen, and the tasks that have lost agents."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows) -> None:
+        self._context = context
+        self._hosted = hosted
         self._deaths: dict[str, ProcessEnd] = {}
         self._boards: dict[str, list[int]] = {}
         self._suspects: dict[Sent, None] = {}
@@ -97,7 +100,7 @@ class Blame:
     def __repr__(self) -> str:
         return f"<Blame {len(self._deaths)} deaths seen, {len(self._suspects)} tasks kept apart>"
 
-    def process_gone(self, news: News) -> None:
+    def process_gone(self, news: TableChange) -> None:
         """The registry has lost an agent or a node."""
         view = news.old
         if not isinstance(view, (AgentView, NodeView)):
@@ -105,11 +108,11 @@ class Blame:
         address = view.control_endpoint if isinstance(view, AgentView) else view.address
         if isinstance(view, AgentView) and view.transport == "GATEWAY":
             address = ""  # that of its node
-        load = self._host.table.loads.get(news.id)
+        load = self._context.table.loads.get(news.id)
         self._remember(
             news.id,
             ProcessEnd(
-                self._host.clock.now_ms(),
+                self._context.clock.now_ms(),
                 address.rpartition(":")[0],
                 view.state in ENDING,
                 load.active if load is not None else 0,
@@ -132,7 +135,7 @@ class Blame:
 
     def of_loss(self, coordinator: Coordinator, sent: Sent, claim: Claim, *, proven: bool) -> int | None:
         """Percent of blame, to be recorded with the loss of the claim's agent; None = not yet, look again soon."""
-        now, agent_id = self._host.clock.now_ms(), claim.agent_id
+        now, agent_id = self._context.clock.now_ms(), claim.agent_id
         pending = coordinator.machine.pending.get(sent.dispatch.step)
         row = pending.tally.row if pending is not None else ()
         sent.lost_ms = sent.lost_ms or now
@@ -147,7 +150,7 @@ class Blame:
         gone = {a for a, d in self._deaths.items() if not d.node and not d.ordered and d.at_ms >= since}
         explained = {a for a in gone if max(self._boards.get(a, ()), default=0) >= LOST_LIMIT - 1}
         peers = max(1, sum(length >= len(row) for length in board), 0 if row else death.active)
-        dead, alive = len(gone - lost - explained), len(self._host.table.agents.keys() - gone - lost)
+        dead, alive = len(gone - lost - explained), len(self._context.table.agents.keys() - gone - lost)
         if death.ordered or is_end_of_host(agent_id, death, self._deaths, lost):
             percent = 0
         else:
@@ -162,7 +165,7 @@ class Blame:
 
     def _silent(self, agent_id: str, now_ms: int) -> ProcessEnd:
         """One that is registered still, or whose end this node has not seen."""
-        table = self._host.table
+        table = self._context.table
         agent, load = table.agents.get(agent_id), table.loads.get(agent_id)
         return ProcessEnd(
             now_ms,
@@ -173,7 +176,7 @@ class Blame:
 
     def _on_board(self, agent_id: str) -> Iterable[int]:
         """How many agents in a row each task of this node's has lost that is with this agent."""
-        for coordinator in self._host.coordinators.values():
+        for coordinator in self._hosted.coordinators.values():
             for step, sent in coordinator.sent.items():
                 if agent_id in (sent.agent_id, sent.claimed_by):
                     pending = coordinator.machine.pending.get(step)

@@ -13,13 +13,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.handover import Handover
 
 _log = logging.getLogger(__name__)
 
@@ -27,34 +28,34 @@ EVERY = 30.0
 
 
 class Bury:
-    """The walk of one node. `alive` says whether its session is: nobody buries while he may be dead himself."""
+    """The walk of one node, while its session is alive: a node that may be dead itself buries nobody."""
 
-    def __init__(self, host: Host, alive: Callable[[], bool]) -> None:
-        self._host = host
-        self._alive = alive
-        self._groups = Groups(host.link, host.keys)
+    def __init__(self, context: NodeContext, handover: Handover) -> None:
+        self._context = context
+        self._handover = handover
+        self._groups = Groups(context.link, context.keys)
         self._suspects: set[str] = set()
 
     async def run(self) -> None:
         """For as long as the node lives."""
         while True:
             await asyncio.sleep(EVERY)
-            if self._alive() and self._host.table.fresh:
+            if self._context.status.alive and self._context.table.fresh:
                 try:
                     await self.walk()
                 except LinkError as error:
-                    _log.warning("%s: burying was cut short: %s", self._host.node_id, error)
+                    _log.warning("%s: burying was cut short: %s", self._context.status.node_id, error)
 
     async def walk(self) -> int:
         """One walk; how many processes were buried."""
-        missing = {name async for name in self._processes() if not self._host.table.lives(name)}
+        missing = {name async for name in self._processes() if not self._context.table.lives(name)}
         gone, self._suspects = missing & self._suspects, missing
         for name in gone:
-            await self._groups.bury(name)
+            await self._groups.delete_streams(name)
             await self._clean_owned(name)
         await self._clean_queues(gone)
         if gone:
-            _log.info("%s: cleaned up behind %s", self._host.node_id, ", ".join(sorted(gone)))
+            _log.info("%s: cleaned up behind %s", self._context.status.node_id, ", ".join(sorted(gone)))
         return len(gone)
 
     async def _processes(self) -> AsyncIterator[str]:
@@ -65,25 +66,25 @@ class Bury:
 
     async def _clean_owned(self, dead: str) -> None:
         """Ids that need no adoption: closed, another's, or neither running nor headed."""
-        host = self._host
-        async for page in host.ownership.owned(dead):
-            heads = await host.journal.heads(page, ("owner", "closed_ms"))
+        context = self._context
+        async for page in context.ownership.owned(dead):
+            heads = await context.journal.heads(page, ("owner", "closed_ms"))
             needless = [w for w, head in heads if head is None or head.closed or head.owner != dead]
             if needless:
-                await host.disown(dead, *needless)
+                await self._handover.disown(dead, *needless)
 
     async def _clean_queues(self, gone: set[str]) -> None:
         """What dead consumers hold goes, then they go, then what was delivered and is pending nowhere."""
         async for tags in self._groups.names("queue"):
             for tag in tags:
                 capability, _, requirement = tag.partition("/")
-                stream = self._host.keys.queue(capability, requirement)
+                stream = self._context.keys.queue(capability, requirement)
                 for consumer in await self._groups.consumers(stream):
-                    if consumer in gone or (consumer not in self._suspects and not self._host.table.lives(consumer)):
+                    if consumer in gone or (consumer not in self._suspects and not self._context.table.lives(consumer)):
                         await self._clean_consumer(stream, consumer)
                 await self._groups.trim(stream)
 
     async def _clean_consumer(self, stream: bytes, consumer: str) -> None:
         while held := await self._groups.pending(stream, consumer):
-            await self._host.queues.drop(stream, *(entry.id for entry in held))
+            await self._context.queues.drop(stream, *(entry.id for entry in held))
         await self._groups.drop_consumer(stream, consumer)

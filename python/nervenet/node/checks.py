@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What cannot be right is refused before anything is written: inputs and signals that no live node's code would take.
 
-    host.checks.input("review", 1, "3.11", payload)                  # [("input.items[2].price", "input should be …")]
-    await host.checks.signal("review-7", "aprove", payload, id)      # InvalidRequest: …; did you mean 'approve'?
+    checks.input("review", 1, "3.11", payload)                  # [("input.items[2].price", "input should be …")]
+    await checks.signal("review-7", "aprove", payload, id)      # InvalidRequest: …; did you mean 'approve'?
 
 Every node publishes, with each of its definitions, the schema of the input and the signals that the code receives
 (`durable.signals`). Nodes may disagree, in a deploy that changes code without changing its version. A value is refused only
@@ -25,7 +25,8 @@ from nervenet.schemas import Fit, fit
 if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.errors import InvalidRequest
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.hosted import HostedWorkflows
     from nervenet.records import Payload
     from nervenet.registry.views import DefinitionView
     from nervenet.schemas import Problem
@@ -52,16 +53,17 @@ _DECLARED: Final = _Known(None, {}, True)
 class Checks:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._signals = {key: signals_of(workflow) for key, workflow in host.definitions.items()}
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._signals = {key: signals_of(workflow) for key, workflow in context.definitions.items()}
         self._own: dict[tuple[str, int], _Known] = {}
         self._known: dict[tuple[str, int, str], tuple[_Known, ...]] = {}
         self._tasks: dict[str, tuple[Fit | None, ...]] = {}
 
     def published(self) -> Iterator[tuple[Workflow[Any, Any], Signals]]:
         """What this node has code for, and the signals of each."""
-        for key, workflow in self._host.definitions.items():
+        for key, workflow in self._context.definitions.items():
             yield workflow, self._signals[key]
 
     def nodes_changed(self) -> None:
@@ -80,7 +82,7 @@ class Checks:
         """The same of a task: why no live agent takes it."""
         fits = self._tasks.get(capability)
         if fits is None:
-            agents = self._host.table.agents.values()
+            agents = self._context.table.agents.values()
             schemas = {
                 view.input_schema for agent in agents if (view := agent.capabilities.get(capability)) is not None
             }
@@ -95,19 +97,19 @@ class Checks:
         """Why the workflow's code cannot take it. None: it can, or nobody can say, or it was recorded before."""
         key = await self._definition_of(workflow_id)
         wrong = None if key is None else self._signal(key, name, payload, undeclared=undeclared)
-        if wrong is not None and await self._host.journal.has(workflow_id, f"signal:{signal_id}"):
+        if wrong is not None and await self._context.journal.has(workflow_id, f"signal:{signal_id}"):
             return None
         return wrong
 
     async def _definition_of(self, workflow_id: str) -> tuple[str, int, str] | None:
         """None: no such workflow, or closed."""
-        coordinator = self._host.coordinator(workflow_id)
+        coordinator = self._hosted.get(workflow_id)
         if coordinator is not None:
             workflow = coordinator.machine.workflow
             return workflow.name, workflow.version, workflow.runtime
-        fields = ("definition", "version", "python", "closed_ms")
-        head = await self._host.journal.head(workflow_id, fields)
-        return None if head is None or head.closed else (head.definition, head.version, head.python)
+        fields = ("definition", "version", "runtime", "closed_ms")
+        head = await self._context.journal.head(workflow_id, fields)
+        return None if head is None or head.closed else (head.definition, head.version, head.runtime)
 
     def _signal(
         self, key: tuple[str, int, str], name: str, payload: Payload, *, undeclared: bool
@@ -135,12 +137,12 @@ class Checks:
         return found
 
     def _told(self, definition: str, version: int, runtime: str) -> Iterator[_Known]:
-        own = self._host.definitions.get((definition, version))
+        own = self._context.definitions.get((definition, version))
         if own is not None and own.runtime == runtime:
             if (definition, version) not in self._own:
                 self._own[definition, version] = _of_code(own, self._signals[definition, version])
             yield self._own[definition, version]
-        others = (node for node in self._host.table.nodes.values() if node.id != self._host.node_id)
+        others = (node for node in self._context.table.nodes.values() if node.id != self._context.status.node_id)
         views = {view for node in others for view in node.definitions}
         for view in views:
             if (view.name, view.version, view.python) == (definition, version, runtime):

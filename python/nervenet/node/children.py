@@ -27,14 +27,18 @@ from nervenet.records import (
     SignalSent,
     Start,
 )
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.keys import check_workflow_id
 from nervenet.wire import decode_entry, task_id
 
 if TYPE_CHECKING:
     from nervenet.durable import ChildRun
+    from nervenet.node.admission import Admission
+    from nervenet.node.checks import Checks
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.facts import Facts
+    from nervenet.node.starting import Starter
     from nervenet.records import Body
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
@@ -45,8 +49,14 @@ _log = logging.getLogger(__name__)
 class Children:
     """See the module. One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(
+        self, context: NodeContext, starter: Starter, facts: Facts, admission: Admission, checks: Checks
+    ) -> None:
+        self._context = context
+        self._starter = starter
+        self._facts = facts
+        self._admission = admission
+        self._checks = checks
 
     async def carry_out(self, coordinator: Coordinator, command: StartChild | CancelChild | SendSignal) -> None:
         """What can't be done for now is done again at the next look."""
@@ -79,7 +89,7 @@ class Children:
         except RequestError as refused:
             failure = _refused(refused, command.workflow_id, FailureCode.DEPENDENCY, type(refused).__name__)
         body = ChildStarted(command.workflow_id, command.definition, failure)
-        answer = await self._host.append(parent, f"child:{command.step}", body)
+        answer = await parent.append(f"child:{command.step}", body)
         if answer.status == "closed" and failure is None and not command.options.abandon_children:
             await self._cancel(parent.workflow_id, command.workflow_id)  # the parent ended while it was started
 
@@ -101,7 +111,7 @@ class Children:
             task_id(*me),
             me,
         )
-        started = await self._host.starter.start(request)
+        started = await self._starter.start(request)
         if not started.created and await self._parent_of(workflow_id) != me:
             raise AlreadyExists(
                 f"workflow {workflow_id} exists, and is not this step's",
@@ -110,7 +120,7 @@ class Children:
             )
 
     async def _parent_of(self, workflow_id: str) -> ParentStep | None:
-        for raw in await self._host.journal.read(workflow_id, count=1):
+        for raw in await self._context.journal.read(workflow_id, count=1):
             body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
             return body.parent if isinstance(body, Start) else None
         return None
@@ -120,13 +130,15 @@ class Children:
     async def report(self, child: str, definition: str, parent: ParentStep, close: Close) -> None:
         """The child's owner tells the parent's journal, and its owner, how it ended."""
         outcome = outcome_of(child, definition, close)
-        await self._host.record(parent.workflow_id, parent.run, f"task:{parent.step}", outcome, self._host.node_id)
+        await self._facts.record(
+            parent.workflow_id, parent.run, f"task:{parent.step}", outcome, self._context.status.node_id
+        )
 
     async def look_at(self, parent: Coordinator) -> None:
         """The parent's watch: a child that has closed without a report, or whose head is gone."""
         running = [child for child in parent.machine.children.values() if child.running]
         children = {child.id: child for child in running}
-        for child_id, head in await self._host.journal.heads(children, ("last", "closed_ms")):
+        for child_id, head in await self._context.journal.heads(children, ("last", "closed_ms")):
             child = children[child_id]
             if parent.dropped:
                 return
@@ -138,11 +150,11 @@ class Children:
 
     async def _found_closed(self, parent: Coordinator, child: ChildRun, head: Head) -> None:
         ms, _, n = head.last.partition(b"-")
-        for raw in await self._host.journal.read(child.id, b"%s-%d" % (ms, int(n) - 1), 1):
+        for raw in await self._context.journal.read(child.id, b"%s-%d" % (ms, int(n) - 1), 1):
             body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
             if isinstance(body, Close):
                 outcome = outcome_of(child.id, child.definition, body)
-                await self._host.append(parent, f"task:{child.step}", outcome)
+                await parent.append(f"task:{child.step}", outcome)
 
     # ── cancel ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +165,7 @@ class Children:
         except LinkError:
             parent.wishes["close"] = close
             raise
-        self._host.close_run(parent, close)
+        parent.close_run(close, parent.machine.failed_at)
 
     async def cancel_orphans(self, parent: Coordinator) -> None:
         for child in parent.orphans:
@@ -173,8 +185,8 @@ class Children:
         except ValueError as error:
             failure = Failure(FailureCode.INVALID_INPUT, str(error), "InvalidRequest", retryable=False)
         else:
-            await self._host.admission.check_signal(to)
-            wrong = await self._host.checks.signal(
+            await self._admission.check_signal(to)
+            wrong = await self._checks.signal(
                 to, command.signal, command.payload, command.signal_id, undeclared=command.undeclared
             )
             if wrong is None:
@@ -183,12 +195,12 @@ class Children:
             else:
                 failure = _refused(wrong, to, FailureCode.INVALID_INPUT, "InvalidRequest")
         sent = SignalSent(command.workflow_id, command.signal, failure)
-        await self._host.append(sender, f"sent:{command.step}", sent)
+        await sender.append(f"sent:{command.step}", sent)
 
     async def _record(self, workflow_id: str, name: str, body: Body, actor: str) -> Appended:
         """A fact for whichever run of it there is now."""
-        host, run = self._host, 1
-        while (answer := await host.record(workflow_id, run, name, body, actor)).status == "stale":
+        run = 1
+        while (answer := await self._facts.record(workflow_id, run, name, body, actor)).status == "stale":
             run = answer.run
         return answer
 

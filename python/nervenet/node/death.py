@@ -17,18 +17,19 @@ when they appear, which is also how far the ring heals at once when neighbours d
 from __future__ import annotations
 
 import asyncio
-import enum
 import ipaddress
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from nervenet.node.served import Answer
 from nervenet.registry.etcd import EtcdError
 from nervenet.registry.tombstone import certify_death
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.served import Contact
     from nervenet.registry.etcd import Etcd
 
 _log = logging.getLogger(__name__)
@@ -38,29 +39,6 @@ MET: Final = 8
 ASK_AGAIN: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses between questions while the answer is unclear: a process that is dying may still take connections."""
 FOLLOW_AGAIN: Final = 0.5
-
-
-class Answer(enum.Enum):
-    """Who answers at an address."""
-
-    ITSELF = "the process that is registered there"
-    ANOTHER = "another process"
-    REFUSED = "nobody: the connection was refused"
-    SILENT = "nobody, and nothing says why"
-    UNCLEAR = "somebody, who did not say who he is"
-
-
-class Contact(Protocol):
-    """The way to other processes' addresses, and what we answer at ours."""
-
-    async def introduce(self, node_id: str) -> None:
-        """From now on this node answers under this id, and no longer under an earlier one."""
-
-    async def ask(self, address: str, process_id: str, *, node: bool) -> Answer:
-        """Who is there? Within a second, over a connection of its own."""
-
-    async def follow(self, address: str, node_id: str, met: Callable[[], None]) -> None:
-        """Hold a stream until it breaks; `met` is called when it was that very node that took it."""
 
 
 def successors(me: str, ids: Iterable[str], count: int) -> list[str]:
@@ -86,31 +64,33 @@ def _is_name(address: str) -> bool:
 
 
 class Death:
-    """One for each node. `alive` says whether its session is: who may be dead himself certifies nobody's death."""
+    """One for each node. A node that may be dead itself certifies nobody's death."""
 
-    contact: Contact | None = None
-
-    def __init__(self, host: Host, etcd: Etcd, alive: Callable[[], bool]) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, etcd: Etcd) -> None:
+        self._context = context
         self._etcd = etcd
-        self._alive = alive
         self._met: dict[str, str] = {}
         self._suspected: set[str] = set()
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._ring_changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Death {self._host.node_id} follows {', '.join(self._followed) or 'nobody'}>"
+        return f"<Death {self._context.status.node_id} follows {', '.join(self._followed) or 'nobody'}>"
+
+    @property
+    def _contact(self) -> Contact | None:
+        served = self._context.status.served
+        return None if served is None else served.contact
 
     # ── hints ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream_opened(self, agent_id: str) -> None:
         """An agent's heartbeat comes here from now on: meet it."""
-        self._host.spawn(self._meet(agent_id))
+        self._context.spawn(self._meet(agent_id))
 
     def stream_broke(self, agent_id: str) -> None:
         """An agent's heartbeat broke off: is it dead, or only elsewhere?"""
-        self._host.spawn(self._suspect(agent_id))
+        self._context.spawn(self._suspect(agent_id))
 
     def registry_news(self, process_id: str, *, node: bool, removed: bool) -> None:
         """Somebody came, changed or went."""
@@ -126,12 +106,12 @@ class Death:
         async with asyncio.TaskGroup() as following:
             while True:
                 self._ring_changed.clear()
-                if self.contact is not None:
+                if self._contact is not None:
                     self._mend_ring(following)
                 await self._ring_changed.wait()
 
     def _mend_ring(self, following: asyncio.TaskGroup) -> None:
-        near = successors(self._host.node_id, self._host.table.nodes, MET)
+        near = successors(self._context.status.node_id, self._context.table.nodes, MET)
         for node_id in self._followed.keys() - set(near[:FOLLOWED]):
             self._followed.pop(node_id).cancel()
         for node_id in near[:FOLLOWED]:
@@ -142,11 +122,11 @@ class Death:
                 following.create_task(self._meet(node_id))
 
     async def _follow(self, node_id: str) -> None:
-        assert self.contact is not None
+        assert self._contact is not None
         while address := self._address(node_id):
             if node_id in self._met:  # it may have died before we came to follow it
                 await self._suspect(node_id)
-            await self.contact.follow(address, node_id, lambda at=address: self._meets(node_id, at))  # type: ignore[misc]
+            await self._contact.follow(address, node_id, lambda at=address: self._meets(node_id, at))  # type: ignore[misc]
             await self._suspect(node_id)
             await asyncio.sleep(FOLLOW_AGAIN)
 
@@ -154,7 +134,7 @@ class Death:
 
     def _address(self, process_id: str) -> str:
         """Where the registry says it is; "" = not registered, or it told none."""
-        table = self._host.table
+        table = self._context.table
         if (node := table.nodes.get(process_id)) is not None:
             return node.address
         agent = table.agents.get(process_id)
@@ -172,9 +152,9 @@ class Death:
                 return
 
     async def _ask(self, process_id: str, address: str) -> Answer:
-        if self.contact is None:
+        if self._contact is None:
             return Answer.UNCLEAR
-        return await self.contact.ask(address, process_id, node=process_id in self._host.table.nodes)
+        return await self._contact.ask(address, process_id, node=process_id in self._context.table.nodes)
 
     async def _suspect(self, process_id: str) -> None:
         if process_id in self._suspected:
@@ -199,16 +179,18 @@ class Death:
         return await self._certify(process_id, f"{address}: {answer.value}")
 
     def _shared(self, process_id: str, address: str) -> bool:
-        table = self._host.table
+        table = self._context.table
         return any(other != process_id and self._address(other) == address for other in (*table.agents, *table.nodes))
 
     async def _certify(self, process_id: str, reason: str) -> bool:
-        table = self._host.table
-        if not self._alive():
+        table = self._context.table
+        if not self._context.status.alive:
             return False
         try:
             lease = table.lease(process_id)
-            await certify_death(self._etcd, table.layout, process_id, lease, reason=reason, by=self._host.node_id)
+            await certify_death(
+                self._etcd, table.layout, process_id, lease, reason=reason, by=self._context.status.node_id
+            )
         except EtcdError as error:
             _log.warning("%s is dead, and etcd can't be told: %s", process_id, error)
             return False

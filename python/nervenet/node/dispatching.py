@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
+from nervenet.node.attempt import Sending
 from nervenet.node.blame import SEPARATE_MS
-from nervenet.node.tracing import Sending
+from nervenet.node.timers import Round
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import require
-from nervenet.streams.faults import RedisRefused
 from nervenet.telemetry import producer
 from nervenet.wire import Envelope, encode_envelope, task_id
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
-    from nervenet.node.coordinator import Coordinator, Sent
-    from nervenet.node.hosting import Host
+    from nervenet.node.admission import Admission
+    from nervenet.node.attempt import Sent
+    from nervenet.node.blame import Blame
+    from nervenet.node.context import NodeContext
+    from nervenet.node.coordinator import Coordinator
     from nervenet.records import Trace
     from nervenet.registry.selection import Requirement
 
@@ -44,26 +50,20 @@ MOST_KNOWN = 10_000
 """Requirements that are remembered at most; labels make as many of them as workflows like."""
 
 
-class AgentControl(Protocol):
-    """The control plane's way to agents."""
-
-    async def cancel_task(
-        self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
-    ) -> bool:
-        """Whether it runs there. Raises a NervenetError when the agent can't be told."""
-
-
 class Dispatcher:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self.control: AgentControl | None = None
-        self._host = host
-        self._pools = host.table.pools
-        self._queues = host.queues
+    def __init__(self, context: NodeContext, blame: Blame, admission: Admission) -> None:
+        self._context = context
+        self._status = context.status
+        self._blame = blame
+        self._admission = admission
+        self._pools = context.table.pools
+        self._queues = context.queues
         self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
         self._made: set[Requirement] = set()
         self._named: dict[Requirement, int] = {}
+        self._accepting: dict[int, Round[tuple[Coordinator, Sent, int]]] = {}
 
     def send(self, coordinator: Coordinator, sent: Sent, avoid: tuple[str, ...] = ()) -> None:
         """Pick and send; called again for the same attempt when the watch found its copy lost."""
@@ -72,22 +72,22 @@ class Dispatcher:
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
         others = bool(dispatch.avoid) and self._pools.others(requirement, dispatch.avoid)
         policy = "least_loaded" if others and options.policy == "queue" else options.policy
-        apart = self._host.blame.keep_apart(coordinator, sent) if dispatch.attempt >= LOST_LIMIT else None
+        apart = self._blame.keep_apart(coordinator, sent) if dispatch.attempt >= LOST_LIMIT else None
         if apart is not None:
             policy, avoid = "least_loaded" if policy == "queue" else policy, avoid + apart
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         self.over(sent)
-        now = sent.sent_ms = self._host.clock.now_ms()
+        now = sent.sent_ms = self._context.clock.now_ms()
         if apart and now < sent.due_ms + SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
             sent.entry_id = sent.stream = b""
-            sent.timers.append(self._host.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+            sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
             return
         agent = choice.agent
         agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
         sent.entry_id = b""
-        if agent is None and self._host.admission.queue_full(requirement):
+        if agent is None and self._admission.queue_full(requirement):
             sent.stream = b""
-            self._host.timers.at(now + FULL_MS, self._again, coordinator, sent, now)
+            self._context.timers.at(now + FULL_MS, self._again, coordinator, sent, now)
             return
         envelope = encode_envelope(
             Envelope(
@@ -98,7 +98,7 @@ class Dispatcher:
                 attempt=dispatch.attempt,
                 input=dispatch.input,
                 digest=dispatch.digest,
-                reply_to=self._host.node_id,
+                reply_to=self._status.node_id,
                 agent_id=agent_id,
                 trace=self._trace(coordinator, dispatch.step, dispatch.capability, dispatch.attempt),
                 deadline_ms=dispatch.total_due_ms,
@@ -112,24 +112,38 @@ class Dispatcher:
         )
         if agent is not None:
             inbox = agent.stream
-            sent.stream = self._host.keys.inbox(inbox)
+            sent.stream = self._context.keys.inbox(inbox)
             self._pools.assign(agent_id, dispatch.capability, now)
             future = self._queues.send_inbox_nowait(inbox, envelope)
             if options.accept_ms is not None:
-                self._host.watch.expect_acceptance(coordinator, sent, options.accept_ms)
+                self.expect_acceptance(coordinator, sent, options.accept_ms)
         else:
-            sent.stream = self._host.keys.queue(dispatch.capability, requirement.hash)
+            sent.stream = self._context.keys.queue(dispatch.capability, requirement.hash)
             if requirement not in self._made:
-                self._host.spawn(self._make(coordinator, sent, requirement, envelope))
+                self._context.spawn(self._make(coordinator, sent, requirement, envelope))
                 return
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
         future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
+
+    def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
+        """An agent's inbox has it: if the agent has not claimed it by then, another agent gets it."""
+        within_ms = rounded(within_ms)
+        expected = self._accepting.get(within_ms)
+        if expected is None:
+            expected = self._accepting[within_ms] = Round(self._context.clock, within_ms)
+        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms), sent.sent_ms))
+
+    def not_accepted(self, most: int) -> Iterator[dict[Coordinator, None]]:
+        """The workflows with attempts that no agent has claimed in time, at most so many for each accept timeout."""
+        for expected in tuple(self._accepting.values()):  # while the caller looks, a send may add a time
+            due = expected.due(most)
+            yield dict.fromkeys(c for c, sent, at in due if not sent.over and sent.sent_ms == at and sent.agent_id)
 
     def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace
         if coordinator.sendings is None:  # no node tells this workflow's story: the caller's context goes on as it is
             return trace
-        coordinator.sendings.setdefault((step, attempt), Sending(capability, self._host.clock.now_ms()))
+        coordinator.sendings.setdefault((step, attempt), Sending(capability, self._context.clock.now_ms()))
         return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
 
     async def _make(self, coordinator: Coordinator, sent: Sent, requirement: Requirement, envelope: bytes) -> None:
@@ -143,11 +157,11 @@ class Dispatcher:
 
     def name_again(self, sent: Sent) -> None:
         """A task waits in its queue: does what stands beside the queue's name still say what it asks for?"""
-        dispatch, now = sent.dispatch, self._host.clock.now_ms()
+        dispatch, now = sent.dispatch, self._context.clock.now_ms()
         requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
         if requirement in self._made and now - self._named.get(requirement, 0) >= NAME_AGAIN_MS:
             self._named[requirement] = now
-            self._host.spawn(self._name(requirement))
+            self._context.spawn(self._name(requirement))
 
     async def _name(self, requirement: Requirement) -> None:
         says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
@@ -177,8 +191,8 @@ class Dispatcher:
             _log.debug("%s not sent: %s", sent, error)
             if isinstance(error, RedisRefused) and error.wrong_type:
                 self._made.clear()  # the queue is made again before its next task
-            due = self._host.clock.now_ms() + AGAIN_MS
-            sent.timers.append(self._host.timers.at(due, self._again, coordinator, sent, at_ms))
+            due = self._context.clock.now_ms() + AGAIN_MS
+            sent.timers.append(self._context.timers.at(due, self._again, coordinator, sent, at_ms))
         elif (entry_id := reply.result()) is None:  # that inbox is buried: another agent
             self.send(coordinator, sent, (*avoid, sent.agent_id))
         else:
@@ -197,9 +211,9 @@ class Dispatcher:
         sent = coordinator.sent.get(step)
         if sent is None or sent.over or sent.agent_id or str(sent.dispatch.attempt) != attempt:
             return
-        sent.sent_ms = now = self._host.clock.now_ms()
+        sent.sent_ms = now = self._context.clock.now_ms()
         sent.stream = sent.entry_id = b""
-        sent.timers.append(self._host.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+        sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
 
     def over(self, sent: Sent) -> None:
         """The task is no longer with the agent that we assigned it to."""
@@ -211,17 +225,24 @@ class Dispatcher:
 
     def tell_to_stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
         """Make fast what the claim's renewal makes sure: the handler stops."""
-        self._host.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
+        self._context.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
 
     async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> bool | None:
         """Ask an agent to stop; whether it ran there, None when it can't be told."""
-        agent = self._host.table.agents.get(agent_id)
-        if agent is None or not agent.control_endpoint or self.control is None:
+        agent = self._context.table.agents.get(agent_id)
+        if agent is None or not agent.control_endpoint or (served := self._status.served) is None:
             return None
         endpoint = agent.control_endpoint
         task = task_id(coordinator.workflow_id, coordinator.run, step)
         try:
-            return await self.control.cancel_task(endpoint, agent_id, task, coordinator.run, attempt, reason)
+            return await served.control.cancel_task(endpoint, agent_id, task, coordinator.run, attempt, reason)
         except NervenetError as error:
             _log.debug("%s was not told to stop %s: %s", agent_id, task, detail(error))
             return None
+
+
+@lru_cache(maxsize=256)
+def rounded(ms: int) -> int:
+    """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
+    step = 1 << max(0, ms.bit_length() - 4)
+    return -(-ms // step) * step

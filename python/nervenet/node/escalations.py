@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from nervenet.durable.pending import OPEN
 from nervenet.records import Cancel, Escalated
 from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
@@ -21,9 +22,10 @@ from nervenet.wire import encode_entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from nervenet.durable import Escalate, Expire
+    from nervenet.durable import EscalateStep, Expire
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.wakes import Wakes
     from nervenet.records import Decided, Entry, Outcome
     from nervenet.streams.answers import Decision
 
@@ -33,19 +35,30 @@ _log = logging.getLogger(__name__)
 class Escalations:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._listing = Listing(host.link, host.keys)
-        self.on_open: Callable[[str, str, int, bool], None] | None = None
-        """Told of each open question of a workflow hosted here: id, step, k, and whether it was met at an adoption."""
+    def __init__(
+        self, context: NodeContext, wakes: Wakes, remember: Callable[[Callable[[], Awaitable[bool]]], None]
+    ) -> None:
+        self._context = context
+        self._wakes = wakes
+        self._remember = remember
+        self._listing = Listing(context.link, context.keys)
+        self._on_open: list[Callable[[str, str, int, bool], None]] = []
 
-    def ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    def on_open(self, tell: Callable[[str, str, int, bool], None]) -> Callable[[], None]:
+        """Call `tell` for each open question of a workflow hosted here: id, step, k, and whether an adoption found it.
+
+        Returns a function that ends it.
+        """
+        self._on_open.append(tell)
+        return lambda: self._on_open.remove(tell)
+
+    def ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         """The owner's entry; listed once it is in."""
-        self._host.spawn(self._ask(coordinator, command))
+        self._context.spawn(self._ask(coordinator, command))
 
-    async def _ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    async def _ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         name = f"escalated:{command.step}#{command.k}"
-        await self._host.append(coordinator, name, Escalated(command.question))
+        await coordinator.append(name, Escalated(command.question))
 
     def asked(self, coordinator: Coordinator, entry: Entry) -> None:
         """`escalated:…` is in the journal."""
@@ -56,7 +69,7 @@ class Escalations:
         """After a replay: whoever owned it before may have come neither to list a question nor to clear one."""
         standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
-            if pending.question is not None and pending.phase == "open":
+            if pending.question is not None and pending.phase is OPEN:
                 standing.add((pending.step, pending.k))
                 self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
@@ -66,16 +79,16 @@ class Escalations:
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and (pending.step, pending.k) in coordinator.asked:
                 deadline = pending.question.deadline_ms
-                self._host.spawn(
+                self._context.spawn(
                     self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.k, deadline)
                 )
 
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
         step, _, k = which.rpartition("#")
         coordinator.asked = (*coordinator.asked, (step, int(k)))
-        self._host.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
-        if self.on_open is not None:
-            self.on_open(coordinator.workflow_id, step, int(k), adopted)
+        self._context.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
+        for tell in self._on_open:
+            tell(coordinator.workflow_id, step, int(k), adopted)
 
     def decided(self, coordinator: Coordinator, which: str) -> None:
         """`decided:<step>#<k>` was folded."""
@@ -93,15 +106,15 @@ class Escalations:
     def _unlist(self, coordinator: Coordinator, over: Collection[tuple[str, int]]) -> None:
         coordinator.asked = tuple(asked for asked in coordinator.asked if asked not in over)
         for step, k in over:
-            self._host.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
+            self._context.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
 
     def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
-        self._host.timers.at(command.at_ms, self._expire, coordinator, command)
+        self._context.timers.at(command.at_ms, self._expire, coordinator, command)
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)
-        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase == "open":
-            self._host.spawn(
+        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase is OPEN:
+            self._context.spawn(
                 self.decide(
                     coordinator.workflow_id,
                     coordinator.run,
@@ -110,8 +123,8 @@ class Escalations:
                     command.decided,
                     command.outcome,
                     None,
-                    self._host.node_id,
-                    owner=self._host.node_id,
+                    self._context.status.node_id,
+                    owner=self._context.status.node_id,
                 )
             )
 
@@ -132,7 +145,7 @@ class Escalations:
 
         Its owner is told also when the caller has left.
         """
-        return await self._host.run_to_end(
+        return await self._context.background.run_to_end(
             self._decide(workflow_id, run, step, k, decided, outcome, cancel, actor, owner)
         )
 
@@ -149,7 +162,7 @@ class Escalations:
         owner: str | None,
     ) -> Decision:
         def ask() -> Awaitable[Decision]:
-            return self._host.journal.decide(
+            return self._context.journal.decide(
                 workflow_id,
                 run,
                 step,
@@ -166,10 +179,10 @@ class Escalations:
 
         decision = await ask()
         if decision.status == "new":
-            self._host.restore.remember(again)
+            self._remember(again)
         if decision.decided:
-            host = self._host
-            host.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, f"decided:{step}#{k}", b"")
-            if decision.owner != host.node_id:
-                host.spawn(self._listing.escalation_clear(workflow_id, step, k))
+            context, name = self._context, f"decided:{step}#{k}"
+            self._wakes.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, name, b"")
+            if decision.owner != context.status.node_id:
+                context.spawn(self._listing.escalation_clear(workflow_id, step, k))
         return decision

@@ -16,19 +16,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nervenet.clock import SYSTEM
 from nervenet.durable.declared import LANGUAGE
 from nervenet.durable.machine import canceled_close, unreadable
-from nervenet.node.hosting import blocked_json
 from nervenet.node.memory import cost_of
+from nervenet.node.owned_journal import blocked_json
 from nervenet.node.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.definitions import Workflow
+    from nervenet.node.admission import Admission
+    from nervenet.node.bookkeeping import CloseBookkeeping
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.handover import Handover
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.placement import Placement
+    from nervenet.node.stored import Stored
     from nervenet.records import Body
     from nervenet.streams.answers import Adopted
     from nervenet.streams.heads import Head
@@ -55,16 +61,52 @@ class LastLine(Protocol):
     ) -> str: ...
 
 
-class Loader:
-    """One for each node."""
+class NewCoordinator(Protocol):
+    """Makes the coordinator of a run whose code is here."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __call__(self, workflow_id: str, definition: str, version: int, run: int, start: Start, /) -> Coordinator: ...
+
+
+class Loader:
+    """One for each node.
+
+    Args:
+        ready: returns when nothing is being written back to a Redis that has lost something.
+        look_at: looks at the pending steps of workflows now.
+        last_line: finds the line at which a run took its process with it; None: it is not looked for.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        stored: Stored,
+        admission: Admission,
+        handover: Handover,
+        books: CloseBookkeeping,
+        *,
+        new_coordinator: NewCoordinator,
+        ready: Callable[[], Awaitable[None]],
+        look_at: Callable[[list[Coordinator]], Awaitable[None]],
+        last_line: LastLine | None,
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._placement = placement
+        self._stored = stored
+        self._admission = admission
+        self._handover = handover
+        self._books = books
+        self._new_coordinator = new_coordinator
+        self._ready = ready
+        self._look_at = look_at
+        self._last_line = last_line
+        self.recovered = 0
         self._at_once = asyncio.Semaphore(MANY_LOADS)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self.last_line: LastLine | None = None  # a simulated node has none: it forks nobody
 
     async def idle(self) -> None:
         """Return once nothing is being loaded: who leaves in the middle of an adoption would be taken for its victim."""
@@ -85,104 +127,106 @@ class Loader:
                 self._idle.set()
 
     async def _load(self, workflow_id: str, dead: str | None) -> bool:
-        host = self._host
-        await host.restore.done()
-        if dead is not None and not host.admission.may_adopt():
+        context = self._context
+        await self._ready()
+        if dead is not None and not self._admission.may_adopt():
             return False
-        while workflow_id not in host.coordinators and not host.admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
+        while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
             await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and stays in the journal until there is room
-        async with self._at_once, host.lock(workflow_id):
-            node_id = host.node_id  # a load that this node outlives under another id is no longer its own
-            if (coordinator := host.coordinators.get(workflow_id)) is not None:
+        async with self._at_once, self._hosted.lock(workflow_id):
+            node_id = context.status.node_id  # a load that this node outlives under another id is no longer its own
+            if (coordinator := self._hosted.coordinators.get(workflow_id)) is not None:
                 if dead is None or await self._is_mine(workflow_id):
                     return True
-                host.forget(coordinator)  # it was taken from us while we slept, by one that has died since
-            with host.expecting(workflow_id):
+                self._hosted.forget(coordinator)  # it was taken from us while we slept, by one that has died since
+            with self._hosted.expecting(workflow_id):
                 if dead is not None:
-                    await host.ownership.own(node_id, workflow_id)
-                adopted = await host.journal.adopt(workflow_id, node_id, dead or node_id)
+                    await context.ownership.own(node_id, workflow_id)
+                adopted = await context.journal.adopt(workflow_id, node_id, dead or node_id)
                 return await self._take(workflow_id, adopted, node_id, dead)
 
     async def _is_mine(self, workflow_id: str) -> bool:
         """Whether the head still names this node."""
-        head = await self._host.journal.head(workflow_id, ("owner",))
-        return head is not None and head.owner == self._host.node_id
+        head = await self._context.journal.head(workflow_id, ("owner",))
+        return head is not None and head.owner == self._context.status.node_id
 
     async def _take(self, workflow_id: str, adopted: Adopted, node_id: str, dead: str | None) -> bool:
-        host, head, began_ns = self._host, adopted.head, SYSTEM.now_ns()
+        context, head, began_ns = self._context, adopted.head, SYSTEM.now_ns()
         if adopted.status not in ("adopted", "mine") or head is None:
             return await self._leave(workflow_id, adopted, node_id)
         if adopted.status == "mine":  # whoever took it out of my set before I began to load it read an older head
-            await host.ownership.own(node_id, workflow_id)
+            await context.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
             return False
         coordinator = await self._replay(workflow_id, adopted)
-        if host.node_id != node_id:  # in its head stands an id that is over: it is adopted like any other orphan
+        if (
+            context.status.node_id != node_id
+        ):  # in its head stands an id that is over: it is adopted like any other orphan
             if coordinator is not None:
                 if coordinator.machine.blocked is None:  # and it is not to blame for that
-                    host.spawn(host.journal.set_head(workflow_id, head.run, node_id, survived=True))
+                    context.spawn(context.journal.set_head(workflow_id, head.run, node_id, survived=True))
                 coordinator.drop()
             return False
         if coordinator is None:
             return True
-        if workflow_id in host.coordinators:
+        if workflow_id in self._hosted.coordinators:
             coordinator.drop()
             return True
         coordinator.mirrored = (head.state, head.note)
-        host.take_in(coordinator)
-        if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
+        self._hosted.attach(coordinator)
+        if adopted.status == "adopted" or head.unconfirmed_adoptions:  # or taken over before, and the answer was lost
             self._recovered(coordinator, head, dead, began_ns)
         claims = adopted.claims
         coordinator.resume(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
-        host.feed_kept(coordinator)
-        now = host.clock.now_ms()
+        self._hosted.feed_early(coordinator)
+        now = context.clock.now_ms()
         if any(claim.until_ms < now for claim in claims.values()):  # whoever ran it is gone: the next attempt is due
-            host.spawn(host.watch.look_at([coordinator]))
+            context.spawn(self._look_at([coordinator]))
         return True
 
     def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
         """It was replayed, and this node lives: that adoption is not held against the workflow."""
-        host, workflow_id = self._host, coordinator.workflow_id
-        host.recovered += 1
+        context, workflow_id = self._context, coordinator.workflow_id
+        self.recovered += 1
         if coordinator.machine.blocked is None:
-            host.spawn(host.journal.set_head(workflow_id, head.run, host.node_id, survived=True))
+            context.spawn(context.journal.set_head(workflow_id, head.run, context.status.node_id, survived=True))
         _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
-        if coordinator.span_id and host.telemetry.on:
-            export_recovered(host, coordinator, dead or "", began_ns)
+        if coordinator.span_id and context.telemetry.on:
+            export_recovered(context, coordinator, dead or "", began_ns)
 
     async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
         """It is closed, another node's, or not there; whether it needs no host any more."""
         head = adopted.head
         if adopted.status == "closed":
             if head is not None:
-                self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+                self._books.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
             return True
-        await self._host.disown(node_id, workflow_id)
+        await self._handover.disown(node_id, workflow_id)
         return adopted.status == "refused"
 
     async def _has_code(self, head: Head) -> bool:
         """Whether it can be run here; of what is stored, the definition is read."""
-        if not self._host.has(head.definition, head.version, head.python):
+        if not self._placement.has(head.definition, head.version, head.runtime):
             return False
-        return head.python != LANGUAGE or await self._host.stored.load(head.definition, head.version) is not None
+        return head.runtime != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
 
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
         """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
-        self._host.admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
+        self._admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
         entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
         start = entries[0].body if entries else UnreadableEntry("the journal is empty")
         if not isinstance(start, Start):
             await self._without_start(workflow_id, head, entries, start)
             return None
-        coordinator = self._host.new_coordinator(workflow_id, head.definition, head.version, head.run, start)
-        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
+        coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start)
+        adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
             self._stop_killer(coordinator, entries, head.blocked)
         if head.run > 1:
-            coordinator.req = head.req
+            coordinator.req = head.request_hash
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)
@@ -194,19 +238,21 @@ class Loader:
 
     async def _without_start(self, workflow_id: str, head: Head, entries: list[Entry], start: Body) -> None:
         """Show why nothing goes on; whoever cancels it ends it."""
-        host = self._host
+        context = self._context
         why = start if isinstance(start, UnreadableEntry) else UnreadableEntry("it is no start")
         blocked = unreadable(entries[0] if entries else Entry("start", why, 1), why, 0)
         cancel = next((entry.body for entry in entries if isinstance(entry.body, Cancel)), None)
         if cancel is not None:
-            data = encode_entry(canceled_close(cancel), host.node_id)
-            await host.journal.close(workflow_id, head.run, host.node_id, data, State.CANCELED, host.retention_ms)
-            host.finish(workflow_id, host.node_id, head.created_ms, host.clock.now_ms())
+            data = encode_entry(canceled_close(cancel), context.status.node_id)
+            await context.journal.close(
+                workflow_id, head.run, context.status.node_id, data, State.CANCELED, context.config.retention_ms
+            )
+            self._books.finish(workflow_id, context.status.node_id, head.created_ms, context.clock.now_ms())
         elif head.state is not State.BLOCKED:
             _log.error("%s is BLOCKED: %s", workflow_id, blocked.detail)
-            told = blocked_json(blocked, host.clock.now_ms())
-            await host.journal.set_head(
-                workflow_id, head.run, host.node_id, state=State.BLOCKED, note=blocked.note, blocked=told
+            told = blocked_json(blocked, context.clock.now_ms())
+            await context.journal.set_head(
+                workflow_id, head.run, context.status.node_id, state=State.BLOCKED, note=blocked.note, blocked=told
             )
 
     def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
@@ -218,8 +264,8 @@ class Loader:
             where,
             max(0, len(entries) - 1),
         )
-        if not where and self.last_line is not None:
-            self._host.spawn(self._find_line(coordinator, entries, self.last_line))
+        if not where and self._last_line is not None:
+            self._context.spawn(self._find_line(coordinator, entries, self._last_line))
 
     async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
         machine = coordinator.machine
@@ -235,7 +281,7 @@ class Loader:
             entries += page
             if head is None or page[-1].id == head.last:
                 break
-            page = await self._host.journal.read(workflow_id, page[-1].id)
+            page = await self._context.journal.read(workflow_id, page[-1].id)
         return entries
 
 

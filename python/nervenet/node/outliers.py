@@ -23,7 +23,9 @@ from nervenet.durable.retry import may_repeat
 from nervenet.records import FailureCode
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from collections.abc import Awaitable, Callable
+
+    from nervenet.node.context import NodeContext
     from nervenet.records import Failure
 
 _log = logging.getLogger(__name__)
@@ -62,11 +64,12 @@ def for_how_long(times: int) -> int:
 
 
 class Outliers:
-    """One for each node."""
+    """One for each node. `look_at_tasks_of` an agent that is ejected: what waits in its inbox goes to others."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._pools = host.table.pools
+    def __init__(self, context: NodeContext, look_at_tasks_of: Callable[[str], Awaitable[None]]) -> None:
+        self._context = context
+        self._look_at_tasks_of = look_at_tasks_of
+        self._pools = context.table.pools
         self._rows: dict[tuple[str, str], Row] = {}
         self._good: dict[str, tuple[str, int]] = {}  # by capability, who succeeded last and when
         self._ejected: dict[str, Ejected] = {}
@@ -77,7 +80,7 @@ class Outliers:
     def ejected(self, agent_id: str) -> bool:
         """Whether it gets nothing now."""
         found = self._ejected.get(agent_id)
-        return found is not None and found.until_ms > self._host.clock.now_ms()
+        return found is not None and found.until_ms > self._context.clock.now_ms()
 
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,15 +134,15 @@ class Outliers:
         return 2 * (sum(map(self.ejected, agents)) + 1) <= len(agents)
 
     def _eject(self, agent_id: str, why: str, *, stuck: bool) -> None:
-        host, now = self._host, self._host.clock.now_ms()
+        now = self._context.clock.now_ms()
         before = self._ejected.get(agent_id)
         times = before.times + 1 if before and before.until_ms + LONGEST_MS > now else 1
         until = now + for_how_long(times)
         self._ejected[agent_id] = Ejected(until, times, stuck)
         self._pools.eject(agent_id, why)
         _log.warning("%s gets nothing for %d s: %s", agent_id, (until - now) // 1000, why)
-        host.timers.at(until, self._readmit, agent_id, until)
-        host.spawn(host.watch.agent_gone(agent_id, proven=False))  # what waits in its inbox goes elsewhere
+        self._context.timers.at(until, self._readmit, agent_id, until)
+        self._context.spawn(self._look_at_tasks_of(agent_id))  # what waits in its inbox goes elsewhere
 
     def _readmit(self, agent_id: str, until_ms: int) -> None:
         found = self._ejected.get(agent_id)

@@ -15,15 +15,24 @@ from typing import TYPE_CHECKING
 from nervenet.durable import PYTHON
 from nervenet.errors import RequestError
 from nervenet.node.starting import request_hash
+from nervenet.node.wakes import send_wake
 from nervenet.records import Entry, Start
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.faults import LinkError
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nervenet.durable import ContinueRun
+    from nervenet.node.children import Children
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
+    from nervenet.node.handover import Handover
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.loading import NewCoordinator
+    from nervenet.node.placement import Placement
+    from nervenet.node.run_end import RunEnd
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +40,26 @@ _log = logging.getLogger(__name__)
 class Renewal:
     """See the module. One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        children: Children,
+        run_end: RunEnd,
+        handover: Handover,
+        *,
+        new_coordinator: NewCoordinator,
+        reload: Callable[[Coordinator, str], None],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._placement = placement
+        self._children = children
+        self._run_end = run_end
+        self._handover = handover
+        self._new_coordinator = new_coordinator
+        self._reload = reload
 
     async def continue_run(self, old: Coordinator, command: ContinueRun) -> None:
         """What can't be done for now (Redis away, no node with that code) is done again at the next look."""
@@ -46,19 +73,19 @@ class Renewal:
             raise
 
     async def _continue(self, old: Coordinator, command: ContinueRun) -> None:
-        host, workflow_id = self._host, old.workflow_id
+        context, workflow_id = self._context, old.workflow_id
         version, owner = self._place(workflow_id, command)
-        await host.children.cancel_orphans(old)
-        if owner != host.node_id:
-            await host.ownership.own(owner, workflow_id)
+        await self._children.cancel_orphans(old)
+        if owner != context.status.node_id:
+            await context.ownership.own(owner, workflow_id)
         start, req = await self._start(old, command, version)
         if old.dropped:
             return
-        data = encode_entry(start, host.node_id)
-        answer = await host.journal.begin_next(
+        data = encode_entry(start, context.status.node_id)
+        answer = await context.journal.begin_next(
             workflow_id,
             old.run,
-            host.node_id,
+            context.status.node_id,
             owner,
             data,
             command.folded,
@@ -66,23 +93,23 @@ class Renewal:
             {"definition": command.definition, "version": version, "python": PYTHON},
         )
         if answer.status != "new":  # another owner's, or begun already and the answer was lost: read what is so
-            host.reload(old, f"its next run is {answer.status}")
-        elif owner != host.node_id:
-            host.release(old, "the run is over")
-            host.forget(old)
-            host.wake(owner, workflow_id, answer.run, answer.id, "start")
-            await host.ownership.own(owner, workflow_id)
-            await host.disown(host.node_id, workflow_id)
+            self._reload(old, f"its next run is {answer.status}")
+        elif owner != context.status.node_id:
+            self._run_end.release(old, "the run is over")
+            self._hosted.forget(old)
+            send_wake(context, owner, workflow_id, answer.run, answer.id, "start")
+            await context.ownership.own(owner, workflow_id)
+            await self._handover.disown(context.status.node_id, workflow_id)
         else:
             self._begin(old, answer.run, answer.id, start, data, req)
 
     def _place(self, workflow_id: str, command: ContinueRun) -> tuple[int, str]:
         """The version that it runs, and the owner: this node if it can."""
-        host, name = self._host, command.definition
-        version = command.version or host.highest_version(name)
-        able = host.able(name, version)
-        if host.node_id in able:
-            return version, host.node_id
+        context, name = self._context, command.definition
+        version = command.version or self._placement.highest_version(name)
+        able = self._placement.able(name, version)
+        if context.status.node_id in able:
+            return version, context.status.node_id
         owner = rendezvous(workflow_id, able)
         if owner is None:
             raise RequestError(f"no live node has {name!r}", code="NOT_FOUND", reason="DEFINITION_NOT_FOUND")
@@ -90,7 +117,7 @@ class Renewal:
 
     async def _start(self, old: Coordinator, command: ContinueRun, version: int) -> tuple[Start, bytes]:
         """Like the first one's but for the code, the input and the seed; and what made that start the same."""
-        first = (await self._host.journal.read(old.workflow_id, count=1))[0]
+        first = (await self._context.journal.read(old.workflow_id, count=1))[0]
         body = decode_entry(first.name, first.data, first.n, first.ms).body
         assert isinstance(body, Start)  # this run was folded from it
         start = replace(
@@ -99,15 +126,15 @@ class Renewal:
             version=version,
             python=PYTHON,
             input=command.input,
-            seed=self._host.entropy(16),
+            seed=self._context.entropy(16),
         )
         return start, old.req or request_hash(body.definition, body.input)
 
     def _begin(self, old: Coordinator, run: int, journal_id: bytes, start: Start, data: bytes, req: bytes) -> None:
-        host = self._host
+        context = self._context
         ms, _, n = journal_id.partition(b"-")
-        coordinator = host.new_coordinator(old.workflow_id, start.definition, start.version, run, start)
+        coordinator = self._new_coordinator(old.workflow_id, start.definition, start.version, run, start)
         coordinator.applied, coordinator.applied_ms, coordinator.req = int(n) - 1, int(ms), req
-        host.replace(old, coordinator)
-        coordinator.feed_own(Entry("start", start, int(n), int(ms), host.node_id), data)
+        self._run_end.replace(old, coordinator)
+        coordinator.feed_own(Entry("start", start, int(n), int(ms), context.status.node_id), data)
         coordinator.catch_up()

@@ -28,21 +28,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.node.starting import request_hash
+from nervenet.node.wakes import send_wake
 from nervenet.records import Mismatch, Start, State
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import RawEntry
-from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-    from nervenet.node.coordinator import Coordinator, Kept
-    from nervenet.node.hosting import Host
+    from nervenet.node.bookkeeping import CloseBookkeeping
+    from nervenet.node.context import NodeContext
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.dispatching import Dispatcher
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.owned_journal import Kept
+    from nervenet.node.stored import Stored
     from nervenet.records import Close
+    from nervenet.redis_link.connection import Arg
+    from nervenet.redis_link.faults import Unreadable
     from nervenet.streams.answers import Look, Restored
-    from nervenet.streams.faults import Unreadable
-    from nervenet.streams.link import Arg
     from nervenet.streams.pages import Record
 
 _log = logging.getLogger(__name__)
@@ -146,11 +152,31 @@ def chunks(entries: Sequence[RawEntry]) -> Iterable[Sequence[RawEntry]]:
 
 
 class Restore:
-    """See the module. One for each node; `alive` says whether its session is."""
+    """See the module. One for each node.
 
-    def __init__(self, host: Host, alive: Callable[[], bool]) -> None:
-        self._host = host
-        self._alive = alive
+    Args:
+        load: hosts a workflow again, or with a second argument adopts that of a node that is gone.
+        look_at: looks at the pending steps of workflows now.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        books: CloseBookkeeping,
+        dispatcher: Dispatcher,
+        stored: Stored,
+        *,
+        load: Callable[..., Awaitable[object]],
+        look_at: Callable[[list[Coordinator]], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._books = books
+        self._dispatcher = dispatcher
+        self._stored = stored
+        self._load = load
+        self._look_at = look_at
         self._kept = 0
         self._most = KEPT_BYTES
         self._ends = Pages(SPAN_MS)
@@ -187,14 +213,14 @@ class Restore:
         """Its end, and what led to it, may still be lost: somebody was told already."""
         remembered = Remembered.of(coordinator, close.state)
         if remembered is not None and remembered.kept[2] == "close":
-            now = self._host.clock.now_ms()
+            now = self._context.clock.now_ms()
             if self._ends.put(now, remembered.packed(), _size(remembered.kept)):
                 self._forget_past(now)
         self.let_go(coordinator)
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
         """A fact for another's workflow: `again` records it once more, and answers whether that is settled."""
-        now = self._host.clock.now_ms()
+        now = self._context.clock.now_ms()
         self._facts.append((now, again))
         self._forget_past(now)
 
@@ -206,10 +232,10 @@ class Restore:
                 self._facts.popleft()
 
     def _forget_old(self) -> None:
-        since, enough = self._host.clock.now_ms() - RECENT_MS, KEPT_BYTES * 3 // 4
+        since, enough = self._context.clock.now_ms() - RECENT_MS, KEPT_BYTES * 3 // 4
         while self._ends.size and self._bytes > enough and self._done.is_set():
             self._ends.forget_oldest()
-        for coordinator in self._host.coordinators.values():
+        for coordinator in self._hosted.coordinators.values():
             if self._bytes <= enough:
                 break
             before = _size(coordinator.kept)
@@ -229,13 +255,13 @@ class Restore:
         if self._done.is_set() and not coordinator.dropped:
             _log.error("%s: its head is gone", coordinator.workflow_id)
             self._done.clear()
-            self._host.spawn(self.came_back())
+            self._context.spawn(self.came_back())
 
     async def keep_wake(self) -> None:
         """Once a lease: is it there? Nobody but us takes it away, so without it Redis has lost everything."""
-        host = self._host
-        if self._done.is_set() and not await host.queues.has_wake(host.node_id):
-            _log.error("%s: its wake is gone", host.node_id)
+        context = self._context
+        if self._done.is_set() and not await context.queues.has_wake(context.status.node_id):
+            _log.error("%s: its wake is gone", context.status.node_id)
             await self.came_back()
 
     async def came_back(self) -> None:
@@ -243,12 +269,12 @@ class Restore:
 
         May be cancelled when the connection breaks again; what is in doubt stays so until the next call.
         """
-        host = self._host
-        self._forget_past(host.clock.seen_ms)  # an idle node remembers what it did last, and that may have expired
+        context = self._context
+        self._forget_past(context.clock.seen_ms)  # an idle node remembers what it did last, and that may have expired
         self._done.clear()
         self.times += 1
         turn = self.times
-        coordinators = [c for c in host.coordinators.values() if not c.dropped]
+        coordinators = [c for c in self._hosted.coordinators.values() if not c.dropped]
         for coordinator in coordinators:
             coordinator.doubt()
         try:
@@ -266,10 +292,10 @@ class Restore:
             self._done.set()
 
     async def _write_back(self, turn: int, coordinators: list[Coordinator]) -> None:
-        host, before = self._host, (self.entries_back, self.heads_back)
-        host.dispatcher.forget_queues()
-        await self._patiently(lambda: host.queues.make_wake(host.node_id))
-        await self._patiently(host.stored.write_back)
+        context, before = self._context, (self.entries_back, self.heads_back)
+        self._dispatcher.forget_queues()
+        await self._patiently(lambda: context.queues.make_wake(context.status.node_id))
+        await self._patiently(self._stored.write_back)
         for i in range(0, len(coordinators), PAGE):
             page = coordinators[i : i + PAGE]
             await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
@@ -279,11 +305,11 @@ class Restore:
         if turn != self.times:
             return
         heads = self.heads_back - before[1]
-        self.claims_return_ms = host.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
-        host.spawn(self._look_later(coordinators))
+        self.claims_return_ms = context.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
+        context.spawn(self._look_later(coordinators))
         _log.warning(
             "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",
-            host.node_id,
+            context.status.node_id,
             len(coordinators),
             self.entries_back - before[0],
             heads,
@@ -297,35 +323,42 @@ class Restore:
 
     async def _look_later(self, coordinators: list[Coordinator]) -> None:
         """At every pending step, once agents have had the time to take back the claims that Redis lost."""
-        await asyncio.sleep(max(0, self.claims_return_ms - self._host.clock.now_ms()) / 1000)
-        await self._patiently(lambda: self._host.watch.look_at(coordinators))
+        await asyncio.sleep(max(0, self.claims_return_ms - self._context.clock.now_ms()) / 1000)
+        await self._patiently(lambda: self._look_at(coordinators))
 
     async def take_back(self, workflow_id: str, owner: str) -> None:
         """Its head names a node that does not exist: the one that has it in memory need not wait for the walk over all."""
-        if self._alive() and not self._host.draining:
-            await self._host.loader.load(workflow_id, owner)
+        if self._context.status.alive and not self._context.status.draining:
+            await self._load(workflow_id, owner)
 
     async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
         """Its head or journal is something else: it is made again from memory, or the run stands BLOCKED where that lacks
         the beginning. Nobody else can have adopted it: what cannot be read names no owner."""
-        host = self._host
+        context = self._context
         remembered = Remembered.of(coordinator)
         whole = remembered is not None and remembered.entries()[0].name == "start"
         if coordinator.in_doubt or coordinator.dropped or not self._done.is_set():
             return
         if not whole or not await self._is_mine():
-            host.link.skips.skip(why.where, why)
+            context.link.skips.skip(why.where, why)
             if coordinator.machine.blocked is None:
                 coordinator.block(
                     Mismatch("", "", detail=f"{why}. Its beginning is no longer in memory", unreadable=True)
                 )
             return
-        if not await host.journal.is_damaged(coordinator.workflow_id):
+        if not await context.journal.is_damaged(coordinator.workflow_id):
             return
         _log.error("%s: %s; made again from memory", coordinator.workflow_id, why)
         coordinator.doubt()
-        await self._patiently(lambda: host.journal.discard(coordinator.workflow_id))
+        await self._patiently(lambda: context.journal.discard(coordinator.workflow_id))
         await self.reconcile(coordinator)
+
+    def reload(self, coordinator: Coordinator, why: str) -> None:
+        """The journal is not what this machine has folded: write back what it lacks, else drop it and read again."""
+        if not coordinator.in_doubt and not coordinator.dropped:
+            _log.warning("%s: read again: %s", coordinator.workflow_id, why)
+            coordinator.doubt()
+            self._context.spawn(self.reconcile(coordinator))
 
     async def reconcile(self, coordinator: Coordinator) -> None:
         """One that is in doubt by itself: its journal was found to be another than it has folded."""
@@ -338,7 +371,7 @@ class Restore:
             except LinkClosed:
                 raise
             except LinkError as error:
-                _log.warning("%s: not yet written back: %s", self._host.node_id, error)
+                _log.warning("%s: not yet written back: %s", self._context.status.node_id, error)
                 await asyncio.sleep(PAUSE)
             else:
                 return
@@ -356,7 +389,7 @@ class Restore:
             except LinkClosed:
                 raise
             except Exception:  # noqa: BLE001 - one fact that can't be written back keeps no other from it
-                _log.exception("%s: a fact can't be written back", self._host.node_id)
+                _log.exception("%s: a fact can't be written back", self._context.status.node_id)
                 break
             if settled:
                 return
@@ -366,9 +399,9 @@ class Restore:
     # ── one journal ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _compare(self, coordinators: Sequence[Coordinator]) -> None:
-        host, turn = self._host, self.times
+        context, turn = self._context, self.times
         doubted = [c for c in coordinators if c.in_doubt and not c.dropped]
-        looks = [host.journal.look(c.workflow_id, ()) for c in doubted]
+        looks = [context.journal.look(c.workflow_id, ()) for c in doubted]
         found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
         if turn != self.times:  # yet another server, and what this one said is the past
             return
@@ -383,7 +416,7 @@ class Restore:
                 self._not_put_back(coordinator, error)
         hosted = {c.workflow_id: c.created_ms for c in doubted if not c.dropped}
         if hosted:
-            await host.ownership.relist(host.node_id, hosted)
+            await context.ownership.relist(context.status.node_id, hosted)
 
     def _not_put_back(self, coordinator: Coordinator, error: BaseException | None) -> None:
         """What is wrong with one journal keeps no other from being compared; what is wrong with Redis keeps all."""
@@ -392,14 +425,18 @@ class Restore:
         if isinstance(error, LinkError) or not isinstance(error, Exception):
             raise error
         _log.error("%s: not written back: %r", coordinator.workflow_id, error, exc_info=error)
-        self._host.forget(coordinator)  # the sweep loads what Redis has of it
+        self._hosted.forget(coordinator)  # the sweep loads what Redis has of it
 
     def _is_whole(self, coordinator: Coordinator, look: Look | None) -> bool:
         c = coordinator
-        return look is not None and (look.last, look.run, look.owner) == (c.last_id.encode(), c.run, self._host.node_id)
+        return look is not None and (look.last, look.run, look.owner) == (
+            c.last_id.encode(),
+            c.run,
+            self._context.status.node_id,
+        )
 
     async def _put_back(self, coordinator: Coordinator, look: Look | None) -> None:
-        host = self._host
+        context = self._context
         remembered = Remembered.of(coordinator)
         found = await self._written(remembered, look) if remembered is not None else None
         if coordinator.dropped:
@@ -409,17 +446,17 @@ class Restore:
             if found.status == "created":
                 coordinator.show()
             return
-        host.forget(coordinator)
+        self._hosted.forget(coordinator)
         if found is None or found.status == "unknown":
             self.lost += 1
             _log.error(
                 "%s is lost: Redis has forgotten it, and its beginning is not in memory", coordinator.workflow_id
             )
         elif found.status == "not_owner":
-            host.wake(found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
+            send_wake(context, found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
         else:
             _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
-            host.spawn(host.loader.load(coordinator.workflow_id))
+            context.spawn(self._load(coordinator.workflow_id))
 
     async def _written(self, remembered: Remembered, look: Look | None) -> Restored | None:
         """Only what it lacks is sent, unless it turns out that it is another journal altogether."""
@@ -440,7 +477,11 @@ class Restore:
         for part in chunks(entries):
             last = remembered.closed if part[-1] is entries[-1] else None
             found = await self._once(remembered, part, head, "", last)
-            if found.status == "not_owner" and self._alive() and not self._host.table.lives(found.owner):
+            if (
+                found.status == "not_owner"
+                and self._context.status.alive
+                and not self._context.table.lives(found.owner)
+            ):
                 found = await self._once(remembered, part, head, found.owner, last)  # my adoption of it was lost
             self.entries_back += found.written
             self.heads_back += found.status == "created"
@@ -457,33 +498,33 @@ class Restore:
         taken_from: str,
         closed: State | None,
     ) -> Awaitable[Restored]:
-        return self._host.journal.restore(
+        return self._context.journal.restore(
             remembered.workflow_id,
             remembered.run,
-            self._host.node_id,
+            self._context.status.node_id,
             entries,
             head,
             taken_from=taken_from,
             closed=closed,
-            retention_ms=self._host.retention_ms,
+            retention_ms=self._context.config.retention_ms,
         )
 
     async def _is_mine(self) -> bool:
         """A head is made again only by a node whose session lives: one that overslept may remember what is long over."""
-        node_id = self._host.node_id
-        while not self._alive() and self._host.node_id == node_id:  # noqa: ASYNC110 - a lease has no event for that
+        node_id = self._context.status.node_id
+        while not self._context.status.alive and self._context.status.node_id == node_id:  # noqa: ASYNC110 - a lease has no event for that
             await asyncio.sleep(PAUSE)
-        return self._host.node_id == node_id
+        return self._context.status.node_id == node_id
 
     async def _closed_again(self, remembered: Remembered) -> bool:
-        (look,) = await asyncio.gather(self._host.journal.look(remembered.workflow_id, ()))
+        (look,) = await asyncio.gather(self._context.journal.look(remembered.workflow_id, ()))
         if look is not None and (look.closed or look.run > remembered.run):
             return True
         found = await self._written(remembered, look)
         if found is not None and found.written:
             first = remembered.entries()[0]
             closed_ms = remembered.kept[1]
-            self._host.finish(remembered.workflow_id, self._host.node_id, first.ms, closed_ms)
+            self._books.finish(remembered.workflow_id, self._context.status.node_id, first.ms, closed_ms)
         return True
 
 

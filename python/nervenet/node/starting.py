@@ -21,22 +21,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.node.memory import cost_of
+from nervenet.node.wakes import send_wake
 from nervenet.options import resolve_start
 from nervenet.payloads import read_json
-from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
+from nervenet.records import NO_TRACE, Entry, ParentStep, Payload, Start, Trace
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.replies import settled
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
-from nervenet.streams.faults import LinkError
-from nervenet.streams.link import settled
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from nervenet.definitions import Workflow
-    from nervenet.node.admission import Planned
-    from nervenet.node.hosting import Host
+    from nervenet.node.admission import Admission, Planned
+    from nervenet.node.bookkeeping import CloseBookkeeping
+    from nervenet.node.checks import Checks
+    from nervenet.node.context import NodeContext
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.loading import NewCoordinator
     from nervenet.node.memory import Memory
+    from nervenet.node.placement import Placement
+    from nervenet.node.stored import Stored
     from nervenet.records import State
     from nervenet.schemas import Problem
     from nervenet.streams.answers import Appended
@@ -100,19 +107,41 @@ class _Made(NamedTuple):
 class Starter:
     """The starts that come to one node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        stored: Stored,
+        admission: Admission,
+        checks: Checks,
+        books: CloseBookkeeping,
+        *,
+        load: Callable[[str], Awaitable[object]],
+        new_coordinator: NewCoordinator,
+        remember: Callable[[Callable[[], Awaitable[bool]]], None],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._placement = placement
+        self._stored = stored
+        self._admission = admission
+        self._checks = checks
+        self._books = books
+        self._load = load
+        self._new_coordinator = new_coordinator
+        self._remember = remember
 
     async def start(self, request: StartRequest) -> Started:
         """Raises RequestError: unknown definition, id taken by another request, node full; LinkError: Redis away."""
-        (outcome,) = await self._host.run_to_end(self._start_many((request,)))
+        (outcome,) = await self._context.background.run_to_end(self._start_many((request,)))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def start_many(self, requests: Sequence[StartRequest]) -> list[Started | RequestError]:
         """Each start on its own; one round trip a step for all of them."""
-        outcomes = await self._host.run_to_end(self._start_many(requests))
+        outcomes = await self._context.background.run_to_end(self._start_many(requests))
         return [self._in_words(outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes]
 
     def _in_words(self, error: Exception) -> RequestError:
@@ -120,21 +149,21 @@ class Starter:
             return error
         if isinstance(error, LinkError):
             return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
-        _log.error("%s: a start failed: %r", self._host.node_id, error, exc_info=error)
+        _log.error("%s: a start failed: %r", self._context.status.node_id, error, exc_info=error)
         return RequestError(f"{type(error).__name__} in a start; the node's log says more", reason="INTERNAL_ERROR")
 
     async def _start_many(self, requests: Sequence[StartRequest]) -> list[Started | Exception]:
-        await self._host.stored.find((request.definition, request.version) for request in requests)
-        with self._host.admission.planning() as planned:
+        await self._stored.find((request.definition, request.version) for request in requests)
+        with self._admission.planning() as planned:
             plans = [self._plan(request, planned) for request in requests]
             if any(_no_room(plan) for plan in plans):
                 plans = await self._those_that_exist(requests, plans, planned)
             decided: Sequence[_Plan | Started | Exception] = plans
             if any(isinstance(plan, Misfit) for plan in plans):
                 decided = await self._those_accepted_before(requests, plans)
-            me = self._host.node_id
+            me = self._context.status.node_id
             mine = [plan.request.workflow_id for plan in decided if isinstance(plan, _Plan) and plan.owner == me]
-            with self._host.expecting(*mine):
+            with self._hosted.expecting(*mine):
                 return await self._start_all(decided)
 
     async def _start_all(self, plans: Sequence[_Plan | Started | Exception]) -> list[Started | Exception]:
@@ -167,7 +196,7 @@ class Starter:
         self, requests: Sequence[StartRequest], plans: list[_Plan | Exception], planned: Planned
     ) -> list[_Plan | Exception]:
         """A start that was accepted before is answered by a full mesh too."""
-        heads = dict(await self._host.journal.heads({request.workflow_id for request in requests}, ("owner",)))
+        heads = dict(await self._context.journal.heads({request.workflow_id for request in requests}, ("owner",)))
         return [
             self._plan(request, planned, head.owner)
             if (head := heads.get(request.workflow_id)) is not None and _no_room(plan)
@@ -180,7 +209,7 @@ class Starter:
     ) -> list[_Plan | Started | Exception]:
         """An input that does not fit any more was accepted by code of before: the same start is answered as it was then."""
         unfit = {request.workflow_id for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)}
-        heads = dict(await self._host.journal.heads(unfit, ("owner", "req", "closed_ms")))
+        heads = dict(await self._context.journal.heads(unfit, ("owner", "request_hash", "closed_ms")))
         return [
             Started(request.workflow_id, False, head.owner)
             if isinstance(plan, Misfit)
@@ -199,33 +228,33 @@ class Starter:
 
     def _decide(self, request: StartRequest, planned: Planned, there: str | None) -> _Plan | RequestError:
         name = request.definition
-        version, runtime = request.version or self._host.highest_version(name), PYTHON
-        able = self._host.able(name, version)
-        if not able and (flow := self._host.stored.get(name, request.version)) is not None:
+        version, runtime = request.version or self._placement.highest_version(name), PYTHON
+        able = self._placement.able(name, version)
+        if not able and (flow := self._stored.get(name, request.version)) is not None:
             request = _of_stored(request, flow)
             version, runtime = flow.version, flow.runtime
-            able = self._host.able(name, version, runtime)
-        if not able and self._host.draining and self._host.has(name, version, runtime):
+            able = self._placement.able(name, version, runtime)
+        if not able and self._context.status.draining and self._placement.has(name, version, runtime):
             return Unavailable(
-                f"{self._host.node_id} is draining and no other node has {name!r}",
+                f"{self._context.status.node_id} is draining and no other node has {name!r}",
                 code="UNAVAILABLE",
                 reason="BACKEND_DOWN",
             )
         if not able:
             return self._nobody(name, request.version)
-        if wrong := self._host.checks.input(name, version, runtime, request.input):
+        if wrong := self._checks.input(name, version, runtime, request.input):
             return _misfit(wrong)
-        host, admission = self._host, self._host.admission
-        owner = there or host.node_id
+        context, admission = self._context, self._admission
+        owner = there or context.status.node_id
         cost = cost_of(request.input.data)
-        if there is None and (host.node_id not in able or admission.full or not admission.memory.fits(cost)):
+        if there is None and (context.status.node_id not in able or admission.full or not admission.memory.fits(cost)):
             owner = rendezvous(request.workflow_id, admission.with_room(able)) or ""
         if not owner:
-            if host.node_id in able and admission.owned < host.config.max_workflows:
+            if context.status.node_id in able and admission.owned < context.config.max_workflows:
                 return _no_memory(admission.memory, cost, len(able) > 1)
             who = "every node that has its code" if len(able) > 1 else f"{able[0]}, the only node that has its code,"
             return Overloaded(
-                f"{who} has as many workflows as it may (NERVENET_MAX_WORKFLOWS is {host.config.max_workflows} here): "
+                f"{who} has as many workflows as it may (NERVENET_MAX_WORKFLOWS is {context.config.max_workflows} here): "
                 "come again later, or start another node",
                 code="RESOURCE_EXHAUSTED",
                 reason="NODE_FULL",
@@ -235,24 +264,24 @@ class Starter:
             version=version,
             python=runtime,
             input=request.input,
-            seed=self._host.entropy(16),
+            seed=self._context.entropy(16),
             labels=request.labels,
             timeout_ms=request.timeout_ms,
             trace=request.trace,
-            span_id=self._host.entropy(8) if self._host.telemetry.on and request.trace.sampled else b"",
+            span_id=self._context.entropy(8) if self._context.telemetry.on and request.trace.sampled else b"",
             starter=request.starter,
             parent=request.parent,
         )
         req = request_hash(name, request.identity or request.input)
-        plan = _Plan(request, owner, version, req, start, encode_entry(start, self._host.node_id))
-        if owner == host.node_id:
+        plan = _Plan(request, owner, version, req, start, encode_entry(start, self._context.status.node_id))
+        if owner == context.status.node_id:
             planned.add(cost)
         return plan
 
     def _nobody(self, name: str, version: int) -> RequestError:
         known = sorted(
-            {d for d, _ in self._host.definitions}
-            | {d.name for n in self._host.table.nodes.values() for d in n.definitions}
+            {d for d, _ in self._context.definitions}
+            | {d.name for n in self._context.table.nodes.values() for d in n.definitions}
         )
         which = f"workflow {name!r}" + (f" version {version}" if version else "")
         listed = ", ".join(k for k in known if "." not in k) or "none"
@@ -269,7 +298,7 @@ class Starter:
     async def _create(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
         """What came of each, by the id of its plan."""
         made: dict[int, _Made | Exception] = {}
-        if plans and self._host.link.in_order:
+        if plans and self._context.link.in_order:
             made = await self._create_at_once(plans)
         left = [p for p in plans if (found := made.get(id(p))) is None or isinstance(found, LinkError)]
         each = await asyncio.gather(*map(self._create_in_order, left), return_exceptions=True) if left else ()
@@ -277,21 +306,21 @@ class Starter:
 
     async def _create_at_once(self, plans: list[_Plan]) -> dict[int, _Made | Exception]:
         """All three steps of all starts in one write: they arrive in order, and a cut takes off the end."""
-        now, seen = self._host.clock.now_ms(), self._host.clock.seen_ms
+        now, seen = self._context.clock.now_ms(), self._context.clock.seen_ms
         replies: list[asyncio.Future[Any]] = []
         for plan in plans:
             workflow_id = plan.request.workflow_id
-            replies.append(self._host.ownership.running_add_nowait(workflow_id))
-            replies.append(self._host.ownership.own_nowait(plan.owner, workflow_id))
-            replies.append(self._host.journal.create_nowait(self._new(plan, now, seen)))
+            replies.append(self._context.ownership.running_add_nowait(workflow_id))
+            replies.append(self._context.ownership.own_nowait(plan.owner, workflow_id))
+            replies.append(self._context.journal.create_nowait(self._new(plan, now, seen)))
         answers = await settled(replies)
         steps = zip(plans, answers[::3], answers[1::3], answers[2::3], strict=True)
         return {id(plan): _made(*answered) for plan, *answered in steps}
 
     async def _create_in_order(self, plan: _Plan) -> _Made:
-        score = await self._host.ownership.running_add(plan.request.workflow_id)
-        await self._host.ownership.own(plan.owner, plan.request.workflow_id)
-        return _Made(await self._host.journal.create(self._new(plan, score, score)), score)
+        score = await self._context.ownership.running_add(plan.request.workflow_id)
+        await self._context.ownership.own(plan.owner, plan.request.workflow_id)
+        return _Made(await self._context.journal.create(self._new(plan, score, score)), score)
 
     def _new(self, plan: _Plan, created_ms: int, seen_ms: int) -> NewWorkflow:
         request = plan.request
@@ -300,8 +329,8 @@ class Starter:
             owner=plan.owner,
             definition=request.definition,
             version=plan.version,
-            python=plan.start.python,
-            req=plan.req,
+            runtime=plan.start.python,
+            request_hash=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
             not_after_ms=seen_ms + GRACE_MS // 2,
@@ -313,14 +342,25 @@ class Starter:
         """It is in its journal: run it here, or tell its owner."""
         workflow_id = plan.request.workflow_id
         try:
-            if plan.owner == self._host.node_id:
-                self._host.begin(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
+            if plan.owner == self._context.status.node_id:
+                self._host_run(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
             else:
-                self._host.restore.remember(lambda: self._again(plan))
-                self._host.wake(plan.owner, workflow_id, 1, created.id, "start")
+                self._remember(lambda: self._again(plan))
+                send_wake(self._context, plan.owner, workflow_id, 1, created.id, "start")
         except Exception as error:  # noqa: BLE001 - as above; it is loaded again by the sweep
             return error
         return Started(workflow_id, True, plan.owner)
+
+    def _host_run(self, workflow_id: str, start: Start, data: bytes, version: int, run: int, journal_id: bytes) -> None:
+        """Host a run that was created here, from its first entry: no need to read what was just written."""
+        if self._hosted.get(workflow_id) is not None:
+            return
+        ms, _, n = journal_id.partition(b"-")
+        coordinator = self._new_coordinator(workflow_id, start.definition, version, run, start)
+        coordinator.applied = int(n) - 1
+        self._hosted.attach(coordinator)
+        coordinator.feed_own(Entry("start", start, int(n), int(ms), self._context.status.node_id), data)
+        self._hosted.feed_early(coordinator)
 
     async def _found(self, plan: _Plan, made: _Made) -> Started | RequestError:
         """It was there before."""
@@ -331,30 +371,30 @@ class Starter:
         if head.closed and plan.request.if_exists == "restart_if_closed":
             return await self._restart(plan, head)
         if head.closed:
-            self._host.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, made.score)
+            self._books.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, made.score)
         elif head.run == 1:  # a later run may have followed an end, whose books know its start time
-            await self._host.ownership.running_keep(workflow_id, head.created_ms)
+            await self._context.ownership.running_keep(workflow_id, head.created_ms)
         if (
-            head.owner == plan.owner == self._host.node_id
+            head.owner == plan.owner == self._context.status.node_id
             and not head.closed
-            and workflow_id not in self._host.coordinators
+            and workflow_id not in self._hosted.coordinators
         ):
             # my own creation whose answer was lost, or mine and not yet loaded
-            await self._host.loader.load(workflow_id)
-        if plan.request.if_exists == "error" or head.req != plan.req:
-            return self._taken(plan, head.state, head.req)
+            await self._load(workflow_id)
+        if plan.request.if_exists == "error" or head.request_hash != plan.req:
+            return self._taken(plan, head.state, head.request_hash)
         return Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: _Plan) -> bool:
         """Redis came back, and may have lost a start whose owner had not heard of it."""
         created = (await self._create_in_order(plan)).created
         if created.status == "created":
-            self._host.wake(plan.owner, plan.request.workflow_id, 1, created.id, "start")
+            send_wake(self._context, plan.owner, plan.request.workflow_id, 1, created.id, "start")
         return created.status != "expired"
 
     async def _restart(self, plan: _Plan, head: Head) -> Started | RequestError:
         """The next run of what is closed; who comes second finds it begun."""
-        workflow_id, ownership = plan.request.workflow_id, self._host.ownership
+        workflow_id, ownership = plan.request.workflow_id, self._context.ownership
         mark, answer = await self._begin_again(plan, head)
         if answer.status == "expired":  # this process slept past the date of its mark
             mark, answer = await self._begin_again(plan, head)
@@ -365,19 +405,19 @@ class Starter:
         await ownership.own(answer.owner, workflow_id)
         await ownership.restart_unmark(workflow_id, mark)
         if answer.status != "new":
-            if answer.owner == self._host.node_id:
-                await self._host.loader.load(workflow_id)
+            if answer.owner == self._context.status.node_id:
+                await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
-        if plan.owner == self._host.node_id:
-            self._host.begin(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
+        if plan.owner == self._context.status.node_id:
+            self._host_run(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
         else:
-            self._host.wake(plan.owner, workflow_id, answer.run, answer.id, "start")
+            send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         return Started(workflow_id, True, plan.owner)
 
     async def _begin_again(self, plan: _Plan, head: Head) -> tuple[int, Appended]:
         request = plan.request
-        mark = await self._host.ownership.restart_mark(request.workflow_id)
-        answer = await self._host.journal.begin_next(
+        mark = await self._context.ownership.restart_mark(request.workflow_id)
+        answer = await self._context.journal.begin_next(
             request.workflow_id,
             head.run,
             "",
@@ -390,7 +430,7 @@ class Starter:
                 "version": plan.version,
                 "python": plan.start.python,
                 "req": plan.req,
-                "created": self._host.clock.now_ms(),
+                "created": self._context.clock.now_ms(),
                 "labels": _labels(request),
                 "trace": request.trace.traceparent if request.trace.sampled else "",
             },
@@ -447,7 +487,7 @@ def _misfit(problems: list[Problem]) -> Misfit:
 
 def _is_answered(request: StartRequest, head: Head) -> bool:
     """Whether what exists is what this start asks for."""
-    same = head.req == request_hash(request.definition, request.identity or request.input)
+    same = head.request_hash == request_hash(request.definition, request.identity or request.input)
     return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
 

@@ -15,20 +15,22 @@ from google.protobuf.message import DecodeError
 
 from nervenet.durable.declared import workflow_of
 from nervenet.expressions import BadExpression
-from nervenet.streams.definitions import Definitions
+from nervenet.streams.definitions import DefinitionStore
 from nervenet.wire import decode_declaration
 
 if TYPE_CHECKING:
     from nervenet.definitions import Workflow
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.placement import Placement
 
 
 class Stored:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.store = Definitions(host.link, host.keys)
+    def __init__(self, context: NodeContext, placement: Placement) -> None:
+        self._context = context
+        self._placement = placement
+        self.store = DefinitionStore(context.link, context.keys)
         self._read: dict[tuple[str, int], Workflow[Any, Any]] = {}
         self._data: dict[tuple[str, int], bytes] = {}
         self._highest: dict[str, int] = {}
@@ -42,7 +44,7 @@ class Stored:
 
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
         """None: it is stored. Else what is stored under that name and version already."""
-        return await self._host.run_to_end(self._put(name, version, data))
+        return await self._context.background.run_to_end(self._put(name, version, data))
 
     async def _put(self, name: str, version: int, data: bytes) -> bytes | None:
         there = await self.store.put(name, version, data)
@@ -58,7 +60,7 @@ class Stored:
         missing = {
             (name, version)
             for name, version in wanted
-            if (name, version) not in self._read and "." not in name and not self._host.highest_version(name)
+            if (name, version) not in self._read and "." not in name and not self._placement.highest_version(name)
         }
         if missing:
             await asyncio.gather(*(self.load(name, version) for name, version in missing))
@@ -80,6 +82,6 @@ class Stored:
             flow = self._read[name, version] = workflow_of(decode_declaration(data))
             self._data[name, version] = data
         except (BadExpression, DecodeError, ValueError, TypeError) as error:  # stored by a node of another version
-            self._host.link.skips.skip(f"definition {name} v{version}", error)
+            self._context.link.skips.skip(f"definition {name} v{version}", error)
             return None
         return flow

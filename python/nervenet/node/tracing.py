@@ -13,34 +13,26 @@ until an agent has claimed the attempt: the time in the queue can be seen.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from nervenet.clock import SYSTEM
-from nervenet.errors import RequestError
 from nervenet.records import Attempt, Close, Failure, FailureCode, Outcome, Start, State
 from nervenet.telemetry import Span, process_span_id, send_span_id, span_of, task_span_id
 from nervenet.wire import decode_entry, task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
+    from nervenet.node.attempt import Sending
+    from nervenet.node.context import NodeContext
     from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosting import Host
-    from nervenet.node.starting import Started, StartRequest
     from nervenet.records import Entry, Trace, Usage
-    from nervenet.telemetry import Attributes, Call, Telemetry
+    from nervenet.telemetry import Attributes
 
 PAGE = 500
 _UNSEEN = ("AGENT_LOST", "NO_AGENT", "ABANDONED")
 """Attempts whose handler did not live to export its span: there is nothing to link to."""
-
-
-class Sending(NamedTuple):
-    """An attempt that this node has sent."""
-
-    capability: str
-    at_ms: int
 
 
 @dataclass(slots=True)
@@ -249,32 +241,32 @@ def _end_ns(ms: int) -> int:
     return ms * 1_000_000 + 999_999
 
 
-# ── what the host calls ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── export ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def export_closed(host: Host, coordinator: Coordinator) -> None:
+async def export_closed(context: NodeContext, coordinator: Coordinator) -> None:
     """Read the journal of a traced workflow once more, and export its spans."""
     workflow_id = coordinator.workflow_id
     entries: list[Entry] = []
     after: bytes = b""
-    while page := await host.journal.read(workflow_id, after, PAGE):
+    while page := await context.journal.read(workflow_id, after, PAGE):
         entries += [decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in page]
         if isinstance(entries[-1].body, Close):
             break
         after = page[-1].id
-    host.telemetry.export(
+    context.telemetry.export(
         workflow_spans(
             workflow_id,
             coordinator.run,
             entries,
             coordinator.sendings or {},
-            node_id=host.node_id,
+            node_id=context.status.node_id,
             recovered=coordinator.recovered,
         )
     )
 
 
-def export_recovered(host: Host, coordinator: Coordinator, lost_node: str, began_ns: int) -> None:
+def export_recovered(context: NodeContext, coordinator: Coordinator, lost_node: str, began_ns: int) -> None:
     """`recover_workflow`: this node goes on with it. Linked to the tasks that it goes on with, else to the caller."""
     trace, workflow_id, run = coordinator.trace, coordinator.workflow_id, coordinator.run
     pending = [step for step, one in coordinator.machine.pending.items() if one.kind == "call"]
@@ -282,7 +274,7 @@ def export_recovered(host: Host, coordinator: Coordinator, lost_node: str, began
     attributes: Attributes = {
         "nervenet.workflow.id": workflow_id,
         "nervenet.workflow.run": run,
-        "nervenet.node.id": host.node_id,
+        "nervenet.node.id": context.status.node_id,
         "nervenet.node.lost": lost_node,
         "nervenet.recovered": True,
         "nervenet.recovered.entries": coordinator.applied,
@@ -299,32 +291,4 @@ def export_recovered(host: Host, coordinator: Coordinator, lost_node: str, began
         links or (span_of(trace),),
         remote=True,
     )
-    host.telemetry.export((span,))
-
-
-# ── what the services call: a start's SERVER span, below which the workflow's own stands ────────────────────────────
-
-
-def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> Call:
-    """The call that starts this workflow. A trace begins here where the caller has none and the sampler takes it."""
-    attributes = {"nervenet.workflow.id": start.workflow_id}
-    return telemetry.incoming(f"nervenet.v1.CoordinatorService/{method}", start.trace, attributes)
-
-
-def inside(call: Call, start: StartRequest) -> StartRequest:
-    """The start as a child of its call."""
-    return start if call.trace is start.trace else replace(start, trace=call.trace)
-
-
-async def start_traced(host: Host, starts: Sequence[StartRequest]) -> list[Started | RequestError]:
-    """Starts that came in one batch: a call each, as if they had come alone."""
-    if not host.telemetry.on:
-        return await host.starter.start_many(starts)
-    calls = [incoming(host.telemetry, "StartWorkflow", start) for start in starts]
-    answers = await host.starter.start_many([inside(call, start) for call, start in zip(calls, starts, strict=True)])
-    for call, answer in zip(calls, answers, strict=True):
-        if isinstance(answer, RequestError):
-            call.fail(answer)
-        else:
-            call.end()
-    return answers
+    context.telemetry.export((span,))

@@ -15,23 +15,28 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError, RedisRefused, Unreadable
+from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import Groups
 
 if TYPE_CHECKING:
-    from nervenet.node.coordinator import Coordinator, Sent
-    from nervenet.node.hosting import Host
+    from collections.abc import Awaitable, Callable
+
+    from nervenet.node.attempt import Sent
+    from nervenet.node.blame import Blame
+    from nervenet.node.context import NodeContext
+    from nervenet.node.coordinator import Coordinator
+    from nervenet.node.dispatching import Dispatcher
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.outliers import Outliers
     from nervenet.streams.answers import Look
     from nervenet.streams.heads import Claim
 
 _log = logging.getLogger(__name__)
 
-LEASE_MS = 5_000
 ASLEEP_MS = 60_000
 """Workflows that only wait for timers, signals or people are looked at once a minute."""
 DOUBT_MS = 1_000
@@ -66,28 +71,50 @@ def judge(sent: Sent, claim: Claim | None, *, now_ms: int, dead: bool) -> Case:
     return Case.UNCLAIMED
 
 
+class Recovery(Protocol):
+    """What the monitor has done about a workflow whose head or journal is not as it should be."""
+
+    claims_return_ms: int
+    """Until then agents may not have taken back the claims that Redis lost."""
+
+    def suspect(self, coordinator: Coordinator) -> None:
+        """An open workflow has no head."""
+
+    def reload(self, coordinator: Coordinator, why: str) -> None:
+        """Its journal is not what was folded here."""
+
+    async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
+        """Its head or journal is something else."""
+
+    async def take_back(self, workflow_id: str, owner: str) -> None:
+        """Its head names an owner that does not exist."""
+
+
 class Watch:
-    """The rounds of one node."""
+    """The rounds of one node. `look_at_children` of a workflow that has some."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._groups = Groups(host.link, host.keys)
-        self._awake: Round[Coordinator] = Round(host.clock, LEASE_MS)
-        self._asleep: Round[Coordinator] = Round(host.clock, ASLEEP_MS)
-        self._doubtful: Round[Coordinator] = Round(host.clock, DOUBT_MS)
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        dispatcher: Dispatcher,
+        outliers: Outliers,
+        blame: Blame,
+        recovery: Recovery,
+        look_at_children: Callable[[Coordinator], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._dispatcher = dispatcher
+        self._outliers = outliers
+        self._blame = blame
+        self._recovery = recovery
+        self._look_at_children = look_at_children
+        self._groups = Groups(context.link, context.keys)
+        self._awake = hosted.to_look_at
+        self._asleep: Round[Coordinator] = Round(context.clock, ASLEEP_MS)
+        self._doubtful: Round[Coordinator] = Round(context.clock, DOUBT_MS)
         self._in_doubt: set[Coordinator] = set()
-        self._accepting: dict[int, Round[tuple[Coordinator, Sent, int]]] = {}
-
-    def add(self, coordinator: Coordinator) -> None:
-        coordinator.watched = self._awake.put(coordinator)
-
-    def expect_acceptance(self, coordinator: Coordinator, sent: Sent, within_ms: int) -> None:
-        """An agent's inbox has it: if it is not claimed by then, another agent shall."""
-        within_ms = rounded(within_ms)
-        expected = self._accepting.get(within_ms)
-        if expected is None:
-            expected = self._accepting[within_ms] = Round(self._host.clock, within_ms)
-        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms), sent.sent_ms))
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -96,12 +123,11 @@ class Watch:
             try:
                 await self._tick()
             except LinkError as error:
-                _log.warning("%s: no look at the workflows for now: %s", self._host.node_id, error)
+                _log.warning("%s: no look at the workflows for now: %s", self._context.status.node_id, error)
 
     async def _tick(self) -> None:
-        for expected in tuple(self._accepting.values()):  # while we look, a send may add a time
-            late = [c for c, sent, at in expected.due(BATCH) if not sent.over and sent.sent_ms == at and sent.agent_id]
-            await self._look_at(dict.fromkeys(late))
+        for late in self._dispatcher.not_accepted(BATCH):
+            await self._look_at(late)
         doubted = self._doubtful.due(BATCH)
         self._in_doubt.difference_update(doubted)
         await self._look_at(dict.fromkeys(doubted))
@@ -120,56 +146,58 @@ class Watch:
             await self._look_at(dict.fromkeys(coordinators[start : start + BATCH]))
 
     async def _look_at(self, coordinators: dict[Coordinator, None]) -> None:
-        journal = self._host.journal
+        journal = self._context.journal
         looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
         for coordinator, look in looks:
             try:
                 found = await look
             except Unreadable as error:
-                self._host.spawn(self._host.restore.mend(coordinator, error))
+                self._context.spawn(self._recovery.mend(coordinator, error))
             except RedisRefused as error:
                 if error.retry:  # Redis is not well
                     raise
-                self._host.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
+                self._context.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
             else:
                 self._treat_workflow(coordinator, found)
 
     def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
-        host = self._host
+        context = self._context
         if coordinator.dropped or coordinator.in_doubt:
             return
         if look is None:
-            host.restore.suspect(coordinator)
+            self._recovery.suspect(coordinator)
             return
-        if look.owner != host.node_id or look.run != coordinator.run:
-            host.forget(coordinator)
-            if look.owner != host.node_id and not host.table.lives(look.owner):
-                host.spawn(host.restore.take_back(coordinator.workflow_id, look.owner))
+        if look.owner != context.status.node_id or look.run != coordinator.run:
+            self._hosted.forget(coordinator)
+            if look.owner != context.status.node_id and not context.table.lives(look.owner):
+                context.spawn(self._recovery.take_back(coordinator.workflow_id, look.owner))
             return
         ms, _, n = look.last.partition(b"-")
         if int(n) < coordinator.applied or (int(n) == coordinator.applied and int(ms) != coordinator.applied_ms):
-            host.reload(coordinator, "history was rewritten")
+            self._recovery.reload(coordinator, "history was rewritten")
             return
         if int(n) > coordinator.applied:
             coordinator.catch_up()
         coordinator.repeat_wishes()
         if coordinator.machine.children:
-            host.spawn(host.children.look_at(coordinator))
+            context.spawn(self._look_at_children(coordinator))
         for step in look.unreadable:
-            host.link.skips.skip(f"the claim of {step} of {coordinator.workflow_id}", "it is no claim, and is deleted")
-            host.spawn(host.journal.forget_claim(coordinator.workflow_id, step))
-        now = host.clock.now_ms()
-        claims_return = now < host.restore.claims_return_ms  # Redis lost them: a look at all follows
+            context.link.skips.skip(
+                f"the claim of {step} of {coordinator.workflow_id}", "it is no claim, and is deleted"
+            )
+            context.spawn(context.journal.forget_claim(coordinator.workflow_id, step))
+        now = context.clock.now_ms()
+        claims_return = now < self._recovery.claims_return_ms  # Redis lost them: a look at all follows
         for step, sent in tuple(coordinator.sent.items()):
             if step not in look.done and not claims_return:
                 self._treat(coordinator, sent, look.claims.get(step), now)
 
     def _treat(self, coordinator: Coordinator, sent: Sent, claim: Claim | None, now_ms: int) -> None:
-        dead = claim is not None and self._host.table.tombstone(claim.agent_id) is not None
+        dead = claim is not None and self._context.table.tombstone(claim.agent_id) is not None
         case = judge(sent, claim, now_ms=now_ms, dead=dead)
         if claim is not None and claim.attempt == sent.dispatch.attempt:
             sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
-            self._host.outliers.accepted(claim.agent_id)
+            self._outliers.accepted(claim.agent_id)
             if case is Case.LOST:
                 self._lost(coordinator, sent, claim, dead)
                 return
@@ -177,17 +205,17 @@ class Watch:
             if case is Case.OVERTIME:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
                 coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
-            elif not self._host.table.answers(claim.agent_id):
+            elif not self._context.table.answers(claim.agent_id):
                 self._doubt(coordinator)
         elif case is Case.UNCLAIMED:
             sent.claimed_by = ""
             if sent.entry_id:
-                self._host.spawn(self._find(coordinator, sent, sent.sent_ms))
+                self._context.spawn(self._find(coordinator, sent, sent.sent_ms))
             elif not sent.stream:  # another owner sent it, and its claim is gone
-                self._host.dispatcher.send(coordinator, sent)
+                self._dispatcher.send(coordinator, sent)
 
     def _lost(self, coordinator: Coordinator, sent: Sent, claim: Claim, dead: bool) -> None:
-        blame = self._host.blame.of_loss(coordinator, sent, claim, proven=dead)
+        blame = self._blame.of_loss(coordinator, sent, claim, proven=dead)
         if blame is None:
             self._doubt(coordinator)
             return
@@ -204,48 +232,48 @@ class Watch:
         """Rule 3: in a living agent's inbox, or in the queue, it waits; else it is sent again, the same attempt."""
         if not _still(coordinator, sent, at_ms):
             return
-        host = self._host
+        context = self._context
         stream, entry_id = sent.stream, sent.entry_id
         place, consumer = await self._groups.place(stream, entry_id)
         if not _still(coordinator, sent, at_ms):
             return
         accept_ms = sent.dispatch.options.accept_ms
-        late = accept_ms is not None and host.clock.now_ms() >= at_ms + accept_ms
+        late = accept_ms is not None and context.clock.now_ms() >= at_ms + accept_ms
         if sent.agent_id:  # its inbox may be that of its gateway, which may die alone
-            alive = host.table.lives(sent.agent_id) and host.table.lives(host.keys.tag(stream))
+            alive = context.table.lives(sent.agent_id) and context.table.lives(context.keys.tag(stream))
             there = alive and place in ("unread", "pending")
             if there and late:
-                host.outliers.not_accepted(sent.agent_id, sent.dispatch.capability)
-            waits = there and not late and not host.outliers.ejected(sent.agent_id)
+                self._outliers.not_accepted(sent.agent_id, sent.dispatch.capability)
+            waits = there and not late and not self._outliers.ejected(sent.agent_id)
         else:
-            waits = place == "unread" or (place == "pending" and host.table.lives(consumer))
+            waits = place == "unread" or (place == "pending" and context.table.lives(consumer))
             if place == "unread":
-                host.dispatcher.name_again(sent)
+                self._dispatcher.name_again(sent)
         if waits:
             return
         _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)
         if place != "gone":
-            await host.queues.drop(stream, entry_id)
+            await context.queues.drop(stream, entry_id)
         if _still(coordinator, sent, at_ms):
             avoid = (sent.agent_id,) if sent.agent_id else ()
-            host.dispatcher.send(coordinator, sent, avoid)
+            self._dispatcher.send(coordinator, sent, avoid)
 
     async def holder(self, coordinator: Coordinator, step: str) -> str:
         """Who claims a step now; "" = nobody."""
-        look = await self._host.journal.look(coordinator.workflow_id, (step,))
+        look = await self._context.journal.look(coordinator.workflow_id, (step,))
         claim = look.claims.get(step) if look is not None else None
         return claim.agent_id if claim is not None else ""
 
     async def claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
         """Whether somebody holds this attempt, and has said so lately."""
-        look = await self._host.journal.look(coordinator.workflow_id, (step,))
+        look = await self._context.journal.look(coordinator.workflow_id, (step,))
         claim = look.claims.get(step) if look is not None and step not in look.done else None
-        return claim is not None and claim.attempt == attempt and claim.until_ms >= self._host.clock.now_ms()
+        return claim is not None and claim.attempt == attempt and claim.until_ms >= self._context.clock.now_ms()
 
     def queue_timeout(self, coordinator: Coordinator, sent: Sent) -> None:
         """Nobody may have claimed it in time: then this attempt is over."""
         if not sent.over:
-            self._host.spawn(self._queue_timeout(coordinator, sent))
+            self._context.spawn(self._queue_timeout(coordinator, sent))
 
     async def _queue_timeout(self, coordinator: Coordinator, sent: Sent) -> None:
         if not await self.holder(coordinator, sent.dispatch.step) and not sent.over:
@@ -257,8 +285,8 @@ class Watch:
 
         Also for a node, as the gateway of agents that live on.
         """
-        inbox = self._host.keys.inbox(agent_id)
-        sent = [(c, one) for c in self._host.coordinators.values() for one in c.sent.values()]
+        inbox = self._context.keys.inbox(agent_id)
+        sent = [(c, one) for c in self._hosted.coordinators.values() for one in c.sent.values()]
         held = await self._held(agent_id, {one.stream for _, one in sent if not one.agent_id}) if proven else set()
         touched = {
             coordinator: None
@@ -281,13 +309,6 @@ class Watch:
                 held.update((queue, one.id) for one in page)
                 after = page[-1].id
         return held
-
-
-@lru_cache(maxsize=256)
-def rounded(ms: int) -> int:
-    """At most an eighth later: so that whatever times callers choose, there are a few hundred different ones."""
-    step = 1 << max(0, ms.bit_length() - 4)
-    return -(-ms // step) * step
 
 
 def _still(coordinator: Coordinator, sent: Sent, at_ms: int) -> bool:

@@ -18,13 +18,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.redis_link.subscription import Subscription
     from nervenet.streams.heads import Head
-    from nervenet.streams.link import Subscription
 
 __all__ = ["Closed", "Closings", "Hints"]
 
@@ -40,8 +41,8 @@ _log = logging.getLogger(__name__)
 class Hints:
     """One for each node. `start` and `close` belong to the services' server."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
         self._followers: dict[bytes, list[Callable[[], None]]] = {}
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -50,7 +51,7 @@ class Hints:
         return f"<Hints on {len(self._followers)} workflows>"
 
     async def start(self) -> None:
-        self._subscription = await self._host.link.subscribe()
+        self._subscription = await self._context.link.subscribe()
         self._tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._remind())]
 
     async def close(self) -> None:
@@ -67,7 +68,7 @@ class Hints:
         → a function that ends it.
         """
         assert self._subscription is not None
-        channel = self._host.keys.events(workflow_id)
+        channel = self._context.keys.events(workflow_id)
         self._followers.setdefault(channel, []).append(look)
         self._subscription.add(channel).add_done_callback(lambda confirmed: None if confirmed.cancelled() else look())
         return partial(self._leave, channel, look)
@@ -109,8 +110,9 @@ class Closed(NamedTuple):
 class Closings:
     """One for each node."""
 
-    def __init__(self, host: Host, hints: Hints) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows, hints: Hints) -> None:
+        self._context = context
+        self._hosted = hosted
         self._hints = hints
         self._waiting: dict[str, list[Callable[[Closed], None]]] = {}
         self._leave: dict[str, Callable[[], None]] = {}
@@ -141,10 +143,10 @@ class Closings:
                 self._done(workflow_id)
 
     def _wait_here(self, workflow_id: str) -> bool:
-        coordinator = self._host.coordinator(workflow_id)
+        coordinator = self._hosted.get(workflow_id)
         if coordinator is None:
             return False
-        leave = self._host.on_close(workflow_id, partial(self._closed_here, workflow_id, coordinator.run))
+        leave = self._hosted.on_close(workflow_id, partial(self._closed_here, workflow_id, coordinator.run))
         if leave is None:
             return False
         self._leave[workflow_id] = leave
@@ -165,13 +167,13 @@ class Closings:
             self._to_look[workflow_id] = None
             if not self._looking:
                 self._looking = True
-                self._host.spawn(self._look_at_all())
+                self._context.spawn(self._look_at_all())
 
     async def _look_at_all(self) -> None:
         try:
             while self._to_look:
                 ids, self._to_look = list(self._to_look), {}
-                heads = await self._host.journal.heads(ids, ("closed_ms", "last", "state"))
+                heads = await self._context.journal.heads(ids, ("closed_ms", "last", "state"))
                 await self._read_closes([(each, head) for each, head in heads if self._over(each, head)])
         except LinkError as error:
             _log.debug("looked in vain, again in %d s: %s", SLICES * SLICE_SECONDS, error)
@@ -195,7 +197,7 @@ class Closings:
         reads = []
         for workflow_id, head in over:
             assert head is not None
-            reads.append((workflow_id, head.run, self._host.journal.read(workflow_id, before(head.last), 1)))
+            reads.append((workflow_id, head.run, self._context.journal.read(workflow_id, before(head.last), 1)))
         pages = await asyncio.gather(*(page for _, _, page in reads))
         for (workflow_id, run, _), page in zip(reads, pages, strict=True):
             if page and page[0].name == "close":

@@ -25,27 +25,27 @@ from nervenet import telemetry
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import logs
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-    from nervenet.mesh import Mesh
+    from nervenet.definitions import Agent, MeshDefinitions
 
 __all__ = ["run_agent", "run_mesh", "run_node"]
 
 
-def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
+def run_node(
+    mesh: MeshDefinitions, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False
+) -> int:
     """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
 
-    async def node(stop: Stop) -> None:
+    async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.autopsy import last_line
         from nervenet.node.node import Node
         from nervenet.node.services import serve
 
-        async with Node.open(mesh.workflows, config, serve=serve) as node:
-            node.host.loader.last_line = last_line
+        async with Node.open(mesh.workflows, config, serve=serve, last_line=last_line) as node:
             facts = {"role": "node", "id": node.node_id, "address": node.address, "pid": os.getpid(), "mesh": mesh.name}
             with _announced(
                 f"node {node.node_id} of mesh {mesh.name} serves at {node.address}", facts, ready_file, quiet
@@ -56,7 +56,7 @@ def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None
 
 
 def run_agent(
-    mesh: Mesh,
+    mesh: MeshDefinitions,
     config: Config,
     *,
     only: Collection[str] = (),
@@ -67,7 +67,7 @@ def run_agent(
 ) -> int:
     """Take tasks for the mesh's agents (or those in `only`) until SIGTERM or SIGINT, drain, and give the exit code."""
 
-    async def agent(stop: Stop) -> None:
+    async def agent(stop: ShutdownSignals) -> None:
         from nervenet.agent.runtime import AgentRuntime, chosen
 
         agents = chosen(mesh, only)
@@ -86,10 +86,10 @@ def run_agent(
     return _run(agent, mesh, config, "agent", quiet)
 
 
-def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
+def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
     """Both roles in this process until SIGTERM or SIGINT, then drain, and give the exit code."""
 
-    async def both(stop: Stop) -> None:
+    async def both(stop: ShutdownSignals) -> None:
         from nervenet.process.together import together
 
         async with together(mesh, config, node=node, agents=agents) as here:
@@ -101,14 +101,14 @@ def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collectio
     return _run(both, mesh, config, "node" if node else "agent", quiet=False)
 
 
-def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
+def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
     logs.set_up(config.log, config.log_level)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with in_words("a node" if role == "node" else "an agent"):
             await main(stop)
 

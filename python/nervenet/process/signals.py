@@ -20,7 +20,7 @@ _log = logging.getLogger("nervenet.process")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stop:
+class ShutdownSignals:
     """What the signals want; made by `run`."""
 
     def __init__(self, main: asyncio.Task[Any]) -> None:
@@ -73,21 +73,21 @@ async def _within(drain: Callable[[], Awaitable[None]], grace: float | None) -> 
         _log.warning("not drained after %.0f s: the rest goes on elsewhere", grace or 0)
 
 
-def run(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> int:
+def run(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:
     """Run `main` until it ends; 0 when it did, 128 + the signal when a signal cut it short."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_supervised(main))
 
 
-async def _supervised(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> int:
+async def _supervised(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:
     loop = asyncio.get_running_loop()
-    made: asyncio.Future[Stop] = loop.create_future()
+    made: asyncio.Future[ShutdownSignals] = loop.create_future()
 
     async def begin() -> None:
         await main(await made)
 
     task = asyncio.ensure_future(begin())
-    stop = Stop(task)
+    stop = ShutdownSignals(task)
     made.set_result(stop)
     for signum in SIGNALS:
         loop.add_signal_handler(signum, stop.signal, signum)

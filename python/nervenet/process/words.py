@@ -12,8 +12,8 @@ from nervenet.errors import ConfigError, NervenetError, Unavailable
 @contextmanager
 def in_words(who: str) -> Iterator[None]:
     """Raises ConfigError for servers that cannot be used, Unavailable for those that do not answer."""
+    from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
     from nervenet.registry.etcd import EtcdError
-    from nervenet.streams.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
 
     try:
         yield

@@ -68,7 +68,7 @@ class Choice(NamedTuple):
     why: str
 
 
-class Verdict(NamedTuple):
+class AgentScore(NamedTuple):
     """One agent in the eyes of `explain`. Less `score` is better; `rejected` is "" for those that could have it."""
 
     agent_id: str
@@ -78,7 +78,7 @@ class Verdict(NamedTuple):
 
 class Explained(NamedTuple):
     choice: Choice
-    verdicts: list[Verdict]
+    verdicts: list[AgentScore]
 
 
 BY_POLICY = Choice(None, "the policy is queue")
@@ -196,7 +196,7 @@ def explain(
             reasons[candidate] = "to be avoided: it failed this task before"
         elif candidate.score == inf and candidate is not choice.agent:
             reasons[candidate] = f"no free slot ({candidate.occupancy})"
-    verdicts = [Verdict(candidate.agent_id, candidate.load, reason) for candidate, reason in reasons.items()]
+    verdicts = [AgentScore(candidate.agent_id, candidate.load, reason) for candidate, reason in reasons.items()]
     chosen = choice.agent.agent_id if choice.agent else ""
     verdicts.sort(key=lambda v: (v.agent_id != chosen, bool(v.rejected), v.score, v.agent_id))
     return Explained(choice, verdicts)

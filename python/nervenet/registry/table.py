@@ -51,7 +51,7 @@ class How(enum.StrEnum):
         return self in (How.EXPIRED, How.TOMBSTONED)
 
 
-class News(NamedTuple):
+class TableChange(NamedTuple):
     """One change: `kind` is `agents`, `nodes` or `load`; `old` None = it is new, `new` None = it is gone."""
 
     kind: str
@@ -83,7 +83,7 @@ class Table:
         self.revision = 0
         self._leases: dict[str, int] = {}
         self._tombstones: dict[str, bytes] = {}
-        self._listeners: list[Callable[[News], None]] = []
+        self._listeners: list[Callable[[TableChange], None]] = []
         self._decoders, self._clock = decoders, clock
         self._etcd = etcd
         self._watch: Watch = etcd.watch(self.layout.prefix)
@@ -131,7 +131,7 @@ class Table:
         """The node among these that a workflow belongs to by rendezvous."""
         return rendezvous(workflow_id, (node.id for node in nodes))
 
-    def on_change(self, listener: Callable[[News], None]) -> Callable[[], None]:
+    def on_change(self, listener: Callable[[TableChange], None]) -> Callable[[], None]:
         """Called for each change, in order, after the table shows it. → a function that ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -223,20 +223,20 @@ class Table:
             old_load, self.loads[name] = self.loads.get(name), load
             if load != old_load:
                 self.pools.put_load(name, load, self._clock.now_ms())
-                self._tell(News(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
+                self._tell(TableChange(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
         elif kind == AGENTS:
             agent = self._decoders.agent(name, kv.value)
             self._leases[name] = kv.lease
             old_agent, self.agents[name] = self.agents.get(name), agent
             if agent != old_agent:
                 self._put_in_pools(agent, known=old_agent is not None)
-                self._tell(News(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
+                self._tell(TableChange(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
         elif kind == NODES:
             node = self._decoders.node(name, kv.value)
             self._leases[name] = kv.lease
             old_node, self.nodes[name] = self.nodes.get(name), node
             if node != old_node:
-                self._tell(News(NODES, name, old_node, node, How.PUT, kv.mod_revision))
+                self._tell(TableChange(NODES, name, old_node, node, How.PUT, kv.mod_revision))
         elif kind == TOMBSTONES:
             self._tombstones[name] = kv.value
 
@@ -260,9 +260,9 @@ class Table:
             old = self.nodes.pop(name, None)
         if old is not None:
             self._leases.pop(name, None)
-            self._tell(News(kind, name, old, None, how, revision))
+            self._tell(TableChange(kind, name, old, None, how, revision))
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: TableChange) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener(news)

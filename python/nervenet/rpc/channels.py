@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from nervenet.errors import ConfigError, Unavailable
-from nervenet.rpc.methods import METHODS, Method
+from nervenet.rpc.methods import METHODS, RpcMethod
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -93,7 +93,7 @@ class Channel:
             prepared = self._methods[name] = self.prepared(METHODS[name])
         return prepared
 
-    def prepared(self, method: Method) -> Any:
+    def prepared(self, method: RpcMethod) -> Any:
         """The multi-callable of a method that need not be of the contract."""
         shape = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
         return getattr(self._channel, shape)(

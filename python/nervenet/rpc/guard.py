@@ -35,7 +35,7 @@ from nervenet.wire import has_checks
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
-    from nervenet.rpc.methods import Method
+    from nervenet.rpc.methods import RpcMethod
     from nervenet.rpc.tokens import Tokens
 
 __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
@@ -77,7 +77,7 @@ class Guard(grpc.GenericRpcHandler):
         self._translate = translate
         self._handlers: dict[str, Any] = {}
 
-    def add(self, methods: Iterable[Method], servicer: object) -> None:
+    def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
         """Serve these by the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
@@ -111,7 +111,7 @@ class Guard(grpc.GenericRpcHandler):
                 reason="WRONG_NAMESPACE",
             )
 
-    def _once(self, rpc: Method, method: Any) -> Any:
+    def _once(self, rpc: RpcMethod, method: Any) -> Any:
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> Any:
@@ -125,7 +125,7 @@ class Guard(grpc.GenericRpcHandler):
 
         return guarded
 
-    def _stream(self, rpc: Method, method: Any) -> Any:
+    def _stream(self, rpc: RpcMethod, method: Any) -> Any:
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
@@ -141,7 +141,7 @@ class Guard(grpc.GenericRpcHandler):
 
         return guarded
 
-    def _status(self, error: Exception, rpc: Method) -> Status:
+    def _status(self, error: Exception, rpc: RpcMethod) -> Status:
         """What the caller is told.
 
         Nothing of the request may be left when gRPC aborts the call: it keeps the exception of that until the garbage
@@ -157,7 +157,7 @@ class Guard(grpc.GenericRpcHandler):
         return status_of(refusal)
 
 
-def _reader(rpc: Method) -> Callable[[Any], Any]:
+def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
     """Makes the request of what gRPC hands over: a message of bytes, or a stream of messages of a stream of bytes."""
     decode, checks = decoder(rpc.request), has_checks(rpc.request)
 

@@ -16,11 +16,15 @@ from grpc_health.v1 import health_pb2
 
 from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
 
-__all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "Method", "methods_of"]
+__all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "RpcMethod", "methods_of"]
 
 
-class Method(NamedTuple):
-    """One RPC. `repeatable`: a lost reply may be answered by asking again (protos/README.md, Common to all calls), if field `named_by` is set."""
+class RpcMethod(NamedTuple):
+    """One RPC.
+
+    `repeatable`: a lost reply may be answered by asking again, if field `named_by` is set (protos/README.md, Common to
+    all calls).
+    """
 
     name: str
     service: str
@@ -45,9 +49,9 @@ _NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_i
 """Without it the node makes one up, another one each time."""
 
 
-def _method(method: Any) -> Method:
+def _method(method: Any) -> RpcMethod:
     service = method.containing_service.full_name
-    return Method(
+    return RpcMethod(
         method.name,
         service,
         f"/{service}/{method.name}",
@@ -60,19 +64,19 @@ def _method(method: Any) -> Method:
     )
 
 
-def methods_of(file: Any) -> dict[str, tuple[Method, ...]]:
+def methods_of(file: Any) -> dict[str, tuple[RpcMethod, ...]]:
     """The methods of each service that a generated module describes, by the service's full name."""
     services = file.DESCRIPTOR.services_by_name.values()
     return {service.full_name: tuple(_method(method) for method in service.methods) for service in services}
 
 
-SERVED: Final[Mapping[str, tuple[Method, ...]]] = {
+SERVED: Final[Mapping[str, tuple[RpcMethod, ...]]] = {
     **methods_of(coordinator_service_pb2),
     **methods_of(registry_service_pb2),
     **methods_of(agent_service_pb2),
 }
 """The contract by service."""
-METHODS: Final[Mapping[str, Method]] = {method.name: method for methods in SERVED.values() for method in methods}
+METHODS: Final[Mapping[str, RpcMethod]] = {method.name: method for methods in SERVED.values() for method in methods}
 SERVICES: Final = tuple(SERVED)
 
 _HEALTH: Final = {method.name: method for method in methods_of(health_pb2)["grpc.health.v1.Health"]}

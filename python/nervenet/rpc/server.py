@@ -23,13 +23,14 @@ import grpc.aio
 from google.rpc import error_details_pb2  # in the pool of descriptors, so that reflection can explain our details
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection
 
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Translate
 from nervenet.rpc.methods import SERVED, methods_of
+from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
 from nervenet.rpc.tokens import Tokens
@@ -37,10 +38,10 @@ from nervenet.rpc.tokens import Tokens
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["Server", "Service"]
+__all__ = ["GrpcServer", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
-_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **methods_of(reflection_pb2)}
+_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Service(NamedTuple):
     servicer: object
 
 
-class Server:
+class GrpcServer:
     """Made by `start`."""
 
     def __init__(
@@ -65,7 +66,7 @@ class Server:
         self.address = address
 
     def __repr__(self) -> str:
-        return f"<Server at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
+        return f"<GrpcServer at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
 
     @classmethod
     async def start(
@@ -77,7 +78,7 @@ class Server:
         *,
         translate: Translate = lambda error: None,
         serving: bool = True,
-    ) -> Server:
+    ) -> GrpcServer:
         """Bind and serve. Raises ConfigError where the address is taken, or a certificate or the token is not there."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
@@ -85,10 +86,11 @@ class Server:
         guard = Guard(config, tokens, translate)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
+        reflecting = reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS)
         beside = {
             "grpc.health.v1.Health": checks,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
-            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS),
+            **dict.fromkeys(REFLECTION, reflecting),
         }
         for name, servicer in beside.items():
             guard.add(_BESIDE[name], servicer)

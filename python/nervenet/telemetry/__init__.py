@@ -32,14 +32,14 @@ from nervenet.telemetry.context import (
     to_metadata,
     trace_id,
 )
-from nervenet.telemetry.spans import OFF, Attributes, Call, Handling, Kind, Span, Telemetry
+from nervenet.telemetry.spans import OFF, Attributes, Handling, Kind, RpcSpan, Span, Telemetry
 
 __all__ = [
     "OFF",
     "Attributes",
-    "Call",
     "Handling",
     "Kind",
+    "RpcSpan",
     "Span",
     "Telemetry",
     "checked",

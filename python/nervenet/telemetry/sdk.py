@@ -32,7 +32,7 @@ from nervenet.clock import SYSTEM
 from nervenet.records import Trace
 from nervenet.telemetry.ambient import activated, context_with, here, span_context, trace_of
 from nervenet.telemetry.context import checked
-from nervenet.telemetry.spans import Attributes, Call, Handling, Kind, Span, Telemetry, is_error, rpc_attributes
+from nervenet.telemetry.spans import Attributes, Handling, Kind, RpcSpan, Span, Telemetry, is_error, rpc_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,13 +103,13 @@ class Tracing(Telemetry):
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def outgoing(self, method: str, attributes: Attributes | None = None) -> Call:
+    def outgoing(self, method: str, attributes: Attributes | None = None) -> RpcSpan:
         return self._call(method, "client", here(), attributes)
 
-    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> Call:
+    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> RpcSpan:
         return self._call(method, "server", checked(trace), attributes)
 
-    def _call(self, method: str, kind: Kind, parent: Trace, attributes: Attributes | None) -> Call:
+    def _call(self, method: str, kind: Kind, parent: Trace, attributes: Attributes | None) -> RpcSpan:
         """Asks the sampler as a tracer would; what it does not take goes on as it came."""
         if parent.traceparent:
             above = span_context(parent, remote=kind == "server")
@@ -120,7 +120,7 @@ class Tracing(Telemetry):
             flags = api.TraceFlags(api.TraceFlags.SAMPLED)
         answer = self._sampler.should_sample(context, trace_id, method, _KINDS[kind], attributes, ())
         if answer.decision is not Decision.RECORD_AND_SAMPLE:
-            return Call(parent)
+            return RpcSpan(parent)
         mine = api.SpanContext(trace_id, self._ids.generate_span_id(), False, flags, answer.trace_state)
         return _TracedCall(self, method, kind, parent, trace_of(mine, parent.baggage), attributes or {})
 
@@ -176,7 +176,7 @@ class _OwnSpan(SdkSpan):
     """A recording span with an id that we choose: the SDK's constructor is open to subclasses only."""
 
 
-class _TracedCall(Call):
+class _TracedCall(RpcSpan):
     __slots__ = ("_attributes", "_kind", "_method", "_over", "_parent", "_start_ns", "_tracing")
 
     def __init__(

@@ -42,7 +42,7 @@ class Span(NamedTuple):
     remote: bool = False  # the parent is in another process
 
 
-class Call:
+class RpcSpan:
     """One RPC, seen from one end. `trace` is the context to go on with: the call's own span, if there is one.
 
     As a context manager it ends with the code of the RequestError that leaves it.
@@ -101,13 +101,13 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"<Telemetry {'on' if self.on else 'off'}>"
 
-    def outgoing(self, method: str, attributes: Attributes | None = None) -> Call:
+    def outgoing(self, method: str, attributes: Attributes | None = None) -> RpcSpan:
         """A CLIENT span below the caller's current span. Off: the caller's own context still goes along."""
-        return Call(self.here())
+        return RpcSpan(self.here())
 
-    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> Call:
+    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> RpcSpan:
         """A SERVER span below the caller's (`trace`, checked), where that is sampled or the sampler takes it."""
-        return Call(trace)
+        return RpcSpan(trace)
 
     def handling(
         self, name: str, trace: Trace, span_id: bytes, attributes: Attributes, *, start_ns: int | None = None

@@ -6,8 +6,8 @@
     async def test_welcome(mesh_client: Client) -> None:
         assert await mesh_client.run(app.welcome, ["Ada"]) == ["Hello, Ada"]
 
-Valkey and etcd are started once per pytest session (and xdist worker), each test has a namespace of its own. pytest
-loads this file in every run of whoever has nervenet installed, so it imports nothing until a fixture is used.
+Valkey and etcd start once for each pytest session (and xdist worker); each test has its own namespace. pytest loads this
+file wherever nervenet is installed, so it imports nothing until a fixture is used.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from nervenet.durable import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
@@ -71,7 +71,7 @@ BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reade
 
 @dataclass(frozen=True)
 class Stub:
-    """What stands for an agent or a child: `answer` is asked once per attempt and takes `takes_ms` of the test's time."""
+    """What answers instead of an agent or child: `answer` is asked once for each attempt and takes `takes_ms`."""
 
     agent: Agent[Any, Any] | Workflow[Any, Any]
     answer: Callable[[Any], Any]
@@ -80,7 +80,7 @@ class Stub:
 
 @dataclass(frozen=True)
 class Said:
-    """What a human will say to a question, and how long they think."""
+    """What a human answers to a question, and how long they take."""
 
     value: object
     after_ms: int
@@ -193,7 +193,7 @@ class Simulation:
                 self._timers.discard(k)
             case FailStep(step=step, outcome=outcome):
                 self._later(f"task:{step}", outcome)
-            case Escalate(step=step, k=k, question=question):
+            case EscalateStep(step=step, k=k, question=question):
                 self.at(self.now_ms, lambda: self._escalate(step, k, question))
             case Expire():
                 self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))

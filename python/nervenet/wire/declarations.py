@@ -18,15 +18,15 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from nervenet.declarations import (
     Action,
-    Ask,
-    Call,
-    Child,
-    Compute,
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
     Declaration,
     DeclaredStep,
     ForEach,
     Problem,
-    Sleep,
+    SleepAction,
     check,
 )
 from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
@@ -49,7 +49,7 @@ _FIELDS: Final = {"multiplier": "backoff_multiplier", "non_retryable": "non_retr
 def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Problem]]:
     """The declaration, and everything that is wrong with it; without problems it can be interpreted."""
     out_of_bounds = mistakes(message)
-    reading = _Reading()
+    reading = _DeclarationReader()
     declaration = reading.declaration(message)
     told = {problem.path for problem in out_of_bounds}
     more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in told]
@@ -98,11 +98,11 @@ def _is_below(path: str, other: str) -> bool:
 
 def decode_declaration(data: bytes) -> Declaration:
     """One that is stored, and was checked before."""
-    return _Reading().declaration(workflow.Definition.FromString(data))
+    return _DeclarationReader().declaration(workflow.Definition.FromString(data))
 
 
 @dataclass
-class _Reading:
+class _DeclarationReader:
     problems: list[Problem] = field(default_factory=list)
 
     def declaration(self, message: workflow.Definition) -> Declaration:
@@ -163,24 +163,26 @@ class _Reading:
     def _action(self, at: str, message: workflow.Step) -> Action | None:
         match message.WhichOneof("action"):
             case "call":
-                return Call(message.call.capability, message.call.input.strip())
+                return CallAction(message.call.capability, message.call.input.strip())
             case "ask":
                 return self._ask(f"{at}ask", message.ask)
             case "workflow":
-                return Child(message.workflow.definition, message.workflow.version, message.workflow.input.strip())
+                return ChildAction(
+                    message.workflow.definition, message.workflow.version, message.workflow.input.strip()
+                )
             case "value":
-                return Compute(message.value.strip())
+                return ComputeAction(message.value.strip())
             case "sleep":
-                return Sleep(optional_ms(message, "sleep") or 0)
+                return SleepAction(optional_ms(message, "sleep") or 0)
         return None
 
-    def _ask(self, at: str, message: workflow.AskAction) -> Ask:
+    def _ask(self, at: str, message: workflow.AskAction) -> AskAction:
         schema = default = None
         if message.HasField("answer_schema"):
             schema = self._plain(f"{at}.answer_schema", message.answer_schema)
         if message.HasField("default_answer"):
             default = (self._plain(f"{at}.default_answer", message.default_answer),)
-        return Ask(
+        return AskAction(
             message.question.strip(),
             tuple(message.choices),
             schema,

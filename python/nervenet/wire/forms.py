@@ -35,7 +35,7 @@ _KINDS: Final[dict[int, tuple[Any, str]]] = {
 
 def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
     """The message; with problems it has what could be read."""
-    reading = _Reading()
+    reading = _FormReader()
     ready = reading.message("", data, kind.DESCRIPTOR)
     message = kind()
     try:
@@ -46,7 +46,7 @@ def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
     return message, reading.problems
 
 
-class _Reading:
+class _FormReader:
     """Collects the problems; what it returns is what protobuf's parser takes."""
 
     def __init__(self) -> None:

@@ -759,7 +759,7 @@ func (x *AwaitWorkflowsResponse) GetUnknownWorkflowIds() []string {
 // See GetWorkflow.
 type GetWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// Wait so long for its end; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,2,opt,name=wait,proto3" json:"wait,omitempty"`
@@ -880,7 +880,7 @@ type ListWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most so many; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only these states.
 	States []WorkflowState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=nervenet.v1.WorkflowState" json:"states,omitempty"`
@@ -973,10 +973,10 @@ type ListWorkflowsResponse struct {
 	Workflows []*Workflow `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
 	// Empty = that was all. A short page may have one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// All workflows of the namespace that are not yet expired, whatever their state.
-	TotalCount    int64 `protobuf:"varint,3,opt,name=total_count,json=totalCount,proto3" json:"total_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// All workflows of the namespace that have not expired yet. The filters of the request do not change it.
+	NamespaceCount int64 `protobuf:"varint,3,opt,name=namespace_count,json=namespaceCount,proto3" json:"namespace_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListWorkflowsResponse) Reset() {
@@ -1023,9 +1023,9 @@ func (x *ListWorkflowsResponse) GetNextPageToken() string {
 	return ""
 }
 
-func (x *ListWorkflowsResponse) GetTotalCount() int64 {
+func (x *ListWorkflowsResponse) GetNamespaceCount() int64 {
 	if x != nil {
-		return x.TotalCount
+		return x.NamespaceCount
 	}
 	return 0
 }
@@ -1033,11 +1033,11 @@ func (x *ListWorkflowsResponse) GetTotalCount() int64 {
 // See ListJournal.
 type ListJournalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// At most so many; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only entries above this.
 	AfterSequence int64 `protobuf:"varint,4,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
@@ -1170,7 +1170,7 @@ func (x *ListJournalResponse) GetNextPageToken() string {
 // See WatchWorkflow.
 type WatchWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// Only entries above this; 0 = from the first.
 	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
@@ -1298,7 +1298,7 @@ func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
 // See SignalWorkflow.
 type SignalWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// To whom.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The signal's name.
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
@@ -1444,7 +1444,7 @@ func (x *SignalWorkflowResponse) GetCreated() bool {
 // See CancelWorkflow.
 type CancelWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1729,7 +1729,7 @@ type ListEscalationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most so many; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only of this workflow.
 	WorkflowId string `protobuf:"bytes,3,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
@@ -1804,7 +1804,7 @@ type ListEscalationsResponse struct {
 	Escalations []*Escalation `protobuf:"bytes,1,rep,name=escalations,proto3" json:"escalations,omitempty"`
 	// Empty = that was all.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// All open ones of the namespace.
+	// All open escalations of the namespace. The filters of the request do not change it.
 	OpenCount     int64 `protobuf:"varint,3,opt,name=open_count,json=openCount,proto3" json:"open_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2272,7 +2272,7 @@ type ListDefinitionsRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the page before.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2464,12 +2464,11 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\rstarted_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fstartedAfter\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
 	"\x15ListWorkflowsResponse\x123\n" +
 	"\tworkflows\x18\x01 \x03(\v2\x15.nervenet.v1.WorkflowR\tworkflows\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
-	"\vtotal_count\x18\x03 \x01(\x03R\n" +
-	"totalCount\"\xdb\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fnamespace_count\x18\x03 \x01(\x03R\x0enamespaceCount\"\xdb\x01\n" +
 	"\x12ListJournalRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x1b\n" +

@@ -548,7 +548,8 @@ type Question struct {
 	Context *Payload `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
 	// An answer that the asker proposes.
 	Suggestion *Payload `protobuf:"bytes,5,opt,name=suggestion,proto3" json:"suggestion,omitempty"`
-	// JSON Schema of the answer; empty = any JSON, or one of `choices`.
+	// JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+	// `choices`.
 	AnswerSchema string `protobuf:"bytes,6,opt,name=answer_schema,json=answerSchema,proto3" json:"answer_schema,omitempty"`
 	// What stands when the deadline passes; unset = the step fails with TIMEOUT.
 	DefaultAnswer *Payload `protobuf:"bytes,7,opt,name=default_answer,json=defaultAnswer,proto3" json:"default_answer,omitempty"`

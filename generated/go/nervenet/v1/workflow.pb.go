@@ -2298,7 +2298,8 @@ type AskAction struct {
 	Question string `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
 	// The answers to choose from; empty = see `answer_schema`.
 	Choices []string `protobuf:"bytes,2,rep,name=choices,proto3" json:"choices,omitempty"`
-	// JSON Schema of the answer; without choices and schema any JSON will do.
+	// JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+	// and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
 	AnswerSchema *structpb.Struct `protobuf:"bytes,3,opt,name=answer_schema,json=answerSchema,proto3" json:"answer_schema,omitempty"`
 	// Expression: what helps to decide. Empty = nothing.
 	Context string `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`

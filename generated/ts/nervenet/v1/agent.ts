@@ -68,6 +68,49 @@ export function agentStateToJSON(object: AgentState): string {
   }
 }
 
+/** A node's life. */
+export enum NodeState {
+  /** NODE_STATE_UNSPECIFIED - Not told; read as ACTIVE. */
+  NODE_STATE_UNSPECIFIED = 0,
+  /** NODE_STATE_ACTIVE - Takes workflows. (The numbers are those of AgentState, which nodes used before.) */
+  NODE_STATE_ACTIVE = 2,
+  /** NODE_STATE_DRAINING - Gives its workflows to other nodes, takes nothing new. */
+  NODE_STATE_DRAINING = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function nodeStateFromJSON(object: any): NodeState {
+  switch (object) {
+    case 0:
+    case "NODE_STATE_UNSPECIFIED":
+      return NodeState.NODE_STATE_UNSPECIFIED;
+    case 2:
+    case "NODE_STATE_ACTIVE":
+      return NodeState.NODE_STATE_ACTIVE;
+    case 3:
+    case "NODE_STATE_DRAINING":
+      return NodeState.NODE_STATE_DRAINING;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return NodeState.UNRECOGNIZED;
+  }
+}
+
+export function nodeStateToJSON(object: NodeState): string {
+  switch (object) {
+    case NodeState.NODE_STATE_UNSPECIFIED:
+      return "NODE_STATE_UNSPECIFIED";
+    case NodeState.NODE_STATE_ACTIVE:
+      return "NODE_STATE_ACTIVE";
+    case NodeState.NODE_STATE_DRAINING:
+      return "NODE_STATE_DRAINING";
+    case NodeState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** How tasks reach an agent. */
 export enum Transport {
   /** TRANSPORT_UNSPECIFIED - REDIS. */
@@ -244,8 +287,8 @@ export interface NodeRecord {
   address: string;
   /** What it has code for. */
   definitions: DefinitionRef[];
-  /** ACTIVE or DRAINING. */
-  state: AgentState;
+  /** Its state. */
+  state: NodeState;
   /** When it registered. */
   registerTime?:
     | Date
@@ -1770,7 +1813,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
       definitions: globalThis.Array.isArray(object?.definitions)
         ? object.definitions.map((e: any) => DefinitionRef.fromJSON(e))
         : [],
-      state: isSet(object.state) ? agentStateFromJSON(object.state) : 0,
+      state: isSet(object.state) ? nodeStateFromJSON(object.state) : 0,
       registerTime: isSet(object.registerTime)
         ? fromJsonTimestamp(object.registerTime)
         : isSet(object.register_time)
@@ -1804,7 +1847,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
       obj.definitions = message.definitions.map((e) => DefinitionRef.toJSON(e));
     }
     if (message.state !== 0) {
-      obj.state = agentStateToJSON(message.state);
+      obj.state = nodeStateToJSON(message.state);
     }
     if (message.registerTime !== undefined) {
       obj.registerTime = message.registerTime.toISOString();

@@ -267,7 +267,7 @@ export interface AwaitWorkflowsResponse {
 
 /** See GetWorkflow. */
 export interface GetWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
   /** Wait so long for its end; at most 60 s and the call's deadline. */
   wait?:
@@ -289,7 +289,7 @@ export interface GetWorkflowResponse {
 export interface ListWorkflowsRequest {
   /** At most so many; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only these states. */
   states: WorkflowState[];
@@ -312,17 +312,17 @@ export interface ListWorkflowsResponse {
   workflows: Workflow[];
   /** Empty = that was all. A short page may have one. */
   nextPageToken: string;
-  /** All workflows of the namespace that are not yet expired, whatever their state. */
-  totalCount: bigint;
+  /** All workflows of the namespace that have not expired yet. The filters of the request do not change it. */
+  namespaceCount: bigint;
 }
 
 /** See ListJournal. */
 export interface ListJournalRequest {
-  /** Whose. */
+  /** The workflow's id. */
   workflowId: string;
   /** At most so many; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only entries above this. */
   afterSequence: bigint;
@@ -340,7 +340,7 @@ export interface ListJournalResponse {
 
 /** See WatchWorkflow. */
 export interface WatchWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
   /** Only entries above this; 0 = from the first. */
   afterSequence: bigint;
@@ -360,7 +360,7 @@ export interface WatchWorkflowResponse {
 
 /** See SignalWorkflow. */
 export interface SignalWorkflowRequest {
-  /** To whom. */
+  /** The workflow's id. */
   workflowId: string;
   /** The signal's name. */
   signal: string;
@@ -386,7 +386,7 @@ export interface SignalWorkflowResponse {
 
 /** See CancelWorkflow. */
 export interface CancelWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
   /** Why. */
   reason: string;
@@ -449,7 +449,7 @@ export interface RunTaskResponse {
 export interface ListEscalationsRequest {
   /** At most so many; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only of this workflow. */
   workflowId: string;
@@ -463,7 +463,7 @@ export interface ListEscalationsResponse {
   escalations: Escalation[];
   /** Empty = that was all. */
   nextPageToken: string;
-  /** All open ones of the namespace. */
+  /** All open escalations of the namespace. The filters of the request do not change it. */
   openCount: bigint;
 }
 
@@ -533,7 +533,7 @@ export interface ListDefinitionsRequest {
   name: string;
   /** Default 50, at most 1,000. */
   pageSize: number;
-  /** From the page before. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
 }
 
@@ -2320,7 +2320,7 @@ export const ListWorkflowsRequest_LabelsEntry: MessageFns<ListWorkflowsRequest_L
 };
 
 function createBaseListWorkflowsResponse(): ListWorkflowsResponse {
-  return { workflows: [], nextPageToken: "", totalCount: 0n };
+  return { workflows: [], nextPageToken: "", namespaceCount: 0n };
 }
 
 export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
@@ -2331,11 +2331,11 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
     }
-    if (message.totalCount !== 0n) {
-      if (BigInt.asIntN(64, message.totalCount) !== message.totalCount) {
-        throw new globalThis.Error("value provided for field message.totalCount of type int64 too large");
+    if (message.namespaceCount !== 0n) {
+      if (BigInt.asIntN(64, message.namespaceCount) !== message.namespaceCount) {
+        throw new globalThis.Error("value provided for field message.namespaceCount of type int64 too large");
       }
-      writer.uint32(24).int64(message.totalCount);
+      writer.uint32(24).int64(message.namespaceCount);
     }
     return writer;
   },
@@ -2374,7 +2374,7 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
               break;
             }
 
-            message.totalCount = reader.int64() as bigint;
+            message.namespaceCount = reader.int64() as bigint;
             continue;
           }
         }
@@ -2399,10 +2399,10 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
-      totalCount: isSet(object.totalCount)
-        ? BigInt(object.totalCount)
-        : isSet(object.total_count)
-        ? BigInt(object.total_count)
+      namespaceCount: isSet(object.namespaceCount)
+        ? BigInt(object.namespaceCount)
+        : isSet(object.namespace_count)
+        ? BigInt(object.namespace_count)
         : 0n,
     };
   },
@@ -2415,8 +2415,8 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
-    if (message.totalCount !== 0n) {
-      obj.totalCount = message.totalCount.toString();
+    if (message.namespaceCount !== 0n) {
+      obj.namespaceCount = message.namespaceCount.toString();
     }
     return obj;
   },
@@ -2428,8 +2428,8 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     const message = createBaseListWorkflowsResponse();
     message.workflows = object.workflows?.map((e) => Workflow.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
-    message.totalCount = (object.totalCount !== undefined && object.totalCount !== null)
-      ? BigInt(object.totalCount)
+    message.namespaceCount = (object.namespaceCount !== undefined && object.namespaceCount !== null)
+      ? BigInt(object.namespaceCount)
       : 0n;
     return message;
   },

@@ -23,7 +23,17 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
-import { AgentRecord, AgentState, agentStateFromJSON, agentStateToJSON, Load, NodeRecord } from "./agent.js";
+import {
+  AgentRecord,
+  AgentState,
+  agentStateFromJSON,
+  agentStateToJSON,
+  Load,
+  NodeRecord,
+  NodeState,
+  nodeStateFromJSON,
+  nodeStateToJSON,
+} from "./agent.js";
 import { Selection } from "./common.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
@@ -113,7 +123,7 @@ export interface RegisterAgentResponse {
 
 /** See Heartbeat. */
 export interface HeartbeatRequest {
-  /** Who; needed in the first message only. */
+  /** The agent's id; needed in the first message only. */
   agentId: string;
   /** Its lease; needed in the first message only. */
   leaseId: bigint;
@@ -137,7 +147,7 @@ export interface HeartbeatResponse {
 
 /** See DeregisterAgent. */
 export interface DeregisterAgentRequest {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
   /** Its lease. */
   leaseId: bigint;
@@ -149,7 +159,7 @@ export interface DeregisterAgentResponse {
 
 /** See GetAgent. */
 export interface GetAgentRequest {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
 }
 
@@ -173,7 +183,7 @@ export interface AgentEntry {
 export interface ListAgentsRequest {
   /** At most so many; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only those that serve it. */
   capability: string;
@@ -257,7 +267,7 @@ export interface SelectAgentRequest {
 
 /** How a candidate fared. */
 export interface Candidate {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
   /** Share of its slots in use; the least wins. */
   score: number;
@@ -277,7 +287,7 @@ export interface SelectAgentResponse {
 export interface ListNodesRequest {
   /** At most so many; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
 }
 
@@ -291,15 +301,15 @@ export interface ListNodesResponse {
 
 /** See DrainNode. */
 export interface DrainNodeRequest {
-  /** Which. */
+  /** The node. */
   nodeId: string;
 }
 
 /** See DrainNode. */
 export interface DrainNodeResponse {
   /** DRAINING. */
-  state: AgentState;
-  /** What it owned when it was asked. */
+  state: NodeState;
+  /** How many workflows it owned when it was asked. */
   ownedWorkflows: number;
 }
 
@@ -2618,7 +2628,7 @@ export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
 
   fromJSON(object: any): DrainNodeResponse {
     return {
-      state: isSet(object.state) ? agentStateFromJSON(object.state) : 0,
+      state: isSet(object.state) ? nodeStateFromJSON(object.state) : 0,
       ownedWorkflows: isSet(object.ownedWorkflows)
         ? globalThis.Number(object.ownedWorkflows)
         : isSet(object.owned_workflows)
@@ -2630,7 +2640,7 @@ export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
   toJSON(message: DrainNodeResponse): unknown {
     const obj: any = {};
     if (message.state !== 0) {
-      obj.state = agentStateToJSON(message.state);
+      obj.state = nodeStateToJSON(message.state);
     }
     if (message.ownedWorkflows !== 0) {
       obj.ownedWorkflows = Math.round(message.ownedWorkflows);

@@ -246,7 +246,10 @@ export interface Question {
   suggestion?:
     | Payload
     | undefined;
-  /** JSON Schema of the answer; empty = any JSON, or one of `choices`. */
+  /**
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
+   */
   answerSchema: string;
   /** What stands when the deadline passes; unset = the step fails with TIMEOUT. */
   defaultAnswer?:

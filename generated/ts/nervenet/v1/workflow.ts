@@ -664,7 +664,10 @@ export interface AskAction {
   question: string;
   /** The answers to choose from; empty = see `answer_schema`. */
   choices: string[];
-  /** JSON Schema of the answer; without choices and schema any JSON will do. */
+  /**
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
+   */
   answerSchema?:
     | { [key: string]: any }
     | undefined;

@@ -32,7 +32,7 @@ from nervenet.wire import decode_envelope, decode_payload
 _ALIVE_EVERY = 0.1
 
 
-class Place(NamedTuple):
+class FunctionLocation(NamedTuple):
     """Where a function is found: by import, or (of a script that was run) in its file."""
 
     module: str
@@ -46,7 +46,7 @@ class Place(NamedTuple):
         return found
 
 
-def load_agent(place: Place, name: str, lifespan: Place | None) -> Agent[Any, Any]:
+def load_agent(place: FunctionLocation, name: str, lifespan: FunctionLocation | None) -> Agent[Any, Any]:
     """The agent of that name: the name in the module is it, or the plain function that it was made of."""
     found = place.load()
     if isinstance(found, Agent) and found.name == name:
@@ -123,7 +123,9 @@ class Worker:
         sys.path[:] = path
         self._limit = limit
         for name, place, lifespan in agents:
-            self._agents[name] = load_agent(Place(*place), name, Place(*lifespan) if lifespan else None)
+            self._agents[name] = load_agent(
+                FunctionLocation(*place), name, FunctionLocation(*lifespan) if lifespan else None
+            )
         if service:  # after the imports: the user's code may have set up OpenTelemetry itself
             self._telemetry = telemetry.start(service, "agent")
         self._loop.run_until_complete(self._resources.enter(self._agents.values()))

@@ -16,7 +16,7 @@ from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import escalations as render
 from nervenet.cli.render.screen import Screen
 from nervenet.cli.session import Session, ask_mesh
-from nervenet.cli.values import escalation_id, read_json
+from nervenet.cli.values import escalation_id, read_json, repeated
 from nervenet.errors import AlreadyClosed
 
 
@@ -37,7 +37,8 @@ def run_list(args: argparse.Namespace) -> int:
             return
         view = screen.view()
         screen.lines(render.listed(response, view))
-        screen.note(render.list_footer(response, view, session.config.namespace))
+        command = repeated("nervenet escalations list", args, "workflow")
+        screen.note(render.list_footer(response, view, session.config.namespace, command))
 
     return ask_mesh(args, work)
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from io import StringIO
 
-import yaml
 from google.protobuf.json_format import MessageToDict
 from rich.text import Text
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import walk_tree
 
 from nervenet.cli.render import text
 from nervenet.cli.render.table import Column, ids, prose, table
@@ -41,15 +42,9 @@ def put(response: pb.PutDefinitionResponse, *, check: bool) -> str:
 
 def as_yaml(definition: workflow.Definition) -> str:
     data = MessageToDict(definition, preserving_proto_field_name=True)
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, as people write expressions."""
-
-    def represent_text(self, data: str) -> Any:
-        style = "|" if "\n" in data else None
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
+    walk_tree(data)  # texts of several lines become blocks, as people write expressions
+    yaml, out = YAML(), StringIO()
+    yaml.width = 100
+    yaml.indent(mapping=2, sequence=2, offset=0)
+    yaml.dump(data, out)
+    return out.getvalue().rstrip("\n")

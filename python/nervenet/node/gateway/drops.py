@@ -11,13 +11,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.queues import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.link import Link
     from nervenet.streams.queues import Delivered
 
 AGAIN: Final = 1.0

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2
 
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
-from nervenet.node.death import Answer
+from nervenet.node.served import Answer
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.v1 import agent_service_pb2 as agents
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from nervenet.config import Config
-    from nervenet.rpc.server import Server
+    from nervenet.rpc.server import GrpcServer
 
 __all__ = ["Probes"]
 
@@ -39,7 +39,7 @@ _THERE: Final = (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckR
 class Probes:
     """The `Contact` of a node that serves at `server`."""
 
-    def __init__(self, config: Config, server: Server) -> None:
+    def __init__(self, config: Config, server: GrpcServer) -> None:
         self._config = config
         self._server = server
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start requests, checked: the contract's message → what the host takes, or the refusal that names the field.
+"""Start requests, checked: the contract's message → what the starter takes, or the refusal that names the field.
 
 The one part of the service layer that is on the hot path: a batch of fifty passes here for each forty milliseconds of
 a busy node, so a request is looked at once and nothing is made that a plain start does not need.
@@ -175,7 +175,7 @@ def _check_options(given: dict[str, Any]) -> None:
 
 
 def refused_start(error: RequestError, at: str = "") -> RequestError:
-    """What the host found wrong with an input has no field yet, or one of the start alone."""
+    """What the checks found wrong with an input has no field yet, or one of the start alone."""
     if error.reason == "INVALID_FIELD":
         fields = error.fields or (("input", error.message),)
         error.fields = tuple((at + field, words) for field, words in fields)

@@ -11,25 +11,32 @@ published clients one does not import beside today's protobuf, two lose events w
 synchronous or cannot attach a lease. There is no server-side magic here: list, watch, put, compare-and-set, leases.
 """
 
-from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.client import Etcd, MemberStatus, Swap
-from nervenet.registry.etcd.faults import BadAddress, Compacted, EtcdError, EtcdRefused, EtcdUnavailable, LeaseNotFound
-from nervenet.registry.etcd.keys import KeyValue, Listing
+from nervenet.registry.etcd.faults import (
+    BadEtcdAddress,
+    Compacted,
+    EtcdError,
+    EtcdRefused,
+    EtcdUnavailable,
+    LeaseNotFound,
+)
+from nervenet.registry.etcd.keys import KeyListing, KeyValue
 from nervenet.registry.etcd.watch import Change, Changes, Snapshot, Watch
 
 __all__ = [
-    "Address",
-    "BadAddress",
+    "BadEtcdAddress",
     "Change",
     "Changes",
     "Compacted",
     "Etcd",
+    "EtcdAddress",
     "EtcdError",
     "EtcdRefused",
     "EtcdUnavailable",
+    "KeyListing",
     "KeyValue",
     "LeaseNotFound",
-    "Listing",
     "MemberStatus",
     "Snapshot",
     "Swap",

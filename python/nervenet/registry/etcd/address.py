@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from nervenet.config import public_url
-from nervenet.registry.etcd.faults import BadAddress
+from nervenet.registry.etcd.faults import BadEtcdAddress
 
 _FORM = "http(s)://user:password@host:2379,host:2379"
 _URL = re.compile(r"(?P<scheme>https?)://(?:(?P<user>[^:@/]+):(?P<password>[^@/]*)@)?(?P<hosts>[^@/]+)/?")
@@ -26,7 +26,7 @@ class Tls:
 
 
 @dataclass(slots=True, frozen=True)
-class Address:
+class EtcdAddress:
     """A parsed URL. `repr` shows no password."""
 
     endpoints: tuple[str, ...]
@@ -35,10 +35,10 @@ class Address:
     password: str = field(default="", repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Address:
+    def parse(cls, url: str) -> EtcdAddress:
         match = _URL.fullmatch(re.sub(r",\s*https?://", ",", url.strip()))  # `http://a,http://b`, as etcdctl has it
         if match is None:
-            raise BadAddress(f"etcd address {public_url(url)} is not of the form {_FORM}")
+            raise BadEtcdAddress(f"etcd address {public_url(url)} is not of the form {_FORM}")
         endpoints = tuple(_endpoint(part, match["scheme"], url) for part in match["hosts"].split(","))
         return cls(
             endpoints,
@@ -51,5 +51,5 @@ class Address:
 def _endpoint(part: str, scheme: str, url: str) -> str:
     match = _HOST.fullmatch(part.strip())
     if match is None or int(match["port"] or 2379) > 65535:
-        raise BadAddress(f"a server in etcd address {public_url(url)} is not host:port; the form is {_FORM}")
+        raise BadEtcdAddress(f"a server in etcd address {public_url(url)} is not host:port; the form is {_FORM}")
     return f"{match['name']}:{match['port'] or 2379}"

@@ -15,30 +15,30 @@ from typing import Final, NamedTuple, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy
 from nervenet.registry._etcd import etcd_pb2 as pb
-from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, LeaseNotFound
 from nervenet.registry.etcd.keepalive import KeepAlives
-from nervenet.registry.etcd.keys import KeyValue, Listing, as_key_value, prefix_end, to_bytes
-from nervenet.registry.etcd.transport import Method, Transport
+from nervenet.registry.etcd.keys import KeyListing, KeyValue, as_key_value, prefix_end, to_bytes
+from nervenet.registry.etcd.transport import EtcdMethod, Transport
 from nervenet.registry.etcd.watch import Watch
 
-_RANGE: Final = Method[pb.RangeRequest, pb.RangeResponse]("/etcdserverpb.KV/Range", pb.RangeResponse)
-_PUT: Final = Method[pb.PutRequest, pb.PutResponse]("/etcdserverpb.KV/Put", pb.PutResponse)
-_DELETE: Final = Method[pb.DeleteRangeRequest, pb.DeleteRangeResponse](
+_RANGE: Final = EtcdMethod[pb.RangeRequest, pb.RangeResponse]("/etcdserverpb.KV/Range", pb.RangeResponse)
+_PUT: Final = EtcdMethod[pb.PutRequest, pb.PutResponse]("/etcdserverpb.KV/Put", pb.PutResponse)
+_DELETE: Final = EtcdMethod[pb.DeleteRangeRequest, pb.DeleteRangeResponse](
     "/etcdserverpb.KV/DeleteRange", pb.DeleteRangeResponse
 )
-_TXN: Final = Method[pb.TxnRequest, pb.TxnResponse]("/etcdserverpb.KV/Txn", pb.TxnResponse)
-_GRANT: Final = Method[pb.LeaseGrantRequest, pb.LeaseGrantResponse](
+_TXN: Final = EtcdMethod[pb.TxnRequest, pb.TxnResponse]("/etcdserverpb.KV/Txn", pb.TxnResponse)
+_GRANT: Final = EtcdMethod[pb.LeaseGrantRequest, pb.LeaseGrantResponse](
     "/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantResponse
 )
-_REVOKE: Final = Method[pb.LeaseRevokeRequest, pb.LeaseRevokeResponse](
+_REVOKE: Final = EtcdMethod[pb.LeaseRevokeRequest, pb.LeaseRevokeResponse](
     "/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeResponse
 )
-_TIME_TO_LIVE: Final = Method[pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse](
+_TIME_TO_LIVE: Final = EtcdMethod[pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse](
     "/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveResponse
 )
-_STATUS: Final = Method[pb.StatusRequest, pb.StatusResponse]("/etcdserverpb.Maintenance/Status", pb.StatusResponse)
-_MEMBERS: Final = Method[pb.MemberListRequest, pb.MemberListResponse](
+_STATUS: Final = EtcdMethod[pb.StatusRequest, pb.StatusResponse]("/etcdserverpb.Maintenance/Status", pb.StatusResponse)
+_MEMBERS: Final = EtcdMethod[pb.MemberListRequest, pb.MemberListResponse](
     "/etcdserverpb.Cluster/MemberList", pb.MemberListResponse
 )
 
@@ -81,7 +81,7 @@ class Etcd:
         chance: random.Random | None = None,
     ) -> Self:
         """`http(s)://user:password@a:2379,b:2379`. `patience`: seconds that a call goes on trying the members."""
-        return cls(Transport(Address.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
+        return cls(Transport(EtcdAddress.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
 
     def __repr__(self) -> str:
         return f"<Etcd {','.join(self._transport.address.endpoints)} at {self._transport.current.name}>"
@@ -96,7 +96,7 @@ class Etcd:
         answer = await self._transport.call(_RANGE, request, repeat=True)
         return as_key_value(answer.kvs[0]) if answer.kvs else None
 
-    async def range(self, prefix: str) -> Listing:
+    async def range(self, prefix: str) -> KeyListing:
         """Everything under `prefix`, as of one revision, read in pages."""
         while True:
             try:
@@ -104,7 +104,7 @@ class Etcd:
             except Compacted:  # while we turned the pages
                 continue
 
-    async def _pages(self, prefix: str) -> Listing:
+    async def _pages(self, prefix: str) -> KeyListing:
         request = pb.RangeRequest(key=to_bytes(prefix), range_end=prefix_end(prefix), limit=PAGE)
         kvs: list[KeyValue] = []
         while True:
@@ -112,7 +112,7 @@ class Etcd:
             request.revision = request.revision or answer.header.revision
             kvs += map(as_key_value, answer.kvs)
             if not answer.more:
-                return Listing(kvs, request.revision)
+                return KeyListing(kvs, request.revision)
             request.key = answer.kvs[-1].key + b"\0"
 
     async def put(self, key: str, value: bytes, *, lease: int = 0, patience: float | None = None) -> int:

@@ -45,7 +45,7 @@ class StaleToken(EtcdRefused):
     """The log-in is not (or no longer) accepted: log in and repeat. Callers see it only when that did not help."""
 
 
-class BadAddress(EtcdError, ConfigError):
+class BadEtcdAddress(EtcdError, ConfigError):
     """The etcd URL cannot be used; the message shows the form that can. The configuration's fault."""
 
 

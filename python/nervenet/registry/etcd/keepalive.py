@@ -13,11 +13,11 @@ from typing import Final, TypeAlias
 
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.faults import EtcdError, EtcdUnavailable, LeaseNotFound
-from nervenet.registry.etcd.transport import Method, Stream, Transport
+from nervenet.registry.etcd.transport import EtcdMethod, Stream, Transport
 
 _Stream: TypeAlias = Stream[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse]
 
-_KEEP_ALIVE: Final = Method[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse](
+_KEEP_ALIVE: Final = EtcdMethod[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse](
     "/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveResponse
 )
 

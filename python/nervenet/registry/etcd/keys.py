@@ -19,7 +19,7 @@ class KeyValue(NamedTuple):
     version: int = 0
 
 
-class Listing(NamedTuple):
+class KeyListing(NamedTuple):
     """Everything under a prefix, all of it as of `revision`."""
 
     kvs: list[KeyValue]

@@ -18,9 +18,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from nervenet.backoff import Backoff
 from nervenet.clock import SYSTEM, Clock
 from nervenet.registry._etcd import etcd_pb2 as pb
-from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import EtcdError, EtcdRefused, EtcdUnavailable, StaleToken, translate
 
 Q = TypeVar("Q", bound=Message)
@@ -49,33 +50,16 @@ _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
 
 
 @dataclass(frozen=True)  # no slots: 3.11 cannot make a slotted frozen Generic
-class Method(Generic[Q, A]):
+class EtcdMethod(Generic[Q, A]):
     """A method of etcd by its path: our messages carry other names than etcd's."""
 
     path: str
     answer: type[A]
 
 
-_LOGIN: Final = Method[pb.AuthenticateRequest, pb.AuthenticateResponse](
+_LOGIN: Final = EtcdMethod[pb.AuthenticateRequest, pb.AuthenticateResponse](
     "/etcdserverpb.Auth/Authenticate", pb.AuthenticateResponse
 )
-
-
-class Backoff:
-    """Seconds until the next try: doubling from 20 ms, bounded, each between half of it and the whole."""
-
-    __slots__ = ("_chance", "_longest", "_seconds")
-
-    def __init__(self, chance: random.Random, longest: float = 0.5) -> None:
-        self._chance, self._longest = chance, longest
-        self._seconds = 0.02
-
-    def next(self) -> float:
-        seconds, self._seconds = self._seconds, min(self._seconds * 2, self._longest)
-        return seconds * self._chance.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        self._seconds = 0.02
 
 
 class Endpoint:
@@ -95,7 +79,7 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.name}>"
 
-    def unary(self, method: Method[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
+    def unary(self, method: EtcdMethod[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
         call = self._unary.get(method.path)
         if call is None:
             call = self._unary[method.path] = self.channel.unary_unary(
@@ -152,7 +136,13 @@ class Transport:
     """The members, and the one that is in use."""
 
     def __init__(
-        self, address: Address, tls: Tls, *, patience: float, clock: Clock = SYSTEM, chance: random.Random | None = None
+        self,
+        address: EtcdAddress,
+        tls: Tls,
+        *,
+        patience: float,
+        clock: Clock = SYSTEM,
+        chance: random.Random | None = None,
     ) -> None:
         self.address, self.clock, self.chance = address, clock, chance or random.Random()
         self.patience = patience
@@ -171,7 +161,7 @@ class Transport:
             at = self.endpoints.index(failed)
             self.current = self.endpoints[(at + 1) % len(self.endpoints)]
 
-    async def call(self, method: Method[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
+    async def call(self, method: EtcdMethod[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
         """One answer from whichever member gives it. `repeat`: having it happen twice would be harmless.
 
         Raises EtcdUnavailable when patience ran out, or at once when it was sent, perhaps happened and must not twice.
@@ -195,7 +185,7 @@ class Transport:
                     raise
                 await asyncio.sleep(min(backoff.next(), left))
 
-    async def once(self, endpoint: Endpoint, method: Method[Q, A], request: Q, patience: float) -> A:
+    async def once(self, endpoint: Endpoint, method: EtcdMethod[Q, A], request: Q, patience: float) -> A:
         """One try at one member."""
         self._check_open()
         await endpoint.ready(min(patience, CONNECT_WITHIN))
@@ -206,7 +196,7 @@ class Transport:
         except grpc.aio.AioRpcError as error:
             raise translate(error) from None
 
-    async def stream(self, method: Method[Q, A]) -> Stream[Q, A]:
+    async def stream(self, method: EtcdMethod[Q, A]) -> Stream[Q, A]:
         """A new stream to the member in use; the caller repeats, and rotates when it breaks."""
         self._check_open()
         endpoint = self.current
@@ -238,7 +228,7 @@ class Transport:
         pairs = [("hasleader", "true"), ("token", token)] if token else [("hasleader", "true")]
         return grpc.aio.Metadata(*pairs)
 
-    async def _authority(self, method: Method[Any, Any]) -> str:
+    async def _authority(self, method: EtcdMethod[Any, Any]) -> str:
         if method is _LOGIN:
             return ""
         if self.address.user and not self._token and not self._open_house:

@@ -14,14 +14,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
+from nervenet.backoff import Backoff
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, StaleToken
-from nervenet.registry.etcd.keys import KeyValue, Listing, as_key_value, prefix_end, to_bytes
-from nervenet.registry.etcd.transport import Backoff, Method, Stream, Transport
+from nervenet.registry.etcd.keys import KeyListing, KeyValue, as_key_value, prefix_end, to_bytes
+from nervenet.registry.etcd.transport import EtcdMethod, Stream, Transport
 
 log = logging.getLogger(__name__)
 
-_WATCH: Final = Method[pb.WatchRequest, pb.WatchResponse]("/etcdserverpb.Watch/Watch", pb.WatchResponse)
+_WATCH: Final = EtcdMethod[pb.WatchRequest, pb.WatchResponse]("/etcdserverpb.Watch/Watch", pb.WatchResponse)
 
 CREATED_WITHIN: Final = 3.0
 
@@ -57,7 +58,7 @@ class Watch:
     def __init__(
         self,
         transport: Transport,
-        list_all: Callable[[str], Awaitable[Listing]],
+        list_all: Callable[[str], Awaitable[KeyListing]],
         get_at: Callable[[str, int], Awaitable[KeyValue | None]],
         prefix: str,
     ) -> None:
@@ -93,7 +94,7 @@ class Watch:
                     self._transport.forget_token()
             await asyncio.sleep(self._backoff.next())
 
-    async def _snapshot(self) -> Listing:
+    async def _snapshot(self) -> KeyListing:
         while True:
             try:
                 listing = await self._list(self._prefix)

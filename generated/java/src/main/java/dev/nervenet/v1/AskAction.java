@@ -153,7 +153,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Struct answerSchema_;
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -165,7 +166,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -177,7 +179,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1139,7 +1142,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Struct, com.google.protobuf.Struct.Builder, com.google.protobuf.StructOrBuilder> answerSchemaBuilder_;
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1150,7 +1154,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1165,7 +1170,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1185,7 +1191,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1203,7 +1210,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1228,7 +1236,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1245,7 +1254,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1257,7 +1267,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1272,7 +1283,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>

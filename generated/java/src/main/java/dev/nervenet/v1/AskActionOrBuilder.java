@@ -71,7 +71,8 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -80,7 +81,8 @@ public interface AskActionOrBuilder extends
   boolean hasAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -89,7 +91,8 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Struct getAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>

@@ -30,7 +30,7 @@ public interface CancelTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -39,7 +39,7 @@ public interface CancelTaskRequestOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>

@@ -182,6 +182,21 @@ private static final long serialVersionUID = 0L;
     return running_.get(index);
   }
 
+  public static final int PROTOCOL_VERSION_FIELD_NUMBER = 5;
+  private int protocolVersion_ = 0;
+  /**
+   * <pre>
+   * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  @java.lang.Override
+  public int getProtocolVersion() {
+    return protocolVersion_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -208,6 +223,9 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < running_.size(); i++) {
       output.writeMessage(4, running_.get(i));
     }
+    if (protocolVersion_ != 0) {
+      output.writeInt32(5, protocolVersion_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -232,6 +250,10 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < running_.size(); i++) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(4, running_.get(i));
+    }
+    if (protocolVersion_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(5, protocolVersion_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -259,6 +281,8 @@ private static final long serialVersionUID = 0L;
         != other.getLeaseId()) return false;
     if (!getRunningList()
         .equals(other.getRunningList())) return false;
+    if (getProtocolVersion()
+        != other.getProtocolVersion()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -283,6 +307,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + RUNNING_FIELD_NUMBER;
       hash = (53 * hash) + getRunningList().hashCode();
     }
+    hash = (37 * hash) + PROTOCOL_VERSION_FIELD_NUMBER;
+    hash = (53 * hash) + getProtocolVersion();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -439,6 +465,7 @@ private static final long serialVersionUID = 0L;
         runningBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00000008);
+      protocolVersion_ = 0;
       return this;
     }
 
@@ -497,6 +524,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
         result.leaseId_ = leaseId_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.protocolVersion_ = protocolVersion_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -580,6 +610,9 @@ private static final long serialVersionUID = 0L;
           }
         }
       }
+      if (other.getProtocolVersion() != 0) {
+        setProtocolVersion(other.getProtocolVersion());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -636,6 +669,11 @@ private static final long serialVersionUID = 0L;
               }
               break;
             } // case 34
+            case 40: {
+              protocolVersion_ = input.readInt32();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 40
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1235,6 +1273,50 @@ private static final long serialVersionUID = 0L;
         running_ = null;
       }
       return runningBuilder_;
+    }
+
+    private int protocolVersion_ ;
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @return The protocolVersion.
+     */
+    @java.lang.Override
+    public int getProtocolVersion() {
+      return protocolVersion_;
+    }
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @param value The protocolVersion to set.
+     * @return This builder for chaining.
+     */
+    public Builder setProtocolVersion(int value) {
+
+      protocolVersion_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearProtocolVersion() {
+      bitField0_ = (bitField0_ & ~0x00000010);
+      protocolVersion_ = 0;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

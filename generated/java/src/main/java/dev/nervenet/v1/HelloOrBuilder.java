@@ -106,4 +106,14 @@ public interface HelloOrBuilder extends
    */
   dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  int getProtocolVersion();
 }

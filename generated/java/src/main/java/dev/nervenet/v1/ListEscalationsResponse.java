@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   private long openCount_ = 0L;
   /**
    * <pre>
-   * All open ones of the namespace.
+   * All open escalations of the namespace. The filters of the request do not change it.
    * </pre>
    *
    * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -1001,7 +1001,7 @@ private static final long serialVersionUID = 0L;
     private long openCount_ ;
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -1013,7 +1013,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -1029,7 +1029,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>

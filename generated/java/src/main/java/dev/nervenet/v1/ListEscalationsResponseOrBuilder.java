@@ -74,7 +74,7 @@ public interface ListEscalationsResponseOrBuilder extends
 
   /**
    * <pre>
-   * All open ones of the namespace.
+   * All open escalations of the namespace. The filters of the request do not change it.
    * </pre>
    *
    * <code>int64 open_count = 3 [json_name = "openCount"];</code>

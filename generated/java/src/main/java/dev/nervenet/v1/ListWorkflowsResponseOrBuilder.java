@@ -74,11 +74,11 @@ public interface ListWorkflowsResponseOrBuilder extends
 
   /**
    * <pre>
-   * All workflows of the namespace that are not yet expired, whatever their state.
+   * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
    * </pre>
    *
-   * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
-   * @return The totalCount.
+   * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
+   * @return The namespaceCount.
    */
-  long getTotalCount();
+  long getNamespaceCount();
 }

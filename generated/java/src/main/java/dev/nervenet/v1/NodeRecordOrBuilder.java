@@ -94,22 +94,22 @@ public interface NodeRecordOrBuilder extends
 
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The enum numeric value on the wire for state.
    */
   int getStateValue();
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The state.
    */
-  dev.nervenet.v1.AgentState getState();
+  dev.nervenet.v1.NodeState getState();
 
   /**
    * <pre>

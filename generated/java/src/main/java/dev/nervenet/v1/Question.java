@@ -257,7 +257,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object answerSchema_ = "";
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -278,7 +279,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1725,7 +1727,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object answerSchema_ = "";
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1745,7 +1748,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1766,7 +1770,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1783,7 +1788,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1797,7 +1803,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>

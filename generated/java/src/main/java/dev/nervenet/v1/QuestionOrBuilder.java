@@ -144,7 +144,8 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -153,7 +154,8 @@ public interface QuestionOrBuilder extends
   java.lang.String getAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>

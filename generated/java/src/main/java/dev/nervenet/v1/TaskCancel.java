@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
    * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -534,7 +534,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -554,7 +554,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -575,7 +575,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -592,7 +592,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -606,7 +606,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -626,7 +626,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -638,7 +638,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>

@@ -123,7 +123,7 @@ public enum Transport
   }
   public static final com.google.protobuf.Descriptors.EnumDescriptor
       getDescriptor() {
-    return dev.nervenet.v1.Agent.getDescriptor().getEnumTypes().get(1);
+    return dev.nervenet.v1.Agent.getDescriptor().getEnumTypes().get(2);
   }
 
   private static final Transport[] VALUES = values();

@@ -405,6 +405,21 @@ private static final long serialVersionUID = 0L;
     return nodes_.getByteString(index);
   }
 
+  public static final int PROTOCOL_VERSION_FIELD_NUMBER = 11;
+  private int protocolVersion_ = 0;
+  /**
+   * <pre>
+   * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  @java.lang.Override
+  public int getProtocolVersion() {
+    return protocolVersion_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -448,6 +463,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < nodes_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 10, nodes_.getRaw(i));
+    }
+    if (protocolVersion_ != 0) {
+      output.writeInt32(11, protocolVersion_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -499,6 +517,10 @@ private static final long serialVersionUID = 0L;
       size += dataSize;
       size += 1 * getNodesList().size();
     }
+    if (protocolVersion_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(11, protocolVersion_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -543,6 +565,8 @@ private static final long serialVersionUID = 0L;
         != other.getMaxCredit()) return false;
     if (!getNodesList()
         .equals(other.getNodesList())) return false;
+    if (getProtocolVersion()
+        != other.getProtocolVersion()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -584,6 +608,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + NODES_FIELD_NUMBER;
       hash = (53 * hash) + getNodesList().hashCode();
     }
+    hash = (37 * hash) + PROTOCOL_VERSION_FIELD_NUMBER;
+    hash = (53 * hash) + getProtocolVersion();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -750,6 +776,7 @@ private static final long serialVersionUID = 0L;
       maxCredit_ = 0;
       nodes_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      protocolVersion_ = 0;
       return this;
     }
 
@@ -823,6 +850,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000200) != 0)) {
         nodes_.makeImmutable();
         result.nodes_ = nodes_;
+      }
+      if (((from_bitField0_ & 0x00000400) != 0)) {
+        result.protocolVersion_ = protocolVersion_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -914,6 +944,9 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      if (other.getProtocolVersion() != 0) {
+        setProtocolVersion(other.getProtocolVersion());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -997,6 +1030,11 @@ private static final long serialVersionUID = 0L;
               nodes_.add(s);
               break;
             } // case 82
+            case 88: {
+              protocolVersion_ = input.readInt32();
+              bitField0_ |= 0x00000400;
+              break;
+            } // case 88
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2045,6 +2083,50 @@ private static final long serialVersionUID = 0L;
       ensureNodesIsMutable();
       nodes_.add(value);
       bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+
+    private int protocolVersion_ ;
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @return The protocolVersion.
+     */
+    @java.lang.Override
+    public int getProtocolVersion() {
+      return protocolVersion_;
+    }
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @param value The protocolVersion to set.
+     * @return This builder for chaining.
+     */
+    public Builder setProtocolVersion(int value) {
+
+      protocolVersion_ = value;
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearProtocolVersion() {
+      bitField0_ = (bitField0_ & ~0x00000400);
+      protocolVersion_ = 0;
       onChanged();
       return this;
     }

@@ -222,4 +222,14 @@ public interface WelcomeOrBuilder extends
    */
   com.google.protobuf.ByteString
       getNodesBytes(int index);
+
+  /**
+   * <pre>
+   * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  int getProtocolVersion();
 }

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps what runs alive and in time: one loop renews all claims, one heap holds all deadlines.
+
+A claim is renewed every 1.5 s, a new checkpoint stored at most once a second. The answer *gone* means that the step is
+over, given up or cancelled, unless the claim can be taken again (Redis lost it): the handler is stopped, so a cancel reaches it within two seconds even if nobody tells us.
+Attempts that end within half a second never appear here: no timer, no renewal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Final
+
+from nervenet.agent.running import Running, StopReason
+from nervenet.redis_link.faults import LinkError
+from nervenet.timing import AGENT_RENEW_EVERY, CHECKPOINT_EVERY, CLAIM_TICK
+from nervenet.wire import encode_payload
+
+if TYPE_CHECKING:
+    from nervenet.clock import Clock
+    from nervenet.redis_link.dial import ServerIdentity
+    from nervenet.streams.journal import JournalStore
+
+TICK: Final = CLAIM_TICK
+RENEW_EVERY: Final = AGENT_RENEW_EVERY - TICK / 2
+SAVE_EVERY: Final = CHECKPOINT_EVERY - TICK / 2
+
+_log = logging.getLogger("nervenet.agent")
+
+
+class ClaimRenewer:
+    """`running` are the attempts that hold a claim."""
+
+    def __init__(self, journal: JournalStore, clock: Clock, running: Collection[Running]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._running = running
+        self._heap: list[tuple[float, int, Callable[[Running], None], Running]] = []
+        self._count = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Renew until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            now = self._clock.monotonic()
+            await self.renew([running for running in self._running if _due(running, now)])
+
+    async def renew(self, due: Collection[Running]) -> None:
+        """Extend these claims, with how far they are and their new checkpoints, in one write."""
+        now = self._clock.monotonic()
+        asked = []
+        for running in due:
+            saving = running.to_save
+            reply = self._journal.renew(
+                *running.key,
+                running.agent_id,
+                fraction=running.fraction,
+                checkpoint=None if saving is None else encode_payload(saving),
+                beat=running.beat > running.renewed_at,
+            )
+            running.renewed_at = now
+            asked.append((running, saving, reply))
+        for running, saving, reply in asked:
+            try:
+                held = await reply
+            except LinkError as error:
+                _log.warning("the claim of %s could not be renewed: %s", running.envelope.task_id, error)
+                continue
+            if not held and not await self._taken_back(running):
+                running.cancel(StopReason.GONE)
+            elif saving is not None:
+                running.saved(saving, now)
+
+    async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        """It may have lost our claims: take them back before their owners look."""
+        await self.renew([running for running in self._running if running.started_ms and not running.recorded])
+
+    async def _taken_back(self, running: Running) -> bool:
+        """Its claim is gone. Is the attempt over, or did only Redis lose the claim? Whoever asks again learns which."""
+        try:
+            claimed = await self._journal.claim(*running.key, running.agent_id)
+        except LinkError as error:
+            _log.warning("the claim of %s could not be taken back: %s", running.envelope.task_id, error)
+            return True
+        if claimed.status == "run":
+            _log.info("%s: its claim was lost and is taken back", running.envelope.task_id)
+        return claimed.status in ("run", "unknown")  # unknown: its owner will write the head back, or nobody needs us
+
+    def watch(self, running: Running, stop: Callable[[Running, StopReason], None]) -> None:
+        """Enforce the timeouts of an attempt that begins now."""
+        envelope, now = running.envelope, self._clock.monotonic()
+        running.beat = running.renewed_at = now
+        if envelope.attempt_timeout_ms:
+            self.at(now + envelope.attempt_timeout_ms / 1000, lambda late: stop(late, StopReason.TIMEOUT), running)
+        if envelope.heartbeat_timeout_ms:
+            self._listen(running, envelope.heartbeat_timeout_ms / 1000, stop)
+
+    def at(self, due: float, call: Callable[[Running], None], running: Running) -> None:
+        """Call at that time, unless the handler is over by then."""
+        if len(self._heap) > 1_000 + 4 * len(self._running):  # deadlines of attempts that are long over
+            self._heap = [item for item in self._heap if not item[3].ended]
+            heapq.heapify(self._heap)
+        heapq.heappush(self._heap, (due, next(self._count), call, running))
+        if self._heap[0][3] is running:
+            self._arm()
+
+    def close(self) -> None:
+        self._heap.clear()
+        self._arm()
+
+    def _listen(self, running: Running, patience: float, stop: Callable[[Running, StopReason], None]) -> None:
+        def look(running: Running) -> None:
+            if running.beat + patience <= self._clock.monotonic():
+                stop(running, StopReason.SILENT)
+            else:
+                self.at(running.beat + patience, look, running)
+
+        self.at(running.beat + patience, look, running)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._heap:
+            self._timer = self._loop.call_later(max(0.0, self._heap[0][0] - self._clock.monotonic()), self._fire)
+
+    def _fire(self) -> None:
+        now = self._clock.monotonic()
+        while self._heap and self._heap[0][0] <= now:
+            _, _, call, running = heapq.heappop(self._heap)
+            if not running.ended:
+                call(running)
+        self._arm()
+
+
+def _due(running: Running, now: float) -> bool:
+    if not running.started_ms or running.recorded:
+        return False
+    if now - running.renewed_at >= RENEW_EVERY:
+        return True
+    return running.checkpoint_due and now - running.saved_at >= SAVE_EVERY
