@@ -18,7 +18,12 @@ async def test_a_second_start_gets_the_head_of_the_first(store: Store) -> None:
     again = await store.create("review-7", owner=OTHER)
     assert again.status == "exists"
     assert again.head is not None
-    assert (again.head.owner, again.head.request_hash, again.head.definition, again.head.version) == (OWNER, REQ, "review", 1)
+    assert (again.head.owner, again.head.request_hash, again.head.definition, again.head.version) == (
+        OWNER,
+        REQ,
+        "review",
+        1,
+    )
     assert (again.head.runtime, again.head.labels, again.head.state) == ("3.11", '{"a":"b"}', State.RUNNING)
     assert (await store.journal.append("review-7", 1, "start", b"as after a restart", owner=OWNER)).status == "exists"
     assert await store.names("review-7") == ["start"]
