@@ -144,7 +144,7 @@ class Task(TaskBase, Generic[R_co]):
         self._reporter.progress(fraction, message)
 
     def emit(self, part: object, /) -> None:
-        """A piece of the output for whoever watches: in order, best effort."""
+        """Send a part of the output to watchers: in order, best effort."""
         self.check()
         self._reporter.emit(self._encoded(part, "part"))
 
