@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress and partial output on their way to watchers: collected for 50 ms, then one XADD for each attempt that spoke.
+"""Progress and partial output, on their way to watchers: collected for 50 ms, then one XADD for each attempt.
 
-The live stream of a workflow is best effort and capped (about 1,000 entries and 1 MiB); each of its entries holds one or
-more fields `p`, each a TaskProgress. It expires like a closed run, so that what an agent says too late leaves no litter.
+The live stream of a workflow is best effort, and limited to about 1,000 entries and 1 MiB. Each entry has one or more fields
+`p`, each a TaskProgress. The stream expires like a closed run, so that late progress leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_BYTES: Final = 1 << 20
 
 
 class ProgressPublisher:
-    """Flushes what attempts announce. `announce` may be called from any thread, the rest from the loop's."""
+    """Publishes the progress of attempts. `announce` may be called from any thread, the rest only from the loop's."""
 
     def __init__(self, link: Link, keys: Keys, clock: Clock, retention_ms: int) -> None:
         self._link = link
@@ -37,15 +37,15 @@ class ProgressPublisher:
         self._waiting: list[Running] = []
 
     def announce(self, running: Running) -> None:
-        """This attempt has news."""
+        """This attempt has new progress."""
         if threading.get_ident() == self._thread:
             self._note(running)
         else:
             self._loop.call_soon_threadsafe(self._note, running)
 
     def flush(self, running: Running) -> None:
-        """Send what it has to say, now: in the order of calls, so before whatever is recorded next."""
-        running.announce = self.announce  # before we look: what comes after announces itself again
+        """Send its progress now. Commands keep their order, so this comes before the entry that is recorded next."""
+        running.announce = self.announce  # first: progress that is reported after this line announces itself again
         messages = self._messages(running)
         if not messages:
             return
@@ -55,9 +55,9 @@ class ProgressPublisher:
         most = max(1, min(MOST_ENTRIES, MOST_BYTES // max(1, average)))
         key = self._keys.live(running.envelope.workflow_id)
         fields = [part for message in messages for part in (b"p", message)]
-        self._link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(_heard)
+        self._link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(_ignore_error)
         if running.live_entries == 1:
-            self._link.send("PEXPIRE", key, self._retention_ms).add_done_callback(_heard)
+            self._link.send("PEXPIRE", key, self._retention_ms).add_done_callback(_ignore_error)
 
     def _note(self, running: Running) -> None:
         if not self._waiting:
@@ -83,7 +83,7 @@ class ProgressPublisher:
         return messages
 
 
-def _heard(future: asyncio.Future[object]) -> None:
-    """Best effort: an error is no news."""
+def _ignore_error(future: asyncio.Future[object]) -> None:
+    """Progress is best effort, so an error is ignored."""
     if not future.cancelled():
         future.exception()

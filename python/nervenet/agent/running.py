@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt in this process, from the moment it was read: what it is, how far it is, and whether it is to stop.
+"""One attempt in this process, from the moment it was read: its task, its progress, and whether it must stop.
 
-It is also the `Reporter` that a handler's `Task` talks to, from whatever thread: plain attributes, written by one side
-and read by the other, and one call into the loop when news for watchers begin to wait.
+It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side and
+read by the other, and makes one call into the loop when progress begins to wait.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from nervenet.wire import Envelope
 
 MOST_PARTS = 1_000
-"""Parts that wait for their 50 ms; older ones are dropped, which their numbers show."""
+"""Parts that may wait to be sent. Older ones are dropped; a gap in the sequence numbers shows it."""
 
 
 class StopReason(enum.Enum):
-    """Why an attempt is to stop, and what is recorded if it does."""
+    """Why an attempt must stop. The value is the message of the failure that is recorded."""
 
-    GONE = "gone"  # the mesh does not want it any more: nothing
+    GONE = "gone"  # the mesh no longer needs it, so nothing is recorded
     TIMEOUT = "it took longer than its attempt timeout"
     SILENT = "it gave no sign of life within its heartbeat timeout"
     DRAINED = "its agent was drained"
 
     def failure(self, capability: str) -> Failure | None:
-        """The failed attempt that this stop means."""
+        """The failure to record; None: nothing is recorded."""
         if self is StopReason.GONE:
             return None
         if self is StopReason.DRAINED:
@@ -43,7 +43,7 @@ class StopReason(enum.Enum):
 
 
 class AttemptKey(NamedTuple):
-    """What makes two deliveries the same attempt."""
+    """Identifies an attempt: two deliveries with the same key are the same attempt."""
 
     workflow_id: str
     run: int
@@ -52,7 +52,7 @@ class AttemptKey(NamedTuple):
 
 
 class Running:
-    """One attempt. `stream` and `entry_id` are the delivery that stands for it until the outcome is recorded."""
+    """One attempt. `stream` and `entry_id` are its delivery, which stays pending until the outcome is recorded."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class Running:
         self.task: asyncio.Task[None] | None = None
         self.stop: StopReason | None = None
         self.interrupt: Callable[[], object] | None = None  # the executor's way to end the handler
-        self.ended = False  # the handler is over: nothing can be stopped any more
-        self.recorded = False  # a verdict stands in the journal though the handler still runs
-        # what renewals carry; times are monotonic seconds
+        self.ended = False  # the handler has ended, so it cannot be stopped
+        self.recorded = False  # a failure is recorded in the journal although the handler still runs
+        # sent with the renewals; times are monotonic seconds
         self._monotonic = monotonic
         self._saved: Payload | None = None
         self.beat = self.renewed_at = self.saved_at = 0.0
         self.fraction: float | None = None
         self.checkpoint_due = False
-        # news for watchers
+        # progress for watchers
         self.announce: Callable[[Running], None] | None = None
         self.message = ""
         self.news = False
@@ -94,7 +94,7 @@ class Running:
         return f"<Running {self.envelope.task_id}#{self.envelope.attempt} {state}>"
 
     def cancel(self, why: StopReason) -> None:
-        """Have the handler stop. The first reason holds."""
+        """Stop the handler. Only the first reason counts."""
         if self.stop is None and not self.ended:
             self.stop = why
             if self.interrupt is not None:
@@ -102,11 +102,11 @@ class Running:
 
     @property
     def to_save(self) -> Payload | None:
-        """The checkpoint that was not stored yet."""
+        """The checkpoint that is not stored yet."""
         return self._saved if self.checkpoint_due else None
 
     def saved(self, checkpoint: Payload, at: float) -> None:
-        """It is stored; another may have come meanwhile."""
+        """The checkpoint is stored. A newer one may have come meanwhile."""
         self.saved_at = at
         if self._saved is checkpoint:
             self.checkpoint_due = False

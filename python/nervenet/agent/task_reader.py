@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads tasks for one incarnation of the agent: its inbox by a blocking read, the shared queues by polling.
+"""Reads tasks for one incarnation of the agent: from its inbox with a blocking read, from the shared queues by polling.
 
-One loop, one read at a time, each for no more entries than there are free slots: so what is read can be run. The block on
-the inbox ends when the next look at the queues is due, which is 50 ms after there was work and a second when there is
-none. A look is also due when all slots had been taken: only then do owners use the queues.
+There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is read
+can run. The read of the inbox blocks until the queues are due: 50 ms after they had tasks, up to a second while they have
+none. They are also due after all slots were taken, because only then do owners use the queues.
 
-Queues are named in `queues:{<capability>}`: requirement → what it asks for, JSON like {"match": {…}, "version": "2"}.
+The hash `queues:{<capability>}` has the queues: requirement → its JSON, such as {"match": {…}, "version": "2"}.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from nervenet.redis_link.reader import Reader
     from nervenet.streams.data_plane import DataPlane
 
-SOONEST: Final = 0.05
-LATEST: Final = 1.0
+SHORTEST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two polls of the queues, with and without tasks."""
 _NAMES_EVERY: Final = 1.0
 _PAGE: Final = 100
 
@@ -40,11 +41,11 @@ _log = logging.getLogger("nervenet.agent")
 class _Queue(NamedTuple):
     capability: str
     requirement: str
-    says: bytes
+    requirement_json: bytes
 
 
 class TaskReader:
-    """`registered` says whether our lease lives, as far as we know: only then is a missing inbox made again."""
+    """`registered` returns whether the lease lives: only then is a missing inbox created again."""
 
     def __init__(
         self,
@@ -66,14 +67,14 @@ class TaskReader:
         self._inbox = data_plane.keys.inbox(agent_id)
         self._groups = Groups(data_plane.link, data_plane.keys)
         self._queues: dict[bytes, _Queue] = {}
-        self._named_at = self._look_at = self._reread_at = float("-inf")
-        self._pause = SOONEST
+        self._named_at = self._poll_at = self._reread_at = float("-inf")
+        self._pause = SHORTEST_PAUSE
         self._connects = 0
         self._stopped = False
         self._resumed = asyncio.Event()
         self._resumed.set()
-        self._fresh = True  # nothing can be pending under an id that never read: a first connection
-        self._idle = asyncio.Event()  # no read is under way
+        self._fresh = True  # nothing can be pending yet: this id has never read
+        self._idle = asyncio.Event()  # set while no read is in progress
         self._idle.set()
 
     def __repr__(self) -> str:
@@ -81,16 +82,16 @@ class TaskReader:
 
     @property
     def queues(self) -> list[bytes]:
-        """The queues that it reads beside the inbox."""
+        """The queues that it reads, in addition to the inbox."""
         return list(self._queues)
 
     def stop(self) -> None:
-        """Read nothing new, for good. The read that waits comes back within a second; what it brings is still admitted."""
+        """Stop reading, permanently. A read in progress returns within a second; its tasks still run."""
         self._stopped = True
         self._resumed.set()
 
     async def pause(self) -> None:
-        """Read nothing new for now; returns once no read is under way."""
+        """Stop reading for now. Returns when no read is in progress."""
         self._resumed.clear()
         await self._idle.wait()
 
@@ -108,52 +109,52 @@ class TaskReader:
                     await self._resumed.wait()
                     continue
                 try:
-                    await self._round(reader)
+                    await self._read_once(reader)
                 except LinkClosed:
                     raise
                 except RedisRefused as error:
                     await self._refused(error)
                 except LinkError as error:
                     _log.warning("%s: reading: %s", self.agent_id, error)
-                except Exception:  # noqa: BLE001 - one entry that nobody foresaw is no reason to read no others
-                    _log.exception("%s: reading failed, it goes on", self.agent_id)
-                    await asyncio.sleep(LATEST)
+                except Exception:  # noqa: BLE001 - one unexpected entry must not stop all reading
+                    _log.exception("%s: reading failed and is tried again", self.agent_id)
+                    await asyncio.sleep(LONGEST_PAUSE)
         finally:
             self._idle.set()
             await reader.close()
 
-    async def _round(self, reader: Reader) -> None:
+    async def _read_once(self, reader: Reader) -> None:
         slots = self._task_runner.slots
         if not slots.free:
             self._idle.set()
             await slots.room()
-            self._look_soon()
+            self._poll_soon()
             if self._stopped or not self._resumed.is_set():
                 return
         self._idle.clear()
-        if self._clock.monotonic() >= self._look_at:
-            await self._look(reader)
+        if self._clock.monotonic() >= self._poll_at:
+            await self._poll_queues(reader)
         if not slots.free:
             return
-        block = max(1, min(LONGEST_BLOCK_MS, round((self._look_at - self._clock.monotonic()) * 1000)))
-        words = self._data_plane.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
-        tasks = parse_tasks(await reader.read(*words))
+        block = max(1, min(LONGEST_BLOCK_MS, round((self._poll_at - self._clock.monotonic()) * 1000)))
+        command = self._data_plane.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
+        tasks = parse_tasks(await reader.read(*command))
         if tasks:
             await self._task_runner.admit(self.agent_id, self._inbox, tasks)
         await self._reread_if_due(reader)
 
     # ── the shared queues ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _look(self, reader: Reader) -> None:
-        """One look at every queue that we may serve."""
+    async def _poll_queues(self, reader: Reader) -> None:
+        """Read once from each queue that this agent may serve."""
         await self._learn_names()
         found = full = False
         for stream, queue in list(self._queues.items()):
             if not (room := self._task_runner.slots.free_for(queue.capability)):
                 continue
             try:
-                words = self._data_plane.queues.read_tasks(stream, self.agent_id, room)
-                tasks = parse_tasks(await reader.read(*words))
+                command = self._data_plane.queues.read_tasks(stream, self.agent_id, room)
+                tasks = parse_tasks(await reader.read(*command))
             except RedisRefused as error:
                 if error.code != "NOGROUP" and not error.wrong_type:
                     raise
@@ -162,13 +163,13 @@ class TaskReader:
             found = found or bool(tasks)
             full = full or len(tasks) == room
             await self._task_runner.admit(self.agent_id, stream, tasks)
-        self._pause = SOONEST if found else min(self._pause * 2, LATEST)
-        self._look_at = self._clock.monotonic() + (0.0 if full else self._pause)
+        self._pause = SHORTEST_PAUSE if found else min(self._pause * 2, LONGEST_PAUSE)
+        self._poll_at = self._clock.monotonic() + (0.0 if full else self._pause)
 
-    def _look_soon(self) -> None:
-        """All slots were taken: owners may have turned to the queues."""
-        self._pause = SOONEST
-        self._look_at = min(self._look_at, self._clock.monotonic() + self._pause / 10)
+    def _poll_soon(self) -> None:
+        """Poll the queues soon: all slots were taken, so owners may have used the queues."""
+        self._pause = SHORTEST_PAUSE
+        self._poll_at = min(self._poll_at, self._clock.monotonic() + self._pause / 10)
 
     async def _learn_names(self) -> None:
         now = self._clock.monotonic()
@@ -178,19 +179,19 @@ class TaskReader:
         named = await asyncio.gather(*(self._data_plane.queues.queues(name) for name in self._agents))
         self._queues.clear()
         for name, queues in zip(self._agents, named, strict=True):
-            for requirement, says in queues.items():
-                if not requirement or self._meets(self._agents[name], says):
-                    self._queues[self._data_plane.keys.queue(name, requirement)] = _Queue(name, requirement, says)
+            for requirement, text in queues.items():
+                if not requirement or self._meets(self._agents[name], text):
+                    self._queues[self._data_plane.keys.queue(name, requirement)] = _Queue(name, requirement, text)
 
-    def _meets(self, agent: Agent[Any, Any], says: bytes) -> bool:
-        if not says:
+    def _meets(self, agent: Agent[Any, Any], requirement_json: bytes) -> bool:
+        if not requirement_json:
             return True
-        asked = parse_requirement(says)
-        if asked is None:
-            self._data_plane.link.skips.skip(f"what a queue of {agent.name} asks for", says[:40])
+        requirement = parse_requirement(requirement_json)
+        if requirement is None:
+            self._data_plane.link.skips.skip(f"the requirement of a queue of {agent.name}", requirement_json[:40])
             return False
         labels = {**self._labels, **agent.labels}
-        return asked.version in ("", agent.version) and asked.match.items() <= labels.items()
+        return requirement.version in ("", agent.version) and requirement.match.items() <= labels.items()
 
     # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,7 +199,7 @@ class TaskReader:
         now = self._clock.monotonic()
         if reader.connects != self._connects:
             fresh, self._fresh, self._connects = self._fresh, False, reader.connects
-            if fresh and reader.connects == 1:  # the first of all: no reply was lost yet
+            if fresh and reader.connects == 1:  # the first connection: no reply can be lost yet
                 return
             self._reread_at = now + LONGEST_BLOCK_MS / 1000
         elif now < self._reread_at or self._reread_at == float("-inf"):
@@ -207,15 +208,17 @@ class TaskReader:
             self._reread_at = float("-inf")
         for stream in (self._inbox, *self._queues):
             if not await self._reread(reader, stream):
-                self._reread_at = now + LATEST  # no room for all of it: again
-        await self._groups.trim(self._inbox)  # what was handed to us, and is no longer pending: nobody gets it any more
+                self._reread_at = now + LONGEST_PAUSE  # there was no room for all of them: try again
+        await self._groups.trim(
+            self._inbox
+        )  # entries that were delivered and are no longer pending: no consumer gets them again
 
     async def _reread(self, reader: Reader, stream: bytes) -> bool:
-        """Take what was handed to us by a reply that never came; False when it was more than there is room for."""
+        """Run the tasks of a reply that got lost. False: there was no room for all of them."""
         after: bytes | str = "0"
         while True:
-            words = self._data_plane.queues.read_own(stream, self.agent_id, _PAGE, after)
-            pending = parse_tasks(await reader.read(*words))
+            command = self._data_plane.queues.read_own(stream, self.agent_id, _PAGE, after)
+            pending = parse_tasks(await reader.read(*command))
             if not pending:
                 return True
             after = pending[-1].id
@@ -226,12 +229,12 @@ class TaskReader:
                 return False
 
     async def _refused(self, error: RedisRefused) -> None:
-        """NOGROUP: our inbox is gone. While we are registered we make it again, else we were buried."""
+        """NOGROUP: the inbox is gone. While the agent is registered it creates it again; otherwise a node has cleaned up."""
         if error.code != "NOGROUP" and not error.wrong_type:
             _log.warning("%s: reading: %s", self.agent_id, error)
-            await asyncio.sleep(LATEST)
+            await asyncio.sleep(LONGEST_PAUSE)
         elif self._registered():
-            _log.warning("%s: its inbox was gone and is made again", self.agent_id)
+            _log.warning("%s: its inbox was gone and is created again", self.agent_id)
             await self._data_plane.queues.make_inbox(self.agent_id)
         else:
-            await asyncio.sleep(SOONEST)
+            await asyncio.sleep(SHORTEST_PAUSE)

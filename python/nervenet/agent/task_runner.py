@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shop floor: what was read is claimed, run and recorded here. One asyncio task for each attempt that runs.
+"""Claims the tasks that were read, runs them, and records their outcomes. Each attempt has one asyncio task.
 
-The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free, then wake, XDEL and XACK
-together. Whatever breaks in between leaves a delivery pending under our name; it is read again after a reconnect, and its
-claim then answers `done`.
+The order of a completion is fixed: first the journal's reply, then the slot is free, then wake, XDEL and XACK together. If a
+connection breaks in between, the delivery stays pending under the agent's name. It is read again after the reconnect, and
+the answer to its claim is `done`.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ if TYPE_CHECKING:
     from nervenet.streams.queues import Delivered
 
 STOP_GRACE: Final = 5.0
-"""How long a handler may take to end once it was told to; then its failure is recorded while it still runs."""
-ASK_AGAIN: Final = 1.0
+"""Seconds within which a handler should end after it was stopped. Then its failure is recorded while it still runs."""
+RETRY_EVERY: Final = 1.0
+"""Seconds between two tries of a claim or a record."""
 REFUSALS: Final = 10
-"""Times that an outcome is offered to a workflow whose head or journal is damaged: its owner may make it again."""
+"""Tries of a record if the workflow's head or journal is damaged: its owner may repair it."""
 
 _log = logging.getLogger("nervenet.agent")
 
 
 class TaskRunner:
-    """`running` holds every attempt that is here, claimed or not, by its key: a second copy finds the first."""
+    """`running` has each attempt in this process, claimed or not, by its key, so that a second copy finds the first."""
 
     def __init__(
         self,
@@ -76,8 +77,8 @@ class TaskRunner:
         self._retention_ms = retention_ms
         self._telemetry = telemetry.current()
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, deque[Running]] = {name: deque() for name in agents}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, deque[Running]] = {name: deque() for name in agents}
+        self._background: set[asyncio.Task[None]] = set()
         self._done: dict[bytes, list[bytes]] = {}
         self._tidying = False
         self._known: set[tuple[bytes, bytes]] = set()
@@ -90,7 +91,7 @@ class TaskRunner:
     # ── read → claimed ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def admit(self, agent_id: str, stream: bytes, delivered: Iterable[Delivered]) -> None:
-        """Claim what was read, all in one write, and start what is ours."""
+        """Claim the tasks that were read, in one write, and run those that this agent gets."""
         batch = []
         for one in delivered:
             running = self._recognise(agent_id, stream, one)
@@ -104,11 +105,11 @@ class TaskRunner:
                 self.slots.start(capability)
                 batch.append(running)
             else:
-                self._held[capability].append(running)
+                self._waiting[capability].append(running)
         await self._claim(batch)
 
     def unknown(self, stream: bytes, delivered: Iterable[Delivered]) -> list[Delivered]:
-        """Those deliveries that are not in our hands."""
+        """The deliveries that this process does not have yet."""
         return [one for one in delivered if (stream, one.id) not in self._known]
 
     def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
@@ -120,23 +121,23 @@ class TaskRunner:
         try:
             envelope = decode_envelope(one.envelope)
             agent = self._agents[envelope.capability]
-        except Exception as error:  # noqa: BLE001 - protobuf's own errors, or a capability of somebody else
-            _log.warning("%s: entry %s is no task of mine, dropped: %r", agent_id, one.id.decode(), error)
+        except Exception as error:  # noqa: BLE001 - protobuf's own errors, or a capability of another agent
+            _log.warning("%s: entry %s is no task for this agent and is dropped: %r", agent_id, one.id.decode(), error)
             self._drop(stream, one.id)
             return None
         running = Running(envelope, agent, agent_id, stream, one.id, self._clock.monotonic)
-        if running.key in self.running:  # its first copy is here and stands for it
+        if running.key in self.running:  # its first copy is here already
             self._drop(stream, one.id)
             return None
         if agent_id in envelope.avoid:
             self._drop(stream, one.id)
-            self._data_plane.queues.refuse_nowait(envelope.reply_to, *running.key).add_done_callback(_heard)
+            self._data_plane.queues.refuse_nowait(envelope.reply_to, *running.key).add_done_callback(_ignore_error)
             return None
         return running
 
     async def _claim(self, batch: list[Running]) -> None:
-        asked = [(running, self._journal.claim_nowait(*running.key, running.agent_id)) for running in batch]
-        for running, reply in asked:
+        claims = [(running, self._journal.claim_nowait(*running.key, running.agent_id)) for running in batch]
+        for running, reply in claims:
             try:
                 claimed = Claimed.parse(await reply)
             except LinkError:
@@ -145,7 +146,7 @@ class TaskRunner:
                 except LinkError as error:
                     _log.warning("%s could not be claimed: %s", running.envelope.task_id, error)
                     self._leave(running)
-                    if error.is_of_one_key:  # else it stays pending here
+                    if error.is_of_one_key:  # otherwise it stays pending here
                         self._drop(running.stream, running.entry_id)
                     continue
             self._answer(running, claimed)
@@ -155,44 +156,46 @@ class TaskRunner:
             self._start(running, claimed.checkpoint)
         elif claimed.status == "unknown" and not self._forgotten(running):
             self._leave(running, known=True)
-            self._loop.call_later(ASK_AGAIN, self._ask_again, running)
+            self._loop.call_later(RETRY_EVERY, self._claim_later, running)
         elif claimed.status == "done":
             self._leave(running, known=True)
-            self._spawn(self._tell_again(running, claimed.owner))
+            self._spawn(self._wake_again(running, claimed.owner))
         else:
             self._leave(running)
             self._drop(running.stream, running.entry_id)
 
     def _forgotten(self, running: Running) -> bool:
-        """Whether the workflow is gone for good: its closed run would have expired by now."""
+        """Whether the workflow is gone permanently: a closed run would have expired by now."""
         return self._clock.now_ms() - running.envelope.enqueue_ms > self._retention_ms
 
-    def _ask_again(self, running: Running) -> None:
-        """There was no head: nodes write back what a Redis without its tail has lost."""
+    def _claim_later(self, running: Running) -> None:
+        """Claim again an attempt whose workflow had no head: nodes write back what Redis has lost."""
         if running.key in self.running or not self.slots.has_room(running.envelope.capability) or not self.slots.free:
-            self._loop.call_later(ASK_AGAIN, self._ask_again, running)
+            self._loop.call_later(RETRY_EVERY, self._claim_later, running)
             return
         self.running[running.key] = running
         self.slots.take()
         self.slots.start(running.envelope.capability)
         self._spawn(self._claim([running]))
 
-    async def _tell_again(self, running: Running, owner: str) -> None:
-        """The outcome is in the journal, whoever wrote it; its owner may have missed the news."""
-        await self._tell_what_stands(running, owner)
+    async def _wake_again(self, running: Running, owner: str) -> None:
+        """The outcome is in the journal already. The owner may have missed its wake, so wake it again."""
+        await self._wake_with_recorded(running, owner)
         self._known.discard((running.stream, running.entry_id))
         self._drop(running.stream, running.entry_id)
 
-    async def _tell_what_stands(self, running: Running, owner: str, at: bytes = b"") -> None:
-        """The entry under this id, or the step's outcome: what somebody wrote there, never what we would have written."""
+    async def _wake_with_recorded(self, running: Running, owner: str, at: bytes = b"") -> None:
+        """Wake the owner with the entry that is in the journal: the one with this id, or the step's outcome."""
         envelope = running.envelope
         try:
             at = at or await self._journal.outcome_id(envelope.workflow_id, envelope.step)
-            stands = await self._journal.entry(envelope.workflow_id, at) if at and owner else None
-            if stands is not None:
-                await self._data_plane.queues.wake(OutgoingWake(owner, envelope.workflow_id, envelope.run, at, *stands))
+            recorded = await self._journal.entry(envelope.workflow_id, at) if at and owner else None
+            if recorded is not None:
+                await self._data_plane.queues.wake(
+                    OutgoingWake(owner, envelope.workflow_id, envelope.run, at, *recorded)
+                )
         except LinkError as error:
-            _log.warning("%s: its owner was not told: %s", envelope.task_id, error)
+            _log.warning("%s: its owner could not be woken: %s", envelope.task_id, error)
 
     # ── claimed → run → recorded ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +207,7 @@ class TaskRunner:
         running.task = self._loop.create_task(self._attempt(running))
 
     def _checkpoint(self, running: Running, stored: bytes) -> Payload | None:
-        """None where it cannot be read: the attempt begins from the start."""
+        """The checkpoint; None if it is unreadable: then the attempt begins from the start."""
         try:
             return decode_payload(stored)
         except Exception as error:  # noqa: BLE001 - protobuf's own errors
@@ -225,7 +228,7 @@ class TaskRunner:
                 await self._record(running, end)
             settled = True
         except LinkClosed:
-            _log.warning("%s ended after its agent, its outcome is not recorded", running.envelope.task_id)
+            _log.warning("%s ended after its agent was closed; its outcome is not recorded", running.envelope.task_id)
         except Exception:  # noqa: BLE001 - a bug of ours costs one attempt (its claim runs out), not the process
             _log.exception("%s could not be run or recorded", running.envelope.task_id)
         finally:
@@ -241,10 +244,10 @@ class TaskRunner:
             envelope = running.envelope
             self.recent.recorded(envelope.workflow_id, envelope.run, end.name, end.entry)
             self._tidy_soon()
-            news = OutgoingWake(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
-            self._data_plane.queues.wake_nowait(news).add_done_callback(_heard)
+            wake = OutgoingWake(appended.owner, envelope.workflow_id, envelope.run, appended.id, end.name, end.entry)
+            self._data_plane.queues.wake_nowait(wake).add_done_callback(_ignore_error)
         elif appended.recorded and appended.owner:
-            self._spawn(self._tell_what_stands(running, appended.owner, appended.id))
+            self._spawn(self._wake_with_recorded(running, appended.owner, appended.id))
 
     async def _append(self, running: Running, end: Finished) -> Appended:
         where = (running.envelope.workflow_id, running.envelope.run, end.name, end.entry)
@@ -254,12 +257,12 @@ class TaskRunner:
                 return appended
         except LinkError:
             pass
-        return await self._append_patiently(running, where)
+        return await self._append_with_retries(running, where)
 
-    async def _append_patiently(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
-        """Until Redis takes it, and the workflow's owner has written back the head that Redis lost.
+    async def _append_with_retries(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
+        """Retry until Redis accepts the entry, or the workflow's owner has written back a head that Redis has lost.
 
-        Raises what Redis says of a head or journal that holds something else, after REFUSALS tries: it is no reason to keep a slot.
+        If the keys of the workflow hold other data, it raises the error after REFUSALS tries, so that the slot gets free.
         """
         tries = REFUSALS
         while True:
@@ -267,19 +270,19 @@ class TaskRunner:
                 appended = await self._journal.append(*where)
                 if appended.status != "unknown" or self._forgotten(running):
                     return appended
-                _log.warning("%s: Redis does not know its workflow (yet)", running.envelope.task_id)
+                _log.warning("%s: its workflow is not in Redis (yet)", running.envelope.task_id)
             except LinkClosed:
                 raise
             except LinkError as error:
                 _log.warning("%s: its outcome waits for Redis: %s", running.envelope.task_id, error)
                 if error.is_of_one_key and (tries := tries - 1) == 0:
                     raise
-            await asyncio.sleep(ASK_AGAIN)
+            await asyncio.sleep(RETRY_EVERY)
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self, running: Running, why: StopReason) -> None:
-        """Have one attempt end; what that means for the journal is recorded after a grace even if it does not."""
+        """Stop one attempt. After a grace its failure is recorded, even if the handler still runs."""
         if running.stop is None and not running.ended:
             running.cancel(why)
             self._claim_renewer.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
@@ -292,9 +295,9 @@ class TaskRunner:
             running.recorded = True
             self._spawn(self._record(running, end))
 
-    def release_held(self) -> None:
-        """Forget what was read but never claimed: its owner sends it elsewhere when `accept` is over."""
-        for held in self._held.values():
+    def release_unclaimed(self) -> None:
+        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""
+        for held in self._waiting.values():
             while held:
                 running = held.popleft()
                 del self.running[running.key]
@@ -303,19 +306,19 @@ class TaskRunner:
 
     @property
     def patience(self) -> float:
-        """Seconds within which every stopped attempt is recorded, ended or not."""
+        """Seconds within which each stopped attempt is recorded, even if its handler still runs."""
         return STOP_GRACE + 1.0
 
     async def settled(self) -> None:
-        """Return once nothing is here any more."""
-        while self.running or self._asking:
+        """Return when this process has no attempts any longer."""
+        while self.running or self._background:
             self._changed.clear()
             await self._changed.wait()
 
-    # ── book-keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── slots and deliveries ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _leave(self, running: Running, *, known: bool = False) -> None:
-        """It is no longer here; `known`: its delivery is still in our hands."""
+        """Remove an attempt. `known`: its delivery is not dropped yet."""
         capability = running.envelope.capability
         if self.running.pop(running.key, None) is None:
             return
@@ -324,28 +327,28 @@ class TaskRunner:
         self.slots.end(capability)
         self.slots.give_back()
         self._changed.set()
-        if (held := self._held[capability]) and self.slots.has_room(capability):
+        if (held := self._waiting[capability]) and self.slots.has_room(capability):
             self.slots.start(capability)
             self._spawn(self._claim([held.popleft()]))
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)
-        self._asking.add(task)
+        self._background.add(task)
         task.add_done_callback(self._spawned)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._asking.discard(task)
+        self._background.discard(task)
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("agent: %r", error, exc_info=error)
 
     def _drop(self, stream: bytes, entry_id: bytes) -> None:
-        """Delete and acknowledge a delivery, together with all others that this tick is done with."""
+        """Delete and acknowledge a delivery, together with all others of this tick."""
         self._tidy_soon()
         self._done.setdefault(stream, []).append(entry_id)
 
     def _tidy_soon(self) -> None:
-        # Called before the wake is sent, so that ours runs before the link's own flush: one write carries them all.
+        # Called before the wake is sent, so that `_tidy` runs before the link's flush: one write has all of them.
         if not self._tidying:
             self._tidying = True
             self._loop.call_soon(self._tidy)
@@ -354,24 +357,24 @@ class TaskRunner:
         self._tidying = False
         done, self._done = self._done, {}
         for stream, ids in done.items():
-            self._data_plane.link.send("XDEL", stream, *ids).add_done_callback(_heard)
+            self._data_plane.link.send("XDEL", stream, *ids).add_done_callback(_ignore_error)
             acknowledged = self._data_plane.link.send("XACK", stream, GROUP, *ids)
             acknowledged.add_done_callback(partial(self._tidied, stream, ids))
 
     def _tidied(self, stream: bytes, ids: list[bytes], acknowledged: asyncio.Future[Any]) -> None:
-        """A connection that broke here would leave them pending under our name for as long as we live."""
+        """Retry if the connection broke: otherwise the entries would stay pending under this agent's name."""
         if acknowledged.cancelled():
             return
         error = acknowledged.exception()
         if isinstance(error, LinkError) and error.retry:
-            self._loop.call_later(ASK_AGAIN, self._drop_again, stream, ids)
+            self._loop.call_later(RETRY_EVERY, self._drop_again, stream, ids)
 
     def _drop_again(self, stream: bytes, ids: list[bytes]) -> None:
         self._tidy_soon()
         self._done.setdefault(stream, []).extend(ids)
 
 
-def _heard(future: asyncio.Future[Any]) -> None:
-    """Best effort: what got lost is found by the owner's watch, or pending under our name."""
+def _ignore_error(future: asyncio.Future[Any]) -> None:
+    """Best effort: the owner finds a lost wake when it checks its pending steps, and a lost XDEL leaves the entry pending."""
     if not future.cancelled():
         future.exception()
