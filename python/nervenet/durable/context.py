@@ -456,7 +456,7 @@ class Context(ContextBase):
         """Whether to go the changed way: `if ctx.patched("translate-first"): …` around new code.
 
         True for runs that had not passed this point when the change was deployed (recorded as `patch:<change>`), false
-        for older ones; one answer per run, loops included. Keep it until no run of before is open.
+        for older ones; one answer per run, loops included. Keep it until no earlier run is open.
         """
         return self._fold.patched(check_name(change, "change", step=False))
 
@@ -573,7 +573,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
-    """`work(0)` … `work(count - 1)`, so many at a time, begun in order; the first error cancels the rest."""
+    """Run `work(0)` … `work(count - 1)`, a limited number at a time, in order. The first error cancels the others."""
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}: at least 1")
     todo = iter(range(count))
