@@ -727,9 +727,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
-    """`work(0)` … `work(count - 1)`, at most `concurrency` at a time, begun in order; the first error cancels the
-    rest.
-    """
+    """Run `work(0)` … `work(count - 1)`, a limited number at a time, in order. The first error cancels the others."""
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}: at least 1")
     todo = iter(range(count))
