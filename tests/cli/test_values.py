@@ -70,11 +70,17 @@ def test_labels_states_spans_and_ids() -> None:
         (["list", "--state", "faild"], "did you mean failed?"),
         (["list", "--since", "yesterday"], "give a span"),
         (["list", "--limit", "0"], "at least 1"),
-        (["list", "--colour", "never"], "unrecognized arguments"),
+        (["list", "--limit", "x"], "list: --limit needs a whole number of at least 1, not 'x'"),
+        (["list", "--limit"], "list: --limit needs a value: N"),
+        (["list", "--colour", "never"], "list: there is no flag --colour; did you mean --color?"),
+        (["list", "--color", "alwys"], "--color needs one of auto, always, never, not 'alwys'; did you mean always?"),
+        (["list", "--json=1"], "list: --json takes no value"),
+        (["list", "a", "b"], "list: too many arguments: a b"),
+        (["agents", "lst"], "agents: there is no command lst; did you mean list?"),
         (["escalations", "resolve", "review-118"], "is no escalation id"),
-        (["escalations", "resolve", "w/ask", "--answer", "a", "--fail", "b"], "not allowed with"),
+        (["escalations", "resolve", "w/ask", "--answer", "a", "--fail", "b"], "give --answer or --fail, not both"),
         (["cancel"], "missing: ID"),
-        (["dev", "hello.py", "--port", "70000"], "a port is a number"),
+        (["dev", "hello.py", "--port", "70000"], "--port needs a whole number from 0 to 65535"),
         (["list", "--namespace", "no good"], "namespace is 'no good'"),
     ],
 )
@@ -84,6 +90,12 @@ def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(
     assert main(line) == 2
     out, err = capsys.readouterr()
     assert says in err and not out and "Traceback" not in err
+
+
+def test_the_version_is_a_flag_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second and first.startswith("nervenet ")
 
 
 def test_with_json_a_wrong_command_line_is_a_status(capsys: pytest.CaptureFixture[str]) -> None:

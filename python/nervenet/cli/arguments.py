@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.cli.failures import UsageError
+from nervenet.cli.usage import explained, whole
 
 Parser = argparse.ArgumentParser
 
@@ -47,10 +48,10 @@ def _app(parser: Parser, *, needed: bool = True) -> None:
 def _dev(parser: Parser) -> None:
     _app(parser)
     parser.add_argument(
-        "--port", type=int, default=7700, metavar="N", help="gRPC port of the first node; 0 = any (7700)"
+        "--port", type=whole(0, 65535), default=7700, metavar="N", help="gRPC port of the first node; 0 = any (7700)"
     )
     parser.add_argument("--data", metavar="DIR", help="where the embedded servers keep their data (.nervenet)")
-    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (1)")
+    parser.add_argument("--nodes", type=whole(1), default=1, metavar="N", help="how many nodes (1)")
     parser.add_argument("--no-reload", action="store_true", help="do not restart when a file of the app changes")
 
 
@@ -63,7 +64,7 @@ def _agent(parser: Parser) -> None:
     _app(parser)
     parser.add_argument("--only", action="append", default=[], metavar="CAP,…", help="serve only these capabilities")
     parser.add_argument("--name", help="name of the process, first part of its id (the mesh's name)")
-    parser.add_argument("--slots", type=int, metavar="N", help="how many tasks it runs at once, all together")
+    parser.add_argument("--slots", type=whole(1), metavar="N", help="how many tasks it runs at once, all together")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService answers (127.0.0.1:0)")
 
 
@@ -75,7 +76,9 @@ def _start(parser: Parser) -> None:
     )
     parser.add_argument("--id", metavar="ID", help="the workflow's id; the same id starts only one")
     parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
-    parser.add_argument("--version", type=int, default=0, metavar="N", help="of the definition (the highest live one)")
+    parser.add_argument(
+        "--version", type=whole(1), default=0, metavar="N", help="of the definition (the highest live one)"
+    )
     parser.add_argument("--wait", action="store_true", help="wait for the end and print the result")
     parser.add_argument("--timeout", metavar="SPAN", help="how long --wait waits: 30s, 5m; then exit code 7")
 
@@ -95,7 +98,7 @@ def _list(parser: Parser) -> None:
     parser.add_argument("--definition", metavar="NAME", help="only runs of this one")
     parser.add_argument("--label", action="append", default=[], metavar="k=v", help="only with this label; repeats")
     parser.add_argument("--since", metavar="TIME", help="started after: 2h, 7d, 2026-05-01T09:12Z")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most that many (50)")
     parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
 
 
@@ -138,7 +141,7 @@ def _cancel(parser: Parser) -> None:
 
 def _escalations(parser: Parser) -> None:
     parser.add_argument("--workflow", metavar="ID", help="only of this workflow")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most that many (50)")
     parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
 
 
@@ -151,7 +154,7 @@ def _resolve(parser: Parser) -> None:
     decision = parser.add_mutually_exclusive_group()
     decision.add_argument("--answer", metavar="V", help="one of the choices, or a value")
     decision.add_argument("--complete", metavar="JSON", help="the step's result: JSON, @file or -")
-    decision.add_argument("--retry", type=int, metavar="N", help="that many attempts more")
+    decision.add_argument("--retry", type=whole(1), metavar="N", help="that many attempts more")
     decision.add_argument("--fail", metavar="MSG", help="the step fails with this message")
     parser.add_argument("--comment", metavar="TEXT", help="for people; with --retry the handler reads it as its hint")
 
@@ -192,7 +195,7 @@ def _definitions(parser: Parser) -> None:
 
 def _definition(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the definition's name")
-    parser.add_argument("--version", type=int, default=0, metavar="N", help="which one (the highest)")
+    parser.add_argument("--version", type=whole(1), default=0, metavar="N", help="which one (the highest)")
 
 
 def _put(parser: Parser) -> None:
@@ -245,8 +248,8 @@ class _Parser(Parser):
     page: Callable[[], str] | None = None
 
     def error(self, message: str) -> NoReturn:
-        message = message.replace("the following arguments are required:", "missing:")
         which = self.prog.removeprefix("nervenet").strip()
+        message = explained(message, self._actions)
         raise UsageError(f"{which}: {message}" if which else message, self.format_usage().strip())
 
     def format_help(self) -> str:
@@ -267,8 +270,6 @@ def _common() -> Parser:
     return common
 
 
-COMPLETE = "__complete"
-
 _DEFAULTS = {
     "address": None, "namespace": None, "json": False, "color": "auto", "wide": False, "quiet": False, "verbose": False,
 }  # fmt: skip
@@ -276,10 +277,10 @@ _DEFAULTS = {
 
 def parse(argv: Sequence[str]) -> argparse.Namespace | None:
     """The command line as `args` with `args.run`; None when only help was wanted (and printed)."""
-    if argv[:1] == [COMPLETE]:  # asked by a shell at each Tab: not a command for people
-        return argparse.Namespace(words=argv[1:], run=_function("completion:run_complete"))
     try:
-        args = _tree(argv).parse_args(list(argv))
+        args, unknown = _tree(argv).parse_known_args(list(argv))
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit:  # --help has printed its page
         return None
     if getattr(args, "runs", None) is None:
@@ -298,16 +299,19 @@ def _function(runs: str) -> Callable[[argparse.Namespace], int]:
     return found
 
 
-def actions_of(name: str) -> list[argparse.Action]:
-    """What a command takes, its positional arguments in their order, for completion."""
-    own = _Parser(add_help=False)
-    next(command for command in COMMANDS if command.name == name).flags(own)
-    return [*own._actions, *_common()._actions]  # noqa: SLF001  # argparse has no public list of them
+def complete() -> int:
+    """Answer a shell that asks what may come next, and exit. 0 where this was no question."""
+    from nervenet.cli.commands.completion import answer
+
+    answer(_tree([]))
+    return 0
 
 
 def _tree(argv: Sequence[str]) -> Parser:
     common = _common()
     root = _Parser(prog="nervenet", parents=[common], allow_abbrev=False)
+    root.add_argument("--version", action="store_const", const="version:run", dest="runs", help="print the version")
+    root.set_defaults(parser=root)
     root.page = _page
     commands = root.add_subparsers(parser_class=_Parser, metavar="COMMAND")
     groups: dict[str, Any] = {}
@@ -323,7 +327,7 @@ def _tree(argv: Sequence[str]) -> Parser:
         command.flags(own)
         parser = _child(place, second or first, [own, common], command.says)
         parser.usage = own.format_usage().removeprefix("usage: ").strip()
-        parser.set_defaults(runs=command.runs)
+        parser.set_defaults(runs=command.runs, parser=parser)
     _refuse_unknown(argv, [*commands.choices])
     return root
 

@@ -21,9 +21,6 @@ from nervenet.errors import AlreadyClosed
 
 
 def run_list(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: it must be at least 1")
-
     async def work(session: Session) -> None:
         response = await session.mesh.call(
             "ListEscalations",
@@ -58,8 +55,6 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_resolve(args: argparse.Namespace) -> int:
     which = escalation_id(args.id)
-    if args.retry is not None and args.retry < 1:
-        raise UsageError(f"--retry {args.retry}: at least 1 attempt more")
     given = {"complete": read_json(args.complete, "--complete")} if args.complete is not None else {}
 
     async def work(session: Session) -> None:
