@@ -82,7 +82,7 @@ def test_what_is_in_flight_is_held_against_the_code_before_a_deploy(run: Run, de
     assert (ran.code, ran.out, ran.err) == (0, "", "✓ 1 journal agrees with app.py.\n")
 
     ran = run("replay", "changed.py", "--running")
-    assert ran.code == 1 and ran.err == "1 of 1 journal would not go on with changed.py.\n"
+    assert ran.code == 1 and ran.err == "1 of 1 journal would not continue with changed.py.\n"
     assert "✗ s-1 is BLOCKED: the code and the journal disagree" in ran.out and "changed.py:" in ran.out
     assert "task:first" in ran.out and "≠  task:second" in ran.out
 
@@ -109,13 +109,13 @@ def test_a_journal_becomes_a_file_that_the_test_kit_reads(run: Run, dev: Dev) ->
     found = [json.loads(line) for line in ran.out.splitlines()]
     assert ran.code == 1 and [one["agrees"] for one in found] == [False, False]
     ran = run("replay", "renamed.py", str(file))
-    assert ran.code == 1 and "it is of steps v1, and mesh code has no workflow of that name" in ran.out
+    assert ran.code == 1 and "it is of steps v1, and mesh code has no workflow with this name" in ran.out
 
 
 def test_what_is_no_journal_and_what_is_not_said_are_usage_errors(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"a": 1}')
     ran = run("replay", "app.py", str(tmp_path / "x.json"))
-    assert ran.code == 2 and "x.json is no journal" in ran.err and "nervenet journal export ID > FILE" in ran.err
+    assert ran.code == 2 and "x.json is not a journal" in ran.err and "nervenet journal export ID > FILE" in ran.err
     assert run("replay", "app.py", "missing.json").code == 2
     assert run("replay", "app.py").code == run("replay", "app.py", "x.json", "--running").code == 2
 
@@ -129,7 +129,7 @@ def test_call_is_one_task_and_the_same_request_is_the_same_one(run: Run) -> None
     ran = run("call", "broken", "1", "--label", "team=legal")
     assert ran.code == 1 and "AgentError: no" in ran.err
     late = run("call", "nobody", "1", "--request-id", "r-2", "--timeout", "0.2s")
-    assert late.code == 7 and "nervenet result task/r-2 waits on" in late.err
+    assert late.code == 7 and "To keep waiting: nervenet result task/r-2" in late.err
     assert run("cancel", "task/r-2").code == 0
 
 
