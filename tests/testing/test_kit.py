@@ -175,7 +175,9 @@ def test_a_stub_that_runs_out_of_answers_and_a_world_that_stops_say_so() -> None
     async def forever(ctx: Context) -> str:
         return await ctx.receive(approve)
 
-    with pytest.raises(AssertionError, match=r"forever waits for signal approve \(test_kit.py:\d+\), and nothing"):
+    with pytest.raises(
+        AssertionError, match=r"forever waits for signal approve \(test_kit.py:\d+\), and this test scripts nothing"
+    ):
         WorkflowTest().run(define_workflow(forever))
 
 
@@ -332,5 +334,5 @@ def test_a_question_whose_schema_is_none_is_refused_where_it_is_asked() -> None:
     async def asks(ctx: Context) -> None:
         await ctx.ask("How many?", answer=Annotated[int, WithJsonSchema({"type": "whole"})])
 
-    with pytest.raises(WorkflowFailed, match="the JSON Schema of the answer is none: type: 'whole' is not valid under"):
+    with pytest.raises(WorkflowFailed, match="the answer's JSON Schema is invalid: type: 'whole' is not valid under"):
         _ = WorkflowTest().run(define_workflow(asks, name="asks", local=locals())).result

@@ -199,7 +199,7 @@ class WorkflowTest:
         """
         __tracebackhide__ = True
         if not isinstance(workflow, Workflow) or workflow.fn is None:
-            raise TypeError(f"t.run takes a workflow whose code is at hand, not {workflow!r}")
+            raise TypeError(f"t.run takes a workflow with code in this process, not {workflow!r}")
         given = workflow.input.encode(args[0] if args else None)
         with _elsewhere(workflow) if self.other_process else nullcontext() as elsewhere:
             world = Simulation(

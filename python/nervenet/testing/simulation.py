@@ -142,7 +142,7 @@ class Simulation:
     def _stuck(self) -> str:
         waits = self.machine.waits()
         return (
-            f"{self.workflow.name} waits for {waits}, and nothing that this test scripts will ever bring it: "
+            f"{self.workflow.name} waits for {waits}, and this test scripts nothing that provides it: "
             "t.after(…).signal(…), t.answer(…, …)"
         )
 
@@ -214,7 +214,7 @@ class Simulation:
         start = self.entries[0].body
         assert isinstance(start, Start)
         if command.definition != self.workflow.name:
-            raise AssertionError(f"this test ends where {self.workflow.name} goes on as {command.definition}")
+            raise AssertionError(f"this test ends where {self.workflow.name} continues as {command.definition}")
         self.machine.close()
         self.machine = Machine(self.workflow, self.machine.workflow_id, self.machine.run + 1)
         self.entries, self._names, self._timers = [], set(), set()
