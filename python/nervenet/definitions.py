@@ -23,7 +23,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, get_origin, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -289,6 +300,14 @@ def _two(types: tuple[Any, ...], kind: str, name: str, or_else: str) -> tuple[An
             f'{kind}.remote("{name}", str, str), None for none; {or_else}'
         )
     return types
+
+
+class Definitions(Protocol):
+    """What a process serves: the part of a Mesh that `process` needs, which must not depend on `mesh`."""
+
+    name: str
+    agents: dict[str, Agent[Any, Any]]
+    workflows: dict[tuple[str, int], Workflow[Any, Any]]
 
 
 # ── from a function to a definition ──────────────────────────────────────────────────────────────────────────────────

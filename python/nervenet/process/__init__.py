@@ -30,13 +30,12 @@ from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-    from nervenet.mesh import Mesh
+    from nervenet.definitions import Agent, Definitions
 
 __all__ = ["run_agent", "run_mesh", "run_node"]
 
 
-def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
+def run_node(mesh: Definitions, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
     """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
 
     async def node(stop: Stop) -> None:
@@ -56,7 +55,7 @@ def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None
 
 
 def run_agent(
-    mesh: Mesh,
+    mesh: Definitions,
     config: Config,
     *,
     only: Collection[str] = (),
@@ -86,7 +85,7 @@ def run_agent(
     return _run(agent, mesh, config, "agent", quiet)
 
 
-def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
+def run_mesh(mesh: Definitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
     """Both roles in this process until SIGTERM or SIGINT, then drain, and give the exit code."""
 
     async def both(stop: Stop) -> None:
@@ -101,7 +100,7 @@ def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collectio
     return _run(both, mesh, config, "node" if node else "agent", quiet=False)
 
 
-def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
+def _run(main: Callable[[Stop], Any], mesh: Definitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
     logs.set_up(config.log, config.log_level)
     if quiet:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from nervenet.agent.runtime import AgentRuntime
     from nervenet.client.client import Client
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-    from nervenet.mesh import Mesh
+    from nervenet.definitions import Agent, Definitions
     from nervenet.node.node import Node
 
 __all__ = ["Together", "serving", "together"]
@@ -47,7 +46,7 @@ class Together(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+    mesh: Definitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Client]:
     """A client of the mesh, whose roles run here until the block is left."""
     from nervenet.client.client import Client
@@ -62,7 +61,7 @@ async def serving(
 
 @asynccontextmanager
 async def together(
-    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+    mesh: Definitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Together]:
     """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
     refuse_here(f"mesh {mesh.name}")
@@ -116,7 +115,7 @@ class _NodeFailure:
             raise NervenetError(f"{words}: {detail(self.error)}") from self.error
 
 
-async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
+async def _node(mesh: Definitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
     from nervenet.node.autopsy import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
@@ -138,7 +137,7 @@ async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _Nod
     return node
 
 
-def _chosen(mesh: Mesh, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
+def _chosen(mesh: Definitions, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
     """`True` also suits a mesh without agents of its own; a named agent must be one that can run here."""
     if isinstance(agents, bool):
         return [agent for agent in mesh.agents.values() if agents and agent.fn is not None]
