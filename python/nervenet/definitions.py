@@ -53,7 +53,7 @@ I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatu
 O = TypeVar("O")  # noqa: E741
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter that this process is: part of what a definition of code is, see DESIGN 4."""
+"""The minor version of this interpreter. Only the same one replays a workflow's code, so it belongs to the definition."""
 
 Run = Literal["auto", "thread", "process"]
 OnError = Literal["fail", "block"]
