@@ -11,7 +11,7 @@
         return " ".join(done.words)
 
 Everything here is synchronous and never blocks, so that it reads the same in a coroutine, a thread and a pool process.
-What is said goes to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the test kit's.
+Its calls go to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the one of the test kit.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Task(TaskBase, Generic[R_co]):
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that says which task it is."""
+        """A logger whose records have the task id and the attempt."""
         facts = self._facts
         return logging.LoggerAdapter(_log, {"task_id": facts.task_id, "attempt": facts.attempt})
 
@@ -149,7 +149,7 @@ class Task(TaskBase, Generic[R_co]):
         self._reporter.emit(self._encoded(part, "part"))
 
     def checkpoint(self, value: object, /) -> None:
-        """What the next attempt may go on from; at most the last second of them is lost."""
+        """Store a value for the next attempt to continue from. A crash loses at most the last second of checkpoints."""
         self.check()
         self._reporter.checkpoint(self._encoded(value, "checkpoint"))
 
@@ -172,7 +172,7 @@ class Task(TaskBase, Generic[R_co]):
 
     @property
     def spent(self) -> tuple[Usage, ...]:
-        """What `usage` was told so far."""
+        """The tokens that `usage` has counted so far."""
         return tuple(self._usage)
 
     def _encoded(self, value: object, what: str) -> Payload:

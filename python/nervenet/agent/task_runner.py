@@ -229,7 +229,7 @@ class TaskRunner:
             settled = True
         except LinkClosed:
             _log.warning("%s ended after its agent was closed; its outcome is not recorded", running.envelope.task_id)
-        except Exception:  # noqa: BLE001 - a bug of ours costs one attempt (its claim runs out), not the process
+        except Exception:  # noqa: BLE001 - an unexpected error ends one attempt (its claim expires), not the process
             _log.exception("%s could not be run or recorded", running.envelope.task_id)
         finally:
             running.ended = True

@@ -113,8 +113,8 @@ class Fold:
         self.children: dict[str, ChildRun] = _NONE
         self.sendings: dict[str, OutgoingSignal] = _NONE
         self.recorded: dict[str, bool] = _NONE  # what the journal will say
-        self.patches: dict[str, bool] = _NONE  # what the code was told
-        self.unproven: dict[str, None] = _NONE  # told, and not in the journal yet
+        self.patches: dict[str, bool] = _NONE  # the answers that the code got
+        self.unproven: dict[str, None] = _NONE  # answers that are not in the journal yet
         self.changed_ms = 0  # until when the earlier code may have sent steps
         self.early: dict[str, list[Entry]] = _NONE  # results of steps that this code has not asked for yet
 

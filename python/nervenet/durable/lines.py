@@ -82,7 +82,7 @@ def line_of_traceback(traceback: TracebackType | None) -> str:
 
 
 def is_debugged(frame: FrameType | None) -> bool:
-    """Whether a debugger holds this frame: its own stand above the user's while somebody looks."""
+    """Whether a debugger has stopped this frame: the debugger's frames are then above the user's."""
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DEBUGGERS:
             return True

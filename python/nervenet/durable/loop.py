@@ -367,10 +367,10 @@ def _shown(annotation: object, function: Callable[..., object]) -> str:
 
 def _written(function: Callable[..., object]) -> tuple[str, str]:
     """A function's signature as it stands in its file, and its parameter; a general one for what no agent can have."""
-    said, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
-    if len(names) > 1 or {*names, "return"} != set(said):
+    hints, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
+    if len(names) > 1 or {*names, "return"} != set(hints):
         return "(value: T) -> R", "value"
-    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in said.items()}
+    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in hints.items()}
     given = "".join(names)
     return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
 

@@ -119,9 +119,9 @@ def next_attempt(
 
 def _suspicion(row: tuple[Loss, ...]) -> str:
     """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`, at most the last few."""
-    told = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
-    earlier = [f"{len(row) - len(told)} earlier"] if len(row) > len(told) else []
-    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *told])}"
+    latest = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
+    earlier = [f"{len(row) - len(latest)} earlier"] if len(row) > len(latest) else []
+    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *latest])}"
 
 
 def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:

@@ -177,7 +177,7 @@ def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
 
 
 def explain(
-    everybody: Iterable[Candidate],
+    candidates: Iterable[Candidate],
     requirement: Requirement,
     policy: Policy,
     *,
@@ -187,7 +187,7 @@ def explain(
     turn: int = 0,
 ) -> Explained:
     """`select` over all agents of the capability, with the score of each: the chosen one first, then by score."""
-    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in everybody}
+    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in candidates}
     eligible = Eligible(candidate for candidate, reason in reasons.items() if not reason)
     choice = select(eligible, policy, chance=chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
     out = eligible.without(avoid)

@@ -51,8 +51,8 @@ def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Prob
     out_of_bounds = mistakes(message)
     reading = _DeclarationReader()
     declaration = reading.declaration(message)
-    told = {problem.path for problem in out_of_bounds}
-    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in told]
+    paths = {problem.path for problem in out_of_bounds}
+    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in paths]
     return declaration, [*out_of_bounds, *more]
 
 

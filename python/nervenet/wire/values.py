@@ -72,8 +72,8 @@ def payload_fields(payload: Payload) -> dict[str, Any]:
     else:
         fields = {} if form == "none" else {form: data.decode()}
     if about:
-        told = common.Payload.FromString(about)
-        fields |= {field.name: value for field, value in told.ListFields()}
+        message = common.Payload.FromString(about)
+        fields |= {field.name: value for field, value in message.ListFields()}
     return fields
 
 
