@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress and partial output, on their way to watchers: collected for 50 ms, then one XADD for each attempt.
 
-The live stream of a workflow is best effort, and limited to about 1,000 entries and 1 MiB. Each entry has one or more fields
-`p`, each a TaskProgress. The stream expires like a closed run, so that late progress leaves nothing behind.
+The live stream of a workflow is best effort, and limited to about 1,000 entries and 1 MiB. Each entry has one or more
+fields `p`, each a TaskProgress. The stream expires like a closed run, so that late progress leaves nothing behind.
 """
 
 from __future__ import annotations

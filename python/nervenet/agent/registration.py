@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registration of one incarnation: through any node, and kept by a heartbeat stream to any node.
 
-The lease belongs to the agent and outlives each stream: when a node is gone, the heartbeats continue at the next one, with
-the same lease id. Only `lease_lost` or LEASE_NOT_FOUND ends the id. Silence of all nodes does not, because the agent can work
-with Redis alone. `alive` is the agent's own view: the time at which the last answered heartbeat was sent, plus the lease's
-time to live in its answer.
+The lease belongs to the agent and outlives each stream: when a node is gone, the heartbeats continue at the next one,
+with the same lease id. Only `lease_lost` or LEASE_NOT_FOUND ends the id. Silence of all nodes does not, because the
+agent can work with Redis alone. `alive` is the agent's own view: the time at which the last answered heartbeat was
+sent, plus the lease's time to live in its answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _log = logging.getLogger("nervenet.agent")
 
 
 class Registration:
-    """`port` connects to the nodes, has the agent's record, and gets the state that a node wants. `load` returns the load."""
+    """`port` connects to the nodes, has the agent's record, and gets the state that a node wants. `load` returns the
+    load."""
 
     def __init__(
         self, agent_id: str, port: AgentPort, load: Callable[[], Sample], config: Config, clock: Clock
@@ -74,7 +75,8 @@ class Registration:
         self._stale.set()
 
     async def run(self) -> None:
-        """Register, then send heartbeats. Returns when the lease is lost; raises ConfigError if a node refuses the agent."""
+        """Register, then send heartbeats. Returns when the lease is lost; raises ConfigError if a node refuses the
+        agent."""
         failures = 0
         while not self._lost:
             channel = self._port.dial(self._turn)

@@ -11,7 +11,8 @@
         return " ".join(done.words)
 
 Everything here is synchronous and never blocks, so that it reads the same in a coroutine, a thread and a pool process.
-Its calls go to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the one of the test kit.
+Its calls go to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the one of the test
+kit.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ class Task(TaskBase, Generic[R_co]):
     @overload
     def restore(self, type: TypeForm[T], /) -> T | None: ...
     def restore(self, type: Any, /) -> Any:
-        """The last attempt's checkpoint as that type; None: there is none. Raises InvalidPayload where it is another."""
+        """The last attempt's checkpoint as that type; None: there is none. Raises InvalidPayload where it is
+        another."""
         saved = self._facts.checkpoint
         return None if saved is None else Codec.of(type).decode(saved, "checkpoint")
 

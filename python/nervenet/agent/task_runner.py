@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims the tasks that were read, runs them, and records their outcomes. Each attempt has one asyncio task.
 
-The order of a completion is fixed: first the journal's reply, then the slot is free, then wake, XDEL and XACK together. If a
-connection breaks in between, the delivery stays pending under the agent's name. It is read again after the reconnect, and
-the answer to its claim is `done`.
+The order of a completion is fixed: first the journal's reply, then the slot is free, then wake, XDEL and XACK together.
+If a connection breaks in between, the delivery stays pending under the agent's name. It is read again after the
+reconnect, and the answer to its claim is `done`.
 """
 
 from __future__ import annotations
@@ -262,7 +262,8 @@ class TaskRunner:
     async def _append_with_retries(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
         """Retry until Redis accepts the entry, or the workflow's owner has written back a head that Redis has lost.
 
-        If the keys of the workflow hold other data, it raises the error after REFUSALS tries, so that the slot gets free.
+        If the keys of the workflow hold other data, it raises the error after REFUSALS tries, so that the slot gets
+        free.
         """
         tries = REFUSALS
         while True:
@@ -296,7 +297,8 @@ class TaskRunner:
             self._spawn(self._record(running, end))
 
     def release_unclaimed(self) -> None:
-        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""
+        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept`
+        timeout."""
         for held in self._waiting.values():
             while held:
                 running = held.popleft()
@@ -315,7 +317,7 @@ class TaskRunner:
             self._changed.clear()
             await self._changed.wait()
 
-    # ── slots and deliveries ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── slots and deliveries ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _leave(self, running: Running, *, known: bool = False) -> None:
         """Remove an attempt. `known`: its delivery is not dropped yet."""
@@ -375,6 +377,7 @@ class TaskRunner:
 
 
 def _ignore_error(future: asyncio.Future[Any]) -> None:
-    """Best effort: the owner finds a lost wake when it checks its pending steps, and a lost XDEL leaves the entry pending."""
+    """Best effort: the owner finds a lost wake when it checks its pending steps, and a lost XDEL leaves the entry
+    pending."""
     if not future.cancelled():
         future.exception()

@@ -329,8 +329,8 @@ class Context(ContextBase):
         return _value(call, outcome)
 
     async def _dropped(self) -> Fold:
-        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code that
-        catches everything and tries again would do so for ever."""
+        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code
+        that catches everything and tries again would do so for ever."""
         loop = self._fold.loop
         if loop.is_closed():
             await loop.create_future()
@@ -351,8 +351,8 @@ class Context(ContextBase):
     def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Child[Any]]:
         """Start a child and go on: `child = await ctx.start(audit, "httpx")`.
 
-        Its id is `<this workflow's id>/<step>` unless given. It is canceled when this run closes, unless its options say
-        `abandon_children=True`. Raises CallFailed when it cannot be started (the id is taken, nobody has its code).
+        Its id is `<this workflow's id>/<step>` unless given. It is canceled when this run closes, unless its options
+        say `abandon_children=True`. Raises CallFailed when it cannot be started (the id is taken, nobody has its code).
         """
         return self._starting(sys._getframe(1), workflow, *args, **kwargs)
 
@@ -411,8 +411,8 @@ class Context(ContextBase):
         """Send a signal to another workflow, once, however often this code is replayed.
 
         Raises CallFailed: `is_a("NotFound")` or `is_a("AlreadyClosed")` when there is nobody to take it,
-        `is_a("InvalidRequest")` when that workflow's code receives no signal of this name (`undeclared=True` sends it all the
-        same) or of another type.
+        `is_a("InvalidRequest")` when that workflow's code receives no signal of this name (`undeclared=True` sends it
+        all the same) or of another type.
         """
         return self._send(sys._getframe(1), workflow_id, signal, *args, **kwargs)
 
@@ -478,7 +478,8 @@ class Context(ContextBase):
         raise ContinueAsNew(ContinueRun(workflow.name, version, payload))
 
     def publish(self, view: object, /) -> None:
-        """Show watchers a value (plain JSON, at most 64 KiB; bytes as base64); the last one counts, also after the end."""
+        """Show watchers a value (plain JSON, at most 64 KiB; bytes as base64); the last one counts, also after the
+        end."""
         payload = ANY.encode(view)
         if payload.form == "bytes":
             payload = ANY.encode(base64.b64encode(payload.data).decode())

@@ -6,8 +6,8 @@
     await tokens.follow()                 # for ever: a rotated token is valid within 1.25 s
 
 While the file is unreadable, as it is for a moment when it is rewritten, the last good token is accepted for `GRACE`
-seconds, then none. A new text is accepted when two readings have found it: the first may have read half of a file that is
-being written.
+seconds, then none. A new text is accepted when two readings have found it: the first may have read half of a file that
+is being written.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of workflows and escalations: sorted sets, read page by page without losing or repeating a row.
 
-A cursor is (score, member), not an offset, so rows that come or go between two pages shift nothing. Redis cannot begin a
-range by score at a member. So a page begins at the score of the cursor and skips the rows up to the cursor; if more rows
-than a page have the same score (many starts in one millisecond) a larger page is read.
+A cursor is (score, member), not an offset, so rows that come or go between two pages shift nothing. Redis cannot begin
+a range by score at a member. So a page begins at the score of the cursor and skips the rows up to the cursor; if more
+rows than a page have the same score (many starts in one millisecond) a larger page is read.
 
 The list of escalations is derived: the owner adds and removes them from the fold; the record itself is in the journal.
 """
@@ -26,7 +26,8 @@ __all__ = ["Listed", "Listing"]
 
 
 class Listed(NamedTuple):
-    """One row, which is also the cursor after it. The score is the time in ms of a start or a deadline (inf: no deadline)."""
+    """One row, which is also the cursor after it. The score is the time in ms of a start or a deadline (inf: no
+    deadline)."""
 
     score: float
     member: str
@@ -77,8 +78,8 @@ class Listing:
         return Derived(self._link, key, (command, key, *args))
 
     async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
-        """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or the row
-        is no escalation id."""
+        """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or
+        the row is no escalation id."""
         ids = [_parsed(row.member) for row in found]
         marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in ids]
         replies = [

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outcomes that an agent, or a gateway for its agents, recorded in the last seconds: written again if Redis loses them.
+"""The outcomes that an agent, or a gateway for its agents, recorded in the last seconds: written again if Redis loses
+them.
 
-With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has read
-it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
+With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has
+read it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
 appended again under its name, which has no effect where it survived. Five seconds are longer than Redis can lose; the
 memory is limited to 16 MiB.
 """
@@ -65,7 +66,8 @@ class Recent:
             pages.forget_oldest()
 
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        """Append all of them again. Where Redis does not know the workflow, its owner has not written it back yet: retry."""
+        """Append all of them again. Where Redis does not know the workflow, its owner has not written it back yet:
+        retry."""
         remembered, before = itertools.starmap(Recorded, self._pages.records()), self.written_back
         while some := list(itertools.islice(remembered, PAGE)):
             await asyncio.gather(*map(self._append_again, some))
