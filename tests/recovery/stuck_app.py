@@ -33,7 +33,7 @@ async def never(self: TaskReader, reader: Any) -> None:
 
 
 if os.environ.get("DEAF"):
-    TaskReader._round = never  # type: ignore[method-assign]  # what a bug of ours would do
+    TaskReader._read_once = never  # type: ignore[method-assign]  # what a bug of ours would do
 
 
 def wrote(key: str, words: str) -> None:

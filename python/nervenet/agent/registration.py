@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.rpc.channels import Channel
 
-REPORT_AT_MOST: Final = 0.25
+SHORTEST_REPORT_INTERVAL: Final = 0.25
+"""Seconds between two load reports, if the load changes."""
 CALL_TIMEOUT: Final = 5.0
 ANSWERED_WITHIN: Final = 2.1
 """Heartbeat intervals without an answer after which the agent tries the next node, while its lease still lives."""
@@ -149,7 +150,7 @@ class Registration:
         yield self._heartbeat(sent)
         while not self._lost:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), REPORT_AT_MOST)
+                await asyncio.wait_for(self._stale.wait(), SHORTEST_REPORT_INTERVAL)
             now, load = self._clock.monotonic(), self._load()
             if now - at >= self._interval or _matters(sent, load) or self._stale.is_set():
                 sent, at = load, now

@@ -23,6 +23,7 @@ from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended, Claimed
 from nervenet.streams.queues import GROUP, OutgoingWake
 from nervenet.streams.recent import Recent
+from nervenet.timing import TASK_STOP_GRACE
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ if TYPE_CHECKING:
     from nervenet.streams.data_plane import DataPlane
     from nervenet.streams.queues import Delivered
 
-STOP_GRACE: Final = 5.0
-"""Seconds within which a handler should end after it was stopped. Then its failure is recorded while it still runs."""
 RETRY_EVERY: Final = 1.0
 """Seconds between two tries of a claim or a record."""
-REFUSALS: Final = 10
+DAMAGED_TRIES: Final = 10
 """Tries of a record if the workflow's head or journal is damaged: its owner may repair it."""
 
 _log = logging.getLogger("nervenet.agent")
@@ -262,10 +261,10 @@ class TaskRunner:
     async def _append_with_retries(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
         """Retry until Redis accepts the entry, or the workflow's owner has written back a head that Redis has lost.
 
-        If the keys of the workflow hold other data, it raises the error after REFUSALS tries, so that the slot gets
+        If the keys of the workflow hold other data, it raises the error after DAMAGED_TRIES tries, so that the slot gets
         free.
         """
-        tries = REFUSALS
+        tries = DAMAGED_TRIES
         while True:
             try:
                 appended = await self._journal.append(*where)
@@ -286,7 +285,7 @@ class TaskRunner:
         """Stop one attempt. After a grace its failure is recorded, even if the handler still runs."""
         if running.stop is None and not running.ended:
             running.cancel(why)
-            self._claim_renewer.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
+            self._claim_renewer.at(self._clock.monotonic() + TASK_STOP_GRACE, self._give_up, running)
 
     def _give_up(self, running: Running) -> None:
         failure = running.stop.failure(running.envelope.capability) if running.stop else None
@@ -309,7 +308,7 @@ class TaskRunner:
     @property
     def patience(self) -> float:
         """Seconds within which each stopped attempt is recorded, even if its handler still runs."""
-        return STOP_GRACE + 1.0
+        return TASK_STOP_GRACE + 1.0
 
     async def settled(self) -> None:
         """Return when this process has no attempts any longer."""

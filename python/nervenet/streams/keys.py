@@ -146,26 +146,26 @@ class Keys:
 
 
 class EscalationId(NamedTuple):
-    """The parts of `<workflow_id>/<step>#<k>`. `k` is the number of the question, from 1."""
+    """The parts of `<workflow_id>/<step>#<question number>`. The first question of a step has number 1."""
 
     workflow_id: str
     step: str
-    k: int
+    question_number: int
 
 
-def escalation_id(workflow_id: str, step: str, k: int) -> str:
-    return f"{workflow_id}/{step}#{k}"
+def escalation_id(workflow_id: str, step: str, question_number: int) -> str:
+    return f"{workflow_id}/{step}#{question_number}"
 
 
 def parse_escalation_id(text: str) -> EscalationId:
     """The parts of an escalation id; raises ValueError for any other text."""
     workflow_id, slash, rest = text.rpartition("/")
-    step, hash_, k = rest.rpartition("#")
-    if not (slash and hash_ and step and k.isascii() and k.isdigit()):
+    step, hash_, number = rest.rpartition("#")
+    if not (slash and hash_ and step and number.isascii() and number.isdigit()):
         raise ValueError(
             f"{text!r} is not an escalation id: it reads <workflow id>/<step>#<number>, like review-7/ask#1"
         )
-    return EscalationId(check_workflow_id(workflow_id), step, int(k))
+    return EscalationId(check_workflow_id(workflow_id), step, int(number))
 
 
 # ── checks at the border ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -65,13 +65,15 @@ class Listing:
         """The number of rows in these lists together."""
         return sum(await asyncio.gather(*(Derived(self._link, key, ("ZCARD", key)) for key in keys)))
 
-    def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
+    def escalation_set(
+        self, workflow_id: str, step: str, question_number: int, deadline_ms: int | None
+    ) -> Awaitable[int]:
         score = "+inf" if deadline_ms is None else deadline_ms
-        return self._escalations("ZADD", score, escalation_id(workflow_id, step, k))
+        return self._escalations("ZADD", score, escalation_id(workflow_id, step, question_number))
 
-    def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
+    def escalation_clear(self, workflow_id: str, step: str, question_number: int) -> Awaitable[int]:
         """Remove an escalation. Call it after the reply of its decision, or of the workflow's close."""
-        return self._escalations("ZREM", escalation_id(workflow_id, step, k))
+        return self._escalations("ZREM", escalation_id(workflow_id, step, question_number))
 
     def _escalations(self, command: str, *args: Arg) -> Awaitable[int]:
         key = self._keys.escalations
@@ -81,7 +83,7 @@ class Listing:
         """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or
         the row is no escalation id."""
         ids = [_parsed(row.member) for row in found]
-        marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in ids]
+        marks = [(f"e:decided:{one.step}#{one.question_number}", f"e:task:{one.step}") for one in ids]
         replies = [
             self._link.call("HMGET", self._keys.head(one.workflow_id), "run", "closed", *mark)
             for one, mark in zip(ids, marks, strict=True)
