@@ -23,7 +23,9 @@ class Reader:
     def save(self, file: str, text: str) -> None:
         before = self._reloads()
         (self.folder / file).write_text(text, encoding="utf-8")
-        if self.dev is not None and file.endswith(".py"):  # any Python file of the folder: the mesh is away for a moment
+        if self.dev is not None and file.endswith(
+            ".py"
+        ):  # any Python file of the folder: the mesh is away for a moment
             self.dev.wait_for(lambda: self._reloads() > before, "reloaded")
 
     def type(self, command: Command) -> None:
@@ -33,7 +35,9 @@ class Reader:
         assert self.dev is not None
         ours = environment(NERVENET_ADDRESS=self.dev.address)
         code, said = on_a_terminal(command.line, self.folder, ours, stdin="yes\n")
-        assert code == (7 if "--timeout" in command.line else 0), f"$ {command.line}\n{said}\n{self.dev.log.read_text()}"
+        assert code == (7 if "--timeout" in command.line else 0), (
+            f"$ {command.line}\n{said}\n{self.dev.log.read_text()}"
+        )
         self.told[command.line] = said
         if command.shows:
             assert _as_read(said) == _as_read(command.shows), f"$ {command.line}\n{said}"
