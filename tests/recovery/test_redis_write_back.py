@@ -106,7 +106,13 @@ async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: Store)
     assert (found.status, found.written) == ("created", 3)
     assert await store.journal.read(workflow_id) == remembered
     head = await store.head(workflow_id)
-    assert (head.run, head.state, head.owner, head.definition, head.request_hash) == (1, State.RUNNING, OWNER, "review", REQ)
+    assert (head.run, head.state, head.owner, head.definition, head.request_hash) == (
+        1,
+        State.RUNNING,
+        OWNER,
+        "review",
+        REQ,
+    )
     assert (await store.create(workflow_id)).status == "exists"
 
 
