@@ -90,7 +90,7 @@ class Sheep:
 
 def _answer(task: task_pb2.TaskEnvelope) -> pb.ConnectRequestItem:
     result = task_pb2.TaskResult(output=task.input, attempt=task.attempt)
-    return pb.ConnectRequestItem(task_result=pb.TaskCompletion(task_id=task.task_id, result=result))
+    return pb.ConnectRequestItem(task_completion=pb.TaskCompletion(task_id=task.task_id, result=result))
 
 
 async def herd(address: str, count: int) -> None:

@@ -19,7 +19,7 @@ process imports gRPC, Redis or pydantic only if its role needs them. Checkers se
 Where things are, from the top; imports flow down only (tested):
 
     cli/ testing/ integrations/ dev/    for people
-    mesh.py process.py dashboard/ client/    a mesh, a role of it, the way in
+    mesh.py process/ client/    a mesh, a role of it, the way in
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
     streams/ registry/    the data plane: keys, journals and queues in Redis; who lives, in etcd
     redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all

@@ -16,7 +16,8 @@ from nervenet.payloads import ANY
 from nervenet.records import Outcome
 from nervenet.streams.queues import GROUP
 from nervenet.wire import encode_entry, encode_envelope
-from tests.agent.world import World, until, world_at
+from tests.agent.world import World, world_at
+from tests.support.waiting import until
 
 
 async def work(n: int) -> int:

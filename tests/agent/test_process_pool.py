@@ -12,7 +12,8 @@ from nervenet.agent.executors import process
 from nervenet.agent.executors.process import WorkerBroken
 from nervenet.records import FailureCode
 from tests.agent import pooled
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 
 async def test_handlers_run_in_processes_of_their_own_with_their_lifespan(world: World) -> None:

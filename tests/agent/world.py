@@ -8,10 +8,9 @@ the journal. `Registry` grants leases from memory and can lose one, which etcd o
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,23 +34,7 @@ from nervenet.v1 import registry_service_pb2 as api
 from nervenet.v1 import registry_service_pb2_grpc as api_grpc
 from nervenet.v1 import task_pb2
 from nervenet.wire import Envelope, decode_entry, encode_entry, encode_envelope
-
-DEADLINE = 20.0
-
-
-async def until(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str, within: float = DEADLINE
-) -> Any:
-    """Look again until it holds."""
-    end = time.monotonic() + within
-    while True:
-        found = condition()
-        if inspect.isawaitable(found):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {within} s: {what}"
-        await asyncio.sleep(0.01)
+from tests.support.waiting import DEADLINE, until
 
 
 class Registry(api_grpc.RegistryServiceServicer):

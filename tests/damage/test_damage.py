@@ -27,7 +27,8 @@ from tests.damage.damages import Damage, every
 from tests.damage.layout import keys
 from tests.damage.newer import CODE_OF_TOMORROW
 from tests.damage.trial import APP, mesh
-from tests.mesh.world import Host, settled, until
+from tests.support.mesh import ProcessMesh, settled
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.long
 
@@ -77,7 +78,7 @@ async def test_a_damaged_key_hurts_nobody_but_its_owner(
 async def test_a_node_of_a_newer_release_goes_on_with_what_an_older_one_cannot_read(
     tmp_path: Path, redis_url: str, etcd_url: str
 ) -> None:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         (old,) = host.up(host.node(APP))
         host.up(host.agent(app=APP))
         async with host.client(old) as client:
@@ -106,7 +107,7 @@ async def _ended(run: object) -> bool:
         return False
 
 
-async def _write_what_only_tomorrow_knows(host: Host, redis_url: str, owner: str) -> None:
+async def _write_what_only_tomorrow_knows(host: ProcessMesh, redis_url: str, owner: str) -> None:
     """As an agent of tomorrow would: append, then wake the owner."""
     link, names = await open_link(redis_url, name="tomorrow", scripts=packaged_scripts()), Keys(host.namespace)
     entry = workflow.JournalEntry(actor="agent-of-tomorrow")

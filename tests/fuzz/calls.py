@@ -114,7 +114,8 @@ class Caller:
     ) -> AsyncIterator[Any]:
         make = self._call_of(method)
         if not method.streams_out:
-            timeout = WAITED if method.name in _WAITS else PATIENCE
+            waits = method.name in _WAITS and follow < PATIENCE  # one that must be refused is never waited for
+            timeout = WAITED if waits else PATIENCE
             yield await make(data[0], metadata=metadata, timeout=timeout)
             return
         call = make(metadata=metadata) if method.streams_in else make(data[0], metadata=metadata)
@@ -169,14 +170,14 @@ class Caller:
         for _ in range(self._filler.random.choice((0, 0, 1, 3))):
             item = pb.ConnectRequestItem()
             self._filler.message(item)
-            for field in ("task_ack", "task_progress"):
+            for field in ("task_ack", "task_report"):
                 if item.HasField(field):
                     getattr(item, field).task_id = task.task_id
             if item.WhichOneof("item") not in ("hello", "goodbye", None):
                 items.append(item)
-        completion = pb.ConnectRequestItem(task_result={"task_id": task.task_id})
-        self._filler.message(completion.task_result.result)
-        completion.task_result.result.attempt = task.attempt
+        completion = pb.ConnectRequestItem(task_completion={"task_id": task.task_id})
+        self._filler.message(completion.task_completion.result)
+        completion.task_completion.result.attempt = task.attempt
         return [*items, completion]
 
 

@@ -16,7 +16,8 @@ from nervenet.cli.render.text import View
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import common_pb2, task_pb2
 from tests.gateway.net import Net
-from tests.gateway.world import connected, failed, hello, refused, result, until, value_of
+from tests.gateway.world import connected, failed, hello, refused, result, value_of
+from tests.support.waiting import until
 
 
 async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: Net) -> None:
@@ -28,7 +29,7 @@ async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: 
         assert welcome.agent_id.startswith("ocr-") and welcome.lease_id and welcome.node_id == node.node_id
         assert welcome.namespace == net.namespace and node.address in welcome.nodes
         assert welcome.payload_limit == 1 << 20 and welcome.status_interval.ToMilliseconds() == 1000
-        found = await until(lambda: node.host.table.agents.get(welcome.agent_id), "it is registered")
+        found = await until(lambda: node.context.table.agents.get(welcome.agent_id), "it is registered")
         assert (found.transport, found.inbox, found.state) == ("GATEWAY", node.node_id, "ACTIVE")
         described = await raw.call("DescribeAgent", agent_id=welcome.agent_id)
         record = described.agent
@@ -39,7 +40,7 @@ async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: 
         assert (await stream.hear("status_ack")).lease_ttl.seconds == 15
         await stream.say(goodbye=pb.Goodbye())
         assert await stream.end() == ("OK", "")
-        await until(lambda: welcome.agent_id not in node.host.table.agents, "it is deregistered")
+        await until(lambda: welcome.agent_id not in node.context.table.agents, "it is deregistered")
 
 
 async def test_a_task_is_pushed_and_its_result_acknowledged_once_it_is_recorded(net: Net) -> None:
@@ -51,11 +52,11 @@ async def test_a_task_is_pushed_and_its_result_acknowledged_once_it_is_recorded(
         assert (task.capability, task.attempt, task.workflow_id, task.step) == ("work", 1, run.id, "work")
         assert value_of(task.input) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
         answer = result(task, value_of(task.input))
-        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_result=answer)
+        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_completion=answer)
         ack = await stream.hear("result_ack")
         assert (ack.task_id, ack.attempt, ack.recorded) == (task.task_id, 1, True)
         assert await run.result(timeout=10) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
-        await stream.say(task_result=answer)
+        await stream.say(task_completion=answer)
         again = await stream.hear("result_ack")
         assert again == ack, "the second copy is acknowledged like the first"
         assert (await tasks_of(run))[0].agent_id == stream.welcome.agent_id
@@ -75,7 +76,7 @@ async def test_no_more_is_in_flight_than_the_credit_allows(net: Net) -> None:
     await until(lambda: len(speaker.held) == 3, "three are here")
     await asyncio.sleep(0.3)
     assert len(speaker.held) == 3
-    load = node.host.gateway.guests[speaker.agent_id].load(1)
+    load = node.gateway.guests[speaker.agent_id].load(1)
     assert (load.active, load.slots) == (3, 3)
     await speaker.say(status=pb.Status(credit=5))
     await until(lambda: len(speaker.held) == 5, "two more")
@@ -154,7 +155,7 @@ async def test_what_is_no_result_is_a_failure_that_says_so(net: Net, outcome: di
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, **outcome)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert (await stream.hear("result_ack")).recorded
         with pytest.raises(errors.WorkflowFailed) as failure:
             await run.result(timeout=10)
@@ -179,7 +180,7 @@ async def test_payloads_of_every_form_arrive(net: Net, payload: common_pb2.Paylo
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, output=payload)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert await run.result(timeout=10) == value
 
 
@@ -193,8 +194,8 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
         def report(**fields: Any) -> pb.TaskReport:
             return pb.TaskReport(task_id=task.task_id, progress=task_pb2.TaskProgress(attempt=task.attempt, **fields))
 
-        await stream.say(task_progress=report(fraction=0.5, message="half", partial={"json": '"a"'}))
-        await stream.say(task_progress=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
+        await stream.say(task_report=report(fraction=0.5, message="half", partial={"json": '"a"'}))
+        await stream.say(task_report=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
         active = await until(lambda: active_message(raw, stream.welcome.agent_id), "it is listed")
         assert (active.message, active.fraction, active.task_id) == ("half", 0.5, task.task_id)
         parts = []
@@ -204,12 +205,12 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
                 if len(parts) == 2:
                     break
         assert parts == ["a", "b"]
-        keys = net.nodes[0].host.keys
-        await until(lambda: node.host.link.call("HGET", keys.checkpoints(run.id), "work"), "the checkpoint is kept")
-        await stream.say(task_result=failed(task, "try again"))
+        keys = net.nodes[0].context.keys
+        await until(lambda: node.context.link.call("HGET", keys.checkpoints(run.id), "work"), "the checkpoint is kept")
+        await stream.say(task_completion=failed(task, "try again"))
         task = await stream.hear("task")
         assert task.attempt == 2 and value_of(task.checkpoint) == {"at": 7}
-        await stream.say(task_result=result(task, "done"))
+        await stream.say(task_completion=result(task, "done"))
         assert await run.result(timeout=10) == "done"
 
 
@@ -222,14 +223,14 @@ async def test_the_shared_queue_is_served_when_all_were_busy(net: Net) -> None:
     node = await net.node()
     client = await net.client(node)
     run = await client.start("many", 30)
-    queue = node.host.keys.queue("work")
-    await until(lambda: node.host.link.call("XLEN", queue), "nobody is there: they wait in the queue")
+    queue = node.context.keys.queue("work")
+    await until(lambda: node.context.link.call("XLEN", queue), "nobody is there: they wait in the queue")
     speaker = await net.speaker({"work": lambda task: value_of(task.input)}, credit=4)
     assert await run.result(timeout=20) == list(range(30))
     assert speaker.most <= 4
 
     async def is_empty() -> bool:
-        return not await node.host.link.call("XLEN", queue)
+        return not await node.context.link.call("XLEN", queue)
 
     await until(is_empty, "done is dropped")
 
@@ -251,7 +252,7 @@ async def test_it_shares_the_work_with_an_agent_on_redis(net: Net) -> None:
     config = net.config(address=node.address)
     async with AgentRuntime.open(own.agents.values(), config, name="python") as agent:
         speaker = await net.speaker({"work": handler}, credit=4)
-        await until(lambda: {agent.agent_id, speaker.agent_id} <= node.host.table.agents.keys(), "both are known")
+        await until(lambda: {agent.agent_id, speaker.agent_id} <= node.context.table.agents.keys(), "both are known")
         for _ in range(10):  # never all slots at once: so it is selection that decides
             run = await client.start("many", 6)
             assert await run.result(timeout=30) == list(range(6))
@@ -265,7 +266,7 @@ async def test_the_list_of_agents_says_how_tasks_reach_it(net: Net) -> None:
     said = hello("work", name="extract")
     said.agent.runtime = "go 1.23"
     async with connected(node.address, said) as stream:
-        await until(lambda: stream.welcome.agent_id in node.host.table.loads, "known")
+        await until(lambda: stream.welcome.agent_id in node.context.table.loads, "known")
         header, line = (
             text.plain
             for text in render.listed(await raw.call("ListAgents"), View(True, 120, time.time_ns() // 1_000_000))

@@ -17,8 +17,9 @@ from functools import partial
 from nervenet.dev.servers import etcd, valkey
 from nervenet.node.node import Node
 from nervenet.records import Cancel
-from tests.node.hand import World, start, until
+from tests.node.hand import World, start
 from tests.node.test_fan_out import mesh
+from tests.support.waiting import until
 
 COUNT = 5_000
 
@@ -41,16 +42,16 @@ async def main() -> None:
                     worst = [0.0]
                     probe = asyncio.create_task(longest(worst))
                     if what == "canceled":
-                        await node.host.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
+                        await node.facts.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
                     else:
                         (await start(node, "fan", run, str(COUNT).encode())).cancel()
-                    await until(partial(done, node, run, what), deadline=60)
+                    await until(partial(done, node, run, what), within=60)
                     probe.cancel()
                     print(f"round {n + 1}, {what}: at most {worst[0] * 1000:.0f} ms")
 
 
 def done(node: Node, run: str, what: str) -> bool:
-    coordinator = node.host.coordinators.get(run)
+    coordinator = node.hosted.coordinators.get(run)
     return coordinator is None if what == "canceled" else coordinator is not None and len(coordinator.sent) == COUNT
 
 

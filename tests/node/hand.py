@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from nervenet.clock import new_id
 from nervenet.config import Config
 from nervenet.errors import Unavailable
-from nervenet.node.node import Node, Served
-from nervenet.node.starting import StartRequest
+from nervenet.node.node import Node
+from nervenet.node.served import Served
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link
@@ -186,7 +187,7 @@ async def start(
     node: Node, definition: str, workflow_id: str, data: bytes = b"null", **more: Any
 ) -> asyncio.Future[Close]:
     """Start a workflow; the future is its end, wherever it is hosted (a look at the journal each time it moves)."""
-    await node.host.starter.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
+    await node.starter.start(StartRequest(workflow_id, definition, Payload("json", data), **more))
     return asyncio.ensure_future(end_of(node, workflow_id))
 
 
@@ -198,12 +199,11 @@ async def end_of(node: Node, workflow_id: str, *, deadline: float = DEADLINE) ->
 
 async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: float = DEADLINE) -> Entry:
     """Wait for an entry of that name; its coming is told on the workflow's channel."""
-    host = node.host
-    news = await host.link.subscribe()
+    news = await node.context.link.subscribe()
     try:
         async with asyncio.timeout(deadline):
-            await news.add(host.keys.events(workflow_id))
-            await host.journal.watch(workflow_id, int(deadline * 1000))
+            await news.add(node.context.keys.events(workflow_id))
+            await node.context.journal.watch(workflow_id, int(deadline * 1000))
             while True:
                 entries = await journal(node, workflow_id)
                 if name in entries:
@@ -215,12 +215,5 @@ async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: floa
 
 async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
     """The whole journal by name, in order."""
-    raw = await node.host.journal.read(workflow_id)
+    raw = await node.context.journal.read(workflow_id)
     return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
-
-
-async def until(true: Callable[[], object], *, deadline: float = DEADLINE) -> None:
-    """Wait until something in this process is so; looked at every turn of a few milliseconds."""
-    async with asyncio.timeout(deadline):
-        while not true():
-            await asyncio.sleep(0.005)

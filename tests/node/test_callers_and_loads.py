@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nervenet.errors import RequestError
-from nervenet.node.starting import Started, StartRequest
-from nervenet.node.watch import rounded
+from nervenet.node.tasks.dispatcher import rounded
+from nervenet.node.workflows.start import Started, Starter, StartRequest
 from nervenet.records import Payload, Signaled
 from nervenet.streams.journal import JournalStore
-from tests.node.hand import World, journal, until
+from tests.node.hand import World, journal
 from tests.node.test_many_nodes import mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -43,53 +44,52 @@ async def turns(count: int) -> None:
 async def test_a_start_goes_on_whenever_its_caller_leaves(world: World) -> None:
     async with world.node(mesh) as node:
         for k in range(12):  # a start is answered within some turns of the loop
-            single = asyncio.ensure_future(node.host.starter.start(parked(f"single-{k}")))
-            batch = asyncio.ensure_future(node.host.starter.start_many([parked(f"a-{k}"), parked(f"b-{k}")]))
+            single = asyncio.ensure_future(node.starter.start(parked(f"single-{k}")))
+            batch = asyncio.ensure_future(node.starter.start_many([parked(f"a-{k}"), parked(f"b-{k}")]))
             await turns(k)
             single.cancel()
             batch.cancel()
             await asyncio.wait((single, batch))
         ids = [f"{name}-{k}" for name in ("single", "a", "b") for k in range(2, 12)]
-        await until(lambda: all(one in node.host.coordinators for one in ids), deadline=SOON)
-        assert node.host.admission.planned == 0
-        assert not any(node.host.here(one) and one not in node.host.coordinators for one in ids)
+        await until(lambda: all(one in node.hosted.coordinators for one in ids), within=SOON)
+        assert node.admission.planned == 0
+        assert not any(node.hosted.here(one) and one not in node.hosted.coordinators for one in ids)
 
 
 async def test_the_owner_hears_of_a_signal_whose_caller_has_left(world: World) -> None:
     async with world.node(mesh) as owner, world.node(mesh) as other:
-        await until(lambda: len(other.host.table.nodes) == 2)
+        await until(lambda: len(other.context.table.nodes) == 2)
         for k in range(2, 8):
-            await owner.host.starter.start(parked(f"w-{k}"))
+            await owner.starter.start(parked(f"w-{k}"))
             signal = Signaled("go", Payload("json", b'"x"'), "somebody")
-            call = asyncio.ensure_future(other.host.record(f"w-{k}", 1, "signal:s", signal, "somebody"))
+            call = asyncio.ensure_future(other.facts.record(f"w-{k}", 1, "signal:s", signal, "somebody"))
             await turns(k)
             call.cancel()
             await asyncio.wait((call,))
-        await until(lambda: not owner.host.coordinators, deadline=SOON)  # each has received it and ended
+        await until(lambda: not owner.hosted.coordinators, within=SOON)  # each has received it and ended
 
 
 async def test_one_start_that_goes_wrong_harms_no_other_of_its_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.node(mesh) as node:
-        host = node.host
-        await host.link.call("SET", host.keys.head("foreign"), "no hash")
-        begin = type(host).begin
+        await node.context.link.call("SET", node.context.keys.head("foreign"), "no hash")
+        begin = Starter._host_run
 
         def fails(self: Any, workflow_id: str, *rest: Any) -> None:
             if workflow_id == "unlucky":
                 raise ValueError("unlucky")
             begin(self, workflow_id, *rest)
 
-        monkeypatch.setattr(type(host), "begin", fails)
+        monkeypatch.setattr(Starter, "_host_run", fails)
         ids = ["first", "foreign", "unlucky", "last"]
-        outcomes = dict(zip(ids, await host.starter.start_many([parked(one) for one in ids]), strict=True))
+        outcomes = dict(zip(ids, await node.starter.start_many([parked(one) for one in ids]), strict=True))
         assert isinstance(outcomes["first"], Started)
         assert isinstance(outcomes["last"], Started)
         assert isinstance(outcomes["foreign"], RequestError)
         assert isinstance(outcomes["unlucky"], RequestError)
-        assert {"first", "last"} <= host.coordinators.keys()
-        assert not any(host.here(one) for one in ("foreign", "unlucky"))  # the sweep looks after what exists
+        assert {"first", "last"} <= node.hosted.coordinators.keys()
+        assert not any(node.hosted.here(one) for one in ("foreign", "unlucky"))  # the sweep looks after what exists
 
 
 @pytest.mark.parametrize("moment", ["adopt", "read"])
@@ -98,10 +98,9 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
 ) -> None:
     """It is what a node meets that stood still: its sweep loads under the old id while it comes back under a new one."""
     async with world.node(mesh) as node:
-        host = node.host
-        await host.starter.start(parked("w"))
-        old, adopt = host.node_id, JournalStore.adopt
-        host.forget(host.coordinators["w"])
+        await node.starter.start(parked("w"))
+        old, adopt = node.node_id, JournalStore.adopt
+        node.hosted.forget(node.hosted.coordinators["w"])
 
         async def slow(self: JournalStore, *args: Any) -> Any:
             if moment == "adopt":
@@ -113,47 +112,45 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
 
         async def come_back(node: Node) -> None:
             monkeypatch.setattr(JournalStore, "adopt", adopt)
-            await node.etcd.revoke(node.session.id)
-            await until(lambda: host.node_id != old)
+            await node.etcd.revoke(node.status.session.id)
+            await until(lambda: node.node_id != old)
 
         monkeypatch.setattr(JournalStore, "adopt", slow)
-        await host.loader.load("w")
-        await until(lambda: "w" in host.coordinators, deadline=7)
-        head = await host.journal.head("w", ("owner",))
+        await node.loader.load("w")
+        await until(lambda: "w" in node.hosted.coordinators, within=7)
+        head = await node.context.journal.head("w", ("owner",))
         assert head is not None
-        assert head.owner == host.node_id
+        assert head.owner == node.node_id
 
 
 async def test_what_was_taken_while_it_slept_is_loaded_anew_when_its_next_owner_is_gone(world: World) -> None:
     async with world.node(mesh) as node:
-        host = node.host
-        await host.starter.start(parked("w"))
-        stale = host.coordinators["w"]
-        await host.ownership.move("w", "n-gone", host.node_id)  # somebody adopted it, and died
-        assert await host.loader.load("w", "n-gone")
-        assert host.coordinators["w"] is not stale
-        head = await host.journal.head("w", ("owner",))
+        await node.starter.start(parked("w"))
+        stale = node.hosted.coordinators["w"]
+        await node.context.ownership.move("w", "n-gone", node.node_id)  # somebody adopted it, and died
+        assert await node.loader.load("w", "n-gone")
+        assert node.hosted.coordinators["w"] is not stale
+        head = await node.context.journal.head("w", ("owner",))
         assert head is not None
-        assert head.owner == host.node_id
+        assert head.owner == node.node_id
 
 
 async def test_there_is_one_lock_for_a_workflow(world: World) -> None:
     async with world.node(mesh) as node:
-        host = node.host
-        async with host.lock("w"):
-            held = id(host.lock("w"))
+        async with node.hosted.lock("w"):
+            held = id(node.hosted.lock("w"))
             gc.collect()
-            assert id(host.lock("w")) == held
-            assert host.lock("w").locked()
+            assert id(node.hosted.lock("w")) == held
+            assert node.hosted.lock("w").locked()
         gc.collect()
-        assert not host._locks
+        assert not node.hosted._locks
 
 
 async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.node(mesh) as node:
-        restore = node.host.restore
+        restore = node.recovery
         gate, waited = asyncio.Event(), asyncio.Event()
         first = True
 
@@ -165,7 +162,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
                 await gate.wait()
                 raise ValueError("what a later version wrote")
 
-        monkeypatch.setattr(node.host.stored, "write_back", write_back)
+        monkeypatch.setattr(node.stored_definitions, "write_back", write_back)
         early = asyncio.ensure_future(restore.came_back())
         await waited.wait()
         late = asyncio.ensure_future(restore.came_back())
@@ -185,19 +182,19 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
 
 async def test_a_new_acceptance_time_while_others_are_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world.node(mesh) as node:
-        watch = node.host.watch
-        await node.host.starter.start(parked("w"))
+        watch, dispatcher = node.monitor, node.dispatcher
+        await node.starter.start(parked("w"))
         look_at, times = type(watch)._look_at, iter(range(1_000, 1_000_000, 50_000))
 
         async def meanwhile(self: Any, coordinators: Any) -> None:
-            sent: Any = type("Sent", (), {"timers": [], "sent_ms": node.host.clock.now_ms()})()
-            watch.expect_acceptance(node.host.coordinators["w"], sent, next(times))
+            sent: Any = type("Sent", (), {"timers": [], "sent_ms": node.context.clock.now_ms()})()
+            dispatcher.expect_acceptance(node.hosted.coordinators["w"], sent, next(times))
             await look_at(self, coordinators)
 
         monkeypatch.setattr(type(watch), "_look_at", meanwhile)
         for _ in range(3):
             await watch._tick()
-        assert len(watch._accepting) > 3
+        assert len(dispatcher._accepting) > 3
 
 
 def test_acceptance_times_are_rounded_up_to_a_few_hundred_different_ones() -> None:
@@ -208,7 +205,7 @@ def test_acceptance_times_are_rounded_up_to_a_few_hundred_different_ones() -> No
 
 async def test_an_id_that_comes_twice_in_a_batch_is_created_once_and_found_once(world: World) -> None:
     async with world.node(mesh) as node:
-        first, second = await node.host.starter.start_many([parked("w"), parked("w")])
+        first, second = await node.starter.start_many([parked("w"), parked("w")])
         assert isinstance(first, Started)
         assert isinstance(second, Started)
         assert (first.created, second.created) == (True, False)

@@ -14,7 +14,8 @@ from nervenet.errors import CallFailed
 from nervenet.mesh import Mesh
 from nervenet.options import CallOptions, StartOptions, Timeouts
 from nervenet.records import Cancel, ChildStarted, Outcome, Payload, Signaled, SignalSent, Start, State
-from tests.node.hand import World, end_of, journal, start, until, until_entry
+from tests.node.hand import World, end_of, journal, start, until_entry
+from tests.support.waiting import until
 
 mesh = Mesh("families")
 word = Signal("word", str)
@@ -111,7 +112,7 @@ async def test_a_canceled_parent_takes_its_children_along(world: World) -> None:
     async with world.node(mesh) as node:
         end = await start(node, "calls", "p", b'"Ada"')
         await until_entry(node, "p", "child:listens")
-        await node.host.record("p", 1, "cancel", Cancel("enough"), "test")
+        await node.facts.record("p", 1, "cancel", Cancel("enough"), "test")
         assert (await end).state is State.CANCELED
         assert (await end_of(node, "p/listens")).state is State.CANCELED
 
@@ -150,20 +151,20 @@ async def test_a_parent_goes_on_elsewhere_and_finds_a_child_that_ended_unreporte
     async with world.node(mesh) as first:
         (await start(first, "calls", "p", b'"Ada"')).cancel()
         await until_entry(first, "p", "child:listens")
-        first.host.forget(first.host.coordinators["p"])  # it hears nothing
-        first.host.forget(first.host.coordinators["p/listens"])
+        first.hosted.forget(first.hosted.coordinators["p"])  # it hears nothing
+        first.hosted.forget(first.hosted.coordinators["p/listens"])
     async with world.node(mesh) as second:
-        await until(lambda: {"p", "p/listens"} <= set(second.host.coordinators))
-        lost = second.host.children.report
+        await until(lambda: {"p", "p/listens"} <= set(second.hosted.coordinators))
+        lost = second.children.report
         reported = asyncio.Event()
 
         async def report(*_: object) -> None:
             reported.set()
 
-        second.host.children.report = report  # type: ignore[method-assign]  # the report that got lost
-        await second.host.record("p/listens", 1, "signal:1", Signaled("word", text("late")), "test")
+        second.children.report = report  # type: ignore[method-assign]  # the report that got lost
+        await second.facts.record("p/listens", 1, "signal:1", Signaled("word", text("late")), "test")
         await reported.wait()
-        second.host.children.report = lost  # type: ignore[method-assign]
+        second.children.report = lost  # type: ignore[method-assign]
         assert (await end_of(second, "p")).output == text("(Ada heard late)")
         body = (await journal(second, "p"))["task:listens"].body
         assert isinstance(body, Outcome) and body.capability == "listens"

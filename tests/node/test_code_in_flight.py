@@ -15,7 +15,8 @@ from nervenet.errors import CallFailed
 from nervenet.mesh import Mesh
 from nervenet.options import CallOptions, RetryPolicy
 from nervenet.records import Failure, FailureCode, Payload, Signaled, State
-from tests.node.hand import World, end_of, journal, start, until, until_entry
+from tests.node.hand import World, end_of, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.node.hand import Task
@@ -53,7 +54,7 @@ async def hello(task: Task) -> bytes:
 
 async def test_a_new_run_takes_the_patched_way_and_its_journal_says_so_first(world: World) -> None:
     async with world.node(today) as node, world.agent("greet", "title") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "welcome", "w", b'"Ada"')
         for _ in range(3):
             task = await hand.read()
@@ -70,7 +71,7 @@ async def test_a_new_run_takes_the_patched_way_and_its_journal_says_so_first(wor
 async def test_a_run_of_before_keeps_its_way_on_a_node_with_the_code_of_today(world: World) -> None:
     async with world.agent("greet", "title") as hand:
         async with world.node(yesterday) as node:
-            await until(lambda: node.host.table.agents)
+            await until(lambda: node.context.table.agents)
             (await start(node, "welcome", "w", b'"Ada"')).cancel()
             first = await hand.read()
             await hand.claim(first)
@@ -88,7 +89,7 @@ async def test_a_run_of_before_keeps_its_way_on_a_node_with_the_code_of_today(wo
 async def test_a_step_in_flight_at_the_deploy_is_not_sent_again_nor_its_answer_lost(world: World, when: str) -> None:
     async with world.agent("greet", "title") as hand:
         async with world.node(yesterday) as node:
-            await until(lambda: node.host.table.agents)
+            await until(lambda: node.context.table.agents)
             (await start(node, "welcome", "w", b'"Ada"')).cancel()
             first = await hand.read()
             await hand.claim(first)
@@ -114,12 +115,12 @@ async def test_a_step_in_flight_at_the_deploy_is_not_sent_again_nor_its_answer_l
 
 async def test_entries_that_come_while_a_patch_is_written_wait_for_it(world: World) -> None:
     async with world.node(today) as node, world.agent("greet", "title") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "welcome", "w", b'"Ada"')
         first = await hand.read()
         await hand.claim(first)
         body = Signaled("hello", Payload("json", b"1"))
-        signals = (node.host.record("w", 1, f"signal:{n}", body, "test") for n in range(20))
+        signals = (node.facts.record("w", 1, f"signal:{n}", body, "test") for n in range(20))
         _, *said = await asyncio.gather(hand.answer(first, await hello(first)), *signals)
         assert {answer.status for answer in said} == {"new"}
         for _ in range(2):
@@ -183,15 +184,15 @@ async def test_starts_take_the_highest_version_unless_told_and_runs_stay_on_thei
     async with world.node(both) as node:
         assert (await (await start(node, "versions", "new", b"null"))).output == Payload("json", b'"two"')
         assert (await (await start(node, "versions", "old", b"null", version=1))).output == Payload("json", b'"one"')
-        head = await node.host.journal.head("old")
+        head = await node.context.journal.head("old")
         assert head is not None and head.version == 1
 
 
 async def test_code_that_blocks_at_an_error_goes_on_when_it_is_mended(world: World) -> None:
     async with world.node(both) as node:
         (await start(node, "fragile", "w", b"null")).cancel()
-        await until(lambda: (c := node.host.coordinator("w")) and c.mirrored[0] is State.BLOCKED)
-        blocked = node.host.coordinators["w"].machine.blocked
+        await until(lambda: (c := node.hosted.get("w")) and c.mirrored[0] is State.BLOCKED)
+        blocked = node.hosted.coordinators["w"].machine.blocked
         assert (
             blocked is not None and "KeyError: 'a bug'" in blocked.found and "test_code_in_flight.py" in blocked.where
         )
@@ -203,7 +204,7 @@ async def test_code_that_blocks_at_an_error_goes_on_when_it_is_mended(world: Wor
 @pytest.mark.parametrize(("how", "attempts"), [("mesh", 2), ("agent", 3), ("call", 4)])
 async def test_options_merge_from_the_mesh_over_the_agent_to_the_call(world: World, how: str, attempts: int) -> None:
     async with world.node(both) as node, world.agent("asked") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "tries", "w", f'"{how}"'.encode())
         for _ in range(attempts):
             task = await hand.read()
@@ -214,7 +215,7 @@ async def test_options_merge_from_the_mesh_over_the_agent_to_the_call(world: Wor
 
 async def test_with_wait_the_code_goes_on_when_the_agent_has_really_stopped(world: World) -> None:
     async with world.node(both) as node, world.agent("asked") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "waits_for_it", "w", b"null")
         task = await hand.read()
         await hand.claim(task)
@@ -234,10 +235,11 @@ async def test_with_wait_an_agent_that_answers_is_asked_until_it_has_stopped(wor
             return len(asked_so_far) < 3
 
     async with world.node(both) as node, world.agent("asked") as hand:
-        await until(lambda: node.host.table.agents)
-        agent = node.host.table.agents[hand.id]
-        node.host.table.agents[hand.id] = replace(agent, control_endpoint="127.0.0.1:1")
-        node.host.dispatcher.control = Slow()
+        await until(lambda: node.context.table.agents)
+        agent = node.context.table.agents[hand.id]
+        node.context.table.agents[hand.id] = replace(agent, control_endpoint="127.0.0.1:1")
+        assert node.status.served is not None
+        node.status.served = node.status.served._replace(control=Slow())
         end = await start(node, "waits_for_it", "w", b"null")
         task = await hand.read()
         await hand.claim(task)

@@ -12,9 +12,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nervenet.mesh import Mesh
-from nervenet.node.coordinator import CALLBACKS_AT_A_TIME, COMMANDS_AT_A_TIME, Coordinator
+from nervenet.node.workflows.coordinator import CALLBACKS_AT_A_TIME, COMMANDS_AT_A_TIME, Coordinator
 from nervenet.records import Payload, Signaled, State
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     import pytest
@@ -62,12 +63,12 @@ async def test_thousands_of_calls_go_out_in_order_and_in_parts_and_nothing_overt
         await until(lambda: dispatched)
         assert len(dispatched) < COUNT, "others have a turn before all is sent"
         word = Signaled("word", Payload("none", b""))
-        await node.host.record("wide", 1, "signal:early", word, "a test")
+        await node.facts.record("wide", 1, "signal:early", word, "a test")
         await until(lambda: len(dispatched) == COUNT)
         watching.cancel()
         assert dispatched == ["work", *(f"work.{n}" for n in range(2, COUNT + 1))]
         assert max(b - a for a, b in itertools.pairwise(seen)) <= COMMANDS_AT_A_TIME
-        coordinator = node.host.coordinators["wide"]
+        coordinator = node.hosted.coordinators["wide"]
         await until(lambda: coordinator.applied == 2)
         assert list(await journal(node, "wide")) == ["start", "signal:early"]
         assert coordinator.machine.state is State.RUNNING and len(coordinator.sent) == COUNT
@@ -80,10 +81,10 @@ async def test_it_is_replayed_in_parts_on_another_node(
     world = World(redis_url, etcd_url, namespace)
     async with world.node(mesh) as first:
         run = await start(first, "fan", "wide", json.dumps(COUNT).encode())
-        await until(lambda: len(first.host.coordinators["wide"].sent) == COUNT)
+        await until(lambda: len(first.hosted.coordinators["wide"].sent) == COUNT)
         run.cancel()
         async with world.node(mesh) as second:
-            await until(lambda: len(first.host.able("fan", 1)) == 2)
+            await until(lambda: len(first.placement.able("fan", 1)) == 2)
             parts: list[int] = []
             replay_on = Coordinator.replay_on
 
@@ -93,6 +94,6 @@ async def test_it_is_replayed_in_parts_on_another_node(
 
             monkeypatch.setattr(Coordinator, "replay_on", counted)
             await first.drain()
-            await until(lambda: "wide" in second.host.coordinators)
-            await until(lambda: len(second.host.coordinators["wide"].sent) == COUNT)
+            await until(lambda: "wide" in second.hosted.coordinators)
+            await until(lambda: len(second.hosted.coordinators["wide"].sent) == COUNT)
             assert len(parts) >= COUNT // CALLBACKS_AT_A_TIME

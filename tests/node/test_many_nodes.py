@@ -15,13 +15,14 @@ import pytest
 from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.listing import Listing
 from nervenet.streams.queues import Queues
-from tests.node.hand import World, end_of, journal, start, until
+from tests.node.hand import World, end_of, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -67,26 +68,26 @@ def world(redis_url: str, etcd_url: str, namespace: str) -> World:
 
 
 async def say_go(node: Node, workflow_id: str) -> None:
-    await node.host.record(workflow_id, 1, "signal:1", Signaled("go", Payload("json", b'"gone"')), "test")
+    await node.facts.record(workflow_id, 1, "signal:1", Signaled("go", Payload("json", b'"gone"')), "test")
 
 
 async def kill(node: Node, etcd_url: str) -> None:
     """As good as kill -9 for everybody else: it does nothing any more, and its lease is gone."""
     for task in node._tasks:
         task.cancel()
-    for coordinator in list(node.host.coordinators.values()):
-        node.host.forget(coordinator)
-    node.host.draining = True
+    for coordinator in list(node.hosted.coordinators.values()):
+        node.hosted.forget(coordinator)
+    node.status.draining = True
     async with Etcd.open(etcd_url) as etcd:
-        await etcd.revoke(node.session.id)
+        await etcd.revoke(node.status.session.id)
 
 
 async def test_a_start_goes_to_a_node_that_has_the_code(world: World) -> None:
     async with world.node(red) as one, world.node(blue) as two:
-        await until(lambda: len(one.host.table.nodes) == len(two.host.table.nodes) == 2)
-        started = await one.host.starter.start(StartRequest("b", "only_blue", Payload("none", b"")))
+        await until(lambda: len(one.context.table.nodes) == len(two.context.table.nodes) == 2)
+        started = await one.starter.start(StartRequest("b", "only_blue", Payload("none", b"")))
         assert started.owner == two.node_id
-        await until(lambda: two.host.coordinator("b"))
+        await until(lambda: two.hosted.get("b"))
         await say_go(one, "b")
         assert (await end_of(one, "b")).output == Payload("json", b'"gone"')
 
@@ -95,17 +96,17 @@ async def test_what_a_dead_node_owned_goes_on_at_another_and_only_where_its_code
     world: World, etcd_url: str
 ) -> None:
     async with world.node(mesh) as dying, world.node(mesh) as heir, world.node(red) as stranger:
-        await until(lambda: len(heir.host.table.nodes) == 3)
+        await until(lambda: len(heir.context.table.nodes) == 3)
         for i in range(20):
-            await dying.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+            await dying.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await kill(dying, etcd_url)
-        await until(lambda: len(heir.host.coordinators) == 20)
-        assert not stranger.host.coordinators
+        await until(lambda: len(heir.hosted.coordinators) == 20)
+        assert not stranger.hosted.coordinators
         for i in range(20):
             await say_go(stranger, f"w-{i}")
         ends = await asyncio.gather(*(end_of(heir, f"w-{i}") for i in range(20)))
         assert {close.state for close in ends} == {State.SUCCEEDED}
-        assert await heir.host.link.call("SCARD", heir.host.keys.owned(dying.node_id)) == 0
+        assert await heir.context.link.call("SCARD", heir.context.keys.owned(dying.node_id)) == 0
 
 
 async def test_finished_steps_are_not_repeated_after_an_adoption(world: World, etcd_url: str) -> None:
@@ -116,7 +117,7 @@ async def test_finished_steps_are_not_repeated_after_an_adoption(world: World, e
         return task.envelope.input.data
 
     async with world.node(mesh) as dying, world.node(mesh) as heir, world.agent("work") as hand:
-        await until(lambda: dying.host.table.agents and len(dying.host.table.nodes) == 2)
+        await until(lambda: dying.context.table.agents and len(dying.context.table.nodes) == 2)
         end = await start(dying, "laborious", "w", b"10")
         for _ in range(2):
             task = await hand.read()
@@ -125,32 +126,32 @@ async def test_finished_steps_are_not_repeated_after_an_adoption(world: World, e
         held = await hand.read()
         await hand.claim(held)
         await kill(dying, etcd_url)
-        await until(lambda: heir.host.coordinator("w"))
+        await until(lambda: heir.hosted.get("w"))
         await hand.answer(held, await handle(held))
         serving = asyncio.ensure_future(hand.serve(handle))
         assert (await end).output == Payload("json", b"49")
         serving.cancel()
         assert len(done) == len(set(done)) == 7
-    assert heir.host.recovered == 1
+    assert heir.loader.recovered == 1
 
 
 async def test_a_leaving_node_hands_its_workflows_over(world: World) -> None:
     async with world.node(mesh) as leaving, world.node(mesh) as staying:
-        await until(lambda: len(leaving.host.table.nodes) == 2)
+        await until(lambda: len(leaving.context.table.nodes) == 2)
         for i in range(30):
-            await leaving.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+            await leaving.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await leaving.drain()
-        await until(lambda: len(staying.host.coordinators) == 30)
-        assert not leaving.host.coordinators
+        await until(lambda: len(staying.hosted.coordinators) == 30)
+        assert not leaving.hosted.coordinators
         await say_go(leaving, "w-7")
         assert (await end_of(staying, "w-7")).state is State.SUCCEEDED
 
 
 async def test_the_data_of_yesterday_is_found_by_the_first_node_of_today(world: World) -> None:
     async with world.node(mesh) as yesterday:
-        await yesterday.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        await yesterday.starter.start(StartRequest("w", "parked", Payload("none", b"")))
     async with world.node(mesh) as today:
-        await until(lambda: today.host.coordinator("w"))
+        await until(lambda: today.hosted.get("w"))
         await say_go(today, "w")
         assert (await end_of(today, "w")).state is State.SUCCEEDED
 
@@ -159,22 +160,22 @@ async def test_a_start_that_was_under_way_when_its_owner_was_buried_does_not_wai
     world: World, etcd_url: str
 ) -> None:
     async with world.node(mesh) as dying, world.node(mesh) as heir:
-        await until(lambda: len(heir.host.table.nodes) == len(dying.host.table.nodes) == 2)
+        await until(lambda: len(heir.context.table.nodes) == len(dying.context.table.nodes) == 2)
         for w in ("headless", "late"):
-            await dying.host.starter.start(StartRequest(w, "parked", Payload("none", b"")))
+            await dying.starter.start(StartRequest(w, "parked", Payload("none", b"")))
         call, head, aside = (
-            heir.host.link.call,
-            heir.host.keys.head("headless"),
-            heir.host.keys.head("headless") + b":aside",
+            heir.context.link.call,
+            heir.context.keys.head("headless"),
+            heir.context.keys.head("headless") + b":aside",
         )
         await kill(dying, etcd_url)
         await call("RENAME", head, aside)  # the set has it, the head does not exist yet
-        await heir.host.ownership.disown(dying.node_id, "late")
-        await until(lambda: not heir.host.table.lives(dying.node_id))
-        await heir._sweep.dead_sets()
+        await heir.context.ownership.disown(dying.node_id, "late")
+        await until(lambda: not heir.context.table.lives(dying.node_id))
+        await heir._sweeper.dead_sets()
         await call("RENAME", aside, head)
-        await heir.host.ownership.own(dying.node_id, "late")
-        await until(lambda: heir.host.coordinator("headless") and heir.host.coordinator("late"))
+        await heir.context.ownership.own(dying.node_id, "late")
+        await until(lambda: heir.hosted.get("headless") and heir.hosted.get("late"))
 
 
 async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
@@ -186,68 +187,70 @@ async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
         await make_wake(queues, node_id)
         if not begun.is_set():
             begun.set()
-            await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+            await node.starter.start(StartRequest("w", "parked", Payload("none", b"")))
 
     async with world.node(mesh) as node:
         old = node.node_id
         monkeypatch.setattr(Queues, "make_wake", and_start)
         async with Etcd.open(etcd_url) as etcd:
-            await etcd.revoke(node.session.id)
+            await etcd.revoke(node.status.session.id)
         await until(lambda: node.node_id != old)
         assert begun.is_set()
-        async with asyncio.timeout(15):
-            while await node.host.link.call("HGET", node.host.keys.head("w"), "owner") != node.node_id.encode():
-                await asyncio.sleep(0.01)
-        await until(lambda: node.host.coordinator("w"))
+
+        async def owned() -> bool:
+            return await node.context.link.call("HGET", node.context.keys.head("w"), "owner") == node.node_id.encode()
+
+        await until(owned, "the node has it under its new id")
+        await until(lambda: node.hosted.get("w"))
         await say_go(node, "w")
         assert (await end_of(node, "w")).state is State.SUCCEEDED
 
 
 async def test_what_its_heir_never_takes_is_taken_by_anybody(world: World, etcd_url: str) -> None:
     async with world.node(mesh) as dying, world.node(mesh) as deaf, world.node(mesh) as heir:
-        await until(lambda: len(heir.host.table.nodes) == len(dying.host.table.nodes) == 3)
-        deaf._sweep.node_gone = lambda node_id: None  # type: ignore[method-assign]  # it came when the dead was gone
+        await until(lambda: len(heir.context.table.nodes) == len(dying.context.table.nodes) == 3)
+        deaf._sweeper.node_gone = lambda node_id: None  # type: ignore[method-assign]  # it came when the dead was gone
         for i in range(20):
-            await dying.host.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
+            await dying.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await kill(dying, etcd_url)
-        await until(lambda: heir.host.coordinators)
-        assert len(heir.host.coordinators) < 20
-        heir._sweep._dead[dying.node_id] -= 11
-        await heir._sweep.dead_sets()
-        assert len(heir.host.coordinators) == 20
+        await until(lambda: heir.hosted.coordinators)
+        assert len(heir.hosted.coordinators) < 20
+        heir._sweeper._dead[dying.node_id] -= 11
+        await heir._sweeper.dead_sets()
+        assert len(heir.hosted.coordinators) == 20
 
 
 async def test_an_owned_id_without_a_head_keeps_its_place_until_the_grace_of_a_start_is_over(world: World) -> None:
     async with world.node(mesh) as node:
-        host, sweep = node.host, node._sweep
-        await host.ownership.own(node.node_id, "ghost")
+        sweep = node._sweeper
+        await node.context.ownership.own(node.node_id, "ghost")
         await sweep.own_set()
-        assert await host.ownership.owns(node.node_id, ["ghost"]) == [True]
+        assert await node.context.ownership.owns(node.node_id, ["ghost"]) == [True]
         sweep._headless["ghost"] -= 61
         await sweep.own_set()
-        assert await host.ownership.owns(node.node_id, ["ghost"]) == [False]
+        assert await node.context.ownership.owns(node.node_id, ["ghost"]) == [False]
 
 
 async def test_an_id_whose_start_never_happened_is_cleared_away(world: World) -> None:
     async with world.node(mesh) as node:
-        keys = node.host.keys
-        await node.host.link.call("ZADD", keys.running, node.host.clock.now_ms() - 120_000, "ghost")
-        await node.host.link.call("ZADD", keys.running, node.host.clock.now_ms(), "fresh")
-        await node._sweep.running()
-        assert await node.host.link.call("ZRANGE", keys.running, 0, -1) == [b"fresh"]
+        keys = node.context.keys
+        await node.context.link.call("ZADD", keys.running, node.context.clock.now_ms() - 120_000, "ghost")
+        await node.context.link.call("ZADD", keys.running, node.context.clock.now_ms(), "fresh")
+        await node._sweeper.running()
+        assert await node.context.link.call("ZRANGE", keys.running, 0, -1) == [b"fresh"]
 
 
 async def test_an_owner_that_does_not_know_of_its_workflow_is_reminded(world: World) -> None:
     async with world.node(mesh) as one, world.node(mesh) as two:
-        await until(lambda: len(one.host.table.nodes) == len(two.host.table.nodes) == 2)
-        await one.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        coordinator = one.host.coordinator("w")
+        await until(lambda: len(one.context.table.nodes) == len(two.context.table.nodes) == 2)
+        await one.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        coordinator = one.hosted.get("w")
         assert coordinator is not None
-        one.host.forget(coordinator)
-        await one.host.ownership.disown(one.node_id, "w")
-        await two._sweep.running()
-        await one._sweep.own_set()
-        assert one.host.coordinator("w") is not None
+        one.hosted.forget(coordinator)
+        await one.context.ownership.disown(one.node_id, "w")
+        await two._sweeper.running()
+        await one._sweeper.own_set()
+        assert one.hosted.get("w") is not None
 
 
 async def test_law_3_in_the_small_lost_copies_are_found_and_sent_again(world: World) -> None:
@@ -262,12 +265,12 @@ async def test_law_3_in_the_small_lost_copies_are_found_and_sent_again(world: Wo
     async with AsyncExitStack() as stack:
         nodes = [await stack.enter_async_context(world.node(mesh)) for _ in range(2)]
         hands = [await stack.enter_async_context(world.agent("work", slots=40)) for _ in range(2)]
-        await until(lambda: all(len(n.host.table.agents) == len(n.host.table.nodes) == 2 for n in nodes))
+        await until(lambda: all(len(n.context.table.agents) == len(n.context.table.nodes) == 2 for n in nodes))
         serving = [asyncio.ensure_future(hand.serve(handle)) for hand in hands]
         await hands[0].queues.make_queue("work")
         serving += [asyncio.ensure_future(hand.serve(handle, hand.keys.queue("work"))) for hand in hands]
         for i in range(count):
-            await nodes[i % 2].host.starter.start(StartRequest(f"w-{i}", "laborious", Payload("json", b"1")))
+            await nodes[i % 2].starter.start(StartRequest(f"w-{i}", "laborious", Payload("json", b"1")))
         vandal = asyncio.ensure_future(vandalise(nodes[0], hands, chance))
         try:
             closes = await asyncio.gather(*(end_of(nodes[0], f"w-{i}", deadline=60) for i in range(count)))
@@ -282,11 +285,11 @@ async def test_law_3_in_the_small_lost_copies_are_found_and_sent_again(world: Wo
 
 async def vandalise(node: Node, hands: list, chance: random.Random) -> None:  # type: ignore[type-arg]
     """Deletes random queue entries, claims and wakes, and once a whole inbox, which its agent makes again."""
-    link, keys = node.host.link, node.host.keys
+    link, keys = node.context.link, node.context.keys
     for turn in range(60):
         await asyncio.sleep(0.05)
         streams = [hand.inbox for hand in hands] + [keys.queue("work")]
-        streams += [keys.wake(name) for name in node.host.table.nodes]
+        streams += [keys.wake(name) for name in node.context.table.nodes]
         for stream in streams:
             found = await link.call("XRANGE", stream, "-", "+", "COUNT", 50)
             for entry_id, _ in chance.sample(found, min(len(found), 5)):
@@ -302,65 +305,62 @@ async def vandalise(node: Node, hands: list, chance: random.Random) -> None:  # 
 
 async def test_a_workflow_that_kills_every_node_is_blocked_instead_of_run_again(world: World, etcd_url: str) -> None:
     async with world.node(mesh) as last:
-        host = last.host
-        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        host.forget(host.coordinators["w"])
+        await last.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        last.hosted.forget(last.hosted.coordinators["w"])
         for n in range(4):
             assert (
-                await host.journal.adopt("w", f"n-dead{n}", f"n-dead{n - 1}" if n else last.node_id)
+                await last.context.journal.adopt("w", f"n-dead{n}", f"n-dead{n - 1}" if n else last.node_id)
             ).status == "adopted"
-        assert await host.loader.load("w", "n-dead3")
-        blocked = host.coordinator("w")
+        assert await last.loader.load("w", "n-dead3")
+        blocked = last.hosted.get("w")
         assert blocked is not None and blocked.machine.state is State.BLOCKED
         assert list(await journal(last, "w")) == ["start"]
 
 
 async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives(world: World) -> None:
     async with world.node(mesh) as last:
-        host = last.host
-        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        host.forget(host.coordinators["w"])
-        assert (await host.journal.adopt("w", "n-dead", last.node_id)).status == "adopted"
-        assert (await host.journal.adopt("w", last.node_id, "n-dead")).status == "adopted", (
+        await last.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        last.hosted.forget(last.hosted.coordinators["w"])
+        assert (await last.context.journal.adopt("w", "n-dead", last.node_id)).status == "adopted"
+        assert (await last.context.journal.adopt("w", last.node_id, "n-dead")).status == "adopted", (
             "and nobody read this answer"
         )
-        assert await host.loader.load("w", "n-dead")
-        await host.settle()
-        head = await host.journal.head("w")
+        assert await last.loader.load("w", "n-dead")
+        await last.context.background.settle()
+        head = await last.context.journal.head("w")
         assert head is not None and (head.adoptions, head.unconfirmed_adoptions) == (2, 0)
-        assert host.recovered == 1
+        assert last.loader.recovered == 1
 
 
 async def test_an_adopter_that_was_robbed_tells_all_the_same_that_it_lives(world: World) -> None:
     async with world.node(mesh) as node:
-        host = node.host
-        await host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        await node.starter.start(StartRequest("w", "parked", Payload("none", b"")))
         for robber, victim in (("n-a", node.node_id), ("n-b", "n-a")):
-            assert (await host.journal.adopt("w", robber, victim)).status == "adopted"
-        assert await host.journal.set_head("w", 1, "n-a", survived=True) == "not_owner"
-        head = await host.journal.head("w")
+            assert (await node.context.journal.adopt("w", robber, victim)).status == "adopted"
+        assert await node.context.journal.set_head("w", 1, "n-a", survived=True) == "not_owner"
+        head = await node.context.journal.head("w")
         assert head is not None and (head.owner, head.unconfirmed_adoptions) == ("n-b", 1)
 
 
 async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world: World, etcd_url: str) -> None:
     async with world.node(mesh) as heir, world.node(mesh) as dying, world.node(mesh) as other:
-        await until(lambda: all(len(node.host.table.nodes) == 3 for node in (heir, dying, other)))
-        await dying.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        adopt = heir.host.journal.adopt
+        await until(lambda: all(len(node.context.table.nodes) == 3 for node in (heir, dying, other)))
+        await dying.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        adopt = heir.context.journal.adopt
         asked = asyncio.Event()
 
         async def slowly(*who: str) -> Adopted:
             adopted = await adopt(*who)
             asked.set()
-            await until(lambda: heir.host.draining)
+            await until(lambda: heir.status.draining)
             return adopted
 
         with mock.patch.object(JournalStore, "adopt", lambda _, *who: slowly(*who)):
-            loading = asyncio.ensure_future(heir.host.loader.load("w", dying.node_id))
+            loading = asyncio.ensure_future(heir.loader.load("w", dying.node_id))
             await asked.wait()
             await heir.drain()
         assert await loading
-        head = await other.host.journal.head("w")
+        head = await other.context.journal.head("w")
         assert head is not None and head.owner != heir.node_id and head.unconfirmed_adoptions == 0
 
 
@@ -370,7 +370,7 @@ async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_i
     async with Etcd.open(etcd_url) as etcd:
         async with world.node(mesh) as node:
             born = node.node_id
-            await etcd.revoke(node.session.id)
+            await etcd.revoke(node.status.session.id)
             await until(lambda: node.node_id != born and node._registered)
             assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is not None
         assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is None
@@ -378,12 +378,12 @@ async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_i
 
 async def test_a_question_whose_owner_died_before_it_cleared_it_leaves_the_list_by_a_sweep(world: World) -> None:
     async with world.node(mesh) as node:
-        listing = Listing(node.host.link, node.host.keys)
+        listing = Listing(node.context.link, node.context.keys)
         open_, over = "asks", "asked"
         for workflow_id in (open_, over):
-            await node.host.starter.start(StartRequest(workflow_id, "parked", Payload("json", b"null")))
+            await node.starter.start(StartRequest(workflow_id, "parked", Payload("json", b"null")))
         for workflow_id in (open_, over, "never-there"):
             await listing.escalation_set(workflow_id, "ask", 1, None)
-        await node.host.record(over, 1, "task:ask", Outcome(Payload("json", b"1"), None), "test")
-        await node._sweep.escalations()
+        await node.facts.record(over, 1, "task:ask", Outcome(Payload("json", b"1"), None), "test")
+        await node._sweeper.escalations()
         assert [row.member for row in await listing.escalations()] == [f"{open_}/ask#1"]

@@ -13,11 +13,12 @@ from nervenet.durable import PYTHON
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.starting import GRACE_MS, StartRequest
+from nervenet.node.workflows.start import GRACE_MS, StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import encode_entry
-from tests.node.hand import World, journal, start, until, until_entry
+from tests.node.hand import World, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -63,7 +64,7 @@ def world(redis_url: str, etcd_url: str, namespace: str) -> World:
 
 async def say(node: Node, run: int, value: str) -> str:
     body = Signaled("word", Payload("json", f'"{value}"'.encode()))
-    answer = await node.host.record("w", run, f"signal:{value}", body, "test")
+    answer = await node.facts.record("w", run, f"signal:{value}", body, "test")
     return answer.status
 
 
@@ -77,17 +78,17 @@ async def test_unread_signals_go_along_and_the_journal_begins_anew(world: World)
         assert list(entries) == ["start", "signal:c", "close"]
         begun = entries["start"]
         assert isinstance(begun.body, Start) and begun.body.input == Payload("json", b'["a","b"]') and begun.n > 4
-        head = await node.host.journal.head("w")
+        head = await node.context.journal.head("w")
         assert head is not None and head.run == 3
         assert await say(node, 1, "late") == "stale"
 
 
 async def test_steps_of_later_runs_have_ids_of_their_own_and_whoever_waits_hears_the_last_end(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "counts", "w", b"1")
         told: list[object] = []
-        node.host.on_close("w", told.append)
+        node.hosted.on_close("w", told.append)
         for n, task_id in ((2, "w/greet"), (3, "w~2/greet")):
             task = await hand.read()
             assert task.envelope.task_id == task_id
@@ -101,7 +102,7 @@ async def test_steps_of_later_runs_have_ids_of_their_own_and_whoever_waits_hears
 
 async def test_a_task_of_a_run_that_is_over_is_stale(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         (await start(node, "counts", "w", b"1")).cancel()
         task = await hand.read()
         await hand.claim(task)
@@ -114,7 +115,7 @@ async def test_a_task_of_a_run_that_is_over_is_stale(world: World) -> None:
 async def test_a_later_run_goes_on_at_another_node(world: World) -> None:
     async with world.agent("greet") as hand:
         async with world.node(mesh) as node:
-            await until(lambda: node.host.table.agents)
+            await until(lambda: node.context.table.agents)
             (await start(node, "counts", "w", b"1")).cancel()
             task = await hand.read()
             await hand.claim(task)
@@ -132,8 +133,8 @@ async def test_the_next_run_is_canceled_like_the_first(world: World) -> None:
     async with world.node(mesh) as node:
         end = await start(node, "waits", "w", b"true")
         await say(node, 1, "go")
-        await until(lambda: node.host.coordinators["w"].run == 2)
-        assert (await node.host.record("w", 2, "cancel", Cancel("enough"), "test")).status == "new"
+        await until(lambda: node.hosted.coordinators["w"].run == 2)
+        assert (await node.facts.record("w", 2, "cancel", Cancel("enough"), "test")).status == "new"
         assert (await end).state is State.CANCELED
 
 
@@ -142,58 +143,58 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         (await start(node, "waits", "w", b"false")).cancel()
         again = StartRequest("w", "waits", Payload("json", b"true"), if_exists="restart_if_closed")
         with pytest.raises(AlreadyExists):
-            await node.host.starter.start(again)  # it is open, and has another input
-        await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
+            await node.starter.start(again)  # it is open, and has another input
+        await node.facts.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
-        await until(lambda: not node.host.coordinators)
-        assert await node.host.starter.start(again) == ("w", True, node.node_id)
-        assert await node.host.starter.start(again) == ("w", False, node.node_id)
-        head = await node.host.journal.head("w")
+        await until(lambda: not node.hosted.coordinators)
+        assert await node.starter.start(again) == ("w", True, node.node_id)
+        assert await node.starter.start(again) == ("w", False, node.node_id)
+        head = await node.context.journal.head("w")
         assert head is not None and (head.run, head.closed, head.state) == (2, False, State.RUNNING)
         assert list(await journal(node, "w")) == ["start"]
-        assert await node.host.link.call("PTTL", node.host.keys.head("w")) == -1
-        assert await node.host.link.call("ZSCORE", node.host.keys.running, "w") is not None
+        assert await node.context.link.call("PTTL", node.context.keys.head("w")) == -1
+        assert await node.context.link.call("ZSCORE", node.context.keys.running, "w") is not None
         assert await say(node, 2, "go") == "new"
-        await until(lambda: node.host.coordinators["w"].run == 3)
+        await until(lambda: node.hosted.coordinators["w"].run == 3)
 
 
 async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(world: World) -> None:
     async with world.node(mesh) as node:
         (await start(node, "waits", "w", b"false")).cancel()
-        await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
+        await node.facts.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
-        await until(lambda: not node.host.coordinators)
-        head = await node.host.journal.head("w")
+        await until(lambda: not node.hosted.coordinators)
+        head = await node.context.journal.head("w")
         assert head is not None
-        await node.host.ownership.finish(
+        await node.context.ownership.finish(
             [ClosedWorkflow("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
         )
-        await node.host.ownership.restart_mark("w")  # and then, as far as one that dies comes:
+        await node.context.ownership.restart_mark("w")  # and then, as far as one that dies comes:
         again = encode_entry(Start("waits", 1, PYTHON, Payload("json", b"false"), bytes(16)))
         fields = {"definition": "waits", "version": 1, "python": PYTHON}
-        begun = await node.host.journal.begin_next("w", 1, "", "n-gone", again, head.last.decode(), (), fields)
+        begun = await node.context.journal.begin_next("w", 1, "", "n-gone", again, head.last.decode(), (), fields)
         assert begun.status == "new"
-        assert await node.host.link.call("ZSCORE", node.host.keys.running, "w") is None
-        await node._sweep.restarts()
-        await node._sweep.running()
-        assert node.host.coordinators["w"].run == 2
-        assert await node.host.link.call("ZCARD", node.host.keys.restarting) == 0
+        assert await node.context.link.call("ZSCORE", node.context.keys.running, "w") is None
+        await node._sweeper.restarts()
+        await node._sweeper.running()
+        assert node.hosted.coordinators["w"].run == 2
+        assert await node.context.link.call("ZCARD", node.context.keys.restarting) == 0
 
 
 async def test_a_mark_without_a_next_run_goes_when_nobody_can_begin_it_any_more(world: World) -> None:
     async with world.node(mesh) as node:
         (await start(node, "waits", "w", b"false")).cancel()
-        await node.host.record("w", 1, "cancel", Cancel("enough"), "test")
+        await node.facts.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
-        mark = await node.host.ownership.restart_mark("w")
-        await node._sweep.restarts()
-        assert [row.member for row in await node._sweep._listing.restarting()] == ["w"]
-        await node.host.link.call("ZADD", node.host.keys.restarting, mark - GRACE_MS - 1, "w")
-        await node._sweep.restarts()
-        assert await node.host.link.call("ZCARD", node.host.keys.restarting) == 0
-        head = await node.host.journal.head("w")
+        mark = await node.context.ownership.restart_mark("w")
+        await node._sweeper.restarts()
+        assert [row.member for row in await node._sweeper._listing.restarting()] == ["w"]
+        await node.context.link.call("ZADD", node.context.keys.restarting, mark - GRACE_MS - 1, "w")
+        await node._sweeper.restarts()
+        assert await node.context.link.call("ZCARD", node.context.keys.restarting) == 0
+        head = await node.context.journal.head("w")
         assert head is not None
-        late = await node.host.journal.begin_next(
+        late = await node.context.journal.begin_next(
             "w", 1, "", node.node_id, b"late", head.last.decode(), (), {"version": 1}, not_after_ms=mark - 1
         )
         assert (late.status, late.recorded) == ("expired", False)

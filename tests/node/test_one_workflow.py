@@ -13,7 +13,7 @@ from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists, NotFound
 from nervenet.mesh import Mesh
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.start import StartRequest
 from nervenet.options import CallOptions, RetryPolicy
 from nervenet.records import (
     Action,
@@ -28,7 +28,8 @@ from nervenet.records import (
     Signaled,
     State,
 )
-from tests.node.hand import World, journal, start, until, until_entry
+from tests.node.hand import World, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.node.hand import Task
@@ -108,7 +109,7 @@ async def hello(task: Task) -> bytes:
 
 async def test_a_call_becomes_a_task_and_its_answer_the_result(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         task = await hand.read()
         assert (task.envelope.task_id, task.envelope.attempt, task.envelope.reply_to) == ("w/greet", 1, node.node_id)
@@ -117,12 +118,12 @@ async def test_a_call_becomes_a_task_and_its_answer_the_result(world: World) -> 
         close = await end
         assert (close.state, close.output) == (State.SUCCEEDED, Payload("json", b'"Hello, Ada"'))
         assert list(await journal(node, "w")) == ["start", "task:greet", "close"]
-        await until(lambda: not node.host.coordinators)
+        await until(lambda: not node.hosted.coordinators)
 
 
 async def test_steps_in_parallel_get_names_of_their_own(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "two_at_once", "w", b'"Ada"')
         serving = asyncio.ensure_future(hand.serve(hello))
         assert (await end).output == Payload("json", b'["Hello, Ada","Hello, Ada!"]')
@@ -132,7 +133,7 @@ async def test_steps_in_parallel_get_names_of_their_own(world: World) -> None:
 
 async def test_a_failed_attempt_is_followed_by_another_after_its_pause(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         first = await hand.read()
         await hand.claim(first)
@@ -147,7 +148,7 @@ async def test_a_failed_attempt_is_followed_by_another_after_its_pause(world: Wo
 
 async def test_what_must_not_be_retried_fails_the_workflow_with_the_agents_words(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         task = await hand.read()
         await hand.claim(task)
@@ -162,7 +163,7 @@ async def test_what_must_not_be_retried_fails_the_workflow_with_the_agents_words
 
 async def test_a_lost_wake_is_found_by_the_watch(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         task = await hand.read()
         await hand.claim(task)
@@ -172,7 +173,7 @@ async def test_a_lost_wake_is_found_by_the_watch(world: World) -> None:
 
 async def test_an_agent_that_takes_a_task_and_never_claims_it_loses_it(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet", slots=1) as stuck:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         options_free = await start(node, "one_call", "w", b'"Ada"')
         await stuck.read()
         async with world.agent("greet") as other:
@@ -185,7 +186,7 @@ async def test_an_agent_that_takes_a_task_and_never_claims_it_loses_it(world: Wo
 
 async def test_a_silent_claim_is_lost_and_the_next_attempt_goes_elsewhere(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as dying:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         task = await dying.read()
         await dying.claim(task, ttl_ms=100)
@@ -203,7 +204,7 @@ async def test_without_an_agent_the_task_waits_in_the_queue(world: World) -> Non
     async with world.node(mesh) as node:
         end = await start(node, "one_call", "w", b'"Ada"')
         async with world.agent("greet") as hand:
-            task = await hand.read(node.host.keys.queue("greet"))
+            task = await hand.read(node.context.keys.queue("greet"))
             await hand.claim(task)
             await hand.answer(task, b'"Hello"')
             assert (await end).state is State.SUCCEEDED
@@ -214,7 +215,7 @@ async def test_a_timer_fires_and_a_signal_beats_it(world: World) -> None:
         sleeping = await start(node, "asleep", "s")
         silent = await start(node, "approved", "silent")
         spoken = await start(node, "approved", "spoken")
-        await node.host.record("spoken", 1, "signal:1", Signaled("approve", Payload("json", b'"Eve"')), "eve")
+        await node.facts.record("spoken", 1, "signal:1", Signaled("approve", Payload("json", b'"Eve"')), "eve")
         assert (await sleeping).output == Payload("json", b'"awake"')
         assert (await spoken).output == Payload("json", b'"approved by Eve"')
         assert (await silent).output == Payload("json", b'"nobody came"')
@@ -222,15 +223,15 @@ async def test_a_timer_fires_and_a_signal_beats_it(world: World) -> None:
 
 async def test_out_of_attempts_a_human_decides(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "careful", "w", b'"Ada"')
         task = await hand.read()
         await hand.claim(task)
         await hand.fail(task, Failure(FailureCode.APPLICATION, "busy", "Busy"))
         await until_entry(node, "w", "escalated:greet#1")
-        assert (await node.host.link.call("ZRANGE", node.host.keys.escalations, 0, -1)) == [b"w/greet#1"]
+        assert (await node.context.link.call("ZRANGE", node.context.keys.escalations, 0, -1)) == [b"w/greet#1"]
         retry = Decided(Action.RETRY, attempts=1, comment="try in English", resolver="ana")
-        assert (await node.host.escalations.decide("w", 1, "greet", 1, retry, None, None, "ana")).status == "new"
+        assert (await node.escalations.decide("w", 1, "greet", 1, retry, None, None, "ana")).status == "new"
         again = await hand.read()
         assert (again.envelope.attempt, again.envelope.hint) == (2, "try in English")
         await hand.claim(again)
@@ -240,7 +241,7 @@ async def test_out_of_attempts_a_human_decides(world: World) -> None:
 
 async def test_an_agent_can_ask_instead_of_answering(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "one_call", "w", b'"Ada"')
         task = await hand.read()
         await hand.claim(task)
@@ -249,12 +250,12 @@ async def test_an_agent_can_ask_instead_of_answering(world: World) -> None:
         await until_entry(node, "w", "escalated:greet#1")
         value = Payload("json", b'"Ada L."')
         complete = Decided(Action.COMPLETE, value, resolver="ana")
-        first = await node.host.escalations.decide("w", 1, "greet", 1, complete, Outcome(value, None), None, "ana")
-        second = await node.host.escalations.decide("w", 1, "greet", 1, complete, Outcome(value, None), None, "bob")
+        first = await node.escalations.decide("w", 1, "greet", 1, complete, Outcome(value, None), None, "ana")
+        second = await node.escalations.decide("w", 1, "greet", 1, complete, Outcome(value, None), None, "bob")
         assert (first.status, second.status in ("exists", "over", "closed")) == ("new", True)
         assert (await end).output == value
-        await until(lambda: not node.host.coordinators)
-        assert await node.host.link.call("ZCARD", node.host.keys.escalations) == 0
+        await until(lambda: not node.hosted.coordinators)
+        assert await node.context.link.call("ZCARD", node.context.keys.escalations) == 0
 
 
 async def test_workflow_code_asks_and_the_deadline_answers(world: World) -> None:
@@ -272,9 +273,9 @@ async def test_workflow_code_asks_and_the_deadline_answers(world: World) -> None
 
 async def test_cancel_runs_the_clean_up_and_then_closes(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "cleans_up", "w", b'"Ada"')
-        await node.host.record("w", 1, "cancel", Cancel("not needed", "ana"), "ana")
+        await node.facts.record("w", 1, "cancel", Cancel("not needed", "ana"), "ana")
         task = await hand.read()
         await hand.claim(task)
         await hand.answer(task, b'"cleaned"')
@@ -284,7 +285,7 @@ async def test_cancel_runs_the_clean_up_and_then_closes(world: World) -> None:
 
 async def test_a_workflow_out_of_time_is_cancelled_and_says_so(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "cleans_up", "w", b'"Ada"', timeout_ms=100)
         task = await hand.read()
         await hand.claim(task)
@@ -294,7 +295,7 @@ async def test_a_workflow_out_of_time_is_cancelled_and_says_so(world: World) -> 
 
 async def test_a_call_that_the_code_gave_up_is_recorded_as_canceled(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "impatient", "w", b'"Ada"')
         task = await hand.read()
         await hand.claim(task)
@@ -307,18 +308,18 @@ async def test_the_same_start_twice_is_one_workflow_and_another_input_is_refused
         request = StartRequest("w", "anything", Payload("json", b'{"a": 1, "b": 2}'))
         same = StartRequest("w", "anything", Payload("json", b'{"b":2,"a":1}'))
         other = StartRequest("w", "anything", Payload("json", b'"Eve"'))
-        first, second = await node.host.starter.start_many([request, same])
+        first, second = await node.starter.start_many([request, same])
         assert (first, second) == (("w", True, node.node_id), ("w", False, node.node_id))
         with pytest.raises(AlreadyExists, match="with another input"):
-            await node.host.starter.start(other)
+            await node.starter.start(other)
         assert len(await journal(node, "w")) <= 2
 
 
 async def test_a_definition_that_nobody_has_is_refused_with_the_list_of_those_there_are(world: World) -> None:
     async with world.node(mesh) as node:
         with pytest.raises(NotFound, match=r"no live node has workflow 'unheard' .*approved"):
-            await node.host.starter.start(StartRequest("w", "unheard", Payload("json", b"1")))
-        assert await node.host.link.call("ZCARD", node.host.keys.running) == 0
+            await node.starter.start(StartRequest("w", "unheard", Payload("json", b"1")))
+        assert await node.context.link.call("ZCARD", node.context.keys.running) == 0
 
 
 async def test_code_that_never_waits_is_blocked_and_takes_nobody_with_it(world: World) -> None:
@@ -334,8 +335,8 @@ async def test_code_that_never_waits_is_blocked_and_takes_nobody_with_it(world: 
         return "fine"
 
     async with world.node(bad) as node:
-        await node.host.starter.start(StartRequest("spinning", "spins", Payload("json", b"null")))
+        await node.starter.start(StartRequest("spinning", "spins", Payload("json", b"null")))
         assert (await (await start(node, "fine", "fine"))).state is State.SUCCEEDED
-        coordinator = node.host.coordinator("spinning")
+        coordinator = node.hosted.get("spinning")
         assert coordinator is not None and coordinator.machine.state is State.BLOCKED
         assert coordinator.machine.blocked is not None and "test_one_workflow.py" in coordinator.machine.blocked.where

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nervenet.node.hosting import Host
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows import handover
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.ownership import Moved, Ownership
-from tests.node.hand import World, until
+from tests.node.hand import World
 from tests.node.test_many_nodes import kill, mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Held:
 
 def hold_heads(monkeypatch: pytest.MonkeyPatch, node: Node) -> Held:
     """The next look at heads by that node has its answer, and does not come to act on it."""
-    held, heads, journal = Held(), JournalStore.heads, node.host.journal
+    held, heads, journal = Held(), JournalStore.heads, node.context.journal
 
     async def late(self: JournalStore, *args: Any) -> list[Head | None]:
         found = await heads(self, *args)
@@ -70,15 +71,15 @@ def hold_moves(monkeypatch: pytest.MonkeyPatch) -> Held:
 
 
 def lose_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Host, "wake", lambda *_: None)
+    monkeypatch.setattr(handover, "send_wake", lambda *_: None)
 
 
 async def parked(giver: Node, target: Node) -> asyncio.Task[bool]:
     """A workflow at `giver`, and the hand-over to `target`, about to begin."""
-    await until(lambda: len(giver.host.table.nodes) == len(target.host.table.nodes) == 2)
-    await giver.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-    coordinator = giver.host.coordinators["w"]
-    return asyncio.create_task(giver.host.hand_over(coordinator, target.node_id))
+    await until(lambda: len(giver.context.table.nodes) == len(target.context.table.nodes) == 2)
+    await giver.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+    coordinator = giver.hosted.coordinators["w"]
+    return asyncio.create_task(giver.handover.hand_over(coordinator, target.node_id))
 
 
 async def given_beside_a_sweep(
@@ -89,7 +90,7 @@ async def given_beside_a_sweep(
     given = await parked(giver, target)
     await moving.there.wait()
     looking = hold_heads(monkeypatch, target)
-    sweeping = asyncio.create_task(target._sweep.own_set())
+    sweeping = asyncio.create_task(target._sweeper.own_set())
     await looking.there.wait()
     moving.go_on.set()
     assert await given
@@ -97,7 +98,7 @@ async def given_beside_a_sweep(
 
 
 async def owned(by: Node) -> Sequence[bool]:
-    return await by.host.ownership.owns(by.node_id, ["w"])
+    return await by.context.ownership.owns(by.node_id, ["w"])
 
 
 async def test_what_was_handed_over_beside_a_sweep_is_found_at_once_when_its_node_dies(
@@ -105,20 +106,20 @@ async def test_what_was_handed_over_beside_a_sweep_is_found_at_once_when_its_nod
 ) -> None:
     async with world.node(mesh) as giver, world.node(mesh) as target:
         sweeping, looking = await given_beside_a_sweep(monkeypatch, giver, target)
-        await until(lambda: "w" in target.host.coordinators)
+        await until(lambda: "w" in target.hosted.coordinators)
         looking.go_on.set()
         await sweeping
         assert await owned(target) == [True]
         await kill(target, etcd_url)
-        await until(lambda: "w" in giver.host.coordinators)
+        await until(lambda: "w" in giver.hosted.coordinators)
 
 
 async def test_a_load_lists_what_a_sweep_took_out_before_it_began(world: World) -> None:
     async with world.node(mesh) as node:
-        await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        node.host.forget(node.host.coordinators["w"])
-        await node.host.ownership.disown(node.node_id, "w")
-        assert await node.host.loader.load("w")
+        await node.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        node.hosted.forget(node.hosted.coordinators["w"])
+        await node.context.ownership.disown(node.node_id, "w")
+        assert await node.loader.load("w")
         assert await owned(node) == [True]
 
 
@@ -141,7 +142,7 @@ async def test_a_giver_lists_again_what_a_sweep_took_out_before_the_head_moved(
         moving = hold_moves(monkeypatch)
         given = await parked(giver, target)
         await moving.there.wait()
-        await target._sweep.own_set()
+        await target._sweeper.own_set()
         assert await owned(target) == [False]
         moving.go_on.set()
         assert await given
@@ -152,17 +153,17 @@ async def test_what_is_given_to_the_dead_stays_in_its_set_for_its_heirs(
     world: World, etcd_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.node(mesh) as giver, world.node(mesh) as dying, world.node(mesh) as heir:
-        await until(lambda: len(heir.host.table.nodes) == 3)
-        await giver.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        monkeypatch.setattr(type(giver._sweep), "node_gone", lambda *_: None)  # nobody else looks at the dead's set
+        await until(lambda: len(heir.context.table.nodes) == 3)
+        await giver.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        monkeypatch.setattr(type(giver._sweeper), "node_gone", lambda *_: None)  # nobody else looks at the dead's set
         await kill(dying, etcd_url)
-        await until(lambda: not heir.host.table.lives(dying.node_id))
+        await until(lambda: not heir.context.table.lives(dying.node_id))
         moving = hold_moves(monkeypatch)
-        given = asyncio.create_task(giver.host.hand_over(giver.host.coordinators["w"], dying.node_id))
+        given = asyncio.create_task(giver.handover.hand_over(giver.hosted.coordinators["w"], dying.node_id))
         await moving.there.wait()
         looking = hold_heads(monkeypatch, heir)
-        heir._sweep._dead[dying.node_id] = asyncio.get_running_loop().time()
-        sweeping = asyncio.create_task(heir._sweep.dead_sets())
+        heir._sweeper._dead[dying.node_id] = asyncio.get_running_loop().time()
+        sweeping = asyncio.create_task(heir._sweeper.dead_sets())
         await looking.there.wait()
         moving.go_on.set()
         assert await given
@@ -173,9 +174,9 @@ async def test_what_is_given_to_the_dead_stays_in_its_set_for_its_heirs(
 
 async def test_a_node_that_its_own_table_does_not_show_takes_nothing_over_from_itself(world: World) -> None:
     async with world.node(mesh) as node:
-        await until(lambda: node.node_id in node.host.table.nodes)
-        await node.host.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        node.host.forget(node.host.coordinators["w"])
-        del node.host.table.nodes[node.node_id]
-        await node._sweep.running()
+        await until(lambda: node.node_id in node.context.table.nodes)
+        await node.starter.start(StartRequest("w", "parked", Payload("none", b"")))
+        node.hosted.forget(node.hosted.coordinators["w"])
+        del node.context.table.nodes[node.node_id]
+        await node._sweeper.running()
         assert await owned(node) == [True]

@@ -14,7 +14,8 @@ import pytest
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.records import Payload, State
-from tests.node.hand import World, start, until
+from tests.node.hand import World, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.definitions import Workflow
@@ -75,11 +76,11 @@ async def test_code_that_is_not_deterministic_is_blocked_with_its_line(
     world: World, flow: Workflow[None, float]
 ) -> None:
     async with world.node(mesh, replay_check="on") as node:
-        assert node.host.elsewhere is not None
-        await node.host.elsewhere.ready()
+        assert node.context.replay_process is not None
+        await node.context.replay_process.ready()
         end = await start(node, flow.name, "w")
-        await until(lambda: (c := node.host.coordinator("w")) is not None and c.machine.state is State.BLOCKED)
-        coordinator = node.host.coordinator("w")
+        await until(lambda: (c := node.hosted.get("w")) is not None and c.machine.state is State.BLOCKED)
+        coordinator = node.hosted.get("w")
         assert coordinator is not None and coordinator.machine.blocked is not None
         assert "test_replay_check.py" in coordinator.machine.blocked.where
         assert not coordinator.sent, "nothing goes out that a replay would not ask for again"
@@ -88,7 +89,7 @@ async def test_code_that_is_not_deterministic_is_blocked_with_its_line(
 
 async def test_code_that_asks_the_context_goes_on(world: World) -> None:
     async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "asks_the_context", "w")
         task = await hand.read()
         await hand.claim(task)
@@ -98,22 +99,22 @@ async def test_code_that_asks_the_context_goes_on(world: World) -> None:
 
 async def test_without_its_other_process_the_check_goes_on(world: World) -> None:
     async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
-        elsewhere = node.host.elsewhere
-        assert elsewhere is not None and elsewhere._child is not None
-        await elsewhere.ready()
-        elsewhere._child.kill()
-        elsewhere._child.wait()
-        await until(lambda: node.host.table.agents)
+        replay_process = node.context.replay_process
+        assert replay_process is not None and replay_process._child is not None
+        await replay_process.ready()
+        replay_process._child.kill()
+        replay_process._child.wait()
+        await until(lambda: node.context.table.agents)
         end = await start(node, "asks_the_context", "w")
         task = await hand.read()
         await hand.claim(task)
         await hand.answer(task, b"1.0")
-        assert (await end).state is State.SUCCEEDED and "no child" in repr(elsewhere)
+        assert (await end).state is State.SUCCEEDED and "no child" in repr(replay_process)
 
 
 async def test_in_production_nobody_pays_for_the_check(world: World) -> None:
     async with world.node(mesh) as node, world.agent("work") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "draws", "w")
         task = await hand.read()
         await hand.claim(task)

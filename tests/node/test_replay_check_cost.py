@@ -15,12 +15,13 @@ from nervenet.clock import SYSTEM
 from nervenet.durable.check import EACH, is_due, refold
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.elsewhere import Elsewhere
-from nervenet.node.rechecking import SLICE, difference
-from nervenet.node.watchdog import LIMIT, Watchdog
+from nervenet.node.guards.replay_check import SLICE, difference
+from nervenet.node.guards.replay_process import ReplayProcess
+from nervenet.node.guards.watchdog import LIMIT, Watchdog
 from nervenet.records import State
 from tests.durable.flows import Feeder
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -86,7 +87,7 @@ async def test_the_loop_goes_on_while_a_journal_is_folded_again() -> None:
 
     with Watchdog(SYSTEM) as watchdog:
         beside = asyncio.create_task(others())
-        assert await difference(feeder.machine, feeder.entries, Elsewhere([]), watchdog) is None
+        assert await difference(feeder.machine, feeder.entries, ReplayProcess([]), watchdog) is None
         beside.cancel()
     assert turns >= 0.2 / (SLICE + 10 * 0.002) - 1, "its code takes 0.2 s at least, which is so many slices"
     feeder.machine.close()
@@ -97,7 +98,7 @@ async def test_code_that_does_not_come_back_is_interrupted_in_its_replay_too() -
     feeder.done("work", "0")
     began = SYSTEM.monotonic()
     with Watchdog(SYSTEM) as watchdog:
-        found = await difference(feeder.machine, feeder.entries, Elsewhere([]), watchdog)
+        found = await difference(feeder.machine, feeder.entries, ReplayProcess([]), watchdog)
     assert found is not None and "test_replay_check_cost.py" in found.where
     assert SYSTEM.monotonic() - began < LIMIT + 10
 
@@ -107,14 +108,14 @@ async def test_chance_that_comes_late_is_found_before_the_run_is_closed(
 ) -> None:
     world = World(redis_url, etcd_url, namespace)
     async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         end = await start(node, "draws_late", "w")
         for _ in range(LATE + 1):
             task = await hand.read()
             await hand.claim(task)
             await hand.answer(task, b"0.0")
         await until(lambda: blocked(node))
-        coordinator = node.host.coordinator("w")
+        coordinator = node.hosted.get("w")
         assert coordinator is not None and coordinator.machine.blocked is not None
         assert "test_replay_check_cost.py" in coordinator.machine.blocked.where
         assert "close" not in await journal(node, "w")
@@ -122,5 +123,5 @@ async def test_chance_that_comes_late_is_found_before_the_run_is_closed(
 
 
 def blocked(node: Node) -> bool:
-    coordinator = node.host.coordinator("w")
+    coordinator = node.hosted.get("w")
     return coordinator is not None and coordinator.machine.state is State.BLOCKED

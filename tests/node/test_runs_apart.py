@@ -18,11 +18,12 @@ import pytest
 
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Action, Attempt, Decided, Failure, FailureCode, Outcome, Payload, Signaled
 from nervenet.streams.queues import OutgoingWake
 from nervenet.wire import encode_entry, encode_envelope
-from tests.node.hand import World, end_of, journal, until
+from tests.node.hand import World, end_of, journal
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -82,7 +83,7 @@ class Past:
             "failure", (await hand.journal.append(*where, f"attempt:{e.step}#9", encode_entry(failed, hand.id))).status
         )
         self._count("renewal", str(await hand.journal.renew(*where, e.step, e.attempt, hand.id)))
-        self._count("signal", (await self._node.host.record(*where, "signal:late", said, "late")).status)
+        self._count("signal", (await self._node.facts.record(*where, "signal:late", said, "late")).status)
         self._count("decision", (await hand.journal.decide(*where, e.step, 1, decided)).status)
 
     async def _carries_again(self, task: Task, journal_id: str) -> None:
@@ -103,12 +104,12 @@ async def test_nothing_of_an_earlier_run_gets_into_a_later_one(world: World) -> 
     seed = int(os.environ.get("NERVENET_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
     print(f"seed {seed}: NERVENET_SEED={seed} repeats it")
     async with world.node(mesh) as node, world.agent("tell") as hand:
-        await until(lambda: node.host.table.agents)
+        await until(lambda: node.context.table.agents)
         past = Past(node, hand, random.Random(seed))
         ran: list[int] = []
         for life in range(LIVES):
             again = StartRequest("w", "grows", Payload("json", b"[]"), if_exists="restart_if_closed")
-            assert (await node.host.starter.start(again)).created
+            assert (await node.starter.start(again)).created
             for turn in range(RUNS):
                 task = await next_to_run(hand)
                 run = task.envelope.run
@@ -122,7 +123,7 @@ async def test_nothing_of_an_earlier_run_gets_into_a_later_one(world: World) -> 
             close = await end_of(node, "w")
             assert close.output is not None
             assert json.loads(close.output.data) == [f"run {life * RUNS + turn + 1}" for turn in range(RUNS)]
-            await until(lambda: not node.host.coordinators)
+            await until(lambda: not node.hosted.coordinators)
             await past.strike()
     print(dict(past.answers))
     assert ran == list(range(1, LIVES * RUNS + 1))

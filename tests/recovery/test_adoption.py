@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from nervenet.node.starting import StartRequest
-from nervenet.node.sweep import AT_ONCE, in_turn
+from nervenet.node.recovery.sweeper import AT_ONCE, in_turn
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.heads import Head
-from tests.node.hand import World, until
+from tests.node.hand import World
 from tests.node.test_many_nodes import kill, mesh, say_go
+from tests.support.waiting import until
 
 DEATHS = 5
 
@@ -38,12 +39,12 @@ async def test_a_workflow_that_waits_through_many_deaths_is_not_blamed_for_them(
         for turn in range(DEATHS):
             async with world.node(mesh) as victim:
                 if turn == 0:
-                    await victim.host.starter.start(StartRequest("waits", "parked", Payload("none", b"")))
+                    await victim.starter.start(StartRequest("waits", "parked", Payload("none", b"")))
                 else:
-                    assert await last.host.hand_over(last.host.coordinators["waits"], victim.node_id)
-                await until(lambda: "waits" in victim.host.coordinators)
+                    assert await last.handover.hand_over(last.hosted.coordinators["waits"], victim.node_id)
+                await until(lambda: "waits" in victim.hosted.coordinators)
                 await kill(victim, etcd_url)
-                await until(lambda: "waits" in last.host.coordinators, deadline=30)
-                assert last.host.coordinators["waits"].machine.blocked is None
+                await until(lambda: "waits" in last.hosted.coordinators, within=30)
+                assert last.hosted.coordinators["waits"].machine.blocked is None
         await say_go(last, "waits")
-        await until(lambda: "waits" not in last.host.coordinators)
+        await until(lambda: "waits" not in last.hosted.coordinators)

@@ -22,8 +22,9 @@ from nervenet.registry.table import How, Table, TableChange
 from nervenet.registry.tombstone import certify_death
 from nervenet.registry.views import AgentView, CapabilityView, DefinitionView, LoadView, NodeView
 from nervenet.v1 import agent_pb2
-
-from .rig import cable, etcdctl, until
+from tests.support.etcd_servers import etcdctl
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
 
 def record(**fields: Any) -> bytes:
@@ -138,7 +139,7 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
     with etcd_server() as server:
         async with (
             Etcd.open(server.url) as near,
-            cable(server.url) as line,
+            tcp_proxy(server.url) as line,
             registry(line.url, namespace) as (_, table, layout, heard),
         ):
             for name in ("stays-1", "expires-1", "dies-1"):
@@ -146,7 +147,7 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
             await near.put(layout.load("stays-1"), record(active=1))
             await heard.until(How.LOAD, "stays-1")
             before = len(heard)
-            await line.cut()
+            line.cut()
             await until(lambda: not table.fresh, "the cut")
             await near.put(layout.tombstone("dies-1"), record(reason="refused"))
             await near.delete(layout.agent("dies-1"))

@@ -14,8 +14,8 @@ from nervenet.config import Config
 from nervenet.dev.servers import Server
 from nervenet.errors import ConfigError, RequestError
 from nervenet.rpc.tokens import GRACE, LOG_EVERY, LOOK_AGAIN, LOOK_EVERY, Tokens
-from tests.mesh.world import Host
 from tests.rpc.token_storm import as_folder, storm
+from tests.support.mesh import ProcessMesh
 
 
 class Hand(Clock):
@@ -132,12 +132,12 @@ def test_a_process_without_a_token_in_its_file_does_not_start(tmp_path: Path) ->
 
 
 @pytest.fixture
-def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
-    with Host(tmp_path, shared_valkey.url, shared_etcd.url) as host:
+def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[ProcessMesh]:
+    with ProcessMesh(tmp_path, shared_valkey.url, shared_etcd.url) as host:
         yield host
 
 
-def test_no_call_is_answered_without_the_right_token_whatever_becomes_of_the_file(host: Host) -> None:
+def test_no_call_is_answered_without_the_right_token_whatever_becomes_of_the_file(host: ProcessMesh) -> None:
     """The long form is `python -m tests.rpc.token_storm`."""
     seed = 20_000
     done = storm(host, seed, rounds=1, rate=300, pause=0.1, long=GRACE + 1, rotate=False)

@@ -9,10 +9,8 @@ seconds. Refusals must be statuses with a reason, and the right token must be ac
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,10 +20,10 @@ from typing import Any
 
 import grpc.aio
 
-from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.status import error_of
 from nervenet.rpc.tokens import GRACE, LOOK_AGAIN, LOOK_EVERY
-from tests.mesh.world import Host
+from tests.support.mesh import STORIES, ProcessMesh, mesh_alone
+from tests.support.torture import command_line
 
 METHOD = "/nervenet.v1.RegistryService/ListNodes"
 SLACK = 1.0
@@ -172,31 +170,24 @@ class Storm:
             self.problems.append(f"{header!r} was answered, {began - until:.1f} s after it was a token")
 
 
-def storm(host: Host, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True) -> Storm:
+def storm(
+    host: ProcessMesh, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True
+) -> Storm:
     """Against a node of its own."""
     file = host.folder / "token"
     file.write_text("before")
     (node,) = host.up(host.node(NERVENET_TOKEN_FILE=str(file)))
     raging = Storm(node.address, file, random.Random(seed))
     asyncio.run(raging.rage(rounds, rate, pause, long, rotate=rotate))
-    if "Traceback" in node.log or node.process.poll() is not None:
+    if "Traceback" in node.log or not node.alive:
         raging.problems.append(f"the node:\n{node.log[-3000:]}")
     return raging
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    given = parser.parse_args()
+    given = command_line(__doc__, rounds=5, rate=1000, seed=random.randrange(1 << 32)).parse_args()
     print(f"seed {given.seed}")
-    with (
-        valkey() as redis,
-        etcd() as registry,
-        tempfile.TemporaryDirectory() as folder,
-        Host(Path(folder), redis.url, registry.url) as host,
-    ):
+    with mesh_alone(STORIES) as host:
         done = storm(host, given.seed, given.rounds, given.rate, 1.0, GRACE + 3)
     for told, count in sorted(done.answers.items()):
         print(f"{count:8} {' '.join(told)}")

@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field
 
 from nervenet import Context, Mesh, Signal, Workflow, errors
 from nervenet.client.raw import RawClient
-from nervenet.node.hosting import Host
 from nervenet.node.node import Node
 from nervenet.node.services import serve
 from nervenet.process.together import serving
 from nervenet.registry.layout import Layout
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 
 class Item(BaseModel):
@@ -99,11 +99,11 @@ class Shop:
 
 
 def knows(node: Node, count: int) -> bool:
-    return len(node.host.table.nodes) == count
+    return len(node.context.table.nodes) == count
 
 
-def serves(host: Host, capability: str) -> bool:
-    return any(capability in agent.capabilities for agent in host.table.agents.values())
+def serves(node: Node, capability: str) -> bool:
+    return any(capability in agent.capabilities for agent in node.context.table.agents.values())
 
 
 async def opened(world: World, mesh: Mesh) -> Node:
@@ -115,7 +115,7 @@ async def opened(world: World, mesh: Mesh) -> Node:
 async def at(world: World) -> Shop:
     nodes = [await opened(world, mesh) for mesh in (shop, desk, empty)]
     for node in nodes:
-        await eventually(partial(knows, node, 3))
+        await until(partial(knows, node, 3))
     return Shop(world, nodes[0], *[await world.raw(node) for node in nodes])
 
 
@@ -152,7 +152,7 @@ async def test_an_input_that_does_not_fit_is_refused_with_every_path_and_its_id_
         assert await refusal(raw.call("StartWorkflow", workflow_id="o", definition="order")) == {
             "input": "no value is given: input should be an object, got None"
         }
-    assert await at.node.host.link.call("KEYS", f"nn:{at.world.namespace}:*refused*") == []
+    assert await at.node.context.link.call("KEYS", f"nn:{at.world.namespace}:*refused*") == []
     for raw in at.doors.values():  # what the decoder coerces is welcome, at both
         lax = {"items": [{"name": "tea", "price": "2.5"}], "more": 1}
         assert (await start(raw, f"lax-{id(raw)}", lax)).created
@@ -175,9 +175,9 @@ async def test_one_misfit_of_a_batch_costs_itself(at: Shop) -> None:
 async def test_a_start_that_was_accepted_before_is_answered_as_it_was_then(at: Shop) -> None:
     async def accepted_before(id: str, given: Any) -> None:
         """By code of before, whose schema took it."""
-        kept, at.node.host.checks.input = at.node.host.checks.input, lambda *_: []  # type: ignore[method-assign]
+        kept, at.node.checks.input = at.node.checks.input, lambda *_: []  # type: ignore[method-assign]
         await start(at.code, id, given)
-        at.node.host.checks.input = kept  # type: ignore[method-assign]
+        at.node.checks.input = kept  # type: ignore[method-assign]
 
     await accepted_before("old", BAD)
     for raw in at.doors.values():
@@ -245,16 +245,15 @@ async def test_a_repeated_signal_is_answered_as_it_was_the_first_time(at: Shop) 
 
 async def test_a_node_of_before_publishes_no_signals_and_nothing_is_refused_for_it(at: Shop) -> None:
     """The only node with the code registers as an older version does: with the input's schema and nothing else."""
-    host = at.node.host
-    key = Layout(at.world.namespace).node(host.node_id)
-    ours = json.loads(host.table.nodes[host.node_id].record)
+    key = Layout(at.world.namespace).node(at.node.node_id)
+    ours = json.loads(at.node.context.table.nodes[at.node.node_id].record)
     for definition in ours["definitions"]:
         for field in ("signals", "signalsComplete", "schemasMarked"):
             definition.pop(field, None)
-    await at.node.session.put(key, json.dumps(ours).encode())
+    await at.node.status.session.put(key, json.dumps(ours).encode())
     other = await opened(at.world, empty)
     raw = await at.world.raw(other)
-    await eventually(lambda: len(other.host.table.nodes) == 4)
+    await until(lambda: len(other.context.table.nodes) == 4)
     assert (await start(raw, "bad", BAD)).created  # created, and failed by its code, as before
     done = await raw.call("GetWorkflow", workflow_id="bad", wait={"seconds": 10})
     assert done.workflow.failure.code == 2  # INVALID_INPUT
@@ -274,8 +273,7 @@ async def test_a_lone_task_that_no_live_agent_takes_is_refused(at: Shop) -> None
     config = at.world.config(address=at.node.address)
     async with serving(worker, config, node=False, agents=True):
         for raw in at.doors.values():
-            host = at.node.host
-            await eventually(partial(serves, host, "price"))
+            await until(partial(serves, at.node, "price"))
             given = {"json": json.dumps({"price": -1})}
             wrong = await refusal(raw.call("RunTask", request_id="t", capability="price", input=given))
             assert wrong == {"input.name": "field required", "input.price": PROBLEMS["input.items[1].price"]}

@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import NervenetError
-from nervenet.node.starting import Started, StartRequest
+from nervenet.node.workflows.start import Started, StartRequest
 from nervenet.records import Action, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
 from tests.simulation.check import Promise, journal_key
@@ -71,7 +71,7 @@ class Clients:
 
     async def _start(self, workflow_id: str, shape: str, n: int, if_exists: str) -> None:
         request = StartRequest(workflow_id, shape, _number(n), if_exists=if_exists)
-        await self._until_answered(lambda node: node.host.starter.start(request))
+        await self._until_answered(lambda node: node.starter.start(request))
         self.promised[workflow_id] = Promise(shape, n)
         self._tell(f"{workflow_id} accepted")
 
@@ -82,7 +82,7 @@ class Clients:
         self._begun |= {workflow_id: Promise(shape, n) for workflow_id, shape, n in rows}
         requests = [StartRequest(workflow_id, shape, _number(n)) for workflow_id, shape, n in rows]
         outcomes = await self._until_answered(
-            lambda node: node.host.starter.start_many(requests), returns=self._chance.random() < 0.5
+            lambda node: node.starter.start_many(requests), returns=self._chance.random() < 0.5
         )
         for (workflow_id, _, _), outcome in zip(rows, outcomes or (), strict=bool(outcomes)):
             if isinstance(outcome, Started):
@@ -100,7 +100,7 @@ class Clients:
         body, run, status = Signaled("word", _number(HEARD)), 1, "stale"
         while status == "stale":  # a client names no run: the node looks which it is
             answer = await self._until_answered(
-                lambda node, run=run: node.host.record(workflow_id, run, "signal:s", body, "client")
+                lambda node, run=run: node.facts.record(workflow_id, run, "signal:s", body, "client")
             )
             status, run = answer.status, answer.run
 
@@ -113,7 +113,7 @@ class Clients:
         body, run, status = Cancel("enough", "client"), 1, "stale"
         while status == "stale":
             answer = await self._until_answered(
-                lambda node, run=run: node.host.record(workflow_id, run, "cancel", body, "client")
+                lambda node, run=run: node.facts.record(workflow_id, run, "cancel", body, "client")
             )
             status, run = answer.status, answer.run
 
@@ -125,7 +125,7 @@ class Clients:
                 await asyncio.sleep(self._chance.random() * self.ponder)
                 decided, outcome, means = _words(shape, n, who, k)
                 decision = await self._until_answered(
-                    lambda node, step=step, k=k, decided=decided, outcome=outcome: node.host.escalations.decide(
+                    lambda node, step=step, k=k, decided=decided, outcome=outcome: node.escalations.decide(
                         workflow_id, 1, step, k, decided, outcome, None, decided.resolver
                     )
                 )
@@ -162,7 +162,7 @@ class Clients:
             value = _number(-(100 * int(number) + 1))
             decided, outcome = Decided(Action.COMPLETE, value, 0, "", "helper"), Outcome(value, None)
         decision = await self._until_answered(
-            lambda node: node.host.escalations.decide(workflow_id, run, step, int(k), decided, outcome, None, "helper")
+            lambda node: node.escalations.decide(workflow_id, run, step, int(k), decided, outcome, None, "helper")
         )
         if decision.status == "new" and shape != "poisoned":
             self.innocents_asked += 1

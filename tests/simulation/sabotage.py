@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.node.hosting import Host
+from nervenet.node.background import BackgroundTasks
+from nervenet.node.workflows.hosted import HostedWorkflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -25,21 +26,21 @@ def _in(name: str, old: str, new: str) -> Callable[[Store], None]:
 def _callers_take_it_along(_: Store) -> None:
     """Who leaves in the middle of a call ends what was done for them, and nobody tidies up behind it."""
 
-    async def run_to_end(_: Host, work: Coroutine[Any, Any, Any]) -> Any:
+    async def run_to_end(_: BackgroundTasks, work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
-    expecting, kept = Host.expecting, list[object]()
+    expecting, kept = HostedWorkflows.expecting, list[object]()
 
     @contextmanager
-    def paired(host: Host, *workflow_ids: str) -> Iterator[None]:
-        expected = expecting(host, *workflow_ids)
+    def paired(hosted: HostedWorkflows, *workflow_ids: str) -> Iterator[None]:
+        expected = expecting(hosted, *workflow_ids)
         kept.append(expected)  # or the collector would tidy up
         expected.__enter__()
         yield
         expected.__exit__(None, None, None)  # not where the caller was cancelled
 
-    for name, method in (("run_to_end", run_to_end), ("expecting", paired)):
-        setattr(Host, name, method)
+    BackgroundTasks.run_to_end = run_to_end
+    HostedWorkflows.expecting = paired
 
 
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {

@@ -17,8 +17,8 @@ from nervenet.redis_link.opening import open_link
 from nervenet.redis_link.script import LuaScript
 from nervenet.redis_link.slots import key_of, slot_of
 from nervenet.redis_link.topology import merge, parse_nodes
-from tests.recovery.clustered import Clustered
-from tests.recovery.replicated import say
+from tests.support.redis_cluster import Clustered
+from tests.support.redis_servers import say
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ from nervenet.redis_link import connection
 from nervenet.redis_link.faults import LinkClosed, LinkFull, RedisRefused
 from nervenet.redis_link.opening import open_link
 from nervenet.redis_link.script import LuaScript
-
-from .tcp_proxy import proxied
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await open_link(proxy.url)
         proxy.uploads.clear()
         replies = await asyncio.gather(*(link.call("ECHO", i) for i in range(64)))
@@ -29,7 +28,7 @@ async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
 
 
 async def test_a_command_is_issued_by_the_call_not_by_the_await(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await open_link(proxy.url)
         proxy.uploads.clear()
         first, second = link.call("ECHO", "a"), link.call("ECHO", "b")
@@ -82,7 +81,7 @@ async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: st
 
 
 async def test_scripts_are_known_before_anything_else_is_sent(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url, record=True) as proxy:
         link = await open_link(proxy.url)
         script = LuaScript("again", "return 'again'")
         await link.script(script, [])

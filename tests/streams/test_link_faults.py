@@ -17,8 +17,7 @@ from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
 from nervenet.redis_link.script import LuaScript
-
-from .tcp_proxy import proxied
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> None:
@@ -144,7 +143,7 @@ async def _until_it_fails(link: Link) -> None:
 
 async def test_a_connection_that_fell_silent_is_replaced_within_five_seconds(redis_url: str, namespace: str) -> None:
     """Four kinds at once: a command in flight, an idle link, a blocked reader, a subscription."""
-    async with proxied(redis_url) as proxy:
+    async with tcp_proxy(redis_url) as proxy:
         busy, idle = await open_link(proxy.url, name="busy"), await open_link(proxy.url, name="idle")
         reader, subscription = await busy.dedicated(), await busy.subscribe()
         await subscription.add(namespace)

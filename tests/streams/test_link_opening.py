@@ -14,8 +14,7 @@ from nervenet.dev.servers import free_port, valkey
 from nervenet.redis_link.address import ClusterAddress, SentinelAddress, ServerAddress, parse
 from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, ConnectionLost, NotMaster, UnfitServer
 from nervenet.redis_link.opening import open_link
-
-from .tcp_proxy import proxied
+from tests.support.tcp_proxy import tcp_proxy
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,7 @@ async def test_tls_is_verified_against_the_authority_of_the_url(redis_url: str, 
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    async with proxied(redis_url, tls) as proxy:
+    async with tcp_proxy(redis_url, tls=tls) as proxy:
         url = proxy.url.replace("redis://", "rediss://")
         link = await open_link(f"{url}?ssl_ca_certs={certificate}")
         big = b"x" * 3_000_000

@@ -16,9 +16,8 @@ from nervenet.dev.servers import free_port, valkey
 from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, ConnectionLost
 from nervenet.redis_link.opening import open_link
-from tests.recovery.replicated import NAME, Replicated, role_of, say, sentinel
-
-from .tcp_proxy import proxied
+from tests.support.redis_servers import NAME, Replicated, role_of, say, sentinel
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_a_frozen_master_is_left_with_every_connection_for_the_one_that_the_sentinels_made() -> None:
@@ -112,9 +111,9 @@ async def test_sentinels_and_their_master_are_reached_over_tls(tmp_path: Path) -
     subprocess.run(openssl, check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    async with valkey() as server, proxied(server.url, tls) as master:
+    async with valkey() as server, tcp_proxy(server.url, tls=tls) as master:
         port = int(master.url.rpartition(":")[2])
-        async with sentinel(port) as watcher, proxied(watcher.url, tls) as secured:
+        async with sentinel(port) as watcher, tcp_proxy(watcher.url, tls=tls) as secured:
             plain, trusted = watcher.url.partition("://")[2], f"ssl_ca_certs={certificate}"
             for place, how in ((secured.url.partition("://")[2], ""), (plain, "&sentinel_tls=no")):
                 link = await open_link(f"rediss+sentinel://{place}/{NAME}?{trusted}{how}")

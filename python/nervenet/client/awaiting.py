@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every awaited result of a client comes over its one AwaitWorkflows stream (DESIGN 10).
+"""Every awaited result of a client comes over its one AwaitWorkflows stream (docs/architecture.md, The packages).
 
 The stream is opened when something is awaited, and again at another node when it breaks; whatever is still awaited is
 told to the new one. A node that ends it politely is stopping: that is a break too, and another node is asked.
@@ -91,7 +91,7 @@ class Awaiter:
                 except RequestError as last:
                     self._fail(last)
                     return
-            except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+            except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
                 self._fail(error)
                 return
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts of the same loop tick travel as one StartWorkflows (DESIGN 10): a unary call costs more than a start.
+"""Starts of the same loop tick travel as one StartWorkflows (docs/architecture.md, The packages): a unary call costs more than a start.
 
 While four calls are under way, what comes next waits for one of them to return, and goes together: the busier the
 client, the larger its batches. A lone start pays one call and waits for nobody.
@@ -82,7 +82,7 @@ class Starter:
                 batch = [(request, future) for request, future in batch if not future.done()]
                 if batch and error is not None:
                     await retry.pause(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+        except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

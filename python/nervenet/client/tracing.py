@@ -25,7 +25,7 @@ _METHOD: Final = "nervenet.v1.CoordinatorService/"
 
 
 def process_telemetry() -> Telemetry:
-    """Of this process, whoever it belongs to."""
+    """The telemetry of this process."""
     return telemetry.start("nervenet-client", "client")
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node: one process that hosts coordinators and serves the control plane. All nodes are alike, none is special.
 
-Here the parts are put together and nothing else is decided: link and etcd session, the registry's table, the host with
-its dispatcher, watch, sweep and burial, and the gRPC services on top. An id is one incarnation: when etcd says that the
+Here the parts are put together and nothing else is decided: link and etcd session, the registry's table, the parts
+that host workflows, and the gRPC services on top. An id is one incarnation: when etcd says that the
 lease is gone, the node lets go of everything and comes back under a new id; what it owned is adopted like a dead
 node's.
 
@@ -20,31 +20,44 @@ import os
 import platform
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from nervenet import telemetry
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
-from nervenet.node.admission import Admission
-from nervenet.node.blame import Blame
-from nervenet.node.builtin import builtin
-from nervenet.node.bury import Bury
-from nervenet.node.checks import Checks
-from nervenet.node.children import Children
-from nervenet.node.death import Contact, Death
-from nervenet.node.dispatching import AgentControl, Dispatcher
-from nervenet.node.elsewhere import Elsewhere
-from nervenet.node.escalations import Escalations
+from nervenet.durable import Machine
+from nervenet.durable.declared import LANGUAGE
+from nervenet.node.background import BackgroundTasks
+from nervenet.node.context import NodeContext
 from nervenet.node.gateway.gateway import Gateway
-from nervenet.node.hosting import Host
-from nervenet.node.loading import Loader
-from nervenet.node.outliers import Outliers
-from nervenet.node.renewal import Renewal
-from nervenet.node.restore import Restore
-from nervenet.node.starting import Starter
-from nervenet.node.stored import Stored
-from nervenet.node.sweep import Sweep
+from nervenet.node.guards.replay_process import ReplayProcess
+from nervenet.node.guards.watchdog import Watchdog
+from nervenet.node.recovery.failure_detector import FailureDetector
+from nervenet.node.recovery.reaper import Reaper
+from nervenet.node.recovery.redis_recovery import RedisRecovery
+from nervenet.node.recovery.sweeper import Sweeper
+from nervenet.node.status import NodeStatus
+from nervenet.node.tasks.blame import Blame
+from nervenet.node.tasks.dispatcher import Dispatcher
+from nervenet.node.tasks.outlier_ejection import OutlierEjection
+from nervenet.node.tasks.pending_monitor import PendingMonitor
 from nervenet.node.timers import MeshClock, Timers
-from nervenet.node.watch import Watch
-from nervenet.node.watchdog import Watchdog
+from nervenet.node.workflows.admission import Admission
+from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+from nervenet.node.workflows.builtin import builtin
+from nervenet.node.workflows.checks import Checks
+from nervenet.node.workflows.children import Children
+from nervenet.node.workflows.continue_as_new import ContinueAsNew
+from nervenet.node.workflows.coordinator import Coordinator, Effects
+from nervenet.node.workflows.definitions import StoredDefinitions
+from nervenet.node.workflows.escalations import Escalations
+from nervenet.node.workflows.facts import Facts
+from nervenet.node.workflows.handover import Handover
+from nervenet.node.workflows.hosted import HostedWorkflows
+from nervenet.node.workflows.load import Loader
+from nervenet.node.workflows.placement import Placement
+from nervenet.node.workflows.run_end import RunEnd
+from nervenet.node.workflows.start import Starter
+from nervenet.node.workflows.wakes import Wakes
 from nervenet.redis_link.durability import check_strict
 from nervenet.redis_link.faults import LinkError, RedisRefused, UnfitServer
 from nervenet.redis_link.opening import open_link
@@ -68,6 +81,9 @@ if TYPE_CHECKING:
 
     from nervenet.config import Config
     from nervenet.definitions import Workflow
+    from nervenet.node.served import Served
+    from nervenet.node.workflows.load import LastLine
+    from nervenet.records import Start
     from nervenet.redis_link.dial import ServerIdentity
 
 _log = logging.getLogger(__name__)
@@ -83,15 +99,6 @@ WAKES = 1_000
 BLOCK_MS = 2_000
 
 
-class Served(NamedTuple):
-    """The gRPC side of a node, while it serves."""
-
-    address: str
-    control: AgentControl
-    contact: Contact | None = None
-    """None = this node certifies nobody's death."""
-
-
 class Serve(Protocol):
     """Starts the services of a node; leaving the context stops them gracefully."""
 
@@ -101,18 +108,16 @@ class Serve(Protocol):
 class Node:
     """See the module; made by `open`."""
 
-    def __init__(self, host: Host, etcd: Etcd, session: Session, entropy: Entropy, clock: Clock = SYSTEM) -> None:
-        self.host = host
+    def __init__(
+        self, context: NodeContext, etcd: Etcd, clock: Clock = SYSTEM, *, last_line: LastLine | None = None
+    ) -> None:
+        self.context = context
+        self.status = context.status
         self.etcd = etcd
-        self.session = session
-        self.address = ""
         self.on_failure: Callable[[Exception], None] | None = None
         """Who ends this node when a part of it fails; None: the process is the node's, and ends at once."""
-        self._entropy = entropy
         self._clock = clock
-        self.death = Death(host, etcd, lambda: self.session.alive)
-        self._sweep = Sweep(host, lambda: self.session.alive)
-        self._bury = Bury(host, lambda: self.session.alive)
+        self._make_parts(last_line)
         self._tasks: list[asyncio.Task[Any]] = []
         self._reading: asyncio.Future[Any] | None = None
         self._registered = False
@@ -121,11 +126,155 @@ class Node:
         """The parts that keep failing; while there are any, health says NOT_SERVING."""
 
     def __repr__(self) -> str:
-        return f"<Node {self.host.node_id} at {self.address}, {self._state}, {len(self.host.coordinators)} workflows>"
+        return f"<Node {self.node_id} at {self.address}, {self._state}, {len(self.hosted.coordinators)} workflows>"
+
+    def _make_parts(self, last_line: LastLine | None) -> None:
+        """Each part gets what is below it. Where two need each other, the lower one gets a function of `Node` (see below)."""
+        context = self.context
+        hosted = self.hosted = HostedWorkflows(context)
+        self.placement = Placement(context)
+        self.bookkeeping = CloseBookkeeping(context)
+        self.handover = Handover(context, hosted)
+        self.admission = Admission(context, hosted)
+        self.stored_definitions = StoredDefinitions(context, self.placement)
+        self.checks = Checks(context, hosted)
+
+        self.outliers = OutlierEjection(context, self._look_at_tasks_of)
+        self.blame = Blame(context, hosted)
+        self.dispatcher = Dispatcher(context, self.blame, self.admission)
+        self.recovery = RedisRecovery(
+            context,
+            hosted,
+            self.bookkeeping,
+            self.dispatcher,
+            self.stored_definitions,
+            load=self._load,
+            look_at=self._look_at,
+        )
+        self.loader = Loader(
+            context,
+            hosted,
+            self.placement,
+            self.stored_definitions,
+            self.admission,
+            self.handover,
+            self.bookkeeping,
+            new_coordinator=self._new_coordinator,
+            ready=self.recovery.done,
+            look_at=self._look_at,
+            last_line=last_line,
+        )
+        self.wakes = Wakes(
+            context, hosted, load=self.loader.load, refused=self.dispatcher.refused, look_at=self._look_at
+        )
+        self.facts = Facts(context, self.wakes, self.recovery.remember)
+        self.escalations = Escalations(context, self.wakes, self.recovery.remember)
+        self.starter = Starter(
+            context,
+            hosted,
+            self.placement,
+            self.stored_definitions,
+            self.admission,
+            self.checks,
+            self.bookkeeping,
+            load=self.loader.load,
+            new_coordinator=self._new_coordinator,
+            remember=self.recovery.remember,
+        )
+        self.children = Children(context, self.starter, self.facts, self.admission, self.checks)
+        self.monitor = PendingMonitor(
+            context, hosted, self.dispatcher, self.outliers, self.blame, self.recovery, self.children.look_at
+        )
+        self.run_end = RunEnd(
+            context,
+            hosted,
+            self.escalations,
+            self.bookkeeping,
+            self.children,
+            stop=self.dispatcher.tell_to_stop,
+            remember=self.recovery.remember_closed,
+        )
+        self.continue_as_new = ContinueAsNew(
+            context,
+            hosted,
+            self.placement,
+            self.children,
+            self.run_end,
+            self.handover,
+            new_coordinator=self._new_coordinator,
+            reload=self.recovery.reload,
+        )
+        self._effects = self._effects_of_coordinators()
+
+        self.gateway = Gateway(context, self.wakes, self.etcd)
+        self.failure_detector = FailureDetector(context, self.etcd)
+        self._reaper = Reaper(context, self.handover)
+        self._sweeper = Sweeper(
+            context, hosted, self.placement, self.loader, self.handover, self.bookkeeping, self.escalations
+        )
+
+    def _effects_of_coordinators(self) -> Effects:
+        return Effects(
+            send=self.dispatcher.send,
+            release_agent=self.dispatcher.release,
+            stop=self.dispatcher.stop,
+            tell_to_stop=self.dispatcher.tell_to_stop,
+            holder=self.monitor.holder,
+            claimed=self.monitor.claimed,
+            queue_timeout=self.monitor.queue_timeout,
+            succeeded=self.outliers.succeeded,
+            failed=self.outliers.failed,
+            ask=self.escalations.ask,
+            expire_at=self.escalations.expire_at,
+            list_question=self.escalations.list_question,
+            clear_question=self.escalations.clear_question,
+            withdraw_questions=self.escalations.withdraw_questions,
+            relist_questions=self.escalations.relist_questions,
+            carry_out=self.children.carry_out,
+            cancel_children=self.children.cancel_all,
+            continue_run=self.continue_as_new.continue_run,
+            weigh_entry=self.recovery.add_bytes,
+            forget_entries=self.recovery.forget_entries,
+            long_journal=self.admission.long,
+            too_long=self.admission.weigh,
+            reload=self.recovery.reload,
+            suspect=self.recovery.suspect,
+            mend=self.recovery.mend,
+            forget=self.hosted.forget,
+            closed=self.run_end.closed,
+        )
+
+    # ── what parts need of parts that are made after them ────────────────────────────────────────────────────────────
+
+    def _new_coordinator(
+        self, workflow_id: str, definition: str, version: int, run: int, start: Start, /
+    ) -> Coordinator:
+        context = self.context
+        workflow = context.definitions.get((definition, version))
+        if start.python == LANGUAGE:
+            workflow = self.stored_definitions.get(definition, version)
+        assert workflow is not None  # the caller has asked `able` or `_has_code`
+        machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
+        return Coordinator(context, self._effects, machine, start)
+
+    def _load(self, workflow_id: str, dead: str | None = None) -> Coroutine[Any, Any, bool]:
+        return self.loader.load(workflow_id, dead)
+
+    def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:
+        return self.monitor.look_at(coordinators)
+
+    def _look_at_tasks_of(self, agent_id: str) -> Coroutine[Any, Any, None]:
+        return self.monitor.agent_gone(agent_id, proven=False)
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def node_id(self) -> str:
-        return self.host.node_id
+        return self.status.node_id
+
+    @property
+    def address(self) -> str:
+        return self.status.address
 
     @classmethod
     @asynccontextmanager
@@ -137,8 +286,9 @@ class Node:
         serve: Serve,
         clock: Clock = SYSTEM,
         entropy: Entropy = os.urandom,
+        last_line: LastLine | None = None,
     ) -> AsyncIterator[Self]:
-        """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach."""
+        """Connect, register, serve. `last_line`: see `Loader`. Raises LinkError, EtcdError or OSError in words when something is out of reach."""
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
         async with AsyncExitStack() as stack:
@@ -155,10 +305,13 @@ class Node:
             timers = Timers(mesh_clock, asyncio.get_running_loop())
             stack.callback(timers.close)
             watchdog = stack.enter_context(Watchdog(clock))
-            host = Host(
-                node_id,
-                config,
-                definitions,
+            status = NodeStatus(node_id, session)
+            background = BackgroundTasks(status)
+            context = NodeContext(
+                status=status,
+                config=config,
+                definitions=definitions,
+                release=release_of(runtime()),
                 link=link,
                 keys=keys,
                 journal=JournalStore(link, keys),
@@ -168,51 +321,36 @@ class Node:
                 clock=mesh_clock,
                 timers=timers,
                 watchdog=watchdog,
+                replay_process=stack.enter_context(ReplayProcess(workflows.values())) if config.replay_check else None,
                 entropy=entropy,
-                release=release_of(runtime()),
+                telemetry=telemetry.current(),
+                background=background,
+                spawn=background.spawn,
             )
-            if config.replay_check:
-                host.elsewhere = stack.enter_context(Elsewhere(workflows.values()))
-            node = cls(host, etcd, session, entropy, clock)
-            stack.push_async_callback(lambda: node.session.close())  # of its last life, should it come back anew
+            node = cls(context, etcd, clock, last_line=last_line)
+            stack.push_async_callback(lambda: status.session.close())  # of its last life, should it come back anew
             await stack.enter_async_context(node._running(serve))
             yield node
 
     @asynccontextmanager
     async def _running(self, serve: Serve) -> AsyncIterator[None]:
-        host = self.host
-        host.admission = Admission(host)
-        host.stored = Stored(host)
-        host.checks = Checks(host)
-        host.starter = Starter(host)
-        host.dispatcher = Dispatcher(host)
-        host.watch = Watch(host)
-        host.escalations = Escalations(host)
-        host.outliers = Outliers(host)
-        host.blame = Blame(host)
-        host.children = Children(host)
-        host.renewal = Renewal(host)
-        host.loader = Loader(host)
-        host.restore = Restore(host, lambda: self.session.alive)
-        host.gateway = Gateway(host, self.etcd, lambda: self.address, lambda: self.session.alive)
-        await host.queues.make_wake(self.node_id)
+        context = self.context
+        await context.queues.make_wake(self.node_id)
         async with serve(self) as served:
-            self.address = served.address
-            host.dispatcher.control = served.control
-            self.death.contact = served.contact
+            self.status.served = served
             await self._introduce()
             await self._register("ACTIVE")
-            stop_listening = host.table.on_change(self._registry_news)
-            host.link.on_reconnect += (self._redis_came_back, host.gateway.redis_came_back)
+            stop_listening = context.table.on_change(self._registry_news)
+            context.link.on_reconnect += (self._redis_came_back, self.gateway.redis_came_back)
             works = (
                 self._news,
-                host.watch.run,
-                self._sweep.run,
-                self._bury.run,
-                self.death.run,
+                self.monitor.run,
+                self._sweeper.run,
+                self._reaper.run,
+                self.failure_detector.run,
                 self._housekeeping,
                 self._crowding,
-                host.gateway.run,
+                self.gateway.run,
             )
             self._tasks = [
                 asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")
@@ -225,11 +363,12 @@ class Node:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(self._tasks)
-                for coordinator in tuple(host.coordinators.values()):
-                    host.forget(coordinator)
+                for coordinator in tuple(self.hosted.coordinators.values()):
+                    self.hosted.forget(coordinator)
                 try:
                     async with asyncio.timeout(PATIENCE_S):
-                        await host.settle()
+                        self.bookkeeping.flush()
+                        await context.background.settle()
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
                     _log.warning("%s: leaves with work under way", self.node_id)
 
@@ -263,15 +402,15 @@ class Node:
 
     async def drain(self) -> None:
         """Take nothing new, give every workflow to another node. What nobody can take waits for a later one."""
-        self.host.draining = True
+        self.status.draining = True
         try:
             await self._register("DRAINING")
         except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
             _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                await self.host.loader.idle()
-        stayed, _ = await asyncio.gather(self._sweep.hand_over_all(), self.host.gateway.drain())
+                await self.loader.idle()
+        stayed, _ = await asyncio.gather(self._sweeper.hand_over_all(), self.gateway.drain())
         if stayed:
             _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)
 
@@ -279,44 +418,45 @@ class Node:
 
     async def _register(self, state: str) -> None:
         self._state = state
-        host = self.host
+        context, admission = self.context, self.admission
         record = encode_node_record(
-            host.node_id,
+            self.node_id,
             self.address,
-            host.checks.published(),
+            self.checks.published(),
             state=state,
-            max_workflows=host.config.max_workflows,
-            owned=host.admission.owned,
-            full=host.admission.full,
-            now_ms=host.clock.now_ms(),
+            max_workflows=context.config.max_workflows,
+            owned=admission.owned,
+            full=admission.full,
+            now_ms=context.clock.now_ms(),
             runtime=runtime(),
             pid=os.getpid(),
         )
-        await self.session.put(host.table.layout.node(host.node_id), record)
+        await self.status.session.put(context.table.layout.node(self.node_id), record)
         self._registered = True
 
     async def _introduce(self) -> None:
-        if self.death.contact is not None:
-            await self.death.contact.introduce(self.node_id)
+        served = self.status.served
+        if served is not None and served.contact is not None:
+            await served.contact.introduce(self.node_id)
 
     async def _housekeeping(self) -> None:
         """What is checked once a lease: the clock, the wake, the lease itself."""
-        host = self.host
+        context, status = self.context, self.status
         while True:
             try:
                 async with asyncio.timeout(LEASE):
-                    await self.session.lost.wait()
+                    await status.session.lost.wait()
             except TimeoutError:
                 pass
             try:
-                if self.session.lost.is_set():
+                if status.session.lost.is_set():
                     await self._reincarnate()
                 if not self._registered:
                     await self._register(self._state)
-                await host.clock.learn(host.link)
+                await context.clock.learn(context.link)
                 await self._must_be_strict()
-                if self.session.alive:
-                    await host.restore.keep_wake()
+                if status.alive:
+                    await self.recovery.keep_wake()
             except (LinkError, EtcdError) as error:
                 _log.warning("%s: %s", self.node_id, error)
                 await asyncio.sleep(0.2)
@@ -326,8 +466,8 @@ class Node:
         told = False
         while True:
             await asyncio.sleep(1)
-            admission = self.host.admission
-            if admission.full == told or (told and admission.owned > self.host.config.max_workflows * 0.95):
+            admission = self.admission
+            if admission.full == told or (told and admission.owned > self.context.config.max_workflows * 0.95):
                 continue
             try:
                 await self._register(self._state)
@@ -337,79 +477,83 @@ class Node:
 
     async def _reincarnate(self) -> None:
         """The lease is gone: others adopt what this id owned, and this process begins anew."""
-        host = self.host
-        old = host.node_id
+        status = self.status
+        old = status.node_id
         self._let_go()
-        new = new_id("n", self._entropy)
-        await host.queues.make_wake(new)
+        new = new_id("n", self.context.entropy)
+        await self.context.queues.make_wake(new)
         session = await Session.open(self.etcd, LEASE, clock=self._clock)
-        ended, self.session, self._registered, host.node_id = self.session, session, False, new
+        ended, status.session, self._registered, status.node_id = status.session, session, False, new
         self._let_go()  # what was begun meanwhile belongs to the old id as well
         _log.warning("%s lost its lease and comes back as %s", old, new)
         await self._introduce()
         await ended.abandon()
-        self._sweep.node_gone(old)
-        host.nodes_changed()
-        self.death.registry_news(new, node=True, removed=False)
+        self._sweeper.node_gone(old)
+        self._nodes_changed()
+        self.failure_detector.registry_news(new, node=True, removed=False)
         if self._reading is not None:
             self._reading.cancel()  # it waits for news of the old id
 
     def _let_go(self) -> None:
-        for coordinator in tuple(self.host.coordinators.values()):
-            self.host.forget(coordinator)
+        for coordinator in tuple(self.hosted.coordinators.values()):
+            self.hosted.forget(coordinator)
+
+    def _nodes_changed(self) -> None:
+        """Ask again who can run what."""
+        self.placement.nodes_changed()
+        self.checks.nodes_changed()
 
     def _registry_news(self, news: TableChange) -> None:
-        self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
+        self.failure_detector.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
-            self.host.nodes_changed()
+            self._nodes_changed()
         elif news.kind == "agents":
-            self.host.checks.agents_changed()
-            self.host.gateway.registry_news(news)
+            self.checks.agents_changed()
+            self.gateway.registry_news(news)
             if isinstance(news.new, AgentView) and news.new.away:
-                self.host.spawn(self.host.watch.agent_gone(news.id, proven=False))
+                self.context.spawn(self.monitor.agent_gone(news.id, proven=False))
         if not news.how.removed:
             return
-        self.host.blame.process_gone(news)
+        self.blame.process_gone(news)
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
-            self._sweep.node_gone(news.id)
-            self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self._sweeper.node_gone(news.id)
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
         elif news.kind == "agents":
-            self.host.outliers.gone(news.id)
-            self.host.spawn(self.host.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self.outliers.gone(news.id)
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 
     async def _must_be_strict(self) -> None:
-        if self.host.config.durability == "strict":
+        if self.context.config.durability == "strict":
             try:
-                await check_strict(self.host.link)
+                await check_strict(self.context.link)
             except UnfitServer as error:
                 _log.critical("%s: %s", self.node_id, error)
                 os._exit(70)  # nothing may be acknowledged that a crash could still take back
 
     async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """Another server, or the same one restarted: what was in its memory may be gone. Compare everything."""
-        host = self.host
-        await host.restore.came_back()  # first of all: until it has begun, news may be taken that it would refuse
+        await self.recovery.came_back()  # first of all: until it has begun, news may be taken that it would refuse
         await self._must_be_strict()
-        await self._sweep.own_set()
+        await self._sweeper.own_set()
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _news(self) -> None:
         """Read the wake stream, from its beginning after every connect: what is known is dropped by its number."""
-        host = self.host
-        reader = await host.link.dedicated()
+        context, status = self.context, self.status
+        reader = await context.link.dedicated()
         last, connects, mine = b"0", 0, ""
         while True:
-            if (reader.connects, host.node_id) != (connects, mine):
-                connects, mine, last = reader.connects, host.node_id, b"0"
-            self._reading = asyncio.ensure_future(reader.read(*host.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
+            if (reader.connects, status.node_id) != (connects, mine):
+                connects, mine, last = reader.connects, status.node_id, b"0"
+            self._reading = asyncio.ensure_future(reader.read(*context.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
             try:
                 wakes = parse_wakes(await self._reading)
             except LinkError as error:
                 _log.debug("%s: %s", mine, error)
                 if isinstance(error, RedisRefused) and error.wrong_type:
-                    await host.queues.make_wake(mine)
+                    await context.queues.make_wake(mine)
                 await asyncio.sleep(0.1)
                 last = b"0"
                 continue
@@ -420,16 +564,16 @@ class Node:
                 continue  # only the reading was ended: we have another id now
             for wake in wakes:
                 if type(wake) is not Wake:
-                    host.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
+                    context.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
                     continue
                 try:
-                    host.news(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+                    self.wakes.received(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
                 except Exception:  # noqa: BLE001 - one piece of news costs the workflow that it belongs to, not the others'
                     _log.exception("%s: news %r of %s", mine, wake.name, wake.workflow_id)
             if wakes:
                 newest = wakes[-1]
                 last = newest.id if isinstance(newest, Wake) else newest
-                host.queues.trim_wakes_nowait(mine, last)
+                context.queues.trim_wakes_nowait(mine, last)
 
 
 def runtime() -> str:

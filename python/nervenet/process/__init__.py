@@ -41,12 +41,11 @@ def run_node(
     """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
 
     async def node(stop: ShutdownSignals) -> None:
-        from nervenet.node.autopsy import last_line
+        from nervenet.node.guards.crash_line import last_line
         from nervenet.node.node import Node
         from nervenet.node.services import serve
 
-        async with Node.open(mesh.workflows, config, serve=serve) as node:
-            node.host.loader.last_line = last_line
+        async with Node.open(mesh.workflows, config, serve=serve, last_line=last_line) as node:
             facts = {"role": "node", "id": node.node_id, "address": node.address, "pid": os.getpid(), "mesh": mesh.name}
             with _announced(
                 f"node {node.node_id} of mesh {mesh.name} serves at {node.address}", facts, ready_file, quiet

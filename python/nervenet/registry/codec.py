@@ -66,7 +66,9 @@ def decode_node(id: str, data: bytes) -> NodeView:
         id=id,
         address=_text(raw, "address"),
         definitions=frozenset(_definition(_fields(d)) for d in _list(raw, "definitions")),
-        state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
+        state=_enum(raw, "state", "NODE_STATE_", "ACTIVE").removeprefix(
+            "AGENT_STATE_"
+        ),  # as releases before 1.0 wrote it
         owned=_whole(raw, "ownedWorkflows"),
         max_workflows=_whole(raw, "maxWorkflows"),
         refuses=raw.get("full") is True,

@@ -24,13 +24,14 @@ from google.rpc import (
 )  # adds it to the descriptor pool, so that reflection can describe our error details
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection
 
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Translate
 from nervenet.rpc.methods import SERVED, methods_of
+from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
 from nervenet.rpc.tokens import Tokens
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["GrpcServer", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
-_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **methods_of(reflection_pb2)}
+_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
 _log = logging.getLogger(__name__)
 
@@ -86,10 +87,11 @@ class GrpcServer:
         guard = Guard(config, tokens, translate)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
+        reflecting = reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS)
         beside = {
             "grpc.health.v1.Health": checks,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
-            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS),
+            **dict.fromkeys(REFLECTION, reflecting),
         }
         for name, servicer in beside.items():
             guard.add(_BESIDE[name], servicer)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only door to OpenTelemetry: one workflow is one trace (CONTRACT 5), configured by the standard OTEL_* alone.
+"""The only door to OpenTelemetry: one workflow is one trace (docs/architecture.md, The packages), configured by the standard OTEL_* alone.
 
     telemetry = start("licence-audit", "node")     # first thing in the process; reads OTEL_*, off when they are silent
     ...

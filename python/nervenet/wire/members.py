@@ -64,7 +64,7 @@ def encode_node_record(
         node_id=node_id,
         address=address,
         definitions=refs,
-        state=f"AGENT_STATE_{state}",
+        state=None if state == "ACTIVE" else f"NODE_STATE_{state}",  # older nodes read an unset state as ACTIVE
         register_time=timestamp(now_ms),
         max_workflows=max_workflows,
         owned_workflows=owned,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The desk: what was read is claimed and pushed, what agents answer is recorded and acknowledged. No task per task.
 
-It does for gateway agents what `agent/floor.py` does in an agent process, in the same order (DESIGN 5): the journal's reply
+It does for gateway agents what `agent/floor.py` does in an agent process, in the same order (docs/architecture.md, Complete): the journal's reply
 first, then the credit is free, then wake, XDEL and XACK together. Whatever breaks in between leaves a delivery pending
 under this node's name; it is read again after a reconnect, and its claim then answers `done`.
 """
@@ -25,8 +25,9 @@ from nervenet.v1.task_pb2 import TaskEnvelope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Guest, Key
-    from nervenet.node.hosting import Host
+    from nervenet.node.workflows.wakes import Wakes
     from nervenet.streams.queues import Delivered
     from nervenet.v1 import agent_service_pb2 as pb
     from nervenet.v1.common_pb2 import Payload
@@ -41,19 +42,19 @@ _log = logging.getLogger(__name__)
 class Desk:
     """`tasks` holds every task that is here, claimed or not: a second copy finds the first."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._journal = host.journal
-        self._queues = host.queues
+    def __init__(self, context: NodeContext, wakes: Wakes) -> None:
+        self._context = context
+        self._journal = context.journal
+        self._queues = context.queues
         self._loop = asyncio.get_running_loop()
         self.tasks: dict[Key, Held] = {}
-        self.drops = Drops(host.link)
-        self.recorder = Recorder(host)
+        self.drops = Drops(context.link)
+        self.recorder = Recorder(context, wakes)
         self.room: Callable[[], object] = lambda: None
         """Told when an agent that was full has room again."""
 
     def __repr__(self) -> str:
-        return f"<Desk of {self._host.node_id}, {len(self.tasks)} tasks>"
+        return f"<Desk of {self._context.status.node_id}, {len(self.tasks)} tasks>"
 
     # ── read → claimed → pushed ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,14 +109,14 @@ class Desk:
         """The agent is at another node by now: its entry follows it. Or it has left: then its owner looks after it."""
         assert one.envelope is not None
         self.drops.hold(stream, one.id)
-        self._host.spawn(self._forward(stream, one.id, one.envelope))
+        self._context.spawn(self._forward(stream, one.id, one.envelope))
 
     async def _forward(self, stream: bytes, entry_id: bytes, data: bytes) -> None:
         envelope = TaskEnvelope.FromString(data)
-        agent = self._host.table.agents.get(envelope.agent_id)
+        agent = self._context.table.agents.get(envelope.agent_id)
         if not envelope.agent_id:  # from a queue, and whoever had room has left meanwhile
-            await self._host.link.call("XADD", stream, "*", "e", data)
-        elif agent is not None and agent.stream != self._host.node_id:
+            await self._context.link.call("XADD", stream, "*", "e", data)
+        elif agent is not None and agent.stream != self._context.status.node_id:
             await self._queues.send_inbox(agent.stream, data)
         self.drops.drop(stream, entry_id)
 
@@ -128,7 +129,7 @@ class Desk:
         if reply.cancelled():
             return
         if reply.exception() is not None:
-            self._host.spawn(self._claim_patiently(held))
+            self._context.spawn(self._claim_patiently(held))
         else:
             self._answer(held, Claimed.parse(reply.result()))
 
@@ -149,15 +150,15 @@ class Desk:
         if claimed.status == "run":
             if claimed.checkpoint is not None:
                 self._give_checkpoint(held, claimed.checkpoint)
-            held.begin(self._host.clock.now_ms(), self._loop.time())
+            held.begin(self._context.clock.now_ms(), self._loop.time())
             held.guest.push(held)
             if held.stop is not None:  # told before it was there
                 held.guest.stop(held, held.stop.value)
-        elif claimed.status == "unknown" and not is_forgotten(self._host, held):
+        elif claimed.status == "unknown" and not is_forgotten(self._context, held):
             self._loop.call_later(ASK_AGAIN, self._ask_again, held)
         else:
             if claimed.status == "done":
-                self._host.spawn(self.recorder.tell_again(held, claimed.owner))
+                self._context.spawn(self.recorder.tell_again(held, claimed.owner))
             self.leave(held)
             self.drops.drop(held.stream, held.entry_id)
 
@@ -167,7 +168,7 @@ class Desk:
             held.envelope.checkpoint.ParseFromString(stored)
         except Exception as error:  # noqa: BLE001 - protobuf's own errors
             held.envelope.ClearField("checkpoint")
-            self._host.link.skips.skip(f"the checkpoint of {held.envelope.task_id}", f"{error!r}")
+            self._context.link.skips.skip(f"the checkpoint of {held.envelope.task_id}", f"{error!r}")
 
     def _ask_again(self, held: Held) -> None:
         """There was no head: nodes write back what a Redis without its tail has lost."""
@@ -178,7 +179,7 @@ class Desk:
 
     def bring(self, guest: Guest, agent_id: str, brought: Iterable[pb.HeldTask]) -> list[Held]:
         """What an agent has when it comes back: its claims are asked for at once, in the name that they have."""
-        now_ms, at = self._host.clock.now_ms(), self._loop.time()
+        now_ms, at = self._context.clock.now_ms(), self._loop.time()
         found = []
         for one in brought:
             key = (one.task.task_id, one.task.attempt)
@@ -207,7 +208,7 @@ class Desk:
 
     def _keep_checkpoint(self, held: Held, checkpoint: Payload) -> None:
         """The last one that an agent gave: stored at the next renewal, unless it is already."""
-        limit, what = self._host.config.payload_limit, held.envelope.capability
+        limit, what = self._context.config.payload_limit, held.envelope.capability
         try:
             saved = stored_payload(checkpoint, f"{what}: checkpoint", limit).SerializeToString()
         except ValueError as error:
@@ -249,7 +250,7 @@ class Desk:
         if held is None:
             return
         held.beat = self._loop.time()
-        limit, what = self._host.config.payload_limit, held.envelope.capability
+        limit, what = self._context.config.payload_limit, held.envelope.capability
         try:
             if progress.HasField("partial"):
                 part = stored_payload(progress.partial, f"{what}: partial", limit)
@@ -259,7 +260,7 @@ class Desk:
                 saved = stored_payload(progress.checkpoint, f"{what}: checkpoint", limit)
                 held.checkpoint, held.checkpoint_due = saved.SerializeToString(), True
         except ValueError as error:
-            guest.reject("INVALID_FIELD", f"task_progress of {said.task_id}: {error}")
+            guest.reject("INVALID_FIELD", f"task_report of {said.task_id}: {error}")
         if progress.HasField("fraction") or progress.message:
             held.fraction = min(1.0, max(0.0, progress.fraction)) if progress.HasField("fraction") else None
             held.message, held.news = progress.message, True
@@ -269,7 +270,7 @@ class Desk:
     def begun(self, guest: Guest, said: pb.TaskAck) -> None:
         held = self._held(guest, (said.task_id, said.attempt))
         if held is not None:
-            held.beat, held.acked_ms = self._loop.time(), self._host.clock.now_ms()
+            held.beat, held.acked_ms = self._loop.time(), self._context.clock.now_ms()
 
     def _held(self, guest: Guest, key: Key) -> Held | None:
         held = guest.tasks.get(key)
@@ -293,7 +294,7 @@ class Desk:
             return
         if held.stage is Stage.RECORDING:
             return
-        now_ms, limit = self._host.clock.now_ms(), self._host.config.payload_limit
+        now_ms, limit = self._context.clock.now_ms(), self._context.config.payload_limit
         verdict = None
         if held.stage is not Stage.OVER:
             verdict = verdict_on(held.facts, said.result, held.stop, limit, now_ms)
@@ -304,7 +305,7 @@ class Desk:
 
     def give_up(self, held: Held) -> None:
         """It was to stop and was not answered in time: what that means is recorded without its agent."""
-        verdict = given_up(held.facts, held.stop or Stop.GONE, self._host.clock.now_ms())
+        verdict = given_up(held.facts, held.stop or Stop.GONE, self._context.clock.now_ms())
         if verdict is None:
             held.stage = Stage.OVER
         else:
@@ -365,7 +366,7 @@ class Desk:
         while guest.waiting:
             held = guest.waiting.popleft()
             self._forget(held)
-            self._host.spawn(self._forward(held.stream, held.entry_id, held.envelope.SerializeToString()))
+            self._context.spawn(self._forward(held.stream, held.entry_id, held.envelope.SerializeToString()))
 
     def forget(self, guest: Guest) -> None:
         """The agent is elsewhere, or gone for good: whatever it does with its tasks, we don't care for them any more."""

@@ -119,12 +119,14 @@ class Door:
 
     def _hear_one(self, guest: Guest, kind: str | None, item: pb.ConnectRequestItem) -> None:
         desk = self._gateway.desk
-        if kind == "task_result":  # never refused for a value: what was done is recorded, without what makes no sense
-            desk.complete(guest, item.task_result)
+        if (
+            kind == "task_completion"
+        ):  # never refused for a value: what was done is recorded, without what makes no sense
+            desk.complete(guest, item.task_completion)
             return
         check_values(item)
-        if kind == "task_progress":
-            desk.report(guest, item.task_progress)
+        if kind == "task_report":
+            desk.report(guest, item.task_report)
         elif kind == "task_ack":
             desk.begun(guest, item.task_ack)
         elif kind == "status":

@@ -15,7 +15,7 @@ from nervenet.clock import new_id
 from nervenet.errors import Overloaded, PreconditionFailed, Unavailable
 from nervenet.node.gateway.desk import Desk
 from nervenet.node.gateway.guest import Guest, Stage
-from nervenet.node.gateway.hello import MAX_CREDIT, record_of
+from nervenet.node.gateway.hello import MAX_CREDIT, PROTOCOL_VERSION, record_of
 from nervenet.node.gateway.intake import Intake
 from nervenet.node.gateway.keeper import Keeper
 from nervenet.node.gateway.line import Line
@@ -31,10 +31,9 @@ from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Held
-    from nervenet.node.hosting import Host
+    from nervenet.node.workflows.wakes import Wakes
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import TableChange
@@ -52,28 +51,26 @@ _log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """`address` is where the node's services answer, `alive` whether its session is."""
+    """One for each node."""
 
-    def __init__(self, host: Host, etcd: Etcd, address: Callable[[], str], alive: Callable[[], bool]) -> None:
-        self._host = host
-        self._address = address
-        self._alive = alive
+    def __init__(self, context: NodeContext, wakes: Wakes, etcd: Etcd) -> None:
+        self._context = context
         self._loop = asyncio.get_running_loop()
         self.guests: dict[str, Guest] = {}
-        self.desk = Desk(host)
-        self._intake = Intake(host, self.desk, self.guests, alive)
-        self._keeper = Keeper(host, self.desk, self.guests, lost=self._lost, gone=self._gone)
-        self._members = Membership(host, etcd, self.guests, address, self._moved)
+        self.desk = Desk(context, wakes)
+        self._intake = Intake(context, self.desk, self.guests)
+        self._keeper = Keeper(context, self.desk, self.guests, lost=self._lost, gone=self._gone)
+        self._members = Membership(context, etcd, self.guests, self._moved)
         self._first = asyncio.Event()
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Gateway of {self._host.node_id}, {len(self.guests)} agents, {len(self.desk.tasks)} tasks>"
+        return f"<Gateway of {self._context.status.node_id}, {len(self.guests)} agents, {len(self.desk.tasks)} tasks>"
 
     @property
     def address(self) -> str:
         """Where this node answers: the endpoint of its agents."""
-        return self._address()
+        return self._context.status.address
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -98,10 +95,10 @@ class Gateway:
         if not self._first.is_set():
             await self._intake.make_inbox()
             self._first.set()
-        record = record_of(hello, now_ms=self._host.clock.now_ms())
+        record = record_of(hello, now_ms=self._context.clock.now_ms())
         if hello.agent.agent_id:
             return await self._return(hello, line, record)
-        guest = Guest(new_id(record.name, self._host.entropy), await self._members.grant(), record, hello.credit)
+        guest = Guest(new_id(record.name, self._context.entropy), await self._members.grant(), record, hello.credit)
         self._sit(guest, line)
         try:
             await self._members.register(guest)
@@ -113,7 +110,7 @@ class Gateway:
         return guest
 
     def _admit(self, hello: pb.Hello) -> None:
-        if self._host.draining:
+        if self._context.status.draining:
             raise Unavailable(
                 "this node is draining: connect to another one", code="UNAVAILABLE", reason="NODE_DRAINING"
             )
@@ -121,7 +118,7 @@ class Gateway:
             words = f"this node has {MOST_AGENTS:,} agents: connect to another one"
             raise Overloaded(words, code="RESOURCE_EXHAUSTED", reason="NODE_FULL")
         guest = self.guests.get(hello.agent.agent_id)  # the table hears of it later
-        lease = self._host.table.lease(hello.agent.agent_id) if guest is None else guest.lease_id
+        lease = self._context.table.lease(hello.agent.agent_id) if guest is None else guest.lease_id
         if hello.lease_id and lease not in (0, hello.lease_id):
             raise invalid("items[0].hello.lease_id", f"not the lease of {hello.agent.agent_id}")
 
@@ -155,7 +152,7 @@ class Gateway:
         old = guest.agent_id
         self._members.forget(guest)
         guest.lease_id = await self._members.grant()
-        guest.agent_id = new_id(guest.record.name, self._host.entropy)
+        guest.agent_id = new_id(guest.record.name, self._context.entropy)
         _log.warning("%s lost its lease and goes on as %s", old, guest.agent_id)
         self.guests.pop(old, None)
         self.guests[guest.agent_id] = guest
@@ -170,11 +167,12 @@ class Gateway:
         welcome = pb.Welcome(
             agent_id=guest.agent_id,
             lease_id=guest.lease_id,
-            node_id=self._host.node_id,
-            namespace=self._host.config.namespace,
-            payload_limit=self._host.config.payload_limit,
+            node_id=self._context.status.node_id,
+            namespace=self._context.config.namespace,
+            payload_limit=self._context.config.payload_limit,
             max_credit=MAX_CREDIT,
-            nodes=[self._address(), *self._others()][:MOST_NODES],
+            nodes=[self._context.status.address, *self._others()][:MOST_NODES],
+            protocol_version=PROTOCOL_VERSION,
         )
         welcome.status_interval.FromMilliseconds(round(STATUS_INTERVAL * 1000))
         welcome.lease_ttl.FromSeconds(GATEWAY_AGENT_LEASE)
@@ -188,9 +186,11 @@ class Gateway:
 
     def _crowds(self) -> list[tuple[int, str]]:
         """How many gateway agents each other node has, and where it answers; fewest first."""
-        table = self._host.table
+        table = self._context.table
         counts = Counter(agent.inbox for agent in table.agents.values())
-        others = [node for node in table.nodes.values() if node.state == "ACTIVE" and node.id != self._host.node_id]
+        others = [
+            node for node in table.nodes.values() if node.state == "ACTIVE" and node.id != self._context.status.node_id
+        ]
         return sorted((counts[node.id], node.address) for node in others)
 
     async def _spread(self) -> None:
@@ -200,7 +200,7 @@ class Gateway:
             crowds = self._crowds()
             connected = [guest for guest in self.guests.values() if guest.line is not None]
             count = excess(len(connected), [crowd for crowd, _ in crowds])
-            if not count or self._host.draining:
+            if not count or self._context.status.draining:
                 continue
             now = self._loop.time()
             asked = [guest for guest in connected if now - guest.sent_on_at >= ASK_AGAIN]
@@ -215,15 +215,15 @@ class Gateway:
         if guest.line is line:
             guest.line = None
             guest.away_since = self._loop.time()
-            sent_on = self._host.draining or guest.away_since - guest.sent_on_at < GATEWAY_AGENT_LEASE
+            sent_on = self._context.status.draining or guest.away_since - guest.sent_on_at < GATEWAY_AGENT_LEASE
             guest.broke = not (line.ended_here or sent_on)
-            guest.broke_ms = self._host.clock.now_ms()
+            guest.broke_ms = self._context.clock.now_ms()
             if guest.broke:
                 self.desk.tell_owners(guest)
             self._changed.set()
 
     def _lost(self, guest: Guest) -> None:
-        self._host.spawn(self._declare_dead(guest))
+        self._context.spawn(self._declare_dead(guest))
 
     async def _declare_dead(self, guest: Guest) -> None:
         """Its stream was closed by the other side, and it is not back, here or elsewhere: its tasks go on at others now.
@@ -233,7 +233,7 @@ class Gateway:
         try:
             if await self._keeper.renewed_elsewhere(guest) or not await self._members.is_here(guest):
                 return
-            if guest.line is not None or not self._alive() or self._host.draining:
+            if guest.line is not None or not self._context.status.alive or self._context.status.draining:
                 return
             reason = f"its stream broke, and it was not back after {RECONNECT_WITHIN:g} s"
             await self._members.certify(guest, reason)
@@ -247,7 +247,7 @@ class Gateway:
     async def say_goodbye(self, guest: Guest) -> None:
         """It leaves for good: what it did not answer goes on elsewhere. Done to its end even if its stream ends first."""
         leaving = asyncio.ensure_future(self._see_off(guest))
-        self._host.spawn(leaving)
+        self._context.spawn(leaving)
         await asyncio.shield(leaving)
 
     async def _see_off(self, guest: Guest) -> None:
@@ -272,9 +272,13 @@ class Gateway:
     def registry_news(self, news: TableChange) -> None:
         """An agent's record says who has it."""
         guest = self.guests.get(news.id)
-        if guest is not None and isinstance(news.new, AgentView) and news.new.inbox != self._host.node_id:
-            host = self._host.table.nodes.get(news.new.inbox)
-            if host is not None and host.id != self._host.node_id and news.revision > self._members.revision(guest):
+        if guest is not None and isinstance(news.new, AgentView) and news.new.inbox != self._context.status.node_id:
+            host = self._context.table.nodes.get(news.new.inbox)
+            if (
+                host is not None
+                and host.id != self._context.status.node_id
+                and news.revision > self._members.revision(guest)
+            ):
                 self._moved(guest)
 
     async def drain(self) -> None:
@@ -290,13 +294,13 @@ class Gateway:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            _log.warning("%s leaves with %d agents still connected", self._host.node_id, len(self.guests))
+            _log.warning("%s leaves with %d agents still connected", self._context.status.node_id, len(self.guests))
 
     # ── what others ask of an agent ──────────────────────────────────────────────────────────────────────────────────
 
     def drain_agent(self, guest: Guest, grace_ms: int | None) -> None:
         """It finishes what runs; what still runs after the grace goes on elsewhere."""
-        grace = self._host.config.drain_ms if grace_ms is None else grace_ms
+        grace = self._context.config.drain_ms if grace_ms is None else grace_ms
         if not guest.draining:
             guest.draining = True
             guest.drain_until = self._loop.time() + grace / 1000

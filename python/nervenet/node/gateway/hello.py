@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nervenet.v1.task_pb2 import TaskEnvelope
 
 MAX_CREDIT: Final = 10_000
+PROTOCOL_VERSION: Final = 1
+"""The newest version of the gateway protocol that this node speaks; protos/README.md says when it changes."""
 MAX_CAPABILITIES: Final = 200
 MAX_RECORD: Final = 256 * 1024
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")

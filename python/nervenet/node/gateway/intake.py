@@ -25,9 +25,9 @@ from nervenet.streams.queues import parse_requirement, parse_tasks
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.desk import Desk
     from nervenet.node.gateway.guest import Guest
-    from nervenet.node.hosting import Host
     from nervenet.redis_link.reader import Reader
     from nervenet.v1.task_pb2 import TaskEnvelope
 
@@ -110,14 +110,13 @@ class Rereads:
 
 
 class Intake:
-    """`alive` says whether the node's session is: only then is a missing inbox made again."""
+    """A missing inbox is made again only while the node's session is alive."""
 
-    def __init__(self, host: Host, desk: Desk, guests: Mapping[str, Guest], alive: Callable[[], bool]) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, desk: Desk, guests: Mapping[str, Guest]) -> None:
+        self._context = context
         self._desk = desk
         self._guests = guests
-        self._alive = alive
-        self._groups = Groups(host.link, host.keys)
+        self._groups = Groups(context.link, context.keys)
         self._queues: dict[bytes, Queue] = {}
         self._named_at = float("-inf")
         self._pause = SOONEST
@@ -126,7 +125,7 @@ class Intake:
         desk.room = self.look_soon
 
     def __repr__(self) -> str:
-        return f"<Intake of {self._host.node_id}, {len(self._queues)} queues>"
+        return f"<Intake of {self._context.status.node_id}, {len(self._queues)} queues>"
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -145,12 +144,12 @@ class Intake:
         self.look_soon()
 
     async def make_inbox(self) -> None:
-        self._mine = self._host.node_id
-        await self._host.queues.make_inbox(self._mine)
+        self._mine = self._context.status.node_id
+        await self._context.queues.make_inbox(self._mine)
 
     async def _forever(self, read: Callable[[Reader], Awaitable[None]]) -> None:
         """Each way of reading has a connection of its own."""
-        reader = await self._host.link.dedicated()
+        reader = await self._context.link.dedicated()
         rereads = Rereads()
         try:
             while True:
@@ -163,10 +162,10 @@ class Intake:
                 except RedisRefused as error:
                     await self._refused(error)
                 except LinkError as error:
-                    _log.warning("%s: reading for the gateway: %s", self._host.node_id, error)
+                    _log.warning("%s: reading for the gateway: %s", self._context.status.node_id, error)
                     await asyncio.sleep(SOONEST)
                 except Exception:  # noqa: BLE001 - one entry that nobody foresaw is no reason to read no others
-                    _log.exception("%s: reading for the gateway failed, it goes on", self._host.node_id)
+                    _log.exception("%s: reading for the gateway failed, it goes on", self._context.status.node_id)
                     await asyncio.sleep(LATEST)
         finally:
             await reader.close()
@@ -174,10 +173,10 @@ class Intake:
     # ── the inbox ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _read_inbox(self, reader: Reader) -> None:
-        if self._mine != self._host.node_id:
+        if self._mine != self._context.status.node_id:
             await self.make_inbox()
-        inbox = self._host.keys.inbox(self._mine)
-        words = self._host.queues.read_tasks(inbox, self._mine, PAGE, LONGEST_BLOCK_MS)
+        inbox = self._context.keys.inbox(self._mine)
+        words = self._context.queues.read_tasks(inbox, self._mine, PAGE, LONGEST_BLOCK_MS)
         if tasks := parse_tasks(await reader.read(*words)):
             self._desk.admit(inbox, tasks, self._addressee)
 
@@ -197,13 +196,13 @@ class Intake:
             if not (room := min(PAGE, seating.room)):
                 continue
             try:
-                words = self._host.queues.read_tasks(stream, self._host.node_id, room)
+                words = self._context.queues.read_tasks(stream, self._context.status.node_id, room)
                 tasks = parse_tasks(await reader.read(*words))
             except RedisRefused as error:
                 if error.code != "NOGROUP" and not error.wrong_type:
                     raise
                 if queue.named or error.wrong_type:
-                    await self._host.queues.make_queue(queue.requirement.capability, queue.hash, queue.says)
+                    await self._context.queues.make_queue(queue.requirement.capability, queue.hash, queue.says)
                 continue
             if tasks:
                 self._desk.admit(stream, tasks, self._seating(queue).seat)
@@ -226,7 +225,7 @@ class Intake:
             return
         self._named_at = now
         capabilities = list({name for guest in self._guests.values() for name in guest.able})
-        named = await asyncio.gather(*(self._host.queues.queues(name) for name in capabilities))
+        named = await asyncio.gather(*(self._context.queues.queues(name) for name in capabilities))
         self._queues = {}
         for name, queues in zip(capabilities, named, strict=True):
             for asked, says in (
@@ -235,15 +234,15 @@ class Intake:
                 try:
                     requirement = requirement_of(name, says if asked else b"")
                 except ValueError as error:
-                    self._host.link.skips.skip(f"what a queue of {name} asks for", error)
+                    self._context.link.skips.skip(f"what a queue of {name} asks for", error)
                     continue
-                self._queues[self._host.keys.queue(name, asked)] = Queue(requirement, asked, says, asked in queues)
+                self._queues[self._context.keys.queue(name, asked)] = Queue(requirement, asked, says, asked in queues)
 
     # ── after a broken connection ────────────────────────────────────────────────────────────────────────────────────
 
     async def _reread(self, reader: Reader) -> None:
         """What was handed to us by a reply that never came."""
-        inbox = self._host.keys.inbox(self._mine)
+        inbox = self._context.keys.inbox(self._mine)
         await self._reread_one(reader, inbox, self._addressee)
         await self._groups.trim(inbox)  # what was handed to us, and is no longer pending: nobody gets it any more
         for stream, queue in [(at, queue) for at, queue in self._queues.items() if queue.named]:
@@ -252,7 +251,7 @@ class Intake:
     async def _reread_one(self, reader: Reader, stream: bytes, seat: Callable[[TaskEnvelope], Guest | None]) -> None:
         after: bytes | str = "0"
         while True:
-            words = self._host.queues.read_own(stream, self._mine, PAGE, after)
+            words = self._context.queues.read_own(stream, self._mine, PAGE, after)
             pending = parse_tasks(await reader.read(*words))
             if not pending:
                 return
@@ -261,9 +260,9 @@ class Intake:
 
     async def _refused(self, error: RedisRefused) -> None:
         """NOGROUP: our inbox is gone (Redis lost it). While we are registered we make it again."""
-        if (error.code == "NOGROUP" or error.wrong_type) and self._alive():
-            _log.warning("%s: the gateway's inbox was gone and is made again", self._host.node_id)
+        if (error.code == "NOGROUP" or error.wrong_type) and self._context.status.alive:
+            _log.warning("%s: the gateway's inbox was gone and is made again", self._context.status.node_id)
             await self.make_inbox()
             return
-        _log.warning("%s: reading for the gateway: %s", self._host.node_id, error)
+        _log.warning("%s: reading for the gateway: %s", self._context.status.node_id, error)
         await asyncio.sleep(LATEST)

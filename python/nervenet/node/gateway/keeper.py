@@ -37,9 +37,9 @@ from nervenet.timing import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.desk import Desk
     from nervenet.node.gateway.guest import Guest, Held
-    from nervenet.node.hosting import Host
     from nervenet.redis_link.dial import ServerIdentity
 
 TICK: Final = CLAIM_TICK
@@ -74,14 +74,14 @@ class Keeper:
 
     def __init__(
         self,
-        host: Host,
+        context: NodeContext,
         desk: Desk,
         guests: Mapping[str, Guest],
         *,
         lost: Callable[[Guest], object],
         gone: Callable[[Guest], object],
     ) -> None:
-        self._host = host
+        self._context = context
         self._desk = desk
         self._guests = guests
         self._lost = lost
@@ -131,7 +131,7 @@ class Keeper:
                 self._desk.give_up(held)
         if guest.drain_until is not None and now >= guest.drain_until:
             guest.drain_until = None
-            self._host.spawn(self.give_back(guest, Stop.DRAINED))
+            self._context.spawn(self.give_back(guest, Stop.DRAINED))
         if guest.line is None:
             if guest.waiting and now - guest.away_since >= RECONNECT_WITHIN:
                 self._desk.release_waiting(guest)
@@ -159,7 +159,7 @@ class Keeper:
         asked = []
         for held in due:
             saving = held.checkpoint if held.checkpoint_due else None
-            reply = self._host.journal.renew(
+            reply = self._context.journal.renew(
                 *held.claim, fraction=held.fraction, checkpoint=saving, beat=held.beat > held.renewed_at
             )
             held.renewed_at = now
@@ -179,7 +179,7 @@ class Keeper:
     async def renewed_elsewhere(self, guest: Guest) -> bool:
         """Whether another node has renewed a claim of this agent since our stream to it broke."""
         for held in tuple(guest.tasks.values()):
-            look = await self._host.journal.look(held.envelope.workflow_id, (held.envelope.step,))
+            look = await self._context.journal.look(held.envelope.workflow_id, (held.envelope.step,))
             claim = look.claims.get(held.envelope.step) if look is not None else None
             if claim is None or (claim.agent_id, claim.attempt) != (held.agent_id, held.envelope.attempt):
                 continue

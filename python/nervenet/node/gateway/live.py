@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from nervenet.wire import encode_progress, payload_in
 
 if TYPE_CHECKING:
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Held
-    from nervenet.node.hosting import Host
 
 PERIOD: Final = 0.05
 MOST_ENTRIES: Final = 1_000
@@ -21,8 +21,8 @@ MOST_BYTES: Final = 1 << 20
 
 
 class Live:
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Held, None] = {}
 
@@ -40,10 +40,10 @@ class Live:
             return
         average = sum(map(len, messages)) // len(messages)
         most = max(1, min(MOST_ENTRIES, MOST_BYTES // max(1, average)))
-        key = self._host.keys.live(held.envelope.workflow_id)
+        key = self._context.keys.live(held.envelope.workflow_id)
         fields = [part for message in messages for part in (b"p", message)]
-        self._host.link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(_heard)
-        self._host.link.send("PEXPIRE", key, self._host.retention_ms).add_done_callback(_heard)
+        self._context.link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(_heard)
+        self._context.link.send("PEXPIRE", key, self._context.config.retention_ms).add_done_callback(_heard)
 
     def _flush_all(self) -> None:
         for held in tuple(self._waiting):
@@ -51,7 +51,7 @@ class Live:
 
     def _messages(self, held: Held) -> list[bytes]:
         envelope = held.envelope
-        about = (envelope.step, envelope.attempt, held.agent_id, self._host.clock.now_ms())
+        about = (envelope.step, envelope.attempt, held.agent_id, self._context.clock.now_ms())
         parts, held.parts = held.parts, []
         messages = [encode_progress(*about, partial=payload_in(part), sequence=n) for n, part in parts]
         if held.news:

@@ -24,8 +24,8 @@ from nervenet.timing import GATEWAY_AGENT_LEASE
 from nervenet.wire import to_json
 
 if TYPE_CHECKING:
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Guest
-    from nervenet.node.hosting import Host
     from nervenet.registry.etcd import Etcd
 
 KEEP_EVERY: Final = GATEWAY_AGENT_LEASE / 3
@@ -63,16 +63,14 @@ class Membership:
 
     def __init__(
         self,
-        host: Host,
+        context: NodeContext,
         etcd: Etcd,
         guests: Mapping[str, Guest],
-        address: Callable[[], str],
         moved: Callable[[Guest], object],
     ) -> None:
-        self._host = host
+        self._context = context
         self._etcd = etcd
         self._guests = guests
-        self._address = address
         self._moved = moved
         self._loop = asyncio.get_running_loop()
         self._papers: dict[str, Papers] = {}
@@ -97,8 +95,8 @@ class Membership:
         """Write its record, whoever wrote it before. Raises EtcdError."""
         papers = self._papers[guest.agent_id] = Papers()
         papers.kept_at = self._loop.time()
-        state, where = guest.state, self._host.node_id
-        key = self._host.table.layout.agent(guest.agent_id)
+        state, where = guest.state, self._context.status.node_id
+        key = self._context.table.layout.agent(guest.agent_id)
         papers.revision = await self._etcd.put(key, self._record(guest, state), lease=guest.lease_id, patience=PATIENCE)
         papers.state, papers.where = state, where
 
@@ -112,13 +110,13 @@ class Membership:
 
     async def is_here(self, guest: Guest) -> bool:
         """Whether its record still names this node. Raises EtcdError."""
-        found = await self._etcd.get(self._host.table.layout.agent(guest.agent_id))
-        return found is not None and decode_agent(guest.agent_id, found.value).inbox == self._host.node_id
+        found = await self._etcd.get(self._context.table.layout.agent(guest.agent_id))
+        return found is not None and decode_agent(guest.agent_id, found.value).inbox == self._context.status.node_id
 
     async def certify(self, guest: Guest, reason: str) -> None:
         """Tell everybody that it is dead, and end its lease. Raises EtcdError."""
         self.forget(guest)
-        layout, by = self._host.table.layout, self._host.node_id
+        layout, by = self._context.table.layout, self._context.status.node_id
         await certify_death(self._etcd, layout, guest.agent_id, guest.lease_id, reason=reason, by=by)
 
     def revision(self, guest: Guest) -> int:
@@ -156,7 +154,7 @@ class Membership:
             await self._etcd.keep_alive(guest.lease_id, patience=PATIENCE)
         except LeaseNotFound:
             _log.warning("%s lost its lease: it is to come back under a new id", guest.agent_id)
-            guest.go_elsewhere([self._address()], "its lease is over: it comes back under a new id")
+            guest.go_elsewhere([self._context.status.address], "its lease is over: it comes back under a new id")
         except EtcdError as error:  # an agent's lease outlives what it can't hear of: we go on
             _log.debug("the lease of %s was not renewed: %s", guest.agent_id, error)
             return
@@ -173,15 +171,15 @@ class Membership:
 
     def _is_stale(self, guest: Guest) -> bool:
         papers = self._papers.get(guest.agent_id)
-        return papers is not None and (papers.state, papers.where) != (guest.state, self._host.node_id)
+        return papers is not None and (papers.state, papers.where) != (guest.state, self._context.status.node_id)
 
     async def _rewrite(self, guest: Guest) -> None:
         """Bring the record to what is true, unless another node has written it since."""
         papers = self._papers.get(guest.agent_id)
         if papers is None:
             return
-        state, where = guest.state, self._host.node_id
-        key = self._host.table.layout.agent(guest.agent_id)
+        state, where = guest.state, self._context.status.node_id
+        key = self._context.table.layout.agent(guest.agent_id)
         try:
             done, current = await self._etcd.compare_and_set(
                 key, self._record(guest, state), expected=papers.revision, lease=guest.lease_id
@@ -203,8 +201,8 @@ class Membership:
     def _record(self, guest: Guest, state: str) -> bytes:
         record = guest.record
         record.agent_id = guest.agent_id
-        record.inbox = self._host.node_id
-        record.control_endpoint = self._address()
+        record.inbox = self._context.status.node_id
+        record.control_endpoint = self._context.status.address
         record.state = state_number(state)
         return to_json(record)
 
@@ -227,7 +225,7 @@ class Membership:
                 papers.load, papers.load_at = says, now
 
     async def _put(self, guests: list[Guest]) -> bool:
-        layout, now_ms = self._host.table.layout, self._host.clock.now_ms()
+        layout, now_ms = self._context.table.layout, self._context.clock.now_ms()
         puts = [(layout.load(guest.agent_id), load_json(guest, now_ms), guest.lease_id) for guest in guests]
         try:
             await self._etcd.put_many(puts, patience=PATIENCE)

@@ -24,9 +24,10 @@ from nervenet.streams.recent import Recent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.guest import Held
     from nervenet.node.gateway.outcome import Verdict
-    from nervenet.node.hosting import Host
+    from nervenet.node.workflows.wakes import Wakes
 
 ASK_AGAIN: Final = 1.0
 REFUSALS: Final = 10
@@ -35,20 +36,21 @@ REFUSALS: Final = 10
 _log = logging.getLogger(__name__)
 
 
-def is_forgotten(host: Host, held: Held) -> bool:
+def is_forgotten(context: NodeContext, held: Held) -> bool:
     """Whether the workflow is gone for good: its closed run would have expired by now."""
-    return host.clock.now_ms() - held.envelope.enqueue_time.ToMilliseconds() > host.retention_ms
+    return context.clock.now_ms() - held.envelope.enqueue_time.ToMilliseconds() > context.config.retention_ms
 
 
 class Recorder:
     """One for each gateway."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._journal = host.journal
-        self._queues = host.queues
-        self.live = Live(host)
-        self.recent = Recent(host.journal, host.queues, SYSTEM)
+    def __init__(self, context: NodeContext, wakes: Wakes) -> None:
+        self._context = context
+        self._wakes = wakes
+        self._journal = context.journal
+        self._queues = context.queues
+        self.live = Live(context)
+        self.recent = Recent(context.journal, context.queues, SYSTEM)
 
     def record(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
         """Append it; `then` hears whether it stands there now, or something else was there first."""
@@ -68,7 +70,7 @@ class Recorder:
             self._recorded(held, verdict, appended)
             then(held, True)
         else:
-            self._host.spawn(self._append_patiently(held, verdict, then))
+            self._context.spawn(self._append_patiently(held, verdict, then))
 
     async def _append_patiently(self, held: Held, verdict: Verdict, then: Callable[[Held, bool], None]) -> None:
         workflow_id, run, _, attempt, agent_id = held.claim
@@ -96,7 +98,7 @@ class Recorder:
         while True:
             try:
                 appended = await self._journal.append(workflow_id, run, verdict.name, verdict.entry)
-                if appended.status != "unknown" or is_forgotten(self._host, held):
+                if appended.status != "unknown" or is_forgotten(self._context, held):
                     return appended
                 _log.warning("%s: Redis does not know its workflow (yet)", held.envelope.task_id)
             except LinkClosed:
@@ -110,12 +112,12 @@ class Recorder:
     def _recorded(self, held: Held, verdict: Verdict, appended: Appended) -> None:
         workflow_id, run, _, _, _ = held.claim
         self.recent.recorded(workflow_id, run, verdict.name, verdict.entry)
-        held.guest.ended(self._host.clock.now_ms() - held.started_ms, verdict.failed)
+        held.guest.ended(self._context.clock.now_ms() - held.started_ms, verdict.failed)
         self._wake(OutgoingWake(appended.owner, workflow_id, run, appended.id, verdict.name, verdict.entry))
 
     def _wake(self, news: OutgoingWake) -> None:
-        if news.owner == self._host.node_id:  # it is ours: no detour
-            self._host.news(news.workflow_id, news.journal_id, news.name, news.entry)
+        if news.owner == self._context.status.node_id:  # it is ours: no detour
+            self._wakes.received(news.workflow_id, news.journal_id, news.name, news.entry)
         else:
             self._queues.wake_nowait(news).add_done_callback(heard)
 

@@ -23,9 +23,10 @@ from nervenet.wire import optional_ms, timestamp
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from nervenet.node.context import NodeContext
     from nervenet.node.gateway.door import Door
+    from nervenet.node.gateway.gateway import Gateway
     from nervenet.node.gateway.guest import Guest, Held
-    from nervenet.node.hosting import Host
     from nervenet.node.services.heartbeats import Heartbeats
     from nervenet.node.services.peers import Peers
     from nervenet.registry.views import AgentView
@@ -36,10 +37,12 @@ __all__ = ["Agents"]
 class Agents:
     """The servicer."""
 
-    def __init__(self, host: Host, peers: Peers, heartbeats: Heartbeats, door: Door) -> None:
-        self._table = host.table
-        self._clock = host.clock
-        self._gateway = host.gateway
+    def __init__(
+        self, context: NodeContext, gateway: Gateway, peers: Peers, heartbeats: Heartbeats, door: Door
+    ) -> None:
+        self._table = context.table
+        self._clock = context.clock
+        self._gateway = gateway
         self._peers = peers
         self._heartbeats = heartbeats
         self.Connect = door.connect

@@ -2,8 +2,8 @@
 # ruff: noqa: N802  # methods carry the contract's names
 """CoordinatorService: starts, reads, watches and steers workflows; every node answers for every workflow.
 
-A thin face: what is asked is checked here or beside (`starts`, `people`), done by the host, and read by `reads`. No
-method waits beyond what its caller allows, and none makes up a DEADLINE_EXCEEDED (CONTRACT 4).
+A thin face: what is asked is checked here or beside (`starts`, `people`), done by the parts of the node, and read by `reads`. No
+method waits beyond what its caller allows, and none makes up a DEADLINE_EXCEEDED (docs/architecture.md, How to add an RPC).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nervenet.errors import AlreadyExists, Overloaded, RequestError
 from nervenet.node.services.awaits import AwaitStream, one_close
 from nervenet.node.services.definitions import Definitions
 from nervenet.node.services.peers import HOP_KEY
+from nervenet.node.services.start_tracing import incoming, inside, start_traced
 from nervenet.node.services.starts import (
     checked_json,
     checked_payload,
@@ -26,9 +27,8 @@ from nervenet.node.services.starts import (
     task_start_of,
 )
 from nervenet.node.services.watches import WatchStream
-from nervenet.node.starting import StartRequest
-from nervenet.node.tracing import incoming, inside, start_traced
-from nervenet.node.watching import before
+from nervenet.node.workflows.close_notifier import before
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Cancel, Signaled, State
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of
@@ -40,11 +40,17 @@ from nervenet.wire import decode_entry, duration_ms, payload_in, state_out
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
 
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.services.definitions import Definitions
     from nervenet.node.services.listing import Lists
     from nervenet.node.services.people import People
     from nervenet.node.services.reads import Reads
-    from nervenet.node.watching import Closings, Hints
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.checks import Checks
+    from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
+    from nervenet.node.workflows.facts import Facts
+    from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.start import Starter
     from nervenet.records import Body
     from nervenet.streams.answers import Appended
     from nervenet.v1 import common_pb2 as common
@@ -58,28 +64,39 @@ class Coordinators:
 
     def __init__(
         self,
-        host: Host,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        starter: Starter,
+        facts: Facts,
+        admission: Admission,
+        checks: Checks,
+        definitions: Definitions,
         reads: Reads,
         lists: Lists,
         people: People,
         hints: Hints,
-        closings: Closings,
+        closings: CloseNotifier,
         stopping: asyncio.Event,
     ) -> None:
-        self._host = host
+        self._context = context
+        self._hosted = hosted
+        self._starter = starter
+        self._facts = facts
+        self._admission = admission
+        self._checks = checks
         self._reads = reads
         self._lists = lists
         self._people = people
         self._hints = hints
         self._closings = closings
         self._stopping = stopping
-        self._definitions = Definitions(host)
+        self._definitions = definitions
 
     # ── start and await ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def StartWorkflow(self, request: pb.StartWorkflowRequest, context: Any) -> pb.StartWorkflowResponse:
-        start = start_of(request, self._host.config, trace_of(context))
-        with incoming(self._host.telemetry, "StartWorkflow", start) as call:
+        start = start_of(request, self._context.config, trace_of(context))
+        with incoming(self._context.telemetry, "StartWorkflow", start) as call:
             start = inside(call, start)
             created, workflow = await self._start(start, request.wait, request.payload_format, context)
         return pb.StartWorkflowResponse(workflow=workflow, created=created)
@@ -88,7 +105,7 @@ class Coordinators:
         self, start: StartRequest, wait: Duration, form: common.PayloadFormat, context: Any
     ) -> tuple[bool, workflow_pb2.Workflow]:
         try:
-            started = await self._host.starter.start(start)
+            started = await self._starter.start(start)
         except RequestError as error:
             raise refused_start(error) from None
         await self._wait(start.workflow_id, wait, context)
@@ -101,7 +118,7 @@ class Coordinators:
             await one_close(self._closings, workflow_id, seconds, self._stopping)
 
     async def StartWorkflows(self, request: pb.StartWorkflowsRequest, context: Any) -> pb.StartWorkflowsResponse:
-        trace, config = trace_of(context), self._host.config
+        trace, config = trace_of(context), self._context.config
         starts: list[StartRequest] = []
         outcomes: list[pb.StartOutcome | None] = []
         for i, message in enumerate(request.requests):
@@ -111,7 +128,7 @@ class Coordinators:
                 outcomes.append(None)
             except RequestError as error:
                 outcomes.append(pb.StartOutcome(workflow_id=message.workflow_id, error=to_outcome(error)))
-        answers = iter(zip(starts, await start_traced(self._host, starts), strict=True))
+        answers = iter(zip(starts, await start_traced(self._context.telemetry, self._starter, starts), strict=True))
         return pb.StartWorkflowsResponse(
             outcomes=[
                 _outcome(*next(answers), f"requests[{i}].") if outcome is None else outcome
@@ -145,7 +162,7 @@ class Coordinators:
         self, request: pb.WatchWorkflowRequest, context: Any
     ) -> AsyncIterator[pb.WatchWorkflowResponse]:
         await self._reads.head(request.workflow_id)
-        watch = WatchStream(self._host, self._hints, request, self._stopping)
+        watch = WatchStream(self._context, self._hints, request, self._stopping)
         async with aclosing(watch.run()) as answers:
             async for answer in answers:
                 yield answer
@@ -161,15 +178,15 @@ class Coordinators:
             signal = check_name(request.signal, "signal", step=False)
         except ValueError as error:
             raise invalid("signal", str(error)) from None
-        payload = checked_payload(request.payload, self._host.config.payload_limit, "payload", signal)
+        payload = checked_payload(request.payload, self._context.config.payload_limit, "payload", signal)
         name = f"signal:{signal_id}"
         try:
-            await self._host.admission.check_signal(request.workflow_id)
+            await self._admission.check_signal(request.workflow_id)
         except Overloaded:
-            if not await self._host.journal.entry_id(request.workflow_id, name):
+            if not await self._context.journal.entry_id(request.workflow_id, name):
                 raise
         body = Signaled(signal, checked_json(payload, "payload.json"), request.sender)
-        wrong = await self._host.checks.signal(
+        wrong = await self._checks.signal(
             request.workflow_id, signal, payload, signal_id, undeclared=request.undeclared
         )
         if wrong is not None:
@@ -180,7 +197,7 @@ class Coordinators:
         return pb.SignalWorkflowResponse(sequence=_sequence(answer.id), created=answer.status == "new")
 
     async def _check_same(self, request: pb.SignalWorkflowRequest, journal_id: bytes, body: Signaled) -> None:
-        (raw,) = await self._host.journal.read(request.workflow_id, before(journal_id), 1)
+        (raw,) = await self._context.journal.read(request.workflow_id, before(journal_id), 1)
         there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
         if isinstance(there, Signaled) and (there.signal, there.payload) != (body.signal, body.payload):
             words = f"another {there.signal!r} signal was sent to {request.workflow_id} with it"
@@ -197,13 +214,13 @@ class Coordinators:
 
         What was recorded before is answered so, also when the workflow has closed since.
         """
-        coordinator = self._host.coordinator(workflow_id)
+        coordinator = self._hosted.get(workflow_id)
         run = 1 if coordinator is None else coordinator.run
-        answer = await self._host.record(workflow_id, run, name, body, actor)
+        answer = await self._facts.record(workflow_id, run, name, body, actor)
         if answer.status == "stale":
-            answer = await self._host.record(workflow_id, answer.run, name, body, actor)
+            answer = await self._facts.record(workflow_id, answer.run, name, body, actor)
         if answer.status == "unknown":
-            raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
+            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         if answer.status == "closed" and not answer.recorded:
             words = f"workflow {workflow_id} is {answer.state}: it takes no {name.partition(':')[0]} any more"
             raise already_closed("workflow", workflow_id, words, state=str(answer.state))
@@ -212,10 +229,10 @@ class Coordinators:
     # ── a task alone ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
-        start = task_start_of(request, self._host.config, trace_of(context))
+        start = task_start_of(request, self._context.config, trace_of(context))
         await self._check_task(request, start.workflow_id)
         try:
-            with incoming(self._host.telemetry, "RunTask", start) as call:
+            with incoming(self._context.telemetry, "RunTask", start) as call:
                 start = inside(call, start)
                 _, workflow = await self._start(start, request.wait, request.payload_format, context)
         except RequestError as error:
@@ -229,13 +246,13 @@ class Coordinators:
         """A new task is refused while its queue is full, or if no live agent takes its input; one that is there already
         is answered."""
         requirement = require(request.capability, request.selection.match_labels)
-        wrong = self._host.checks.task(request.capability, payload_in(request.input))
-        if wrong or self._host.admission.queue_full(requirement):
-            head = await self._host.journal.head(workflow_id, ("owner",))
+        wrong = self._checks.task(request.capability, payload_in(request.input))
+        if wrong or self._admission.queue_full(requirement):
+            head = await self._context.journal.head(workflow_id, ("owner",))
             if head is None:
                 if wrong:
                     raise invalid_all(wrong)
-                self._host.admission.check_queue(requirement)
+                self._admission.check_queue(requirement)
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

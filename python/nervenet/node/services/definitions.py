@@ -19,7 +19,9 @@ from nervenet.v1 import workflow_pb2 as workflow
 from nervenet.wire import declaration_in, timestamp
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.definitions import StoredDefinitions
+    from nervenet.node.workflows.placement import Placement
 
 __all__ = ["Definitions"]
 
@@ -27,8 +29,10 @@ __all__ = ["Definitions"]
 class Definitions:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, placement: Placement, stored: StoredDefinitions) -> None:
+        self._context = context
+        self._placement = placement
+        self._stored = stored
 
     async def put(self, request: pb.PutDefinitionRequest) -> pb.PutDefinitionResponse:
         definition = workflow.Definition()
@@ -38,17 +42,17 @@ class Definitions:
         if problems:
             raise invalid_all([(f"definition.{path}".rstrip("."), words) for path, words in problems])
         self._check_size(definition)
-        if self._host.highest_version(definition.name):
+        if self._placement.highest_version(definition.name):
             raise _taken(definition, "a live node has code of that name, which goes first: choose another name")
         if request.validate_only:
             return pb.PutDefinitionResponse(definition=definition)
         return await self._put(definition)
 
     async def _put(self, definition: workflow.Definition) -> pb.PutDefinitionResponse:
-        name, version, stored = definition.name, definition.version, self._host.stored
+        name, version, stored = definition.name, definition.version, self._stored
         stamped = workflow.Definition()
         stamped.CopyFrom(definition)
-        stamped.create_time.CopyFrom(timestamp(self._host.clock.now_ms()) or stamped.create_time)
+        stamped.create_time.CopyFrom(timestamp(self._context.clock.now_ms()) or stamped.create_time)
         data = stamped.SerializeToString()
         there = await stored.put(name, version, data)
         if there is None:
@@ -66,7 +70,7 @@ class Definitions:
 
     async def get(self, request: pb.GetDefinitionRequest) -> pb.GetDefinitionResponse:
         name = _name(request.name)
-        store = self._host.stored.store
+        store = self._stored.store
         versions = await store.versions(name)
         data = await store.get(name, request.version or next(iter(versions), 0))
         if data is None:
@@ -76,8 +80,8 @@ class Definitions:
         return pb.GetDefinitionResponse(definition=workflow.Definition.FromString(data))
 
     async def list(self, request: pb.ListDefinitionsRequest) -> pb.ListDefinitionsResponse:
-        size, store = page_size(request.page_size), self._host.stored.store
-        cursor = token_in("definitions", request.page_token, str, int)
+        size, store = page_size(request.page_size), self._stored.store
+        cursor = token_in(request, str, int)
         after = None if cursor is None else (cursor[0], -cursor[1])
         names = [_name(request.name)] if request.name else await store.names()
         answer, room = pb.ListDefinitionsResponse(), Room()
@@ -91,13 +95,13 @@ class Definitions:
                 found = _outline(workflow.Definition.FromString(data))
                 if len(answer.definitions) == size or not room.takes(found.ByteSize()):
                     last = answer.definitions[-1]
-                    answer.next_page_token = token_out("definitions", last.name, last.version)
+                    answer.next_page_token = token_out(request, last.name, last.version)
                     return answer
                 answer.definitions.append(found)
         return answer
 
     def _check_size(self, definition: workflow.Definition) -> None:
-        limit, size = self._host.config.payload_limit, definition.ByteSize()
+        limit, size = self._context.config.payload_limit, definition.ByteSize()
         if size > limit:
             raise Overloaded(
                 f"the definition is {format_size(size)}, limit {format_size(limit)} (NERVENET_PAYLOAD_LIMIT)",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head, labels_of
 from nervenet.node.services.watches import entry_out
-from nervenet.node.watching import before
+from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.listing import Listed, Listing
@@ -26,7 +26,7 @@ from nervenet.v1 import workflow_pb2
 from nervenet.wire import decode_entry, failure_out, state_in, timestamp_ms
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
     from nervenet.streams.answers import RawEntry
     from nervenet.streams.heads import Head
 
@@ -40,15 +40,15 @@ DAY_MS: Final = 86_400_000
 class Lists:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._listing = Listing(host.link, host.keys)
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
+        self._listing = Listing(context.link, context.keys)
 
     # ── workflows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def workflows(self, request: pb.ListWorkflowsRequest) -> pb.ListWorkflowsResponse:
         size = page_size(request.page_size)
-        cursor = token_in("workflows", request.page_token, float, str)
+        cursor = token_in(request, float, str)
         after = Listed(*cursor) if cursor is not None else None
         try:
             states = {state_in(number) for number in request.states}
@@ -59,7 +59,7 @@ class Lists:
         read, more = 0, True
         while more and len(found) < size and read < MOST_HEADS:
             rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
-            heads = dict(await self._host.journal.heads(row.member for row in rows))
+            heads = dict(await self._context.journal.heads(row.member for row in rows))
             read += len(rows)
             for row in rows:
                 head = heads.get(row.member)
@@ -71,8 +71,8 @@ class Lists:
                     found.setdefault(row.member, (row, head))
         return pb.ListWorkflowsResponse(
             workflows=await self._told(found.values()),
-            next_page_token=token_out("workflows", after.score, after.member) if more and after is not None else "",
-            total_count=await total,
+            next_page_token=token_out(request, after.score, after.member) if more and after is not None else "",
+            namespace_count=await total,
         )
 
     async def _rows(
@@ -95,18 +95,18 @@ class Lists:
         return rows, more
 
     def _days(self) -> list[str]:
-        now = self._host.clock.now_ms()
-        days = int(self._host.retention_ms * 1.1) // DAY_MS + 2
+        now = self._context.clock.now_ms()
+        days = int(self._context.config.retention_ms * 1.1) // DAY_MS + 2
         return [day_of(now - back * DAY_MS) for back in range(-1, days)]
 
     async def _total(self) -> int:
-        return await self._listing.count(self._host.keys.running, *map(self._host.keys.closed, self._days()))
+        return await self._listing.count(self._context.keys.running, *map(self._context.keys.closed, self._days()))
 
     async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
         """With the failure of those that failed, which stands in their last entry."""
         told = [(from_head(row.member, head), head) for row, head in found]
         failed = [(workflow, head) for workflow, head in told if head.closed and head.state is not State.SUCCEEDED]
-        reads = [self._host.journal.read(workflow.workflow_id, before(head.last), 1) for workflow, head in failed]
+        reads = [self._context.journal.read(workflow.workflow_id, before(head.last), 1) for workflow, head in failed]
         for (workflow, _), page in zip(failed, await asyncio.gather(*reads), strict=True):
             for raw in page:
                 body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
@@ -120,27 +120,23 @@ class Lists:
 
     async def journal(self, request: pb.ListJournalRequest) -> pb.ListJournalResponse:
         size = page_size(request.page_size)
-        cursor = token_in("journal", request.page_token, str, str)
-        if cursor is not None and cursor[0] != request.workflow_id:
-            raise invalid("page_token", f"it is a token of {cursor[0]}")
-        head = await self._host.journal.head(request.workflow_id, ("last",))
+        cursor = token_in(request, str)
+        head = await self._context.journal.head(request.workflow_id, ("last",))
         if head is None:
-            raise not_found("workflow", request.workflow_id, namespace=self._host.config.namespace)
+            raise not_found("workflow", request.workflow_id, namespace=self._context.config.namespace)
         entries: list[workflow_pb2.JournalEntry] = []
-        last, room = "" if cursor is None else cursor[1], Room()
+        last, room = "" if cursor is None else cursor[0], Room()
         async for raw in self._entries(request.workflow_id, last):
             if raw.n <= request.after_sequence:
                 continue
             if len(entries) == size or not room.takes(len(raw.data)):
-                return pb.ListJournalResponse(
-                    entries=entries, next_page_token=token_out("journal", request.workflow_id, last)
-                )
+                return pb.ListJournalResponse(entries=entries, next_page_token=token_out(request, last))
             entries.append(entry_out(raw, request.payload_format))
             last = raw.id.decode()
         return pb.ListJournalResponse(entries=entries)
 
     async def _entries(self, workflow_id: str, last: str) -> AsyncIterator[RawEntry]:
-        while page := await self._host.journal.read(workflow_id, last):
+        while page := await self._context.journal.read(workflow_id, last):
             for raw in page:
                 yield raw
             last = page[-1].id.decode()

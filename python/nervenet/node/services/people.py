@@ -27,8 +27,9 @@ from nervenet.v1 import workflow_pb2
 from nervenet.wire import action_in, action_out, question_out, timestamp
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
     from nervenet.node.services.reads import Reads
+    from nervenet.node.workflows.escalations import Escalations
     from nervenet.streams.answers import Decision
 
 __all__ = ["People"]
@@ -39,23 +40,24 @@ _log = logging.getLogger(__name__)
 class People:
     """One for each node."""
 
-    def __init__(self, host: Host, reads: Reads) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, escalations: Escalations, reads: Reads) -> None:
+        self._context = context
+        self._escalations = escalations
         self._reads = reads
-        self._listing = Listing(host.link, host.keys)
+        self._listing = Listing(context.link, context.keys)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def listed(self, request: pb.ListEscalationsRequest) -> pb.ListEscalationsResponse:
         size = page_size(request.page_size)
         state = request.state or workflow_pb2.ESCALATION_STATE_OPEN
-        count = await self._listing.count(self._host.keys.escalations)
+        count = await self._listing.count(self._context.keys.escalations)
         if request.workflow_id:
             found = await self._of_workflow(request.workflow_id, state)
             return pb.ListEscalationsResponse(escalations=found[:size], open_count=count)
         if state != workflow_pb2.ESCALATION_STATE_OPEN:
             raise invalid("state", "others than OPEN are listed for one workflow: name its workflow_id")
-        cursor = token_in("escalations", request.page_token, float, str)
+        cursor = token_in(request, float, str)
         after = Listed(*cursor) if cursor is not None else None
         rows = await self._listing.escalations(after, size)
         more, room = len(rows) == size, Room()
@@ -69,7 +71,7 @@ class People:
             after = row
             if escalation is not None:
                 escalations.append(escalation)
-        token = token_out("escalations", after.score, after.member) if more and after is not None else ""
+        token = token_out(request, after.score, after.member) if more and after is not None else ""
         return pb.ListEscalationsResponse(escalations=escalations, next_page_token=token, open_count=count)
 
     async def _open(self, id: str) -> workflow_pb2.Escalation | None:
@@ -100,15 +102,15 @@ class People:
             check_workflow_id(workflow_id)
         except ValueError as error:
             raise invalid("escalation_id", str(error)) from None
-        head = await self._host.journal.head(workflow_id, ("owner",))
+        head = await self._context.journal.head(workflow_id, ("owner",))
         if head is None:
-            there = f"in namespace {self._host.config.namespace}"
+            there = f"in namespace {self._context.config.namespace}"
             raise not_found("escalation", id, f"there is no workflow {workflow_id!r} {there} that could ask {id!r}")
         history = await self._reads.history(workflow_id)
         for asked in reversed(history.asked):
             if asked.step == step and (not k or asked.k == int(k)):
                 return workflow_id, head.run, history, asked
-        raise not_found("escalation", id, namespace=self._host.config.namespace)
+        raise not_found("escalation", id, namespace=self._context.config.namespace)
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,7 +121,7 @@ class People:
                 raise _refused(workflow_id, asked)
             return _told(workflow_id, run, history, asked)
         decided, outcome, cancel = self._words(resolution, asked)
-        decision: Decision = await self._host.escalations.decide(
+        decision: Decision = await self._escalations.decide(
             workflow_id, run, asked.step, asked.k, decided, outcome, cancel, resolution.resolver
         )
         workflow_id, run, history, asked = await self._find(escalation_id(workflow_id, asked.step, asked.k))
@@ -145,7 +147,7 @@ class People:
                 raise invalid("resolution.attempts", "0 (one more) or how many more")
             return Decided(action, None, resolution.attempts or 1, comment, resolver), None, None
         if action is Action.COMPLETE:
-            limit = self._host.config.payload_limit
+            limit = self._context.config.payload_limit
             value = checked_payload(resolution.value, limit, "resolution.value", asked.step)
             check_answer(checked_json(value, "resolution.value.json"), asked.question, asked.step)
             return Decided(action, value, 0, comment, resolver), Outcome(value, None), None

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2
 
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
-from nervenet.node.death import Answer
+from nervenet.node.served import Answer
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.v1 import agent_service_pb2 as agents

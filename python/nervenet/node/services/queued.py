@@ -14,7 +14,7 @@ from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
 
 __all__ = ["Queued"]
 
@@ -22,9 +22,9 @@ __all__ = ["Queued"]
 class Queued:
     """One for each node."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._groups = Groups(host.link, host.keys)
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
+        self._groups = Groups(context.link, context.keys)
 
     async def all(self) -> list[pb.QueueInfo]:
         """Those in which something waits, by capability."""
@@ -40,20 +40,20 @@ class Queued:
         except RedisRefused as refused:
             if not refused.wrong_type:
                 raise
-            self._host.link.skips.skip(f"queue {tag}", refused)
+            self._context.link.skips.skip(f"queue {tag}", refused)
             return None
 
     async def _one(self, tag: str) -> pb.QueueInfo | None:
         """`tag` is `<capability>` or `<capability>/<hash>`."""
         capability, _, hash_ = tag.partition("/")
-        stream = self._host.keys.queue(capability, hash_)
+        stream = self._context.keys.queue(capability, hash_)
         last, pending = await self._group(stream)
-        waiting = int(await self._host.link.call("XLEN", stream)) - pending
+        waiting = int(await self._context.link.call("XLEN", stream)) - pending
         if waiting <= 0:
             return None
         requirement = await self._requirement(capability, hash_)
-        oldest = await self._host.link.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
-        age = self._host.clock.now_ms() - int(oldest[0][0].partition(b"-")[0]) if oldest else 0
+        oldest = await self._context.link.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
+        age = self._context.clock.now_ms() - int(oldest[0][0].partition(b"-")[0]) if oldest else 0
         return pb.QueueInfo(
             capability=capability,
             match_labels=dict(requirement.match),
@@ -65,7 +65,7 @@ class Queued:
     async def _group(self, stream: bytes) -> tuple[bytes, int]:
         """The last delivered id and how many entries are pending."""
         try:
-            groups: list[Any] = await self._host.link.call("XINFO", "GROUPS", stream)
+            groups: list[Any] = await self._context.link.call("XINFO", "GROUPS", stream)
         except RedisRefused:
             return b"0-0", 0
         for row in groups:
@@ -75,11 +75,11 @@ class Queued:
         return b"0-0", 0
 
     async def _requirement(self, capability: str, hash_: str) -> Requirement:
-        says = (await self._host.queues.queues(capability)).get(hash_, b"") if hash_ else b""
+        says = (await self._context.queues.queues(capability)).get(hash_, b"") if hash_ else b""
         asked = parse_requirement(says) or QueueRequirement({}, "")
         return require(capability, asked.match, asked.version or None)
 
     def _able(self, requirement: Requirement) -> int:
-        serving = self._host.table.pools.candidates(requirement.capability)
+        serving = self._context.table.pools.candidates(requirement.capability)
         able = [c for c in serving if not requirement.missing(c.capability.version, c.labels)]
         return len([c for c in able if c.agent.state == "ACTIVE"])

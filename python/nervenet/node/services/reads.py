@@ -30,10 +30,13 @@ from nervenet.wire import decode_entry, failure_out, state_out, task_id, timesta
 
 if TYPE_CHECKING:
     from nervenet.durable import Pending
-    from nervenet.node.coordinator import Coordinator, Sent
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
     from nervenet.node.services.peers import Peers
-    from nervenet.node.watching import Closed
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.attempt import DispatchedAttempt
+    from nervenet.node.workflows.close_notifier import Closed
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.streams.heads import Claim, Head
 
 __all__ = ["Reads", "closed_workflow", "from_head"]
@@ -107,21 +110,23 @@ def _blocked(stored: bytes) -> workflow_pb2.Blocked:
 class Reads:
     """One for each node."""
 
-    def __init__(self, host: Host, peers: Peers) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows, admission: Admission, peers: Peers) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._admission = admission
         self._peers = peers
 
     async def head(self, workflow_id: str) -> Head:
-        head = await self._host.journal.head(workflow_id)
+        head = await self._context.journal.head(workflow_id)
         if head is None:
-            raise not_found("workflow", workflow_id, namespace=self._host.config.namespace)
+            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         return head
 
     async def history(self, workflow_id: str) -> History:
         """The whole journal, folded for reading."""
         history, last = History(), b""
         while True:
-            page = await self._host.journal.read(workflow_id, last)
+            page = await self._context.journal.read(workflow_id, last)
             for raw in page:
                 history.add(decode_entry(raw.name, raw.data, raw.n, raw.ms))
             if not page:
@@ -130,7 +135,7 @@ class Reads:
 
     async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
         head = await self.head(request.workflow_id)
-        coordinator = self._host.coordinator(request.workflow_id)
+        coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
             told = await self._ask_owner(head.owner, request)
             if told is not None:
@@ -138,8 +143,8 @@ class Reads:
         return await self._told_here(request, head, coordinator)
 
     async def _ask_owner(self, owner: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
-        node = self._host.table.nodes.get(owner)
-        if node is None or owner == self._host.node_id:
+        node = self._context.table.nodes.get(owner)
+        if node is None or owner == self._context.status.node_id:
             return None
         question = pb.GetWorkflowRequest()
         question.CopyFrom(request)
@@ -154,7 +159,7 @@ class Reads:
         self, request: pb.GetWorkflowRequest, head: Head, coordinator: Coordinator | None
     ) -> workflow_pb2.Workflow:
         workflow_id, form = request.workflow_id, request.payload_format
-        history, view = await asyncio.gather(self.history(workflow_id), self._host.journal.view(workflow_id))
+        history, view = await asyncio.gather(self.history(workflow_id), self._context.journal.view(workflow_id))
         told = from_head(workflow_id, head)
         if history.start is not None:
             told.input.CopyFrom(shaped(history.start.input, form))
@@ -215,7 +220,7 @@ class Reads:
 
     async def _pending(self, coordinator: Coordinator, history: History) -> dict[str, task_pb2.Task]:
         pendings = dict(coordinator.machine.pending)
-        look = await self._host.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
+        look = await self._context.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
         claims: Mapping[str, Claim] = look.claims if look is not None else {}
         found = {}
         for name, pending in pendings.items():
@@ -252,9 +257,9 @@ class Reads:
             told.waits_for = "blocked" if coordinator.machine.blocked else self._why(pending, sent)
         return told
 
-    def _why(self, pending: Pending, sent: Sent | None) -> str:
+    def _why(self, pending: Pending, sent: DispatchedAttempt | None) -> str:
         """In words, why nobody runs it."""
-        now = self._host.clock.now_ms()
+        now = self._context.clock.now_ms()
         if pending.at_ms > now:
             return f"attempt {pending.attempt} in {(pending.at_ms - now) / 1000:.1f} s"
         if sent is None:
@@ -263,10 +268,10 @@ class Reads:
             return f"{sent.agent_id} to take it"
         options = sent.dispatch.options
         requirement = require(sent.dispatch.capability, options.match, sent.dispatch.version)
-        choice = self._host.table.pools.explain(requirement).choice
+        choice = self._context.table.pools.explain(requirement).choice
         if choice.agent is not None:
             return "an agent to take it from the queue"
-        if not sent.stream and self._host.admission.queue_full(requirement):
+        if not sent.stream and self._admission.queue_full(requirement):
             return f"room in the queue of {requirement.capability} (NERVENET_MAX_QUEUED)"
         wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
         return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why

@@ -33,9 +33,10 @@ from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, policy_in, timestamp, to_json
 
 if TYPE_CHECKING:
-    from nervenet.node.death import Death
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
+    from nervenet.node.recovery.failure_detector import FailureDetector
     from nervenet.node.services.peers import Peers
+    from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.etcd import Etcd
 
 __all__ = ["Registry"]
@@ -50,25 +51,27 @@ class Registry:
 
     def __init__(
         self,
-        host: Host,
+        context: NodeContext,
+        hosted: HostedWorkflows,
         etcd: Etcd,
-        death: Death,
+        death: FailureDetector,
         peers: Peers,
         drain: Callable[[], Coroutine[Any, Any, None]],
         stopping: asyncio.Event,
     ) -> None:
-        self._host = host
+        self._context = context
+        self._hosted = hosted
         self._peers = peers
         self._drain = drain
         self._etcd = etcd
-        self._table = host.table
+        self._table = context.table
         self._stopping = stopping
-        self._heartbeats = Heartbeats(etcd, host.table, death, stopping)
-        self._queued = Queued(host)
-        self._since = host.table.revision
+        self._heartbeats = Heartbeats(etcd, context.table, death, stopping)
+        self._queued = Queued(context)
+        self._since = context.table.revision
         self._kept: deque[TableChange] = deque(maxlen=KEPT_NEWS)
         self._watchers: set[asyncio.Event] = set()
-        self._leave = host.table.on_change(self._changed)
+        self._leave = context.table.on_change(self._changed)
 
     def close(self) -> None:
         self._leave()
@@ -86,7 +89,7 @@ class Registry:
         record.CopyFrom(request.agent)
         _check_record(record)
         if not record.HasField("register_time"):
-            record.register_time.CopyFrom(timestamp(self._host.clock.now_ms()))  # type: ignore[arg-type]  # it is set
+            record.register_time.CopyFrom(timestamp(self._context.clock.now_ms()))  # type: ignore[arg-type]  # it is set
         lease = request.lease_id
         try:
             if lease:
@@ -100,7 +103,7 @@ class Registry:
             lease_id=lease,
             ttl=duration(LEASE_SECONDS * 1000),
             heartbeat_interval=duration(LEASE_SECONDS * 1000 // 3),
-            node_id=self._host.node_id,
+            node_id=self._context.status.node_id,
         )
 
     async def Heartbeat(
@@ -128,7 +131,7 @@ class Registry:
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:
         size = page_size(request.page_size)
-        cursor = token_in("agents", request.page_token, str)
+        cursor = token_in(request, str)
         states = {agent_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_") for state in request.states}
         fitting = [
             agent
@@ -147,36 +150,36 @@ class Registry:
         more = len(fitting) > len(entries)
         return pb.ListAgentsResponse(
             agents=entries,
-            next_page_token=token_out("agents", entries[-1].agent.agent_id) if more else "",
+            next_page_token=token_out(request, entries[-1].agent.agent_id) if more else "",
             queues=await self._queued.all() if cursor is None else (),
         )
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
         size = page_size(request.page_size)
-        cursor = token_in("nodes", request.page_token, str)
+        cursor = token_in(request, str)
         nodes = [node for key, node in sorted(self._table.nodes.items()) if cursor is None or key > cursor[0]]
         shown = nodes[:size]
         response = pb.ListNodesResponse(
             nodes=[node_record(node.record) for node in shown],
-            next_page_token=token_out("nodes", shown[-1].id) if len(nodes) > size else "",
+            next_page_token=token_out(request, shown[-1].id) if len(nodes) > size else "",
         )
-        counts = [self._host.ownership.owned_count_nowait(node.id) for node in shown]
+        counts = [self._context.ownership.owned_count_nowait(node.id) for node in shown]
         with suppress(LinkError):  # who is alive is known without Redis
             for record, count in zip(response.nodes, counts, strict=True):
                 record.owned_workflows = await count
         return response
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Any) -> pb.DrainNodeResponse:
-        host = self._host
-        if request.node_id != host.node_id:
+        context = self._context
+        if request.node_id != context.status.node_id:
             node = self._table.nodes.get(request.node_id)
             if node is None:
                 raise not_found("node", request.node_id)
             return await self._peers.drain_node(node.address, request)
-        if not host.draining:
-            host.draining = True  # at once: the work for it begins a moment later
-            host.spawn(self._drain())
-        return pb.DrainNodeResponse(state=agent_pb2.AGENT_STATE_DRAINING, owned_workflows=len(host.coordinators))
+        if not context.status.draining:
+            context.status.draining = True  # at once: the work for it begins a moment later
+            context.spawn(self._drain())
+        return pb.DrainNodeResponse(state=agent_pb2.NODE_STATE_DRAINING, owned_workflows=len(self._hosted.coordinators))
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection

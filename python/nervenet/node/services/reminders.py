@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-    from nervenet.node.hosting import Host
+    from nervenet.node.context import NodeContext
     from nervenet.node.services.people import People
+    from nervenet.node.workflows.hosted import HostedWorkflows
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +54,12 @@ class HookFailed(NervenetError):
 class Reminders:
     """One for each node; without `escalation_hook` it tells nobody."""
 
-    def __init__(self, host: Host, people: People, hook: str | None, every_ms: int) -> None:
-        self._host = host
+    def __init__(self, context: NodeContext, hosted: HostedWorkflows, people: People) -> None:
+        self._context = context
+        self._hosted = hosted
         self._people = people
-        self._hook = hook
-        self._every_ms = every_ms
+        self._hook = context.config.escalation_hook
+        self._every_ms = context.config.remind_ms
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,7 +90,7 @@ class Reminders:
             escalation = await self._open(workflow_id, step, k)
             if escalation is None:
                 return
-            age = self._host.clock.now_ms() - escalation.create_time.ToMilliseconds()
+            age = self._context.clock.now_ms() - escalation.create_time.ToMilliseconds()
             n = 0 if age < ADOPTED_MS else age // self._every_ms + 1
             if n:
                 self._later(escalation, step, k, n)
@@ -96,8 +98,8 @@ class Reminders:
         await self._tell(workflow_id, step, k, n)
 
     def _due(self, workflow_id: str, step: str, k: int, n: int) -> None:
-        coordinator = self._host.coordinators.get(workflow_id)
-        if coordinator is not None and (step, k) in coordinator.asked:
+        coordinator = self._hosted.coordinators.get(workflow_id)
+        if coordinator is not None and (step, k) in coordinator.listed_questions:
             self._begin(self._tell(workflow_id, step, k, n))
 
     async def _open(self, workflow_id: str, step: str, k: int) -> workflow_pb2.Escalation | None:
@@ -118,14 +120,14 @@ class Reminders:
             return
         self._later(escalation, step, k, n + 1)
         key = f"{escalation.escalation_id}/{n}"
-        namespace = self._host.config.namespace
+        namespace = self._context.config.namespace
         told = {"key": key, "reminder": n, "namespace": namespace, "escalation": MessageToDict(escalation)}
         async with self._room:
             await self._deliver(key, json.dumps(told, ensure_ascii=False).encode())
 
     def _later(self, escalation: workflow_pb2.Escalation, step: str, k: int, n: int) -> None:
         due = escalation.create_time.ToMilliseconds() + n * self._every_ms
-        self._host.timers.at(due, self._due, escalation.workflow_id, step, k, n)
+        self._context.timers.at(due, self._due, escalation.workflow_id, step, k, n)
 
     async def _deliver(self, key: str, body: bytes) -> None:
         hook = self._hook or ""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import RequestError, Unavailable
 from nervenet.node.gateway.door import Door
-from nervenet.node.node import Served
+from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
 from nervenet.node.services.coordinator import Coordinators
+from nervenet.node.services.definitions import Definitions
 from nervenet.node.services.listing import Lists
 from nervenet.node.services.peers import Peers
 from nervenet.node.services.people import People
@@ -24,7 +25,7 @@ from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
-from nervenet.node.watching import Closings, Hints
+from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
@@ -41,18 +42,31 @@ GRACE: Final = 5.0
 @asynccontextmanager
 async def serve(node: Node) -> AsyncIterator[Served]:
     """Raises ConfigError where the address can't be listened at."""
-    host = node.host
+    context, hosted = node.context, node.hosted
     stopping = asyncio.Event()
-    peers = Peers(host.config)
-    hints = Hints(host)
-    closings = Closings(host, hints)
-    reads = Reads(host, peers)
-    registry = Registry(host, node.etcd, node.death, peers, node.drain, stopping)
-    people = People(host, reads)
-    reminders = Reminders(host, people, host.config.escalation_hook, host.config.remind_ms)
-    host.escalations.on_open = reminders.opened
-    coordinators = Coordinators(host, reads, Lists(host), people, hints, closings, stopping)
-    agents = Agents(host, peers, registry.heartbeats, Door(host.gateway, stopping))
+    peers = Peers(context.config)
+    hints = Hints(context)
+    closings = CloseNotifier(context, hosted, hints)
+    reads = Reads(context, hosted, node.admission, peers)
+    registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, node.drain, stopping)
+    people = People(context, node.escalations, reads)
+    reminders = Reminders(context, hosted, people)
+    coordinators = Coordinators(
+        context,
+        hosted,
+        node.starter,
+        node.facts,
+        node.admission,
+        node.checks,
+        Definitions(context, node.placement, node.stored_definitions),
+        reads,
+        Lists(context),
+        people,
+        hints,
+        closings,
+        stopping,
+    )
+    agents = Agents(context, node.gateway, peers, registry.heartbeats, Door(node.gateway, stopping))
     services = [
         Service("nervenet.v1.CoordinatorService", coordinators),
         Service("nervenet.v1.RegistryService", registry),
@@ -64,20 +78,21 @@ async def serve(node: Node) -> AsyncIterator[Served]:
             return
         address = getattr(news.old, "control_endpoint", "") or getattr(news.old, "address", "")
         if news.how.removed and address:
-            host.spawn(peers.forget(address))
+            context.spawn(peers.forget(address))
 
-    leave = host.table.on_change(gone)
+    leave = (context.table.on_change(gone), node.escalations.on_open(reminders.opened))
     await hints.start()
     try:
-        server = await GrpcServer.start(host.config, "node", services, stopping, translate=translate)
+        server = await GrpcServer.start(context.config, "node", services, stopping, translate=translate)
         telling = asyncio.create_task(_follow_health(node, server))
         try:
-            yield Served(host.config.advertised(server.address), peers, Probes(host.config, server))
+            yield Served(context.config.advertised(server.address), peers, Probes(context.config, server))
         finally:
             telling.cancel()
             await server.stop(GRACE)
     finally:
-        leave()
+        for end in leave:
+            end()
         registry.close()
         await reminders.close()
         await hints.close()
@@ -87,9 +102,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
 async def _follow_health(node: Node, server: GrpcServer) -> None:
     """The health service follows the node: one that drains, or of which a part keeps failing, wants no new calls."""
     serving = True
-    while True:  # the host has flags, and no event for the service above it
+    while True:  # the node has flags, and no event for the service above it
         await asyncio.sleep(0.2)
-        well = not node.host.draining and not node.failing
+        well = not node.context.status.draining and not node.failing
         if well is not serving:
             serving = well
             await server.serve(serving)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start requests, checked: the contract's message → what the host takes, or the refusal that names the field.
+"""Start requests, checked: the contract's message → what the starter takes, or the refusal that names the field.
 
 The one part of the service layer that is on the hot path: a batch of fifty passes here for each forty milliseconds of
 a busy node, so a request is looked at once and nothing is made that a plain start does not need.
@@ -13,8 +13,8 @@ from google.protobuf.json_format import SerializeToJsonError
 
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
-from nervenet.node.builtin import TASK, TaskRequest, options_of
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.builtin import TASK, TaskRequest, options_of
+from nervenet.node.workflows.start import StartRequest
 from nervenet.payloads import format_size, read_json
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid
@@ -129,7 +129,7 @@ def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> S
 
 
 def _task_options(message: pb.RunTaskRequest, labels: dict[str, str]) -> dict[str, Any]:
-    """As `node/builtin.py` reads them: the fields of options.py, times in milliseconds."""
+    """As `node/workflows/builtin.py` reads them: the fields of options.py, times in milliseconds."""
     retry = _retry(message.retry)
     spans = {name: optional_ms(message.timeouts, name) for name in ("queue", "accept", "attempt", "total", "heartbeat")}
     timeouts = {name: ms for name, ms in spans.items() if ms is not None}
@@ -175,7 +175,7 @@ def _check_options(given: dict[str, Any]) -> None:
 
 
 def refused_start(error: RequestError, at: str = "") -> RequestError:
-    """What the host found wrong with an input has no field yet, or one of the start alone."""
+    """What the checks found wrong with an input has no field yet, or one of the start alone."""
     if error.reason == "INVALID_FIELD":
         fields = error.fields or (("input", error.message),)
         error.fields = tuple((at + field, words) for field, words in fields)

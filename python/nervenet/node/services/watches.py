@@ -19,8 +19,8 @@ from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import timestamp
 
 if TYPE_CHECKING:
-    from nervenet.node.hosting import Host
-    from nervenet.node.watching import Hints
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.close_notifier import Hints
     from nervenet.streams.answers import RawEntry
     from nervenet.v1 import common_pb2 as common
 
@@ -45,8 +45,10 @@ def entry_out(raw: RawEntry, form: common.PayloadFormat) -> workflow_pb2.Journal
 class WatchStream:
     """One watcher."""
 
-    def __init__(self, host: Host, hints: Hints, request: pb.WatchWorkflowRequest, stopping: asyncio.Event) -> None:
-        self._host = host
+    def __init__(
+        self, context: NodeContext, hints: Hints, request: pb.WatchWorkflowRequest, stopping: asyncio.Event
+    ) -> None:
+        self._context = context
         self._hints = hints
         self._request = request
         self._stopping = stopping
@@ -67,7 +69,7 @@ class WatchStream:
             while not self._stopping.is_set():
                 now = self._loop.time()
                 if now >= renew:
-                    await self._host.journal.watch(request.workflow_id, WATCHED_MS)
+                    await self._context.journal.watch(request.workflow_id, WATCHED_MS)
                     renew = now + RENEW
                 async for answer in self._new():
                     yield answer
@@ -100,7 +102,7 @@ class WatchStream:
         """What came since the last look: first what running attempts said, then the entries."""
         live = await self._read_live()
         entries: list[RawEntry] = []
-        while page := await self._host.journal.read(
+        while page := await self._context.journal.read(
             self._request.workflow_id, entries[-1].id if entries else self._last
         ):
             entries += page
@@ -128,9 +130,9 @@ class WatchStream:
         if not (request.include_progress or request.include_partials):
             return []
         found: list[pb.WatchWorkflowResponse] = []
-        key = self._host.keys.live(request.workflow_id)
+        key = self._context.keys.live(request.workflow_id)
         while True:
-            page = await self._host.link.call("XRANGE", key, self._live, "+", "COUNT", LIVE_PAGE)
+            page = await self._context.link.call("XRANGE", key, self._live, "+", "COUNT", LIVE_PAGE)
             for where, fields in page:
                 self._live = b"(" + where
                 for message in fields[1::2]:
