@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renews the claims of running attempts in one loop, and enforces their timeouts with one heap of deadlines.
 
-A claim is renewed every 1.5 s; a new checkpoint is stored at most once a second. The answer *gone* means that the step is
-over, given up or cancelled, unless the claim can be taken again because Redis has lost it. Then the handler is stopped, so a
-cancel reaches it within two seconds, even without a message. An attempt of less than half a second needs no timer and no
-renewal.
+A claim is renewed every 1.5 s; a new checkpoint is stored at most once a second. The answer *gone* means that the step
+is over, given up or cancelled, unless the claim can be taken again because Redis has lost it. Then the handler is
+stopped, so a cancel reaches it within two seconds, even without a message. An attempt of less than half a second needs
+no timer and no renewal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress and partial output, on their way to watchers: collected for 50 ms, then one XADD for each attempt.
 
-The live stream of a workflow is best effort, and limited to about 1,000 entries and 1 MiB. Each entry has one or more fields
-`p`, each a TaskProgress. The stream expires like a closed run, so that late progress leaves nothing behind.
+The live stream of a workflow is best effort, and limited to about 1,000 entries and 1 MiB. Each entry has one or more
+fields `p`, each a TaskProgress. The stream expires like a closed run, so that late progress leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from nervenet.redis_link.link import Link
     from nervenet.streams.keys import Keys
 
-PERIOD: Final = 0.05
-MOST_ENTRIES: Final = 1_000
-MOST_BYTES: Final = 1 << 20
+FLUSH_AFTER: Final = 0.05
+"""Seconds for which progress is collected."""
+LIVE_ENTRIES: Final = 1_000
+LIVE_BYTES: Final = 1 << 20
 
 
 class ProgressPublisher:
@@ -52,7 +53,7 @@ class ProgressPublisher:
         running.live_entries += 1
         running.live_bytes += sum(map(len, messages))
         average = running.live_bytes // running.live_entries
-        most = max(1, min(MOST_ENTRIES, MOST_BYTES // max(1, average)))
+        most = max(1, min(LIVE_ENTRIES, LIVE_BYTES // max(1, average)))
         key = self._keys.live(running.envelope.workflow_id)
         fields = [part for message in messages for part in (b"p", message)]
         self._link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(_ignore_error)
@@ -61,7 +62,7 @@ class ProgressPublisher:
 
     def _note(self, running: Running) -> None:
         if not self._waiting:
-            self._loop.call_later(PERIOD, self._flush_all)
+            self._loop.call_later(FLUSH_AFTER, self._flush_all)
         self._waiting.append(running)
 
     def _flush_all(self) -> None:

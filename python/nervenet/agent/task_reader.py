@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads tasks for one incarnation of the agent: from its inbox with a blocking read, from the shared queues by polling.
 
-There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is read
-can run. The read of the inbox blocks until the queues are due: 50 ms after they had tasks, up to a second while they have
-none. They are also due after all slots were taken, because only then do owners use the queues.
+There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is
+read can run. The read of the inbox blocks until the queues are due: 50 ms after they had tasks, up to a second while
+they have none. They are also due after all slots were taken, because only then do owners use the queues.
 
 The hash `queues:{<capability>}` has the queues: requirement → its JSON, such as {"match": {…}, "version": "2"}.
 """
@@ -229,7 +229,8 @@ class TaskReader:
                 return False
 
     async def _refused(self, error: RedisRefused) -> None:
-        """NOGROUP: the inbox is gone. While the agent is registered it creates it again; otherwise a node has cleaned up."""
+        """NOGROUP: the inbox is gone. While the agent is registered it creates it again; otherwise a node has cleaned
+        up."""
         if error.code != "NOGROUP" and not error.wrong_type:
             _log.warning("%s: reading: %s", self.agent_id, error)
             await asyncio.sleep(LONGEST_PAUSE)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims the tasks that were read, runs them, and records their outcomes. Each attempt has one asyncio task.
 
-The order of a completion is fixed: first the journal's reply, then the slot is free, then wake, XDEL and XACK together. If a
-connection breaks in between, the delivery stays pending under the agent's name. It is read again after the reconnect, and
-the answer to its claim is `done`.
+The order of a completion is fixed: first the journal's reply, then the slot is free, then wake, XDEL and XACK together.
+If a connection breaks in between, the delivery stays pending under the agent's name. It is read again after the
+reconnect, and the answer to its claim is `done`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import Appended, Claimed
 from nervenet.streams.queues import GROUP, OutgoingWake
 from nervenet.streams.recent import Recent
+from nervenet.timing import TASK_STOP_GRACE
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ if TYPE_CHECKING:
     from nervenet.streams.data_plane import DataPlane
     from nervenet.streams.queues import Delivered
 
-STOP_GRACE: Final = 5.0
-"""Seconds within which a handler should end after it was stopped. Then its failure is recorded while it still runs."""
 RETRY_EVERY: Final = 1.0
 """Seconds between two tries of a claim or a record."""
-REFUSALS: Final = 10
+DAMAGED_TRIES: Final = 10
 """Tries of a record if the workflow's head or journal is damaged: its owner may repair it."""
 
 _log = logging.getLogger("nervenet.agent")
@@ -229,7 +228,7 @@ class TaskRunner:
             settled = True
         except LinkClosed:
             _log.warning("%s ended after its agent was closed; its outcome is not recorded", running.envelope.task_id)
-        except Exception:  # noqa: BLE001 - a bug of ours costs one attempt (its claim runs out), not the process
+        except Exception:  # noqa: BLE001 - an unexpected error ends one attempt (its claim expires), not the process
             _log.exception("%s could not be run or recorded", running.envelope.task_id)
         finally:
             running.ended = True
@@ -262,9 +261,10 @@ class TaskRunner:
     async def _append_with_retries(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
         """Retry until Redis accepts the entry, or the workflow's owner has written back a head that Redis has lost.
 
-        If the keys of the workflow hold other data, it raises the error after REFUSALS tries, so that the slot gets free.
+        If the keys of the workflow hold other data, it raises the error after DAMAGED_TRIES tries, so that the slot gets
+        free.
         """
-        tries = REFUSALS
+        tries = DAMAGED_TRIES
         while True:
             try:
                 appended = await self._journal.append(*where)
@@ -285,7 +285,7 @@ class TaskRunner:
         """Stop one attempt. After a grace its failure is recorded, even if the handler still runs."""
         if running.stop is None and not running.ended:
             running.cancel(why)
-            self._claim_renewer.at(self._clock.monotonic() + STOP_GRACE, self._give_up, running)
+            self._claim_renewer.at(self._clock.monotonic() + TASK_STOP_GRACE, self._give_up, running)
 
     def _give_up(self, running: Running) -> None:
         failure = running.stop.failure(running.envelope.capability) if running.stop else None
@@ -296,7 +296,8 @@ class TaskRunner:
             self._spawn(self._record(running, end))
 
     def release_unclaimed(self) -> None:
-        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""
+        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept`
+        timeout."""
         for held in self._waiting.values():
             while held:
                 running = held.popleft()
@@ -307,7 +308,7 @@ class TaskRunner:
     @property
     def patience(self) -> float:
         """Seconds within which each stopped attempt is recorded, even if its handler still runs."""
-        return STOP_GRACE + 1.0
+        return TASK_STOP_GRACE + 1.0
 
     async def settled(self) -> None:
         """Return when this process has no attempts any longer."""
@@ -315,7 +316,7 @@ class TaskRunner:
             self._changed.clear()
             await self._changed.wait()
 
-    # ── slots and deliveries ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── slots and deliveries ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _leave(self, running: Running, *, known: bool = False) -> None:
         """Remove an attempt. `known`: its delivery is not dropped yet."""
@@ -375,6 +376,7 @@ class TaskRunner:
 
 
 def _ignore_error(future: asyncio.Future[Any]) -> None:
-    """Best effort: the owner finds a lost wake when it checks its pending steps, and a lost XDEL leaves the entry pending."""
+    """Best effort: the owner finds a lost wake when it checks its pending steps, and a lost XDEL leaves the entry
+    pending."""
     if not future.cancelled():
         future.exception()
