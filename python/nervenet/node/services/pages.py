@@ -2,7 +2,7 @@
 """Pages: their size, and tokens that say where the next one begins.
 
 A token is opaque to callers and checked when it comes back: it carries the kind of list and the cursor. It is no
-secret: whoever makes one up only chooses where to begin reading what he may read anyway.
+secret: a caller that makes one up only chooses where to begin to read what it may read anyway.
 """
 
 from __future__ import annotations
