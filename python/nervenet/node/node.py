@@ -92,7 +92,7 @@ LEASE = NODE_LEASE
 WORTH_TELLING = 2
 """Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
 BEYOND_REPAIR = 10
-"""Failures in a row (some 20 s) of the wake reader or of the membership, after which the node ends itself."""
+"""Failures in a row (about 20 s) of the wake reader or of the membership, after which the node ends itself."""
 WAKES = 1_000
 BLOCK_MS = 2_000
 
@@ -326,7 +326,7 @@ class Node:
                 spawn=background.spawn,
             )
             node = cls(context, etcd, clock, last_line=last_line)
-            stack.push_async_callback(lambda: status.session.close())  # of its last life, should it come back anew
+            stack.push_async_callback(lambda: status.session.close())  # the last one: it may have been replaced
             await stack.enter_async_context(node._running(serve))
             yield node
 
@@ -474,7 +474,7 @@ class Node:
                 _log.debug("%s: %s", self.node_id, error)
 
     async def _reincarnate(self) -> None:
-        """The lease is gone: others adopt what this id owned, and this process begins anew."""
+        """The lease is gone: others adopt what this id owned, and this node continues under a new id."""
         status = self.status
         old = status.node_id
         self._let_go()

@@ -102,7 +102,7 @@ class ReplayProcess:
 
     def _stop(self) -> None:
         if self._child is not None:
-            self._child.kill()  # first: whoever waits for its answer has one
+            self._child.kill()  # first: a check that waits for its answer ends
             self._child.wait()
             self._child = None
         if self._ours is not None:
@@ -153,7 +153,7 @@ class ReplayProcess:
         return again
 
     def _arrive(self, timeout: float | None) -> bool:
-        """Whether the child has told what it could not import; looked at for so long."""
+        """Whether the child has reported what it could not import; waits up to `timeout` seconds for that."""
         if self._absent is not None or (ours := self._ours) is None:
             return self._absent is not None
         try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping agents registered: their leases, their load in etcd, and what a node wants of them.
+"""Keeps agents registered: their leases, their load in etcd, and what a node wants of them.
 
-A heartbeat may go to any node: all that one needs stands in etcd or comes with the first message. Load is written when
-it says something new, at most four times a second for each agent, so that a busy mesh does not wake every watcher for
-every task; and every five seconds anyway, since its age is judged by the sample.
+A heartbeat may go to any node: all that a node needs is in etcd or comes with the first message. Load is written when it
+has changed, at most four times a second for each agent, so that a busy mesh does not wake every watcher for every task;
+and every five seconds anyway, because readers judge its age by the sample.
 
-An agent's state in its record has two writers: the agent (a change in what it reports) and whoever wants it drained and
-could not reach it. So a record that differs from an unchanged report is a wish, and is passed down.
+An agent's state in its record has two writers: the agent (a change in what it reports), and a caller that wants it drained
+and could not reach it. So a record that differs from an unchanged report is a request, and is passed to the agent.
 """
 
 from __future__ import annotations

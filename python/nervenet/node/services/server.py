@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the services of a node together and serves them: what `Node.open` takes as `serve`.
 
-Leaving the context is graceful: the health service says so first, long streams end by themselves, calls under way get
-their time.
+Leaving the context is graceful: the health service reports it first, long streams end on their own, calls under way get
+time to finish.
 """
 
 from __future__ import annotations
