@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.durable.failures import failure_of
 from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import NOTHING, Attempt, Failure, FailureCode, Outcome, Payload, Question, Usage
 from nervenet.schemas import malformed
+from nervenet.streams.tasks.attempt import OutcomeEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Payload | Failure | Question
 
 _LONGEST_STACK = 16_000
-
-
-class Finished(NamedTuple):
-    """An entry ready to be appended. `failed` is for the agent's error rate (a question is no failure)."""
-
-    name: str
-    entry: bytes
-    failed: bool
 
 
 def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Failure:
@@ -77,19 +70,19 @@ def raised(agent: Agent[Any, Any], error: BaseException, limit: int, now_ms: int
     return replace(failure, stack_trace=failure.stack_trace[-_LONGEST_STACK:])
 
 
-def finished(
+def outcome_entry(
     envelope: Envelope, agent_id: str, verdict: Verdict, started_ms: int, ended_ms: int, usage: tuple[Usage, ...] = ()
-) -> Finished:
+) -> OutcomeEntry:
     """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for everything else (retries are the fold's business)."""
     step, n = envelope.step, envelope.attempt
     told = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
         outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *told)
-        return Finished(f"task:{step}", encode_entry(outcome, agent_id), False)
+        return OutcomeEntry(f"task:{step}", encode_entry(outcome, agent_id), False)
     question = verdict if isinstance(verdict, Question) else None
     failure = replace(verdict, attempt=n, agent_id=agent_id) if isinstance(verdict, Failure) else None
     attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *told)
-    return Finished(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
+    return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
 
 
 def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:

@@ -62,13 +62,13 @@ def check_credit(credit: int, field: str, *, least: int = 0) -> None:
 
 def record_of(hello: pb.Hello, *, now_ms: int) -> agent_pb2.AgentRecord:
     """What is registered, as far as the hello decides it; the node fills in who and where."""
-    told = hello.agent
+    agent = hello.agent
     record = agent_pb2.AgentRecord(
-        name=told.name,
-        capabilities=told.capabilities,
+        name=agent.name,
+        capabilities=agent.capabilities,
         transport=agent_pb2.TRANSPORT_GATEWAY,
-        labels=told.labels,
-        runtime=told.runtime,
+        labels=agent.labels,
+        runtime=agent.runtime,
         slots=hello.credit,
     )
     record.register_time.FromMilliseconds(now_ms)
