@@ -75,7 +75,7 @@ class Setting:
         except (ValueError, TypeError, AttributeError):  # a file may hold any TOML value
             shown = "***" if self.secret else repr(value)
             raise ConfigError(
-                f"{self.name} is {shown} (from {source}), which cannot be used: it should be {self.expected}"
+                f"{self.name} is {shown} (from {source}), which cannot be used: it must be {self.expected}"
             ) from None
 
 
@@ -145,13 +145,15 @@ def _token(value: str) -> str:
 
 def read_token(file: str) -> str:
     """The token in a file. Raises ConfigError for anything that cannot be one."""
-    write = "write the token, and nothing else, into it"
+    write = "write the token, and nothing else, to the file"
     try:
         with Path(file).open("rb") as opened:
             found = opened.read(LONGEST_TOKEN + 64)  # a token, and blanks around it
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"token_file {file} cannot be read ({why}): {write}, and let this process read it") from None
+        raise ConfigError(
+            f"token_file {file} cannot be read ({why}): {write}, and let this process read the file"
+        ) from None
     if not found.strip():
         raise ConfigError(f"token_file {file} is empty: {write}")
     try:
@@ -661,8 +663,8 @@ class Config:
             return self.advertise if _HOST_PORT.fullmatch(self.advertise) else f"{self.advertise}:{port}"
         if _is_wildcard(host):
             raise ConfigError(
-                f"listen is {bound}, which nobody can dial: set NERVENET_ADVERTISE (or advertise in {FILE}) "
-                "to the host name or address by which others reach this process"
+                f"listen is {bound}, which others cannot dial: set NERVENET_ADVERTISE (or advertise in {FILE}) "
+                "to the host name or address at which they reach this process"
             )
         return bound
 
@@ -684,7 +686,7 @@ def _strongest(
         return environ[setting.environment], setting.environment
     if setting.environment in environ and setting.name in ("token", "token_file"):
         raise ConfigError(
-            f"{setting.environment} is set and empty, which would switch the token off: give it its value, or unset it"
+            f"{setting.environment} is set but empty, which would switch the token off: set its value, or unset it"
         )
     if setting.name in in_file:
         return in_file[setting.name], FILE

@@ -167,7 +167,7 @@ class Agent(Target[[In], Out], Generic[In, Out]):
             TypeError: There are not exactly two types, or one cannot travel as JSON.
             ValueError: The name cannot be used.
         """
-        given, returned = _two(types, "Agent", name, f'without types a call takes the name: ctx.call("{name}", …)')
+        given, returned = _two(types, "Agent", name, f'to call it without types, use its name: ctx.call("{name}", …)')
         return Agent(
             check_name(name, "agent"),
             Codec.of(given),
@@ -179,7 +179,7 @@ class Agent(Target[[In], Out], Generic[In, Out]):
 
     def _not_callable(self) -> str:
         return (
-            f"agent {self.name!r} is not callable: a call goes through the mesh. In a workflow: "
+            f"agent {self.name!r} is not callable: calls go through the mesh. In a workflow: "
             f"await ctx.call({self.name}, …); outside: await client.call({self.name}, …, request_id=…); "
             f"alone in a test: await run_agent({self.name}, …)"
         )
@@ -246,7 +246,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
             ValueError: The name cannot be used.
         """
         given, returned = _two(
-            types, "Workflow", name, f'without types it is started by its name: client.start("{name}", …)'
+            types, "Workflow", name, f'to start it without types, use its name: client.start("{name}", …)'
         )
         check_name(name, "workflow")
         return Workflow(name, Codec.of(given), Codec.of(returned), version=version or 0, takes_input=given is not None)
@@ -284,7 +284,7 @@ class Signal(Target[[T], None], Generic[T]):
     def __init__(self, name: str, /, *carries: Any) -> None:
         if len(carries) != 1:
             raise TypeError(
-                f'Signal("{name}", …) takes one type, that of what it carries: Signal("{name}", str); '
+                f'Signal("{name}", …) takes one type, that of its value: Signal("{name}", str); '
                 f'Signal("{name}", None) carries nothing'
             )
         super().__init__(check_name(name, "signal", step=False), Codec.of(carries[0]), Codec.of(None))
@@ -335,7 +335,9 @@ def define_agent(
     if slots is not None and not _whole(slots):
         raise ValueError(f"{name!r}: slots is {slots!r}: a whole number, at least 1")
     if lifespan is not None and not shape.marked:
-        raise TypeError(f"{name!r} has a lifespan, but no Task parameter that would give it: add task: Task[…] first")
+        raise TypeError(
+            f"{name!r} has a lifespan, but no Task parameter to read it from: add task: Task[…] as the first parameter"
+        )
     return Agent(
         name,
         Codec.of(shape.input),
@@ -374,11 +376,11 @@ def define_workflow(
     if on_error not in ("fail", "block"):
         raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
     if not _is_async(fn):
-        raise TypeError(f"workflow {name!r} must be async def: it waits for its agents")
+        raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
     for each in signals or ():
         if not isinstance(each, Signal):
             raise TypeError(
-                f'workflow {name!r}: signals takes Signals, not {each!r}: approve = Signal("approve", Approval)'
+                f'workflow {name!r}: signals= takes Signals, not {each!r}: approve = Signal("approve", Approval)'
             )
     shape = _analyse(fn, name, ContextBase, local or {})
     return Workflow(
@@ -417,15 +419,19 @@ class _Shape(NamedTuple):
 def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str, Any]) -> _Shape:
     inner = _underlying(fn)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{name!r} is a generator: return one value, and stream the parts with task.emit(part)")
+        raise TypeError(f"{name!r} is a generator: return one value, and send parts with task.emit(part)")
     signature = inspect.signature(fn)
     parameters = _positional(signature, name)
     hints = _Hints(inner, name, local)
     marked = bool(parameters) and hints.is_marker(parameters[0], marker)
     if marker is ContextBase and not marked:
-        raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
+        raise TypeError(
+            f"workflow {name!r}: its first parameter must be the Context: async def {name}(ctx: Context, …)"
+        )
     if marker is not ContextBase and parameters and hints.is_marker(parameters[0], ContextBase):
-        raise TypeError(f"agent {name!r}: a Context is for workflows; an agent may begin with task: Task")
+        raise TypeError(
+            f"agent {name!r}: only workflows have a Context; the first parameter of an agent may be task: Task"
+        )
     payloads = parameters[1:] if marked else parameters
     if len(payloads) > 1:
         found = ", ".join(p.name for p in payloads)
@@ -448,10 +454,10 @@ def _positional(signature: inspect.Signature, name: str) -> list[inspect.Paramet
     found = []
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"{name!r} takes {parameter}: a task carries one payload. Make it one model or list.")
+            raise TypeError(f"{name!r} takes {parameter}: a task has one input. Make it one model or list.")
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.default is parameter.empty:
-                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the payload is positional.")
+                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the input is positional.")
             continue
         found.append(parameter)
     return found
@@ -469,7 +475,7 @@ class _Hints:
         what = "its return type" if parameter == "return" else f"parameter {parameter!r}"
         if annotation is inspect.Parameter.empty:
             raise TypeError(
-                f"{self._name!r}: {what} has no annotation: it says what travels. "
+                f"{self._name!r}: {what} has no annotation, so its type is unknown. "
                 f"Write {'-> None or the type' if parameter == 'return' else f'{parameter}: the type (or Any)'}."
             )
         try:
@@ -516,7 +522,7 @@ def _name_of(fn: object, name: str | None, what: str) -> str:
         raise TypeError(f"@mesh.{what} takes a function, not {fn!r}")
     found = name or getattr(fn, "__name__", None)
     if found is None or found == "<lambda>":
-        raise TypeError(f"this {what} has no name of its own: mesh.{what}(name=…)")
+        raise TypeError(f"this {what} has no name: pass mesh.{what}(name=…)")
     return check_name(found, what)
 
 
@@ -524,7 +530,7 @@ def _check_run(fn: Callable[..., Any], name: str, run: str, shape: _Shape) -> No
     if run not in ("auto", "thread", "process"):
         raise ValueError(f"{name!r}: run is {run!r}: 'auto', 'thread' or 'process'")
     if shape.is_async and run != "auto":
-        raise TypeError(f"{name!r} is async def, which runs on the loop: run={run!r} is for def")
+        raise TypeError(f"{name!r} is async def, which runs on the event loop: run={run!r} needs a plain def")
     if run == "process" and (not inspect.isfunction(fn) or "<" in fn.__qualname__):
         raise TypeError(f"{name!r}: run='process' needs a plain def at module level: a pool process imports it")
 

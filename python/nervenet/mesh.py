@@ -373,10 +373,10 @@ class Mesh:
     ) -> None:
         if old is None or old is new:
             return
-        hint = "or version= for both" if isinstance(new, Workflow) and isinstance(old, Workflow) else "or leave one out"
+        hint = "or set version= on both" if isinstance(new, Workflow) and isinstance(old, Workflow) else "or remove one"
         raise ValueError(
-            f"mesh {self.name!r} has the name {new.name!r} twice: "
-            f"{_kind(old)} at {old.location}, {_kind(new)} at {new.location}. Give one another name=, {hint}."
+            f"mesh {self.name!r} has two definitions named {new.name!r}: "
+            f"{_kind(old)} at {old.location}, {_kind(new)} at {new.location}. Give one of them another name=, {hint}."
         )
 
 
@@ -416,8 +416,8 @@ def load_mesh(target: str) -> Mesh:
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is not there"
-        raise LoadError(f"{path} {kind}: give the file that holds the mesh, or its module (looked in {Path.cwd()})")
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise LoadError(f"{path} {kind}: give the file or module that has the mesh (looked in {Path.cwd()})")
     path = path.resolve()
     parts = [path.stem] if path.name != "__init__.py" else []
     root = path.parent
@@ -427,7 +427,7 @@ def _import_file(path: Path) -> ModuleType:
     module = _import_module(".".join(parts), root)
     found = getattr(module, "__file__", None)
     if found is None or Path(found).resolve() != path:
-        raise LoadError(f"{path}: another module {module.__name__!r} was found first, {found}: rename the file")
+        raise LoadError(f"{path}: Python found another module {module.__name__!r} first, {found}: rename the file")
     return module
 
 
@@ -468,7 +468,7 @@ def _unguarded(started: StartsMesh) -> LoadError:
     line = [frame for frame in traceback.extract_tb(started.__traceback__) if frame.name == "<module>"][-1]
     return LoadError(
         f"{line.filename}:{line.lineno}: this starts a mesh when the file is imported: "
-        f'put it under if __name__ == "__main__":\n    {line.line}'
+        f'move it under if __name__ == "__main__":\n    {line.line}'
     )
 
 
@@ -479,9 +479,13 @@ def _only(module: ModuleType, place: str) -> Mesh:
             names.setdefault(id(value), name)
     found = list(names.values())
     if not found:
-        raise LoadError(f'{place} has no mesh: it needs one at module level, e.g. mesh = Mesh("{module.__name__}")')
+        raise LoadError(
+            f'{place} has no mesh: define one at module level, for example mesh = Mesh("{module.__name__}")'
+        )
     if len(found) > 1:
-        raise LoadError(f"{place} has {len(found)} meshes ({', '.join(found)}): say which one, e.g. {place}:{found[0]}")
+        raise LoadError(
+            f"{place} has {len(found)} meshes ({', '.join(found)}): choose one, for example {place}:{found[0]}"
+        )
     mesh: Mesh = getattr(module, found[0])
     return mesh
 
@@ -494,5 +498,5 @@ def _named(module: ModuleType, place: str, attribute: str) -> Mesh:
         return value
     meshes = [name for name, value in vars(module).items() if isinstance(value, Mesh)]
     there = f"its meshes: {', '.join(meshes)}" if meshes else "it has none"
-    what = "is not there" if value is None else f"is no mesh but {type(value).__name__}"
+    what = "does not exist" if value is None else f"is not a Mesh but {type(value).__name__}"
     raise LoadError(f"{place}:{attribute} {what} ({there})")

@@ -47,7 +47,7 @@ def check_name(name: Any, what: str, *, step: bool = True) -> str:
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise ValueError(f"{what} {name!r} is not a name: letters, digits, '_' and '-', a letter first, at most 63")
     if step and name == "ask":
-        raise ValueError(f"{what} 'ask' is taken: the steps of ctx.ask have that name")
+        raise ValueError(f"{what} cannot be named 'ask': the steps of ctx.ask have this name")
     return name
 
 
@@ -90,7 +90,7 @@ class _Options:
             own = fields(cls)
             known = [one.name for one in own]
             if len(values) > sum(not one.kw_only for one in own):
-                raise TypeError(f"{cls.__name__} takes names: {', '.join(f'{one}=…' for one in known)}")
+                raise TypeError(f"{cls.__name__} takes its fields by name: {', '.join(f'{one}=…' for one in known)}")
             refuse_unknown(cls.__name__, {name: named[name] for name in named if name not in known}, known)
             return super().__new__(cls)
 
@@ -165,7 +165,7 @@ def refuse_unknown(owner: str, named: Mapping[str, object], known: Collection[st
     for name, value in named.items():
         near = _meant(owner, name, value) or next(iter(difflib.get_close_matches(name, known, 1)), "")
         ending = f". Did you mean {near}?" if near else ""
-        raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join(known)}{ending}")
+        raise TypeError(f"{owner} has no option {name!r}; its options are {', '.join(known)}{ending}")
 
 
 def _meant(owner: str, name: str, value: object) -> str:

@@ -195,7 +195,7 @@ class Codec(Generic[T]):
             try:
                 return self._read(b"null")
             except ValidationError:
-                raise InvalidPayload(f"no value was sent, {type_name(self.type)} is needed") from None
+                raise InvalidPayload(f"no value was sent, but {type_name(self.type)} is needed") from None
         if form == "bytes":
             if self._raw:
                 return cast(T, data)
@@ -238,7 +238,7 @@ def check_json(text: bytes, what: str) -> None:
     try:
         read_json(text)
     except ValueError as error:
-        raise InvalidPayload(f"{what} is no JSON: {error}") from None
+        raise InvalidPayload(f"{what} is not JSON: {error}") from None
 
 
 def format_size(size: int) -> str:

@@ -159,7 +159,7 @@ def test_a_human_decides_and_the_next_one_is_told(run: Run, an_id: str) -> None:
     run("start", "asks", "--id", an_id)
     asked = f"{an_id}/ask"
     while asked not in (found := run("escalations", "list", "--workflow", an_id)).out:
-        assert "Nothing waits" in found.err
+        assert "no open question" in found.err
     assert "Release?" in found.out and "yes, no" in found.out
     assert "resolve" in run("escalations", "show", asked).out
     assert run("escalations", "resolve", asked).code == 2  # nobody to ask

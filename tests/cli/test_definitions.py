@@ -86,7 +86,7 @@ def test_a_file_is_stored_and_started_in_one_go(run: Run, file: Path, name: str)
 
 
 def test_definitions_are_put_listed_and_shown(run: Run, file: Path, name: str) -> None:
-    assert f"{name} v1 is sound: 2 steps" in run("definitions", "put", str(file), "--check").err
+    assert f"{name} v1 is valid: 2 steps" in run("definitions", "put", str(file), "--check").err
     assert run("definitions", "show", name).code == 3
     assert f"{name} v1 stored" in run("definitions", "put", str(file)).err
     assert f"{name} v1 was stored already, with the same content" in run("definitions", "put", str(file)).err
@@ -149,8 +149,8 @@ def test_journals_are_held_against_a_file(run: Run, file: Path, name: str, tmp_p
     ("line", "words"),
     [
         (("start",), "start: missing: NAME"),
-        (("start", "-f", "x.yaml", "1", "2"), "name and version stand in the file; 1 is one too many"),
-        (("start", "-f", "x.yaml", "--version", "2"), "name and version stand in the file; --version is one too many"),
+        (("start", "-f", "x.yaml", "1", "2"), "the file has name and version, so leave out 1"),
+        (("start", "-f", "x.yaml", "--version", "2"), "the file has name and version, so leave out --version"),
         (("start", "-f", "no-such.yaml"), "no-such.yaml: No such file or directory"),
     ],
 )

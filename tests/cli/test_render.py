@@ -159,7 +159,7 @@ def test_list_in_a_pipe_has_whole_ids_and_iso_times() -> None:
             "No workflow is failed or blocked in namespace default; 214 in other states.",
         ),
         (service.ListWorkflowsResponse(), (), False, "No workflow in namespace default yet. Start one"),
-        (service.ListWorkflowsResponse(namespace_count=1), (), True, "is like that; 1 other."),
+        (service.ListWorkflowsResponse(namespace_count=1), (), True, "matches; 1 other."),
     ],
 )
 def test_what_a_list_leaves_out(
@@ -208,7 +208,7 @@ SHOWN = pb.Workflow(
             capability="validate",
             state=task_pb2.TASK_STATE_QUEUED,
             schedule_time=at(-95),
-            waits_for="no live agent serves it",
+            waits_for="no agent serves it",
         ),
         task_pb2.Task(
             step="ask",
@@ -249,7 +249,7 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
     assert title == "✓ review-118   succeeded   review v1   9.02 s   trace 4bf92f3577b34da6   node n-7c2 (adopted once)"
     assert extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 24) and "4.10 s" in extract  # 40 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
-    assert "┄" in validate and validate.endswith("waits: no live agent serves it")
+    assert "┄" in validate and validate.endswith("waits: no agent serves it")
     assert ask.endswith("waits for a human: review-118/ask")
     assert "ana@example" in asked and asked.endswith("“Accept in spite of these?” → yes, “known issue”")
     assert summarize.lstrip().startswith("8.63") and summarize.endswith("1.2k tokens")
@@ -389,9 +389,9 @@ def test_escalations_on_a_terminal() -> None:
     assert "5 attempts" in second and second.endswith("retry, complete, fail")
     assert (
         escalations.list_footer(response, TERMINAL, "default")
-        == "2 open, oldest 2 h. An id ends in #k when a step asks again."
+        == "2 open, oldest 2 h. An id ends in #2, #3, … when a step asks again."
     )
-    assert "Nothing waits" in escalations.list_footer(service.ListEscalationsResponse(), TERMINAL, "default")
+    assert "no open question" in escalations.list_footer(service.ListEscalationsResponse(), TERMINAL, "default")
 
 
 def test_a_question_is_shown_with_all_that_helps_to_answer_it() -> None:

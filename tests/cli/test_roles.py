@@ -112,7 +112,7 @@ def test_a_taken_port_is_said(app: Path, settings: Mapping[str, str]) -> None:
     [
         (("node", "app.py"), {"NERVENET_ETCD": ""}, 2, "etcd is not set, and a node needs it"),
         (("node", "app.py"), {"NERVENET_REDIS": "mysql://x"}, 2, "redis is"),
-        (("node", "nowhere.py"), {}, 2, "nowhere.py is not there"),
+        (("node", "nowhere.py"), {}, 2, "nowhere.py does not exist"),
         (("agent", "app.py", "--only", "wher"), {}, 2, "has no agent 'wher'; it has: other, where"),
         (("agent", "app.py", "--slots", "0"), {}, 2, "at least 1"),
         (("node", "app.py", "--listen", "nonsense"), {}, 2, "listen is 'nonsense'"),

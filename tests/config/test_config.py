@@ -183,7 +183,7 @@ def test_a_token_file_without_a_token_is_refused_at_the_start_and_later(
 
 def test_an_empty_token_that_was_set_on_purpose_is_refused(tmp_path: Path) -> None:
     for name in ("NERVENET_TOKEN", "NERVENET_TOKEN_FILE"):
-        with pytest.raises(ConfigError, match=f"{name} is set and empty"):
+        with pytest.raises(ConfigError, match=f"{name} is set but empty"):
             load(tmp_path, {name: ""})
     for empty in ("", "  "):
         with pytest.raises(ConfigError, match="token is"):

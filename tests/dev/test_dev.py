@@ -61,7 +61,7 @@ def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
         assert set(dev.facts) == {"grpc", "dashboard", "redis", "etcd", "namespace", "pids"}
         assert len(dev.facts["grpc"]) == len(dev.facts["pids"]["nodes"]) == 2
         second = dev.run("dev", "app.py", "--port", "0")
-        assert second.returncode == 4 and "is in use by another nervenet dev (pid" in second.stderr
+        assert second.returncode == 4 and "is used by another nervenet dev (pid" in second.stderr
 
         before, addresses = dev.facts["pids"], dev.facts["grpc"]
         dev.app.write_text(APP.replace("return f", "retrun f"))

@@ -35,7 +35,7 @@ def run_python(page: Path, folder: Path) -> None:
     program = folder / "page.py"
     program.write_text(program_of(page), encoding="utf-8")
     ran = subprocess.run(
-        [sys.executable, str(program)], cwd=folder, env=clean_environment(), capture_output=True, text=True
+        [sys.executable, str(program)], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=100
     )
     assert ran.returncode == 0, ran.stderr
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from nervenet import errors
-from nervenet.node import memory
-from nervenet.node.memory import PER_WORKFLOW, Memory, available, cost_of
+from nervenet.node.guards import memory
+from nervenet.node.guards.memory import PER_WORKFLOW, Memory, available, cost_of
 from nervenet.node.node import Node
 from nervenet.node.services import serve
 from tests.memory.app import mesh
@@ -138,7 +138,7 @@ async def test_an_adopter_without_memory_leaves_workflows_to_others_and_says_so_
     poor = await node(world, used)
     used.at, used.bytes = 200.0, 990 * MiB
     loader = poor.loader
-    with caplog.at_level(logging.WARNING, "nervenet.node.admission"):
+    with caplog.at_level(logging.WARNING, "nervenet.node.workflows.admission"):
         for n in range(3):
             assert not await loader.load(f"orphan-{n}", "n-gone")
     assert len([r for r in caplog.records if "left to others" in r.message]) == 1

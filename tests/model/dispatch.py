@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step of one workflow: sent, read, claimed, run, recorded, and found again when a copy of it gets lost.
 
-As in task_claim.lua, journal_append.lua, entry_place.lua, stream_trim.lua and node/{watch,dispatching,bury,coordinator}.py.
+As in task_claim.lua, journal_append.lua, entry_place.lua, stream_trim.lua and node/{tasks,recovery,workflows}/.
 Two agents of one slot; the owner may be replaced at any moment by one that knows only what Redis holds (`ownership.py` is
 about how that comes to be), and the replaced one may live on as a zombie. All news and streams are unordered.
 """

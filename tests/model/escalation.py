@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One question to humans: two people, a deadline, a success that comes late, a cancel, an owner that is replaced.
 
-As in decision_append.lua, journal_append.lua and node/escalations.py. The step has used up its attempts when it begins; a
+As in decision_append.lua, journal_append.lua and node/workflows/escalations.py. The step has used up its attempts when it begins; a
 granted retry may fail again, and then there is a second question. Entries are folded one at a time.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs of one workflow id, and deliveries of an earlier run that come late or twice: does anything cross?
 
-As in workflow_renew.lua, journal_append.lua, task_claim.lua and node/{renewal,starting}.py. Each run has one step; run 1 ends by
+As in workflow_renew.lua, journal_append.lua, task_claim.lua and node/workflows/{continue_as_new,start}.py. Each run has one step; run 1 ends by
 `continue_as_new`, the last one closes, and a client may begin a closed one again. Whatever was sent once may be sent again at
 any later moment: a task, a claim, an outcome, a signal, an owner's own renewal or close.
 """

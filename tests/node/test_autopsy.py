@@ -7,7 +7,7 @@ import pytest
 
 from nervenet import Workflow
 from nervenet.durable import PYTHON, Dispatch, Machine
-from nervenet.node.autopsy import last_line
+from nervenet.node.guards.crash_line import last_line
 from nervenet.records import Entry, Outcome, Payload, Start
 from tests.recovery import misbehaving_app as app
 from tests.recovery.misbehaving import lines_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from nervenet.node.blame import TOGETHER_MS, ProcessEnd, is_end_of_host, weigh
+from nervenet.node.tasks.blame import TOGETHER_MS, ProcessEnd, is_end_of_host, weigh
 from nervenet.records import Attempt, Failure, FailureCode
 from nervenet.wire import decode_entry, encode_entry
 

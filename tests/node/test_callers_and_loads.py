@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nervenet.errors import RequestError
-from nervenet.node.dispatching import rounded
-from nervenet.node.starting import Started, Starter, StartRequest
+from nervenet.node.tasks.dispatcher import rounded
+from nervenet.node.workflows.start import Started, Starter, StartRequest
 from nervenet.records import Payload, Signaled
 from nervenet.streams.journal import JournalStore
 from tests.node.hand import World, journal
@@ -150,7 +150,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.node(mesh) as node:
-        restore = node.restore
+        restore = node.recovery
         gate, waited = asyncio.Event(), asyncio.Event()
         first = True
 
@@ -162,7 +162,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
                 await gate.wait()
                 raise ValueError("what a later version wrote")
 
-        monkeypatch.setattr(node.stored, "write_back", write_back)
+        monkeypatch.setattr(node.stored_definitions, "write_back", write_back)
         early = asyncio.ensure_future(restore.came_back())
         await waited.wait()
         late = asyncio.ensure_future(restore.came_back())
@@ -182,7 +182,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
 
 async def test_a_new_acceptance_time_while_others_are_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world.node(mesh) as node:
-        watch, dispatcher = node.watch, node.dispatcher
+        watch, dispatcher = node.monitor, node.dispatcher
         await node.starter.start(parked("w"))
         look_at, times = type(watch)._look_at, iter(range(1_000, 1_000_000, 50_000))
 

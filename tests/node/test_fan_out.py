@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nervenet.mesh import Mesh
-from nervenet.node.coordinator import CALLBACKS_AT_A_TIME, COMMANDS_AT_A_TIME, Coordinator
+from nervenet.node.workflows.coordinator import CALLBACKS_AT_A_TIME, COMMANDS_AT_A_TIME, Coordinator
 from nervenet.records import Payload, Signaled, State
 from tests.node.hand import World, journal, start
 from tests.support.waiting import until

@@ -15,7 +15,7 @@ import pytest
 from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
 from nervenet.streams.journal import JournalStore
@@ -172,7 +172,7 @@ async def test_a_start_that_was_under_way_when_its_owner_was_buried_does_not_wai
         await call("RENAME", head, aside)  # the set has it, the head does not exist yet
         await heir.context.ownership.disown(dying.node_id, "late")
         await until(lambda: not heir.context.table.lives(dying.node_id))
-        await heir._sweep.dead_sets()
+        await heir._sweeper.dead_sets()
         await call("RENAME", aside, head)
         await heir.context.ownership.own(dying.node_id, "late")
         await until(lambda: heir.hosted.get("headless") and heir.hosted.get("late"))
@@ -209,20 +209,20 @@ async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
 async def test_what_its_heir_never_takes_is_taken_by_anybody(world: World, etcd_url: str) -> None:
     async with world.node(mesh) as dying, world.node(mesh) as deaf, world.node(mesh) as heir:
         await until(lambda: len(heir.context.table.nodes) == len(dying.context.table.nodes) == 3)
-        deaf._sweep.node_gone = lambda node_id: None  # type: ignore[method-assign]  # it came when the dead was gone
+        deaf._sweeper.node_gone = lambda node_id: None  # type: ignore[method-assign]  # it came when the dead was gone
         for i in range(20):
             await dying.starter.start(StartRequest(f"w-{i}", "parked", Payload("none", b"")))
         await kill(dying, etcd_url)
         await until(lambda: heir.hosted.coordinators)
         assert len(heir.hosted.coordinators) < 20
-        heir._sweep._dead[dying.node_id] -= 11
-        await heir._sweep.dead_sets()
+        heir._sweeper._dead[dying.node_id] -= 11
+        await heir._sweeper.dead_sets()
         assert len(heir.hosted.coordinators) == 20
 
 
 async def test_an_owned_id_without_a_head_keeps_its_place_until_the_grace_of_a_start_is_over(world: World) -> None:
     async with world.node(mesh) as node:
-        sweep = node._sweep
+        sweep = node._sweeper
         await node.context.ownership.own(node.node_id, "ghost")
         await sweep.own_set()
         assert await node.context.ownership.owns(node.node_id, ["ghost"]) == [True]
@@ -236,7 +236,7 @@ async def test_an_id_whose_start_never_happened_is_cleared_away(world: World) ->
         keys = node.context.keys
         await node.context.link.call("ZADD", keys.running, node.context.clock.now_ms() - 120_000, "ghost")
         await node.context.link.call("ZADD", keys.running, node.context.clock.now_ms(), "fresh")
-        await node._sweep.running()
+        await node._sweeper.running()
         assert await node.context.link.call("ZRANGE", keys.running, 0, -1) == [b"fresh"]
 
 
@@ -248,8 +248,8 @@ async def test_an_owner_that_does_not_know_of_its_workflow_is_reminded(world: Wo
         assert coordinator is not None
         one.hosted.forget(coordinator)
         await one.context.ownership.disown(one.node_id, "w")
-        await two._sweep.running()
-        await one._sweep.own_set()
+        await two._sweeper.running()
+        await one._sweeper.own_set()
         assert one.hosted.get("w") is not None
 
 
@@ -385,5 +385,5 @@ async def test_a_question_whose_owner_died_before_it_cleared_it_leaves_the_list_
         for workflow_id in (open_, over, "never-there"):
             await listing.escalation_set(workflow_id, "ask", 1, None)
         await node.facts.record(over, 1, "task:ask", Outcome(Payload("json", b"1"), None), "test")
-        await node._sweep.escalations()
+        await node._sweeper.escalations()
         assert [row.member for row in await listing.escalations()] == [f"{open_}/ask#1"]

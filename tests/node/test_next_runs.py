@@ -13,7 +13,7 @@ from nervenet.durable import PYTHON
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.starting import GRACE_MS, StartRequest
+from nervenet.node.workflows.start import GRACE_MS, StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import encode_entry
@@ -175,8 +175,8 @@ async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(
         begun = await node.context.journal.begin_next("w", 1, "", "n-gone", again, head.last.decode(), (), fields)
         assert begun.status == "new"
         assert await node.context.link.call("ZSCORE", node.context.keys.running, "w") is None
-        await node._sweep.restarts()
-        await node._sweep.running()
+        await node._sweeper.restarts()
+        await node._sweeper.running()
         assert node.hosted.coordinators["w"].run == 2
         assert await node.context.link.call("ZCARD", node.context.keys.restarting) == 0
 
@@ -187,10 +187,10 @@ async def test_a_mark_without_a_next_run_goes_when_nobody_can_begin_it_any_more(
         await node.facts.record("w", 1, "cancel", Cancel("enough"), "test")
         await until_entry(node, "w", "close")
         mark = await node.context.ownership.restart_mark("w")
-        await node._sweep.restarts()
-        assert [row.member for row in await node._sweep._listing.restarting()] == ["w"]
+        await node._sweeper.restarts()
+        assert [row.member for row in await node._sweeper._listing.restarting()] == ["w"]
         await node.context.link.call("ZADD", node.context.keys.restarting, mark - GRACE_MS - 1, "w")
-        await node._sweep.restarts()
+        await node._sweeper.restarts()
         assert await node.context.link.call("ZCARD", node.context.keys.restarting) == 0
         head = await node.context.journal.head("w")
         assert head is not None

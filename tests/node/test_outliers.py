@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from nervenet.node.outliers import BASE_MS, IN_A_ROW, LONGEST_MS, Row, for_how_long
+from nervenet.node.tasks.outlier_ejection import BASE_MS, IN_A_ROW, LONGEST_MS, FailureStreak, for_how_long
 
 
 def test_a_row_is_an_outlier_only_where_another_succeeds_meanwhile() -> None:
-    assert Row(IN_A_ROW, since_ms=100).outlier(good_ms=100)
-    assert not Row(IN_A_ROW - 1, since_ms=100).outlier(good_ms=200)
-    assert not Row(50, since_ms=100).outlier(good_ms=99), "nobody succeeds any more: it is not the agent's fault"
+    assert FailureStreak(IN_A_ROW, since_ms=100).outlier(good_ms=100)
+    assert not FailureStreak(IN_A_ROW - 1, since_ms=100).outlier(good_ms=200)
+    assert not FailureStreak(50, since_ms=100).outlier(good_ms=99), (
+        "nobody succeeds any more: it is not the agent's fault"
+    )
 
 
 def test_each_time_it_is_out_for_twice_as_long_up_to_five_minutes() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nervenet.node import handover
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows import handover
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.ownership import Moved, Ownership
@@ -90,7 +90,7 @@ async def given_beside_a_sweep(
     given = await parked(giver, target)
     await moving.there.wait()
     looking = hold_heads(monkeypatch, target)
-    sweeping = asyncio.create_task(target._sweep.own_set())
+    sweeping = asyncio.create_task(target._sweeper.own_set())
     await looking.there.wait()
     moving.go_on.set()
     assert await given
@@ -142,7 +142,7 @@ async def test_a_giver_lists_again_what_a_sweep_took_out_before_the_head_moved(
         moving = hold_moves(monkeypatch)
         given = await parked(giver, target)
         await moving.there.wait()
-        await target._sweep.own_set()
+        await target._sweeper.own_set()
         assert await owned(target) == [False]
         moving.go_on.set()
         assert await given
@@ -155,15 +155,15 @@ async def test_what_is_given_to_the_dead_stays_in_its_set_for_its_heirs(
     async with world.node(mesh) as giver, world.node(mesh) as dying, world.node(mesh) as heir:
         await until(lambda: len(heir.context.table.nodes) == 3)
         await giver.starter.start(StartRequest("w", "parked", Payload("none", b"")))
-        monkeypatch.setattr(type(giver._sweep), "node_gone", lambda *_: None)  # nobody else looks at the dead's set
+        monkeypatch.setattr(type(giver._sweeper), "node_gone", lambda *_: None)  # nobody else looks at the dead's set
         await kill(dying, etcd_url)
         await until(lambda: not heir.context.table.lives(dying.node_id))
         moving = hold_moves(monkeypatch)
         given = asyncio.create_task(giver.handover.hand_over(giver.hosted.coordinators["w"], dying.node_id))
         await moving.there.wait()
         looking = hold_heads(monkeypatch, heir)
-        heir._sweep._dead[dying.node_id] = asyncio.get_running_loop().time()
-        sweeping = asyncio.create_task(heir._sweep.dead_sets())
+        heir._sweeper._dead[dying.node_id] = asyncio.get_running_loop().time()
+        sweeping = asyncio.create_task(heir._sweeper.dead_sets())
         await looking.there.wait()
         moving.go_on.set()
         assert await given
@@ -178,5 +178,5 @@ async def test_a_node_that_its_own_table_does_not_show_takes_nothing_over_from_i
         await node.starter.start(StartRequest("w", "parked", Payload("none", b"")))
         node.hosted.forget(node.hosted.coordinators["w"])
         del node.context.table.nodes[node.node_id]
-        await node._sweep.running()
+        await node._sweeper.running()
         assert await owned(node) == [True]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from nervenet.mesh import Mesh
-from nervenet.node.restore import RECENT_MS
+from nervenet.node.recovery.redis_recovery import RECENT_MS
 from tests.node.hand import World
 
 mesh = Mesh("facts")
@@ -23,10 +23,10 @@ async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
 
     async with World(redis_url, etcd_url, namespace).node(mesh) as node:
         node.context.clock._offset -= 2 * RECENT_MS  # that is how long ago this was
-        node.restore.remember(partial(again, "a start whose workflow may have expired since"))
+        node.recovery.remember(partial(again, "a start whose workflow may have expired since"))
         await node.context.clock.learn(node.context.link)
-        await node.restore.came_back()
+        await node.recovery.came_back()
         assert said == []
-        node.restore.remember(partial(again, "a start of just now"))
-        await node.restore.came_back()
+        node.recovery.remember(partial(again, "a start of just now"))
+        await node.recovery.came_back()
         assert said == ["a start of just now"]

@@ -99,17 +99,17 @@ async def test_code_that_asks_the_context_goes_on(world: World) -> None:
 
 async def test_without_its_other_process_the_check_goes_on(world: World) -> None:
     async with world.node(mesh, replay_check="on") as node, world.agent("work") as hand:
-        elsewhere = node.context.replay_process
-        assert elsewhere is not None and elsewhere._child is not None
-        await elsewhere.ready()
-        elsewhere._child.kill()
-        elsewhere._child.wait()
+        replay_process = node.context.replay_process
+        assert replay_process is not None and replay_process._child is not None
+        await replay_process.ready()
+        replay_process._child.kill()
+        replay_process._child.wait()
         await until(lambda: node.context.table.agents)
         end = await start(node, "asks_the_context", "w")
         task = await hand.read()
         await hand.claim(task)
         await hand.answer(task, b"1.0")
-        assert (await end).state is State.SUCCEEDED and "no child" in repr(elsewhere)
+        assert (await end).state is State.SUCCEEDED and "no child" in repr(replay_process)
 
 
 async def test_in_production_nobody_pays_for_the_check(world: World) -> None:

@@ -15,9 +15,9 @@ from nervenet.clock import SYSTEM
 from nervenet.durable.check import EACH, is_due, refold
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.elsewhere import Elsewhere
-from nervenet.node.rechecking import SLICE, difference
-from nervenet.node.watchdog import LIMIT, Watchdog
+from nervenet.node.guards.replay_check import SLICE, difference
+from nervenet.node.guards.replay_process import ReplayProcess
+from nervenet.node.guards.watchdog import LIMIT, Watchdog
 from nervenet.records import State
 from tests.durable.flows import Feeder
 from tests.node.hand import World, journal, start
@@ -87,7 +87,7 @@ async def test_the_loop_goes_on_while_a_journal_is_folded_again() -> None:
 
     with Watchdog(SYSTEM) as watchdog:
         beside = asyncio.create_task(others())
-        assert await difference(feeder.machine, feeder.entries, Elsewhere([]), watchdog) is None
+        assert await difference(feeder.machine, feeder.entries, ReplayProcess([]), watchdog) is None
         beside.cancel()
     assert turns >= 0.2 / (SLICE + 10 * 0.002) - 1, "its code takes 0.2 s at least, which is so many slices"
     feeder.machine.close()
@@ -98,7 +98,7 @@ async def test_code_that_does_not_come_back_is_interrupted_in_its_replay_too() -
     feeder.done("work", "0")
     began = SYSTEM.monotonic()
     with Watchdog(SYSTEM) as watchdog:
-        found = await difference(feeder.machine, feeder.entries, Elsewhere([]), watchdog)
+        found = await difference(feeder.machine, feeder.entries, ReplayProcess([]), watchdog)
     assert found is not None and "test_replay_check_cost.py" in found.where
     assert SYSTEM.monotonic() - began < LIMIT + 10
 

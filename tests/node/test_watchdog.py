@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nervenet.node.watchdog import LIMIT, LOOK_EVERY, Watchdog
+from nervenet.node.guards.watchdog import LIMIT, LOOK_EVERY, Watchdog
 
 
 class Hands:

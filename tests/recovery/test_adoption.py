@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from nervenet.node.starting import StartRequest
-from nervenet.node.sweep import AT_ONCE, in_turn
+from nervenet.node.recovery.sweeper import AT_ONCE, in_turn
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.heads import Head
 from tests.node.hand import World

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from nervenet.node.death import proves, successors
+from nervenet.node.recovery.failure_detector import proves, successors
 from nervenet.node.served import Answer
 from tests.mesh import stories
 from tests.support.mesh import ProcessMesh, owner_of

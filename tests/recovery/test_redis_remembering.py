@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nervenet.durable import PYTHON
-from nervenet.node import restore
-from nervenet.node.restore import Remembered, chunks, head_of, lacking
-from nervenet.node.starting import request_hash
+from nervenet.node.recovery import redis_recovery
+from nervenet.node.recovery.redis_recovery import Remembered, chunks, head_of, lacking
+from nervenet.node.workflows.start import request_hash
 from nervenet.records import Payload, Start, State
 from nervenet.streams.answers import Look, RawEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
-    from nervenet.node.owned_journal import Kept
+    from nervenet.node.workflows.owned_journal import EntryLog
 
 INPUT = Payload("json", b'{"b": 1, "a": 2}')
 START = Start("review", 3, PYTHON, INPUT, bytes(16), labels={"team": "a"})
@@ -31,7 +31,7 @@ def ends_with(entry: RawEntry) -> Look:
 
 
 def test_a_chain_is_a_journal_again() -> None:
-    kept: Kept | None = None
+    kept: EntryLog | None = None
     for entry in journal(4, first=3):
         kept = (kept, entry.ms, entry.name, entry.data)
     assert kept is not None
@@ -39,7 +39,7 @@ def test_a_chain_is_a_journal_again() -> None:
 
 
 def test_a_closed_one_is_packed_however_long_it_is() -> None:
-    kept: Kept | None = None
+    kept: EntryLog | None = None
     for entry in journal(20_000):
         kept = (kept, entry.ms, entry.name, entry.data)
     assert kept is not None
@@ -73,8 +73,8 @@ def test_another_history_or_one_that_ends_before_what_i_know_gets_all_of_it() ->
 
 
 def test_long_journals_go_in_parts_that_share_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore, "CHUNK_BYTES", 35)
-    monkeypatch.setattr(restore, "PAGE", 100)
+    monkeypatch.setattr(redis_recovery, "CHUNK_BYTES", 35)
+    monkeypatch.setattr(redis_recovery, "PAGE", 100)
     mine = journal(8)
     parts = list(chunks(mine))
     assert [[entry.n for entry in part] for part in parts] == [[1, 2, 3], [3, 4, 5], [5, 6, 7], [7, 8]]
@@ -101,9 +101,9 @@ def test_a_head_is_made_from_the_first_entry_alone() -> None:
 
 
 def test_of_an_old_journal_its_end_stays() -> None:
-    kept: Kept | None = None
+    kept: EntryLog | None = None
     for entry in journal(6):
         kept = (kept, entry.ms, entry.name, entry.data)
-    left = restore._behind(kept, since_ms=41)
+    left = redis_recovery._behind(kept, since_ms=41)
     assert left is not None
     assert [entry.n for entry in Remembered("w", 1, b"", 6, left).entries()] == [4, 5, 6]

@@ -204,7 +204,7 @@ async def test_a_redis_that_lost_a_definition_gets_it_back(world: World) -> None
         await node.context.link.call("DEL", key)
     with pytest.raises(errors.NotFound):
         await raw.call("GetDefinition", name="approval")
-    await node.restore.came_back()
+    await node.recovery.came_back()
     assert (await raw.call("GetDefinition", name="approval")).definition == first.definition
     assert [each.name for each in (await raw.call("ListDefinitions")).definitions] == ["approval"]
 

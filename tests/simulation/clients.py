@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import NervenetError
-from nervenet.node.starting import Started, StartRequest
+from nervenet.node.workflows.start import Started, StartRequest
 from nervenet.records import Action, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
 from tests.simulation.check import Promise, journal_key

@@ -25,9 +25,9 @@ from nervenet.agent.service import AgentPort
 from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
-from nervenet.node import watch
 from nervenet.node.node import Node
 from nervenet.node.served import Served
+from nervenet.node.tasks import pending_monitor
 from nervenet.payloads import Codec
 from nervenet.redis_link import link, opening
 from nervenet.redis_link.address import ServerAddress
@@ -85,7 +85,7 @@ class Surroundings:
         yield mock.patch.object(node_module, "version", _version)
         yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
-        yield mock.patch.object(watch, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
+        yield mock.patch.object(pending_monitor, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
 
     def time_ns(self) -> int:
         return int(self.loop.now * 1e9)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.node.background import BackgroundTasks
-from nervenet.node.hosted import HostedWorkflows
+from nervenet.node.workflows.hosted import HostedWorkflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

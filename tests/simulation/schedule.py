@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from nervenet.durable.retry import LOST_MOST
-from nervenet.node.coordinator import Coordinator
-from nervenet.node.starting import GRACE_MS
+from nervenet.node.workflows.coordinator import Coordinator
+from nervenet.node.workflows.start import GRACE_MS
 from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
@@ -226,8 +226,8 @@ class Schedule:
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
-                sweep, bury = node.thing._sweep, node.thing._bury
-                for walk in (sweep.own_set, sweep.running, sweep.escalations, bury.walk):
+                sweeper, reaper = node.thing._sweeper, node.thing._reaper
+                for walk in (sweeper.own_set, sweeper.running, sweeper.escalations, reaper.walk):
                     await node.process.run(said(walk()))
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):

@@ -106,6 +106,6 @@ async def test_the_view_of_the_cluster_is_taken_again_after_whatever_went_wrong(
         taken.set()
 
     monkeypatch.setattr(ClusterLink, "_learn", fails)
-    link.look()
+    link.refresh()
     await asyncio.wait_for(taken.wait(), 10)
     assert not errors

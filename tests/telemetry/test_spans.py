@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nervenet.node.attempt import Sending
-from nervenet.node.tracing import workflow_spans
+from nervenet.node.workflows.attempt import Sending
+from nervenet.node.workflows.tracing import workflow_spans
 from nervenet.records import (
     NOTHING,
     Attempt,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How busy this process is, and how it fared lately: what selection compares."""
+"""The load of this process and the results of its recent tasks, which the selection of agents compares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
 
 _WEIGHT = 0.1
-"""Of the newest task in the averages: they remember about the last twenty."""
+"""The weight of the newest task in the averages, so that they cover about the last twenty."""
 
 
 class Sample(NamedTuple):
@@ -37,7 +37,7 @@ class LoadMeter:
         self._cpu = 0.0
 
     def ended(self, took_ms: int, failed: bool) -> None:
-        """A task is over."""
+        """Count a task that has ended."""
         self._average_ms += (took_ms - self._average_ms) * _WEIGHT
         self._error_rate += (failed - self._error_rate) * _WEIGHT
 

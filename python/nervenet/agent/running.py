@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt in this process, from the moment it was read: what it is, how far it is, and whether it is to stop.
+"""One attempt in this process, from the moment it was read: its task, its progress, and whether it must stop.
 
-It is also the `Reporter` that a handler's `Task` talks to, from whatever thread: plain attributes, written by one side
-and read by the other, and one call into the loop when news for watchers begin to wait.
+It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side and
+read by the other, and makes one call into the loop when progress begins to wait.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Running(TaskAttempt):
         self.task: asyncio.Task[None] | None = None
         self.stop: StopReason | None = None
         self.interrupt: Callable[[], object] | None = None  # the executor's way to end the handler
-        self.ended = False  # the handler is over: nothing can be stopped any more
-        self.recorded = False  # an outcome is in the journal though the handler still runs
-        self.announce: Callable[[Running], None] | None = None  # None: nobody publishes its news
+        self.ended = False  # the handler has ended, so it cannot be stopped
+        self.recorded = False  # a failure is recorded in the journal although the handler still runs
+        self.announce: Callable[[Running], None] | None = None  # None: its progress is not published
         self._monotonic = monotonic
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Running(TaskAttempt):
         return f"<Running {self.envelope.task_id}#{self.envelope.attempt} {state}>"
 
     def cancel(self, why: StopReason) -> None:
-        """Have the handler stop. The first reason holds."""
+        """Stop the handler. Only the first reason counts."""
         if self.stop is None and not self.ended:
             self.stop = why
             if self.interrupt is not None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent process as a whole: opens what it needs, joins the parts, lives through its incarnations, drains, leaves.
+"""An agent process: it opens all parts, registers, takes tasks, drains, and leaves.
 
     async with AgentRuntime.open(mesh.agents.values(), config, name="ocr") as agent:
         await agent.stopped()                  # or do something else meanwhile
-    # leaving drains: finish what runs within the grace, give the rest back, deregister
+    # leaving the block drains: finish the running tasks within the grace, give the others back, deregister
 
-An agent id is one incarnation: when its lease is lost, what runs is finished under the old id, nothing new is read under
-it, and the process comes back under a new one.
+An agent id is one incarnation. When its lease is lost, the running tasks are finished under the old id, no task is read
+under it any longer, and the process registers again under a new id.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _log = logging.getLogger("nervenet.agent")
 
 
 class AgentRuntime:
-    """Made by `open`. `agent_id` is the present incarnation's, `address` where its AgentService answers."""
+    """Made by `open`. `agent_id` is that of the present incarnation, `address` that of its AgentService."""
 
     def __init__(
         self,
@@ -117,8 +117,10 @@ class AgentRuntime:
         clock: Clock = SYSTEM,
         entropy: Entropy = os.urandom,
     ) -> AsyncIterator[AgentRuntime]:
-        """A registered agent that takes tasks; leaving drains it. Raises what its lifespans raise, LinkError where Redis
-        does not answer, ConfigError where its node refuses it."""
+        """A registered agent that takes tasks; leaving the block drains it.
+
+        Raises the errors of its lifespans, LinkError if Redis does not answer, ConfigError if a node refuses it.
+        """
         url = config.require("redis", "an agent")
         async with AsyncExitStack() as stack:
             link = await open_link(url, name=name, scripts=packaged_scripts())
@@ -142,7 +144,7 @@ class AgentRuntime:
             yield runtime
             await runtime.leave()
 
-    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── identity ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def agent_id(self) -> str:
@@ -161,10 +163,10 @@ class AgentRuntime:
         """Language and version, for people."""
         return f"python {platform.python_version()}"
 
-    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def stopped(self) -> None:
-        """Wait until something in here broke for good, and raise it; an agent does not end by itself."""
+        """Wait until a part fails permanently, and raise its error. An agent never ends on its own otherwise."""
         assert self._life is not None
         await asyncio.shield(self._life)
 
@@ -187,11 +189,11 @@ class AgentRuntime:
                 group.create_task(supervise(f"{self.name}: renewing claims", self.task_runner.run))
                 while True:
                     await self._incarnation(group)
-        except ExceptionGroup as broken:  # whoever waits for us wants the error, not the group
+        except ExceptionGroup as broken:  # callers want the error, not the group
             raise broken.exceptions[0] from None
 
     async def _incarnation(self, group: asyncio.TaskGroup) -> None:
-        """From a new id to the loss of its lease."""
+        """One incarnation: from a new id to the loss of its lease."""
         agent_id = new_id(self.name, self._entropy)
         await self._data_plane.queues.make_inbox(agent_id)
         registration = Registration(agent_id, self._port, self.meter.sample, self.config, self.clock)
@@ -207,7 +209,9 @@ class AgentRuntime:
         self._registration, self._reader = registration, reader
         reading = group.create_task(self._read(registration, reader))
         await registration.run()
-        _log.warning("%s lost its lease: finishing what runs, coming back under a new id", agent_id)
+        _log.warning(
+            "%s has lost its lease: it finishes its running tasks and registers again under a new id", agent_id
+        )
         reader.stop()
         if not registration.registered.is_set():
             reading.cancel()
@@ -219,7 +223,7 @@ class AgentRuntime:
         await reader.run()
 
     async def _close(self) -> None:
-        """Let go of everything, drained or not."""
+        """Close all parts, drained or not."""
         await _ended(self._draining)
         await _ended(self._life)
         await self._port.close()
@@ -235,7 +239,7 @@ class AgentRuntime:
     # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def drain(self, grace_ms: int | None = None) -> None:
-        """Begin to drain: read nothing new, finish what runs within the grace, give the rest back."""
+        """Begin to drain: read no task, finish the running ones within the grace, give the others back."""
         if self._draining is None:
             grace = self.config.drain_ms if grace_ms is None else grace_ms
             self._set_state("DRAINING")
@@ -251,14 +255,14 @@ class AgentRuntime:
             self._reader.resume()
 
     async def drained(self) -> None:
-        """Return once nothing runs any more."""
+        """Return when no task runs any longer."""
         if self._draining is not None:
             await asyncio.wait((self._draining,))
 
     async def _drain(self, grace: float) -> None:
         if self._reader is not None:
             await self._reader.pause()
-        self.task_runner.release_waiting()
+        self.task_runner.release_unclaimed()
         try:
             async with asyncio.timeout(grace):
                 await self.task_runner.settled()
@@ -267,9 +271,9 @@ class AgentRuntime:
         self._set_state("DRAINED")
 
     async def _give_back(self) -> None:
-        """The grace is over: store the last checkpoints, stop what runs, record AGENT_DRAINED for it."""
+        """The grace is over: store the last checkpoints, stop the running tasks, and record AGENT_DRAINED for them."""
         left = list(self.running.values())
-        _log.warning("%s: %d tasks still run after the grace, they go on elsewhere", self.agent_id, len(left))
+        _log.warning("%s: %d tasks still run after the grace; other agents continue them", self.agent_id, len(left))
         await self.task_runner.claim_renewer.renew([running for running in left if running.checkpoint_due])
         for running in left:
             self.task_runner.stop(running, StopReason.DRAINED)
@@ -286,10 +290,10 @@ class AgentRuntime:
             self._registration.changed()
 
     async def leave(self) -> None:
-        """Drain, deregister, delete the inbox and the consumers: nobody has to bury us."""
+        """Drain, deregister, and delete the inbox and the consumers, so that no node has to clean up."""
         self.drain()
         await self.drained()
-        await _ended(self._life)  # or the end of our lease would begin a new incarnation
+        await _ended(self._life)  # or the end of the lease would begin a new incarnation
         registration, reader = self._registration, self._reader
         if registration is None or reader is None:
             return
@@ -299,7 +303,7 @@ class AgentRuntime:
             for queue in reader.queues:
                 await self._groups.drop_consumer(queue, reader.agent_id)
         except LinkError as error:
-            _log.warning("%s: its inbox is left to be buried: %s", reader.agent_id, error)
+            _log.warning("%s: a node must delete its inbox: %s", reader.agent_id, error)
 
     def _make_executors(self) -> dict[str, Executor]:
         limit = self.config.payload_limit
@@ -321,7 +325,7 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
 
 
 def chosen(mesh: MeshDefinitions, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
-    """The agents to run: those with a handler, or those that `only` names."""
+    """The agents to run: those in `only`, or all that have a handler. Raises ConfigError if there is none."""
     local = {agent.name: agent for agent in mesh.agents.values() if agent.fn is not None}
     if not local:
         raise ConfigError(f"mesh {mesh.name!r} has no agents to run")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's control port: its AgentService (health and reflection beside it), and what it says of itself.
+"""The agent's control port: a gRPC server with AgentService, health and reflection, and the agent's record.
 
-Everything here only asks or tells the runtime. `Connect`, the gateway for agents that speak only gRPC, is a node's.
+It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by nodes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STOPPED_WITHIN: Final = 1.0
 
 
 class ControlledAgent(Protocol):
-    """What the control port shows of the agent process, and what it can tell it. `AgentRuntime` is one."""
+    """The part of the agent process that the control port reads and calls. `AgentRuntime` implements it."""
 
     name: str
     state: str
@@ -78,7 +78,7 @@ class AgentPort:
         self._channels: dict[str, Channel] = {}
         self._registered = timestamp(runtime.clock.now_ms())
         self._capabilities = [_capability(agent, runtime.slots.limits[agent.name]) for agent in runtime.agents.values()]
-        self._saying: set[asyncio.Task[None]] = set()
+        self._health_updates: set[asyncio.Task[None]] = set()
         self.address = ""
 
     def __repr__(self) -> str:
@@ -97,14 +97,14 @@ class AgentPort:
             await channel.close()
 
     def dial(self, turn: int) -> Channel:
-        """The channel to one of the nodes; another turn, the next of them."""
+        """The channel to a node. Each `turn` is the next node."""
         target = self._targets[turn % len(self._targets)]
         if target not in self._channels:
             self._channels[target] = Channel(target, self._runtime.config)
         return self._channels[target]
 
     def record(self, agent_id: str) -> pb.AgentRecord:
-        """Who an incarnation is."""
+        """The record of an incarnation."""
         runtime = self._runtime
         return pb.AgentRecord(
             agent_id=agent_id,
@@ -119,23 +119,23 @@ class AgentPort:
             slots=runtime.slots.total,
         )
 
-    def wanted(self, state: Any) -> None:
-        """A node tells us to drain, or to take tasks again."""
+    def set_desired_state(self, state: Any) -> None:
+        """Drain, or take tasks again, as a node has asked."""
         if state == pb.AGENT_STATE_DRAINING:
             self._runtime.drain()
         elif state == pb.AGENT_STATE_ACTIVE and self._runtime.state in ("DRAINING", "DRAINED"):
             self._runtime.resume()
 
     def changed(self) -> None:
-        """The runtime's state is another: the health service says so too."""
+        """Report the agent's new state in the health service."""
         if self._server is not None:
-            saying = asyncio.get_running_loop().create_task(self._server.serve(self._runtime.state == "ACTIVE"))
-            self._saying.add(saying)
-            saying.add_done_callback(self._saying.discard)
+            update = asyncio.get_running_loop().create_task(self._server.serve(self._runtime.state == "ACTIVE"))
+            self._health_updates.add(update)
+            update.add_done_callback(self._health_updates.discard)
 
 
 class AgentService:
-    """AgentService of one agent about itself."""
+    """The AgentService of this agent."""
 
     def __init__(self, runtime: ControlledAgent, port: AgentPort) -> None:
         self._runtime = runtime
@@ -166,7 +166,7 @@ class AgentService:
         return api.ResumeAgentResponse(state=pb.AGENT_STATE_ACTIVE)
 
     async def CancelTask(self, request: Any, context: Any) -> api.CancelTaskResponse:  # noqa: N802
-        # Not by agent_id: what an earlier incarnation of this process began still runs here.
+        # Not by agent_id: tasks of an earlier incarnation of this process still run here.
         found = [
             running
             for running in self._runtime.running.values()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads tasks for one incarnation of the agent: its inbox by a blocking read, the shared queues by polling.
+"""Reads tasks for one incarnation of the agent: from its inbox with a blocking read, from the shared queues by polling.
 
-One loop, one read at a time, each for no more entries than there are free slots: so what is read can be run. The block on
-the inbox ends when the next look at the queues is due. A look is also due when all slots had been taken: only then do
-owners use the queues.
+There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is read
+can run. The read of the inbox blocks until the queues are due. They are also due after all slots were taken, because only
+then do owners use the queues.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TaskReader:
-    """`registered` says whether the agent's lease is alive, as far as it knows."""
+    """`registered` returns whether the lease lives: only then is a missing inbox created again."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class TaskReader:
         self._registered = registered
         self._inbox = data_plane.keys.inbox(agent_id)
         self._poller = QueuePoller(data_plane, task_runner.deliveries, clock.monotonic, self)
-        self._look_at = float("-inf")
+        self._poll_at = float("-inf")
         self._stopped = False
         self._resumed = asyncio.Event()
         self._resumed.set()
-        self._idle = asyncio.Event()  # no read is under way
+        self._idle = asyncio.Event()  # set while no read is in progress
         self._idle.set()
 
     def __repr__(self) -> str:
@@ -64,16 +64,16 @@ class TaskReader:
 
     @property
     def queues(self) -> list[bytes]:
-        """The queues that it reads beside the inbox."""
+        """The queues that it reads, in addition to the inbox."""
         return [queue.stream for queue in self._poller.queues if queue.listed]
 
     def stop(self) -> None:
-        """Read nothing new, for good. The read that waits comes back within a second; what it brings is still admitted."""
+        """Stop reading, permanently. A read in progress returns within a second; its tasks still run."""
         self._stopped = True
         self._resumed.set()
 
     async def pause(self) -> None:
-        """Read nothing new for now; returns once no read is under way."""
+        """Stop reading for now. Returns when no read is in progress."""
         self._resumed.clear()
         await self._idle.wait()
 
@@ -84,11 +84,11 @@ class TaskReader:
     async def run(self) -> None:
         """Read until stopped."""
         try:
-            await self._poller.read_forever(self._round, lambda: not self._stopped)
+            await self._poller.read_forever(self._read_once, lambda: not self._stopped)
         finally:
             self._idle.set()
 
-    async def _round(self, reader: Reader) -> None:
+    async def _read_once(self, reader: Reader) -> None:
         if not self._resumed.is_set():
             self._idle.set()
             await self._resumed.wait()
@@ -98,16 +98,16 @@ class TaskReader:
             self._idle.set()
             await slots.room()
             self._poller.expect_tasks()
-            self._look_at = min(self._look_at, self._clock.monotonic() + POLL_SOONEST / 10)
+            self._poll_at = min(self._poll_at, self._clock.monotonic() + POLL_SOONEST / 10)
             if self._stopped or not self._resumed.is_set():
                 return
         self._idle.clear()
-        if self._clock.monotonic() >= self._look_at:
+        if self._clock.monotonic() >= self._poll_at:
             pause = await self._poller.look(reader)
-            self._look_at = self._clock.monotonic() + pause
+            self._poll_at = self._clock.monotonic() + pause
         if not slots.free:
             return
-        block = max(1, min(LONGEST_BLOCK_MS, round((self._look_at - self._clock.monotonic()) * 1000)))
+        block = max(1, min(LONGEST_BLOCK_MS, round((self._poll_at - self._clock.monotonic()) * 1000)))
         words = self._data_plane.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
         tasks = parse_tasks(await reader.read(*words))
         if tasks:

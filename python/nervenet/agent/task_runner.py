@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry
 
 SETTLE_WITHIN: Final = TASK_STOP_GRACE + 1.0
-"""Seconds within which every stopped attempt is recorded, ended or not."""
+"""Seconds within which each stopped attempt is recorded, even if its handler still runs."""
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -151,7 +151,7 @@ class TaskRunner:
         attempt.task = self._loop.create_task(self._attempt(attempt))
 
     def _checkpoint(self, running: Running, stored: bytes) -> Payload | None:
-        """None where it cannot be read: the attempt begins from the start."""
+        """The checkpoint; None if it is unreadable: then the attempt begins from the start."""
         try:
             return decode_payload(stored)
         except Exception as error:  # noqa: BLE001 - protobuf's own errors
@@ -172,7 +172,7 @@ class TaskRunner:
                 await self._record(running, outcome)
             settled = True
         except LinkClosed:
-            _log.warning("%s ended after its agent, its outcome is not recorded", running.key.task_id)
+            _log.warning("%s ended after its agent was closed; its outcome is not recorded", running.key.task_id)
         except Exception:  # noqa: BLE001 - a bug of ours costs one attempt (its claim runs out), not the process
             _log.exception("%s could not be run or recorded", running.key.task_id)
         finally:
@@ -195,7 +195,7 @@ class TaskRunner:
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self, running: Running, why: StopReason) -> None:
-        """Have one attempt end; what that means for the journal is recorded after a grace even if it does not."""
+        """Stop one attempt. After a grace its failure is recorded, even if the handler still runs."""
         if running.stop is None and not running.ended:
             running.cancel(why)
             self._deadlines.at(self._clock.monotonic() + TASK_STOP_GRACE, self._give_up, running)
@@ -208,8 +208,8 @@ class TaskRunner:
             running.recorded = True
             self._spawn(self._record(running, outcome))
 
-    def release_waiting(self) -> None:
-        """Forget what was read but never claimed: its owner sends it elsewhere when `accept` is over."""
+    def release_unclaimed(self) -> None:
+        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""
         for waiting in self._waiting.values():
             while waiting:
                 running = waiting.popleft()
@@ -218,7 +218,7 @@ class TaskRunner:
                 self.slots.give_back()
 
     async def settled(self) -> None:
-        """Return once nothing is here any more."""
+        """Return when this process has no attempts any longer."""
         while self.running or self._background:
             self._changed.clear()
             await self._changed.wait()
@@ -240,10 +240,10 @@ class TaskRunner:
             running.cancel(StopReason.GONE)
         self._deadlines.close()
 
-    # ── book-keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── slots and tasks ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def leave(self, attempt: Running) -> None:
-        """It is no longer here: its slot is for the next one."""
+        """Remove an attempt. Its slot is for the next one."""
         capability = attempt.envelope.capability
         if self.running.pop(attempt.key, None) is None:
             return

@@ -144,7 +144,7 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
 
         traceback.print_exception(error)
     elif not expected:
-        _say("-v shows where it came from.")
+        _say("Run it again with -v for the traceback.")
 
 
 def _say(text: str) -> None:

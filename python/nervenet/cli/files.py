@@ -28,7 +28,7 @@ class File(NamedTuple):
     lines: dict[str, int]
 
     def refused(self, fields: Sequence[tuple[str, str]]) -> InvalidRequest:
-        """These problems, each with its line number: `audit.yaml:14: steps[2].call.input: …`."""
+        """An error with the line number of each problem: `audit.yaml:14: steps[2].call.input: …`."""
         told = [(path.removeprefix("definition").removeprefix("."), words) for path, words in fields]
         lines = [f"{self._place(path)}: {path + ': ' if path else ''}{words}" for path, words in told]
         error = InvalidRequest("\n".join(lines), code="INVALID_ARGUMENT", reason="INVALID_FIELD")

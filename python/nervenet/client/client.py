@@ -242,13 +242,13 @@ class Client:
         if not isinstance(workflow, (str, Workflow)):
             name = getattr(workflow, "name", "…")
             call = f": await client.call({name}, …, request_id=…)" if isinstance(workflow, Agent) else ""
-            raise TypeError(f"a client starts workflows; {workflow!r} is none{call}")
+            raise TypeError(f"client.start takes a workflow, not {workflow!r}{call}")
         name = workflow if isinstance(workflow, str) else workflow.name
         ours = workflow.options if isinstance(workflow, Workflow) else None
         if options is not None and options.abandon_children is True:
             raise ValueError(
-                f"{name}: abandon_children is for ctx.start: whether a child outlives the workflow that starts it; "
-                "what a client starts has no parent"
+                f"{name}: abandon_children is an option of ctx.start only: "
+                "a workflow that a client starts has no parent"
             )
         request = pb.StartWorkflowRequest(
             workflow_id=new_workflow_id(name) if id is None else id,
@@ -296,7 +296,7 @@ class Client:
         given: Any = agent
         if not isinstance(given, Agent):
             run = f": await client.run({given.name}, …)" if isinstance(given, Workflow) else ""
-            raise TypeError(f"client.call takes an agent; {given!r} is none{run}")
+            raise TypeError(f"client.call takes an agent, not {given!r}{run}")
         retry, timeouts, selection = options_out(resolve(agent.options, options))
         request = pb.RunTaskRequest(
             request_id=request_id,

@@ -194,6 +194,6 @@ def outcome_of(workflow: workflow_pb2.Workflow, output: Codec[T]) -> T:
     failure = failure_in(workflow.failure) if workflow.HasField("failure") else None
     if state is State.CANCELED:
         raise WorkflowCanceled(
-            failure or Failure(FailureCode.CANCELED, "it was canceled", "Canceled"), workflow.workflow_id
+            failure or Failure(FailureCode.CANCELED, "the workflow was canceled", "Canceled"), workflow.workflow_id
         )
     raise WorkflowFailed(failure or Failure(FailureCode.TIMEOUT, f"it {state}", str(state)), workflow.workflow_id)

@@ -32,7 +32,7 @@ def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
         payload = ANY.encode(args[0]) if args and args[0] is not None else NOTHING
     if payload.size > MOST:
         raise Overloaded(
-            f"{name}: input is {format_size(payload.size)}, no mesh takes more than {format_size(MOST)}; "
+            f"{name}: input is {format_size(payload.size)}, the largest possible is {format_size(MOST)}; "
             "store it and pass a URI.",
             code="RESOURCE_EXHAUSTED",
             reason="PAYLOAD_TOO_LARGE",

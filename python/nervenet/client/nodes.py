@@ -171,7 +171,7 @@ class Nodes:
         origin = "NERVENET_ADDRESS is not set" if source == "default" else f"from {source}"
         words = f"no node answered at {config.address} ({origin}). Start one: nervenet dev app.py"
         if self.answered:
-            words = f"no node answers at {config.address} any more: {error.message}"
+            words = f"the node at {config.address} no longer answers: {error.message}"
         return Unavailable(words, code="UNAVAILABLE")
 
     async def close(self) -> None:

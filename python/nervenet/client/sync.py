@@ -506,6 +506,4 @@ def _refuse_in_a_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RuntimeError(
-        "SyncClient blocks, and this thread runs an event loop: use Client there (async with Client() …)"
-    )
+    raise RuntimeError("SyncClient would block the event loop of this thread: use Client here (async with Client() …)")

@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:
             owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
             raise DataInUse(
-                f"{folder} is in use by another nervenet dev{f' (pid {owner})' if owner else ''}: "
+                f"{folder} is used by another nervenet dev{f' (pid {owner})' if owner else ''}: "
                 "stop that one, or choose another folder with --data"
             ) from None
         os.ftruncate(descriptor, 0)

@@ -131,7 +131,7 @@ class Roles:
                 pause = FIRST_PAUSE
             self._on_change()
             if code == USAGE:
-                self._say(f"{role.name} cannot run with this: it starts again when a file is saved")
+                self._say(f"{role.name} cannot run with this code: it starts again when you save a file")
                 return
             self._say(f"{role.name} {how(code)}: it starts again in {pause:g} s")
             await asyncio.sleep(pause)

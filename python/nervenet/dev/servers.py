@@ -106,7 +106,7 @@ class Server:
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise ServerFailed(f"{self.name} was never started")
+            raise ServerFailed(f"{self.name} was not started")
         return self._process.pid
 
     @property
@@ -168,7 +168,7 @@ class Server:
             self.kill()
             self._gone(None)
             if not (left and lost_race):
-                raise ServerFailed(f"{self.name} on port {self.port} did not come up. Its last words:\n{self.log}")
+                raise ServerFailed(f"{self.name} on port {self.port} did not start. The end of its log:\n{self.log}")
             self.port = 0
 
     def _watch(self, spawned: threading.Event) -> None:
@@ -190,7 +190,7 @@ class Server:
         assert process.stdout is not None
         self._read(process.stdout)
         process.wait()
-        self._ready.set()  # whoever waits sees that it is dead
+        self._ready.set()  # code that waits sees that the server has stopped
 
     def _read(self, output: IO[bytes]) -> None:
         with output:

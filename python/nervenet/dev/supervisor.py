@@ -3,9 +3,9 @@
 
     supervise("hello.py", Config.load(), Options(port=0, ready_file=Path("ready.json")))     # until a signal; exit code
 
-Valkey and etcd are embedded and keep their data in one locked folder, so that the next start goes on where this one
-ended, however it ended: all processes die with the supervisor, even at a kill -9. The registry alone begins empty each
-time: whoever holds the lock knows that nobody of before is alive, and nobody has to wait for leases to run out.
+Valkey and etcd are embedded and keep their data in one locked folder, so that the next start continues
+where this one ended, however it ended: all processes end with the supervisor, even at a kill -9. Only the registry begins
+empty each time: the holder of the lock knows that every earlier process is dead, so no process must wait for old leases.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Supervisor:
             self._roles.check()
             for server in self._servers:
                 if not server.alive:
-                    self._say(f"{server.name} is gone: starting it again")
+                    self._say(f"{server.name} has stopped: starting it again")
                     await server.restart()
             if not self._options.reload:
                 continue
@@ -167,7 +167,7 @@ class Supervisor:
         try:
             about = await describe(self._app)
         except CannotLoad as error:
-            self._say(f"{files} changed, but cannot be loaded; the code before goes on.\n{error}")
+            self._say(f"{files} changed, but cannot be loaded; the previous code continues.\n{error}")
             return
         await self._roles.stop()
         await self._roles.start(agents=bool(about.agents))
@@ -225,7 +225,7 @@ def _contents(about: About) -> str:
 
 
 async def take_stock(url: str, namespace: str) -> int:
-    """How many workflows of before go on now. The claims of before are over: whoever made them died with its mesh."""
+    """How many workflows of the previous run continue now. Its claims are dropped, since every process of it is dead."""
     keys = Keys(namespace)
     link = await open_link(url, name="nervenet-dev", scripts=packaged_scripts())
     try:
@@ -249,4 +249,6 @@ def _require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise ConfigError(f"port {port}: {why}. Another one: --port N, any free one: --port 0") from None
+            raise ConfigError(
+                f"port {port}: {why}. Choose another one with --port N, or any free one with --port 0"
+            ) from None

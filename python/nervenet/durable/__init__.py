@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay machine: a workflow as a pure function of its journal. No I/O, no clock, no generated code in here."""
+"""The replay machine: a workflow as a pure function of its journal. It has no I/O, no clock and no generated code.
+
+machine.py                      `Machine`: entries in, commands out
+fold.py pending.py children.py commands.py    the state of a run, and what it needs from its node
+loop.py                         the event loop that runs workflow code
+context.py                      `Context`, the first parameter of workflow code
+retry.py failures.py signals.py    retries; exceptions as data; the signals that a workflow receives
+declared.py                     workflows given as data, run by the same machine
+check.py world.py lines.py      the replay check; lines of user code for error messages
+"""
 
 from nervenet.definitions import PYTHON
 from nervenet.durable.children import ChildRun

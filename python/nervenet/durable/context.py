@@ -396,7 +396,7 @@ class Context(ContextBase):
             name = check_name(target, "agent")
             resolved = resolve(defaults, options)
         else:
-            raise TypeError(f"ctx.call takes an agent, the name of one, or a workflow, not {target!r}")
+            raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
         payload = NOTHING if input is None and codec is ANY else codec.encode(input)
         if payload.size > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
@@ -678,13 +678,13 @@ class Context(ContextBase):
             ValueError: The default is not one of the choices, or the deadline has no time zone.
         """
         if bool(choices) == (answer is not None):
-            raise TypeError("ctx.ask takes either choices or answer=, the type of the answer")
+            raise TypeError("ctx.ask takes either choices= or answer= (the type of the answer)")
         if choices and default is not None and default not in choices:
             raise ValueError(f"ctx.ask: the default {default!r} is not one of the choices {list(choices)!r}")
         codec = Codec.of(answer) if answer is not None else _TEXT
         schema = codec.schema() if answer is not None else b""
         if wrong := malformed(schema):
-            raise TypeError(f"ctx.ask: the JSON Schema of the answer is none: {wrong}")
+            raise TypeError(f"ctx.ask: the answer's JSON Schema is invalid: {wrong}")
         frame = sys._getframe(1)
         asked = Question(
             question,
@@ -727,11 +727,9 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
-    """`work(0)` … `work(count - 1)`, at most `concurrency` at a time, begun in order; the first error cancels the
-    rest.
-    """
+    """Run `work(0)` … `work(count - 1)`, a limited number at a time, in order. The first error cancels the others."""
     if concurrency < 1:
-        raise ValueError(f"concurrency is {concurrency}: at least 1")
+        raise ValueError(f"concurrency is {concurrency}, but must be at least 1")
     todo = iter(range(count))
 
     async def worker() -> None:
@@ -761,7 +759,7 @@ def _refuse(target: Any, too_many: tuple[object, ...], unknown: Mapping[str, obj
     if too_many:
         raise TypeError(f"{name} takes one value, got {len(too_many) + 1}: make them one model or dataclass")
     if not isinstance(target, str) and target.parameter in unknown:
-        raise TypeError(f"ctx.call takes the input of {name} by its place: ctx.call({name}, …)")
+        raise TypeError(f"ctx.call takes the input of {name} by position: ctx.call({name}, …)")
     refuse_unknown("ctx.call", unknown, ("options",))
 
 
@@ -769,7 +767,7 @@ def _decoded(call: Pending | ChildRun, outcome: Outcome) -> Any:
     try:
         return call.output.decode(outcome.output or NOTHING)
     except InvalidPayload as error:
-        words = f"the result of {call.step} does not fit: {error}"
+        words = f"the result of {call.step} does not fit its type: {error}"
         failure = Failure(FailureCode.INVALID_INPUT, words, "InvalidPayload", source=call.step, retryable=False)
         raise CallFailed(failure, call.step) from None
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows as data, run by the same machine as code: an interpreter that is one more workflow function.
+"""Workflows as data, run by the same machine as code: the interpreter is a workflow function.
 
     flow = workflow_of(declaration)          # a Workflow like any other: Machine(flow, "audit-httpx")
 
-It asks the world through the same context, so journals, retries, BLOCKED, cancel and watchers are those of code. Two
-things differ. What replays alike is the language (`LANGUAGE`), not a minor of Python: here are only tasks that begin in
-order and one queue, whose order no Python has changed (`gather(wait_for(…))` is where they differ). And what a step
-sends is written in one canonical form, keys sorted, so that its digest says the same on every node.
+It uses the same context, so journals, retries, BLOCKED, cancel and watchers are the same as with code. Two things differ.
+A replay needs the same version of the language (`LANGUAGE`), not the same minor version of Python: the interpreter only has
+tasks that start in order, and one queue, whose order is the same in all versions (that of `gather(wait_for(…))` is not). And
+the input of a step is written in one canonical form, with sorted keys, so that its digest is the same on each node.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from nervenet.payloads import ANY, check_size
 from nervenet.records import NOTHING, Payload, Question
 
 LANGUAGE: Final = "declared-1"
-"""The version of the language: another one when the same definition would ask for other steps, or in another order."""
+"""The version of the language. It changes if a definition would start other steps, or in another order."""
 
 DEFAULT_CONCURRENCY: Final = 10
 
 
 def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
-    """The workflow that a checked declaration describes. Raises BadExpression for one that was not checked."""
+    """The workflow of a checked declaration. Raises BadExpression for one that was not checked."""
     plan = _CompiledDeclaration(declaration)
 
     async def declared(ctx: Context, input: Any) -> Any:
@@ -71,7 +71,7 @@ def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
 
 
 class _CompiledDeclaration:
-    """A declaration with its expressions compiled and its options resolved: made once, shared by all its runs."""
+    """A declaration with compiled expressions and resolved options. Made once, shared by all runs."""
 
     def __init__(self, declaration: Declaration) -> None:
         language = language_of(declaration)
@@ -80,7 +80,7 @@ class _CompiledDeclaration:
 
 
 class _CompiledStep:
-    """One step, ready to be done."""
+    """One step, ready to run."""
 
     def __init__(self, index: int, step: DeclaredStep, declaration: Declaration, language: Any) -> None:
         def compiled(path: str, text: str) -> _At | None:
@@ -111,7 +111,7 @@ class _CompiledStep:
 
 
 class _At:
-    """An expression and where it stands, for whoever has to mend it."""
+    """An expression and its path, for error messages."""
 
     def __init__(self, path: str, expression: Expression) -> None:
         self._path = path
@@ -124,7 +124,7 @@ class _At:
             raise ExpressionFailed(f"{self._path}: {error}") from None
 
     def must(self, kind: type, words: str, values: Mapping[str, Any]) -> Any:
-        """Its value, which has to be of a kind that only the values could tell."""
+        """Its value, whose type can only be checked with the values."""
         value = self(values)
         if not isinstance(value, kind):
             raise ExpressionFailed(f"{self._path}: gives {_shown(value)}, {words} is needed")
@@ -141,7 +141,7 @@ class _Interpretation:
         self._values: dict[str, Any] = dict(zip(ALWAYS, (input, about), strict=True))
 
     async def run(self) -> Any:
-        """Every step as soon as what it depends on is over; the first failure ends the others and the run."""
+        """Run each step as soon as the steps that it depends on have ended. The first failure ends the others and the run."""
         waiting = {step.name: set(step.depends_on) for step in self._plan.steps}
         begun: list[asyncio.Task[str]] = []
         over: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
@@ -195,7 +195,7 @@ class _Interpretation:
         return results
 
     async def _once(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
-        """The step itself, or for one element; `recover` stands in for its failure."""
+        """Run the step, or its part for one element. After a failure `recover` gives the value."""
         try:
             return await self._done(step, values)
         except CallFailed as failed:
@@ -213,7 +213,7 @@ class _Interpretation:
                 return await self._child(step, definition, version, values)
             case AskAction():
                 return await self._ask(step, step.action, values)
-        raise AssertionError(f"{step.name}: {step.action!r}")  # `check` lets no other pass
+        raise AssertionError(f"{step.name}: {step.action!r}")  # `check` refuses any other
 
     async def _child(self, step: _CompiledStep, definition: str, version: int, values: Mapping[str, Any]) -> Any:
         given = None if step.input is None else step.input(values)
@@ -257,7 +257,7 @@ def _options(step: _CompiledStep, values: Mapping[str, Any]) -> Resolved:
 
 
 def _error(failed: CallFailed) -> dict[str, Any]:
-    """What `recover` sees."""
+    """The failure, as `recover` gets it."""
     failure = failed.failure
     return {
         "code": str(failure.code),
@@ -269,7 +269,7 @@ def _error(failed: CallFailed) -> dict[str, Any]:
 
 
 async def _ended(task: asyncio.Task[str]) -> None:
-    """Until it is over, however it ends; what ended it first is what counts."""
+    """Wait for the end of a step, in any way. Only the first failure counts."""
     try:
         await task
     except (Exception, asyncio.CancelledError):  # noqa: BLE001  # see above

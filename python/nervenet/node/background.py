@@ -12,7 +12,7 @@ from nervenet.redis_link.faults import LinkError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
 
-    from nervenet.node.context import NodeStatus
+    from nervenet.node.status import NodeStatus
 
 _log = logging.getLogger(__name__)
 

@@ -26,37 +26,38 @@ from nervenet import telemetry
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.durable import Machine
 from nervenet.durable.declared import LANGUAGE
-from nervenet.node.admission import Admission
 from nervenet.node.background import BackgroundTasks
-from nervenet.node.blame import Blame
-from nervenet.node.bookkeeping import CloseBookkeeping
-from nervenet.node.builtin import builtin
-from nervenet.node.bury import Bury
-from nervenet.node.checks import Checks
-from nervenet.node.children import Children
-from nervenet.node.context import NodeContext, NodeStatus
-from nervenet.node.coordinator import Coordinator, Effects
-from nervenet.node.death import Death
-from nervenet.node.dispatching import Dispatcher
-from nervenet.node.elsewhere import Elsewhere
-from nervenet.node.escalations import Escalations
-from nervenet.node.facts import Facts
+from nervenet.node.context import NodeContext
 from nervenet.node.gateway.gateway import Gateway
-from nervenet.node.handover import Handover
-from nervenet.node.hosted import HostedWorkflows
-from nervenet.node.loading import Loader
-from nervenet.node.outliers import Outliers
-from nervenet.node.placement import Placement
-from nervenet.node.renewal import Renewal
-from nervenet.node.restore import Restore
-from nervenet.node.run_end import RunEnd
-from nervenet.node.starting import Starter
-from nervenet.node.stored import Stored
-from nervenet.node.sweep import Sweep
+from nervenet.node.guards.replay_process import ReplayProcess
+from nervenet.node.guards.watchdog import Watchdog
+from nervenet.node.recovery.failure_detector import FailureDetector
+from nervenet.node.recovery.reaper import Reaper
+from nervenet.node.recovery.redis_recovery import RedisRecovery
+from nervenet.node.recovery.sweeper import Sweeper
+from nervenet.node.status import NodeStatus
+from nervenet.node.tasks.blame import Blame
+from nervenet.node.tasks.dispatcher import Dispatcher
+from nervenet.node.tasks.outlier_ejection import OutlierEjection
+from nervenet.node.tasks.pending_monitor import PendingMonitor
 from nervenet.node.timers import MeshClock, Timers
-from nervenet.node.wakes import Wakes
-from nervenet.node.watch import Watch
-from nervenet.node.watchdog import Watchdog
+from nervenet.node.workflows.admission import Admission
+from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+from nervenet.node.workflows.builtin import builtin
+from nervenet.node.workflows.checks import Checks
+from nervenet.node.workflows.children import Children
+from nervenet.node.workflows.continue_as_new import ContinueAsNew
+from nervenet.node.workflows.coordinator import Coordinator, Effects
+from nervenet.node.workflows.definitions import StoredDefinitions
+from nervenet.node.workflows.escalations import Escalations
+from nervenet.node.workflows.facts import Facts
+from nervenet.node.workflows.handover import Handover
+from nervenet.node.workflows.hosted import HostedWorkflows
+from nervenet.node.workflows.load import Loader
+from nervenet.node.workflows.placement import Placement
+from nervenet.node.workflows.run_end import RunEnd
+from nervenet.node.workflows.start import Starter
+from nervenet.node.workflows.wakes import Wakes
 from nervenet.redis_link.durability import check_strict
 from nervenet.redis_link.faults import LinkError, RedisRefused, UnfitServer
 from nervenet.redis_link.opening import open_link
@@ -80,8 +81,8 @@ if TYPE_CHECKING:
 
     from nervenet.config import Config
     from nervenet.definitions import Workflow
-    from nervenet.node.loading import LastLine
     from nervenet.node.served import Served
+    from nervenet.node.workflows.load import LastLine
     from nervenet.records import Start
     from nervenet.redis_link.dial import ServerIdentity
 
@@ -132,21 +133,21 @@ class Node:
         context = self.context
         hosted = self.hosted = HostedWorkflows(context)
         self.placement = Placement(context)
-        self.books = CloseBookkeeping(context)
+        self.bookkeeping = CloseBookkeeping(context)
         self.handover = Handover(context, hosted)
         self.admission = Admission(context, hosted)
-        self.stored = Stored(context, self.placement)
+        self.stored_definitions = StoredDefinitions(context, self.placement)
         self.checks = Checks(context, hosted)
 
-        self.outliers = Outliers(context, self._look_at_tasks_of)
+        self.outliers = OutlierEjection(context, self._look_at_tasks_of)
         self.blame = Blame(context, hosted)
         self.dispatcher = Dispatcher(context, self.blame, self.admission)
-        self.restore = Restore(
+        self.recovery = RedisRecovery(
             context,
             hosted,
-            self.books,
+            self.bookkeeping,
             self.dispatcher,
-            self.stored,
+            self.stored_definitions,
             load=self._load,
             look_at=self._look_at,
         )
@@ -154,46 +155,46 @@ class Node:
             context,
             hosted,
             self.placement,
-            self.stored,
+            self.stored_definitions,
             self.admission,
             self.handover,
-            self.books,
+            self.bookkeeping,
             new_coordinator=self._new_coordinator,
-            ready=self.restore.done,
+            ready=self.recovery.done,
             look_at=self._look_at,
             last_line=last_line,
         )
         self.wakes = Wakes(
             context, hosted, load=self.loader.load, refused=self.dispatcher.refused, look_at=self._look_at
         )
-        self.facts = Facts(context, self.wakes, self.restore.remember)
-        self.escalations = Escalations(context, self.wakes, self.restore.remember)
+        self.facts = Facts(context, self.wakes, self.recovery.remember)
+        self.escalations = Escalations(context, self.wakes, self.recovery.remember)
         self.starter = Starter(
             context,
             hosted,
             self.placement,
-            self.stored,
+            self.stored_definitions,
             self.admission,
             self.checks,
-            self.books,
+            self.bookkeeping,
             load=self.loader.load,
             new_coordinator=self._new_coordinator,
-            remember=self.restore.remember,
+            remember=self.recovery.remember,
         )
         self.children = Children(context, self.starter, self.facts, self.admission, self.checks)
-        self.watch = Watch(
-            context, hosted, self.dispatcher, self.outliers, self.blame, self.restore, self.children.look_at
+        self.monitor = PendingMonitor(
+            context, hosted, self.dispatcher, self.outliers, self.blame, self.recovery, self.children.look_at
         )
         self.run_end = RunEnd(
             context,
             hosted,
             self.escalations,
-            self.books,
+            self.bookkeeping,
             self.children,
             stop=self.dispatcher.tell_to_stop,
-            remember=self.restore.closed,
+            remember=self.recovery.remember_closed,
         )
-        self.renewal = Renewal(
+        self.continue_as_new = ContinueAsNew(
             context,
             hosted,
             self.placement,
@@ -201,42 +202,44 @@ class Node:
             self.run_end,
             self.handover,
             new_coordinator=self._new_coordinator,
-            reload=self.restore.reload,
+            reload=self.recovery.reload,
         )
         self._effects = self._effects_of_coordinators()
 
         self.gateway = Gateway(context, self.wakes, self.etcd)
-        self.death = Death(context, self.etcd)
-        self._bury = Bury(context, self.handover)
-        self._sweep = Sweep(context, hosted, self.placement, self.loader, self.handover, self.books, self.escalations)
+        self.failure_detector = FailureDetector(context, self.etcd)
+        self._reaper = Reaper(context, self.handover)
+        self._sweeper = Sweeper(
+            context, hosted, self.placement, self.loader, self.handover, self.bookkeeping, self.escalations
+        )
 
     def _effects_of_coordinators(self) -> Effects:
         return Effects(
             send=self.dispatcher.send,
-            release_agent=self.dispatcher.over,
+            release_agent=self.dispatcher.release,
             stop=self.dispatcher.stop,
             tell_to_stop=self.dispatcher.tell_to_stop,
-            holder=self.watch.holder,
-            claimed=self.watch.claimed,
-            queue_timeout=self.watch.queue_timeout,
+            holder=self.monitor.holder,
+            claimed=self.monitor.claimed,
+            queue_timeout=self.monitor.queue_timeout,
             succeeded=self.outliers.succeeded,
             failed=self.outliers.failed,
             ask=self.escalations.ask,
             expire_at=self.escalations.expire_at,
-            list_question=self.escalations.asked,
-            clear_question=self.escalations.decided,
-            withdraw_questions=self.escalations.step_over,
-            relist_questions=self.escalations.relist,
+            list_question=self.escalations.list_question,
+            clear_question=self.escalations.clear_question,
+            withdraw_questions=self.escalations.withdraw_questions,
+            relist_questions=self.escalations.relist_questions,
             carry_out=self.children.carry_out,
             cancel_children=self.children.cancel_all,
-            continue_run=self.renewal.continue_run,
-            weigh_entry=self.restore.weigh,
-            forget_entries=self.restore.let_go,
+            continue_run=self.continue_as_new.continue_run,
+            weigh_entry=self.recovery.add_bytes,
+            forget_entries=self.recovery.forget_entries,
             long_journal=self.admission.long,
             too_long=self.admission.weigh,
-            reload=self.restore.reload,
-            suspect=self.restore.suspect,
-            mend=self.restore.mend,
+            reload=self.recovery.reload,
+            suspect=self.recovery.suspect,
+            mend=self.recovery.mend,
             forget=self.hosted.forget,
             closed=self.run_end.closed,
         )
@@ -249,7 +252,7 @@ class Node:
         context = self.context
         workflow = context.definitions.get((definition, version))
         if start.python == LANGUAGE:
-            workflow = self.stored.get(definition, version)
+            workflow = self.stored_definitions.get(definition, version)
         assert workflow is not None  # the caller has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
         return Coordinator(context, self._effects, machine, start)
@@ -258,10 +261,10 @@ class Node:
         return self.loader.load(workflow_id, dead)
 
     def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:
-        return self.watch.look_at(coordinators)
+        return self.monitor.look_at(coordinators)
 
     def _look_at_tasks_of(self, agent_id: str) -> Coroutine[Any, Any, None]:
-        return self.watch.agent_gone(agent_id, proven=False)
+        return self.monitor.agent_gone(agent_id, proven=False)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -318,7 +321,7 @@ class Node:
                 clock=mesh_clock,
                 timers=timers,
                 watchdog=watchdog,
-                replay_process=stack.enter_context(Elsewhere(workflows.values())) if config.replay_check else None,
+                replay_process=stack.enter_context(ReplayProcess(workflows.values())) if config.replay_check else None,
                 entropy=entropy,
                 telemetry=telemetry.current(),
                 background=background,
@@ -341,10 +344,10 @@ class Node:
             context.link.on_reconnect += (self._redis_came_back, self.gateway.redis_came_back)
             works = (
                 self._news,
-                self.watch.run,
-                self._sweep.run,
-                self._bury.run,
-                self.death.run,
+                self.monitor.run,
+                self._sweeper.run,
+                self._reaper.run,
+                self.failure_detector.run,
                 self._housekeeping,
                 self._crowding,
                 self.gateway.run,
@@ -364,7 +367,7 @@ class Node:
                     self.hosted.forget(coordinator)
                 try:
                     async with asyncio.timeout(PATIENCE_S):
-                        self.books.flush()
+                        self.bookkeeping.flush()
                         await context.background.settle()
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
                     _log.warning("%s: leaves with work under way", self.node_id)
@@ -407,7 +410,7 @@ class Node:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self.loader.idle()
-        stayed, _ = await asyncio.gather(self._sweep.hand_over_all(), self.gateway.drain())
+        stayed, _ = await asyncio.gather(self._sweeper.hand_over_all(), self.gateway.drain())
         if stayed:
             _log.warning("%s: %d workflows wait for a node that has their code", self.node_id, stayed)
 
@@ -453,7 +456,7 @@ class Node:
                 await context.clock.learn(context.link)
                 await self._must_be_strict()
                 if status.alive:
-                    await self.restore.keep_wake()
+                    await self.recovery.keep_wake()
             except (LinkError, EtcdError) as error:
                 _log.warning("%s: %s", self.node_id, error)
                 await asyncio.sleep(0.2)
@@ -485,9 +488,9 @@ class Node:
         _log.warning("%s lost its lease and comes back as %s", old, new)
         await self._introduce()
         await ended.abandon()
-        self._sweep.node_gone(old)
+        self._sweeper.node_gone(old)
         self._nodes_changed()
-        self.death.registry_news(new, node=True, removed=False)
+        self.failure_detector.registry_news(new, node=True, removed=False)
         if self._reading is not None:
             self._reading.cancel()  # it waits for news of the old id
 
@@ -501,24 +504,24 @@ class Node:
         self.checks.nodes_changed()
 
     def _registry_news(self, news: TableChange) -> None:
-        self.death.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
+        self.failure_detector.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
             self._nodes_changed()
         elif news.kind == "agents":
             self.checks.agents_changed()
             self.gateway.registry_news(news)
             if isinstance(news.new, AgentView) and news.new.away:
-                self.context.spawn(self.watch.agent_gone(news.id, proven=False))
+                self.context.spawn(self.monitor.agent_gone(news.id, proven=False))
         if not news.how.removed:
             return
         self.blame.process_gone(news)
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
-            self._sweep.node_gone(news.id)
-            self.context.spawn(self.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self._sweeper.node_gone(news.id)
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
         elif news.kind == "agents":
             self.outliers.gone(news.id)
-            self.context.spawn(self.watch.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
 
     async def _must_be_strict(self) -> None:
         if self.context.config.durability == "strict":
@@ -530,9 +533,9 @@ class Node:
 
     async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """Another server, or the same one restarted: what was in its memory may be gone. Compare everything."""
-        await self.restore.came_back()  # first of all: until it has begun, news may be taken that it would refuse
+        await self.recovery.came_back()  # first of all: until it has begun, news may be taken that it would refuse
         await self._must_be_strict()
-        await self._sweep.own_set()
+        await self._sweeper.own_set()
 
     # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

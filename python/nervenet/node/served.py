@@ -29,7 +29,7 @@ class Answer(enum.Enum):
     ANOTHER = "another process"
     REFUSED = "nobody: the connection was refused"
     SILENT = "nobody, and nothing says why"
-    UNCLEAR = "somebody, who did not say who he is"
+    UNCLEAR = "a process that did not say which one it is"
 
 
 class Contact(Protocol):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One clock and one heap for everything that a node does later: durable timers, retries, deadlines, rounds.
 
-It hides that there is a single handle in the event loop however many workflows wait (docs/architecture.md, The packages: no timer task per
-workflow). Times are milliseconds of Redis' clock, of which `MeshClock` keeps an estimate: local monotonic time plus an
-offset, so that neither a skewed nor a stepped wall clock moves a timer.
+It hides that there is a single handle in the event loop, however many workflows wait: no workflow has a timer task. Times
+are milliseconds of Redis' clock. `MeshClock` estimates it as local monotonic time plus an offset, so neither a skewed nor
+a stepped wall clock moves a timer.
 
-Two shapes, because most waiting is of one kind: a heap for dates, and `Round` for "again in five seconds", which is a
-queue in order of time and costs an append.
+There are two structures, because most waits are of one kind: a heap for dates, and `Round` for "again in five seconds",
+which is a queue in order of time and costs an append.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MeshClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = clock.now_ms() - clock.monotonic() * 1000
-        self.seen_ms = 0  # a time that Redis has told: certainly not ahead of it
+        self.seen_ms = 0  # the last time that Redis reported: never ahead of Redis
 
     def now_ms(self) -> int:
         return int(self._clock.monotonic() * 1000 + self._offset)
@@ -116,8 +116,8 @@ class Timers:
         self._arm()
 
 
-class Place(Generic[T]):
-    """A thing's place in a round; `cancel` lets go of it, the place itself goes when it is the first."""
+class RoundItem(Generic[T]):
+    """A thing in a round. `cancel` releases the thing; the item itself is removed when it is the first."""
 
     __slots__ = ("due_ms", "thing")
 
@@ -137,21 +137,24 @@ class Round(Generic[T]):
     def __init__(self, clock: MeshClock, delay_ms: int) -> None:
         self.clock = clock
         self.delay_ms = delay_ms
-        self._queue: deque[Place[T]] = deque()
+        self._queue: deque[RoundItem[T]] = deque()
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, thing: T, now_ms: int | None = None) -> Place[T]:
+    def put(self, thing: T, now_ms: int | None = None) -> RoundItem[T]:
         """`now_ms`: for a caller who has just asked the clock."""
-        queue, place = self._queue, Place((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing)
+        queue, place = (
+            self._queue,
+            RoundItem((self.clock.now_ms() if now_ms is None else now_ms) + self.delay_ms, thing),
+        )
         while queue and queue[0].thing is None:  # most of what is watched is over long before its time
             queue.popleft()
         queue.append(place)
         return place
 
     def due(self, most: int) -> list[T]:
-        """At most so many; those that were cancelled do not count."""
+        """At most `most` things that are due; those that were cancelled do not count."""
         now = self.clock.now_ms()
         queue, found = self._queue, list[T]()
         while queue and queue[0].due_ms <= now and len(found) < most:

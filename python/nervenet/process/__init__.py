@@ -41,7 +41,7 @@ def run_node(
     """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
 
     async def node(stop: ShutdownSignals) -> None:
-        from nervenet.node.autopsy import last_line
+        from nervenet.node.guards.crash_line import last_line
         from nervenet.node.node import Node
         from nervenet.node.services import serve
 

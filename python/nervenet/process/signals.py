@@ -59,7 +59,7 @@ class ShutdownSignals:
         if self._signals > 2:
             os._exit(128 + signum)
         if self._serving and not self._asked.is_set():
-            _log.info("%s: draining; a second one stops now", signal.Signals(signum).name)
+            _log.info("%s: draining; a second signal stops at once", signal.Signals(signum).name)
             self._asked.set()
         else:
             self._main.cancel()
@@ -70,7 +70,7 @@ async def _within(drain: Callable[[], Awaitable[None]], grace: float | None) -> 
         async with asyncio.timeout(grace):
             await drain()
     except TimeoutError:
-        _log.warning("not drained after %.0f s: the rest goes on elsewhere", grace or 0)
+        _log.warning("not drained after %.0f s: other processes continue the rest", grace or 0)
 
 
 def run(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:

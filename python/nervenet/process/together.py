@@ -111,12 +111,12 @@ class _NodeFailure:
             return
         cancels = block.uncancel()
         if kind is None or (issubclass(kind, asyncio.CancelledError) and cancels <= self._cancels):
-            words = f"node {self._node} has failed and serves no more, its workflows go on at other nodes"
+            words = f"node {self._node} has failed and stopped, its workflows continue on other nodes"
             raise NervenetError(f"{words}: {detail(self.error)}") from self.error
 
 
 async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
-    from nervenet.node.autopsy import last_line
+    from nervenet.node.guards.crash_line import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
@@ -130,7 +130,7 @@ async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, fa
             async with asyncio.timeout(config.drain_ms / 1000):
                 await node.drain()
         except TimeoutError:
-            _log.warning("%s: not drained in time: the rest goes on elsewhere", node.node_id)
+            _log.warning("%s: not drained in time: other processes continue the rest", node.node_id)
 
     stack.push_async_callback(drain)
     return node
@@ -165,4 +165,4 @@ async def _tell_if_broken(agent: AgentRuntime | None) -> None:
     try:
         await agent.stopped()
     except Exception as error:  # noqa: BLE001  # whatever it is, people must hear it
-        _log.critical("%s takes no tasks any more: %s", agent.agent_id, detail(error))
+        _log.critical("%s no longer takes tasks: %s", agent.agent_id, detail(error))

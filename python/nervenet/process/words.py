@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of our two back ends as what they mean to whoever starts a role."""
+"""Errors of Redis and etcd, translated for the person who starts a node or an agent."""
 
 from __future__ import annotations
 

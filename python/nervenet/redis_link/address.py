@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis URL, understood the way redis-py does, and reduced to what a connection needs.
+"""A Redis URL, parsed as redis-py does, and reduced to what a connection needs.
 
-redis-py owns the grammar of one server (`redis://user:password@host:6379/0`, `rediss://…?ssl_ca_certs=…`,
-`unix:///path?db=1`) and its TLS defaults; nothing of it leaves this module. It knows no URL for several servers, so those
-are spelled as the tools around it do (`limits`, `redis-sentinel-url`):
+redis-py defines the grammar for one server (`redis://user:password@host:6379/0`, `rediss://…?ssl_ca_certs=…`,
+`unix:///path?db=1`) and its TLS defaults; none of its objects leave this module. It has no URL for several servers, so those
+follow other tools (`limits`, `redis-sentinel-url`):
 
     redis+sentinel://user:password@s1:26379,s2:26379/mymaster/0?sentinel_password=…     rediss+sentinel://… with TLS
     redis+cluster://user:password@h1:6379,h2:6379                                      rediss+cluster://…  with TLS
 
-User and password before the hosts are those of the data servers; sentinels are let in by `sentinel_username` and
-`sentinel_password`, and `sentinel_tls=no` speaks to them in the clear although the scheme says TLS.
+User and password before the hosts are for the data servers. For the sentinels there are `sentinel_username` and
+`sentinel_password`, and `sentinel_tls=no` connects to them without TLS although the scheme has it.
 
-redis-py is imported late, because importing it costs 200 ms that `nervenet --help` should not pay.
+redis-py is imported late: its import takes 200 ms, which `nervenet --help` should not need.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _ENCODED: Final = "user and password must be percent-encoded (/ is %2F, # is %23
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where a server is and how to be let in. `str()` of it never shows the password.
+    """The address of one server, and the login for it. Its `str()` never contains the password.
 
-    `member` = it is expected to be a member of a Redis Cluster.
+    `member`: the server is expected to be a member of a Redis Cluster.
     """
 
     host: str
@@ -67,7 +67,7 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, url: str) -> ServerAddress:
-        """One server. Raises `BadAddress` with the usable forms when the URL is none of them."""
+        """The address of one server. Raises `BadAddress`, with the valid forms, for any other URL."""
         from redis import RedisError
         from redis.asyncio.connection import Connection, parse_url
 
@@ -94,13 +94,13 @@ class ServerAddress:
         )
 
     def at(self, host: str, port: int) -> ServerAddress:
-        """Another server that lets us in the same way."""
+        """The address of another server with the same login."""
         return replace(self, host=host, port=port, path=None)
 
 
 @dataclass(frozen=True, slots=True)
 class SentinelAddress:
-    """A master by its name, and the sentinels that know where it is; `server` says how it lets us in, not where it is."""
+    """A master by its name, and the sentinels that know its address. `server` has the login and TLS for it, no address."""
 
     sentinels: tuple[ServerAddress, ...]
     master: str
@@ -113,7 +113,7 @@ class SentinelAddress:
 
 @dataclass(frozen=True, slots=True)
 class ClusterAddress:
-    """Some members of a Redis Cluster: one that answers is enough, it names the others."""
+    """Some members of a Redis Cluster. One that answers is enough, because it names the others."""
 
     seeds: tuple[ServerAddress, ...]
 
@@ -126,10 +126,10 @@ RedisAddress: TypeAlias = ServerAddress | SentinelAddress | ClusterAddress
 
 
 def parse(url: str) -> RedisAddress:
-    """Raises `BadAddress` with the usable forms when the URL is none of them."""
+    """Parse a URL of any form. Raises `BadAddress`, with the valid forms, for any other text."""
     scheme, _, rest = url.partition("://")
     if "#" in url or ("@" in rest.partition("/")[2].partition("?")[0] and scheme != "unix"):
-        raise _unusable(url, _ENCODED)  # else a piece of the password would be taken for host, port or database
+        raise _unusable(url, _ENCODED)  # or a part of the password would be read as host, port or database
     if scheme in ("redis+sentinel", "rediss+sentinel"):
         return _sentinels(url)
     if scheme in ("redis+cluster", "rediss+cluster"):
@@ -141,7 +141,9 @@ def _sentinels(url: str) -> SentinelAddress:
     scheme, userinfo, hosts, path, query = _taken_apart(url, 26_379)
     master, _, db = path.partition("/")
     if not master or not (db or "0").isdigit():
-        raise _unusable(url, "it wants the master's name behind the sentinels, and a number if anything behind that")
+        raise _unusable(
+            url, "it needs the master's name after the sentinels, and then, if anything, the number of a database"
+        )
     user, password = query.pop("sentinel_username", ""), query.pop("sentinel_password", "")
     tls = scheme if query.pop("sentinel_tls", "yes") not in ("no", "0", "false") else "redis"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
@@ -157,7 +159,7 @@ def _sentinels(url: str) -> SentinelAddress:
 def _cluster(url: str) -> ClusterAddress:
     scheme, userinfo, hosts, path, query = _taken_apart(url, 6_379)
     if path not in ("", "0"):
-        raise _unusable(url, "a cluster has no databases but 0")
+        raise _unusable(url, "a cluster has no databases except 0")
     try:
         seeds = tuple(ServerAddress.parse(f"{scheme}://{userinfo}{host}?{urlencode(query)}") for host in hosts)
     except BadAddress as error:
@@ -166,7 +168,7 @@ def _cluster(url: str) -> ClusterAddress:
 
 
 def _taken_apart(url: str, port: int) -> tuple[str, str, list[str], str, dict[str, str]]:
-    """Scheme of one server, `user:password@`, `host:port` each, path, query."""
+    """The scheme of one server, `user:password@`, `host:port` of each server, path and query."""
     parts = urlsplit(url)
     userinfo, at, listed = parts.netloc.rpartition("@")
     hosts = [host if host.rpartition("]")[2].count(":") else f"{host}:{port}" for host in listed.split(",") if host]
@@ -180,15 +182,18 @@ def _unusable(url: str, why: object) -> BadAddress:
     if isinstance(why, BadAddress):
         why = why.why
     elif isinstance(why, BaseException):
-        why = _said(why, shown)
+        why = _safe_message(why, shown)
     error = BadAddress(f"cannot use the Redis URL {shown}: {why}; it should look like {_FORMS}")
     error.why = str(why)
     return error
 
 
-def _said(error: BaseException, shown: str) -> str:
-    """Foreign errors quote what they could not read, which may be a piece of the password: they are shown only of a URL
-    that holds nothing secret. The name of an option is no secret, if it is certain that it is one."""
+def _safe_message(error: BaseException, shown: str) -> str:
+    """The text of redis-py's error, if it cannot contain a part of the password.
+
+    Such errors quote what they could not parse. So the text is used if the URL has no secret, or if it is certain that it
+    is about the name of an option.
+    """
     if "***" not in shown or (isinstance(error, TypeError) and not shown.endswith("://***")):
         return str(error)
     return f"its host, port, database or options cannot be read; {_ENCODED}"

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Redis Cluster behind the face of a link: one auto-batching connection to each master, commands routed by their key.
+"""A link to a Redis Cluster: one pipelined connection to each master; commands are routed by their key.
 
-It hides where slots are and that they move. What a caller notices: `in_order` is false, for commands of one tick go to
-several servers; `connected` means that every slot is served. Who follows what:
+It hides where slots are, and that they move. It differs from a link to one server in two things: `in_order` is false,
+because commands of one tick go to several servers, and `connected` means that every slot is served. What handles what:
 
-- MOVED and ASK are followed inside `send` (nothing was done, so following is no second try), on the connection's error path;
-  a command costs half as much again as with one server (4 µs instead of 3: its slot, and its words are remembered);
-- TRYAGAIN, CLUSTERDOWN and lost connections are `call`'s to try again, as elsewhere;
-- MOVED, a lost connection and a few quiet seconds make us ask all masters who serves what (`topology`).
+- `send` follows MOVED and ASK. The command had no effect, so this is no second try. It costs time only in case of an error,
+  but each command takes 4 µs instead of 3: for its slot, and because its arguments are remembered.
+- `call` retries after TRYAGAIN, CLUSTERDOWN and lost connections, as any link does.
+- After a MOVED, after a lost connection, and every few seconds it asks all masters which slots they serve (`topology`).
 
-Each master has a `Shard`, which heals as any link does and calls the hooks of `on_reconnect` when its server was
-restarted. When a master is no master any more, every connection to it is closed at once, and the shards that have its slots
-inherit what was known of it, so that a failover is announced as a restart is, for those slots. Slots that merely move
-take their data along, and nothing is announced.
+Each master has a `Shard`, a link that reconnects and calls the hooks of `on_reconnect` after a restart of its server. When a
+server is no longer a master, all connections to it are closed at once. The shards that now serve its slots inherit its
+identity, so the hooks are called for a failover as for a restart, for those slots. When slots move, their data move too,
+and no hook is called.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ClusterLink"]
 
 _ANSWER_WITHIN: Final = 0.5
-_LOOK_EVERY: Final = 5.0
-_LOOK_AT_MOST_EVERY: Final = 0.05
+_REFRESH_EVERY: Final = 5.0
+_REFRESH_AT_MOST_EVERY: Final = 0.05
 _WAIT_FOR_CHANGE: Final = 0.25
 _HOPS: Final = 4
 
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class ClusterLink(Link):
-    """See the module; made by `opening.open_link`."""
+    """See the module. Made by `opening.open_link`."""
 
     in_order = False
 
@@ -58,28 +58,28 @@ class ClusterLink(Link):
         self.scripts = scripts
         self._seeds = address.seeds
         self.counters = self._counters
-        self.telling = asyncio.Lock()
+        self.hooks_lock = asyncio.Lock()
         self._shards: dict[tuple[str, int], Shard] = {}
         self._others: frozenset[tuple[str, int]] = frozenset()
         self._slots: list[Shard | None] = [None] * SLOTS
-        self._doubt = asyncio.Event()
+        self._refresh_wanted = asyncio.Event()
         self._change: asyncio.Future[None] = self._loop.create_future()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def meet(
         cls, address: ClusterAddress, name: str, scripts: tuple[LuaScript, ...], wait: float, patience: float
     ) -> ClusterLink:
-        """Connected to every master, or `ConnectionLost` after `wait` seconds."""
+        """Connect to each master. Raises `ConnectionLost` after `wait` seconds."""
         link = cls(address, name, scripts, patience)
         try:
-            await link._begin(link._loop.time() + wait)
+            await link._connect_all(link._loop.time() + wait)
         except BaseException:
             await link.close()
             raise
         return link
 
-    async def _begin(self, deadline: float) -> None:
+    async def _connect_all(self, deadline: float) -> None:
         backoff = Backoff()
         while True:
             await self._learn()
@@ -95,7 +95,7 @@ class ClusterLink(Link):
         if exposed := [str(shard.address) for shard in self._shards.values() if shard.server.exposed]:
             _log.warning("%s: %s", self.name, exposure(", ".join(exposed)))
 
-    # ── the face ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the methods of a link ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def closed(self) -> bool:
@@ -124,19 +124,19 @@ class ClusterLink(Link):
         shard = self._shard(args)
         return RetryingCall(self, args, None if shard is None or not shard.has_room else shard.send(*args))
 
-    def serving(self, args: Sequence[Arg]) -> Shard:
+    def server_of(self, args: Sequence[Arg]) -> Shard:
         shard = self._shard(args)
         if shard is None:
             raise self._down()
         return shard
 
-    def elsewhere(self, refused: RedisRefused) -> Shard:
+    def follow_redirect(self, refused: RedisRefused) -> Shard:
         _, slot, place = str(refused).split()[:3]
         host, _, port = place.rpartition(":")
         shard = self._open_shard((host.strip("[]") or self._seeds[0].host, int(port)))
         if refused.code == "MOVED":
             self._slots[int(slot)] = shard
-            self.look()
+            self.refresh()
         return shard
 
     async def everywhere(self, *args: Arg) -> list[Any]:
@@ -156,7 +156,7 @@ class ClusterLink(Link):
                 cursor = cursor if cursor != b"0" else b""
 
     async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
-        """To any master, each link to another one: what is published in a cluster is heard everywhere."""
+        """A new connection to any master: all masters of a cluster have the same pub/sub messages."""
         deadline = None if wait is None else self._loop.time() + wait
         backoff = Backoff()
         while not self._closed:
@@ -171,8 +171,8 @@ class ClusterLink(Link):
             await asyncio.sleep(backoff.next())
         raise self._down()
 
-    def met(self, server: ServerIdentity) -> None:
-        """Any server will do."""
+    def check_server(self, server: ServerIdentity) -> None:
+        """Nothing to do: any server of the cluster will do."""
 
     async def close(self) -> None:
         if self._closed:
@@ -182,8 +182,8 @@ class ClusterLink(Link):
         for child in tuple(self._children):
             await child.close()
         await asyncio.gather(*(shard.close() for shard in self._shards.values()))
-        for errand in tuple(self._errands):
-            await cancelled(errand)
+        for task in tuple(self._background):
+            await cancelled(task)
         self.changed()
 
     def _shard(self, args: Sequence[Arg]) -> Shard | None:
@@ -196,29 +196,29 @@ class ClusterLink(Link):
                 return False
             shard = self._shard(args)
             if shard is None or not shard.connected:
-                self.look()
+                self.refresh()
                 await asyncio.wait((self._change,), timeout=min(left, _WAIT_FOR_CHANGE))
             else:
                 await asyncio.sleep(min(left, backoff.next()))
             return True
         if error.code in ("CLUSTERDOWN", "MOVED"):
-            self.look()
+            self.refresh()
         return await super()._recovered(args, error, backoff, left)
 
-    # ── following ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── following redirects ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def redirect(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
-        """A member says that another one has the key: the command goes there, its caller goes on waiting."""
-        self._errand(self._follow(future, args, refused))
+        """Send a command to the master that a MOVED or ASK names, and answer `future` with its reply."""
+        self._in_background(self._follow(future, args, refused))
 
     async def _follow(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
         error: LinkError = refused
         for _ in range(_HOPS):
             try:
-                reply = await self.elsewhere(refused).forward(args, asking=refused.code == "ASK")
+                reply = await self.follow_redirect(refused).forward(args, asking=refused.code == "ASK")
             except RedisRefused as again:
                 error = refused = again
-                if again.elsewhere:
+                if again.is_redirect:
                     continue
             except LinkError as lost:
                 error = lost
@@ -230,19 +230,19 @@ class ClusterLink(Link):
         if not future.done():
             failing(future, error)
 
-    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
-    # ── who serves what ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── which master serves which slots ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def look(self) -> None:
-        """There is a doubt about who serves what: ask again."""
-        self._doubt.set()
+    def refresh(self) -> None:
+        """Ask the masters again, soon."""
+        self._refresh_wanted.set()
 
     def changed(self) -> None:
-        """A shard came up or a slot has another master: whoever waits for that tries again."""
+        """A shard has connected or a slot has another master: wake the commands that wait for this."""
         waited, self._change = self._change, self._loop.create_future()
         waited.set_result(None)
 
@@ -250,31 +250,33 @@ class ClusterLink(Link):
         backoff = Backoff()
         while True:
             try:
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self._doubt.wait()
+                async with asyncio.timeout(_REFRESH_EVERY):
+                    await self._refresh_wanted.wait()
             except TimeoutError:
                 pass
-            self._doubt.clear()
+            self._refresh_wanted.clear()
             try:
                 await self._learn()
             except LinkError as error:
                 self._trouble = str(error)
-                _log.warning("%s: who serves what in %s: %s", self.name, self.address, error)
+                _log.warning(
+                    "%s: cannot learn which master of %s serves which slots: %s", self.name, self.address, error
+                )
             if self.connected:
                 backoff.reset()
-                await asyncio.sleep(_LOOK_AT_MOST_EVERY)
+                await asyncio.sleep(_REFRESH_AT_MOST_EVERY)
             else:
-                await asyncio.sleep(max(_LOOK_AT_MOST_EVERY, backoff.next()))
-                self.look()
+                await asyncio.sleep(max(_REFRESH_AT_MOST_EVERY, backoff.next()))
+                self.refresh()
 
     async def _learn(self) -> None:
         shards = [shard for shard in self._shards.values() if shard.connected]
-        views = await _heard(shard.view() for shard in shards)
+        views = await _views_in_time(shard.view() for shard in shards)
         if not views:
             places = {seed.where: seed for seed in self._seeds}
             known = [self._seeds[0].at(*place) for place in (*self._shards, *self._others)]
             places.update((one.where, one) for one in known)
-            views = await _heard(self._ask(address) for address in places.values())
+            views = await _views_in_time(self._ask(address) for address in places.values())
         if views:
             await self._install(merge(views))
         elif not shards:
@@ -288,7 +290,7 @@ class ClusterLink(Link):
         except RedisRefused as error:
             raise BadAddress(f"{address.where} is in no cluster: {error}") from error
         finally:
-            connection.abort("asked what it was to be asked")
+            connection.abort("it has answered")
         return parse_nodes(text.decode(), address.host)
 
     async def _install(self, topology: Topology) -> None:
@@ -304,17 +306,19 @@ class ClusterLink(Link):
         for where, shard in self._shards.items():
             shard.slots = tuple(served.get(where, ()))
         for where in gone:
-            await self._bury(self._shards.pop(where), before[where])
+            await self._remove_shard(self._shards.pop(where), before[where])
         self.changed()
 
-    async def _bury(self, shard: Shard, had: tuple[range, ...]) -> None:
-        heirs = {heir for slots in had for heir in self._slots[slots.start : slots.stop] if heir is not None}
-        names = ", ".join(str(heir.address) for heir in heirs) or "nobody"
-        _log.warning("%s: %s is no master any more; its slots are served by %s", self.name, shard.address, names)
-        if shard.told.run_id:
-            for heir in heirs:
-                heir.inherit(shard.told)
-        await shard.retire(f"{shard.address} is no master any more")
+    async def _remove_shard(self, shard: Shard, slots: tuple[range, ...]) -> None:
+        successors = {
+            successor for part in slots for successor in self._slots[part.start : part.stop] if successor is not None
+        }
+        names = ", ".join(str(successor.address) for successor in successors) or "no other"
+        _log.warning("%s: %s is no longer a master; its slots are served by %s", self.name, shard.address, names)
+        if shard.announced.run_id:
+            for successor in successors:
+                successor.inherit(shard.announced)
+        await shard.retire(f"{shard.address} is no longer a master")
 
     def _open_shard(self, where: tuple[str, int]) -> Shard:
         shard = self._shards.get(where)
@@ -328,8 +332,8 @@ class ClusterLink(Link):
         return f"{self._slots.count(None)} slots have no master; not connected to {', '.join(down) or 'none'}"
 
 
-async def _heard(asks: Iterable[Coroutine[Any, Any, list[Member]]]) -> list[list[Member]]:
-    """The views that came in time; what is wrong with our configuration is raised."""
+async def _views_in_time(asks: Iterable[Coroutine[Any, Any, list[Member]]]) -> list[list[Member]]:
+    """The views that arrive in time. Raises errors of the configuration."""
     tasks = [asyncio.ensure_future(ask) for ask in asks]
     if not tasks:
         return []
@@ -346,7 +350,7 @@ async def _heard(asks: Iterable[Coroutine[Any, Any, list[Member]]]) -> list[list
 
 
 def _runs(owners: Sequence[tuple[str, int] | None]) -> list[tuple[int, int, tuple[str, int] | None]]:
-    """Neighbouring slots of one owner, as (first, behind the last, owner)."""
+    """Ranges of slots with the same owner, as (first slot, slot after the last, owner)."""
     runs: list[tuple[int, int, tuple[str, int] | None]] = []
     start = 0
     for slot in range(1, len(owners) + 1):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One socket to Redis, spoken to in pipelines.
+"""One pipelined connection to Redis.
 
-Every command issued in the same tick of the event loop leaves in one write, and replies are matched to callers by their
-order alone: that is what makes a command cost 5 µs instead of the 130 µs of a connection pool. So nothing may ever take a
-future out of the row: a caller that is cancelled leaves its place behind, and its reply is consumed and dropped.
+All commands of one tick of the event loop leave in one write, and replies are matched to callers by their order alone. So a
+command costs 5 µs, not the 130 µs of a connection pool. It also means that no future may leave the queue: if a caller is
+cancelled its place stays, and its reply is read and dropped.
 
-Packing and parsing are hiredis' (C); the transport is driven as an `asyncio.Protocol`, because streams add a task switch
-and a copy to every reply. RESP2: our replies need none of RESP3's types, and Redis 6.2 and Valkey answer alike in it.
-Reconnecting, retrying and waiting for room are the link's business: a connection lives once.
+hiredis (in C) packs commands and parses replies. The transport is an `asyncio.Protocol`, because asyncio's streams add a
+task switch and a copy to each reply. The protocol is RESP2: no reply needs a type of RESP3, and Redis 6.2 and Valkey give
+the same replies in it. Reconnecting and retrying are the link's task: a connection never connects a second time.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ Arg = bytes | str | int | float
 MAX_IN_FLIGHT: Final = 10_000
 MAX_UNSENT: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 64
-_HARD: Final = 2  # send() refuses at twice the load at which room() starts to wait
+_HARD: Final = 2  # send() fails at twice the load at which room() begins to wait
 
-# Replies of these may be as large as a page (500 entries or 1 MiB), so they are counted apart: 64 pages unread at most.
+# The replies of these may be as large as a page (500 entries or 1 MiB), so at most 64 of them may be in flight.
 _PAGE_READS: Final = frozenset({"XRANGE", "XREVRANGE", "XREAD", "XREADGROUP", "HGETALL"})
 
-_LOOK_EVERY: Final = 0.5
+_CHECK_EVERY: Final = 0.5
 _PING_AFTER: Final = 1.0
-_SILENCE: Final = 3.0  # with the two above: a half-open connection is noticed within 5 s
+_SILENCE: Final = 3.0  # with the two above: a half-open connection is detected within 5 s
 
 _NOTHING: Final = object()
 _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says 1-tuple
 
 
 class Counters:
-    """What went over the connections of a link, all in all."""
+    """Totals of all connections of a link."""
 
     __slots__ = ("bytes_in", "bytes_out", "commands", "dropped", "reconnects", "retried", "rtt", "writes")
 
@@ -56,7 +56,7 @@ class Counters:
 
 
 class Connection(asyncio.Protocol):
-    """Commands in, futures out. `lost` is done, with the reason, as soon as the connection is of no more use."""
+    """Commands in, futures out. `lost` is done, with the reason, as soon as the connection can no longer be used."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, *, watched: bool = True) -> None:
         self._loop = loop
@@ -71,11 +71,11 @@ class Connection(asyncio.Protocol):
         self._choked = False
         self._unwritten = 0
         self._answered = 0
-        self._pages: deque[int] = deque()  # the places in the row at which a page of unknown size is expected
+        self._pages: deque[int] = deque()  # the positions in the queue at which a reply of a page is expected
         self._room: deque[asyncio.Future[None]] = deque()
         self._push: Callable[[Any], None] | None = None
         self._pinged = False
-        self._quiet_since = self._looked = 0.0
+        self._quiet_since = self._checked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._reason: str | None = None
         self.on_lost: Callable[[], None] | None = None
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
     # -- commands ------------------------------------------------------------------------------------------------
 
     def send(self, args: tuple[Arg, ...]) -> asyncio.Future[Any]:
-        """Issue a command now; it leaves at the end of this tick. Errors come as the future's exception."""
+        """Send a command at the end of this tick. An error is the exception of the future."""
         waiting = self._waiting
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._reason is not None:
@@ -115,43 +115,43 @@ class Connection(asyncio.Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether a polite caller waits for `room()` first."""
+        """Whether a caller should await `room()` before the next command."""
         return len(self._waiting) >= MAX_IN_FLIGHT or self._unsent_bytes >= MAX_UNSENT or len(self._pages) >= MAX_PAGES
 
     async def room(self) -> None:
-        """Return once there is room for another command (or the connection is lost)."""
+        """Return when there is room for another command, or the connection is lost."""
         while self.full and self._reason is None:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._room.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
-                self._make_room()  # it may have been this one's turn
+                self._make_room()  # the cancelled waiter may have been the one that was woken
                 raise
 
     def divert(self, push: Callable[[Any], None]) -> None:
-        """From now on replies answer nothing: they are all given to `push` (a subscriber's connection)."""
+        """From now on give each message to `push`, instead of a future (for pub/sub)."""
         self._push = push
 
     def write(self, *args: Arg) -> None:
-        """A command whose reply is not ours to match (on a diverted connection)."""
+        """Send a command without a future for its reply (on a diverted connection)."""
         if self._reason is None:
             self._queue(_pack(args))
 
     def abort(self, reason: str) -> None:
-        """Give the connection up: whoever waits for a reply gets `ConnectionLost`."""
+        """Close the connection. All futures that wait for a reply fail with `ConnectionLost`."""
         self._end(reason)
         if self._transport is not None:
             self._transport.abort()
 
-    # -- the transport's side ------------------------------------------------------------------------------------
+    # -- called by the transport ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=1024 * 1024)
-        self._quiet_since = self._looked = self._loop.time()
+        self._quiet_since = self._checked_at = self._loop.time()
         if self._watched:
-            self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
+            self._timer = self._loop.call_later(_CHECK_EVERY, self._check_silence)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"the connection to Redis broke: {exc}" if exc else "Redis closed the connection")
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
             if self._push is None:
                 self._answer()
             else:
-                self._pass_on(self._push)
+                self._push_all(self._push)
         except hiredis.ProtocolError as error:
             self.abort(f"what answers there does not speak Redis' protocol: {error}")
         if self._room:
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         waiting, reply_of = self._waiting, self._reader.gets
         while (reply := reply_of()) is not _NOTHING:
             if not waiting:
-                self.abort(f"Redis spoke unasked: {reply}")
+                self.abort(f"Redis sent a reply without a command: {reply}")
                 return
             future = waiting.popleft()
             self._answered += 1
@@ -198,10 +198,10 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, future: asyncio.Future[Any], reply: RedisRefused) -> None:
         future.set_exception(reply)
-        if reply.demoted:  # it was a master when we met: follow the address to whoever is one now
-            self._loop.call_soon(self.abort, f"the server is no master any more ({reply.code})")
+        if reply.demoted:  # it was a master at login: connect to the present one
+            self._loop.call_soon(self.abort, f"the server is no longer a master ({reply.code})")
 
-    def _pass_on(self, push: Callable[[Any], None]) -> None:
+    def _push_all(self, push: Callable[[Any], None]) -> None:
         self._pinged = False
         while (reply := self._reader.gets()) is not _NOTHING:
             push(reply)
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         counters.commands += len(batch)
         counters.writes += 1
         counters.bytes_out += self._unsent_bytes
-        if len(batch) == len(self._waiting):  # nobody waited until now, so silence begins here
+        if len(batch) == len(self._waiting):  # no command was in flight before, so silence begins now
             self._quiet_since = self._loop.time()
         self._unsent = []
         self._unsent_bytes = 0
@@ -224,9 +224,9 @@ class Connection(asyncio.Protocol):
     def _make_room(self) -> None:
         free = min(MAX_IN_FLIGHT - len(self._waiting), MAX_PAGES - len(self._pages))
         if not self.full:
-            self._call_in(free)
+            self._wake_waiters(free)
 
-    def _call_in(self, waiters: int) -> None:
+    def _wake_waiters(self, waiters: int) -> None:
         while waiters > 0 and self._room:
             waiter = self._room.popleft()
             if not waiter.done():
@@ -239,25 +239,25 @@ class Connection(asyncio.Protocol):
         self._reason = reason
         if self._timer is not None:
             self._timer.cancel()
-        if self.on_lost is not None:  # before anybody hears of it, so that whoever tries again meets no dead connection
+        if self.on_lost is not None:  # before the futures fail, so that no retry uses this connection
             self.on_lost()
         waiting, self._waiting = self._waiting, deque()
         for future in waiting:
             if not future.done():
                 failing(future, ConnectionLost(reason))
         self._unsent = []
-        self._call_in(len(self._room))
+        self._wake_waiters(len(self._room))
         if not self.lost.done():
             self.lost.set_result(reason)
 
-    # -- signs of life -------------------------------------------------------------------------------------------
+    # -- is the peer alive? -------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check_silence(self) -> None:
         if self._reason is not None:
             return
         now = self._loop.time()
-        overslept = now - self._looked > 2 * _LOOK_EVERY  # what came meanwhile is still to be read
-        self._looked = now
+        overslept = now - self._checked_at > 2 * _CHECK_EVERY  # replies of that time are not read yet
+        self._checked_at = now
         if overslept or self._upload_moves():
             self._quiet_since = now
         silence = now - self._quiet_since
@@ -266,15 +266,15 @@ class Connection(asyncio.Protocol):
             return
         if not self._waiting and not self._pinged and silence > _PING_AFTER:
             self.ping()
-        self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
+        self._timer = self._loop.call_later(_CHECK_EVERY, self._check_silence)
 
     def _upload_moves(self) -> bool:
-        """Whether the peer takes what we write: on a slow line a large command is silent for long."""
+        """Whether the peer takes bytes: a large command on a slow line has no reply for a long time."""
         before, self._unwritten = self._unwritten, self._transport.get_write_buffer_size() if self._transport else 0
         return self._unwritten < before
 
     def ping(self) -> asyncio.Future[Any] | None:
-        """Ask for a sign of life and note how long it takes (`rtt`)."""
+        """Send a PING, and measure the time of its reply (`rtt`)."""
         if self._push is not None:
             self._pinged = True
             self.write("PING")
@@ -290,7 +290,7 @@ class Connection(asyncio.Protocol):
 
 
 def failing(future: asyncio.Future[Any], error: LinkError) -> asyncio.Future[Any]:
-    """A future that fails with `error`, silently if nobody asks: a broken connection would log once per command."""
+    """A future that fails with `error`. It logs nothing if it is never awaited: a broken connection has thousands of them."""
     future.set_exception(error)
     future.exception()
     return future

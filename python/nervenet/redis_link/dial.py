@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an address to a connection that may be used: socket, TLS, login, scripts, and who answers there.
+"""From an address to a connection that is ready: socket, TLS, login, scripts, and the identity of the server.
 
-Everything is asked in one write and judged before anybody else may send: a replica is refused (a resumed old master
-would acknowledge writes that nobody ever sees again), so are servers that are too old. A connection that is aborted
-meanwhile (its server is the master no more) ends the attempt at once, even while the network keeps silent.
+All requests of the login leave in one write, and the replies are checked before any other command is sent. A replica is
+refused, because an old master that is resumed would acknowledge writes that are then lost; so is a server that is too old.
+If the connection is aborted meanwhile (its server is no longer the master) the attempt ends at once, even if the network
+is silent.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Who answers: another pair means a restart or a failover, so the data may be older than what we know.
+    """The identity of a server. Another pair (run_id, replid) means a restart or a failover: data may have been lost.
 
-    `exposed` = it has replicas, yet acknowledges writes while none of them can be reached. `slots` are the ranges that
-    it serves in a Redis Cluster, None where it serves everything; `holds` tells whose loss a key would be.
+    `exposed`: it has replicas, but acknowledges writes even if it reaches none of them. `slots` are the ranges that it
+    serves in a Redis Cluster; None: it serves all.
     """
 
     run_id: str
@@ -55,45 +56,45 @@ class ServerIdentity:
     slots: tuple[range, ...] | None = None
 
     def __str__(self) -> str:
-        return f"{self.version or 'nobody yet'}, run {self.run_id[:8]}, data {self.replid[:8]}"
+        return f"{self.version or 'no server yet'}, run {self.run_id[:8]}, data {self.replid[:8]}"
 
     def same(self, other: ServerIdentity) -> bool:
         return (self.run_id, self.replid) == (other.run_id, other.replid)
 
     def holds(self, key: bytes) -> bool:
-        """Whether this server is the one that has the key."""
+        """Whether this server has the key."""
         return self.slots is None or any(slot_of(key) in served for served in self.slots)
 
 
 async def dial(
     connection: Connection, address: ServerAddress, name: str, scripts: Iterable[LuaScript] = ()
 ) -> ServerIdentity:
-    """Connect and log in. Raises `ConnectionLost` (worth another try) or what is wrong with the configuration."""
+    """Connect and log in. Raises `ConnectionLost`, which is worth another try, or an error of the configuration."""
     async with _reaching(connection, address):
-        return await _unless_lost(connection, _meet(connection, address, name, tuple(scripts)))
+        return await _unless_lost(connection, _connect_and_greet(connection, address, name, tuple(scripts)))
 
 
 async def knock(connection: Connection, address: ServerAddress) -> None:
-    """The same where nothing is asked but to let us in: of a sentinel, of any member of a cluster."""
+    """Connect and log in, without any check of the server: for sentinels, and for any member of a cluster."""
     async with _reaching(connection, address):
-        await _unless_lost(connection, _enter(connection, address))
+        await _unless_lost(connection, _connect_and_log_in(connection, address))
 
 
-async def _meet(
+async def _connect_and_greet(
     connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
 ) -> ServerIdentity:
-    await _plug(connection, address)
+    await _open_socket(connection, address)
     return await _greet(connection, address, name, scripts)
 
 
-async def _enter(connection: Connection, address: ServerAddress) -> None:
-    await _plug(connection, address)
-    asked = [(_LOG_IN, connection.send(login))] if (login := _login(address)) else []
-    asked.append(("ping it", connection.send(("PING",))))
-    await _allowed_all(address, asked)
+async def _connect_and_log_in(connection: Connection, address: ServerAddress) -> None:
+    await _open_socket(connection, address)
+    requests = [(_LOG_IN, connection.send(login))] if (login := _login(address)) else []
+    requests.append(("ping it", connection.send(("PING",))))
+    await _allowed_all(address, requests)
 
 
-async def _plug(connection: Connection, address: ServerAddress) -> None:
+async def _open_socket(connection: Connection, address: ServerAddress) -> None:
     loop = asyncio.get_running_loop()
     if address.path is not None:
         await loop.create_unix_connection(lambda: connection, address.path)
@@ -114,12 +115,12 @@ async def _unless_lost(connection: Connection, work: Coroutine[Any, Any, _T]) ->
 
 @asynccontextmanager
 async def _reaching(connection: Connection, address: ServerAddress) -> AsyncIterator[None]:
-    """Five seconds, no connection left behind a failure, and every foreign error in our words."""
+    """Allow five seconds, close the connection after a failure, and translate foreign errors."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             yield
     except BaseException as error:
-        connection.abort("the greeting failed")
+        connection.abort("the login failed")
         if (ours := _translated(error, address)) is None:
             raise
         raise ours from error
@@ -140,10 +141,10 @@ def _translated(error: BaseException, address: ServerAddress) -> Exception | Non
 async def _greet(
     connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
 ) -> ServerIdentity:
-    asked: list[tuple[str, Awaitable[Any]]] = []
+    requests: list[tuple[str, Awaitable[Any]]] = []
 
     def ask(what: str, *args: Arg) -> None:
-        asked.append((what, connection.send(args)))
+        requests.append((what, connection.send(args)))
 
     if login := _login(address):
         ask(_LOG_IN, *login)
@@ -154,9 +155,9 @@ async def _greet(
     ask("ask for its role", "INFO", "replication")
     for script in scripts:
         ask(f"load the script {script.name}", "SCRIPT", "LOAD", script.source)
-    answers = await _allowed_all(address, asked)
-    infos = answers[len(answers) - len(scripts) - 2 :][:2]
-    return _judge(address, _facts(infos[0]) | _facts(infos[1]))
+    replies = await _allowed_all(address, requests)
+    infos = replies[len(replies) - len(scripts) - 2 :][:2]
+    return _identity(address, _info_fields(infos[0]) | _info_fields(infos[1]))
 
 
 def _login(address: ServerAddress) -> tuple[Arg, ...]:
@@ -165,9 +166,9 @@ def _login(address: ServerAddress) -> tuple[Arg, ...]:
     return ("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)
 
 
-async def _allowed_all(address: ServerAddress, asked: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
-    replies = await asyncio.gather(*(reply for _, reply in asked), return_exceptions=True)
-    return [_allowed(address, what, reply) for (what, _), reply in zip(asked, replies, strict=True)]
+async def _allowed_all(address: ServerAddress, requests: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
+    replies = await asyncio.gather(*(reply for _, reply in requests), return_exceptions=True)
+    return [_allowed(address, what, reply) for (what, _), reply in zip(requests, replies, strict=True)]
 
 
 def _allowed(address: ServerAddress, what: str, reply: Any) -> Any:
@@ -178,16 +179,16 @@ def _allowed(address: ServerAddress, what: str, reply: Any) -> Any:
         raise reply
     who = f"user {address.username!r}" if address.username else "no user name"
     how = "a password" if address.password is not None else "no password"
-    said = str(reply).partition(", with args")[0]  # what does not know AUTH repeats its arguments
-    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {said}")
+    answer = str(reply).partition(", with args")[0]  # a server that does not know AUTH repeats its arguments
+    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {answer}")
 
 
-def _facts(info: bytes) -> dict[str, str]:
+def _info_fields(info: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in info.decode(errors="replace").splitlines())
     return {key: value for key, colon, value in lines if colon}
 
 
-def _judge(address: ServerAddress, facts: dict[str, str]) -> ServerIdentity:
+def _identity(address: ServerAddress, facts: dict[str, str]) -> ServerIdentity:
     version = facts.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
         raise UnfitServer(f"Redis {version} at {address} is too old: nervenet needs Redis 6.2 or any Valkey")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`durability="strict"`: what Redis acknowledges is on its disk, or the server is refused with a sentence.
+"""The check for `durability="strict"`: Redis must write to its disk before it acknowledges, or the link is not used.
 
-Asked of the server's settings and not of each write: WAITAOF answers before the fsync on Valkey 9.1 (75 of 80 times),
-while `appendfsync always` syncs before it replies, one sync for all that came in meanwhile.
+It checks the server's settings, not each write. WAITAOF is no alternative: on Valkey 9.1 it replies before the fsync (75 of
+80 times), while `appendfsync always` syncs before it replies, with one sync for all commands that have arrived meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WANTED: Final = {"appendonly": "yes", "appendfsync": "always"}
 
 
 async def check_strict(link: Link) -> None:
-    """Raises UnfitServer where a crash could take back what was acknowledged, or where that can't be told."""
+    """Raise UnfitServer if a crash could lose acknowledged writes, or if the settings cannot be read."""
     for setting, wanted in WANTED.items():
         try:
             replies = await link.everywhere("CONFIG", "GET", setting)
@@ -27,7 +27,7 @@ async def check_strict(link: Link) -> None:
                 f"durability is strict, but Redis at {link.address} does not tell its {setting} ({refused}): allow our "
                 f"user CONFIG GET, or set NERVENET_DURABILITY=normal"
             ) from refused
-        found = next((said for reply in replies if (said := _value(reply)) != wanted), wanted)
+        found = next((value for reply in replies if (value := _value(reply)) != wanted), wanted)
         if found != wanted:
             raise UnfitServer(
                 f"durability is strict, which needs `{setting} {wanted}`, but Redis at {link.address} has "

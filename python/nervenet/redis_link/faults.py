@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong between us and Redis: one small tree, and which of it is worth another try.
+"""The errors of a link: one small tree, and which of them are worth another try.
 
-Hides hiredis, redis-py and the socket from everybody else: their errors are translated here, at the border,
-once. Whether a command may be tried again is a property of the error (`retry`), because by Law 2 it does not depend on
-the command: every command of ours is idempotent, so one whose reply was lost is simply sent again.
+It hides the errors of hiredis, redis-py and the socket: they become one of these. Whether a command may be sent again is a
+property of the error (`retry`), not of the command, because every command of the data plane is idempotent (law 2).
 """
 
 from __future__ import annotations
@@ -26,70 +25,70 @@ __all__ = [
 
 _TEMPORARY = frozenset(
     {
-        "LOADING",  # reads its data after a start
-        "NOSCRIPT",  # SCRIPT FLUSH, or a failover to a server that never saw the script: loaded again, then repeated
-        "READONLY",  # was a master a moment ago
+        "LOADING",  # it reads its data after a start
+        "NOSCRIPT",  # after SCRIPT FLUSH or a failover: the link loads the script and repeats the command
+        "READONLY",  # it was a master a moment ago
         "MASTERDOWN",
-        "UNBLOCKED",  # what a blocked reader hears when its master becomes a replica
-        "NOREPLICAS",  # min-replicas-to-write is not met for now
+        "UNBLOCKED",  # the reply to a blocked read when its master becomes a replica
+        "NOREPLICAS",  # fewer replicas than min-replicas-to-write, for now
         "BUSY",  # a script runs for too long
         "CLUSTERDOWN",
-        "TRYAGAIN",  # a slot is on the move
-        "MOVED",  # and has arrived; ours to follow, so a caller sees these two only when servers contradict each other
+        "TRYAGAIN",  # a slot is being moved
+        "MOVED",  # the slot has moved. The link follows MOVED and ASK; callers see them if servers contradict each other
         "ASK",
     }
 )
 _OF_THE_SERVER = ("OOM", "MISCONF", "READONLY", "NOPERM", "NOREPLICAS", "MASTERDOWN", "BUSY", "CLUSTER")
-_ELSEWHERE = frozenset({"MOVED", "ASK"})
+_REDIRECTS = frozenset({"MOVED", "ASK"})
 _DEMOTED = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 _NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
 class LinkError(NervenetError):
-    """Something between us and Redis. `retry` says whether the same command may succeed in a moment."""
+    """An error of the link or of Redis. `retry`: whether the same command may succeed in a moment."""
 
     retry: bool = False
 
     @property
     def is_of_one_key(self) -> bool:
-        """Whether it is about what stands under the keys of this command, and no other: it holds something else."""
+        """Whether only the keys of this command are affected, because they hold other data than expected."""
         return False
 
 
 class ConnectionLost(LinkError):
-    """The connection broke or there is none. The command may have run or not: by Law 2 it is safe to send it again."""
+    """The connection broke, or there is none. The command may have run or not; sending it again is safe (law 2)."""
 
     retry = True
 
 
 class NotMaster(ConnectionLost):
-    """The server at this address is a replica: writing to it would be writing to nobody. Look again in a moment."""
+    """The server at this address is a replica, so writes to it would be lost. It may be a master again in a moment."""
 
 
 class LinkClosed(LinkError):
-    """Our own side closed the link: a bug of ours if anybody sees it outside a shutdown."""
+    """This process has closed the link. Outside a shutdown it is a bug."""
 
 
 class LinkFull(LinkError):
-    """More commands in flight than a link takes. The caller did not wait for `room()`; nothing was sent."""
+    """Too many commands are in flight, and the command was not sent. Await `room()` before `send`."""
 
 
 class BadAddress(LinkError):
-    """The Redis URL cannot be used; the message names the forms that can. The configuration's fault."""
+    """The Redis URL cannot be used. The message has the valid forms: correct the configuration."""
 
     why: str = ""
 
 
 class UnfitServer(LinkError):
-    """The server is too old or of a kind that this link cannot use; the message says what it needs."""
+    """The server is too old, or of a kind that the link cannot use. The message has what it needs."""
 
 
 class ClusterMember(UnfitServer):
-    """The server belongs to a Redis Cluster: it has some of the keys only."""
+    """The server is a member of a Redis Cluster, so it has only some of the keys."""
 
 
 class RedisRefused(LinkError):
-    """Redis answered with an error: `code` is its first word (`NOGROUP`, `OOM`, `WRONGTYPE`, …)."""
+    """Redis replied with an error. `code` is its first word (`NOGROUP`, `OOM`, `WRONGTYPE`, …)."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -98,36 +97,35 @@ class RedisRefused(LinkError):
 
     @property
     def demoted(self) -> bool:
-        """Whether the server says that it is no master (any more)."""
+        """Whether the server is no master, or no longer one."""
         return self.code in _DEMOTED
 
     @property
     def is_of_one_key(self) -> bool:
         if self.wrong_type:
             return True
-        text = str(
-            self
-        )  # of a script that met fields of another form; before Redis 7, of a server's trouble inside one, too
+        # A script fails like this on fields of another form. Before Redis 7 it also fails so when the server has a problem.
+        text = str(self)
         return self.code == "ERR" and "script" in text and not any(word in text for word in _OF_THE_SERVER)
 
     @property
     def wrong_type(self) -> bool:
-        """Whether the key holds another type of value than the one that should stand there."""
+        """Whether the key holds another type of value than the command expects."""
         return self.code == "WRONGTYPE" or "WRONGTYPE" in str(self)
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether a member of a cluster says that another one has the key: nothing was done."""
-        return self.code in _ELSEWHERE
+    def is_redirect(self) -> bool:
+        """Whether another member of the cluster has the key. The command had no effect."""
+        return self.code in _REDIRECTS
 
     @property
     def not_allowed(self) -> bool:
-        """Whether it is about who we are: a missing or wrong password, or a user without the right."""
+        """Whether Redis does not accept the login: no password, a wrong one, or a user without the permission."""
         return self.code in _NOT_ALLOWED
 
 
 class Unreadable(LinkError):
-    """What stands in Redis is not what should stand there: other bytes, or fields of another release. Nothing to repeat."""
+    """A key holds other data than expected: other bytes, or fields of another release. Retrying does not help."""
 
     def __init__(self, where: str, why: object) -> None:
         super().__init__(f"{where} cannot be read: {why}")
@@ -139,4 +137,4 @@ class Unreadable(LinkError):
 
 
 class AuthenticationFailed(LinkError):
-    """Redis does not accept our user or password, or the user may not do what a link must. The configuration's fault."""
+    """Redis rejects the user or password, or the user lacks a permission that a link needs. Correct the configuration."""

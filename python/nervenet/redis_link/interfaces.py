@@ -25,7 +25,7 @@ class ConnectionSource(Protocol):
         """A new connection, and the server that answered. Tries for `wait` seconds; without `wait`, for ever."""
         ...
 
-    def met(self, server: ServerIdentity) -> None:
+    def check_server(self, server: ServerIdentity) -> None:
         """Compare the server of a new connection with the server that gets the commands."""
         ...
 
@@ -36,10 +36,10 @@ class CommandRouter(Protocol):
     name: str
     patience: float
 
-    def serving(self, args: Sequence[Arg]) -> ConnectionSource:
+    def server_of(self, args: Sequence[Arg]) -> ConnectionSource:
         """The source of connections to the server of this command; raises `ConnectionLost` while there is none."""
         ...
 
-    def elsewhere(self, refused: RedisRefused) -> ConnectionSource:
+    def follow_redirect(self, refused: RedisRefused) -> ConnectionSource:
         """The source of connections to the server that a MOVED or ASK names."""
         ...

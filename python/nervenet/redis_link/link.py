@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only connection to Redis: one multiplexed connection for commands, and one for each reader that blocks.
+"""The link to one Redis server: one shared connection for commands, and one for each reader that blocks.
 
-It hides connecting, logging in, reconnecting, batching, retrying and the retry table of the data plane, and whether behind
-the URL is one server, a master that sentinels watch, or (`cluster.ClusterLink`, the same face) a Redis Cluster. Two ways
-to say something:
+It hides connecting, login, reconnecting, batching and retries, and whether the URL names one server or a master that
+sentinels watch. `cluster.ClusterLink` has the same methods for a Redis Cluster. There are two ways to send a command:
 
-- `send` is one try on the connection there is, sync, and fails with `ConnectionLost` when that breaks;
-- `call` and `script` are the same with retries, for at most `patience` seconds. A command whose reply was lost is sent
-  again although it may have run: by Law 2 every command of ours is idempotent, so nothing has to be known about it.
+- `send` is one try on the present connection. Its future fails with `ConnectionLost` when that connection breaks.
+- `call` and `script` retry, for at most `patience` seconds. A command whose reply was lost is sent again, although it may
+  have run: every command of the data plane is idempotent (law 2).
 
-All of them issue the command at once, at the call and not at the `await`: whatever is issued in the same tick of the loop
-leaves in one write. Order is promised only between commands that await each other.
+Each of them sends the command when it is called, not when it is awaited: all commands of one tick of the event loop leave
+in one write. The order of two commands is only guaranteed if one is sent after the reply of the other.
 
     link = await open_link("redis://localhost:6379/0", name="n-4kq2hd7a")
     first, second = link.call("XADD", key, "*", "n", "start"), link.call("SADD", owned, workflow_id)  # one write
     await first, await second
 
-`on_reconnect` is what puts right what Redis forgot: its hooks are called with the old and the new identity when another
-pair (run_id, master_replid) answers, once after each restart or failover, behind a cluster once for each server that it
-concerns (`new.holds(key)` tells whether a key is one of that server's). While they run the link works as usual; if the
-connection breaks meanwhile they are cancelled and begun again on the next one.
+The hooks in `on_reconnect` restore what Redis has lost. They are called with the old and the new identity when the pair
+(run_id, master_replid) has changed: once after each restart or failover, and in a cluster once for each server that has
+restarted (`new.holds(key)` tells whether it has a key). The link works as usual while they run. If the connection breaks
+meanwhile, they are cancelled and started again on the next one.
 """
 
 from __future__ import annotations
@@ -52,8 +51,10 @@ from nervenet.supervision import supervise
 
 __all__ = ["Hook", "Link", "LinkStats", "RetryingCall", "cancelled", "exposure"]
 
-_LAST_WORDS: Final = 2.0
-_STABLE: Final = 5.0
+_CLOSE_WITHIN: Final = 2.0
+"""Seconds for which `close` waits for replies."""
+_STABLE_AFTER: Final = 5.0
+"""Seconds after which a connection counts as good, so that the pauses begin with the shortest again."""
 _Child = TypeVar("_Child", Reader, Subscription)
 _T = TypeVar("_T")
 
@@ -64,7 +65,7 @@ Hook = Callable[[ServerIdentity, ServerIdentity], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class LinkStats:
-    """A link at one moment, for `nervenet doctor` and metrics. `rtt` is in seconds, measured while the link idles."""
+    """A link at one moment, for `nervenet doctor` and metrics. `rtt` is in seconds, measured while the link is idle."""
 
     address: str
     connected: bool
@@ -81,10 +82,10 @@ class LinkStats:
 
 
 class RetryingCall:
-    """What `call` gives: the command is out, and whoever awaits this has it sent again where that helps.
+    """Awaitable returned by `call`. The command has already been sent; awaiting it retries on errors that may pass.
 
-    Not a coroutine, because one that nobody came to await would be warned of: of several calls that were issued together
-    the rest are dropped when the first one fails, or when a task is cancelled before it began.
+    It is no coroutine, because Python warns of a coroutine that is never awaited: when one of several calls fails, or its
+    task is cancelled, the caller drops the others.
     """
 
     __slots__ = ("_args", "_link", "_reply")
@@ -95,14 +96,14 @@ class RetryingCall:
         self._reply = reply
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._link.insist(self._args, self._reply).__await__()
+        return self._link.retry_until_answered(self._args, self._reply).__await__()
 
 
 class Link:
-    """A connection to Redis that heals itself. Open it with `opening.open_link`, share it in the whole process, `close` it."""
+    """A connection to Redis that reconnects. Open it with `opening.open_link`, share it in the process, and `close` it."""
 
     in_order = True
-    """Whether commands that are sent in one tick arrive in their order whatever their keys (not behind a cluster)."""
+    """Whether commands of one tick arrive in their order, whatever their keys are. False for a cluster."""
 
     def __init__(self, address: RedisAddress, name: str, scripts: Iterable[LuaScript], patience: float) -> None:
         self.address = address
@@ -120,10 +121,10 @@ class Link:
         self._up = asyncio.Event()
         self._closed = False
         self._trouble = ""
-        self._server = self._told = ServerIdentity("", "")
+        self._server = self._announced = ServerIdentity("", "")
         self._children: set[Reader | Subscription] = set()
         self._task: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self.connected else f"down: {self._trouble}"
@@ -136,7 +137,7 @@ class Link:
         except BaseException:
             await self.close()
             raise
-        self._told = server
+        self._announced = server
         self._arrived(connection, server)
         self._task = asyncio.create_task(self._live(), name=f"link {self.name}")
         if self._sentinels is not None:
@@ -146,7 +147,7 @@ class Link:
 
     @property
     def server(self) -> ServerIdentity:
-        """Who answered last."""
+        """The identity of the server that answered last."""
         return self._server
 
     @property
@@ -160,48 +161,49 @@ class Link:
 
     @property
     def in_flight(self) -> int:
-        """Commands that wait for their reply."""
+        """The number of commands that wait for their reply."""
         return self._connection.in_flight if self._connection else 0
 
     @property
     def has_room(self) -> bool:
-        """Whether a command could go out now."""
+        """Whether a command can be sent now."""
         return self._connection is not None and not self._connection.full
 
-    # -- saying something ----------------------------------------------------------------------------------------
+    # -- sending ----------------------------------------------------------------------------------------
 
     def send(self, *args: Arg) -> asyncio.Future[Any]:
-        """One try: issued now, in one write with all that this tick issues. The future fails with a `LinkError`."""
+        """Send a command, one try. It leaves in one write with the others of this tick. The future may fail with a
+        `LinkError`."""
         connection = self._connection
         if connection is None:
             return failing(self._loop.create_future(), self._down())
         return connection.send(args)
 
     def call(self, *args: Arg) -> Awaitable[Any]:
-        """`send`, tried again (up to `patience` seconds) while the error is one that passes; waits for room first."""
+        """`send` with retries, up to `patience` seconds, while the error is one that may pass. It waits for room first."""
         connection = self._connection
         if connection is None or connection.full:
             return RetryingCall(self, args, None)
         return RetryingCall(self, args, connection.send(args))
 
     def script(self, script: LuaScript, keys: Sequence[str | bytes], args: Sequence[Arg] = ()) -> Awaitable[Any]:
-        """`call` of a script by its name (EVALSHA); a server that does not know it is told, and asked again."""
+        """`call` of a script (EVALSHA). If the server does not know the script, it is loaded and called again."""
         if script.sha not in self._scripts:
             self._scripts[script.sha] = script
         return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
 
     async def everywhere(self, *args: Arg) -> list[Any]:
-        """`call` of a command that is about a server, not about a key: the reply of each master."""
+        """`call` of a command that has no key, on each master. Returns their replies."""
         return [await self.call(*args)]
 
     async def room(self) -> None:
-        """Return once there is room for another command. Whoever loops over `send` awaits it first: at twice the
-        load at which this waits, `send` fails with `LinkFull`."""
+        """Return when there is room for another command. Await it before each `send` of a loop: at twice the load at
+        which this waits, `send` fails with `LinkFull`."""
         while self._connection is not None and self._connection.full:
             await self._connection.room()
 
     async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
-        """All keys of that pattern, in pages (of all masters, one after another)."""
+        """All keys that match the pattern, in pages, of each master in turn."""
         cursor = b"0"
         while True:
             cursor, keys = await self.call("SCAN", cursor, "MATCH", match, "COUNT", count)
@@ -211,39 +213,39 @@ class Link:
                 return
 
     async def ping(self) -> float:
-        """The time of one round trip, in seconds, behind whatever is in flight already."""
+        """The seconds of one round trip, which includes the commands that are in flight already."""
         began = SYSTEM.monotonic()
         await self.call("PING")
         return SYSTEM.monotonic() - began
 
     async def dedicated(self) -> Reader:
-        """A connection of its own for one reader that blocks. Connects at its first read."""
+        """A separate connection for one reader that blocks. It connects at its first read."""
         return self._adopt(Reader(self, self._children.discard))
 
     async def subscribe(self) -> Subscription:
-        """A connection of its own for pub/sub."""
+        """A separate connection for pub/sub."""
         return self._adopt(Subscription(self.name, self, self._children.discard))
 
-    def serving(self, args: Sequence[Arg]) -> Link:
-        """The link to the server that has the key of this command; `ConnectionLost` while there is none."""
+    def server_of(self, args: Sequence[Arg]) -> Link:
+        """The link to the server that has the key of this command. Raises `ConnectionLost` while there is none."""
         return self
 
-    def elsewhere(self, refused: RedisRefused) -> Link:
-        """The link to the server that a member of a cluster named."""
+    def follow_redirect(self, refused: RedisRefused) -> Link:
+        """The link to the server that a MOVED or ASK names."""
         raise UnfitServer(f"{self.address} has become a member of a Redis Cluster: {refused}") from refused
 
     async def close(self) -> None:
-        """Let what is in flight be answered (for two seconds at most), then close every connection."""
+        """Wait for the replies of commands in flight, two seconds at most, then close every connection."""
         if self._closed:
             return
         self._closed = True
         await cancelled(self._task)
-        await cancelled(self._telling)
+        await cancelled(self._announcing)
         if self._sentinels is not None:
             await self._sentinels.close()
         connection = self._connection
         if connection is not None:
-            await asyncio.wait((connection.send(("PING",)),), timeout=_LAST_WORDS)
+            await asyncio.wait((connection.send(("PING",)),), timeout=_CLOSE_WITHIN)
             connection.abort("the link was closed")
         self._connection = None
         self._up.set()
@@ -257,7 +259,7 @@ class Link:
             return LinkClosed(f"the link to {self.address} is closed")
         return ConnectionLost(self._trouble or f"not connected to {self.address}")
 
-    async def insist(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
+    async def retry_until_answered(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
         try:
             if reply is not None:
                 return await reply
@@ -265,14 +267,14 @@ class Link:
         except LinkError as error:
             if not error.retry:
                 raise
-            return await self._again(args, error)
+            return await self._retry(args, error)
 
     async def _once(self, args: tuple[Arg, ...]) -> Any:
-        server = self.serving(args)
+        server = self.server_of(args)
         await server.room()
         return await server.send(*args)
 
-    async def _again(self, args: tuple[Arg, ...], error: LinkError) -> Any:
+    async def _retry(self, args: tuple[Arg, ...], error: LinkError) -> Any:
         deadline = self._loop.time() + self.patience
         backoff = Backoff()
         while True:
@@ -288,13 +290,13 @@ class Link:
                 error = again
 
     async def _recovered(self, args: tuple[Arg, ...], error: LinkError, backoff: Backoff, left: float) -> bool:
-        """Wait until another try makes sense; False when the time is up."""
+        """Wait until another try can succeed. False: the time is over."""
         if left <= 0:
             return False
         if isinstance(error, RedisRefused):
             await asyncio.sleep(min(left, backoff.next()))
             if error.code == "NOSCRIPT" and (script := self._scripts.get(str(args[1]))) is not None:
-                self.serving(args).send("SCRIPT", "LOAD", script.source)
+                self.server_of(args).send("SCRIPT", "LOAD", script.source)
             return True
         try:
             async with asyncio.timeout(left):
@@ -306,7 +308,7 @@ class Link:
     # -- staying connected ---------------------------------------------------------------------------------------
 
     async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
-        """A new connection to the server as it is now, tried until `wait` seconds are over (for ever without)."""
+        """A new connection to the present server. Tries for `wait` seconds; without `wait`, for ever."""
         deadline = None if wait is None else self._loop.time() + wait
         backoff = Backoff()
         while not self._closed:
@@ -331,13 +333,13 @@ class Link:
         return Connection(self._loop, self._counters, watched=watched)
 
     def _master_is(self, address: ServerAddress) -> None:
-        """By the sentinels' word. What is connected to another address speaks to a master of the past, or soon will."""
+        """Called with the master's address that the sentinels name. Connections to any other address go to a former master."""
         for each, where in tuple(self._connections.items()):
             if where != address:
                 each.abort(f"the sentinels say that {address.where} is the master, no longer {where.where}")
 
-    def met(self, server: ServerIdentity) -> None:
-        """A reader reached a server that is not the one the commands go to: the commands have to look again."""
+    def check_server(self, server: ServerIdentity) -> None:
+        """Reconnect the commands if a reader has reached another server than theirs."""
         if self._connection is not None and not server.same(self._server):
             self._connection.abort("another server answers at this address")
 
@@ -361,15 +363,15 @@ class Link:
             await supervise(f"the link of {self.name} to {self.address}", self._keep, fatal=(LinkClosed,))
 
     async def _keep(self) -> None:
-        """Connect again whenever the last connection is lost."""
+        """Connect again each time that the connection is lost."""
         backoff = Backoff()
         while True:
             began = self._loop.time()
             if self._last is not None:
                 self._trouble = await self._last.lost
             _log.warning("%s: %s; connecting again", self.name, self._trouble)
-            await cancelled(self._telling)
-            if self._loop.time() - began > _STABLE:
+            await cancelled(self._announcing)
+            if self._loop.time() - began > _STABLE_AFTER:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
             connection, server = await self.connect()
@@ -381,34 +383,37 @@ class Link:
         self._last = connection
         self._server = server
         self._use(connection)
-        if not server.same(self._told):
-            self._announce(self._told)
+        if not server.same(self._announced):
+            self._announce(self._announced)
 
     def _announce(self, old: ServerIdentity) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-        self._telling = asyncio.create_task(self._tell(old, self._server), name=f"{self.name} came back")
+        if self._announcing is not None:
+            self._announcing.cancel()
+        self._announcing = asyncio.create_task(self._run_hooks(old, self._server), name=f"{self.name} came back")
 
-    async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        _log.warning("%s: another Redis answers at %s (%s; it was %s)", self.name, self.address, new, old)
+    async def _run_hooks(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        _log.warning(
+            "%s: Redis at %s has restarted or failed over (now %s; before: %s)", self.name, self.address, new, old
+        )
         for hook in self.on_reconnect:
             try:
                 await hook(old, new)
-            except Exception:  # noqa: BLE001 - one hook's bug must not keep the others from putting things right
-                _log.exception("%s: a hook failed after Redis came back", self.name)
-        self._told = new  # only now: if this connection breaks while the hooks work, they start again on the next
+            except Exception:  # noqa: BLE001 - a bug in one hook must not stop the other hooks
+                _log.exception("%s: a reconnect hook failed", self.name)
+        # Only now: if the connection breaks while the hooks run, they start again on the next one.
+        self._announced = new
 
 
 def exposure(place: str) -> str:
-    """What start-up warns of where a failover could lose more than it must (docs/reliability.md, Promises)."""
+    """The warning for a server whose failover could lose acknowledged writes."""
     return (
-        f"{place} has replicas but min-replicas-to-write is 0: a master that is cut off from them goes on taking writes,"
-        " which are lost when it is failed over; set min-replicas-to-write 1 and min-replicas-max-lag 10 on each server"
+        f"{place} has replicas but min-replicas-to-write is 0: a master without connection to them still accepts writes,"
+        " and a failover loses these; set min-replicas-to-write 1 and min-replicas-max-lag 10 on each server"
     )
 
 
 async def cancelled(task: asyncio.Task[None] | None) -> None:
-    """Cancel it and wait for its end."""
+    """Cancel the task, if there is one, and wait for its end."""
     if task is not None:
         task.cancel()
         await asyncio.wait((task,))

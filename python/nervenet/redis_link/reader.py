@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection of its own for one reader that blocks (XREAD, XREADGROUP), with a deadline that does not trust the peer.
+"""A separate connection for one reader that blocks (XREAD, XREADGROUP), with its own deadline for each reply.
 
-A read is never repeated by itself: entries that a group read had already handed out are in the consumer's pending list, and
-only the caller knows how to take them from there. So a broken read raises `ConnectionLost`, the next one connects again, and
-`connects` has risen: read your pending list (id 0) then, and once more a BLOCK later, because a half-dead predecessor of
-this connection may still be handed one entry. That also holds for a cancelled read, which closes its connection.
+A read is never repeated automatically. A group read may have delivered entries before its connection broke: they are in the
+consumer's pending list, and only the caller can read them there. So a broken read raises `ConnectionLost`, and the next
+read connects again and increments `connects`. Then read the pending list (id 0), and once more a BLOCK later: Redis may
+still deliver one entry to the old connection. A cancelled read closes its connection, so the same holds for it.
 
-Behind a cluster it has a connection to each server whose streams it reads. "Not here" (MOVED, ASK) is no broken read:
-nothing was handed out, so it follows.
+In a cluster the reader has a connection to each server whose streams it reads. MOVED and ASK are no broken reads: nothing
+was delivered, so the reader follows them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOPS: Final = 4
 
 
 class Reader:
-    """Made by `Link.dedicated`, with a function to call when it is closed. One read at a time."""
+    """Made by `Link.dedicated`. `on_close` is called when it is closed. One read at a time."""
 
     def __init__(self, router: CommandRouter, on_close: Callable[[Reader], object]) -> None:
         self._router = router
@@ -44,7 +44,7 @@ class Reader:
         return f"<Reader of {self._router.name}, {self._connections or 'not connected'}, {self.connects} connects>"
 
     async def read(self, *args: Arg) -> Any:
-        """Send one command and wait for its reply: its BLOCK (2,000 ms at most) and two seconds, no longer."""
+        """Send one command and wait for its reply, at most two seconds longer than its BLOCK (2,000 ms at most)."""
         if self._busy:
             raise RuntimeError("a Reader reads one thing at a time")
         if self._closed:
@@ -57,23 +57,23 @@ class Reader:
             self._busy = False
 
     async def close(self) -> None:
-        """Close the connection; a read that waits fails with `ConnectionLost`."""
+        """Close the connection. A read that waits fails with `LinkClosed`."""
         self._closed = True
         self._on_close(self)
         for connection in self._connections.values():
             connection.abort("the reader was closed")
 
     async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
-        server, asking = self._router.serving(args), False
+        server, asking = self._router.server_of(args), False
         for _ in range(_HOPS):
             connection = await self._connected(server)
             try:
                 return await self._within(limit, connection, args, asking=asking)
             except RedisRefused as refused:
-                if not refused.elsewhere:
+                if not refused.is_redirect:
                     raise
-                server, asking = self._router.elsewhere(refused), refused.code == "ASK"
-        raise ConnectionLost("the members of the cluster send this read from one to another")
+                server, asking = self._router.follow_redirect(refused), refused.code == "ASK"
+        raise ConnectionLost("the members of the cluster redirect this read in a circle")
 
     async def _connected(self, server: ConnectionSource) -> Connection:
         connection = self._connections.get(server)
@@ -81,9 +81,9 @@ class Reader:
             connection, identity = await server.connect(self._router.patience, watched=False)
             self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
             self._connections[server] = connection
-            server.met(identity)
+            server.check_server(identity)
             self.connects += 1
-        if self._closed:  # maybe while we connected
+        if self._closed:  # perhaps while it connected
             connection.abort("the reader was closed")
             raise LinkClosed("this reader is closed")
         return connection
@@ -116,5 +116,7 @@ def _block_ms(args: tuple[Arg, ...]) -> int:
         return 0
     block = int(args[args.index("BLOCK") + 1])
     if not 0 < block <= LONGEST_BLOCK_MS:
-        raise ValueError(f"BLOCK {block}: a read blocks for 1 to {LONGEST_BLOCK_MS} ms, or its broken link eats a task")
+        raise ValueError(
+            f"BLOCK {block}: a read may block for 1 to {LONGEST_BLOCK_MS} ms, or a broken connection delays a task too long"
+        )
     return block

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a master is, by the sentinels that watch it.
+"""The address of a master, from the sentinels that monitor it.
 
-Hides how they are asked and heard. All of them are asked at once, and the answer of the highest configuration epoch
-(among equals, of most) counts: a sentinel that was cut off (or stopped together with the old master) goes on naming the old one, and that master
-would acknowledge writes that nobody ever sees again. For the same reason each sentinel is listened to for
-`+switch-master`, not the first that answers; and whoever has heard nothing for a while asks again.
+It hides the queries and the subscriptions. All sentinels are asked at the same time; the answer with the highest
+configuration epoch counts, and among equal ones the most frequent. A sentinel that was cut off, or stopped together with
+the old master, still names the old master, and writes to that one would be acknowledged and lost. For the same reason it
+subscribes to `+switch-master` at each sentinel, not at the first that answers, and asks again regularly.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["Sentinels"]
 
 _ANSWER_WITHIN: Final = 1.0
 _OTHERS_WITHIN: Final = 0.1
-_LOOK_EVERY: Final = 5.0
+_ASK_EVERY: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
 
-class _Named(NamedTuple):
-    """What a sentinel says of a master; the epoch rises with each failover."""
+class _MasterAnswer(NamedTuple):
+    """The answer of a sentinel about a master. The epoch rises with each failover."""
 
     epoch: int
     host: str
@@ -47,7 +47,7 @@ class Sentinels:
     def __init__(self, address: SentinelAddress) -> None:
         self._address = address
         self._loop = asyncio.get_running_loop()
-        self._counters = Counters()  # theirs are no commands of the mesh
+        self._counters = Counters()  # separate, because these are no commands of the data plane
         self._asking: dict[ServerAddress, Connection] = {}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +56,7 @@ class Sentinels:
         return f"<Sentinels of {self._address}>"
 
     async def find(self) -> ServerAddress:
-        """The master's address now. `ConnectionLost` while none answers, `BadAddress` when they know no such master."""
+        """The master's present address. Raises `ConnectionLost` if no sentinel answers, `BadAddress` if none knows it."""
         asks = {asyncio.ensure_future(self._ask(one)) for one in self._address.sentinels}
         try:
             named = await _answers(asks)
@@ -67,11 +67,11 @@ class Sentinels:
         return self._address.server.at(best.host, best.port)
 
     def follow(self, moved: Callable[[ServerAddress], None]) -> None:
-        """From now on tell `moved` where the master is, whenever there may be news of it."""
+        """From now on call `moved` with the master's address, each time that it may have changed."""
         self._task = asyncio.create_task(supervise(f"{self!r}", lambda: self._follow(moved)), name=f"{self!r}")
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop, and close all connections."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
@@ -80,7 +80,7 @@ class Sentinels:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, sentinel: ServerAddress) -> _Named:
+    async def _ask(self, sentinel: ServerAddress) -> _MasterAnswer:
         connection = self._asking.get(sentinel)
         if connection is None or connection.lost.done():
             connection = Connection(self._loop, self._counters)
@@ -92,8 +92,8 @@ class Sentinels:
             if error.code != "ERR":
                 raise
             raise BadAddress(f"the sentinel {sentinel.where} knows no master {self._address.master!r}") from error
-        said = dict(zip(facts[::2], facts[1::2], strict=True))
-        return _Named(int(said[b"config-epoch"]), said[b"ip"].decode(), int(said[b"port"]))
+        fields = dict(zip(facts[::2], facts[1::2], strict=True))
+        return _MasterAnswer(int(fields[b"config-epoch"]), fields[b"ip"].decode(), int(fields[b"port"]))
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,7 +108,7 @@ class Sentinels:
                 except LinkError as error:
                     _log.warning("the sentinels of %s: %s", self._address.master, error)
                 try:
-                    async with asyncio.timeout(_LOOK_EVERY):
+                    async with asyncio.timeout(_ASK_EVERY):
                         await self._news.wait()
                 except TimeoutError:
                     pass
@@ -119,7 +119,7 @@ class Sentinels:
             connection = Connection(self._loop, self._counters)
             try:
                 await knock(connection, sentinel)
-                connection.divert(self._hear)
+                connection.divert(self._on_message)
                 connection.write("SUBSCRIBE", "+switch-master")
                 backoff.reset()
                 self._news.set()
@@ -127,20 +127,20 @@ class Sentinels:
             except LinkError as error:
                 _log.debug("the sentinel %s: %s", sentinel.where, error)
             finally:
-                connection.abort("not listened to any more")
+                connection.abort("no longer needed")
             await asyncio.sleep(backoff.next())
 
-    def _hear(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         if isinstance(message, list) and message[0] == b"message":
             name, *_ = message[2].split()
             if name.decode() == self._address.master:
                 self._news.set()
 
 
-async def _answers(asks: set[asyncio.Task[_Named]]) -> list[_Named]:
-    """What they said: all of them, or those that are not much slower than the first."""
+async def _answers(asks: set[asyncio.Task[_MasterAnswer]]) -> list[_MasterAnswer]:
+    """The answers of all sentinels, or of those that are not much slower than the first."""
     failures: list[BaseException] = []
-    named: list[_Named] = []
+    named: list[_MasterAnswer] = []
     pending, within = asks, _ANSWER_WITHIN
     while pending:
         done, pending = await asyncio.wait(pending, timeout=within, return_when=asyncio.FIRST_COMPLETED)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The link to one master of a Redis Cluster, and a connection whose commands can follow a slot that has moved.
 
-It heals and tells its hooks as any link does. What is different: it may be retired (its server is no master any more), it may
-inherit what was known of another master, and "not here" (MOVED, ASK) is handed to the cluster together with the words
-of the command instead of to the caller.
+It reconnects and calls its hooks as any link does, with three differences: it can be retired, when its server is no longer
+a master; it can inherit the identity of another master; and the cluster, not the caller, gets the reply MOVED or ASK,
+together with the arguments of the command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Cluster", "Shard"]
 
 
 class Cluster(Protocol):
-    """What a shard needs of the cluster's link."""
+    """The part of the cluster's link that a shard uses."""
 
     address: RedisAddress
     name: str
@@ -39,15 +39,15 @@ class Cluster(Protocol):
     scripts: tuple[LuaScript, ...]
     counters: Counters
     on_reconnect: list[Hook]
-    telling: asyncio.Lock
+    hooks_lock: asyncio.Lock
 
     @property
     def closed(self) -> bool:
-        """Whether the whole link was closed."""
+        """Whether the link to the cluster was closed."""
         ...
 
-    def look(self) -> None:
-        """Ask the masters again who serves what."""
+    def refresh(self) -> None:
+        """Ask the masters again, soon, which slots they serve."""
         ...
 
     def changed(self) -> None:
@@ -60,7 +60,7 @@ class Cluster(Protocol):
 
 
 class _Member(Connection):
-    """A connection that remembers the words of what is in flight, so that a command which belongs elsewhere can follow."""
+    """A connection that remembers the arguments of commands in flight, so that they can follow a redirect."""
 
     def __init__(
         self, shard: Shard, redirect: Callable[[asyncio.Future[Any], tuple[Arg, ...], RedisRefused], None]
@@ -84,7 +84,7 @@ class _Member(Connection):
 
     def _refuse(self, future: asyncio.Future[Any], reply: RedisRefused) -> None:
         words = self._words[self._answered - 1 - self._answered_before]
-        if reply.elsewhere and words is not None:
+        if reply.is_redirect and words is not None:
             self._redirect(future, words, reply)
         else:
             super()._refuse(future, reply)
@@ -101,32 +101,32 @@ class Shard(Link):
         self.slots: tuple[range, ...] = ()
 
     @property
-    def told(self) -> ServerIdentity:
-        """The server that the hooks know of; blank before the first connection."""
-        return self._told
+    def announced(self) -> ServerIdentity:
+        """The server that the hooks were called with last; blank before the first connection."""
+        return self._announced
 
     def start(self) -> None:
-        """Connect in the background, and stay connected until retired."""
+        """Connect in the background, and stay connected until `retire`."""
         self._task = asyncio.create_task(self._live(), name=f"link {self.name} to {self.address}")
 
     async def retire(self, reason: str) -> None:
-        """Its server is no master any more: nothing is written there from now on, nothing waits for it."""
+        """Its server is no longer a master: send nothing more to it, and wait for nothing from it."""
         self._closed, self._trouble = True, reason
         for connection in tuple(self._connections):
             connection.abort(reason)
         self._up.set()
         await cancelled(self._task)
-        await cancelled(self._telling)
+        await cancelled(self._announcing)
 
-    def inherit(self, told: ServerIdentity) -> None:
-        """It serves what another master did: who knew that one is told of this one."""
-        if self._connection is None or not self._told.run_id:
-            self._told = told
+    def inherit(self, former: ServerIdentity) -> None:
+        """This shard now serves slots of another master, whose identity this is: call the hooks with both identities."""
+        if self._connection is None or not self._announced.run_id:
+            self._announced = former
         else:
-            self._announce(told)
+            self._announce(former)
 
     async def forward(self, args: tuple[Arg, ...], *, asking: bool = False) -> Any:
-        """A command for this very member, once it is connected; if it belongs elsewhere, it fails with that."""
+        """Send a command to this master, when it is connected. A MOVED or ASK is raised, not followed."""
         try:
             async with asyncio.timeout(self.patience):
                 await self._up.wait()
@@ -140,7 +140,7 @@ class Shard(Link):
         return await connection.send(args, follow=False)
 
     async def view(self) -> list[Member]:
-        """What this master knows of the cluster."""
+        """This master's view of the cluster."""
         text = await self.send("CLUSTER", "NODES")
         assert isinstance(self.address, ServerAddress)
         return parse_nodes(text.decode(), self.address.host)
@@ -148,8 +148,8 @@ class Shard(Link):
     async def _keep(self) -> None:
         if self._last is None:
             connection, server = await self.connect()
-            if not self._told.run_id:
-                self._told = server
+            if not self._announced.run_id:
+                self._announced = server
             self._arrived(connection, server)
         await super()._keep()
 
@@ -157,7 +157,7 @@ class Shard(Link):
         try:
             return await super()._attempt(watched=watched)
         except LinkError:
-            self._cluster.look()
+            self._cluster.refresh()
             raise
 
     def _new_connection(self, *, watched: bool) -> Connection:
@@ -174,8 +174,8 @@ class Shard(Link):
 
     def _lose(self) -> None:
         super()._lose()
-        self._cluster.look()
+        self._cluster.refresh()
 
-    async def _tell(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        async with self._cluster.telling:  # one server at a time, as hooks know it from elsewhere
-            await super()._tell(old, replace(new, slots=self.slots))
+    async def _run_hooks(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        async with self._cluster.hooks_lock:  # for one server at a time, as with a link to one server
+            await super()._run_hooks(old, replace(new, slots=self.slots))

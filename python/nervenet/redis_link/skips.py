@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was left out because it could not be read: counted, and logged once for each place.
+"""Unreadable data that was skipped: counted, and logged once for each place.
 
-Redis is written by agents in any language and by other releases. What is read from it is decoded by total functions: the
-result is a value, or it is passed over here (one member of a list, one wake), or the call raises `Unreadable` (the head
-of one workflow). So a wrong byte costs the thing that it belongs to, and nothing else.
+Agents in any language and other releases write to Redis too. So what is read is decoded by total functions: the result is
+a value, or the data is skipped here (one member of a list, one wake), or the call raises `Unreadable` (the head of one
+workflow). A wrong byte affects the thing that it belongs to, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Final
 __all__ = ["Skips"]
 
 MOST_PLACES: Final = 1_000
-"""Places that are remembered as logged; the one that was heard of longest ago is forgotten first."""
+"""The number of places that are remembered as logged. The one that was skipped least recently is forgotten first."""
 
 _log = logging.getLogger(__name__)
 
 
 class Skips:
-    """One for each link. `count` is the number of things that were passed over since the process began."""
+    """One for each link. `count` is the number of skipped things since the process began."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,7 +31,7 @@ class Skips:
         return f"<Skips {self.count} in {len(self._logged)} places>"
 
     def skip(self, where: str, why: object) -> None:
-        """Pass something over. `where` names the key (not its content, which may be different each time)."""
+        """Count and log something unreadable. `where` is the key, without its content: that may differ each time."""
         self.count += 1
         if where in self._logged:
             self._logged.move_to_end(where)
@@ -39,10 +39,10 @@ class Skips:
         self._logged[where] = None
         if len(self._logged) > MOST_PLACES:
             self._logged.popitem(last=False)
-        _log.error("%s cannot be read and is passed over (logged once): %s", where, why)
+        _log.error("%s cannot be read and is skipped (logged once): %s", where, why)
 
     def text(self, raw: bytes, where: str) -> str | None:
-        """UTF-8 text, or None and it is passed over."""
+        """The text, or None (skipped) if it is not UTF-8."""
         try:
             return raw.decode()
         except UnicodeDecodeError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which key a command is about, and in which of a Redis Cluster's 16,384 slots that lies.
+"""The first key of a command, and its slot: one of the 16,384 of a Redis Cluster.
 
-Every command of ours touches keys of one slot (docs/architecture.md, What is in Redis and etcd), so its first key is enough. Where it stands is known for the
-commands that we use; asking the server (COMMAND GETKEYS) would cost a round trip each.
+All keys of a command are in one slot, so the first one is enough. Its position is known here for each command that the
+data plane uses: asking the server (COMMAND GETKEYS) would cost a round trip for each command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEYLESS: Final = frozenset(
 
 
 def key_of(args: Sequence[bytes | str | float]) -> bytes | None:
-    """The first key of a command; None = it has none, any server can answer."""
+    """The first key of a command. None: it has none, so any server can execute it."""
     command = args[0]
     if command in _SCRIPTS:
         place = 3 if args[2] not in (0, "0", b"0") else 0
@@ -41,7 +41,7 @@ def key_of(args: Sequence[bytes | str | float]) -> bytes | None:
 
 
 def slot_of(key: bytes) -> int:
-    """CRC16 (XMODEM) of what stands between the first braces, or of the whole key."""
+    """CRC16 (XMODEM) of the text between the first braces, or of the whole key."""
     start = key.find(b"{") + 1
     if start:
         end = key.find(b"}", start)

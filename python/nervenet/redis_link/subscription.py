@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pub/sub connection: hints from Redis, on as many channels as one likes.
+"""A separate connection for pub/sub, with any number of channels.
 
-Hints are allowed to get lost (watchers re-read the journal anyway), so nothing here is ever kept for long: the newest
-10,000 wait to be iterated over. What a reconnect may have swallowed is made up for by an empty message on each channel as
-soon as it is subscribed again: "look, something may have happened".
+Messages may get lost, so watchers re-read the journal anyway; at most the newest 10,000 wait for the iterator. After a
+reconnect each channel gets one empty message as soon as it is subscribed again: it means that messages may have been lost.
 """
 
 from __future__ import annotations
@@ -26,14 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Subscription"]
 
-_KEPT: Final = 10_000
+_MOST_MESSAGES: Final = 10_000
 _CHANNELS_A_COMMAND: Final = 500
 
 _log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Made by `Link.subscribe`, with a function to call when it is closed. Iterate over it (one iterator) for `(channel, data)`; it ends when it is closed."""
+    """Made by `Link.subscribe`. `on_close` is called when it is closed.
+
+    Iterate over it (one iterator) for `(channel, data)`; the iteration ends when it is closed.
+    """
 
     def __init__(self, name: str, source: ConnectionSource, on_close: Callable[[Subscription], object]) -> None:
         self._name = name
@@ -41,7 +43,7 @@ class Subscription:
         self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._channels: dict[bytes, asyncio.Future[None]] = {}
-        self._messages: deque[tuple[bytes, bytes]] = deque(maxlen=_KEPT)
+        self._messages: deque[tuple[bytes, bytes]] = deque(maxlen=_MOST_MESSAGES)
         self._news = asyncio.Event()
         self._connection: Connection | None = None
         self._closed = False
@@ -51,7 +53,7 @@ class Subscription:
         return f"<Subscription of {self._name} to {len(self._channels)} channels>"
 
     def add(self, channel: bytes | str) -> asyncio.Future[None]:
-        """Subscribe; done once Redis has confirmed it: what is published from then on is seen. Twice is once."""
+        """Subscribe. The future is done when Redis has confirmed: later messages arrive. A second call has no effect."""
         name = channel.encode() if isinstance(channel, str) else channel
         confirmed = self._channels.get(name)
         if confirmed is None:
@@ -61,7 +63,7 @@ class Subscription:
         return confirmed
 
     def remove(self, channel: bytes | str) -> None:
-        """Unsubscribe. What has arrived already is still given out."""
+        """Unsubscribe. Messages that have arrived already are still delivered."""
         name = channel.encode() if isinstance(channel, str) else channel
         confirmed = self._channels.pop(name, None)
         if confirmed is not None:
@@ -98,12 +100,12 @@ class Subscription:
             await supervise(f"the subscription of {self._name}", self._keep, fatal=(LinkClosed,))
 
     async def _keep(self) -> None:
-        """Subscribe again whenever the connection is lost."""
+        """Connect and subscribe again each time that the connection is lost."""
         while True:
             connection, server = await self._source.connect()
             try:
-                self._source.met(server)
-                connection.divert(self._hear)
+                self._source.check_server(server)
+                connection.divert(self._on_message)
                 self._connection = connection
                 names = list(self._channels)
                 for start in range(0, len(names), _CHANNELS_A_COMMAND):
@@ -117,11 +119,11 @@ class Subscription:
             _log.info("subscriptions of %s: %s; connecting again", self._name, reason)
             await asyncio.sleep(Backoff().next())
 
-    def _hear(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         if isinstance(message, RedisRefused):
             self._refused(message)
         elif isinstance(message, list) and message[0] == b"message":
-            self._give(message[1], message[2])
+            self._deliver(message[1], message[2])
         elif isinstance(message, list) and message[0] == b"subscribe":
             self._confirm(message[1])
 
@@ -130,7 +132,7 @@ class Subscription:
         if confirmed is None:
             return
         if confirmed.done():
-            self._give(channel, b"")
+            self._deliver(channel, b"")
         else:
             confirmed.set_result(None)
 
@@ -140,6 +142,6 @@ class Subscription:
         if waiting is not None:
             waiting.set_exception(error)
 
-    def _give(self, channel: bytes, data: bytes) -> None:
+    def _deliver(self, channel: bytes, data: bytes) -> None:
         self._messages.append((channel, data))
         self._news.set()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who serves which slots of a Redis Cluster, from what its members say. Pure: text in, a map out.
+"""Which master serves which slots of a Redis Cluster, from the views of its members. Pure: text in, a map out.
 
-Members may contradict each other for a while: one that was cut off or stopped goes on claiming what it has lost. Their own
-rule settles it: of two claims to a slot the one with the higher configuration epoch holds. So the map is made from the
-views of all members that answer, never from one alone.
+Members may contradict each other for a while: one that was cut off or stopped still claims the slots that it has lost.
+The cluster's own rule decides: of two claims to a slot, the one with the higher configuration epoch is valid. So the map is
+made from the views of all members that answer, not of one alone.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Member(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """`owners[slot]` is the place of its master, None where nobody claims it; `others` are the members beside."""
+    """`owners[slot]` is the host and port of its master, None if no member claims it. `others` are all other members."""
 
     masters: frozenset[tuple[str, int]]
     others: frozenset[tuple[str, int]]
     owners: tuple[tuple[str, int] | None, ...]
 
 
-def parse_nodes(text: str, asked: str) -> list[Member]:
-    """A view. `asked` is the host that gave it: a member that nobody has met yet does not know its own."""
-    return [member for line in text.splitlines() if (member := _parse(line.split(), asked)) is not None]
+def parse_nodes(text: str, host: str) -> list[Member]:
+    """The view of one member, from its CLUSTER NODES. `host` is its host: a new member does not know its own."""
+    return [member for line in text.splitlines() if (member := _parse(line.split(), host)) is not None]
 
 
-def _parse(words: list[str], asked: str) -> Member | None:
+def _parse(words: list[str], own_host: str) -> Member | None:
     if len(words) < 8:
         return None
     name, place, flags, _, _, _, epoch, _, *slots = words
@@ -57,7 +57,7 @@ def _parse(words: list[str], asked: str) -> Member | None:
         return None
     served = tuple(_range(word) for word in slots if not word.startswith("["))
     master, failed = "master" in kinds, "fail" in kinds
-    return Member(name, host.strip("[]") or asked, int(port), master, failed, int(epoch), served)
+    return Member(name, host.strip("[]") or own_host, int(port), master, failed, int(epoch), served)
 
 
 def _range(word: str) -> range:
@@ -66,13 +66,13 @@ def _range(word: str) -> range:
 
 
 def merge(views: Iterable[Iterable[Member]]) -> Topology:
-    """Of each member the line with its highest epoch counts, of each slot the claim with the highest."""
+    """For each member the line with its highest epoch counts, for each slot the claim with the highest epoch."""
     members: dict[str, Member] = {}
     claims: set[Member] = set()
     for view in views:
         for member in view:
             known = members.get(member.id)
-            # A demoted master takes its heir's epoch over, so among equals the humbler line is the newer one.
+            # A demoted master takes the epoch of its successor, so of two lines with one epoch the replica's is newer.
             if known is None or (member.epoch, not member.master) > (known.epoch, not known.master):
                 members[member.id] = member
             if member.master:
@@ -83,7 +83,7 @@ def merge(views: Iterable[Iterable[Member]]) -> Topology:
             owners[served.start : served.stop] = [claim.where] * len(served)
     serving = frozenset(owner for owner in owners if owner is not None)
     claimed = {claim.where for claim in claims if claim.slots}
-    # A master without slots may be about to get some; one that is dead, or whose claims all lost, is a master of the past.
+    # A master without slots may get some soon. One that is dead, or has lost all its claims, is no longer a master.
     idle = {one.where for one in members.values() if one.master and not one.failed and one.where not in claimed}
     masters = serving | idle
     return Topology(masters, frozenset(one.where for one in members.values()) - masters, tuple(owners))

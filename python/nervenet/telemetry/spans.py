@@ -131,7 +131,7 @@ class Telemetry:
         """Hand finished spans over; returns at once."""
 
     def shutdown(self, grace: float = 3.0) -> None:
-        """Send what is left, for at most so many seconds; blocking."""
+        """Send what is left. Blocks for at most `grace` seconds."""
 
 
 OFF = Telemetry()

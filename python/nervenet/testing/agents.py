@@ -147,7 +147,7 @@ class AgentTest:
             TypeError: There is no handler, or more than one input.
         """
         if not isinstance(agent, Agent) or agent.fn is None:
-            raise TypeError(f"an agent whose handler is at hand can be run alone, not {agent!r}")
+            raise TypeError(f"AgentTest.run takes an agent with a handler in this process, not {agent!r}")
         if len(args) > 1:
             raise TypeError(f"{agent.name!r} takes one value, got {len(args)}: make them one model or dataclass")
         given: Payload = agent.input.encode(args[0] if args else None)

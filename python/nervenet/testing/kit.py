@@ -19,7 +19,7 @@ from nervenet.testing.simulation import BEGIN_MS, Said, Simulation, Stub, answer
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
-    from nervenet.node.elsewhere import Elsewhere
+    from nervenet.node.guards.replay_process import ReplayProcess
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatures
@@ -199,7 +199,7 @@ class WorkflowTest:
         """
         __tracebackhide__ = True
         if not isinstance(workflow, Workflow) or workflow.fn is None:
-            raise TypeError(f"t.run takes a workflow whose code is at hand, not {workflow!r}")
+            raise TypeError(f"t.run takes a workflow with code in this process, not {workflow!r}")
         given = workflow.input.encode(args[0] if args else None)
         with _elsewhere(workflow) if self.other_process else nullcontext() as elsewhere:
             world = Simulation(
@@ -217,10 +217,10 @@ class WorkflowTest:
 
 
 @contextmanager
-def _elsewhere(workflow: Workflow[Any, Any]) -> Iterator[Elsewhere]:
-    from nervenet.node.elsewhere import Elsewhere
+def _elsewhere(workflow: Workflow[Any, Any]) -> Iterator[ReplayProcess]:
+    from nervenet.node.guards.replay_process import ReplayProcess
 
-    with Elsewhere([workflow]) as elsewhere:
+    with ReplayProcess([workflow]) as elsewhere:
         elsewhere.wait()
         if why := elsewhere.absent(workflow):
             raise ValueError(f"other_process=True: the other process cannot import {workflow.name}: {why}")

@@ -59,7 +59,7 @@ def _mesh(request: pytest.FixtureRequest) -> Mesh:
         found = getattr(request.module, "mesh", None)
     if not isinstance(found, Mesh):
         raise pytest.UsageError(
-            f"mesh_client needs to know which mesh: {request.module.__name__} has no Mesh called `mesh`, "
+            f"mesh_client finds no mesh: {request.module.__name__} has no Mesh called `mesh`, "
             "and there is no fixture `mesh`. Write: from app import mesh"
         )
     return found

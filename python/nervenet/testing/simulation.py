@@ -39,7 +39,7 @@ from nervenet.durable import (
 )
 from nervenet.durable.check import blocked_text, replay_check, worth_checking
 from nervenet.errors import Escalate as AskHuman
-from nervenet.node.watchdog import Watchdog
+from nervenet.node.guards.watchdog import Watchdog
 from nervenet.payloads import ANY, Codec
 from nervenet.records import (
     NOTHING,
@@ -64,7 +64,7 @@ from nervenet.records import (
 )
 
 if TYPE_CHECKING:
-    from nervenet.node.elsewhere import Elsewhere
+    from nervenet.node.guards.replay_process import ReplayProcess
 
 BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reader recognises
 
@@ -97,7 +97,7 @@ class Simulation:
         answers: dict[str, list[Said]],
         *,
         crash_everywhere: bool,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: ReplayProcess | None = None,
     ) -> None:
         self.workflow = workflow
         self.machine = Machine(workflow, f"{workflow.name}-test-{seed}")
@@ -142,7 +142,7 @@ class Simulation:
     def _stuck(self) -> str:
         waits = self.machine.waits()
         return (
-            f"{self.workflow.name} waits for {waits}, and nothing that this test scripts will ever bring it: "
+            f"{self.workflow.name} waits for {waits}, and this test scripts nothing that provides it: "
             "t.after(…).signal(…), t.answer(…, …)"
         )
 
@@ -214,7 +214,7 @@ class Simulation:
         start = self.entries[0].body
         assert isinstance(start, Start)
         if command.definition != self.workflow.name:
-            raise AssertionError(f"this test ends where {self.workflow.name} goes on as {command.definition}")
+            raise AssertionError(f"this test ends where {self.workflow.name} continues as {command.definition}")
         self.machine.close()
         self.machine = Machine(self.workflow, self.machine.workflow_id, self.machine.run + 1)
         self.entries, self._names, self._timers = [], set(), set()

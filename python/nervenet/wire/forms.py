@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A message of the contract from the JSON that a person wrote, with every mistake told by its path.
+"""A message of the contract from JSON that a person wrote, with the path of each mistake.
 
-protobuf's own parser stops at the first mistake and says little of where; this looks at the whole against the message's
-descriptor first. It also takes what people write by hand: `5m` and `7d` for a duration ("300s"), `escalate` for an enum's
-value ("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in either spelling, null for "not set".
+protobuf's own parser stops at the first mistake and hardly reports its place. This one first checks the whole text against
+the message's descriptor. It also accepts short forms: `5m` and `7d` for a duration ("300s"), `escalate` for an enum's value
+("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in both spellings, null for "not set".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KINDS: Final[dict[int, tuple[Any, str]]] = {
 
 
 def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
-    """The message; with problems it has what could be read."""
+    """The message, and its problems. With problems the message has the readable fields."""
     reading = _FormReader()
     ready = reading.message("", data, kind.DESCRIPTOR)
     message = kind()
@@ -47,7 +47,7 @@ def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
 
 
 class _FormReader:
-    """Collects the problems; what it returns is what protobuf's parser takes."""
+    """Collects the problems, and returns data for protobuf's parser."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -66,7 +66,7 @@ class _FormReader:
                 self._unknown(at, key, [each.name for each in kind.fields])
                 continue
             if field.name in ready:
-                self.problems.append(Problem(at, f"{field.name} stands there twice"))
+                self.problems.append(Problem(at, f"{field.name} is given twice"))
             if value is None and not _is_value(field):
                 continue
             oneof = field.containing_oneof
@@ -150,7 +150,7 @@ class _FormReader:
 
 
 def _has_parts(field: FieldDescriptor) -> bool:
-    """Whether some of it may be read where some cannot: our own messages, alone or in a list."""
+    """Whether the other fields of this field can be read if one cannot: for our own messages, alone or in a list."""
     kind = field.message_type
     return kind is not None and not kind.full_name.startswith("google.protobuf.") and not kind.GetOptions().map_entry
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record under which a node stands in the registry."""
+"""A node's record in the registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nervenet.payloads import Codec
 
     class Signals(Protocol):
-        """Those that a definition receives: `durable.signals` finds them."""
+        """The signals that a definition receives, found by `durable.signals`."""
 
         @property
         def names(self) -> Mapping[str, tuple[Codec[Any], ...]]: ...
@@ -40,7 +40,7 @@ def encode_node_record(
     runtime: str,
     pid: int,
 ) -> bytes:
-    """A NodeRecord as it stands in etcd; `runtime` is for people."""
+    """A NodeRecord as it is stored in etcd. `runtime` is for people."""
     refs = [
         agent.DefinitionRef(
             name=d.name,

@@ -25,11 +25,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// An agent's life.
+// An agent's state.
 type AgentState int32
 
 const (
-	// Not told.
+	// Unspecified.
 	AgentState_AGENT_STATE_UNSPECIFIED AgentState = 0
 	// Registered, not yet reading.
 	AgentState_AGENT_STATE_STARTING AgentState = 1
@@ -37,7 +37,7 @@ const (
 	AgentState_AGENT_STATE_ACTIVE AgentState = 2
 	// Finishes what it runs, takes nothing new.
 	AgentState_AGENT_STATE_DRAINING AgentState = 3
-	// Runs nothing any more.
+	// Runs nothing.
 	AgentState_AGENT_STATE_DRAINED AgentState = 4
 )
 
@@ -86,11 +86,11 @@ func (AgentState) EnumDescriptor() ([]byte, []int) {
 	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{0}
 }
 
-// A node's life.
+// A node's state.
 type NodeState int32
 
 const (
-	// Not told; read as ACTIVE.
+	// Unspecified; read as ACTIVE.
 	NodeState_NODE_STATE_UNSPECIFIED NodeState = 0
 	// Takes workflows. (The numbers are those of AgentState, which nodes used before.)
 	NodeState_NODE_STATE_ACTIVE NodeState = 2
@@ -145,7 +145,7 @@ type Transport int32
 const (
 	// REDIS.
 	Transport_TRANSPORT_UNSPECIFIED Transport = 0
-	// It reads its streams itself.
+	// It reads its streams directly.
 	Transport_TRANSPORT_REDIS Transport = 1
 	// Over a node's gateway.
 	Transport_TRANSPORT_GATEWAY Transport = 2
@@ -556,7 +556,7 @@ type DefinitionRef struct {
 	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// What replays alike, for example "3.11".
 	Runtime string `protobuf:"bytes,3,opt,name=runtime,proto3" json:"runtime,omitempty"`
-	// Stands for the code: a node with another one tries a blocked run once.
+	// Identifies the code: a node with another fingerprint tries a blocked run once.
 	Fingerprint string `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// JSON Schema of the input.
 	InputSchema string `protobuf:"bytes,5,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
@@ -751,7 +751,7 @@ type NodeRecord struct {
 	Runtime string `protobuf:"bytes,8,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Process id on its host, for people and tools there.
 	Pid int32 `protobuf:"varint,9,opt,name=pid,proto3" json:"pid,omitempty"`
-	// It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+	// It takes no workflows for now: it is at its limit of workflows or of memory.
 	Full          bool `protobuf:"varint,10,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

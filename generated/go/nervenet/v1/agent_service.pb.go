@@ -433,7 +433,7 @@ type DrainAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty = the agent that serves this call.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// How long running tasks may go on; unset = the agent's own setting.
+	// How long running tasks may continue; unset = the agent's own setting.
 	Grace         *durationpb.Duration `protobuf:"bytes,2,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -639,7 +639,7 @@ type CancelTaskRequest struct {
 	TaskId string `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// The workflow's run.
 	Run int32 `protobuf:"varint,3,opt,name=run,proto3" json:"run,omitempty"`
-	// Only this attempt; 0 = whichever runs.
+	// Only this attempt; 0 = the one that runs.
 	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Why.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -758,7 +758,7 @@ func (x *CancelTaskResponse) GetFound() bool {
 	return false
 }
 
-// From a gateway agent to its node. Whatever is pending SHOULD travel in one message.
+// From a gateway agent to its node. All pending items SHOULD travel in one message.
 type ConnectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order. The first item of a stream is the hello, and no other is.
@@ -804,7 +804,7 @@ func (x *ConnectRequest) GetItems() []*ConnectRequestItem {
 	return nil
 }
 
-// One thing that a gateway agent says. Each is a sign of life.
+// One item from a gateway agent. Each is a sign of life.
 type ConnectRequestItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -933,12 +933,12 @@ type ConnectRequestItem_TaskReport struct {
 }
 
 type ConnectRequestItem_TaskCompletion struct {
-	// What became of a task. Each task is answered once, also one that was canceled.
+	// The outcome of a task. Each task is answered once, also one that was canceled.
 	TaskCompletion *TaskCompletion `protobuf:"bytes,4,opt,name=task_completion,json=taskCompletion,proto3,oneof"`
 }
 
 type ConnectRequestItem_Status struct {
-	// At each `status_interval`, if there was nothing else to say.
+	// At each `status_interval`, if there was nothing else to send.
 	Status *Status `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
 }
 
@@ -963,14 +963,14 @@ func (*ConnectRequestItem_Goodbye) isConnectRequestItem_Item() {}
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-	// empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+	// empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
 	Agent *AgentRecord `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
-	// How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+	// How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
 	Credit int32 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
 	// The lease of `agent_id`, when it comes back; 0 = new.
 	LeaseId int64 `protobuf:"varint,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
 	// When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-	// once, so that nobody else gets it. What is not named here the agent does not have.
+	// once, so that no other agent gets it. The agent does not have tasks that are not named here.
 	Running []*HeldTask `protobuf:"bytes,4,rep,name=running,proto3" json:"running,omitempty"`
 	// The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
 	ProtocolVersion int32 `protobuf:"varint,5,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
@@ -1219,7 +1219,7 @@ func (x *TaskReport) GetProgress() *TaskProgress {
 	return nil
 }
 
-// What became of a task.
+// The outcome of a task.
 type TaskCompletion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The envelope's task_id.
@@ -1375,7 +1375,7 @@ func (x *Goodbye) GetReason() string {
 	return ""
 }
 
-// From a node to a gateway agent. Whatever is pending travels in one message.
+// From a node to a gateway agent. All pending items travel in one message.
 type ConnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order. The first item of a stream is the welcome.
@@ -1421,7 +1421,7 @@ func (x *ConnectResponse) GetItems() []*ConnectResponseItem {
 	return nil
 }
 
-// One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
+// One item from a node. Each is a sign of life. An agent ignores items that it does not know.
 type ConnectResponseItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -1570,17 +1570,17 @@ type ConnectResponseItem_Welcome struct {
 }
 
 type ConnectResponseItem_Task struct {
-	// Do this. The claim is taken already, in the agent's name.
+	// Run this task. It is already claimed in the agent's name.
 	Task *TaskEnvelope `protobuf:"bytes,2,opt,name=task,proto3,oneof"`
 }
 
 type ConnectResponseItem_ResultAck struct {
-	// A result is durable, or needless: forget it.
+	// A result is durable, or not needed: forget it.
 	ResultAck *ResultAck `protobuf:"bytes,3,opt,name=result_ack,json=resultAck,proto3,oneof"`
 }
 
 type ConnectResponseItem_TaskCancel struct {
-	// Stop this; it is to be answered all the same.
+	// Stop this task; the agent must still answer it.
 	TaskCancel *TaskCancel `protobuf:"bytes,4,opt,name=task_cancel,json=taskCancel,proto3,oneof"`
 }
 
@@ -1590,7 +1590,7 @@ type ConnectResponseItem_Drain struct {
 }
 
 type ConnectResponseItem_Rejected struct {
-	// An item was refused; the stream goes on.
+	// An item was refused; the stream continues.
 	Rejected *Rejected `protobuf:"bytes,6,opt,name=rejected,proto3,oneof"`
 }
 
@@ -1600,7 +1600,7 @@ type ConnectResponseItem_Resume struct {
 }
 
 type ConnectResponseItem_StatusAck struct {
-	// A status was heard.
+	// A status was received.
 	StatusAck *StatusAck `protobuf:"bytes,8,opt,name=status_ack,json=statusAck,proto3,oneof"`
 }
 
@@ -1634,7 +1634,7 @@ type Welcome struct {
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Its lease, for the next hello.
 	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+	// The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
 	StatusInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=status_interval,json=statusInterval,proto3" json:"status_interval,omitempty"`
 	// The node that answers.
 	NodeId string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
@@ -1642,14 +1642,14 @@ type Welcome struct {
 	Namespace string `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long the registration lives without a stream.
 	LeaseTtl *durationpb.Duration `protobuf:"bytes,6,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
-	// Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+	// An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
 	// tasks go to others, and it gets a new id when it comes back.
 	ReconnectWithin *durationpb.Duration `protobuf:"bytes,7,opt,name=reconnect_within,json=reconnectWithin,proto3" json:"reconnect_within,omitempty"`
 	// The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
 	PayloadLimit int64 `protobuf:"varint,8,opt,name=payload_limit,json=payloadLimit,proto3" json:"payload_limit,omitempty"`
 	// The largest credit that this node grants.
 	MaxCredit int32 `protobuf:"varint,9,opt,name=max_credit,json=maxCredit,proto3" json:"max_credit,omitempty"`
-	// Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+	// Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
 	Nodes []string `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
 	ProtocolVersion int32 `protobuf:"varint,11,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
@@ -1764,7 +1764,7 @@ func (x *Welcome) GetProtocolVersion() int32 {
 	return 0
 }
 
-// A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+// A result is durable, or not needed: the agent forgets the task, and its credit is free again.
 type ResultAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The envelope's task_id.
@@ -1828,7 +1828,7 @@ func (x *ResultAck) GetRecorded() bool {
 	return false
 }
 
-// Stop a task: nobody waits for it any more, or its time is over.
+// Stop a task: its result is no longer needed, or its time is over.
 type TaskCancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The envelope's task_id.
@@ -1895,7 +1895,7 @@ func (x *TaskCancel) GetReason() string {
 // Finish what runs, take nothing new.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long running tasks may go on; then they are canceled, and sent to others.
+	// How long running tasks may continue; then they are canceled, and sent to others.
 	Grace         *durationpb.Duration `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1975,7 +1975,7 @@ func (*Resume) Descriptor() ([]byte, []int) {
 	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{28}
 }
 
-// A status was heard.
+// A status was received.
 type StatusAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long the registration lives from now on.
@@ -2021,7 +2021,7 @@ func (x *StatusAck) GetLeaseTtl() *durationpb.Duration {
 	return nil
 }
 
-// The agent is to connect to another node.
+// The agent should connect to another node.
 type Reconnect struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where: nodes that have room, `host:port`, the best one first; empty = any other.

@@ -86,7 +86,7 @@ func (IfExists) EnumDescriptor() ([]byte, []int) {
 type Durability int32
 
 const (
-	// Whatever the mesh has.
+	// The setting of the mesh.
 	Durability_DURABILITY_UNSPECIFIED Durability = 0
 	// At most the last second can be lost.
 	Durability_DURABILITY_NORMAL Durability = 1
@@ -138,7 +138,7 @@ func (Durability) EnumDescriptor() ([]byte, []int) {
 // See StartWorkflow.
 type StartWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+	// Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The definition's name.
 	Definition string `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
@@ -148,17 +148,17 @@ type StartWorkflowRequest struct {
 	Input *Payload `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
 	// For lists and tasks.
 	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How long the run may take; unset = for ever.
+	// How long the run may take; unset = no limit.
 	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// When the id exists.
 	IfExists IfExists `protobuf:"varint,7,opt,name=if_exists,json=ifExists,proto3,enum=nervenet.v1.IfExists" json:"if_exists,omitempty"`
 	// An assertion about the mesh.
 	Durability Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=nervenet.v1.Durability" json:"durability,omitempty"`
-	// Wait so long for the result; at most 60 s and the call's deadline.
+	// How long to wait for the result; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,9,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,10,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
-	// The caller's trace, where it does not travel in the call's metadata (batches).
+	// The caller's trace, if it does not travel in the call's metadata (batches).
 	Trace *TraceContext `protobuf:"bytes,11,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Who starts it; information only.
 	Starter       string `protobuf:"bytes,12,opt,name=starter,proto3" json:"starter,omitempty"`
@@ -338,7 +338,7 @@ func (x *StartWorkflowResponse) GetCreated() bool {
 // See StartWorkflows.
 type StartWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each as in StartWorkflow; `wait` is not heeded.
+	// Each as in StartWorkflow; `wait` is ignored.
 	Requests      []*StartWorkflowRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -456,7 +456,7 @@ type RequestStatus struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The ErrorInfo metadata.
 	Metadata map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// When to come again.
+	// How long to wait before the next try.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// What is wrong with the request, as BadRequest has it.
 	Fields        []*FieldProblem `protobuf:"bytes,6,rep,name=fields,proto3" json:"fields,omitempty"`
@@ -640,9 +640,9 @@ func (x *StartWorkflowsResponse) GetOutcomes() []*StartOutcome {
 // See AwaitWorkflows.
 type AwaitWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whom to wait for; may be told before or after they are started.
+	// Workflows to wait for; they may be started before or after this.
 	WorkflowIds []string `protobuf:"bytes,1,rep,name=workflow_ids,json=workflowIds,proto3" json:"workflow_ids,omitempty"`
-	// Whom not to wait for any more.
+	// Workflows that are no longer waited for.
 	ForgetWorkflowIds []string `protobuf:"bytes,2,rep,name=forget_workflow_ids,json=forgetWorkflowIds,proto3" json:"forget_workflow_ids,omitempty"`
 	// How the answers carry payloads; the first message decides.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -761,7 +761,7 @@ type GetWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// Wait so long for its end; at most 60 s and the call's deadline.
+	// How long to wait for its end; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -878,7 +878,7 @@ func (x *GetWorkflowResponse) GetWorkflow() *Workflow {
 // See ListWorkflows.
 type ListWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -971,7 +971,7 @@ type ListWorkflowsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Without payloads and tasks.
 	Workflows []*Workflow `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
-	// Empty = that was all. A short page may have one.
+	// Empty = this was the last page. A short page may have a token.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// All workflows of the namespace that have not expired yet. The filters of the request do not change it.
 	NamespaceCount int64 `protobuf:"varint,3,opt,name=namespace_count,json=namespaceCount,proto3" json:"namespace_count,omitempty"`
@@ -1035,7 +1035,7 @@ type ListJournalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1117,7 +1117,7 @@ type ListJournalResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order.
 	Entries []*JournalEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1304,7 +1304,7 @@ type SignalWorkflowRequest struct {
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// Its value.
 	Payload *Payload `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+	// A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Who sends it; information only.
 	Sender string `protobuf:"bytes,5,opt,name=sender,proto3" json:"sender,omitempty"`
@@ -1563,9 +1563,9 @@ func (x *CancelWorkflowResponse) GetCreated() bool {
 // See RunTask.
 type RunTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Makes a repeated request the same task; the workflow is `task/<request_id>`.
+	// A repeated request with the same id is the same task; the workflow is `task/<request_id>`.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What to do.
+	// The capability.
 	Capability string `protobuf:"bytes,2,opt,name=capability,proto3" json:"capability,omitempty"`
 	// The one input.
 	Input *Payload `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
@@ -1577,7 +1577,7 @@ type RunTaskRequest struct {
 	Selection *Selection `protobuf:"bytes,6,opt,name=selection,proto3" json:"selection,omitempty"`
 	// For lists and tasks.
 	Labels map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Wait so long for the result; at most 60 s and the call's deadline.
+	// How long to wait for the result; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,8,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,9,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -1727,7 +1727,7 @@ func (x *RunTaskResponse) GetWorkflow() *Workflow {
 // See ListEscalations.
 type ListEscalationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1802,7 +1802,7 @@ type ListEscalationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The earliest deadline first.
 	Escalations []*Escalation `protobuf:"bytes,1,rep,name=escalations,proto3" json:"escalations,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// All open escalations of the namespace. The filters of the request do not change it.
 	OpenCount     int64 `protobuf:"varint,3,opt,name=open_count,json=openCount,proto3" json:"open_count,omitempty"`
@@ -2057,7 +2057,7 @@ func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
 // See PutDefinition.
 type PutDefinitionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The whole of it.
+	// The whole definition.
 	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
 	// Check it and store nothing.
 	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
@@ -2114,7 +2114,7 @@ type PutDefinitionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As it is stored.
 	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
-	// False: it was there already, or nothing was to be stored.
+	// False: it existed already, or the request was only a check.
 	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2334,7 +2334,7 @@ type ListDefinitionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ordered by name, then version, the highest first; steps and expressions are left out.
 	Definitions []*Definition `protobuf:"bytes,1,rep,name=definitions,proto3" json:"definitions,omitempty"`
-	// Empty: that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

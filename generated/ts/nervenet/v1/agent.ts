@@ -11,9 +11,9 @@ import { Timestamp } from "../../google/protobuf/timestamp.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
 
-/** An agent's life. */
+/** An agent's state. */
 export enum AgentState {
-  /** AGENT_STATE_UNSPECIFIED - Not told. */
+  /** AGENT_STATE_UNSPECIFIED - Unspecified. */
   AGENT_STATE_UNSPECIFIED = 0,
   /** AGENT_STATE_STARTING - Registered, not yet reading. */
   AGENT_STATE_STARTING = 1,
@@ -21,7 +21,7 @@ export enum AgentState {
   AGENT_STATE_ACTIVE = 2,
   /** AGENT_STATE_DRAINING - Finishes what it runs, takes nothing new. */
   AGENT_STATE_DRAINING = 3,
-  /** AGENT_STATE_DRAINED - Runs nothing any more. */
+  /** AGENT_STATE_DRAINED - Runs nothing. */
   AGENT_STATE_DRAINED = 4,
   UNRECOGNIZED = -1,
 }
@@ -68,9 +68,9 @@ export function agentStateToJSON(object: AgentState): string {
   }
 }
 
-/** A node's life. */
+/** A node's state. */
 export enum NodeState {
-  /** NODE_STATE_UNSPECIFIED - Not told; read as ACTIVE. */
+  /** NODE_STATE_UNSPECIFIED - Unspecified; read as ACTIVE. */
   NODE_STATE_UNSPECIFIED = 0,
   /** NODE_STATE_ACTIVE - Takes workflows. (The numbers are those of AgentState, which nodes used before.) */
   NODE_STATE_ACTIVE = 2,
@@ -115,7 +115,7 @@ export function nodeStateToJSON(object: NodeState): string {
 export enum Transport {
   /** TRANSPORT_UNSPECIFIED - REDIS. */
   TRANSPORT_UNSPECIFIED = 0,
-  /** TRANSPORT_REDIS - It reads its streams itself. */
+  /** TRANSPORT_REDIS - It reads its streams directly. */
   TRANSPORT_REDIS = 1,
   /** TRANSPORT_GATEWAY - Over a node's gateway. */
   TRANSPORT_GATEWAY = 2,
@@ -252,7 +252,7 @@ export interface DefinitionRef {
   version: number;
   /** What replays alike, for example "3.11". */
   runtime: string;
-  /** Stands for the code: a node with another one tries a blocked run once. */
+  /** Identifies the code: a node with another fingerprint tries a blocked run once. */
   fingerprint: string;
   /** JSON Schema of the input. */
   inputSchema: string;
@@ -301,7 +301,7 @@ export interface NodeRecord {
   runtime: string;
   /** Process id on its host, for people and tools there. */
   pid: number;
-  /** It takes no workflows for now: it has as many as it may, or uses as much memory as it may. */
+  /** It takes no workflows for now: it is at its limit of workflows or of memory. */
   full: boolean;
 }
 

@@ -98,7 +98,7 @@ export interface ListActiveTasksResponse {
 export interface DrainAgentRequest {
   /** Empty = the agent that serves this call. */
   agentId: string;
-  /** How long running tasks may go on; unset = the agent's own setting. */
+  /** How long running tasks may continue; unset = the agent's own setting. */
   grace?: Duration | undefined;
 }
 
@@ -130,7 +130,7 @@ export interface CancelTaskRequest {
   taskId: string;
   /** The workflow's run. */
   run: number;
-  /** Only this attempt; 0 = whichever runs. */
+  /** Only this attempt; 0 = the one that runs. */
   attempt: number;
   /** Why. */
   reason: string;
@@ -142,13 +142,13 @@ export interface CancelTaskResponse {
   found: boolean;
 }
 
-/** From a gateway agent to its node. Whatever is pending SHOULD travel in one message. */
+/** From a gateway agent to its node. All pending items SHOULD travel in one message. */
 export interface ConnectRequest {
   /** In order. The first item of a stream is the hello, and no other is. */
   items: ConnectRequestItem[];
 }
 
-/** One thing that a gateway agent says. Each is a sign of life. */
+/** One item from a gateway agent. Each is a sign of life. */
 export interface ConnectRequestItem {
   /** Exactly one. */
   item?:
@@ -162,10 +162,10 @@ export interface ConnectRequestItem {
     /** How far a task is, a piece of its output, a checkpoint. Optional. */
     { $case: "taskReport"; value: TaskReport }
     | //
-    /** What became of a task. Each task is answered once, also one that was canceled. */
+    /** The outcome of a task. Each task is answered once, also one that was canceled. */
     { $case: "taskCompletion"; value: TaskCompletion }
     | //
-    /** At each `status_interval`, if there was nothing else to say. */
+    /** At each `status_interval`, if there was nothing else to send. */
     { $case: "status"; value: Status }
     | //
     /** Last: it leaves for good. */
@@ -177,18 +177,18 @@ export interface ConnectRequestItem {
 export interface Hello {
   /**
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    */
   agent?:
     | AgentRecord
     | undefined;
-  /** How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with. */
+  /** How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with. */
   credit: number;
   /** The lease of `agent_id`, when it comes back; 0 = new. */
   leaseId: bigint;
   /**
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    */
   running: HeldTask[];
   /** The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes. */
@@ -231,7 +231,7 @@ export interface TaskReport {
   progress?: TaskProgress | undefined;
 }
 
-/** What became of a task. */
+/** The outcome of a task. */
 export interface TaskCompletion {
   /** The envelope's task_id. */
   taskId: string;
@@ -255,13 +255,13 @@ export interface Goodbye {
   reason: string;
 }
 
-/** From a node to a gateway agent. Whatever is pending travels in one message. */
+/** From a node to a gateway agent. All pending items travel in one message. */
 export interface ConnectResponse {
   /** In order. The first item of a stream is the welcome. */
   items: ConnectResponseItem[];
 }
 
-/** One thing that a node says. Each is a sign of life. An agent passes over items that it does not know. */
+/** One item from a node. Each is a sign of life. An agent ignores items that it does not know. */
 export interface ConnectResponseItem {
   /** Exactly one. */
   item?:
@@ -269,25 +269,25 @@ export interface ConnectResponseItem {
     /** First: who the agent is from now on, and the limits. */
     { $case: "welcome"; value: Welcome }
     | //
-    /** Do this. The claim is taken already, in the agent's name. */
+    /** Run this task. It is already claimed in the agent's name. */
     { $case: "task"; value: TaskEnvelope }
     | //
-    /** A result is durable, or needless: forget it. */
+    /** A result is durable, or not needed: forget it. */
     { $case: "resultAck"; value: ResultAck }
     | //
-    /** Stop this; it is to be answered all the same. */
+    /** Stop this task; the agent must still answer it. */
     { $case: "taskCancel"; value: TaskCancel }
     | //
     /** Finish what runs; nothing new comes until `resume`. */
     { $case: "drain"; value: Drain }
     | //
-    /** An item was refused; the stream goes on. */
+    /** An item was refused; the stream continues. */
     { $case: "rejected"; value: Rejected }
     | //
     /** A drain is over: new tasks may come. */
     { $case: "resume"; value: Resume }
     | //
-    /** A status was heard. */
+    /** A status was received. */
     { $case: "statusAck"; value: StatusAck }
     | //
     /** This node leaves, or has too many agents: go to another one, now, with what runs. */
@@ -301,7 +301,7 @@ export interface Welcome {
   agentId: string;
   /** Its lease, for the next hello. */
   leaseId: bigint;
-  /** The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node. */
+  /** The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node. */
   statusInterval?:
     | Duration
     | undefined;
@@ -314,7 +314,7 @@ export interface Welcome {
     | Duration
     | undefined;
   /**
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    */
   reconnectWithin?:
@@ -324,13 +324,13 @@ export interface Welcome {
   payloadLimit: bigint;
   /** The largest credit that this node grants. */
   maxCredit: number;
-  /** Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more. */
+  /** Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers. */
   nodes: string[];
   /** The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node. */
   protocolVersion: number;
 }
 
-/** A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again. */
+/** A result is durable, or not needed: the agent forgets the task, and its credit is free again. */
 export interface ResultAck {
   /** The envelope's task_id. */
   taskId: string;
@@ -340,7 +340,7 @@ export interface ResultAck {
   recorded: boolean;
 }
 
-/** Stop a task: nobody waits for it any more, or its time is over. */
+/** Stop a task: its result is no longer needed, or its time is over. */
 export interface TaskCancel {
   /** The envelope's task_id. */
   taskId: string;
@@ -352,7 +352,7 @@ export interface TaskCancel {
 
 /** Finish what runs, take nothing new. */
 export interface Drain {
-  /** How long running tasks may go on; then they are canceled, and sent to others. */
+  /** How long running tasks may continue; then they are canceled, and sent to others. */
   grace?: Duration | undefined;
 }
 
@@ -360,13 +360,13 @@ export interface Drain {
 export interface Resume {
 }
 
-/** A status was heard. */
+/** A status was received. */
 export interface StatusAck {
   /** How long the registration lives from now on. */
   leaseTtl?: Duration | undefined;
 }
 
-/** The agent is to connect to another node. */
+/** The agent should connect to another node. */
 export interface Reconnect {
   /** Where: nodes that have room, `host:port`, the best one first; empty = any other. */
   nodes: string[];
@@ -3733,7 +3733,7 @@ export const Rejected: MessageFns<Rejected> = {
   },
 };
 
-/** One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach. */
+/** Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
   /** Who the agent is and how busy. */

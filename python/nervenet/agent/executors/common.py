@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every executor does around the call of a handler, and the interface that the runtime knows them by."""
+"""The interface of executors, and what all of them do around the call of a handler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """Runs handlers of one kind. `run` returns what is to be recorded; None: nothing, the mesh gave the attempt up."""
+    """Runs handlers of one kind. `run` returns the entry to record; None: the mesh no longer needs the attempt."""
 
     async def start(self) -> None: ...
     async def run(self, running: Running) -> OutcomeEntry | None: ...
@@ -29,7 +29,7 @@ class Executor(Protocol):
 
 
 class Resources:
-    """The lifespans of one process: each function entered once, whoever names it, left in reverse order."""
+    """The lifespans of one process: each function is entered once, and left in reverse order."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -63,7 +63,7 @@ def prepare(
     checkpoint: Payload | None,
     payload_limit: int,
 ) -> tuple[tuple[Any, ...], Task[Any] | None] | Failure:
-    """The handler's arguments and its Task, if it takes one; a Failure where the input does not fit."""
+    """The handler's arguments, and its Task if it takes one; a Failure if the input does not match its type."""
     arguments = accepted(agent, envelope.input)
     if isinstance(arguments, Failure) or not agent.takes_task:
         return arguments if isinstance(arguments, Failure) else (arguments, None)
@@ -86,8 +86,11 @@ def prepare(
 
 
 def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> OutcomeEntry | None:
-    """The entry of an attempt that ended here. A value counts even if it comes too late; an attempt that was stopped
-    says why, whatever its handler raised then, unless that was said already."""
+    """The entry of an attempt that has ended.
+
+    A value counts even if it comes too late. If the attempt was stopped, the reason of the stop is recorded, not the
+    exception of the handler; nothing, if it is recorded already.
+    """
     if running.stop is not None and not isinstance(verdict, Payload):
         failure = running.stop.failure(running.envelope.capability, "agent")
         if failure is None or running.recorded:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`async def` handlers: they run in the very asyncio task that their attempt has anyway."""
+"""Runs `async def` handlers, in the asyncio task of their attempt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LoopExecutor:
         self._limit = payload_limit
 
     async def start(self) -> None:
-        """Nothing to start: the loop runs."""
+        """Nothing to start: the loop runs already."""
 
     async def close(self) -> None:
         """Nothing to close."""

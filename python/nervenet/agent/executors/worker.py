@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs inside a pool process: imports the handlers, enters their lifespans, runs one task after the other.
+"""The program of a pool process: it imports the handlers, enters their lifespans, and runs one task after the other.
 
-The handler has the main thread (signals, C libraries and event loops of its own expect that); a second thread listens
-to the agent. When the agent is gone, so is the worker, at once and in the middle of a handler: what it does would be
-done twice.
+The handler runs in the main thread, as signals, C libraries and its own event loops expect. A second thread reads the
+agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the task
+again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ALIVE_EVERY = 0.1
 
 
 class FunctionLocation(NamedTuple):
-    """Where a function is found: by import, or (of a script that was run) in its file."""
+    """Where a function is: in a module, or in the file of a script."""
 
     module: str
     file: str
@@ -47,7 +47,7 @@ class FunctionLocation(NamedTuple):
 
 
 def load_agent(place: FunctionLocation, name: str, lifespan: FunctionLocation | None) -> Agent[Any, Any]:
-    """The agent of that name: the name in the module is it, or the plain function that it was made of."""
+    """The agent of that name. The name in the module is the agent, or the plain function that it was made from."""
     found = place.load()
     if isinstance(found, Agent) and found.name == name:
         return found
@@ -62,7 +62,7 @@ class Pipe:
         self.cancelled = False
         self._sock = sock
         self._lock = threading.Lock()
-        self._said_at = 0.0
+        self._sent_at = 0.0
 
     def send(self, *frame: Any) -> None:
         with self._lock:
@@ -70,8 +70,8 @@ class Pipe:
 
     def alive(self) -> None:
         now = time.monotonic()
-        if now - self._said_at >= _ALIVE_EVERY:
-            self._said_at = now
+        if now - self._sent_at >= _ALIVE_EVERY:
+            self._sent_at = now
             self.send("alive")
 
     def progress(self, fraction: float | None, message: str) -> None:
@@ -99,7 +99,7 @@ class Worker:
         threading.Thread(target=self._listen, name="nervenet-pipe", daemon=True).start()
         try:
             self._set_up(*self._frames.get()[1:])
-        except BaseException as error:  # noqa: BLE001 - the agent shall say it
+        except BaseException as error:  # noqa: BLE001 - the agent reports it
             self._pipe.send("broken", "".join(traceback.format_exception(error)))
             return 1
         self._pipe.send("ready")
@@ -164,10 +164,10 @@ class Worker:
 
 
 def main(descriptor: int, agent_pid: int) -> None:
-    """The process' entry. Signals that a terminal or a service manager sends to all are the agent's to answer."""
+    """The entry point of the process. It ignores SIGTERM: the agent handles signals that all processes get."""
     end_with_owner(agent_pid, descriptor)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = Worker(socket.socket(fileno=descriptor)).main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # threads that a library left behind shall not keep the process
+    os._exit(code)  # not sys.exit: threads of a library would keep the process alive

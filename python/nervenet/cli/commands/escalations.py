@@ -21,9 +21,6 @@ from nervenet.errors import AlreadyClosed
 
 
 def run_list(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: it must be at least 1")
-
     async def work(session: Session) -> None:
         response = await session.mesh.call(
             "ListEscalations",
@@ -59,8 +56,6 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_resolve(args: argparse.Namespace) -> int:
     which = escalation_id(args.id)
-    if args.retry is not None and args.retry < 1:
-        raise UsageError(f"--retry {args.retry}: at least 1 attempt more")
     given = {"complete": read_json(args.complete, "--complete")} if args.complete is not None else {}
 
     async def work(session: Session) -> None:
@@ -104,11 +99,11 @@ def _decision(session: Session, found: Any, complete: str | None) -> dict[str, A
 
 
 def _asked(session: Session, found: Any) -> dict[str, Any]:
-    """Ask whoever sits at the terminal."""
+    """Ask the person at the terminal."""
     screen = session.screen
     if not screen.interactive:
         choice = " | ".join(f"--answer {shlex.quote(word)}" for word in found.question.choices)
-        raise UsageError(f"say what to decide: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
+        raise UsageError(f"decide with one of: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
     screen.note(*render.shown(found, screen.view(), prompted=True))
     said = _word(screen, found)
     if said == "retry":
@@ -116,7 +111,7 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
     if said == "fail":
         return {"action": "ESCALATION_ACTION_FAIL", "comment": screen.ask("message: ")}
     if said == "complete":
-        said = screen.ask("value (JSON; empty takes the suggestion): ") or render.suggestion_json(found.question) or ""
+        said = screen.ask("value (JSON; empty: the suggestion): ") or render.suggestion_json(found.question) or ""
         return {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": read_json(said, "value")}}
     return {
         "action": "ESCALATION_ACTION_COMPLETE",
@@ -126,10 +121,10 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
 
 
 def _word(screen: Screen, found: Any) -> str:
-    """What somebody typed; asked again while it is none of the choices."""
+    """What somebody typed; asked again while it is not one of the choices."""
     choices = found.question.choices
     while said := screen.ask(f"answer ({', '.join(render.answers(found.question))}): "):
         if not choices or said in choices:
             return said
-        screen.complain(Text(f"{said} is none of the choices", style="red"))
+        screen.complain(Text(f"{said} is not one of the choices", style="red"))
     raise Refused("nothing was decided")

@@ -62,7 +62,7 @@ async def finish(session: Session, begun: Any, limit: float | None, *, answer: A
             if not workflows.closed(begun):
                 await _tell(session, begun)
     except TimeoutError:
-        raise StillRunning(f"{workflow_id} is still running: nervenet result {workflow_id} waits on") from None
+        raise StillRunning(f"{workflow_id} is still running. To keep waiting: nervenet result {workflow_id}") from None
     response = await session.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
     found, screen = response.workflow, session.screen
     screen.note(workflows.ended(found))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nervenet.cli.failures import UsageError
 from nervenet.cli.render import workflows
 from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import labels, repeated, since, states
@@ -16,8 +15,6 @@ PAGE = 1000
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: it must be at least 1")
     wanted = states(args.state)
     filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
     if args.since:

@@ -39,7 +39,7 @@ class Held(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     if bool(args.journals) == args.running:
-        raise UsageError("replay takes journal files or --running: one of them")
+        raise UsageError("replay needs either journal files or --running")
     mesh = _code(args.app)
     if not args.running:
         found = list(_files(mesh, args.journals))
@@ -97,7 +97,7 @@ def _files(mesh: Code, paths: Sequence[str]) -> Iterator[Held]:
             raise UsageError(f"{path}: {error.strerror or error}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"{path} is no journal: {error}",
+                f"{path} is not a journal: {error}",
                 "nervenet journal export ID > FILE, or run.journal.dump(FILE) in a test",
             ) from None
         yield Held(path, _against(mesh, journal))
@@ -120,7 +120,7 @@ def _against(mesh: Code, journal: Journal) -> str:
 
 def _missing(mesh: Code, definition: str, version: int) -> str:
     versions = sorted(v for name, v in mesh.workflows if name == definition)
-    there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow of that name"
+    there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow with this name"
     return f"it is of {definition} v{version}, and {mesh.name} has {there}: it would wait for a node with that code"
 
 

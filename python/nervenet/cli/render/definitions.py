@@ -29,14 +29,14 @@ def listed(response: pb.ListDefinitionsResponse, view: View) -> list[Text]:
 
 def counted(response: pb.ListDefinitionsResponse, namespace: str) -> list[str]:
     if not response.definitions:
-        return [f"No definition is stored in namespace {namespace}; nervenet nodes list shows those that are code."]
+        return [f"Namespace {namespace} has no stored definition. To list workflows in code: nervenet nodes list"]
     return ["There are more."] if response.next_page_token else []
 
 
 def put(response: pb.PutDefinitionResponse, *, check: bool) -> str:
     which = f"{response.definition.name} v{response.definition.version}"
     if check:
-        return f"{which} is sound: {text.plural(len(response.definition.steps), 'step')}"
+        return f"{which} is valid: {text.plural(len(response.definition.steps), 'step')}"
     return f"{which} stored" if response.created else f"{which} was stored already, with the same content"
 
 

@@ -40,10 +40,14 @@ def list_footer(
     """How many are open, and how to list the next page: by `command`, which has the same filters."""
     found = response.escalations
     if not found:
-        return f"Nothing waits for a human in namespace {namespace}."
+        return f"Namespace {namespace} has no open question."
     oldest = min(text.millis(one.create_time) for one in found)
     more = f" More: {command} --next {response.next_page_token}" if response.next_page_token else ""
-    again = " An id ends in #k when a step asks again." if any("#" in short(one.escalation_id) for one in found) else ""
+    again = (
+        " An id ends in #2, #3, … when a step asks again."
+        if any("#" in short(one.escalation_id) for one in found)
+        else ""
+    )
     age = text.span((view.now_ms - oldest) / 1000)
     return f"{max(response.open_count, len(found))} open, oldest {age}.{again}{more}"
 

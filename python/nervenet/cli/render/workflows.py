@@ -100,11 +100,11 @@ def _empty(
     if not response.namespace_count:
         return f"No workflow in namespace {namespace} yet. Start one: nervenet start NAME INPUT"
     if response.next_page_token:
-        return f"None on this page. Go on: {command} --next {response.next_page_token}"
+        return f"No workflow on this page. Next page: {command} --next {response.next_page_token}"
     if wanted and not filtered:
         names = " or ".join(_word(state) for state in wanted)
         return f"No workflow is {names} in namespace {namespace}; {response.namespace_count} in other states."
-    return f"No workflow in namespace {namespace} is like that; {text.plural(response.namespace_count, 'other')}."
+    return f"No workflow in namespace {namespace} matches; {text.plural(response.namespace_count, 'other')}."
 
 
 def _word(state: str) -> str:
@@ -160,7 +160,7 @@ def started(response: service.StartWorkflowResponse) -> Text:
     if response.created:
         return Text(f"● {one.workflow_id} started ({definition(one)})", style="cyan")
     mark = mark_of(STATES, one.state)
-    return mark.text(f"{one.workflow_id} was there already ({definition(one)}, {mark.word})")
+    return mark.text(f"{one.workflow_id} existed before ({definition(one)}, {mark.word})")
 
 
 def ended(one: workflow.Workflow) -> Text:
@@ -184,9 +184,9 @@ def asks(escalation_id: str, question: str) -> Text:
 
 def signaled(response: service.SignalWorkflowResponse, workflow_id: str, signal: str) -> str:
     said = f"{workflow_id} has signal {signal}: entry {response.sequence}"
-    return said if response.created else f"{said}, it was there already"
+    return said if response.created else f"{said} (recorded before)"
 
 
 def canceled(response: service.CancelWorkflowResponse, workflow_id: str) -> Text:
     mark = mark_of(STATES, response.state)
-    return mark.text(f"{workflow_id} {mark.word}" + ("" if response.created else ", it was canceled before"))
+    return mark.text(f"{workflow_id} {mark.word}" + ("" if response.created else " (canceled before)"))

@@ -32,7 +32,7 @@ from nervenet.v1 import agent_service_pb2 as pb
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.connected_agent import GatewayTask, Outbox
-    from nervenet.node.wakes import Wakes
+    from nervenet.node.workflows.wakes import Wakes
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import TableChange

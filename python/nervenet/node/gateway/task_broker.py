@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.connected_agent import ConnectedAgent, TaskKey
-    from nervenet.node.wakes import Wakes
+    from nervenet.node.workflows.wakes import Wakes
     from nervenet.streams.queues import Delivered
     from nervenet.streams.tasks.attempt import OutcomeEntry
     from nervenet.v1 import agent_service_pb2 as pb

@@ -12,13 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.reads import closed_workflow
-from nervenet.node.watching import Closed
+from nervenet.node.workflows.close_notifier import Closed
 from nervenet.streams.keys import check_workflow_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from nervenet.node.watching import Closings
+    from nervenet.node.workflows.close_notifier import CloseNotifier
     from nervenet.v1 import workflow_pb2
 
 __all__ = ["AwaitStream", "one_close"]
@@ -34,7 +34,7 @@ what a client starts upon them comes in larger batches too."""
 class AwaitStream:
     """One stream of one client."""
 
-    def __init__(self, closings: Closings, stopping: asyncio.Event) -> None:
+    def __init__(self, closings: CloseNotifier, stopping: asyncio.Event) -> None:
         self._closings = closings
         self._stopping = stopping
         self._awaited: set[str] = set()
@@ -121,7 +121,7 @@ class AwaitStream:
         return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown)
 
 
-async def one_close(closings: Closings, workflow_id: str, seconds: float, stopping: asyncio.Event) -> bool:
+async def one_close(closings: CloseNotifier, workflow_id: str, seconds: float, stopping: asyncio.Event) -> bool:
     """Wait for one workflow; whether it closed in that time. A node that stops does not let callers wait."""
     if seconds <= 0 or stopping.is_set():
         return False

@@ -27,8 +27,8 @@ from nervenet.node.services.starts import (
     task_start_of,
 )
 from nervenet.node.services.watches import WatchStream
-from nervenet.node.starting import StartRequest
-from nervenet.node.watching import before
+from nervenet.node.workflows.close_notifier import before
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Cancel, Signaled, State
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of
@@ -40,17 +40,17 @@ from nervenet.wire import decode_entry, duration_ms, payload_in, state_out
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
 
-    from nervenet.node.admission import Admission
-    from nervenet.node.checks import Checks
     from nervenet.node.context import NodeContext
-    from nervenet.node.facts import Facts
-    from nervenet.node.hosted import HostedWorkflows
     from nervenet.node.services.definitions import Definitions
     from nervenet.node.services.listing import Lists
     from nervenet.node.services.people import People
     from nervenet.node.services.reads import Reads
-    from nervenet.node.starting import Starter
-    from nervenet.node.watching import Closings, Hints
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.checks import Checks
+    from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
+    from nervenet.node.workflows.facts import Facts
+    from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.start import Starter
     from nervenet.records import Body
     from nervenet.streams.answers import Appended
     from nervenet.v1 import common_pb2 as common
@@ -75,7 +75,7 @@ class Coordinators:
         lists: Lists,
         people: People,
         hints: Hints,
-        closings: Closings,
+        closings: CloseNotifier,
         stopping: asyncio.Event,
     ) -> None:
         self._context = context

@@ -20,8 +20,8 @@ from nervenet.wire import declaration_in, timestamp
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
-    from nervenet.node.placement import Placement
-    from nervenet.node.stored import Stored
+    from nervenet.node.workflows.definitions import StoredDefinitions
+    from nervenet.node.workflows.placement import Placement
 
 __all__ = ["Definitions"]
 
@@ -29,7 +29,7 @@ __all__ = ["Definitions"]
 class Definitions:
     """One for each node."""
 
-    def __init__(self, context: NodeContext, placement: Placement, stored: Stored) -> None:
+    def __init__(self, context: NodeContext, placement: Placement, stored: StoredDefinitions) -> None:
         self._context = context
         self._placement = placement
         self._stored = stored

@@ -26,7 +26,7 @@ from nervenet.wire import duration, to_json
 if TYPE_CHECKING:
     import asyncio
 
-    from nervenet.node.death import Death
+    from nervenet.node.recovery.failure_detector import FailureDetector
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import Table
 
@@ -45,7 +45,9 @@ SETTLED: Final = 2.0
 class Heartbeats:
     """One for each node."""
 
-    def __init__(self, etcd: Etcd, table: Table, death: Death, stopping: asyncio.Event, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, etcd: Etcd, table: Table, death: FailureDetector, stopping: asyncio.Event, clock: Clock = SYSTEM
+    ) -> None:
         self.etcd = etcd
         self.table = table
         self.stopping = stopping

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head, labels_of
 from nervenet.node.services.watches import entry_out
-from nervenet.node.watching import before
+from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.listing import Listed, Listing

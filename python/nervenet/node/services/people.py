@@ -28,8 +28,8 @@ from nervenet.wire import action_in, action_out, question_out, timestamp
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
-    from nervenet.node.escalations import Escalations
     from nervenet.node.services.reads import Reads
+    from nervenet.node.workflows.escalations import Escalations
     from nervenet.streams.answers import Decision
 
 __all__ = ["People"]

@@ -30,13 +30,13 @@ from nervenet.wire import decode_entry, failure_out, state_out, task_id, timesta
 
 if TYPE_CHECKING:
     from nervenet.durable import Pending
-    from nervenet.node.admission import Admission
-    from nervenet.node.attempt import Sent
     from nervenet.node.context import NodeContext
-    from nervenet.node.coordinator import Coordinator
-    from nervenet.node.hosted import HostedWorkflows
     from nervenet.node.services.peers import Peers
-    from nervenet.node.watching import Closed
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.attempt import DispatchedAttempt
+    from nervenet.node.workflows.close_notifier import Closed
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.streams.heads import Claim, Head
 
 __all__ = ["Reads", "closed_workflow", "from_head"]
@@ -257,7 +257,7 @@ class Reads:
             told.waits_for = "blocked" if coordinator.machine.blocked else self._why(pending, sent)
         return told
 
-    def _why(self, pending: Pending, sent: Sent | None) -> str:
+    def _why(self, pending: Pending, sent: DispatchedAttempt | None) -> str:
         """In words, why nobody runs it."""
         now = self._context.clock.now_ms()
         if pending.at_ms > now:

@@ -34,9 +34,9 @@ from nervenet.wire import duration, policy_in, timestamp, to_json
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
-    from nervenet.node.death import Death
-    from nervenet.node.hosted import HostedWorkflows
+    from nervenet.node.recovery.failure_detector import FailureDetector
     from nervenet.node.services.peers import Peers
+    from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.etcd import Etcd
 
 __all__ = ["Registry"]
@@ -54,7 +54,7 @@ class Registry:
         context: NodeContext,
         hosted: HostedWorkflows,
         etcd: Etcd,
-        death: Death,
+        death: FailureDetector,
         peers: Peers,
         drain: Callable[[], Coroutine[Any, Any, None]],
         stopping: asyncio.Event,

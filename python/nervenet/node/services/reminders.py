@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nervenet.node.context import NodeContext
-    from nervenet.node.hosted import HostedWorkflows
     from nervenet.node.services.people import People
+    from nervenet.node.workflows.hosted import HostedWorkflows
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Reminders:
 
     def _due(self, workflow_id: str, step: str, k: int, n: int) -> None:
         coordinator = self._hosted.coordinators.get(workflow_id)
-        if coordinator is not None and (step, k) in coordinator.asked:
+        if coordinator is not None and (step, k) in coordinator.listed_questions:
             self._begin(self._tell(workflow_id, step, k, n))
 
     async def _open(self, workflow_id: str, step: str, k: int) -> workflow_pb2.Escalation | None:

@@ -25,7 +25,7 @@ from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
-from nervenet.node.watching import Closings, Hints
+from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
@@ -46,9 +46,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     stopping = asyncio.Event()
     peers = Peers(context.config)
     hints = Hints(context)
-    closings = Closings(context, hosted, hints)
+    closings = CloseNotifier(context, hosted, hints)
     reads = Reads(context, hosted, node.admission, peers)
-    registry = Registry(context, hosted, node.etcd, node.death, peers, node.drain, stopping)
+    registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, node.drain, stopping)
     people = People(context, node.escalations, reads)
     reminders = Reminders(context, hosted, people)
     coordinators = Coordinators(
@@ -58,7 +58,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         node.facts,
         node.admission,
         node.checks,
-        Definitions(context, node.placement, node.stored),
+        Definitions(context, node.placement, node.stored_definitions),
         reads,
         Lists(context),
         people,

@@ -11,7 +11,7 @@ from nervenet.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nervenet.node.starting import Started, Starter, StartRequest
+    from nervenet.node.workflows.start import Started, Starter, StartRequest
     from nervenet.telemetry import RpcSpan, Telemetry
 
 

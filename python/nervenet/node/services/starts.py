@@ -13,8 +13,8 @@ from google.protobuf.json_format import SerializeToJsonError
 
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
-from nervenet.node.builtin import TASK, TaskRequest, options_of
-from nervenet.node.starting import StartRequest
+from nervenet.node.workflows.builtin import TASK, TaskRequest, options_of
+from nervenet.node.workflows.start import StartRequest
 from nervenet.payloads import format_size, read_json
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid
@@ -129,7 +129,7 @@ def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> S
 
 
 def _task_options(message: pb.RunTaskRequest, labels: dict[str, str]) -> dict[str, Any]:
-    """As `node/builtin.py` reads them: the fields of options.py, times in milliseconds."""
+    """As `node/workflows/builtin.py` reads them: the fields of options.py, times in milliseconds."""
     retry = _retry(message.retry)
     spans = {name: optional_ms(message.timeouts, name) for name in ("queue", "accept", "attempt", "total", "heartbeat")}
     timeouts = {name: ms for name, ms in spans.items() if ms is not None}

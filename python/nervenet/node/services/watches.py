@@ -20,7 +20,7 @@ from nervenet.wire import timestamp
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
-    from nervenet.node.watching import Hints
+    from nervenet.node.workflows.close_notifier import Hints
     from nervenet.streams.answers import RawEntry
     from nervenet.v1 import common_pb2 as common
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where etcd is and how we show who we are: `http(s)://user:password@a:2379,b:2379` and the files for TLS."""
+"""The address of etcd and the login: `http(s)://user:password@a:2379,b:2379`, and the files for TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+)(?::(?P<port>\d{1,
 
 @dataclass(slots=True, frozen=True)
 class Tls:
-    """PEM files: whom to trust (None: the system's authorities) and, for mTLS, our own certificate and key."""
+    """PEM files: the trusted authorities (None: those of the system) and, for mTLS, our own certificate and key."""
 
     ca: Path | None = None
     certificate: Path | None = None
@@ -27,7 +27,7 @@ class Tls:
 
 @dataclass(slots=True, frozen=True)
 class EtcdAddress:
-    """A parsed URL. `repr` shows no password."""
+    """A parsed URL. Its `repr` has no password."""
 
     endpoints: tuple[str, ...]
     secure: bool = False

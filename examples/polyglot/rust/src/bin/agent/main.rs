@@ -77,7 +77,7 @@ impl Agent {
                 _ = int.recv() => self.leave(),
                 _ = time::sleep_until(self.leaving.unwrap_or_else(Instant::now)), if self.leaving.is_some() => {
                     if self.drained {
-                        break; // nobody acknowledges: the mesh finds out by itself
+                        break; // no one acknowledges: the mesh finds out on its own
                     }
                     self.give_back();
                 }

@@ -241,7 +241,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration deadline_;
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -253,7 +253,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -265,7 +265,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -279,7 +279,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Value defaultAnswer_;
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -291,7 +291,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -303,7 +303,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1400,7 +1400,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> deadlineBuilder_;
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1411,7 +1411,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1426,7 +1426,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1446,7 +1446,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1464,7 +1464,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1489,7 +1489,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1506,7 +1506,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1518,7 +1518,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1533,7 +1533,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1557,7 +1557,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Value, com.google.protobuf.Value.Builder, com.google.protobuf.ValueOrBuilder> defaultAnswerBuilder_;
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1568,7 +1568,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1583,7 +1583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1603,7 +1603,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1621,7 +1621,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1646,7 +1646,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1663,7 +1663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1675,7 +1675,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1690,7 +1690,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>

@@ -121,7 +121,7 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -130,7 +130,7 @@ public interface AskActionOrBuilder extends
   boolean hasDeadline();
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -139,7 +139,7 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Duration getDeadline();
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -148,7 +148,7 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -157,7 +157,7 @@ public interface AskActionOrBuilder extends
   boolean hasDefaultAnswer();
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -166,7 +166,7 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Value getDefaultAnswer();
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>

@@ -159,7 +159,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Only this attempt; 0 = whichever runs.
+   * Only this attempt; 0 = the one that runs.
    * </pre>
    *
    * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -872,7 +872,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -900,7 +900,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>

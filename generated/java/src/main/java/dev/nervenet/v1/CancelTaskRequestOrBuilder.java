@@ -60,7 +60,7 @@ public interface CancelTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only this attempt; 0 = whichever runs.
+   * Only this attempt; 0 = the one that runs.
    * </pre>
    *
    * <code>int32 attempt = 4 [json_name = "attempt"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * One thing that a gateway agent says. Each is a sign of life.
+ * One item from a gateway agent. Each is a sign of life.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -225,7 +225,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_COMPLETION_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -237,7 +237,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -252,7 +252,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -268,7 +268,7 @@ private static final long serialVersionUID = 0L;
   public static final int STATUS_FIELD_NUMBER = 5;
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -280,7 +280,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -295,7 +295,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -598,7 +598,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * One thing that a gateway agent says. Each is a sign of life.
+   * One item from a gateway agent. Each is a sign of life.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -1430,7 +1430,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder> taskCompletionBuilder_;
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1442,7 +1442,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1464,7 +1464,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1484,7 +1484,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1502,7 +1502,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1529,7 +1529,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1552,7 +1552,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1562,7 +1562,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1580,7 +1580,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -1608,7 +1608,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Status, dev.nervenet.v1.Status.Builder, dev.nervenet.v1.StatusOrBuilder> statusBuilder_;
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1620,7 +1620,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1642,7 +1642,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1662,7 +1662,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1680,7 +1680,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1707,7 +1707,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1730,7 +1730,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1740,7 +1740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1758,7 +1758,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>

@@ -91,7 +91,7 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -100,7 +100,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasTaskCompletion();
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -109,7 +109,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.TaskCompletion getTaskCompletion();
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
@@ -118,7 +118,7 @@ public interface ConnectRequestItemOrBuilder extends
 
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -127,7 +127,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasStatus();
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -136,7 +136,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.Status getStatus();
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>

@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -63,7 +63,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -90,7 +90,7 @@ private static final long serialVersionUID = 0L;
   private int credit_ = 0;
   /**
    * <pre>
-   * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+   * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
    * </pre>
    *
    * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -122,7 +122,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -134,7 +134,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -147,7 +147,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -159,7 +159,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -171,7 +171,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -697,7 +697,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -709,7 +709,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -725,7 +725,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -746,7 +746,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -765,7 +765,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -791,7 +791,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -809,7 +809,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -822,7 +822,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -838,7 +838,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -860,7 +860,7 @@ private static final long serialVersionUID = 0L;
     private int credit_ ;
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -872,7 +872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -888,7 +888,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -960,7 +960,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -975,7 +975,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -990,7 +990,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1005,7 +1005,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1027,7 +1027,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1046,7 +1046,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1067,7 +1067,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1089,7 +1089,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1108,7 +1108,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1127,7 +1127,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1147,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1165,7 +1165,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1183,7 +1183,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1195,7 +1195,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1210,7 +1210,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1226,7 +1226,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1238,7 +1238,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1251,7 +1251,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>

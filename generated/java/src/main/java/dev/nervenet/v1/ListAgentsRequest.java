@@ -62,7 +62,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -125,7 +125,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>
@@ -146,7 +146,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>
@@ -844,7 +844,7 @@ java.lang.String defaultValue) {
     private int pageSize_ ;
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -856,7 +856,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -872,7 +872,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -980,7 +980,7 @@ java.lang.String defaultValue) {
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1000,7 +1000,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1021,7 +1021,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1038,7 +1038,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1052,7 +1052,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>

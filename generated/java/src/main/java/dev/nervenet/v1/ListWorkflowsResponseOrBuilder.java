@@ -54,7 +54,7 @@ public interface ListWorkflowsResponseOrBuilder extends
 
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -63,7 +63,7 @@ public interface ListWorkflowsResponseOrBuilder extends
   java.lang.String getNextPageToken();
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>

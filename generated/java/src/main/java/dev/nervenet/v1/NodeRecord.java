@@ -364,7 +364,7 @@ private static final long serialVersionUID = 0L;
   private boolean full_ = false;
   /**
    * <pre>
-   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * It takes no workflows for now: it is at its limit of workflows or of memory.
    * </pre>
    *
    * <code>bool full = 10 [json_name = "full"];</code>
@@ -1939,7 +1939,7 @@ private static final long serialVersionUID = 0L;
     private boolean full_ ;
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>
@@ -1951,7 +1951,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>
@@ -1967,7 +1967,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>

@@ -190,7 +190,7 @@ public interface NodeRecordOrBuilder extends
 
   /**
    * <pre>
-   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * It takes no workflows for now: it is at its limit of workflows or of memory.
    * </pre>
    *
    * <code>bool full = 10 [json_name = "full"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A node's life.
+ * A node's state.
  * </pre>
  *
  * Protobuf enum {@code nervenet.v1.NodeState}
@@ -15,7 +15,7 @@ public enum NodeState
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told; read as ACTIVE.
+   * Unspecified; read as ACTIVE.
    * </pre>
    *
    * <code>NODE_STATE_UNSPECIFIED = 0;</code>
@@ -42,7 +42,7 @@ public enum NodeState
 
   /**
    * <pre>
-   * Not told; read as ACTIVE.
+   * Unspecified; read as ACTIVE.
    * </pre>
    *
    * <code>NODE_STATE_UNSPECIFIED = 0;</code>

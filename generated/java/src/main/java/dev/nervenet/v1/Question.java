@@ -305,7 +305,7 @@ private static final long serialVersionUID = 0L;
   private dev.nervenet.v1.Payload defaultAnswer_;
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -317,7 +317,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -329,7 +329,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -343,7 +343,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Timestamp deadline_;
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -355,7 +355,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -367,7 +367,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -1826,7 +1826,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> defaultAnswerBuilder_;
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1837,7 +1837,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1852,7 +1852,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1872,7 +1872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1890,7 +1890,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1915,7 +1915,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1932,7 +1932,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1944,7 +1944,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1959,7 +1959,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1983,7 +1983,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> deadlineBuilder_;
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -1994,7 +1994,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2009,7 +2009,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2029,7 +2029,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2047,7 +2047,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2072,7 +2072,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2089,7 +2089,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2101,7 +2101,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2116,7 +2116,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

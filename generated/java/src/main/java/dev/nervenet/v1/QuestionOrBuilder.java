@@ -166,7 +166,7 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -175,7 +175,7 @@ public interface QuestionOrBuilder extends
   boolean hasDefaultAnswer();
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -184,7 +184,7 @@ public interface QuestionOrBuilder extends
   dev.nervenet.v1.Payload getDefaultAnswer();
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -193,7 +193,7 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -202,7 +202,7 @@ public interface QuestionOrBuilder extends
   boolean hasDeadline();
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -211,7 +211,7 @@ public interface QuestionOrBuilder extends
   com.google.protobuf.Timestamp getDeadline();
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+ * A result is durable, or not needed: the agent forgets the task, and its credit is free again.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ResultAck}
@@ -302,7 +302,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+   * A result is durable, or not needed: the agent forgets the task, and its credit is free again.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ResultAck}

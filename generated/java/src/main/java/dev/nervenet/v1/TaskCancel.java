@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * Stop a task: nobody waits for it any more, or its time is over.
+ * Stop a task: its result is no longer needed, or its time is over.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskCancel}
@@ -333,7 +333,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop a task: nobody waits for it any more, or its time is over.
+   * Stop a task: its result is no longer needed, or its time is over.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskCancel}

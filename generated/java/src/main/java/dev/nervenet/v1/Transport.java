@@ -23,7 +23,7 @@ public enum Transport
   TRANSPORT_UNSPECIFIED(0),
   /**
    * <pre>
-   * It reads its streams itself.
+   * It reads its streams directly.
    * </pre>
    *
    * <code>TRANSPORT_REDIS = 1;</code>
@@ -50,7 +50,7 @@ public enum Transport
   public static final int TRANSPORT_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * It reads its streams itself.
+   * It reads its streams directly.
    * </pre>
    *
    * <code>TRANSPORT_REDIS = 1;</code>

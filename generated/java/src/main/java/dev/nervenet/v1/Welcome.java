@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration statusInterval_;
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -139,7 +139,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -285,7 +285,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration reconnectWithin_;
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -298,7 +298,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -311,7 +311,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -358,7 +358,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -370,7 +370,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -381,7 +381,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -393,7 +393,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1193,7 +1193,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> statusIntervalBuilder_;
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1204,7 +1204,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1219,7 +1219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1239,7 +1239,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1257,7 +1257,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1282,7 +1282,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1299,7 +1299,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1311,7 +1311,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1326,7 +1326,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1691,7 +1691,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> reconnectWithinBuilder_;
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1703,7 +1703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1719,7 +1719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1740,7 +1740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1759,7 +1759,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1785,7 +1785,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1803,7 +1803,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1816,7 +1816,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1832,7 +1832,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1950,7 +1950,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1963,7 +1963,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1974,7 +1974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1986,7 +1986,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1999,7 +1999,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2018,7 +2018,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2036,7 +2036,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2054,7 +2054,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2069,7 +2069,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cleans up behind processes that are gone: inboxes, wakes, consumers, pending entries, stale members of owned sets.
+
+Nothing depends on it: a task whose entry is deleted too early is sent again by its owner. So the reaper takes no lock and
+copies nothing, and every node repeats the same walk. It takes names from the keys and groups themselves and compares them
+with the registry; an event could have been missed. A name must be gone for a whole lease, and in two walks in a row,
+before the reaper touches anything of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.redis_link.faults import LinkError
+from nervenet.streams.groups import Groups
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.handover import Handover
+
+_log = logging.getLogger(__name__)
+
+EVERY = 30.0
+
+
+class Reaper:
+    """One for each node. It works only while the node's session is alive."""
+
+    def __init__(self, context: NodeContext, handover: Handover) -> None:
+        self._context = context
+        self._handover = handover
+        self._groups = Groups(context.link, context.keys)
+        self._suspects: set[str] = set()
+
+    async def run(self) -> None:
+        """For as long as the node lives."""
+        while True:
+            await asyncio.sleep(EVERY)
+            if self._context.status.alive and self._context.table.fresh:
+                try:
+                    await self.walk()
+                except LinkError as error:
+                    _log.warning("%s: cleaning up was interrupted: %s", self._context.status.node_id, error)
+
+    async def walk(self) -> int:
+        """One walk. Returns the number of processes that were cleaned up behind."""
+        missing = {name async for name in self._processes() if not self._context.table.lives(name)}
+        gone, self._suspects = missing & self._suspects, missing
+        for name in gone:
+            await self._groups.delete_streams(name)
+            await self._clean_owned(name)
+        await self._clean_queues(gone)
+        if gone:
+            _log.info("%s: cleaned up behind %s", self._context.status.node_id, ", ".join(sorted(gone)))
+        return len(gone)
+
+    async def _processes(self) -> AsyncIterator[str]:
+        for kind in ("inbox", "wake", "owned"):
+            async for names in self._groups.names(kind):
+                for name in names:
+                    yield name
+
+    async def _clean_owned(self, dead: str) -> None:
+        """Remove ids that need no adoption: closed, owned by another node, or without a head."""
+        context = self._context
+        async for page in context.ownership.owned(dead):
+            heads = await context.journal.heads(page, ("owner", "closed_ms"))
+            needless = [w for w, head in heads if head is None or head.closed or head.owner != dead]
+            if needless:
+                await self._handover.disown(dead, *needless)
+
+    async def _clean_queues(self, gone: set[str]) -> None:
+        """Remove what dead consumers hold, then the consumers, then what was delivered and is pending nowhere."""
+        async for tags in self._groups.names("queue"):
+            for tag in tags:
+                capability, _, requirement = tag.partition("/")
+                stream = self._context.keys.queue(capability, requirement)
+                for consumer in await self._groups.consumers(stream):
+                    if consumer in gone or (consumer not in self._suspects and not self._context.table.lives(consumer)):
+                        await self._clean_consumer(stream, consumer)
+                await self._groups.trim(stream)
+
+    async def _clean_consumer(self, stream: bytes, consumer: str) -> None:
+        while held := await self._groups.pending(stream, consumer):
+            await self._context.queues.drop(stream, *(entry.id for entry in held))
+        await self._groups.drop_consumer(stream, consumer)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends attempts to agents: selects an agent and appends the envelope to its inbox, or to the queue of the requirement.
+
+It hides selection, envelopes and what happens when an inbox no longer exists. Nothing is written to the journal before or
+after. The pending monitor finds a copy that was lost, and the claim turns a second copy away. One command per attempt,
+no task, no await: the reply comes to a callback that stores the entry's id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from nervenet.durable.retry import LOST_LIMIT
+from nervenet.errors import NervenetError, detail
+from nervenet.node.tasks.blame import SEPARATE_MS
+from nervenet.node.timers import Round
+from nervenet.node.workflows.attempt import Sending
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.registry.selection import require
+from nervenet.telemetry import producer
+from nervenet.wire import Envelope, encode_envelope, task_id
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.tasks.blame import Blame
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.attempt import DispatchedAttempt
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.records import Trace
+    from nervenet.registry.selection import Requirement
+
+_log = logging.getLogger(__name__)
+
+AGAIN_MS = 500
+"""Delay before a send that failed is repeated: the link was down or full."""
+
+NAME_AGAIN_MS = 5_000
+"""Least time between two writes of the name of a queue in which tasks wait. Another program may have changed it."""
+
+FULL_MS = 1_000
+"""Delay before the owner of a task tries a full queue again."""
+
+MOST_KNOWN = 10_000
+"""Limit of remembered requirements: workflows choose the labels, so there can be any number."""
+
+
+class Dispatcher:
+    """One for each node."""
+
+    def __init__(self, context: NodeContext, blame: Blame, admission: Admission) -> None:
+        self._context = context
+        self._status = context.status
+        self._blame = blame
+        self._admission = admission
+        self._pools = context.table.pools
+        self._queues = context.queues
+        self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
+        self._made: set[Requirement] = set()
+        self._named: dict[Requirement, int] = {}
+        self._accepting: dict[int, Round[tuple[Coordinator, DispatchedAttempt, int]]] = {}
+
+    def send(self, coordinator: Coordinator, sent: DispatchedAttempt, avoid: tuple[str, ...] = ()) -> None:
+        """Select an agent and send. Called again for the same attempt when its copy is lost."""
+        dispatch = sent.dispatch
+        options = dispatch.options
+        requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
+        others = bool(dispatch.avoid) and self._pools.others(requirement, dispatch.avoid)
+        policy = "least_loaded" if others and options.policy == "queue" else options.policy
+        apart = self._blame.keep_apart(coordinator, sent) if dispatch.attempt >= LOST_LIMIT else None
+        if apart is not None:
+            policy, avoid = "least_loaded" if policy == "queue" else policy, avoid + apart
+        choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
+        self.release(sent)
+        now = sent.sent_ms = self._context.clock.now_ms()
+        if apart and now < sent.due_ms + SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
+            sent.entry_id = sent.stream = b""
+            sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+            return
+        agent = choice.agent
+        agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
+        sent.entry_id = b""
+        if agent is None and self._admission.queue_full(requirement):
+            sent.stream = b""
+            self._context.timers.at(now + FULL_MS, self._again, coordinator, sent, now)
+            return
+        envelope = encode_envelope(
+            Envelope(
+                workflow_id=coordinator.workflow_id,
+                run=coordinator.run,
+                step=dispatch.step,
+                capability=dispatch.capability,
+                attempt=dispatch.attempt,
+                input=dispatch.input,
+                digest=dispatch.digest,
+                reply_to=self._status.node_id,
+                agent_id=agent_id,
+                trace=self._trace(coordinator, dispatch.step, dispatch.capability, dispatch.attempt),
+                deadline_ms=dispatch.total_due_ms,
+                attempt_timeout_ms=options.attempt_ms,
+                heartbeat_timeout_ms=options.heartbeat_ms,
+                enqueue_ms=now,
+                hint=dispatch.hint,
+                labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
+                avoid=dispatch.avoid if others else (),
+            )
+        )
+        if agent is not None:
+            inbox = agent.stream
+            sent.stream = self._context.keys.inbox(inbox)
+            self._pools.assign(agent_id, dispatch.capability, now)
+            future = self._queues.send_inbox_nowait(inbox, envelope)
+            if options.accept_ms is not None:
+                self.expect_acceptance(coordinator, sent, options.accept_ms)
+        else:
+            sent.stream = self._context.keys.queue(dispatch.capability, requirement.hash)
+            if requirement not in self._made:
+                self._context.spawn(self._make(coordinator, sent, requirement, envelope))
+                return
+            future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
+        future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
+
+    def expect_acceptance(self, coordinator: Coordinator, sent: DispatchedAttempt, within_ms: int) -> None:
+        """An agent's inbox has it: if the agent has not claimed it by then, another agent gets it."""
+        within_ms = rounded(within_ms)
+        expected = self._accepting.get(within_ms)
+        if expected is None:
+            expected = self._accepting[within_ms] = Round(self._context.clock, within_ms)
+        sent.timers.append(expected.put((coordinator, sent, sent.sent_ms), sent.sent_ms))
+
+    def not_accepted(self, most: int) -> Iterator[dict[Coordinator, None]]:
+        """The workflows with attempts that no agent has claimed in time, at most `most` for each accept timeout."""
+        for expected in tuple(self._accepting.values()):  # while the caller looks, a send may add a time
+            due = expected.due(most)
+            yield dict.fromkeys(c for c, sent, at in due if not sent.over and sent.sent_ms == at and sent.agent_id)
+
+    def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
+        trace = coordinator.trace
+        if coordinator.sendings is None:  # not traced: pass the caller's context on as it is
+            return trace
+        coordinator.sendings.setdefault((step, attempt), Sending(capability, self._context.clock.now_ms()))
+        return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
+
+    async def _make(
+        self, coordinator: Coordinator, sent: DispatchedAttempt, requirement: Requirement, envelope: bytes
+    ) -> None:
+        """The first task of a requirement: write the name of its queue and make its group first."""
+        await self._name(requirement)
+        if len(self._made) >= MOST_KNOWN:
+            self.forget_queues()  # making a queue again changes nothing
+        self._made.add(requirement)
+        if not sent.over:
+            sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
+
+    def name_again(self, sent: DispatchedAttempt) -> None:
+        """A task waits in its queue: write the queue's requirement again, in case it was changed."""
+        dispatch, now = sent.dispatch, self._context.clock.now_ms()
+        requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
+        if requirement in self._made and now - self._named.get(requirement, 0) >= NAME_AGAIN_MS:
+            self._named[requirement] = now
+            self._context.spawn(self._name(requirement))
+
+    async def _name(self, requirement: Requirement) -> None:
+        says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
+        await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
+
+    def forget_queues(self) -> None:
+        """Redis may have lost the queues: make each one again before its next task."""
+        self._made.clear()
+        self._named.clear()
+
+    def _requirement(self, capability: str, match: Any, version: str | None) -> Requirement:
+        key = (capability, match, version)
+        found = self._requirements.get(key)
+        if found is None:
+            if len(self._requirements) >= MOST_KNOWN:
+                self._requirements.clear()
+            found = self._requirements[key] = require(capability, match, version)
+        return found
+
+    def _placed(
+        self,
+        coordinator: Coordinator,
+        sent: DispatchedAttempt,
+        at_ms: int,
+        avoid: tuple[str, ...],
+        reply: asyncio.Future[Any],
+    ) -> None:
+        if sent.over or sent.sent_ms != at_ms or reply.cancelled():
+            return
+        error = reply.exception()
+        if error is not None:
+            _log.debug("%s not sent: %s", sent, error)
+            if isinstance(error, RedisRefused) and error.wrong_type:
+                self._made.clear()  # the queue is made again before its next task
+            due = self._context.clock.now_ms() + AGAIN_MS
+            sent.timers.append(self._context.timers.at(due, self._again, coordinator, sent, at_ms))
+        elif (entry_id := reply.result()) is None:  # that inbox no longer exists: another agent
+            self.send(coordinator, sent, (*avoid, sent.agent_id))
+        else:
+            sent.entry_id = entry_id
+
+    def _again(self, coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> None:
+        if not sent.over and sent.sent_ms == at_ms:
+            self.send(coordinator, sent)
+
+    def refused(self, coordinator: Coordinator, which: str) -> None:
+        """An agent that a task avoids has read `<step>#<attempt>` from a queue and left it to others: send it again.
+
+        Not at once: an agent that has no room now may have some then. When no others are left, any agent gets it.
+        """
+        step, _, attempt = which.rpartition("#")
+        sent = coordinator.sent.get(step)
+        if sent is None or sent.over or sent.agent_id or str(sent.dispatch.attempt) != attempt:
+            return
+        sent.sent_ms = now = self._context.clock.now_ms()
+        sent.stream = sent.entry_id = b""
+        sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+
+    def release(self, sent: DispatchedAttempt) -> None:
+        """The task is no longer with the agent that we assigned it to."""
+        if sent.agent_id:
+            self._pools.release(sent.agent_id, sent.dispatch.capability, sent.sent_ms)
+            sent.agent_id = ""
+
+    # ── stopping what runs ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def tell_to_stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
+        """Have an agent stop a task now. Without this the agent stops when it cannot renew its claim."""
+        self._context.spawn(self.stop(coordinator, step, agent_id, attempt, reason))
+
+    async def stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> bool | None:
+        """Ask an agent to stop a task. Whether it ran there; None: the agent can't be asked."""
+        agent = self._context.table.agents.get(agent_id)
+        if agent is None or not agent.control_endpoint or (served := self._status.served) is None:
+            return None
+        endpoint = agent.control_endpoint
+        task = task_id(coordinator.workflow_id, coordinator.run, step)
+        try:
+            return await served.control.cancel_task(endpoint, agent_id, task, coordinator.run, attempt, reason)
+        except NervenetError as error:
+            _log.debug("%s was not told to stop %s: %s", agent_id, task, detail(error))
+            return None
+
+
+@lru_cache(maxsize=256)
+def rounded(ms: int) -> int:
+    """At most an eighth later, so that there are a few hundred different times, whatever times callers choose."""
+    step = 1 << max(0, ms.bit_length() - 4)
+    return -(-ms // step) * step

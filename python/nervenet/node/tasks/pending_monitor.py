@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches the pending steps of every workflow until their outcomes are in the journal (the owner's duty, law 3).
+
+The monitor looks at each workflow once per lease, and at once when it gets a hint. It checks two things. Has the journal
+more entries than were folded here? Is each pending step somewhere where an agent will do it? The monitor sends again
+what is lost. A second copy of a task does no harm: the claim turns it away (law 2). So no message, claim or queue entry
+must survive anything, and news of a death only makes this faster.
+
+A look only reads, and it is cheap: one HMGET per workflow, and one question about the stream entry for steps that nobody
+has claimed. Looks are staggered (by the time at which a workflow was hosted) and batched. `judge` decides, as a pure
+function; `_treat` acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from nervenet.node.timers import Round
+from nervenet.records import FailureCode
+from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
+from nervenet.streams.groups import Groups
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.tasks.blame import Blame
+    from nervenet.node.tasks.dispatcher import Dispatcher
+    from nervenet.node.tasks.outlier_ejection import OutlierEjection
+    from nervenet.node.workflows.attempt import DispatchedAttempt
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.streams.answers import Look
+    from nervenet.streams.heads import Claim
+
+_log = logging.getLogger(__name__)
+
+ASLEEP_MS = 60_000
+"""Workflows that only wait for timers, signals or people are looked at once a minute."""
+DOUBT_MS = 1_000
+"""Delay before a claim is looked at again when the registry has lost its holder: it may end before the next round."""
+TICK = 0.1
+BATCH = 1_000
+HELD_PAGE = 500
+OVERTIME_MS = 2_000
+"""Milliseconds after the end of an attempt's time at which the owner ends it. Normally its agent does that itself."""
+
+
+class Case(enum.Enum):
+    """The condition of a pending step, as its owner sees it."""
+
+    FINE = "held by a claim that is renewed, or not sent yet"
+    LOST = "its agent is gone"
+    OVERTIME = "it runs longer than it may"
+    UNCLAIMED = "nobody has claimed it: where is its copy?"
+
+
+def judge(sent: DispatchedAttempt, claim: Claim | None, *, now_ms: int, dead: bool) -> Case:
+    """The condition of a step. `dead`: its claimant has a tombstone. A claim of a lower attempt counts as none."""
+    if claim is not None and claim.attempt == sent.dispatch.attempt:
+        limit = sent.dispatch.options.attempt_ms
+        if dead or claim.until_ms < now_ms:
+            return Case.LOST
+        if limit is not None and claim.since_ms + limit + OVERTIME_MS < now_ms:
+            return Case.OVERTIME
+        return Case.FINE
+    if sent.dispatch.at_ms > now_ms:
+        return Case.FINE
+    return Case.UNCLAIMED
+
+
+class Recovery(Protocol):
+    """What the monitor has done about a workflow whose head or journal is not as it should be."""
+
+    claims_return_ms: int
+    """Until then agents may not have taken back the claims that Redis lost."""
+
+    def suspect(self, coordinator: Coordinator) -> None:
+        """An open workflow has no head."""
+
+    def reload(self, coordinator: Coordinator, why: str) -> None:
+        """Its journal is not what was folded here."""
+
+    async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
+        """Its head or journal is something else."""
+
+    async def reclaim(self, workflow_id: str, owner: str) -> None:
+        """Its head names an owner that does not exist."""
+
+
+class PendingMonitor:
+    """One for each node. `look_at_children`: looks at the children of a workflow."""
+
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        dispatcher: Dispatcher,
+        outliers: OutlierEjection,
+        blame: Blame,
+        recovery: Recovery,
+        look_at_children: Callable[[Coordinator], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._dispatcher = dispatcher
+        self._outliers = outliers
+        self._blame = blame
+        self._recovery = recovery
+        self._look_at_children = look_at_children
+        self._groups = Groups(context.link, context.keys)
+        self._awake = hosted.to_look_at
+        self._asleep: Round[Coordinator] = Round(context.clock, ASLEEP_MS)
+        self._doubtful: Round[Coordinator] = Round(context.clock, DOUBT_MS)
+        self._in_doubt: set[Coordinator] = set()
+
+    async def run(self) -> None:
+        """For as long as the node lives."""
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self._tick()
+            except LinkError as error:
+                _log.warning("%s: no look at the workflows for now: %s", self._context.status.node_id, error)
+
+    async def _tick(self) -> None:
+        for late in self._dispatcher.not_accepted(BATCH):
+            await self._look_at(late)
+        doubted = self._doubtful.due(BATCH)
+        self._in_doubt.difference_update(doubted)
+        await self._look_at(dict.fromkeys(doubted))
+        due = self._awake.due(BATCH) + self._asleep.due(BATCH)
+        alive = [c for c in due if not c.dropped]
+        try:
+            await self._look_at(dict.fromkeys(alive))
+        finally:  # also when Redis is out of reach: they must be looked at again
+            for coordinator in alive:
+                if not coordinator.dropped:
+                    coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
+
+    async def look_at(self, coordinators: list[Coordinator]) -> None:
+        """Look at these now, because of a hint: an agent died, or Redis came back."""
+        for start in range(0, len(coordinators), BATCH):
+            await self._look_at(dict.fromkeys(coordinators[start : start + BATCH]))
+
+    async def _look_at(self, coordinators: dict[Coordinator, None]) -> None:
+        journal = self._context.journal
+        looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
+        for coordinator, look in looks:
+            try:
+                found = await look
+            except Unreadable as error:
+                self._context.spawn(self._recovery.mend(coordinator, error))
+            except RedisRefused as error:
+                if error.retry:  # Redis is not well
+                    raise
+                self._context.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
+            else:
+                self._treat_workflow(coordinator, found)
+
+    def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
+        context = self._context
+        if coordinator.dropped or coordinator.awaiting_reconciliation:
+            return
+        if look is None:
+            self._recovery.suspect(coordinator)
+            return
+        if look.owner != context.status.node_id or look.run != coordinator.run:
+            self._hosted.forget(coordinator)
+            if look.owner != context.status.node_id and not context.table.lives(look.owner):
+                context.spawn(self._recovery.reclaim(coordinator.workflow_id, look.owner))
+            return
+        ms, _, n = look.last.partition(b"-")
+        if int(n) < coordinator.applied or (int(n) == coordinator.applied and int(ms) != coordinator.applied_ms):
+            self._recovery.reload(coordinator, "history was rewritten")
+            return
+        if int(n) > coordinator.applied:
+            coordinator.catch_up()
+        coordinator.repeat_unconfirmed()
+        if coordinator.machine.children:
+            context.spawn(self._look_at_children(coordinator))
+        for step in look.unreadable:
+            context.link.skips.skip(
+                f"the claim of {step} of {coordinator.workflow_id}", "it is no claim, and is deleted"
+            )
+            context.spawn(context.journal.forget_claim(coordinator.workflow_id, step))
+        now = context.clock.now_ms()
+        claims_return = now < self._recovery.claims_return_ms  # Redis lost them: a look at all workflows follows
+        for step, sent in tuple(coordinator.sent.items()):
+            if step not in look.done and not claims_return:
+                self._treat(coordinator, sent, look.claims.get(step), now)
+
+    def _treat(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim | None, now_ms: int) -> None:
+        dead = claim is not None and self._context.table.tombstone(claim.agent_id) is not None
+        case = judge(sent, claim, now_ms=now_ms, dead=dead)
+        if claim is not None and claim.attempt == sent.dispatch.attempt:
+            sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
+            self._outliers.accepted(claim.agent_id)
+            if case is Case.LOST:
+                self._lost(coordinator, sent, claim, dead)
+                return
+            sent.lost_ms = 0
+            if case is Case.OVERTIME:
+                text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
+                coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
+            elif not self._context.table.answers(claim.agent_id):
+                self._doubt(coordinator)
+        elif case is Case.UNCLAIMED:
+            sent.claimed_by = ""
+            if sent.entry_id:
+                self._context.spawn(self._find(coordinator, sent, sent.sent_ms))
+            elif not sent.stream:  # another owner sent it, and its claim is gone
+                self._dispatcher.send(coordinator, sent)
+
+    def _lost(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim, dead: bool) -> None:
+        blame = self._blame.of_loss(coordinator, sent, claim, proven=dead)
+        if blame is None:
+            self._doubt(coordinator)
+            return
+        text = f"agent {claim.agent_id} {'died' if dead else 'went silent'}"
+        coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame)
+
+    def _doubt(self, coordinator: Coordinator) -> None:
+        """Its agent is no longer registered or connected, but the claim is still valid: look again soon, until it ends."""
+        if coordinator not in self._in_doubt:
+            self._in_doubt.add(coordinator)
+            self._doubtful.put(coordinator)
+
+    async def _find(self, coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> None:
+        """Is it in a living agent's inbox, or in the queue? Then it waits. Otherwise send the same attempt again."""
+        if not _still(coordinator, sent, at_ms):
+            return
+        context = self._context
+        stream, entry_id = sent.stream, sent.entry_id
+        place, consumer = await self._groups.place(stream, entry_id)
+        if not _still(coordinator, sent, at_ms):
+            return
+        accept_ms = sent.dispatch.options.accept_ms
+        late = accept_ms is not None and context.clock.now_ms() >= at_ms + accept_ms
+        if sent.agent_id:  # its inbox may be that of its gateway, which may die alone
+            alive = context.table.lives(sent.agent_id) and context.table.lives(context.keys.tag(stream))
+            there = alive and place in ("unread", "pending")
+            if there and late:
+                self._outliers.not_accepted(sent.agent_id, sent.dispatch.capability)
+            waits = there and not late and not self._outliers.ejected(sent.agent_id)
+        else:
+            waits = place == "unread" or (place == "pending" and context.table.lives(consumer))
+            if place == "unread":
+                self._dispatcher.name_again(sent)
+        if waits:
+            return
+        _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)
+        if place != "gone":
+            await context.queues.drop(stream, entry_id)
+        if _still(coordinator, sent, at_ms):
+            avoid = (sent.agent_id,) if sent.agent_id else ()
+            self._dispatcher.send(coordinator, sent, avoid)
+
+    async def holder(self, coordinator: Coordinator, step: str) -> str:
+        """The id of the agent that claims a step now; "" if none does."""
+        look = await self._context.journal.look(coordinator.workflow_id, (step,))
+        claim = look.claims.get(step) if look is not None else None
+        return claim.agent_id if claim is not None else ""
+
+    async def claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
+        """Whether an agent holds this attempt and has renewed its claim in time."""
+        look = await self._context.journal.look(coordinator.workflow_id, (step,))
+        claim = look.claims.get(step) if look is not None and step not in look.done else None
+        return claim is not None and claim.attempt == attempt and claim.until_ms >= self._context.clock.now_ms()
+
+    def queue_timeout(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
+        """Its time in the queue is over: end the attempt unless an agent has claimed it."""
+        if not sent.over:
+            self._context.spawn(self._queue_timeout(coordinator, sent))
+
+    async def _queue_timeout(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
+        if not await self.holder(coordinator, sent.dispatch.step) and not sent.over:
+            text = f"no agent took it within {sent.dispatch.options.queue_ms} ms"
+            coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
+
+    async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
+        """An agent is gone: look at once at what was sent to it, claimed by it, or read by it from a queue.
+
+        Also for a node: the agents of its gateway are still alive, but its inbox is gone.
+        """
+        inbox = self._context.keys.inbox(agent_id)
+        sent = [(c, one) for c in self._hosted.coordinators.values() for one in c.sent.values()]
+        held = await self._held(agent_id, {one.stream for _, one in sent if not one.agent_id}) if proven else set()
+        touched = {
+            coordinator: None
+            for coordinator, one in sent
+            if agent_id in (one.agent_id, one.claimed_by)
+            or one.stream == inbox
+            or (one.stream, one.entry_id) in held
+            or (proven and not one.stream)  # a previous owner sent it, nobody knows to which agent
+        }
+        if touched:
+            _log.info("%s is gone: a look at %d workflows", agent_id, len(touched))
+            await self.look_at(list(touched))
+
+    async def _held(self, agent_id: str, queues: set[bytes]) -> set[tuple[bytes, bytes]]:
+        """The entries that are pending under an agent's name in these queues."""
+        held: set[tuple[bytes, bytes]] = set()
+        for queue in queues - {b""}:
+            after = b""
+            while page := await self._groups.pending(queue, agent_id, HELD_PAGE, after):
+                held.update((queue, one.id) for one in page)
+                after = page[-1].id
+        return held
+
+
+def _still(coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> bool:
+    """Whether the attempt was neither ended nor sent again since `at_ms`."""
+    return not sent.over and sent.sent_ms == at_ms and not coordinator.dropped

@@ -1,0 +1,592 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives exactly one workflow: entries of its journal go into its machine, commands come out and are carried out.
+
+The base class `OwnedJournal` delivers each entry once, in order, and appends. What a command needs of the rest of the
+node is one record of functions, `Effects`. A coordinator never waits for an answer in the middle of an entry.
+
+It holds nothing that the journal cannot rebuild, except what it sent where (`DispatchedAttempt`): a look at Redis can replace that
+too, which is what `tasks/pending_monitor.py` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nervenet.durable import (
+    CancelChild,
+    CloseRun,
+    Command,
+    ContinueRun,
+    Dispatch,
+    EscalateStep,
+    Expire,
+    FailStep,
+    Machine,
+    Publish,
+    RecordPatch,
+    SendSignal,
+    StartChild,
+    StartTimer,
+    StopTimer,
+    Withdraw,
+)
+from nervenet.durable.check import is_due
+from nervenet.durable.machine import canceled_close
+from nervenet.node.guards.replay_check import difference
+from nervenet.node.workflows.attempt import DispatchedAttempt
+from nervenet.node.workflows.owned_journal import OwnedJournal
+from nervenet.records import (
+    Attempt,
+    Cancel,
+    Close,
+    Entry,
+    Failure,
+    FailureCode,
+    Outcome,
+    Patched,
+    Start,
+    State,
+    TimerFired,
+    UnreadableEntry,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+    from nervenet.durable import ChildRun
+    from nervenet.node.context import NodeContext
+    from nervenet.node.timers import RoundItem, Timer
+    from nervenet.node.workflows.attempt import Sending
+    from nervenet.records import Mismatch
+    from nervenet.redis_link.faults import Unreadable
+
+_log = logging.getLogger(__name__)
+
+ASK_AGAIN = 0.2
+"""Seconds between two questions to an agent whether it has stopped a task."""
+STEP = "step"
+"""What entries wait for while the code of one entry runs in parts, so that the node's event loop is never blocked for long."""
+REST = "rest"
+"""What entries wait for while the commands of one entry are carried out in parts."""
+CALLBACKS_AT_A_TIME = 500
+COMMANDS_AT_A_TIME = 200
+CHECK = "check"
+"""What entries wait for while a second machine folds the journal again, in development."""
+CLEAN_UP_MS = 30_000
+"""Time that a workflow has to clean up after its timeout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What a coordinator can have done: one function for each effect, so that an effect costs one call."""
+
+    # tasks
+    send: Callable[[Coordinator, DispatchedAttempt], None]
+    release_agent: Callable[[DispatchedAttempt], None]
+    """The attempt is no longer with the agent that it was sent to."""
+    stop: Callable[[Coordinator, str, str, int, str], Awaitable[bool | None]]
+    """Ask an agent to stop: step, agent id, attempt, reason. Whether it ran there; None: the agent can't be asked."""
+    tell_to_stop: Callable[[Coordinator, str, str, int, str], None]
+    """The same, without waiting for the answer."""
+    holder: Callable[[Coordinator, str], Awaitable[str]]
+    """The agent that claims a step now; "" = none."""
+    claimed: Callable[[Coordinator, str, int], Awaitable[bool]]
+    """Whether an agent holds this attempt of a step and has renewed its claim."""
+    queue_timeout: Callable[[Coordinator, DispatchedAttempt], None]
+    succeeded: Callable[[str, str, int], None]
+    """An agent has done a task: agent id, capability, time."""
+    failed: Callable[[str, str, Failure, int], None]
+    """An agent has failed a task: agent id, capability, failure, time."""
+
+    # questions to people
+    ask: Callable[[Coordinator, EscalateStep], None]
+    expire_at: Callable[[Coordinator, Expire], None]
+    list_question: Callable[[Coordinator, Entry], None]
+    clear_question: Callable[[Coordinator, str], None]
+    withdraw_questions: Callable[[Coordinator, str], None]
+    relist_questions: Callable[[Coordinator], None]
+
+    # other workflows, and the next run
+    carry_out: Callable[[Coordinator, StartChild | CancelChild | SendSignal], Coroutine[Any, Any, None]]
+    cancel_children: Callable[[Coordinator, Close], Coroutine[Any, Any, None]]
+    """Cancel the children that end with this run, then append its end."""
+    continue_run: Callable[[Coordinator, ContinueRun], Coroutine[Any, Any, None]]
+
+    # its journal
+    weigh_entry: Callable[[int], None]
+    """A journal in memory grew by this number of bytes."""
+    forget_entries: Callable[[Coordinator], None]
+    """A journal is no longer in memory."""
+    long_journal: int
+    """Number of entries from which `too_long` must be called after each entry."""
+    too_long: Callable[[Coordinator], str | None]
+    """Why this run must end, or None."""
+    reload: Callable[[Coordinator, str], None]
+    suspect: Callable[[Coordinator], None]
+    mend: Callable[[Coordinator, Unreadable], Coroutine[Any, Any, None]]
+    forget: Callable[[Coordinator], None]
+    closed: Callable[[Coordinator, Close], None]
+
+
+class Coordinator(OwnedJournal):
+    """See the module."""
+
+    __slots__ = (
+        "_effects",
+        "_entries",
+        "_held",
+        "_timers",
+        "deferred_commands",
+        "labels",
+        "listed_questions",
+        "machine",
+        "mirrored",
+        "parent",
+        "recovered",
+        "req",
+        "sendings",
+        "sent",
+        "span_id",
+        "timeout_ms",
+        "trace",
+        "watched",
+    )
+
+    def __init__(self, context: NodeContext, effects: Effects, machine: Machine, start: Start) -> None:
+        super().__init__(context, machine.workflow_id, machine.run, effects.weigh_entry)
+        self._effects = effects
+        self.machine = machine
+        self.trace = start.trace
+        self.span_id = start.span_id  # b"": not traced
+        self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
+        self.labels = dict(start.labels)
+        self.timeout_ms = start.timeout_ms
+        self.req = b""  # of a run behind the first, whose start does not tell it
+        self.listed_questions: tuple[
+            tuple[str, int], ...
+        ] = ()  # its questions that stand in the list of open escalations
+        self.sent: dict[str, DispatchedAttempt] = {}
+        self.recovered = False
+        self.watched: RoundItem[Coordinator] | None = None
+        self.deferred_commands: list[Command] = []
+        self.parent = start.parent
+        self._timers: dict[int, Timer] = {}
+        self._entries: list[Entry] | None = None if context.replay_process is None else []
+        self._held: list[Command] = []
+        self.mirrored: tuple[State, str] = (State.RUNNING, "")
+
+    def __repr__(self) -> str:
+        return f"<Coordinator {self.workflow_id} {self.machine.state} {self.applied} entries, {len(self.sent)} sent>"
+
+    # ── entries in ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def replay(self, entry: Entry, data: bytes) -> None:
+        """Fold an entry of the past. Its commands were carried out then, or `outstanding` returns them after the replay."""
+        self._at(entry, data)
+        if self._entries is not None:
+            self._entries.append(entry)
+        self._context.watchdog.enter(self.machine)
+        self.machine.apply(entry, replaying=True, most=CALLBACKS_AT_A_TIME)
+        self._context.watchdog.leave()
+
+    def replay_on(self) -> bool:
+        """Run the next part of a large entry. Returns whether there was one: call it again then."""
+        if not self.machine.unfinished:
+            return False
+        self._context.watchdog.enter(self.machine)
+        self.machine.go_on(CALLBACKS_AT_A_TIME)
+        self._context.watchdog.leave()
+        return True
+
+    def continue_after_replay(self, skip: Callable[[Dispatch], bool]) -> None:
+        """After a replay: carry out what is outstanding, except dispatches whose attempt an agent holds."""
+        self.recovered = True
+        self._arm_timeout()
+        wanted: list[Command] = []
+        for command in self.machine.outstanding():
+            if isinstance(command, Dispatch) and skip(command):
+                self.sent[command.step] = self._watch_dispatch(command)
+            else:
+                wanted.append(command)
+        self._carry_out_all(wanted)
+        self._effects.relist_questions(self)
+        self.mirror()
+        self._end_blocked()
+
+    def _arm_timeout(self) -> None:
+        """The workflow's timeout: first a cancel; if the clean-up takes too long, the end."""
+        timers, cancel = self._context.timers, self.machine.cancel
+        if cancel is None and self.timeout_ms is not None:
+            self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
+        elif cancel is not None and cancel.forced:
+            self._timers[0] = timers.at(self._context.clock.now_ms() + CLEAN_UP_MS, self._clean_up_is_over)
+
+    def _time_is_up(self) -> None:
+        self.record(
+            "cancel", Cancel(f"it took longer than {self.timeout_ms} ms", self._context.status.node_id, timeout=True)
+        )
+
+    def _clean_up_is_over(self) -> None:
+        assert self.machine.cancel is not None
+        end = canceled_close(self.machine.cancel)
+        assert end.failure is not None
+        words = f"{end.failure.message}; its clean-up took more than {CLEAN_UP_MS // 1000} s"
+        self._close(replace(end, failure=replace(end.failure, message=words)))
+
+    def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
+        self._at(entry, data)
+        name = entry.name
+        if type(entry.body) is UnreadableEntry:
+            pass  # its name says nothing for sure
+        elif name.startswith("task:"):
+            self._over(name[5:])
+            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
+                self._effects.succeeded(body.agent_id, body.capability, entry.time_ms)
+            self._effects.withdraw_questions(self, name[5:])
+        elif name.startswith("attempt:"):
+            step, _, n = name[8:].rpartition("#")
+            if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
+                self._over(step)
+            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
+                self._effects.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
+        elif name.startswith("decided:"):
+            self._effects.clear_question(self, name[8:])
+        elif name.startswith("escalated:"):
+            self._effects.list_question(self, entry)
+        self._context.watchdog.enter(self.machine)
+        commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)
+        self._context.watchdog.leave()
+        if self.machine.unfinished:
+            self._unproven |= {STEP}
+            asyncio.get_running_loop().call_soon(self._go_on, entry)
+        else:
+            self._applied(entry, commands)
+
+    def _go_on(self, entry: Entry) -> None:
+        """Run the next part of a large entry. Entries that arrive meanwhile are read again after it."""
+        if self.dropped:
+            return
+        self._context.watchdog.enter(self.machine)
+        commands = self.machine.go_on(CALLBACKS_AT_A_TIME)
+        self._context.watchdog.leave()
+        if self.machine.unfinished:
+            asyncio.get_running_loop().call_soon(self._go_on, entry)
+            return
+        self._unproven -= {STEP}
+        self._applied(entry, commands)
+        if not self.dropped:
+            self.catch_up()
+
+    def _applied(self, entry: Entry, commands: list[Command]) -> None:
+        """The code waits again: carry out its commands."""
+        if isinstance(entry.body, Close) and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
+            self._effects.closed(self, entry.body)
+            return
+        if isinstance(entry.body, (Start, Cancel)):
+            self._arm_timeout()
+        if self._entries is not None and self._must_prove(self._entries, entry, commands):
+            self._held += commands
+            commands = []
+        if self.applied >= self._effects.long_journal:
+            self._weigh()
+        self._carry_out_all(commands)
+        self.mirror()
+        if self.canceled is not None:
+            self._end_blocked()
+
+    def block(self, why: Mismatch) -> None:
+        """Block the run, for a reason outside of the machine."""
+        self.machine.blocked = why
+        self.machine.close()
+        self.mirror()
+
+    def _end_blocked(self) -> None:
+        """End a run that is blocked and canceled: its code cannot clean up."""
+        blocked, cancel = self.machine.blocked, self.canceled
+        if blocked is None or cancel is None or self.dropped:
+            return
+        end = canceled_close(cancel)
+        assert end.failure is not None
+        words = f"{end.failure.message or 'canceled'}; it was BLOCKED ({blocked.note}), so its code did not clean up"
+        self._close(replace(end, failure=replace(end.failure, message=words)))
+
+    def _weigh(self) -> None:
+        if self.machine.cancel is None and (why := self._effects.too_long(self)) is not None:
+            self.record("cancel", Cancel(why, self._context.status.node_id, journal_full=True))
+
+    def _must_prove(self, entries: list[Entry], entry: Entry, commands: list[Command]) -> bool:
+        """The replay check of `nervenet dev`: a second machine must issue the same commands, or a crash would block the run.
+
+        What this entry brings waits for the answer, and so does what comes meanwhile.
+        """
+        entries.append(entry)
+        ends = any(isinstance(command, (CloseRun, ContinueRun)) for command in commands)
+        if self.machine.blocked is not None or not is_due(len(entries), ends=ends):
+            return False
+        self._unproven |= {CHECK}
+        self._context.spawn(self._prove(entries))
+        return True
+
+    async def _prove(self, entries: list[Entry]) -> None:
+        machine, context = self.machine, self._context
+        assert context.replay_process is not None
+        try:
+            found = await difference(machine, entries, context.replay_process, context.watchdog)
+            if found is not None and not self.dropped:
+                self._held.clear()
+                machine.blocked = found
+                machine.close()
+                self.mirror()
+        finally:
+            self.acknowledged(CHECK)
+
+    def _over(self, step: str) -> None:
+        sent = self.sent.pop(step, None)
+        if sent is not None:
+            sent.end()
+            if sent.agent_id:
+                self._effects.release_agent(sent)
+
+    # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _carry_out_all(self, commands: list[Command]) -> None:
+        """Carry out commands in order. After a patch no command and no entry is handled until the journal has the patch.
+
+        Many commands are carried out in parts: between two of them the node's loop does other things, this workflow nothing.
+        """
+        rest = commands[COMMANDS_AT_A_TIME:]
+        for command in commands[:COMMANDS_AT_A_TIME] if rest else commands:
+            if isinstance(command, RecordPatch):
+                self._unproven |= {name := f"patch:{command.change}"}
+                self.record(name, Patched(True))
+            elif self._unproven:
+                self._held.append(command)
+            else:
+                self._carry_out(command)
+        if rest:
+            self._held += rest
+            self._unproven |= {REST}
+            asyncio.get_running_loop().call_soon(self.acknowledged, REST)
+
+    def acknowledged(self, name: str) -> None:
+        """A patch is in the journal, or a part is done. After the last one, carry out what waited, and read what arrived."""
+        self._unproven -= {name}
+        if not self._unproven and not self.dropped:
+            held, self._held = self._held, []
+            self._carry_out_all(held)
+            self.catch_up()
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Dispatch():
+                self._dispatch(command)
+            case CloseRun():
+                self._close(command.close)
+            case ContinueRun():
+                self._context.spawn(self._effects.continue_run(self, command))
+            case StartTimer():
+                self._timers[command.k] = self._context.timers.at(command.due_ms, self._fire, command)
+            case StopTimer():
+                self._stop_timer(command)
+            case Withdraw():
+                self._withdraw(command)
+            case FailStep():
+                self._over(command.step)
+                self.record(f"task:{command.step}", command.outcome)
+            case EscalateStep():
+                self._effects.ask(self, command)
+            case Expire():
+                self._effects.expire_at(self, command)
+            case Publish():
+                self.publish(command.view)
+            case StartChild() | CancelChild() | SendSignal():
+                self._context.spawn(self._effects.carry_out(self, command))
+
+    def _close(self, close: Close) -> None:
+        if self.machine.children and self.orphans:
+            self._context.spawn(self._effects.cancel_children(self, close))
+        else:
+            self.close_run(close, self.machine.failed_at)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must be looked at once per lease: others work for it and may die unnoticed, or it is blocked and
+        receives nothing by which it would notice that another node has it."""
+        waits = self.sent or self.machine.children or self.deferred_commands or self.unconfirmed_entries
+        return bool(waits) or self.machine.blocked is not None
+
+    @property
+    def orphans(self) -> list[ChildRun]:
+        """Children that must end when this run ends."""
+        return [child for child in self.machine.children.values() if not child.options.abandon_children]
+
+    def _dispatch(self, command: Dispatch) -> None:
+        self._over(command.step)
+        sent = self.sent[command.step] = self._watch_dispatch(command)
+        if command.at_ms > sent.sent_ms:
+            sent.timers.append(self._context.timers.at(command.at_ms, self._send, sent))
+        else:
+            self._send(sent)
+
+    def _watch_dispatch(self, command: Dispatch) -> DispatchedAttempt:
+        sent = DispatchedAttempt(command, self._context.clock.now_ms())
+        if command.total_due_ms is not None:
+            sent.timers.append(self._context.timers.at(command.total_due_ms, self._ran_out, sent, "all its attempts"))
+        if command.options.queue_ms is not None:
+            due = max(sent.sent_ms, command.at_ms) + command.options.queue_ms
+            sent.timers.append(self._context.timers.at(due, self._effects.queue_timeout, self, sent))
+        return sent
+
+    def _send(self, sent: DispatchedAttempt) -> None:
+        if not sent.over and not self.dropped:
+            self._effects.send(self, sent)
+
+    def _ran_out(self, sent: DispatchedAttempt, of_what: str) -> None:
+        if not sent.over:
+            self.give_up_attempt(sent, FailureCode.TIMEOUT, f"the time for {of_what} is over", retryable=False)
+
+    def give_up_attempt(
+        self,
+        sent: DispatchedAttempt,
+        code: FailureCode,
+        message: str,
+        *,
+        agent_id: str = "",
+        retryable: bool | None = None,
+        blame_percent: int | None = None,
+    ) -> None:
+        """Append the failure of an attempt. Folding it decides how the step continues."""
+        d = sent.dispatch
+        failure = Failure(
+            code, message, type=code.title().replace("_", ""), retryable=retryable, attempt=d.attempt, agent_id=agent_id
+        )
+        body = Attempt(
+            failure,
+            None,
+            d.capability,
+            d.digest,
+            agent_id,
+            sent.started_ms,
+            self._context.clock.now_ms(),
+            blame_percent=blame_percent,
+        )
+        self.record(f"attempt:{d.step}#{d.attempt}", body)
+        if agent_id:
+            self._effects.tell_to_stop(self, d.step, agent_id, d.attempt, message)
+
+    def _withdraw(self, command: Withdraw) -> None:
+        sent = self.sent.get(command.step)
+        failure = Failure(FailureCode.CANCELED, "the workflow gave it up", "Canceled", attempt=command.attempt)
+        capability, digest = ("", b"") if sent is None else (sent.dispatch.capability, sent.dispatch.digest)
+        outcome = Outcome(None, failure, capability, digest, command.attempt)
+        self._over(command.step)
+        self._context.spawn(self._withdrawn(command, sent, outcome))
+
+    async def _withdrawn(self, command: Withdraw, sent: DispatchedAttempt | None, outcome: Outcome) -> None:
+        holder = ""
+        if sent is not None or command.wait:
+            holder = await self._effects.holder(self, command.step)
+        if holder and command.wait:
+            await self._stopped(command, holder, outcome)
+        await self.append(f"task:{command.step}", outcome)
+        if holder and not command.wait:
+            self._effects.tell_to_stop(self, command.step, holder, command.attempt, "canceled")
+
+    async def _stopped(self, command: Withdraw, holder: str, outcome: Outcome) -> None:
+        """Wait until the agent has stopped the task. An agent that can't be asked notices it when it renews its claim."""
+        step, attempt, effects = command.step, command.attempt, self._effects
+        while not self.dropped:
+            found = await effects.stop(self, step, holder, attempt, "canceled")
+            if found is None:
+                failed = Attempt(outcome.failure, None, outcome.capability, outcome.digest)
+                await self.append(f"attempt:{step}#{attempt}", failed)
+            if found is False or not await effects.claimed(self, step, attempt):
+                return
+            await asyncio.sleep(ASK_AGAIN)
+
+    def _stop_timer(self, command: StopTimer) -> None:
+        if (timer := self._timers.pop(command.k, None)) is not None:
+            timer.cancel()
+
+    def _fire(self, command: StartTimer) -> None:
+        self._timers.pop(command.k, None)
+        self.record(f"timer:{command.k}", TimerFired(command.due_ms))
+
+    def repeat_unconfirmed(self) -> None:
+        """Repeat appends that Redis did not confirm, and commands that failed for a time."""
+        entries, self.unconfirmed_entries = self.unconfirmed_entries, {}
+        commands, self.deferred_commands = self.deferred_commands, []
+        for name, body in entries.items():
+            if isinstance(body, Close):
+                self._close(body)
+            else:
+                self.record(name, body)
+        for command in commands:
+            self._carry_out(command)
+
+    # ── hooks of the journal ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _rewritten(self, why: str) -> None:
+        self._effects.reload(self, why)
+
+    def _not_owner(self) -> None:
+        self._effects.forget(self)
+
+    def _head_missing(self) -> None:
+        self._effects.suspect(self)
+
+    def _head_unreadable(self, error: Unreadable) -> None:
+        self._context.spawn(self._effects.mend(self, error))
+
+    def _closed(self, close: Close) -> None:
+        self._effects.closed(self, close)
+
+    # ── what others see ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def mirror(self) -> None:
+        """Write the state that people see into the head when it has changed."""
+        machine = self.machine
+        state = machine.state
+        if state is self.mirrored[0] and state not in (State.WAITING_FOR_HUMAN, State.BLOCKED):
+            return
+        note = ""
+        if machine.blocked is not None:
+            note = machine.blocked.note
+        elif state is State.WAITING_FOR_HUMAN:
+            note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
+        if (state, note) != self.mirrored and not state.closed:
+            self.mirrored = (state, note)
+            self.write_state(state, self.at, note[:60], machine.blocked)
+
+    def show(self) -> None:
+        """Its head was made again: write what people see of it once more."""
+        self.mirrored = (State.RUNNING, "")
+        self.mirror()
+        if self.machine.view is not None:
+            self.publish(self.machine.view)
+        self.listed_questions = ()
+        self._effects.relist_questions(self)
+
+    @property
+    def at(self) -> str:
+        return next(iter(self.machine.pending), "")
+
+    def drop(self) -> None:
+        """Release it: another node has it, or it is over. Removes it from all timers and counters."""
+        if self.dropped:
+            return
+        self.dropped = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for step in tuple(self.sent):
+            self._over(step)
+        if self.watched is not None:
+            self.watched.cancel()
+        self._early.clear()
+        self._effects.forget_entries(self)
+        self.machine.close()

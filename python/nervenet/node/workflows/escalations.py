@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to people: the owner asks, any node records the decision, and each question is decided once.
+
+It hides the list `escalations`, which is derived from journals (the record itself is in the journal). A question is added
+when `escalated:` is in, and removed when it is decided or its step or workflow is over. A crash in between leaves an
+entry too many, which readers check against the journal, or one too few, which the next owner adds again.
+
+Three sources (workflow code, an agent that asks instead of answering, a task without further attempts) are one record
+here. `Question.source` tells them apart for people only.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from nervenet.durable.pending import OPEN
+from nervenet.records import Cancel, Escalated
+from nervenet.streams.listing import Listing
+from nervenet.wire import encode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from nervenet.durable import EscalateStep, Expire
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.wakes import Wakes
+    from nervenet.records import Decided, Entry, Outcome
+    from nervenet.streams.answers import Decision
+
+_log = logging.getLogger(__name__)
+
+
+class Escalations:
+    """One for each node."""
+
+    def __init__(
+        self, context: NodeContext, wakes: Wakes, remember: Callable[[Callable[[], Awaitable[bool]]], None]
+    ) -> None:
+        self._context = context
+        self._wakes = wakes
+        self._remember = remember
+        self._listing = Listing(context.link, context.keys)
+        self._on_open: list[Callable[[str, str, int, bool], None]] = []
+
+    def on_open(self, tell: Callable[[str, str, int, bool], None]) -> Callable[[], None]:
+        """Call `tell` for each open question of a workflow hosted here: id, step, k, and whether an adoption found it.
+
+        Returns a function that ends it.
+        """
+        self._on_open.append(tell)
+        return lambda: self._on_open.remove(tell)
+
+    def ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
+        """Append the question. It is listed when the entry is in."""
+        self._context.spawn(self._ask(coordinator, command))
+
+    async def _ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
+        name = f"escalated:{command.step}#{command.k}"
+        await coordinator.append(name, Escalated(command.question))
+
+    def list_question(self, coordinator: Coordinator, entry: Entry) -> None:
+        """`escalated:…` is in the journal."""
+        assert isinstance(entry.body, Escalated)
+        self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms, False)
+
+    def relist_questions(self, coordinator: Coordinator) -> None:
+        """After a replay: the previous owner may have died before it listed a question or removed one."""
+        standing: set[tuple[str, int]] = set()
+        for pending in coordinator.machine.pending.values():
+            if pending.question is not None and pending.phase is OPEN:
+                standing.add((pending.step, pending.k))
+                self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
+        self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
+
+    def list_again(self, coordinator: Coordinator) -> None:
+        """Put this workflow's open questions on the list again: Redis may have lost it."""
+        for pending in coordinator.machine.pending.values():
+            if pending.question is not None and (pending.step, pending.k) in coordinator.listed_questions:
+                deadline = pending.question.deadline_ms
+                self._context.spawn(
+                    self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.k, deadline)
+                )
+
+    def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
+        step, _, k = which.rpartition("#")
+        coordinator.listed_questions = (*coordinator.listed_questions, (step, int(k)))
+        self._context.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
+        for tell in self._on_open:
+            tell(coordinator.workflow_id, step, int(k), adopted)
+
+    def clear_question(self, coordinator: Coordinator, which: str) -> None:
+        """`decided:<step>#<k>` was folded."""
+        step, _, k = which.rpartition("#")
+        self._unlist(coordinator, [(step, int(k))])
+
+    def withdraw_questions(self, coordinator: Coordinator, step: str) -> None:
+        """`task:<step>` was folded: withdraw its open question, if it had one. The machine may have forgotten it."""
+        if coordinator.listed_questions:
+            self._unlist(coordinator, [asked for asked in coordinator.listed_questions if asked[0] == step])
+
+    def workflow_over(self, coordinator: Coordinator) -> None:
+        self._unlist(coordinator, coordinator.listed_questions)
+
+    def _unlist(self, coordinator: Coordinator, over: Collection[tuple[str, int]]) -> None:
+        coordinator.listed_questions = tuple(asked for asked in coordinator.listed_questions if asked not in over)
+        for step, k in over:
+            self._context.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
+
+    def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
+        self._context.timers.at(command.at_ms, self._expire, coordinator, command)
+
+    def _expire(self, coordinator: Coordinator, command: Expire) -> None:
+        pending = coordinator.machine.pending.get(command.step)
+        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase is OPEN:
+            self._context.spawn(
+                self.decide(
+                    coordinator.workflow_id,
+                    coordinator.run,
+                    command.step,
+                    command.k,
+                    command.decided,
+                    command.outcome,
+                    None,
+                    self._context.status.node_id,
+                    owner=self._context.status.node_id,
+                )
+            )
+
+    async def decide(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        k: int,
+        decided: Decided,
+        outcome: Outcome | None,
+        cancel: Cancel | None,
+        actor: str,
+        *,
+        owner: str | None = None,
+    ) -> Decision:
+        """One decision; with `outcome` the step's end is written with it. The answer says who was first.
+
+        Its owner is told also when the caller has left.
+        """
+        return await self._context.background.run_to_end(
+            self._decide(workflow_id, run, step, k, decided, outcome, cancel, actor, owner)
+        )
+
+    async def _decide(
+        self,
+        workflow_id: str,
+        run: int,
+        step: str,
+        k: int,
+        decided: Decided,
+        outcome: Outcome | None,
+        cancel: Cancel | None,
+        actor: str,
+        owner: str | None,
+    ) -> Decision:
+        def ask() -> Awaitable[Decision]:
+            return self._context.journal.decide(
+                workflow_id,
+                run,
+                step,
+                k,
+                encode_entry(decided, actor),
+                outcome=None if outcome is None else encode_entry(outcome, actor),
+                cancel=None if cancel is None else encode_entry(cancel, actor),
+                owner=owner,
+            )
+
+        async def again() -> bool:
+            """Redis came back, and may have lost it; its question is there once the owner has put it back."""
+            return (await ask()).status not in ("unknown", "not_asked")
+
+        decision = await ask()
+        if decision.status == "new":
+            self._remember(again)
+        if decision.decided:
+            context, name = self._context, f"decided:{step}#{k}"
+            self._wakes.tell_owner(workflow_id, decision.owner, decision.run, decision.decided, name, b"")
+            if decision.owner != context.status.node_id:
+                context.spawn(self._listing.escalation_clear(workflow_id, step, k))
+        return decision

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry of the workflows that this node hosts: their coordinators, and what arrives before a coordinator exists.
+
+Every operation that decides which node has a workflow (start, adopt, load, hand over, close) holds the lock of that
+workflow. Nothing in memory is the truth: `owned`, `running` and the head in Redis are, and the sweep compares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from nervenet.node.timers import Round
+from nervenet.timing import NODE_LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.records import Close
+
+LOOK_MS = int(NODE_LEASE * 1000)
+
+
+class _Early(list[tuple[int, int, str, bytes]]):
+    """Entries of a workflow that is not hosted yet, kept while starts and loads of it are under way here: `users` of them."""
+
+    users = 0
+
+
+class HostedWorkflows:
+    """See the module. One for each node."""
+
+    def __init__(self, context: NodeContext) -> None:
+        self.coordinators: dict[str, Coordinator] = {}
+        self.to_look_at: Round[Coordinator] = Round(context.clock, LOOK_MS)
+        """Each workflow from the time when it was hosted; the pending monitor looks at what is due."""
+        self._early: dict[str, _Early] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<HostedWorkflows {len(self.coordinators)}>"
+
+    def get(self, workflow_id: str) -> Coordinator | None:
+        return self.coordinators.get(workflow_id)
+
+    def here(self, workflow_id: str) -> bool:
+        """Whether it is hosted, or a start or load of it is under way here."""
+        return workflow_id in self.coordinators or workflow_id in self._early
+
+    def lock(self, workflow_id: str) -> asyncio.Lock:
+        """Held while it is decided who hosts that workflow. It is one lock for as long as anybody holds or awaits it."""
+        lock = self._locks.get(workflow_id)
+        if lock is None:
+            lock = self._locks[workflow_id] = asyncio.Lock()
+        return lock
+
+    # ── what comes before it is hosted ───────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def expecting(self, *workflow_ids: str) -> Iterator[None]:
+        """Starts or loads of these are under way here: keep their entries until the coordinator exists, or this ends."""
+        expected = []
+        for workflow_id in workflow_ids:
+            early = self._early.get(workflow_id)
+            if early is None:
+                early = self._early[workflow_id] = _Early()
+            early.users += 1
+            expected.append(early)
+        try:
+            yield
+        finally:
+            for workflow_id, early in zip(workflow_ids, expected, strict=True):
+                early.users -= 1
+                if not early.users and self._early.get(workflow_id) is early:
+                    del self._early[workflow_id]
+
+    def early(self, workflow_id: str) -> list[tuple[int, int, str, bytes]] | None:
+        """Where to keep entries of a workflow whose start or load is under way here; None: there is none under way."""
+        return self._early.get(workflow_id)
+
+    def feed_early(self, coordinator: Coordinator) -> None:
+        """Give a new coordinator the entries that arrived before it existed."""
+        for n, ms, name, data in self._early.pop(coordinator.workflow_id, ()):
+            coordinator.feed(n, ms, name, data)
+
+    # ── hosted, and no longer hosted ─────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, coordinator: Coordinator) -> None:
+        """It is hosted here from now on."""
+        self.coordinators[coordinator.workflow_id] = coordinator
+        coordinator.watched = self.to_look_at.put(coordinator)
+
+    def forget(self, coordinator: Coordinator, close: Close | None = None) -> None:
+        """It is no longer hosted here: closed, or another node's. Those who wait for its end are told which."""
+        if self.coordinators.get(coordinator.workflow_id) is coordinator:
+            del self.coordinators[coordinator.workflow_id]
+            for tell in self._on_close.pop(coordinator.workflow_id, ()):
+                tell(close)
+        coordinator.drop()
+
+    def on_close(self, workflow_id: str, tell: Callable[[Close | None], None]) -> Callable[[], None] | None:
+        """Call `tell` with `close` when a workflow that is hosted here closes, or with None when it leaves this node.
+
+        Returns a function that ends it, or None when the workflow is not hosted here.
+        """
+        if workflow_id not in self.coordinators:
+            return None
+        waiting = self._on_close.setdefault(workflow_id, [])
+        waiting.append(tell)
+        return lambda: waiting.remove(tell) if tell in waiting else None

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads a workflow that exists: reads its journal, replays it, and continues it here.
+
+It hides adoption: whose the workflow was, where its journal ended, which of its attempts agents still hold, and what
+happens with a workflow that killed every node that ran it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nervenet.clock import SYSTEM
+from nervenet.durable.declared import LANGUAGE
+from nervenet.durable.machine import canceled_close, unreadable
+from nervenet.node.guards.memory import cost_of
+from nervenet.node.workflows.owned_journal import blocked_json
+from nervenet.node.workflows.tracing import export_recovered
+from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
+from nervenet.streams.answers import RawEntry
+from nervenet.wire import decode_entry, encode_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from nervenet.definitions import Workflow
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.definitions import StoredDefinitions
+    from nervenet.node.workflows.handover import Handover
+    from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.placement import Placement
+    from nervenet.records import Body
+    from nervenet.streams.answers import Adopted
+    from nervenet.streams.heads import Head
+
+_log = logging.getLogger(__name__)
+
+MOST_ADOPTIONS = 2
+"""A workflow is BLOCKED and not run again after this number of adoptions whose nodes died with it. With the node that
+began it that makes three."""
+AT_A_TIME = 500
+"""Entries that are replayed without a pause: about 30 ms."""
+MOST_WEIGHED = 1_000
+"""Entries of a journal from which its cost in memory is estimated."""
+WAIT_FOR_MEMORY = 0.5
+MANY_LOADS = 64
+"""Workflows that are loaded at once: many adoptions must not delay the workflows that run here."""
+
+
+class LastLine(Protocol):
+    """Finds the line at which a run ended its process: `crash_line.last_line`."""
+
+    def __call__(
+        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
+    ) -> str: ...
+
+
+class NewCoordinator(Protocol):
+    """Makes the coordinator of a run whose code is here."""
+
+    def __call__(self, workflow_id: str, definition: str, version: int, run: int, start: Start, /) -> Coordinator: ...
+
+
+class Loader:
+    """One for each node.
+
+    Args:
+        ready: returns when nothing is being written back to a Redis that has lost something.
+        look_at: looks at the pending steps of workflows now.
+        last_line: finds the line at which a run ended its process; None: no line is looked for.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        stored: StoredDefinitions,
+        admission: Admission,
+        handover: Handover,
+        bookkeeping: CloseBookkeeping,
+        *,
+        new_coordinator: NewCoordinator,
+        ready: Callable[[], Awaitable[None]],
+        look_at: Callable[[list[Coordinator]], Awaitable[None]],
+        last_line: LastLine | None,
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._placement = placement
+        self._stored = stored
+        self._admission = admission
+        self._handover = handover
+        self._bookkeeping = bookkeeping
+        self._new_coordinator = new_coordinator
+        self._ready = ready
+        self._look_at = look_at
+        self._last_line = last_line
+        self.recovered = 0
+        self._at_once = asyncio.Semaphore(MANY_LOADS)
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once nothing is being loaded. A node that stops in the middle of an adoption would look as if the workflow had
+        killed it."""
+        await self._idle.wait()
+
+    async def load(self, workflow_id: str, dead: str | None = None) -> bool:
+        """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
+
+        True when it is hosted afterwards, or needs no host any more.
+        """
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._load(workflow_id, dead)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _load(self, workflow_id: str, dead: str | None) -> bool:
+        context = self._context
+        await self._ready()
+        if dead is not None and not self._admission.may_adopt():
+            return False
+        while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
+            await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and waits in its journal until there is memory
+        async with self._at_once, self._hosted.lock(workflow_id):
+            node_id = (
+                context.status.node_id
+            )  # when the node gets another id during this load, the load is no longer its own
+            if (coordinator := self._hosted.coordinators.get(workflow_id)) is not None:
+                if dead is None or await self._is_mine(workflow_id):
+                    return True
+                self._hosted.forget(
+                    coordinator
+                )  # another node took it while this process was stopped, and has died since
+            with self._hosted.expecting(workflow_id):
+                if dead is not None:
+                    await context.ownership.own(node_id, workflow_id)
+                adopted = await context.journal.adopt(workflow_id, node_id, dead or node_id)
+                return await self._take(workflow_id, adopted, node_id, dead)
+
+    async def _is_mine(self, workflow_id: str) -> bool:
+        """Whether the head still names this node."""
+        head = await self._context.journal.head(workflow_id, ("owner",))
+        return head is not None and head.owner == self._context.status.node_id
+
+    async def _take(self, workflow_id: str, adopted: Adopted, node_id: str, dead: str | None) -> bool:
+        context, head, began_ns = self._context, adopted.head, SYSTEM.now_ns()
+        if adopted.status not in ("adopted", "mine") or head is None:
+            return await self._leave(workflow_id, adopted, node_id)
+        if adopted.status == "mine":  # a node that took it out of our set before this load read an older head
+            await context.ownership.own(node_id, workflow_id)
+        if not await self._has_code(head):
+            _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
+            return False
+        coordinator = await self._replay(workflow_id, adopted)
+        if context.status.node_id != node_id:  # its head names our old id: it is adopted like any other orphan
+            if coordinator is not None:
+                if coordinator.machine.blocked is None:  # the workflow did not cause that
+                    context.spawn(context.journal.set_head(workflow_id, head.run, node_id, survived=True))
+                coordinator.drop()
+            return False
+        if coordinator is None:
+            return True
+        if workflow_id in self._hosted.coordinators:
+            coordinator.drop()
+            return True
+        coordinator.mirrored = (head.state, head.note)
+        self._hosted.attach(coordinator)
+        if adopted.status == "adopted" or head.unconfirmed_adoptions:  # or taken over before, and the answer was lost
+            self._recovered(coordinator, head, dead, began_ns)
+        claims = adopted.claims
+        coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
+        self._hosted.feed_early(coordinator)
+        now = context.clock.now_ms()
+        if any(
+            claim.until_ms < now for claim in claims.values()
+        ):  # the agent that ran it is gone: the next attempt is due
+            context.spawn(self._look_at([coordinator]))
+        return True
+
+    def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
+        """It was replayed, and this node is alive: this adoption does not count against the workflow."""
+        context, workflow_id = self._context, coordinator.workflow_id
+        self.recovered += 1
+        if coordinator.machine.blocked is None:
+            context.spawn(context.journal.set_head(workflow_id, head.run, context.status.node_id, survived=True))
+        _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+        if coordinator.span_id and context.telemetry.on:
+            export_recovered(context, coordinator, dead or "", began_ns)
+
+    async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
+        """It is closed, another node's, or does not exist. Returns whether no node needs to host it."""
+        head = adopted.head
+        if adopted.status == "closed":
+            if head is not None:
+                self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+            return True
+        await self._handover.disown(node_id, workflow_id)
+        return adopted.status == "refused"
+
+    async def _has_code(self, head: Head) -> bool:
+        """Whether it can run here. A stored definition is read for that."""
+        if not self._placement.has(head.definition, head.version, head.runtime):
+            return False
+        return head.runtime != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
+
+    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
+        """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
+        head, raw = adopted.head, await self._entries(workflow_id, adopted)
+        assert head is not None
+        self._admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
+        entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
+        start = entries[0].body if entries else UnreadableEntry("the journal is empty")
+        if not isinstance(start, Start):
+            await self._without_start(workflow_id, head, entries, start)
+            return None
+        coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start)
+        adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
+        if adoptions > MOST_ADOPTIONS:
+            self._stop_killer(coordinator, entries, head.blocked)
+        if head.run > 1:
+            coordinator.req = head.request_hash
+        coordinator.machine.foresee(entries)
+        for entry, stored in zip(entries, raw, strict=True):
+            coordinator.replay(entry, stored.data)
+            while coordinator.replay_on():  # noqa: ASYNC110 - it is not waiting, it lets others run
+                await asyncio.sleep(0)
+            if entry.n % AT_A_TIME == 0:
+                await asyncio.sleep(0)  # the others' news
+        return coordinator
+
+    async def _without_start(self, workflow_id: str, head: Head, entries: list[Entry], start: Body) -> None:
+        """Its start cannot be read: show why it is blocked. A cancel ends it."""
+        context = self._context
+        why = start if isinstance(start, UnreadableEntry) else UnreadableEntry("it is no start")
+        blocked = unreadable(entries[0] if entries else Entry("start", why, 1), why, 0)
+        cancel = next((entry.body for entry in entries if isinstance(entry.body, Cancel)), None)
+        if cancel is not None:
+            data = encode_entry(canceled_close(cancel), context.status.node_id)
+            await context.journal.close(
+                workflow_id, head.run, context.status.node_id, data, State.CANCELED, context.config.retention_ms
+            )
+            self._bookkeeping.finish(workflow_id, context.status.node_id, head.created_ms, context.clock.now_ms())
+        elif head.state is not State.BLOCKED:
+            _log.error("%s is BLOCKED: %s", workflow_id, blocked.detail)
+            told = blocked_json(blocked, context.clock.now_ms())
+            await context.journal.set_head(
+                workflow_id, head.run, context.status.node_id, state=State.BLOCKED, note=blocked.note, blocked=told
+            )
+
+    def _stop_killer(self, coordinator: Coordinator, entries: list[Entry], known: bytes) -> None:
+        """It killed every node that ran it: block it, and look for the line in another process."""
+        where = _line_of(known)
+        coordinator.machine.blocked = Mismatch(
+            f"a node that outlives it, after {MOST_ADOPTIONS} adoptions",
+            "nodes that died with it, or stood still for longer than their lease",
+            where,
+            max(0, len(entries) - 1),
+        )
+        if not where and self._last_line is not None:
+            self._context.spawn(self._find_line(coordinator, entries, self._last_line))
+
+    async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
+        machine = coordinator.machine
+        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries)
+        if where and not coordinator.dropped and machine.blocked is not None:
+            machine.blocked = replace(machine.blocked, where=where)
+            coordinator.mirror()
+
+    async def _entries(self, workflow_id: str, adopted: Adopted) -> list[RawEntry]:
+        """The whole journal, up to where it ended when it was adopted: its patches are needed before its first entry."""
+        head, page, entries = adopted.head, adopted.entries, list[RawEntry]()
+        while page:
+            entries += page
+            if head is None or page[-1].id == head.last:
+                break
+            page = await self._context.journal.read(workflow_id, page[-1].id)
+        return entries
+
+
+def _line_of(blocked: bytes) -> str:
+    """The line that a head's `blocked` names; "" where there is none, or it cannot be read."""
+    try:
+        return str(json.loads(blocked)["where"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of one workflow, as its owner reads and writes it: each entry once and in order.
+
+It hides order and the answers of Redis. News of an entry may come early, twice or not at all. Each entry goes to
+`_apply` once, by its number, which has no gaps: an early entry waits, a missing one is read, a known number is dropped.
+A known number with another time means that history was rewritten. An append is answered `new` (fold it), `exists` (somebody was first: read
+their entry), `not_owner` (let go), `unknown` (Redis has lost the head) or not at all (keep it, and repeat it later).
+
+It is a base class of `Coordinator` and not a member: journal and coordinator call each other for every entry, and two
+objects that refer to each other would leave every closed workflow to the garbage collector.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nervenet.records import Cancel, Entry
+from nervenet.redis_link.faults import LinkError, Unreadable
+from nervenet.streams.answers import Appended
+from nervenet.wire import decode_entry, encode_entry
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from nervenet.node.context import NodeContext
+    from nervenet.records import Body, Close, Mismatch, Payload, State
+
+_log = logging.getLogger(__name__)
+
+EntryLog: TypeAlias = "tuple[EntryLog | None, int, str, bytes]"
+"""The folded entries as they are stored, the last one first: those before it, its time, name and message."""
+
+LOSS = "loss"
+"""What entries wait for while it is not known what Redis has lost."""
+
+
+class OwnedJournal:
+    """See the module. `_apply` and the hooks behind it are what a coordinator adds."""
+
+    __slots__ = (
+        "_context",
+        "_early",
+        "_reading",
+        "_unproven",
+        "_weigh_entry",
+        "applied",
+        "applied_ms",
+        "canceled",
+        "created_ms",
+        "dropped",
+        "entry_log",
+        "run",
+        "unconfirmed_entries",
+        "workflow_id",
+    )
+
+    def __init__(self, context: NodeContext, workflow_id: str, run: int, weigh_entry: Callable[[int], None]) -> None:
+        self._context = context
+        self.workflow_id = workflow_id
+        self.run = run
+        self.applied = 0  # in a later run: n goes on from the run before
+        self.applied_ms = 0
+        self.created_ms = 0
+        self.entry_log: EntryLog | None = None
+        self.canceled: Cancel | None = None  # also where the code is blocked and cannot be told
+        self.dropped = False
+        self.unconfirmed_entries: dict[str, Body] = {}
+        self._early: dict[int, tuple[int, str, bytes]] = {}
+        self._reading = False
+        self._weigh_entry = weigh_entry
+        self._unproven: frozenset[str] = frozenset()
+
+    # ── what a coordinator adds ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _apply(self, entry: Entry, data: bytes) -> None:
+        """The next entry, in order."""
+        raise NotImplementedError
+
+    def acknowledged(self, name: str) -> None:
+        """Something that entries waited for is done."""
+        raise NotImplementedError
+
+    def _rewritten(self, why: str) -> None:
+        """The journal is not what was folded here."""
+        raise NotImplementedError
+
+    def _not_owner(self) -> None:
+        """The head names another owner or another run."""
+        raise NotImplementedError
+
+    def _head_missing(self) -> None:
+        """Redis does not know the workflow."""
+        raise NotImplementedError
+
+    def _head_unreadable(self, error: Unreadable) -> None:
+        """Something else stands where the head or the journal should."""
+        raise NotImplementedError
+
+    def _closed(self, close: Close) -> None:
+        """`close` is in the journal."""
+        raise NotImplementedError
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def feed(self, n: int, ms: int, name: str, data: bytes) -> None:
+        """One stored entry, from a wake, a page or an answer, in any order."""
+        if self.dropped or self._unproven:  # what arrives meanwhile is read again later
+            return
+        if n == self.applied + 1:
+            self._apply(decode_entry(name, data, n, ms), data)
+            if self._early:
+                self._feed_early()
+        elif n > self.applied:
+            self._early[n] = (ms, name, data)
+            self.catch_up()
+        elif n == self.applied and ms != self.applied_ms:
+            self._rewritten(f"entry {n} was rewritten")
+
+    def feed_own(self, entry: Entry, data: bytes) -> None:
+        """An entry that this node appended itself, in the form it was made from, and as it is stored."""
+        if self.dropped or self._unproven:
+            return
+        if entry.n == self.applied + 1:
+            self._apply(entry, data)
+            if self._early:
+                self._feed_early()
+        elif entry.n > self.applied:
+            self.catch_up()
+
+    def _feed_early(self) -> None:
+        while self._early and not self._unproven and (late := self._early.pop(self.applied + 1, None)) is not None:
+            self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]), late[2])
+
+    def catch_up(self) -> None:
+        """An entry is missing: read the journal after the last applied entry. Only one read runs at a time."""
+        if not self._reading and not self.dropped and not self._unproven:
+            self._reading = True
+            self._context.spawn(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while not self.dropped and not self._unproven:
+                applied = self.applied
+                page = await self._context.journal.read(self.workflow_id, self.last_id)
+                if page and page[0].n <= applied:
+                    self._rewritten(f"entry {page[0].n} was rewritten")
+                    return
+                for raw in page:
+                    if raw.n > self.applied:
+                        self.feed(raw.n, raw.ms, raw.name, raw.data)
+                if len(page) < 2:
+                    return
+        finally:
+            self._reading = False
+
+    @property
+    def last_id(self) -> str:
+        """The id of the last applied entry. Reading continues after it."""
+        return f"{self.applied_ms}-{self.applied}"
+
+    def _at(self, entry: Entry, data: bytes) -> None:
+        """This entry is folded now."""
+        self.applied, self.applied_ms = entry.n, entry.time_ms
+        self.entry_log = (self.entry_log, entry.time_ms, entry.name, data)
+        self._weigh_entry(len(data))
+        if entry.name == "start":
+            self.created_ms = entry.time_ms
+        elif entry.name == "cancel" and isinstance(entry.body, Cancel):
+            self.canceled = entry.body
+
+    def questions(self) -> list[tuple[str, int]]:
+        """Step and k of every question that this run's journal knows, decided or not."""
+        found, log = [], self.entry_log
+        while log is not None:
+            log, _, name, _ = log
+            if name.startswith("escalated:"):
+                step, _, k = name[10:].rpartition("#")
+                if k.isdigit():  # the entry may be one that cannot be read
+                    found.append((step, int(k)))
+        return found
+
+    # ── while Redis may have lost entries ────────────────────────────────────────────────────────────────────────────
+
+    def suspend(self) -> None:
+        """Redis may have lost what this machine has folded: take no entries until it is written back."""
+        self._unproven |= {LOSS}
+
+    def resume(self) -> None:
+        """The journal holds what this machine has folded: take entries again."""
+        self.acknowledged(LOSS)
+
+    @property
+    def awaiting_reconciliation(self) -> bool:
+        return LOSS in self._unproven
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def append(self, name: str, body: Body) -> Appended:
+        """Append an owner's entry. If another node owns the workflow now, the answer says it, and this node releases it."""
+        context, node_id = self._context, self._context.status.node_id
+        data = encode_entry(body, node_id)
+        try:
+            answer = await context.journal.append(self.workflow_id, self.run, name, data, owner=node_id)
+        except LinkError as error:
+            self.unconfirmed_entries[name] = body
+            if isinstance(error, Unreadable):
+                self._head_unreadable(error)
+            raise
+        self._answered(name, body, answer, data)
+        return answer
+
+    def record(self, name: str, body: Body) -> None:
+        """Append an owner's entry, and fold it when it is in."""
+        self._context.spawn(self.append(name, body))
+
+    def _answered(self, name: str, body: Body, answer: Appended, data: bytes) -> None:
+        status = answer.status
+        if self.awaiting_reconciliation and status in ("not_owner", "stale", "unknown"):
+            self.unconfirmed_entries[name] = body  # Redis has lost something: repeat it when that is written back
+        elif name.startswith("patch:") and answer.recorded:
+            self.acknowledged(name)
+        elif status == "new":
+            ms, _, n = answer.id.partition(b"-")
+            self.feed_own(Entry(name, body, int(n), int(ms), self._context.status.node_id), data)
+        elif status == "exists":
+            self.catch_up()  # somebody was first: their entry is the fact
+        elif status in ("not_owner", "stale"):
+            self._not_owner()
+        elif status == "unknown":
+            self.unconfirmed_entries[name] = body
+            self._head_missing()
+
+    def close_run(self, close: Close, failed_at: str) -> None:
+        """Append the end of this run. `failed_at`: the step that failed it, for the head."""
+        context, node_id = self._context, self._context.status.node_id
+        data = encode_entry(close, node_id)
+        where = (self.workflow_id, self.run, node_id, data, close.state, context.config.retention_ms, failed_at)
+        command = (*where, _why(close))
+        reply = context.journal.close_nowait(*command)
+
+        def answered(reply: asyncio.Future[Any]) -> None:
+            if reply.cancelled() or reply.exception() is not None:
+                context.spawn(self._close_patiently(close, command))
+            else:
+                self._close_answered(close, Appended.parse(reply.result()), data)
+
+        reply.add_done_callback(answered)
+
+    async def _close_patiently(self, close: Close, command: tuple[str, int, str, bytes, State, int, str, str]) -> None:
+        try:
+            answer = await self._context.journal.close(*command)
+        except LinkError:
+            self.unconfirmed_entries["close"] = close
+            raise
+        self._close_answered(close, answer, command[3])
+
+    def _close_answered(self, close: Close, answer: Appended, data: bytes) -> None:
+        if answer.status == "closed" and not self.awaiting_reconciliation:
+            self._closed(close)
+        else:
+            self._answered("close", close, answer, data)
+
+    # ── what people see ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def write_state(self, state: State, at: str, note: str, blocked: Mismatch | None) -> None:
+        """Write the state that people see into the head."""
+        context, told = self._context, None
+        if blocked is not None:
+            if blocked.expected or blocked.found:
+                words = f"journal {blocked.expected}, code {blocked.found} ({blocked.where})"
+            else:
+                words = blocked.detail
+            _log.error("%s is BLOCKED: %s", self.workflow_id, words)
+            told = blocked_json(blocked, context.clock.now_ms())
+        context.spawn(
+            context.journal.set_head(
+                self.workflow_id, self.run, context.status.node_id, state=state, at=at, note=note, blocked=told
+            )
+        )
+
+    def publish(self, view: Payload) -> None:
+        """Write the view that the workflow publishes into the head."""
+        context = self._context
+        context.spawn(context.journal.set_head(self.workflow_id, self.run, context.status.node_id, view=view.data))
+
+
+def blocked_json(blocked: Mismatch, now_ms: int) -> bytes:
+    """As it stands in the head."""
+    return json.dumps(
+        {
+            "expected": blocked.expected,
+            "found": blocked.found,
+            "where": blocked.where,
+            "agreed": blocked.agreed,
+            "detail": blocked.detail,
+            "time_ms": now_ms,
+        }
+    ).encode()
+
+
+def _why(close: Close) -> str:
+    """Why a run ended, in a few words for lists: `RateLimited: 429 from api (5 attempts)`."""
+    failure = close.failure
+    if failure is None:
+        return ""
+    words = ": ".join(filter(None, (failure.type, failure.message)))
+    return f"{words} ({failure.attempt} attempts)" if failure.attempt > 1 else words

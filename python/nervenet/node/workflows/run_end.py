@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a run: agents stop, questions leave the list, and those who wait are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nervenet.node.workflows.tracing import export_closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+    from nervenet.node.workflows.children import Children
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.escalations import Escalations
+    from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.records import Close
+
+
+class RunEnd:
+    """One for each node.
+
+    Args:
+        stop: tells an agent to stop a task: coordinator, step, agent id, attempt, reason.
+        remember: keeps a closed journal for some seconds, to be written back if Redis loses it.
+    """
+
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        escalations: Escalations,
+        bookkeeping: CloseBookkeeping,
+        children: Children,
+        *,
+        stop: Callable[[Coordinator, str, str, int, str], None],
+        remember: Callable[[Coordinator, Close], None],
+    ) -> None:
+        self._context = context
+        self._hosted = hosted
+        self._escalations = escalations
+        self._bookkeeping = bookkeeping
+        self._stop = stop
+        self._remember = remember
+        self._children = children
+
+    def closed(self, coordinator: Coordinator, close: Close) -> None:
+        """`close` is in the journal and folded: tell those who wait, and move it to the closed workflows."""
+        context, workflow_id = self._context, coordinator.workflow_id
+        created_ms, closed_ms = coordinator.created_ms, coordinator.applied_ms
+        self.release(coordinator, "the workflow is over")
+        self._remember(coordinator, close)
+        self._hosted.forget(coordinator, close)
+        self._bookkeeping.finish(workflow_id, context.status.node_id, created_ms, closed_ms)
+        if coordinator.parent is not None:
+            definition = coordinator.machine.workflow.name
+            context.spawn(self._children.report(workflow_id, definition, coordinator.parent, close))
+        if coordinator.span_id and context.telemetry.on:
+            context.spawn(export_closed(context, coordinator))
+
+    def release(self, coordinator: Coordinator, why: str) -> None:
+        """Nothing of this run matters any more: agents stop, questions leave the list."""
+        for step, sent in coordinator.sent.items():
+            if sent.agent_id:
+                self._stop(coordinator, step, sent.agent_id, sent.dispatch.attempt, why)
+        self._escalations.workflow_over(coordinator)
+
+    def replace(self, old: Coordinator, new: Coordinator) -> None:
+        """Host the next run in the place of this one; those who wait for the workflow's end continue to wait."""
+        self.release(old, "the run is over")
+        old.drop()
+        self._hosted.attach(new)
