@@ -17,7 +17,7 @@ from nervenet.records import Attempt, Failure, FailureCode, Outcome, Payload
 from nervenet.registry.codec import decode_load
 from nervenet.streams.queues import QueueRequirement, parse_requirement
 from nervenet.streams.tasks.attempt import StopReason
-from nervenet.streams.tasks.claim_renewer import ClaimRenewer
+from nervenet.streams.tasks.claims import ClaimRenewer
 from nervenet.timing import GATEWAY_RENEW_EVERY
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.wire import decode_entry

@@ -19,8 +19,7 @@ from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import outcome_entry
 from nervenet.redis_link.faults import LinkClosed
 from nervenet.streams.tasks.attempt import StopReason
-from nervenet.streams.tasks.claim_renewer import ClaimRenewer
-from nervenet.streams.tasks.claims import Claims
+from nervenet.streams.tasks.claims import ClaimRenewer, Claims
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher

@@ -50,7 +50,7 @@ def overdue(task: GatewayTask, now: float) -> StopReason | None:
 
 
 class AgentMonitor:
-    """`lost` is called for an agent whose stream broke and that is not back in time, `gone` when it is to be forgotten."""
+    """`lost` is called for an agent whose stream broke and that is not back in time, `gone` when the node forgets it."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class AgentMonitor:
             group.create_task(self._watch_clock())
 
     def _renewable(self) -> Iterable[GatewayTask]:
-        """The tasks of the agents that were heard lately. None, if this process did not run for so long that its agents took
+        """The tasks of the agents that were heard lately. None, if this process stood still so long that its agents took
         it for dead: they are at other nodes, with newer checkpoints."""
         now, before = self._loop.time(), self._ticked_at
         self._ticked_at = now

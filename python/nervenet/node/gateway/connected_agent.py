@@ -95,7 +95,7 @@ class GatewayTask(TaskAttempt):
 
 
 class Outbox:
-    """One Connect stream, seen from the node: what is still to be sent, and whether the stream is over.
+    """One Connect stream, seen from the node: what waits to be sent, and whether the stream is over.
 
     What is added in one tick of the event loop travels in one message. Nothing goes out before the welcome.
     """
@@ -132,7 +132,7 @@ class Outbox:
         return isinstance(self.error, RequestError)
 
     async def take_all(self) -> list[pb.ConnectResponseItem]:
-        """Everything that is to be sent; [] when the stream is over."""
+        """Everything that waits to be sent; [] when the stream is over."""
         while not (self._items and self._open) and not self.over:
             self._more.clear()
             await self._more.wait()
@@ -184,7 +184,7 @@ class ConnectedAgent:
 
     @property
     def state(self) -> str:
-        """As it is registered. STARTING: nothing new for it until it is back."""
+        """The state in its record. STARTING: it is away, and gets no new tasks until it is back."""
         if self.outbox is None:
             return "STARTING"
         if self.draining or not self.credit:
@@ -192,7 +192,7 @@ class ConnectedAgent:
         return "ACTIVE"
 
     def free_for(self, capability: str) -> int:
-        """How many more of its tasks may be pushed."""
+        """How many more tasks of this capability may be pushed."""
         if self.outbox is None or self.draining or capability not in self.able:
             return 0
         room = self.credit - len(self.tasks)
@@ -220,13 +220,13 @@ class ConnectedAgent:
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, task: GatewayTask) -> None:
-        """It counts against the credit from now on."""
+        """Count a task against the credit."""
         self.tasks[task.task_key] = task
         capability = task.envelope.capability
         self.counts[capability] = self.counts.get(capability, 0) + 1
 
     def give_back(self, task: GatewayTask) -> bool:
-        """Its credit is free again; False = it was already."""
+        """Stop counting it; False: it was not counted."""
         if self.tasks.get(task.task_key) is not task:
             return False
         del self.tasks[task.task_key]
@@ -238,7 +238,7 @@ class ConnectedAgent:
         self.error_rate += (failed - self.error_rate) * _WEIGHT
 
     def remember(self, key: TaskKey, recorded: bool) -> None:
-        """It was acknowledged so, in case it is answered once more."""
+        """Keep what was acknowledged, in case the agent answers again."""
         self.acked[key] = recorded
         if len(self.acked) > MOST_ACKED:
             self.acked.popitem(last=False)

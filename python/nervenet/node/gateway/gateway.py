@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway as a whole: who is connected, what runs beside the streams, and what the rest of the node asks of it.
+"""The gateway as a whole: the connected agents, its background loops, and what the rest of the node asks of it.
 
-It does nothing until the first agent comes: no inbox, no connection, no round.
+It does nothing until the first agent connects: it has no inbox, no connection to Redis and no loop.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ SPREAD_EVERY: Final = 5.0
 SENT_ON_PAUSE: Final = 60.0
 """Seconds for which an agent that was sent on and stays is not sent on again."""
 SPREAD_TOLERANCE: Final = 1.25
-"""A node keeps so many times its fair share of agents, so that no agent goes to and fro."""
+"""A node keeps up to this multiple of its fair share of agents, so that no agent goes to and fro."""
 SPREAD_MARGIN: Final = 4
-"""A node keeps so many agents more than that: small meshes are not worth the trouble."""
+"""Agents that a node keeps above that: in a small mesh it is not worth the trouble."""
 SPREAD_SHARE: Final = 0.05
 """The part of its agents that a node sends on each time."""
 
@@ -74,7 +74,7 @@ class Gateway:
 
     @property
     def address(self) -> str:
-        """Where this node answers: the endpoint of its agents."""
+        """The address of this node, which is the endpoint of its agents."""
         return self._context.status.address
 
     async def run(self) -> None:
@@ -129,7 +129,7 @@ class Gateway:
             raise invalid("items[0].hello.lease_id", f"not the lease of {hello.agent.agent_id}")
 
     async def _reconnect(self, hello: pb.Hello, outbox: Outbox, record: agent_pb2.AgentRecord) -> ConnectedAgent:
-        """An agent whose stream broke: its claims first, then everything else."""
+        """Connect an agent again whose stream broke. Its claims come first."""
         agent_id = hello.agent.agent_id
         agent = self.agents.get(agent_id)
         if agent is None:
@@ -154,7 +154,7 @@ class Gateway:
         return agent
 
     async def _rename(self, agent: ConnectedAgent) -> None:
-        """One id is one incarnation; what runs goes on under the old one."""
+        """A new lease needs a new id. What runs keeps the old one."""
         old = agent.agent_id
         self._membership.forget(agent)
         agent.lease_id = await self._membership.grant()
@@ -187,11 +187,11 @@ class Gateway:
         self._reader.capabilities_changed()
 
     def _others(self) -> list[str]:
-        """Where the other nodes answer, those with fewest gateway agents first."""
+        """The addresses of the other nodes, those with fewest gateway agents first."""
         return [address for _, address in self._crowds()]
 
     def _crowds(self) -> list[tuple[int, str]]:
-        """How many gateway agents each other node has, and where it answers; fewest first."""
+        """The number of gateway agents of each other node, and its address; fewest first."""
         table = self._context.table
         counts = Counter(agent.inbox for agent in table.agents.values())
         others = [
@@ -269,7 +269,7 @@ class Gateway:
         self._changed.set()
 
     def _moved(self, agent: ConnectedAgent) -> None:
-        """Another node has it now, and its claims."""
+        """Another node has the agent now, and its claims."""
         _log.debug("%s is at another node", agent.agent_id)
         if agent.outbox is not None:
             agent.outbox.end(replaced(agent.agent_id))
@@ -288,7 +288,7 @@ class Gateway:
                 self._moved(agent)
 
     async def drain(self) -> None:
-        """This node leaves: its agents go to others with what they run. Returns when they are gone, or after a while."""
+        """This node stops: send its agents to other nodes, with what they run. Returns when they are gone, or after a while."""
         others = self._others()
         for agent in self.agents.values():
             agent.go_elsewhere(others, "this node is draining")
@@ -305,7 +305,7 @@ class Gateway:
     # ── what others ask of an agent ──────────────────────────────────────────────────────────────────────────────────
 
     def drain_agent(self, agent: ConnectedAgent, grace_ms: int | None) -> None:
-        """It finishes what runs; what still runs after the grace goes on elsewhere."""
+        """It finishes its tasks. Those that still run after the grace continue at other agents."""
         grace = self._context.config.drain_ms if grace_ms is None else grace_ms
         if not agent.draining:
             agent.draining = True
@@ -320,7 +320,7 @@ class Gateway:
             self._reader.look_soon()
 
     def set_credit(self, agent: ConnectedAgent, credit: int) -> None:
-        """More or fewer at once from now on; 0 = nothing new."""
+        """How many tasks it takes at once from now on; 0: no new ones."""
         agent.credit = credit
         if not credit:
             self.broker.release_waiting(agent)
@@ -332,7 +332,7 @@ class Gateway:
         return self._loop.time()
 
     def cancel(self, task_id: str, attempt: int, reason: str) -> bool:
-        """Have it stopped wherever it runs here; `attempt` 0 = any."""
+        """Stop a task that a connected agent runs; `attempt` 0: any attempt. Returns whether there is one."""
         found = [
             task
             for (known, n), task in self.broker.tasks.items()
@@ -344,7 +344,7 @@ class Gateway:
 
 
 def excess(mine: int, others: Sequence[int]) -> int:
-    """How many agents a node asks to go to other nodes, so that they spread over the nodes by themselves.
+    """How many agents a node asks to go to other nodes, so that they spread over the nodes.
 
     A connection lasts for as long as it can, so a node that starts later would get none of the agents that are there.
     `others`: how many agents each of the other nodes has.
@@ -366,5 +366,5 @@ def replaced(agent_id: str) -> PreconditionFailed:
 
 
 def running(agent: ConnectedAgent) -> list[GatewayTask]:
-    """What an agent runs, oldest first."""
+    """The tasks that an agent runs, oldest first."""
     return sorted((task for task in agent.tasks.values() if task.started_ms), key=lambda task: task.started_ms)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gateway agents in the registry: their leases, records and load, kept by the node for as long as it hears them.
+"""Connected agents in the registry: the node keeps their leases, records and load while it hears them.
 
 A lease is the agent's own, of 15 s, and moves with it from node to node. So a record has two writers for a moment, and each
 write here names the revision that it replaces: a node that finds another node's record there has lost the agent to it.
@@ -78,7 +78,7 @@ class Membership:
     # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def grant(self) -> int:
-        """A lease for a new agent. Raises EtcdError: nobody new without etcd."""
+        """A lease for a new agent. Raises EtcdError: no new agent without etcd."""
         return await self._etcd.grant(GATEWAY_AGENT_LEASE)
 
     async def resume(self, lease_id: int) -> bool:
@@ -92,7 +92,7 @@ class Membership:
         return True
 
     async def register(self, agent: ConnectedAgent) -> None:
-        """Write its record, whoever wrote it before. Raises EtcdError."""
+        """Write its record, over that of any node. Raises EtcdError."""
         entry = self._entries[agent.agent_id] = RegistryEntry()
         entry.kept_at = self._loop.time()
         state, where = agent.state, self._context.status.node_id
@@ -196,7 +196,7 @@ class Membership:
         elif current is None:
             entry.revision = 0
         elif decode_agent(agent.agent_id, current.value).inbox in (where, entry.where):
-            entry.revision = current.mod_revision  # somebody's wish, or ours of before: due again
+            entry.revision = current.mod_revision  # a wish in the record, or an earlier write of ours: due again
         else:
             self._moved(agent)
 

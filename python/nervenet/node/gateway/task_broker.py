@@ -21,8 +21,7 @@ from nervenet.streams.answers import Appended
 from nervenet.streams.data_plane import DataPlane
 from nervenet.streams.queues import LOOK, OutgoingWake
 from nervenet.streams.tasks.attempt import StopReason
-from nervenet.streams.tasks.claim_renewer import ClaimRenewer
-from nervenet.streams.tasks.claims import Claims
+from nervenet.streams.tasks.claims import ClaimRenewer, Claims
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher
@@ -353,7 +352,7 @@ class TaskBroker:
         task.agent.ended(self._context.clock.now_ms() - task.started_ms, outcome.failed)
 
     def notify_owners(self, agent: ConnectedAgent) -> None:
-        """Its stream broke. An owner that sent a task to a queue looks who has it, and so knows whose death would concern it."""
+        """Its stream broke. The owners of tasks from queues check who has them, so they know which death would concern them."""
         for task in agent.tasks.values():
             envelope = task.envelope
             if not envelope.agent_id and task.stage is Stage.PUSHED:

@@ -9,7 +9,6 @@ and in what runs; they pass that as callbacks and as subclasses of `TaskAttempt`
     deliveries.py     stream entries in hand, and their deletion
     progress.py       news for watchers, in batches of 50 ms
     queue_poller.py   reading: the shared queues by polling, and again what a broken connection may have swallowed
-    claims.py         claims of what was read, and what each answer means
-    claim_renewer.py  renewal of claims, with checkpoints; a claim that is gone is taken again
+    claims.py         claims of what was read, what each answer means, and the renewal of what runs
     outcomes.py       outcomes on their way into the journal, and the wake of the workflow's owner
 """

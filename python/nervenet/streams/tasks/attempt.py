@@ -109,7 +109,7 @@ class TaskAttempt(ABC):
     @property
     @abstractmethod
     def is_claimed(self) -> bool:
-        """Whether its claim is to be renewed."""
+        """Whether its claim must be renewed."""
 
     def add_part(self, sequence: int, part: Payload) -> None:
         """Keep a part of the output until it is published. Its publisher still has to be told."""

@@ -72,7 +72,7 @@ class QueueHost(Protocol):
 
 
 class _Rereads:
-    """When what is pending is to be read again: not after the first connect, when nothing can be pending."""
+    """When to read again what is pending: not after the first connect, when nothing can be pending."""
 
     def __init__(self) -> None:
         self._connects = 1
@@ -220,7 +220,7 @@ class QueuePoller:
                 return False
 
     async def _refused(self, error: RedisRefused) -> None:
-        """NOGROUP: the inbox is gone. A process whose lease is over was buried, and must not create it again."""
+        """NOGROUP: the inbox is gone. A process whose lease is over was cleaned up, and must not create it again."""
         consumer = self._host.consumer
         if error.code != "NOGROUP" and not error.wrong_type:
             _log.warning("%s: reading tasks: %s", consumer, error)
