@@ -20,7 +20,7 @@ from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import NOTHING, Attempt, Failure, FailureCode, Outcome, Payload, Question, Usage
 from nervenet.schemas import malformed
-from nervenet.streams.tasks.attempt import OutcomeEntry
+from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from nervenet.wire import Envelope
 
 Verdict: TypeAlias = Payload | Failure | Question
-
-_LONGEST_STACK = 16_000
 
 
 def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Failure:
@@ -66,7 +64,7 @@ def raised(agent: Agent[Any, Any], error: BaseException, limit: int, now_ms: int
         failure = replace(failure, code=FailureCode.APPLICATION, retryable=False)
     if failure.details is not None and failure.details.size > limit:
         failure = replace(failure, details=None, message=f"{failure.message} (details above the payload limit)")
-    return replace(failure, stack_trace=failure.stack_trace[-_LONGEST_STACK:])
+    return replace(failure, stack_trace=failure.stack_trace[-LONGEST_TEXT:])
 
 
 def outcome_entry(

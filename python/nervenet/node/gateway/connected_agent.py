@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from nervenet.errors import RequestError
 from nervenet.node.gateway.outcome import AttemptFacts
-from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt
+from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt, TaskAverages
 from nervenet.timing import GATEWAY_AGENT_LEASE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
@@ -34,8 +34,6 @@ TaskKey: TypeAlias = tuple[str, int]
 """Task id and attempt: what makes two deliveries the same attempt."""
 
 MOST_ACKED: Final = 64
-_WEIGHT: Final = 0.1
-"""Of the newest task in the averages: they remember about the last twenty."""
 
 _STATUS_ACK: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"seconds": GATEWAY_AGENT_LEASE}))
 
@@ -148,10 +146,11 @@ class Ability(NamedTuple):
     slots: int
 
 
-class ConnectedAgent:
+class ConnectedAgent(TaskAverages):
     """See the module. `outbox` is None while the agent is away."""
 
     def __init__(self, agent_id: str, lease_id: int, record: agent_pb2.AgentRecord, credit: int) -> None:
+        super().__init__()
         self.agent_id = agent_id
         self.lease_id = lease_id
         self.outbox: Outbox | None = None
@@ -165,7 +164,7 @@ class ConnectedAgent:
         self.broke = False  # its stream was closed by the other side, without a goodbye
         self.broke_ms = 0
         self.sent_on_at = float("-inf")
-        self.cpu = self.average_ms = self.error_rate = 0.0
+        self.cpu = 0.0
         self.describe(record, credit)
 
     def describe(self, record: agent_pb2.AgentRecord, credit: int) -> None:
@@ -232,10 +231,6 @@ class ConnectedAgent:
         del self.tasks[task.task_key]
         self.counts[task.envelope.capability] -= 1
         return True
-
-    def ended(self, took_ms: int, failed: bool) -> None:
-        self.average_ms += (took_ms - self.average_ms) * _WEIGHT
-        self.error_rate += (failed - self.error_rate) * _WEIGHT
 
     def remember(self, key: TaskKey, recorded: bool) -> None:
         """Keep what was acknowledged, in case the agent answers again."""

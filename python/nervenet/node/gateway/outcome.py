@@ -8,11 +8,11 @@ not decide (whose task it is, and which attempt) is filled in from the envelope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nervenet.payloads import PayloadTooLarge, check_json, check_size
 from nervenet.schemas import malformed
-from nervenet.streams.tasks.attempt import OutcomeEntry, StopReason
+from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry, StopReason
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
@@ -20,8 +20,6 @@ from nervenet.wire import clear_mistakes, failure_out, payload_in, payload_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-LONGEST_TEXT: Final = 16_000
 
 
 class AttemptFacts(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt at a task in this process, as far as claims, renewals and watchers are concerned; and how it ends."""
+"""One attempt at a task in this process, as far as claims, renewals and watchers are concerned; how it ends; averages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 MOST_PARTS: Final = 1_000
 """Parts of an output that wait for their publication; older ones are dropped, which their numbers show."""
+
+LONGEST_TEXT: Final = 16_000
+"""Characters of a stack trace, or of a message that an agent sends, that are recorded."""
+_WEIGHT: Final = 0.1
+"""Of the newest task in the averages: they cover about the last twenty."""
 
 
 class AttemptKey(NamedTuple):
@@ -117,3 +122,15 @@ class TaskAttempt(ABC):
             self.parts = deque(maxlen=MOST_PARTS)
         self.sequence = sequence
         self.parts.append((sequence, part))
+
+
+class TaskAverages:
+    """How long the tasks of an agent took lately, and how many of them failed."""
+
+    def __init__(self) -> None:
+        self.average_ms = self.error_rate = 0.0
+
+    def ended(self, took_ms: int, failed: bool) -> None:
+        """A task is over."""
+        self.average_ms += (took_ms - self.average_ms) * _WEIGHT
+        self.error_rate += (failed - self.error_rate) * _WEIGHT
