@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.data_plane import DataPlane
     from nervenet.streams.queues import Delivered
-    from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry
+    from nervenet.streams.tasks.attempt import AttemptKey
 
 SETTLE_WITHIN: Final = TASK_STOP_GRACE + 1.0
 """Seconds within which each stopped attempt is recorded, even if its handler still runs."""
@@ -168,7 +168,7 @@ class TaskRunner:
             running.ended = True
             self._progress.flush(running)
             if outcome is not None:
-                await self._record(running, outcome)
+                await self.recorder.record(running, outcome)
             settled = True
         except LinkClosed:
             _log.warning("%s ended after its agent was closed; its outcome is not recorded", running.key.task_id)
@@ -182,14 +182,6 @@ class TaskRunner:
                 self._meter.ended(self._clock.now_ms() - running.started_ms, outcome is not None and outcome.failed)
             else:
                 self.deliveries.release(running.stream, running.entry_id)
-
-    async def _record(self, running: Running, outcome: OutcomeEntry) -> None:
-        appended = await self.recorder.record(running, outcome)
-        if appended.status != "new" and appended.recorded and appended.owner:
-            self._spawn(self._wake(running, appended.owner, appended.id))
-
-    async def _wake(self, running: Running, owner: str, journal_id: bytes) -> None:
-        await self.recorder.wake_for_present_entry(running, owner, journal_id)
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,7 +197,7 @@ class TaskRunner:
             now = self._clock.now_ms()
             outcome = outcome_entry(running.envelope, running.agent_id, failure, running.started_ms, now)
             running.recorded = True
-            self._spawn(self._record(running, outcome))
+            self._spawn(self.recorder.record(running, outcome))
 
     def release_unclaimed(self) -> None:
         """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""

@@ -334,19 +334,15 @@ class TaskBroker:
         self, task: GatewayTask, outcome: OutcomeEntry, then: Callable[[GatewayTask, bool], None]
     ) -> None:
         try:
-            appended = await self.recorder.record(task, outcome)
+            present = await self.recorder.record(task, outcome)
         except LinkClosed:
             return
         except LinkError:  # its workflow's keys hold other data: its agent is free all the same
             then(task, False)
             return
-        recorded = appended.status == "new"
-        if recorded:
+        if present is outcome.entry:
             self._recorded(task, outcome)
-        elif appended.recorded:
-            present = await self.recorder.wake_for_present_entry(task, appended.owner, appended.id)
-            recorded = present is not None and same_result(present[1], task.agent_id, task.key.attempt)
-        then(task, recorded)
+        then(task, present is not None and same_result(present, task.agent_id, task.key.attempt))
 
     def _recorded(self, task: GatewayTask, outcome: OutcomeEntry) -> None:
         task.agent.ended(self._context.clock.now_ms() - task.started_ms, outcome.failed)

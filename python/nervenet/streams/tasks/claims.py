@@ -83,12 +83,14 @@ class Claims(Generic[_A]):
         self._deliveries.drop(stream, entry_id)
 
     def _answered(self, attempt: _A, reply: asyncio.Future[Any]) -> None:
-        if reply.cancelled():
-            return
-        if reply.exception() is not None:
+        try:
+            claimed = Claimed.parse(reply.result())
+        except LinkError:
             self._spawn(self._claim_patiently(attempt))
+        except asyncio.CancelledError:  # the link is closed
+            pass
         else:
-            self._judge(attempt, Claimed.parse(reply.result()))
+            self._judge(attempt, claimed)
 
     async def _claim_patiently(self, attempt: _A) -> None:
         try:
@@ -118,7 +120,7 @@ class Claims(Generic[_A]):
                 self._deliveries.drop(attempt.stream, attempt.entry_id)
 
     async def _wake_and_drop(self, attempt: _A, owner: str) -> None:
-        await self._recorder.wake_for_present_entry(attempt, owner)
+        await self._recorder.wake_again(attempt, owner)
         self._deliveries.drop(attempt.stream, attempt.entry_id)
 
 

@@ -78,10 +78,12 @@ class OutcomeRecorder:
             self._deliveries.flush_soon()
             self._queues.wake_nowait(wake).add_done_callback(ignore_error)
 
-    async def record(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
-        """Append it, and wake the owner if it is `new`. Waits until Redis takes it.
+    async def record(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> bytes | None:
+        """Append it, and wake the owner. Waits until Redis takes it.
 
-        Raises `LinkError` if head or journal hold other data, after `REFUSALS` tries: that is no reason to keep a slot.
+        Returns the data of the entry that the journal has now: `outcome.entry` itself, or that of an earlier outcome. None:
+        it has none, or it could not be read. Raises `LinkError` if head or journal hold other data, after `REFUSALS` tries:
+        that is no reason to keep a slot.
         """
         appended = None
         try:
@@ -92,7 +94,8 @@ class OutcomeRecorder:
             appended = await self._append_patiently(attempt, outcome)
         if appended.status == "new":
             self.confirm(attempt, outcome, appended)
-        return appended
+            return outcome.entry
+        return await self.wake_again(attempt, appended.owner, appended.id) if appended.recorded else None
 
     async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
         """Until Redis takes it, and the workflow's owner has written back a head that Redis lost."""
@@ -112,15 +115,13 @@ class OutcomeRecorder:
                     raise
             await asyncio.sleep(DATA_PLANE_RETRY)
 
-    async def wake_for_present_entry(
-        self, attempt: TaskAttempt, owner: str, journal_id: bytes = b""
-    ) -> tuple[str, bytes] | None:
-        """The journal had an outcome of the step before; its owner may have missed the wake, so it gets another one.
+    async def wake_again(self, attempt: TaskAttempt, owner: str, journal_id: bytes = b"") -> bytes | None:
+        """The journal has an earlier outcome. Its owner may have missed the wake, so wake it again, with that outcome.
 
-        `journal_id` is the id of that entry; b"": of the step's outcome. Returns its name and data, None if there is none.
-        The owner is told what the journal has, never what this process would have written.
+        `journal_id` is the id of that entry; b"": of the step's outcome. Returns its data, None if there is none.
         """
         workflow_id, run, step, _ = attempt.key
+        present = None
         try:
             journal_id = journal_id or await self._journal.outcome_id(workflow_id, step)
             present = await self._journal.entry(workflow_id, journal_id) if journal_id else None
@@ -130,5 +131,4 @@ class OutcomeRecorder:
                     await self._queues.wake(wake)
         except LinkError as error:
             _log.warning("%s: its owner was not woken: %s", attempt.key.task_id, error)
-            return None
-        return present
+        return present[1] if present is not None else None
