@@ -112,7 +112,7 @@ class TaskRunner:
         try:
             envelope = decode_envelope(one.envelope)
             agent = self._agents[envelope.capability]
-        except Exception as error:  # noqa: BLE001 - protobuf's own errors, or a capability of somebody else
+        except Exception as error:  # noqa: BLE001 - protobuf's own errors, or the capability of another agent
             _log.warning("%s: entry %s is no task of mine, dropped: %r", agent_id, one.id.decode(), error)
             self.deliveries.drop(stream, one.id)
             return None

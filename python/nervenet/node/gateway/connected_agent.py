@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent as the node that it is connected to knows it, and the tasks that it answers for. Plain state, no I/O.
 
-A `ConnectedAgent` outlives its streams: when one breaks, what it runs is kept for the time in which it may come back. Its
-`outbox` is that of the present stream.
+A `ConnectedAgent` outlives its streams: when one breaks, the node keeps what the agent runs for as long as it
+may come back. Its `outbox` is that of the present stream.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STATUS_ACK: Final = pb.ConnectResponseItem(status_ack=pb.StatusAck(lease_ttl={"
 class Stage(enum.Enum):
     """How far a task is with its agent."""
 
-    WAITING = "for a free slot; nobody has claimed it"
+    WAITING = "for a free slot; it is not claimed"
     CLAIMING = "the claim is on its way"
     PUSHED = "its agent has it, as far as we know"
     RECORDING = "its result is on its way into the journal"

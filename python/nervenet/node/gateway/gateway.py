@@ -145,7 +145,7 @@ class Gateway:
                 await self._rename(agent)
             await self._membership.register(agent)
         except EtcdUnavailable as error:
-            _log.warning("%s is back, and etcd can't be told: %s", agent.agent_id, error)
+            _log.warning("%s is back, but etcd cannot be updated: %s", agent.agent_id, error)
         except BaseException:
             self.disconnected(agent, outbox)
             raise

@@ -195,7 +195,7 @@ class TaskBroker:
             found.append(task)
             if task.stop is None:
                 self.claim_renewer.retake(task)
-            else:  # its agent was away when it was told
+            else:  # its agent was away when it was stopped
                 agent.stop(task, task.stop.value)
         return found
 

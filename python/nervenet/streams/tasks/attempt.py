@@ -117,7 +117,7 @@ class TaskAttempt(ABC):
         """Whether its claim must be renewed."""
 
     def add_part(self, sequence: int, part: Payload) -> None:
-        """Keep a part of the output until it is published. Its publisher still has to be told."""
+        """Keep a part of the output until it is published. The caller announces it."""
         if self.parts is None:
             self.parts = deque(maxlen=MOST_PARTS)
         self.sequence = sequence

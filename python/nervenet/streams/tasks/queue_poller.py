@@ -130,8 +130,8 @@ class QueuePoller:
                 except LinkError as error:
                     _log.warning("%s: reading tasks: %s", self._host.consumer, error)
                     await asyncio.sleep(POLL_SOONEST)
-                except Exception:  # noqa: BLE001 - one entry that nobody foresaw is no reason to read no others
-                    _log.exception("%s: reading tasks failed, it goes on", self._host.consumer)
+                except Exception:  # noqa: BLE001 - one unexpected entry must not stop all reading
+                    _log.exception("%s: reading tasks failed and is tried again", self._host.consumer)
                     await asyncio.sleep(POLL_LATEST)
         finally:
             await reader.close()
@@ -200,7 +200,7 @@ class QueuePoller:
         """Take what was handed to this process by a reply that never came. False: there was not room for all of it."""
         inbox = self._keys.inbox(self._host.consumer)
         complete = await self._reread_stream(reader, inbox, None)
-        await self._groups.trim(inbox)  # what was delivered and is no longer pending: nobody gets it any more
+        await self._groups.trim(inbox)  # what was delivered and is no longer pending: it is lost, and its owner sends it again
         for queue in [queue for queue in self.queues if queue.listed]:
             complete = await self._reread_stream(reader, queue.stream, queue) and complete
         return complete
