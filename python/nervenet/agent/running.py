@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt in this process, from the moment it was read: its task, its progress, and whether it must stop.
 
-It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side and
-read by the other, and makes one call into the loop when progress begins to wait.
+It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side
+and read by the other, and makes one call into the loop when progress begins to wait.
 """
 
 from __future__ import annotations

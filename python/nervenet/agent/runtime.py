@@ -144,7 +144,7 @@ class AgentRuntime:
             yield runtime
             await runtime.leave()
 
-    # ── identity ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── identity ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def agent_id(self) -> str:
@@ -163,7 +163,7 @@ class AgentRuntime:
         """Language and version, for people."""
         return f"python {platform.python_version()}"
 
-    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def stopped(self) -> None:
         """Wait until a part fails permanently, and raise its error. An agent never ends on its own otherwise."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's control port: a gRPC server with AgentService, health and reflection, and the agent's record.
 
-It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by nodes.
+It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by
+nodes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of an attempt: from a handler's return value or exception to the journal entry. No I/O.
 
-It runs in the process of the handler: a pool process sends the finished entry, and the agent only appends it. The rules:
+It runs in the process of the handler: a pool process sends the finished entry, and the agent only appends it. The
+rules:
 
 - The input does not match its type: INVALID_INPUT, and the handler is not called.
 - The result does not match the declared type: APPLICATION, not retryable, because another try would hardly help.

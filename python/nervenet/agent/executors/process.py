@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs `run="process"` handlers in a pool of processes, each of which can be stopped, killed and replaced.
 
-Each worker is a new Python process at the other end of a socketpair; never a fork, because gRPC's threads do not survive
-one. If a worker dies, only its task fails, as AGENT_LOST with the exit code, so that a task which kills each worker reaches
-the mesh's limit for such tasks. Rejected: concurrent.futures. One killed worker breaks its pool permanently, and a task
-costs three times as much.
+Each worker is a new Python process at the other end of a socketpair; never a fork, because gRPC's threads do not
+survive one. If a worker dies, only its task fails, as AGENT_LOST with the exit code, so that a task which kills each
+worker reaches the mesh's limit for such tasks. Rejected: concurrent.futures. One killed worker breaks its pool
+permanently, and a task costs three times as much.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs `def` handlers in threads of this process: at most one for each slot, created when needed.
 
-The threads are daemon threads. Those of concurrent.futures are not: it joins its threads at exit, so a handler that never
-checks for cancellation would keep a drained process alive for ever. A thread cannot be stopped from outside; a cancelled
-handler learns it at its next `progress`, `emit`, `checkpoint` or `check`.
+The threads are daemon threads. Those of concurrent.futures are not: it joins its threads at exit, so a handler that
+never checks for cancellation would keep a drained process alive for ever. A thread cannot be stopped from outside; a
+cancelled handler learns it at its next `progress`, `emit`, `checkpoint` or `check`.
 """
 
 from __future__ import annotations

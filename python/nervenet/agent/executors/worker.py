@@ -2,8 +2,8 @@
 """The program of a pool process: it imports the handlers, enters their lifespans, and runs one task after the other.
 
 The handler runs in the main thread, as signals, C libraries and its own event loops expect. A second thread reads the
-agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the task
-again.
+agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the
+task again.
 """
 
 from __future__ import annotations

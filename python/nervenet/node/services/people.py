@@ -79,7 +79,7 @@ class People:
         where = parse_escalation_id(id)
         history = await self._reads.history(where.workflow_id)
         for asked in history.asked:
-            if (asked.step, asked.k, asked.state) == (where.step, where.k, "OPEN"):
+            if (asked.step, asked.k, asked.state) == (where.step, where.question_number, "OPEN"):
                 return _told(where.workflow_id, 1, history, asked)
         return None
 

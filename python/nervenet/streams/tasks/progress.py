@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressPublisher"]
 
-MOST_ENTRIES: Final = 1_000
-MOST_BYTES: Final = 1 << 20
+LIVE_ENTRIES: Final = 1_000
+LIVE_BYTES: Final = 1 << 20
 
 
 class ProgressPublisher:
@@ -60,7 +60,7 @@ class ProgressPublisher:
         attempt.live_entries += 1
         attempt.live_bytes += sum(map(len, messages))
         average = attempt.live_bytes // attempt.live_entries
-        most = max(1, min(MOST_ENTRIES, MOST_BYTES // max(1, average)))
+        most = max(1, min(LIVE_ENTRIES, LIVE_BYTES // max(1, average)))
         key = self._keys.live(attempt.key.workflow_id)
         fields = [part for message in messages for part in (b"p", message)]
         self._link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(ignore_error)
