@@ -34,6 +34,19 @@ GATEWAY_RENEW_MOST: Final = GATEWAY_RENEW_EVERY + CLAIM_TICK / 2
 CHECKPOINT_EVERY: Final = 1.0
 """Between two checkpoints of a task that are stored."""
 
+# ── the data plane ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+DATA_PLANE_RETRY: Final = 1.0
+"""Before a claim, an outcome or a deletion is tried again, when Redis refused it or did not know the workflow yet."""
+POLL_SOONEST: Final = 0.05
+"""Between two looks at the shared queues, when the last one found tasks."""
+POLL_LATEST: Final = 1.0
+"""The same, when there have been none for a while."""
+QUEUE_NAMES_EVERY: Final = 1.0
+"""How often a process learns which queues its capabilities have."""
+PROGRESS_EVERY: Final = 0.05
+"""News of a running attempt are collected for so long."""
+
 # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NODE_LEASE: Final = 5

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from nervenet.redis_link.connection import Arg
@@ -210,6 +210,10 @@ class QueueRequirement(NamedTuple):
 
     match: dict[str, str]
     version: str
+
+    def is_met_by(self, version: str, labels: Mapping[str, str]) -> bool:
+        """Whether a capability of this version and labels may have its tasks."""
+        return self.version in ("", version) and self.match.items() <= labels.items()
 
 
 def parse_requirement(requirement_json: bytes) -> QueueRequirement | None:

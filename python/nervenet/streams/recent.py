@@ -16,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.redis_link.faults import LinkClosed, LinkError
+from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.pages import Pages
 from nervenet.streams.queues import OutgoingWake
 
@@ -93,10 +94,4 @@ class Recent:
         if appended.status == "new":
             self.written_back += 1
             wake = OutgoingWake(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
-            self._queues.wake_nowait(wake).add_done_callback(_ignore_error)
-
-
-def _ignore_error(future: asyncio.Future[object]) -> None:
-    """A lost wake is no loss: the owner checks its pending steps regularly."""
-    if not future.cancelled():
-        future.exception()
+            self._queues.wake_nowait(wake).add_done_callback(ignore_error)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import RequestError, Unavailable
-from nervenet.node.gateway.door import Door
+from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
 from nervenet.node.services.coordinator import Coordinators
@@ -66,7 +66,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         closings,
         stopping,
     )
-    agents = Agents(context, node.gateway, peers, registry.heartbeats, Door(node.gateway, stopping))
+    agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
     services = [
         Service("nervenet.v1.CoordinatorService", coordinators),
         Service("nervenet.v1.RegistryService", registry),
