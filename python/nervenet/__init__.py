@@ -13,7 +13,7 @@
     async def welcome(ctx: Context, name: str) -> str:
         return await ctx.call(greet, name)
 
-Only the public names stand here, each loaded at its first use (PEP 562), so that `import nervenet` costs nothing and a
+This module has only the public names. Each is loaded at its first use (PEP 562), so that `import nervenet` costs nothing and a
 process imports gRPC, Redis or pydantic only if its role needs them. Checkers see ordinary imports.
 
 Where things are, from the top; imports flow down only (tested):

@@ -5,7 +5,7 @@
                           timeouts=Timeouts(attempt=timedelta(minutes=2)))
 
 A field that is left out is *unset* and inherits, field by field, nested ones too: mesh defaults < agent < call; labels
-merge key by key. The defaults stand in one place, the dataclasses `Resolved` and `ResolvedStart`, which are what the
+merge key by key. The defaults are in one place, the dataclasses `Resolved` and `ResolvedStart`, which are what the
 rest of the product reads: plain numbers, every question answered. Mistakes are refused where the option is written,
 not where it is used.
 

@@ -271,7 +271,7 @@ class Patched:
 @dataclass(slots=True, frozen=True)
 class Cancel:
     """`cancel`; `timeout` is true when the workflow's own time ran out (it closes TIMED_OUT), `journal_full` when its
-    journal may not grow any more (it closes FAILED)."""
+    journal must not grow further (it closes FAILED)."""
 
     reason: str = ""
     requester: str = ""

@@ -45,7 +45,7 @@ POLL_LATEST: Final = 1.0
 QUEUE_NAMES_EVERY: Final = 1.0
 """How often a process learns which queues its capabilities have."""
 PROGRESS_EVERY: Final = 0.05
-"""News of a running attempt are collected for so long."""
+"""How long news of a running attempt are collected before they are sent together."""
 
 # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -63,7 +63,7 @@ HEARD_WITHIN: Final = 1.5 * STATUS_INTERVAL
 SILENT_AFTER: Final = 3 * STATUS_INTERVAL
 """Silence after which node and agent each take the other for gone. Every agent reckons it so (protos/README.md)."""
 RECONNECT_WITHIN: Final = 1.0
-"""An agent whose stream broke is to be connected again after this, here or at another node."""
+"""An agent whose stream broke must be connected again after this, here or at another node."""
 RETURN_GRACE: Final = 0.25
 """How much later the node gives it up: the agent may have noticed the break later, and its hello takes its time."""
 RETURN_WINDOW: Final = RECONNECT_WITHIN + RETURN_GRACE

@@ -123,12 +123,12 @@ async def test_the_only_member_is_away_for_longer_than_a_lease_and_a_node_dies_m
         late = mesh.agent("--only", "say,note", "--name", "late")
         await asyncio.sleep(AWAY)
         await greetings.more()
-        assert "goes on here" not in survivor.log, "nobody adopts on the word of an etcd that is away"
+        assert "continues on this node" not in survivor.log, "nobody adopts on the word of an etcd that is away"
         assert "takes note" not in late.log, "nobody joins"
         await server.restart()
 
         for name in owned:
-            await until(lambda n=name: f"errand-{n} goes on here" in survivor.log, f"{name} adopted", WITHIN, mesh)  # type: ignore[misc]
+            await until(lambda n=name: f"errand-{n} continues on this node" in survivor.log, f"{name} adopted", WITHIN, mesh)  # type: ignore[misc]
         await asyncio.to_thread(late.ready)
         await greetings.more()
         await greetings.end()

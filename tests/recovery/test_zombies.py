@@ -20,7 +20,7 @@ async def test_a_node_that_slept_through_its_burial_lets_go_and_serves_again(hos
         sleeper = await owner_of(run, list(nodes))
         other = next(node for node in nodes if node is not sleeper)
     sleeper.kill(signal.SIGSTOP)
-    await until(lambda: "errand goes on here" in other.log, "it is adopted", 30, host)
+    await until(lambda: "errand continues on this node" in other.log, "it is adopted", 30, host)
     sleeper.kill(signal.SIGCONT)
     await until(lambda: f"{sleeper.id} lost its lease and comes back" in sleeper.log, "a new id", 30, host)
     host.open("zoe")

@@ -155,7 +155,7 @@ def test_the_script_signals_and_cancels() -> None:
     t.after(timedelta(minutes=5)).cancel()
     run = t.run(patient)
     assert run.state == "CANCELED"
-    with pytest.raises(WorkflowCanceled, match="the test said so"):
+    with pytest.raises(WorkflowCanceled, match="canceled by the test"):
         _ = run.result
 
 

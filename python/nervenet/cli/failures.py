@@ -65,7 +65,7 @@ _NUMBERS = {
     "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15, "UNAUTHENTICATED": 16,
 }  # fmt: skip
 
-# The first class that fits; subclasses stand before their bases.
+# The first class that fits; subclasses come before their bases.
 _CODES: tuple[tuple[type[BaseException], Exit, str], ...] = (
     (UsageError, Exit.USAGE, "INVALID_ARGUMENT"),
     (errors.ConfigError, Exit.USAGE, "INVALID_ARGUMENT"),

@@ -153,7 +153,7 @@ def _repeated(at: str, step: DeclaredStep) -> Iterator[Problem]:
     if step.for_each is not None:
         if isinstance(action, (ComputeAction, SleepAction)):
             word = "value" if isinstance(action, ComputeAction) else "sleep"
-            cure = "; an expression goes through a list by itself: items.map(x, …)" if word == "value" else ""
+            cure = "; an expression can map a list: items.map(x, …)" if word == "value" else ""
             yield Problem(f"{at}.for_each", f"only with call, ask or workflow, not with {word}{cure}")
         if not 0 <= step.for_each.concurrency <= MOST_AT_A_TIME:
             yield Problem(f"{at}.for_each.concurrency", f"{step.for_each.concurrency}: from 1 to {MOST_AT_A_TIME}")
@@ -175,7 +175,7 @@ def _ask(at: str, ask: AskAction) -> Iterator[Problem]:
         yield Problem(f"{at}.answer_schema", "either choices or a schema of the answer")
     for choice, n in Counter(ask.choices).items():
         if n > 1:
-            yield Problem(f"{at}.choices", f"{choice!r} stands there twice")
+            yield Problem(f"{at}.choices", f"{choice!r} is listed twice")
     if "" in ask.choices:
         yield Problem(f"{at}.choices", "one of them is empty")
     if ask.deadline_ms is not None and ask.deadline_ms <= 0:
@@ -212,7 +212,7 @@ def _references(declaration: Declaration) -> Iterator[Problem]:
             elif other not in names:
                 yield Problem(at, f"no step {other!r}{_meant(other, names)}")
             elif other in step.depends_on[:j]:
-                yield Problem(at, f"{other!r} stands there twice")
+                yield Problem(at, f"{other!r} is listed twice")
 
 
 def _meant(word: str, known: Collection[str]) -> str:
@@ -240,7 +240,7 @@ def _in_order(declaration: Declaration) -> list[str]:
 
 
 def _cycles(declaration: Declaration) -> Iterator[Problem]:
-    """One problem for one cycle; the others show when it is mended."""
+    """One problem for one cycle; the others show when it is fixed."""
     free = set(_in_order(declaration))
     direct = {name: others for name, others in _known_dependencies(declaration).items() if name not in free}
     if not direct:

@@ -367,7 +367,7 @@ def _shown(annotation: object, function: Callable[..., object]) -> str:
 
 
 def _written(function: Callable[..., object]) -> tuple[str, str]:
-    """A function's signature as it stands in its file, and its parameter; a general one for what no agent can have."""
+    """A function's signature as its file has it, and its parameter; a general one for what no agent can have."""
     hints, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
     if len(names) > 1 or {*names, "return"} != set(hints):
         return "(value: T) -> R", "value"

@@ -449,7 +449,9 @@ def unreadable(entry: Entry, body: UnreadableEntry, agreed: int) -> Mismatch:
     """The diff of a run that is blocked by an entry that this release cannot read."""
     what = f"entry {entry.n} {entry.name or 'without a name'} cannot be read by nervenet {version('nervenet')} ({body.why})"
     if body.newer:
-        words = f"{what}: a newer version wrote it. A node of that version goes on with the workflow: start one, or upgrade."
+        words = (
+            f"{what}: a newer version wrote it. A node of that version continues the workflow: start one, or upgrade."
+        )
     else:
         words = (
             f"{what}: it is damaged. Nothing else is affected; cancel the workflow, or start it again under another id."

@@ -375,7 +375,7 @@ class Node:
     async def _supervised(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part for as long as the node lives: one that fails is repeated, and the node says NOT_SERVING meanwhile.
 
-        Without its membership or its wake a node is worse than a dead one, whose workflows go on elsewhere. When one
+        Without its membership or its wake a node is worse than a dead one, whose workflows continue on other nodes. When one
         of these two fails BEYOND_REPAIR times in a row, the node ends.
         """
         name, failures = part.__qualname__, 0
@@ -460,7 +460,7 @@ class Node:
                 await asyncio.sleep(0.2)
 
     async def _crowding(self) -> None:
-        """The registry is told when this node is full, and when it has room again: where starts are to go."""
+        """Tell the registry when this node is full and when it has room again, so that starts go to nodes with room."""
         told = False
         while True:
             await asyncio.sleep(1)

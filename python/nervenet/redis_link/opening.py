@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a URL to a link: one server, a master that sentinels watch, or a Redis Cluster.
 
-It stands above `link` and `cluster`, the two kinds of links, which is why opening is no method of either.
+It imports `link` and `cluster`, the two kinds of links, which is why opening is no method of either.
 """
 
 from __future__ import annotations

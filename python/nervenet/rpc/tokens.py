@@ -63,7 +63,7 @@ class Tokens:
         raise Unauthorized(words, code="UNAUTHENTICATED", reason="BAD_TOKEN")
 
     async def follow(self) -> None:
-        """Read the file repeatedly, for ever."""
+        """Read the file repeatedly, without end."""
         while True:  # noqa: ASYNC110  # a file has no event
             await asyncio.sleep(self.look())
 

@@ -9,7 +9,7 @@
 `current()`. Off is a plain object that does nothing: neither the SDK nor the exporter is imported.
 
 `context` has W3C contexts and computed span ids, `spans` the plain values, `ambient` the API of OpenTelemetry, `sdk` the
-rest of it. Nobody but this package imports the last two.
+rest of it. Only this package imports the last two.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Telemetry:
         """The current context of the calling code, if it uses OpenTelemetry."""
         if "opentelemetry.trace" not in sys.modules:
             return NO_TRACE
-        from nervenet.telemetry.ambient import here  # only where the caller has imported OpenTelemetry himself
+        from nervenet.telemetry.ambient import here  # only if the caller has imported OpenTelemetry
 
         return here()
 

@@ -351,7 +351,7 @@ class Simulation:
         self.append(f"signal:test-{number}", body)
 
     def cancel(self) -> None:
-        self.append("cancel", Cancel("the test said so", "test"))
+        self.append("cancel", Cancel("canceled by the test", "test"))
 
 
 def answers_of(agent: Agent[Any, Any] | Workflow[Any, Any], fn: Any) -> Callable[[Any], Any]:

@@ -140,7 +140,7 @@ class _FormReader:
         if needed == "a text" and isinstance(data, (bool, int, float)):
             cure = "; put it in quotes"
         elif needed == "a text" and isinstance(data, (Mapping, list)):
-            cure = "; in YAML a text with braces or brackets stands in quotes, or as a block below |"
+            cure = "; in YAML, quote a text with braces or brackets, or write it as a block below |"
         self.problems.append(Problem(path, f"{_shown(data)}, {needed} is needed{cure}"))
 
     def _unknown(self, path: str, key: Any, known: list[str]) -> None:

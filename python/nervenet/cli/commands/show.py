@@ -12,7 +12,7 @@ from nervenet.cli.session import Session, ask_mesh
 from nervenet.errors import NotFound
 
 QUESTIONS = 100
-"""So many answers are asked for; who wants more of them reads the journal."""
+"""The most results that are fetched. The journal has all of them."""
 
 
 def run(args: argparse.Namespace) -> int:

@@ -166,7 +166,7 @@ def _who(step: task.Task, decided: Decided) -> str:
 
 
 def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, *, brief: bool) -> str:
-    """The remark for a line of a terminal: what counts stands in front, and nothing that a line below says again."""
+    """The remark for a line of a terminal: the most important part first, without what a line below repeats."""
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"

@@ -155,7 +155,7 @@ class Membership:
         try:
             await self._etcd.keep_alive(agent.lease_id, patience=ETCD_PATIENCE)
         except LeaseNotFound:
-            _log.warning("%s lost its lease: it is to come back under a new id", agent.agent_id)
+            _log.warning("%s lost its lease: it must come back under a new id", agent.agent_id)
             agent.go_elsewhere([self._context.status.address], "its lease is over: it comes back under a new id")
         except EtcdError as error:  # an agent's lease outlives what it can't hear of: we go on
             _log.debug("the lease of %s was not renewed: %s", agent.agent_id, error)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workflows as data, over gRPC: put, get, list.
 
-A definition is looked at as a whole, and every problem becomes one field violation, so that an author mends all of them
+A definition is looked at as a whole, and every problem becomes one field violation, so that an author can fix all of them
 at once. What is stored stays: the same content again is no change, other content wants another version.
 """
 

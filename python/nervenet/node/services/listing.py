@@ -86,7 +86,7 @@ class Lists:
             wanted += [self._listing.closed(day, after, count) for day in self._days()]
         pages = await asyncio.gather(*wanted)
         merged = heapq.merge(*pages, reverse=True)
-        rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may stand in two of them
+        rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may be in two of them
         more = sum(map(len, pages)) > len(rows) or any(len(page) == count for page in pages)
         if request.HasField("started_after"):
             least = timestamp_ms(request.started_after)
@@ -103,7 +103,7 @@ class Lists:
         return await self._listing.count(self._context.keys.running, *map(self._context.keys.closed, self._days()))
 
     async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
-        """With the failure of those that failed, which stands in their last entry."""
+        """With the failure of those that failed, which their last entry has."""
         told = [(from_head(row.member, head), head) for row, head in found]
         failed = [(workflow, head) for workflow, head in told if head.closed and head.state is not State.SUCCEEDED]
         reads = [self._context.journal.read(workflow.workflow_id, before(head.last), 1) for workflow, head in failed]

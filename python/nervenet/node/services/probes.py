@@ -56,7 +56,7 @@ class Probes:
         except TimeoutError:
             return Answer.SILENT
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but nobody of this name
+            if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but not under this name
                 return Answer.ANOTHER
             return Answer.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else Answer.UNCLEAR
         except (OSError, Unavailable):  # or our own token cannot be read just now

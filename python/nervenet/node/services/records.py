@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registry records as the contract's messages: what stands in etcd is their proto JSON."""
+"""Registry records as the contract's messages: etcd has their proto JSON."""
 
 from __future__ import annotations
 

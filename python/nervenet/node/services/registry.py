@@ -224,7 +224,7 @@ class Registry:
                     yield answer
             elif after < self._since:
                 raise InvalidRequest(
-                    f"what happened after revision {after} is not kept any more: list, then watch",
+                    f"the events after revision {after} are no longer kept: list the agents, then watch again",
                     code="OUT_OF_RANGE",
                     reason="WATCH_COMPACTED",
                     metadata={"revision": str(self._table.revision)},

@@ -121,7 +121,7 @@ class OutlierEjection:
             self._eject(agent_id, words, stuck=False)
 
     def gone(self, agent_id: str) -> None:
-        """It is not registered any more."""
+        """It is no longer registered."""
         self._ejected.pop(agent_id, None)
         for key in [key for key in self._streaks if key[0] == agent_id]:
             del self._streaks[key]

@@ -150,7 +150,7 @@ class Admission:
         if entries >= limit:
             return (
                 f"its journal has {entries} entries, the limit is {limit} (NERVENET_JOURNAL_LIMIT): "
-                "go on with a fresh one before, by ctx.continue_as_new(...), or do less in one workflow"
+                "begin a fresh one before that, with ctx.continue_as_new(...), or do less in one workflow"
             )
         if entries == self.long:
             _log.warning(

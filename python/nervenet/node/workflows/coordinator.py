@@ -163,9 +163,7 @@ class Coordinator(OwnedJournal):
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
         self.req = b""  # of a run behind the first, whose start does not tell it
-        self.listed_questions: tuple[
-            tuple[str, int], ...
-        ] = ()  # its questions that stand in the list of open escalations
+        self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
         self.sent: dict[str, DispatchedAttempt] = {}
         self.recovered = False
         self.watched: RoundItem[Coordinator] | None = None

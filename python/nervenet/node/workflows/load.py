@@ -116,7 +116,7 @@ class Loader:
     async def load(self, workflow_id: str, dead: str | None = None) -> bool:
         """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
 
-        True when it is hosted afterwards, or needs no host any more.
+        True when it is hosted afterwards, or no longer needs a host.
         """
         self._under_way += 1
         self._idle.clear()
@@ -196,7 +196,7 @@ class Loader:
         self.recovered += 1
         if coordinator.machine.blocked is None:
             context.spawn(context.journal.set_head(workflow_id, head.run, context.status.node_id, survived=True))
-        _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+        _log.info("%s continues on this node, after %d entries", workflow_id, coordinator.applied)
         if coordinator.span_id and context.telemetry.on:
             export_recovered(context, coordinator, dead or "", began_ns)
 
