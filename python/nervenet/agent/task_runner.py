@@ -261,8 +261,8 @@ class TaskRunner:
     async def _append_with_retries(self, running: Running, where: tuple[str, int, str, bytes]) -> Appended:
         """Retry until Redis accepts the entry, or the workflow's owner has written back a head that Redis has lost.
 
-        If the keys of the workflow hold other data, it raises the error after DAMAGED_TRIES tries, so that the slot gets
-        free.
+        If the keys of the workflow hold other data, it raises the error after DAMAGED_TRIES tries, so that the slot
+        gets free.
         """
         tries = DAMAGED_TRIES
         while True:
