@@ -128,7 +128,9 @@ async def test_the_only_member_is_away_for_longer_than_a_lease_and_a_node_dies_m
         await server.restart()
 
         for name in owned:
-            await until(lambda n=name: f"errand-{n} continues on this node" in survivor.log, f"{name} adopted", WITHIN, mesh)  # type: ignore[misc]
+            await until(
+                lambda n=name: f"errand-{n} continues on this node" in survivor.log, f"{name} adopted", WITHIN, mesh
+            )  # type: ignore[misc]
         await asyncio.to_thread(late.ready)
         await greetings.more()
         await greetings.end()

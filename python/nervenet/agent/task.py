@@ -41,7 +41,7 @@ _log = logging.getLogger("nervenet.task")
 
 
 @dataclass(slots=True, frozen=True)
-class Facts:
+class TaskFacts:
     """What an attempt is about. `deadline_ms` is the earlier of the call's deadline and this attempt's."""
 
     task_id: str
@@ -83,7 +83,7 @@ class Task(TaskBase, Generic[R_co]):
             return " ".join(done)
     """
 
-    def __init__(self, facts: Facts, reporter: Reporter, resource: R_co) -> None:
+    def __init__(self, facts: TaskFacts, reporter: Reporter, resource: R_co) -> None:
         self._facts = facts
         self._reporter = reporter
         self._resource = resource

@@ -416,8 +416,8 @@ class Context(ContextBase):
         return _value(call, outcome)
 
     async def _dropped(self) -> Fold:
-        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code that
-        catches everything and tries again would do so for ever."""
+        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code
+        that catches everything and tries again would do so for ever."""
         loop = self._fold.loop
         if loop.is_closed():
             await loop.create_future()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Server reflection under both of its names: grpc.reflection.v1 and grpc.reflection.v1alpha.
 
-grpcio-reflection has v1alpha only, and newer clients ask for v1 first. The two have the same messages and fields, so one
-servicer answers both. For clients that ask for the description of v1 itself, its descriptors are made of those of v1alpha.
+grpcio-reflection has v1alpha only, and newer clients ask for v1 first. The two have the same messages and fields, so
+one servicer answers both. For clients that ask for the description of v1 itself, its descriptors are made of those of
+v1alpha.
 """
 
 from __future__ import annotations

@@ -197,7 +197,8 @@ class JournalStore:
         cancel: bytes | None = None,
         owner: str | None = None,
     ) -> Awaitable[Decision]:
-        """Decide escalation `<step>#<question_number>`, once. Without `outcome` the step stays open (a human granted a retry)."""
+        """Decide escalation `<step>#<question_number>`, once. Without `outcome` the step stays open (a human granted a
+        retry)."""
         keys = self._keys.written(workflow_id)
         args = (run, step, question_number, owner or "", decided, outcome or b"", cancel or b"")
         return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse, workflow_id)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import ParamSpec, TypeVar
 
 from nervenet.agent.executors.common import Resources
-from nervenet.agent.task import Facts, Task
+from nervenet.agent.task import Task, TaskFacts
 from nervenet.agent.verdicts import accepted, answered, raised
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent
@@ -182,9 +182,9 @@ class AgentTest:
         finally:
             await entered.close()
 
-    def _facts(self, agent: Agent[Any, Any]) -> Facts:
+    def _facts(self, agent: Agent[Any, Any]) -> TaskFacts:
         saved = None if self.checkpoint is None else ANY.encode(self.checkpoint)
-        return Facts(
+        return TaskFacts(
             f"test/{agent.name}",
             "test",
             agent.name,

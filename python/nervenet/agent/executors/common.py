@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nervenet.agent.task import Facts, Reporter, Task
+from nervenet.agent.task import Reporter, Task, TaskFacts
 from nervenet.agent.verdicts import Verdict, accepted, outcome_entry
 from nervenet.records import Failure, Payload
 from nervenet.streams.tasks.attempt import OutcomeEntry
@@ -70,7 +70,7 @@ def prepare(
     ends = [envelope.deadline_ms] if envelope.deadline_ms else []
     if envelope.attempt_timeout_ms:
         ends.append(started_ms + envelope.attempt_timeout_ms)
-    facts = Facts(
+    facts = TaskFacts(
         envelope.task_id,
         envelope.workflow_id,
         envelope.capability,
