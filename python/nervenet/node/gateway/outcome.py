@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a connected agent answers to the journal entry that records it, or nothing. No I/O.
 
-The rules are those of the Python agent (`agent/verdicts.py`): a value is the step's outcome, everything else an attempt. A
-payload above the limit and an answer without an outcome are failures that another try would not mend. What the agent must
-not decide (whose task it is, and which attempt) is filled in from the envelope.
+The rules are those of the Python agent (`agent/verdicts.py`): a value is the step's outcome, everything else an
+attempt. A payload above the limit and an answer without an outcome are failures that another try would not mend. What
+the agent must not decide (whose task it is, and which attempt) is filled in from the envelope.
 """
 
 from __future__ import annotations
