@@ -11,6 +11,6 @@
     task.py                        `Task`, which handlers use
     tracing.py lag.py              spans; the detector for handlers that block the loop
 
-`streams/tasks` has the protocol for claims, outcomes, progress and queues. It is shared with the gateway of a node. The agent
-knows nodes only through the contract, so an agent in any language can do the same.
+`streams/tasks` has the protocol for claims, outcomes, progress and queues. It is shared with the gateway of a node. The
+agent knows nodes only through the contract, so an agent in any language can do the same.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads tasks for one incarnation of the agent: from its inbox with a blocking read, from the shared queues by polling.
 
-There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is read
-can run. The read of the inbox blocks until the queues are due. They are also due after all slots were taken, because only
-then do owners use the queues.
+There is one loop with one read at a time. It never reads more entries than there are free slots, so each task that is
+read can run. The read of the inbox blocks until the queues are due. They are also due after all slots were taken,
+because only then do owners use the queues.
 """
 
 from __future__ import annotations

@@ -200,7 +200,8 @@ class TaskRunner:
             self._spawn(self.recorder.record(running, outcome))
 
     def release_unclaimed(self) -> None:
-        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept` timeout."""
+        """Forget the tasks that were read but not claimed. Their owners send them to other agents after the `accept`
+        timeout."""
         for waiting in self._waiting.values():
             while waiting:
                 running = waiting.popleft()

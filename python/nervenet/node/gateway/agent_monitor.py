@@ -2,8 +2,8 @@
 """Watches the clock for connected agents: their claims, timeouts, drains, and which of them has gone silent.
 
 How an agent is given up depends on how its stream ended. The other side closed it without a goodbye: the agent has
-`RECONNECT_WITHIN` to be back, here or at another node; then `lost` is called, which has it declared dead. The node ended
-the stream because the agent was silent, or sent it to another node: that proves nothing, and its claims run out.
+`RECONNECT_WITHIN` to be back, here or at another node; then `lost` is called, which has it declared dead. The node
+ended the stream because the agent was silent, or sent it to another node: that proves nothing, and its claims run out.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class AgentMonitor:
             group.create_task(self._watch_clock())
 
     def _renewable(self) -> Iterable[GatewayTask]:
-        """The tasks of the agents that were heard lately. None, if this process stood still so long that its agents took
-        it for dead: they are at other nodes, with newer checkpoints."""
+        """The tasks of the agents that were heard lately. None, if this process stood still so long that its agents
+        took it for dead: they are at other nodes, with newer checkpoints."""
         now, before = self._loop.time(), self._ticked_at
         self._ticked_at = now
         if now - before - CLAIM_TICK >= SILENT_AFTER:

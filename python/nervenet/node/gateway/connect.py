@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Connect stream: one task reads what an agent sends, the gRPC handler writes what its outbox has.
 
-Nothing here waits for Redis: an item goes to the broker, and is answered when its answer is there. An item that makes no
-sense is refused alone; only a hello that cannot be accepted ends the stream with a status.
+Nothing here waits for Redis: an item goes to the broker, and is answered when its answer is there. An item that makes
+no sense is refused alone; only a hello that cannot be accepted ends the stream with a status.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class Stage(enum.Enum):
 
 
 class GatewayTask(TaskAttempt):
-    """One task of a connected agent. Its `agent_id` is the id under which it was claimed: what runs keeps it when the agent's
-    lease ends and the agent gets another one."""
+    """One task of a connected agent. Its `agent_id` is the id under which it was claimed: what runs keeps it when the
+    agent's lease ends and the agent gets another one."""
 
     __slots__ = ("acked_ms", "agent", "envelope", "stage", "started_at", "stop", "stopped_at")
 
@@ -238,7 +238,7 @@ class ConnectedAgent(TaskAverages):
         if len(self.acked) > MOST_ACKED:
             self.acked.popitem(last=False)
 
-    # ── messages to it ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── messages to it ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def welcome(self, welcome: pb.Welcome) -> None:
         if self.outbox is not None:
@@ -279,7 +279,7 @@ class ConnectedAgent(TaskAverages):
         if self.outbox is not None:
             self.outbox.add(item)
 
-    # ── its load ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── its load ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def load(self, now_ms: int) -> agent_pb2.Load:
         message = agent_pb2.Load(

@@ -288,7 +288,8 @@ class Gateway:
                 self._moved(agent)
 
     async def drain(self) -> None:
-        """This node stops: send its agents to other nodes, with what they run. Returns when they are gone, or after a while."""
+        """This node stops: send its agents to other nodes, with what they run. Returns when they are gone, or after a
+        while."""
         others = self._others()
         for agent in self.agents.values():
             agent.go_elsewhere(others, "this node is draining")

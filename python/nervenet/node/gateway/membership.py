@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connected agents in the registry: the node keeps their leases, records and load while it hears them.
 
-A lease is the agent's own, of 15 s, and moves with it from node to node. So a record has two writers for a moment, and each
-write here names the revision that it replaces: a node that finds another node's record there has lost the agent to it.
-Several times a second, what should be in etcd is compared with what was written, so a write that failed is due again. Load
-is written in batches, many agents' in one call, the oldest first.
+A lease is the agent's own, of 15 s, and moves with it from node to node. So a record has two writers for a moment, and
+each write here names the revision that it replaces: a node that finds another node's record there has lost the agent to
+it. Several times a second, what should be in etcd is compared with what was written, so a write that failed is due
+again. Load is written in batches, many agents' in one call, the oldest first.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class RegistryEntry:
 
 
 def is_news(now: tuple[int, int, int], before: tuple[int, int, int] | None, age: float) -> bool:
-    """Whether a load of (active, queued, slots) differs enough from the one written before: a tenth of the slots, or full against not full."""
+    """Whether a load of (active, queued, slots) differs enough from the one written before: a tenth of the slots, or
+    full against not full."""
     if before is None or age >= LOAD_AGAIN_AFTER:
         return True
     taken, was, slots = now[0] + now[1], before[0] + before[1], now[2]

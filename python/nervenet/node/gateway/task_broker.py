@@ -348,7 +348,8 @@ class TaskBroker:
         task.agent.ended(self._context.clock.now_ms() - task.started_ms, outcome.failed)
 
     def notify_owners(self, agent: ConnectedAgent) -> None:
-        """Its stream broke. The owners of tasks from queues check who has them, so they know which death would concern them."""
+        """Its stream broke. The owners of tasks from queues check who has them, so they know which death would concern
+        them."""
         for task in agent.tasks.values():
             envelope = task.envelope
             if not envelope.agent_id and task.stage is Stage.PUSHED:

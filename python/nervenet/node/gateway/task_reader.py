@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads tasks for all agents of this gateway: their common inbox by a blocking read, the shared queues by polling.
 
-It uses two connections, since some agent nearly always has a free slot and a look at the queues must not wait for a block
-to end. What the inbox brings names its agent, and waits here while that agent is full, so one agent's backlog holds up no
-other. From a queue it reads no more than there are free slots among the agents that may have the task, and the agent with
-most room gets it.
+It uses two connections, since some agent nearly always has a free slot and a look at the queues must not wait for a
+block to end. What the inbox brings names its agent, and waits here while that agent is full, so one agent's backlog
+holds up no other. From a queue it reads no more than there are free slots among the agents that may have the task, and
+the agent with most room gets it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class QueueAssignment:
         return sum(self._room.values())
 
     def assign(self, envelope: TaskEnvelope) -> ConnectedAgent | None:
-        """None: no agent has room. An agent that the envelope excludes gets it only if no other is there: the broker then
-        refuses the task, and its owner looks at other nodes."""
+        """None: no agent has room. An agent that the envelope excludes gets it only if no other is there: the broker
+        then refuses the task, and its owner looks at other nodes."""
         if not self._heap:
             return None
         at = 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process does for the tasks that it takes from Redis: an agent for its own, a node for the agents of its gateway.
+"""What a process does for the tasks that it takes from Redis: an agent for its own, a node for the agents of its
+gateway.
 
 It hides the protocol of docs/architecture.md (Run, Complete): when a task is claimed and what each answer means, how an
 outcome gets into the journal, and in which order the copies of a task are deleted. The two users differ in who has room

@@ -64,8 +64,8 @@ class OutcomeEntry(NamedTuple):
 
 
 class TaskAttempt(ABC):
-    """`agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with, empty
-    if an agent brought it along."""
+    """`agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with,
+    empty if an agent brought it along."""
 
     __slots__ = (
         "agent_id",

@@ -4,9 +4,9 @@
 Only the answer `run` starts an attempt. Whatever breaks in between leaves a delivery pending under the name of this
 process: it is read again after a reconnect, and its claim is then answered `done`.
 
-A renewal carries progress and the newest checkpoint. The answer *gone* means that the step is over, given up or cancelled,
-unless Redis lost the claim: then it can be claimed again. So a cancel reaches a handler within two seconds, even without a
-message. An attempt of less than half a second needs no renewal.
+A renewal carries progress and the newest checkpoint. The answer *gone* means that the step is over, given up or
+cancelled, unless Redis lost the claim: then it can be claimed again. So a cancel reaches a handler within two seconds,
+even without a message. An attempt of less than half a second needs no renewal.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ __all__ = ["Deliveries"]
 
 
 class Deliveries:
-    """One for each process. `in_hand` has the stream and id of each entry that was read and is not deleted yet: a second
-    reading of it is no news."""
+    """One for each process. `in_hand` has the stream and id of each entry that was read and is not deleted yet: a
+    second reading of it is no news."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outcomes of attempts on their way into the journal, and the wake of the owners of their workflows.
 
-The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free, then
-the wake, XDEL and XACK in one write.
+The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free,
+then the wake, XDEL and XACK in one write.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ class OutcomeRecorder:
     async def record(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> bytes | None:
         """Append it, and wake the owner. Waits until Redis takes it.
 
-        Returns the data of the entry that the journal has now: `outcome.entry` itself, or that of an earlier outcome. None:
-        it has none, or it could not be read. Raises `LinkError` if head or journal hold other data, after `REFUSALS` tries:
-        that is no reason to keep a slot.
+        Returns the data of the entry that the journal has now: `outcome.entry` itself, or that of an earlier outcome.
+        None: it has none, or it could not be read. Raises `LinkError` if head or journal hold other data, after
+        `REFUSALS` tries: that is no reason to keep a slot.
         """
         appended = None
         try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """News of running attempts on their way to watchers: collected for 50 ms, then one XADD for each attempt that has some.
 
-The live stream of a workflow is best effort and limited (about 1,000 entries and 1 MiB); each of its entries holds one or
-more fields `p`, each a TaskProgress. It expires like a closed run, so that what an agent says too late leaves no litter.
+The live stream of a workflow is best effort and limited (about 1,000 entries and 1 MiB); each of its entries holds one
+or more fields `p`, each a TaskProgress. It expires like a closed run, so that what an agent says too late leaves no
+litter.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading tasks: the shared queues by polling, and again what a broken connection may have swallowed.
 
-A process learns once a second which queues its capabilities have, and looks at those whose requirement it meets: 50 ms after
-a look that found tasks, and up to a second later if there are none. It reads no more than it has room for. After a
-reconnect it reads what is pending under its name, since a reply may have got lost; and once more when a read that was
+A process learns once a second which queues its capabilities have, and looks at those whose requirement it meets: 50 ms
+after a look that found tasks, and up to a second later if there are none. It reads no more than it has room for. After
+a reconnect it reads what is pending under its name, since a reply may have got lost; and once more when a read that was
 blocked at that time must have ended.
 """
 
@@ -200,9 +200,7 @@ class QueuePoller:
         """Take what was handed to this process by a reply that never came. False: there was not room for all of it."""
         inbox = self._keys.inbox(self._host.consumer)
         complete = await self._reread_stream(reader, inbox, None)
-        await self._groups.trim(
-            inbox
-        )  # what was delivered and is no longer pending: it is lost, and its owner sends it again
+        await self._groups.trim(inbox)  # what was delivered and is pending nowhere: its owner sends it again
         for queue in [queue for queue in self.queues if queue.listed]:
             complete = await self._reread_stream(reader, queue.stream, queue) and complete
         return complete
