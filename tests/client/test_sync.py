@@ -144,7 +144,7 @@ async def test_it_refuses_where_it_would_block_a_loop(config: Config) -> None:
     client = SyncClient(config=config)
     with pytest.raises(RuntimeError, match=r"use Client here \(async with Client\(\) …\)"):
         client.run(welcome, "Ada")
-    with pytest.raises(RuntimeError, match="use Client there"), client:
+    with pytest.raises(RuntimeError, match="use Client here"), client:
         pass
     assert threads() == []
 
