@@ -53,7 +53,7 @@ I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatu
 O = TypeVar("O")  # noqa: E741
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter that this process is: part of what a definition of code is, see docs/architecture.md, The replay machine."""
+"""The minor version of this interpreter. Only the same one replays a workflow's code, so it belongs to the definition."""
 
 Run = Literal["auto", "thread", "process"]
 OnError = Literal["fail", "block"]
@@ -303,7 +303,7 @@ def _two(types: tuple[Any, ...], kind: str, name: str, or_else: str) -> tuple[An
 
 
 class MeshDefinitions(Protocol):
-    """What the roles of a process need of a `Mesh`: its name and its definitions."""
+    """What a process serves: the part of a Mesh that `process` needs, which must not depend on `mesh`."""
 
     name: str
     agents: dict[str, Agent[Any, Any]]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nervenet import errors, timing
-from nervenet.node.gateway import door, gateway, keeper
-from nervenet.node.gateway.spread import excess
+from nervenet.node.gateway import agent_monitor, connect, gateway
+from nervenet.node.gateway.gateway import excess
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.gateway.net import Net
@@ -62,8 +62,8 @@ async def test_it_comes_back_at_another_node_with_what_it_runs(net: Net) -> None
     await until(lambda: len(work.began) == 3, "all three run")
     await speaker.cut()
     agent_id = speaker.agent_id
-    await until(lambda: other.gateway.guests.get(agent_id), "the other node has it")
-    await until(lambda: agent_id not in one.gateway.guests, "the first one has let go")
+    await until(lambda: other.gateway.agents.get(agent_id), "the other node has it")
+    await until(lambda: agent_id not in one.gateway.agents, "the first one has let go")
     await until(lambda: other.context.table.agents[agent_id].inbox == other.node_id, "the registry says so")
     journal, here = other.context.journal, time.time_ns() // 1_000_000
     for step in ("work", "work.2", "work.3"):
@@ -155,7 +155,7 @@ async def test_who_went_to_another_node_in_time_is_not_taken_for_dead(net: Net) 
     await until(lambda: len(work.began) == 16, "all run")
     for speaker in speakers:
         await speaker.cut()
-    await until(lambda: len(other.gateway.guests) == 4, "all have moved")
+    await until(lambda: len(other.gateway.agents) == 4, "all have moved")
     await asyncio.sleep(timing.RETURN_WINDOW + 1)
     work.open.set()
     assert await run.result(timeout=20) == list(range(16))
@@ -278,7 +278,7 @@ async def beat(stream: Stream) -> None:
 
 
 async def test_a_silent_agent_is_cut_off(net: Net, monkeypatch: Any) -> None:
-    monkeypatch.setattr(keeper, "SILENT_AFTER", 1.0)
+    monkeypatch.setattr(agent_monitor, "SILENT_AFTER", 1.0)
     node = await net.node()
     async with connected(node.address, hello("work")) as stream:
         assert await stream.end() == ("UNAVAILABLE", "AGENT_SILENT")
@@ -375,8 +375,8 @@ async def test_a_node_that_drains_sends_its_agents_on(net: Net) -> None:
             await leaving.drain()
             assert time.monotonic() - began < 3.5
             assert "reconnect" in speaker.heard
-            assert await until(lambda: other.gateway.guests.get(speaker.agent_id), "it has moved")
-            await until(lambda: not leaving.gateway.guests, "and is gone here")
+            assert await until(lambda: other.gateway.agents.get(speaker.agent_id), "it has moved")
+            await until(lambda: not leaving.gateway.agents, "and is gone here")
             first = pb.ConnectRequestItem(hello=hello("work"))
             assert await refused(leaving.address, first) == ("UNAVAILABLE", "NODE_DRAINING")
         work.open.set()
@@ -407,7 +407,7 @@ async def test_agents_spread_over_a_node_that_comes_later(net: Net, monkeypatch:
     speakers = [await net.speaker({"work": lambda task: value_of(task.input)}, name=f"s{n}") for n in range(24)]
     run = await client.start("many", 100)
     other = await net.node()
-    await until(lambda: len(other.gateway.guests) >= 3, "some have moved")
+    await until(lambda: len(other.gateway.agents) >= 3, "some have moved")
     assert await run.result(timeout=20) == list(range(100))
     for speaker in speakers:
         assert all(welcome.agent_id == speaker.agent_id for welcome in speaker.welcomes)
@@ -456,11 +456,11 @@ async def test_a_stream_that_does_not_begin_well_is_refused_with_a_reason(net: N
     node = await net.node()
     for first in NO_BEGINNINGS:
         assert await refused(node.address, first) == ("INVALID_ARGUMENT", "INVALID_FIELD"), first
-    assert not node.gateway.guests
+    assert not node.gateway.agents
 
 
 async def test_no_hello_within_its_time(net: Net, monkeypatch: Any) -> None:
-    monkeypatch.setattr(door, "HELLO_WITHIN", 0.2)
+    monkeypatch.setattr(connect, "HELLO_TIMEOUT", 0.2)
     node = await net.node()
     assert await refused(node.address) == ("INVALID_ARGUMENT", "INVALID_FIELD")
 

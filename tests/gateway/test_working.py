@@ -76,7 +76,7 @@ async def test_no_more_is_in_flight_than_the_credit_allows(net: Net) -> None:
     await until(lambda: len(speaker.held) == 3, "three are here")
     await asyncio.sleep(0.3)
     assert len(speaker.held) == 3
-    load = node.gateway.guests[speaker.agent_id].load(1)
+    load = node.gateway.agents[speaker.agent_id].load(1)
     assert (load.active, load.slots) == (3, 3)
     await speaker.say(status=pb.Status(credit=5))
     await until(lambda: len(speaker.held) == 5, "two more")

@@ -32,7 +32,7 @@ async def never(self: TaskReader, reader: Any) -> None:
 
 
 if os.environ.get("DEAF"):
-    TaskReader._round = never  # type: ignore[method-assign]  # what a bug of ours would do
+    TaskReader._read_once = never  # type: ignore[method-assign]  # what a bug of ours would do
 
 
 @mesh.agent(slots=50)

@@ -21,14 +21,14 @@ from typing import Any
 import grpc.aio
 
 from nervenet.rpc.status import error_of
-from nervenet.rpc.tokens import GRACE, LOOK_AGAIN, LOOK_EVERY
+from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 from tests.support.mesh import STORIES, ProcessMesh, mesh_alone
 from tests.support.torture import command_line
 
 METHOD = "/nervenet.v1.RegistryService/ListNodes"
 SLACK = 1.0
 """Seconds that a busy machine may add to whatever the node does by the clock."""
-ROTATED_WITHIN = LOOK_EVERY + 3 * LOOK_AGAIN + SLACK
+ROTATED_WITHIN = TOKEN_LOOK_EVERY + 3 * TOKEN_LOOK_AGAIN + SLACK
 
 
 def garble(file: Path, chance: random.Random) -> None:
@@ -106,11 +106,11 @@ class Storm:
     async def _write_in_pieces(self, new: str) -> None:
         """Truncate, then write: whoever reads meanwhile meets nothing, a piece, or all of it."""
         with self.file.open("w") as opened:
-            await asyncio.sleep(LOOK_AGAIN / 5)
+            await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
             for at in range(0, len(new), 8):
                 opened.write(new[at : at + 8])
                 opened.flush()
-                await asyncio.sleep(LOOK_AGAIN / 5)
+                await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
             self.held[new] = float("inf")
         await self._accepted()
 
@@ -166,7 +166,7 @@ class Storm:
     def _judge(self, header: str, began: float) -> None:
         """An answer: its token stood in the file, or did so not long ago."""
         until = self.held.get(header.removeprefix("Bearer "), float("-inf"))
-        if not header.startswith("Bearer ") or until + GRACE + LOOK_EVERY + SLACK < began:
+        if not header.startswith("Bearer ") or until + TOKEN_GRACE + TOKEN_LOOK_EVERY + SLACK < began:
             self.problems.append(f"{header!r} was answered, {began - until:.1f} s after it was a token")
 
 
@@ -188,7 +188,7 @@ def main() -> None:
     given = command_line(__doc__, rounds=5, rate=1000, seed=random.randrange(1 << 32)).parse_args()
     print(f"seed {given.seed}")
     with mesh_alone(STORIES) as host:
-        done = storm(host, given.seed, given.rounds, given.rate, 1.0, GRACE + 3)
+        done = storm(host, given.seed, given.rounds, given.rate, 1.0, TOKEN_GRACE + 3)
     for told, count in sorted(done.answers.items()):
         print(f"{count:8} {' '.join(told)}")
     print(f"a new token is accepted after {done.slowest:.2f} s at most; {len(done.problems)} problems")

@@ -85,7 +85,9 @@ class Surroundings:
         yield mock.patch.object(node_module, "version", _version)
         yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
-        yield mock.patch.object(pending_monitor, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
+        yield mock.patch.object(
+            pending_monitor, "PENDING_MONITOR_TICK", 0.4
+        )  # whether anything is due: four fifths of a node's timers
 
     def time_ns(self) -> int:
         return int(self.loop.now * 1e9)

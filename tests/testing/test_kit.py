@@ -292,7 +292,7 @@ def test_code_that_does_not_stop_ends_its_test_with_its_line(monkeypatch: pytest
         while True:
             n += 1
 
-    monkeypatch.setattr("nervenet.node.guards.watchdog.LIMIT", 0.2)
+    monkeypatch.setattr("nervenet.node.guards.watchdog.BLOCKED_LOOP_LIMIT", 0.2)
     with pytest.raises(AssertionError, match=r"BLOCKED.*test_kit\.py:\d+(?s:.)*did not stop(?s:.)*await ctx\.call"):
         WorkflowTest().run(define_workflow(spins))
 

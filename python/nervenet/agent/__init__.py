@@ -5,12 +5,12 @@
     task_reader.py                 reads tasks from the inbox and the shared queues
     task_runner.py                 claims, runs and records them
     running.py slots.py load.py    one attempt; how many may run; how busy the process is
-    claim_renewer.py               renews claims, and enforces timeouts
-    progress.py                    progress and partial output, on their way to watchers
+    deadlines.py                   the timeouts of attempts
     executors/ verdicts.py         run handlers on the loop, in threads, in processes; turn results into journal entries
     registration.py service.py     the lease in the registry; the AgentService
     task.py                        `Task`, which handlers use
     tracing.py lag.py              spans; the detector for handlers that block the loop
 
-It knows nodes only through the contract, so an agent in any language can do the same.
+`streams/tasks` has the protocol for claims, outcomes, progress and queues. It is shared with the gateway of a node. The agent
+knows nodes only through the contract, so an agent in any language can do the same.
 """

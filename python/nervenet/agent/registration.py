@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registration of one incarnation: through any node, and kept by a heartbeat stream to any node.
 
-The lease belongs to the agent and outlives each stream: when a node is gone, the heartbeats continue at the next one, with
-the same lease id. Only `lease_lost` or LEASE_NOT_FOUND ends the id. Silence of all nodes does not, because the agent can work
-with Redis alone. `alive` is the agent's own view: the time at which the last answered heartbeat was sent, plus the lease's
-time to live in its answer.
+The lease belongs to the agent and outlives each stream: when a node is gone, the heartbeats continue at the next one,
+with the same lease id. Only `lease_lost` or LEASE_NOT_FOUND ends the id. Silence of all nodes does not, because the
+agent can work with Redis alone. `alive` is the agent's own view: the time at which the last answered heartbeat was
+sent, plus the lease's time to live in its answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.rpc.channels import Channel
 
-REPORT_AT_MOST: Final = 0.25
+SHORTEST_REPORT_INTERVAL: Final = 0.25
+"""Seconds between two load reports, if the load changes."""
 CALL_TIMEOUT: Final = 5.0
 ANSWERED_WITHIN: Final = 2.1
 """Heartbeat intervals without an answer after which the agent tries the next node, while its lease still lives."""
@@ -41,7 +42,8 @@ _log = logging.getLogger("nervenet.agent")
 
 
 class Registration:
-    """`port` connects to the nodes, has the agent's record, and gets the state that a node wants. `load` returns the load."""
+    """`port` connects to the nodes, has the agent's record, and gets the state that a node wants. `load` returns the
+    load."""
 
     def __init__(
         self, agent_id: str, port: AgentPort, load: Callable[[], Sample], config: Config, clock: Clock
@@ -74,7 +76,8 @@ class Registration:
         self._stale.set()
 
     async def run(self) -> None:
-        """Register, then send heartbeats. Returns when the lease is lost; raises ConfigError if a node refuses the agent."""
+        """Register, then send heartbeats. Returns when the lease is lost; raises ConfigError if a node refuses the
+        agent."""
         failures = 0
         while not self._lost:
             channel = self._port.dial(self._turn)
@@ -147,7 +150,7 @@ class Registration:
         yield self._heartbeat(sent)
         while not self._lost:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), REPORT_AT_MOST)
+                await asyncio.wait_for(self._stale.wait(), SHORTEST_REPORT_INTERVAL)
             now, load = self._clock.monotonic(), self._load()
             if now - at >= self._interval or _matters(sent, load) or self._stale.is_set():
                 sent, at = load, now

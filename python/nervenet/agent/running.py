@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt in this process, from the moment it was read: its task, its progress, and whether it must stop.
 
-It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side and
-read by the other, and makes one call into the loop when progress begins to wait.
+It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side
+and read by the other, and makes one call into the loop when progress begins to wait.
 """
 
 from __future__ import annotations
 
-import enum
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from nervenet.records import Failure, FailureCode
+from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,38 +19,9 @@ if TYPE_CHECKING:
     from nervenet.records import Payload
     from nervenet.wire import Envelope
 
-MOST_PARTS = 1_000
-"""Parts that may wait to be sent. Older ones are dropped; a gap in the sequence numbers shows it."""
 
-
-class StopReason(enum.Enum):
-    """Why an attempt must stop. The value is the message of the failure that is recorded."""
-
-    GONE = "gone"  # the mesh no longer needs it, so nothing is recorded
-    TIMEOUT = "it took longer than its attempt timeout"
-    SILENT = "it gave no sign of life within its heartbeat timeout"
-    DRAINED = "its agent was drained"
-
-    def failure(self, capability: str) -> Failure | None:
-        """The failure to record; None: nothing is recorded."""
-        if self is StopReason.GONE:
-            return None
-        if self is StopReason.DRAINED:
-            return Failure(FailureCode.AGENT_DRAINED, self.value, type="AgentDrained", source="agent")
-        return Failure(FailureCode.TIMEOUT, f"{capability}: {self.value}", type="Timeout", source="agent")
-
-
-class AttemptKey(NamedTuple):
-    """Identifies an attempt: two deliveries with the same key are the same attempt."""
-
-    workflow_id: str
-    run: int
-    step: str
-    attempt: int
-
-
-class Running:
-    """One attempt. `stream` and `entry_id` are its delivery, which stays pending until the outcome is recorded."""
+class Running(TaskAttempt):
+    """One attempt that this agent has read."""
 
     def __init__(
         self,
@@ -63,31 +32,18 @@ class Running:
         entry_id: bytes,
         monotonic: Callable[[], float],
     ) -> None:
+        key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
+        super().__init__(key, agent_id, stream, entry_id)
         self.envelope = envelope
         self.agent = agent
-        self.agent_id = agent_id
-        self.stream = stream
-        self.entry_id = entry_id
-        self.key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        self.started_ms = 0  # 0: not yet claimed
         self.restored: Payload | None = None
         self.task: asyncio.Task[None] | None = None
         self.stop: StopReason | None = None
         self.interrupt: Callable[[], object] | None = None  # the executor's way to end the handler
         self.ended = False  # the handler has ended, so it cannot be stopped
         self.recorded = False  # a failure is recorded in the journal although the handler still runs
-        # sent with the renewals; times are monotonic seconds
+        self.announce: Callable[[Running], None] | None = None  # None: its progress is not published
         self._monotonic = monotonic
-        self._saved: Payload | None = None
-        self.beat = self.renewed_at = self.saved_at = 0.0
-        self.fraction: float | None = None
-        self.checkpoint_due = False
-        # progress for watchers
-        self.announce: Callable[[Running], None] | None = None
-        self.message = ""
-        self.news = False
-        self.parts: deque[tuple[int, Payload]] | None = None
-        self.sequence = self.live_bytes = self.live_entries = 0
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else f"stopping: {self.stop.name}" if self.stop else "running"
@@ -101,15 +57,12 @@ class Running:
                 self.interrupt()
 
     @property
-    def to_save(self) -> Payload | None:
-        """The checkpoint that is not stored yet."""
-        return self._saved if self.checkpoint_due else None
+    def enqueue_ms(self) -> int:
+        return self.envelope.enqueue_ms
 
-    def saved(self, checkpoint: Payload, at: float) -> None:
-        """The checkpoint is stored. A newer one may have come meanwhile."""
-        self.saved_at = at
-        if self._saved is checkpoint:
-            self.checkpoint_due = False
+    @property
+    def is_claimed(self) -> bool:
+        return self.started_ms != 0 and not self.recorded
 
     # ── as the handler's Reporter ────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,20 +75,14 @@ class Running:
 
     def progress(self, fraction: float | None, message: str) -> None:
         self.fraction, self.message, self.news = fraction, message, True
-        self._announce()
+        if self.announce is not None:
+            self.announce(self)
 
     def emit(self, part: Payload) -> None:
-        if self.parts is None:
-            self.parts = deque(maxlen=MOST_PARTS)
-        self.sequence += 1
-        self.parts.append((self.sequence, part))
-        self._announce()
+        self.add_part(self.sequence + 1, part)
+        if self.announce is not None:
+            self.announce(self)
 
     def checkpoint(self, value: Payload) -> None:
-        self._saved = value
+        self.latest_checkpoint = value
         self.checkpoint_due = True
-
-    def _announce(self) -> None:
-        announce, self.announce = self.announce, None
-        if announce is not None:
-            announce(self)

@@ -19,20 +19,18 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from nervenet.agent.claim_renewer import ClaimRenewer
 from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
 from nervenet.agent.executors.process import ProcessExecutor
 from nervenet.agent.executors.thread import ThreadExecutor
 from nervenet.agent.lag import Lag
 from nervenet.agent.load import LoadMeter
-from nervenet.agent.progress import ProgressPublisher
 from nervenet.agent.registration import Registration
-from nervenet.agent.running import AttemptKey, Running, StopReason
+from nervenet.agent.running import Running
 from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
 from nervenet.agent.task_reader import TaskReader
-from nervenet.agent.task_runner import TaskRunner
+from nervenet.agent.task_runner import SETTLE_WITHIN, TaskRunner
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
 from nervenet.redis_link.faults import LinkError
@@ -44,6 +42,7 @@ from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.queues import Queues
 from nervenet.streams.script import packaged_scripts
+from nervenet.streams.tasks.attempt import AttemptKey, StopReason
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ class AgentRuntime:
         self._groups = Groups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
-        self._claim_renewer = ClaimRenewer(self._data_plane.journal, clock, self.running.values())
         self._executors = self._make_executors()
         self.task_runner = TaskRunner(
             self._data_plane,
@@ -90,8 +88,6 @@ class AgentRuntime:
             self._executors,
             self.slots,
             self.running,
-            claim_renewer=self._claim_renewer,
-            progress=ProgressPublisher(link, keys, clock, config.retention_ms),
             meter=self.meter,
             clock=clock,
             retention_ms=config.retention_ms,
@@ -142,13 +138,13 @@ class AgentRuntime:
                 entropy=entropy,
             )
             stack.push_async_callback(runtime._close)
-            link.on_reconnect += (runtime._claim_renewer.redis_came_back, runtime.task_runner.recent.redis_came_back)
+            link.on_reconnect += (runtime.task_runner.redis_came_back,)
             await runtime._begin()
             stack.enter_context(Lag(clock))
             yield runtime
             await runtime.leave()
 
-    # ── identity ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── identity ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def agent_id(self) -> str:
@@ -167,7 +163,7 @@ class AgentRuntime:
         """Language and version, for people."""
         return f"python {platform.python_version()}"
 
-    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def stopped(self) -> None:
         """Wait until a part fails permanently, and raise its error. An agent never ends on its own otherwise."""
@@ -190,7 +186,7 @@ class AgentRuntime:
     async def _run_incarnations(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(supervise(f"{self.name}: renewing claims", self._claim_renewer.run))
+                group.create_task(supervise(f"{self.name}: renewing claims", self.task_runner.run))
                 while True:
                     await self._incarnation(group)
         except ExceptionGroup as broken:  # callers want the error, not the group
@@ -231,11 +227,9 @@ class AgentRuntime:
         await _ended(self._draining)
         await _ended(self._life)
         await self._port.close()
-        for running in self.running.values():
-            running.cancel(StopReason.GONE)
+        self.task_runner.close()
         for executor in set(self._executors.values()):
             await executor.close()
-        self._claim_renewer.close()
         await self._resources.close()
 
     def stop(self, running: Running, reason: StopReason) -> None:
@@ -280,11 +274,11 @@ class AgentRuntime:
         """The grace is over: store the last checkpoints, stop the running tasks, and record AGENT_DRAINED for them."""
         left = list(self.running.values())
         _log.warning("%s: %d tasks still run after the grace; other agents continue them", self.agent_id, len(left))
-        await self._claim_renewer.renew([running for running in left if running.to_save is not None])
+        await self.task_runner.claim_renewer.renew([running for running in left if running.checkpoint_due])
         for running in left:
             self.task_runner.stop(running, StopReason.DRAINED)
         try:
-            async with asyncio.timeout(self.task_runner.patience):
+            async with asyncio.timeout(SETTLE_WITHIN):
                 await self.task_runner.settled()
         except TimeoutError:
             _log.warning("%s: %d handlers do not end", self.agent_id, len(self.running))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's control port: a gRPC server with AgentService, health and reflection, and the agent's record.
 
-It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by nodes.
+It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by
+nodes.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nervenet.agent.running import StopReason
 from nervenet.rpc.channels import Channel, split_addresses
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
+from nervenet.streams.tasks.attempt import StopReason
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
 from nervenet.wire import optional_ms, timestamp
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from nervenet.agent.load import LoadMeter, Sample
-    from nervenet.agent.running import AttemptKey, Running
+    from nervenet.agent.running import Running
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
     from nervenet.config import Config
     from nervenet.definitions import Agent
+    from nervenet.streams.tasks.attempt import AttemptKey
 
 SERVICE: Final = "nervenet.v1.AgentService"
 STOPPED_WITHIN: Final = 1.0

@@ -11,7 +11,8 @@
         return " ".join(done.words)
 
 Everything here is synchronous and never blocks, so that it reads the same in a coroutine, a thread and a pool process.
-What is said goes to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the test kit's.
+Its calls go to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the one of the test
+kit.
 """
 
 from __future__ import annotations

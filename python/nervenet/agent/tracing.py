@@ -17,11 +17,11 @@ from nervenet.wire import decode_entry
 if TYPE_CHECKING:
     from nervenet.agent.executors.common import Executor
     from nervenet.agent.running import Running
-    from nervenet.agent.verdicts import Finished
+    from nervenet.streams.tasks.attempt import OutcomeEntry
     from nervenet.telemetry import Handling, Telemetry
 
 
-async def run_traced(telemetry: Telemetry, executor: Executor, running: Running) -> Finished | None:
+async def run_traced(telemetry: Telemetry, executor: Executor, running: Running) -> OutcomeEntry | None:
     """`executor.run` within a span. Only called if telemetry is on."""
     envelope = running.envelope
     trace = checked(envelope.trace)
@@ -59,7 +59,7 @@ def _attributes(running: Running) -> dict[str, Any]:
     }
 
 
-def _record_outcome(handling: Handling, end: Finished | None) -> None:
+def _record_outcome(handling: Handling, end: OutcomeEntry | None) -> None:
     """Record the outcome. A failure is an error of the span; a question to a human is none."""
     if end is None:
         handling.note("nervenet.task.outcome", "UNWANTED")  # cancelled or superseded: nothing is recorded

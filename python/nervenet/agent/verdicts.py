@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of an attempt: from a handler's return value or exception to the journal entry. No I/O.
 
-It runs in the process of the handler: a pool process sends the finished entry, and the agent only appends it. The rules:
+It runs in the process of the handler: a pool process sends the finished entry, and the agent only appends it. The
+rules:
 
 - The input does not match its type: INVALID_INPUT, and the handler is not called.
 - The result does not match the declared type: APPLICATION, not retryable, because another try would hardly help.
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.durable.failures import failure_of
 from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import NOTHING, Attempt, Failure, FailureCode, Outcome, Payload, Question, Usage
 from nervenet.schemas import malformed
+from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -27,16 +29,6 @@ if TYPE_CHECKING:
     from nervenet.wire import Envelope
 
 Verdict: TypeAlias = Payload | Failure | Question
-
-_LONGEST_STACK = 16_000
-
-
-class Finished(NamedTuple):
-    """An entry that is ready to be appended. `failed` counts for the agent's error rate (a question is no failure)."""
-
-    name: str
-    entry: bytes
-    failed: bool
 
 
 def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Failure:
@@ -73,22 +65,22 @@ def raised(agent: Agent[Any, Any], error: BaseException, limit: int, now_ms: int
         failure = replace(failure, code=FailureCode.APPLICATION, retryable=False)
     if failure.details is not None and failure.details.size > limit:
         failure = replace(failure, details=None, message=f"{failure.message} (details above the payload limit)")
-    return replace(failure, stack_trace=failure.stack_trace[-_LONGEST_STACK:])
+    return replace(failure, stack_trace=failure.stack_trace[-LONGEST_TEXT:])
 
 
-def finished(
+def outcome_entry(
     envelope: Envelope, agent_id: str, verdict: Verdict, started_ms: int, ended_ms: int, usage: tuple[Usage, ...] = ()
-) -> Finished:
+) -> OutcomeEntry:
     """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for anything else. The fold decides about retries."""
     step, n = envelope.step, envelope.attempt
     times_and_usage = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
         outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *times_and_usage)
-        return Finished(f"task:{step}", encode_entry(outcome, agent_id), False)
+        return OutcomeEntry(f"task:{step}", encode_entry(outcome, agent_id), False)
     question = verdict if isinstance(verdict, Question) else None
     failure = replace(verdict, attempt=n, agent_id=agent_id) if isinstance(verdict, Failure) else None
     attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *times_and_usage)
-    return Finished(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
+    return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
 
 
 def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:

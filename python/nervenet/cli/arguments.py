@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command and flag, and nothing of what they do: the command's module is imported when it runs.
+"""Every command and flag. What a command does is in its module, which is imported when it runs.
 
-`COMMANDS` is the help page's order. A command's name is its module below `commands/` (with `_` for a space), its
-function is `run(args) -> int`. Flags that hold for all commands may stand before or behind the command's name.
+`COMMANDS` has the order of the help page. Each command names its module in `commands/` and its function, `run(args) -> int`.
+Flags of all commands may come before or after the command's name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Parser = argparse.ArgumentParser
 
 
 class Command(NamedTuple):
-    """A line of the help page. `name` may be two words; `module:function` below `nervenet.cli.commands` runs it."""
+    """A line of the help page. `name` may be two words; `runs` is a `module:function` in `nervenet.cli.commands`."""
 
     group: str
     name: str
@@ -257,7 +257,7 @@ COMMANDS = (
 
 
 class _Parser(Parser):
-    """Raises instead of printing and exiting; `-h` prints our page where there is one."""
+    """Raises UsageError instead of printing and exiting. `-h` prints our own page if there is one."""
 
     page: Callable[[], str] | None = None
 
@@ -272,7 +272,8 @@ class _Parser(Parser):
 
 
 def _common() -> Parser:
-    """Flags of all commands. Not given = no attribute, so that they may stand on either side of the command."""
+    """Flags of all commands. A flag that is not given leaves no attribute, so it may come before or after the
+    command."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group("all commands")
     group.add_argument("--address", metavar="A", help="host:port of any node(s) (NERVENET_ADDRESS, localhost:7700)")
@@ -291,7 +292,7 @@ _DEFAULTS = {
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace | None:
-    """The command line as `args` with `args.run`; None when only help was wanted (and printed)."""
+    """The command line as `args` with `args.run`. None: only help was asked for, and it is printed."""
     try:
         args, unknown = _tree(argv).parse_known_args(list(argv))
         if unknown:
@@ -315,7 +316,7 @@ def _function(runs: str) -> Callable[[argparse.Namespace], int]:
 
 
 def complete() -> int:
-    """Answer a shell that asks what may come next, and exit. 0 where this was no question."""
+    """Answer a shell that asks what may come next, and exit."""
     from nervenet.cli.commands.completion import answer
 
     answer(_tree([]))
@@ -355,7 +356,7 @@ def _child(place: Any, name: str, parents: list[Parser], says: str) -> Parser:
 
 
 def _refuse_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
-    """argparse would list all choices; a near miss deserves a better answer."""
+    """Refuse an unknown command with a suggestion, where argparse would list all of them."""
     first = next((word for word in argv if not word.startswith("-")), None)
     takes_value = {"--address", "--namespace", "--color"}
     if first is None or first in known or any(word in takes_value for word in argv[: argv.index(first)]):

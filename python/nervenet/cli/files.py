@@ -21,7 +21,7 @@ from nervenet.errors import InvalidRequest
 
 
 class File(NamedTuple):
-    """One that was read. `lines` says where each path begins (`steps[2].call` → 14)."""
+    """A file that was read. `lines` has the line where each path begins (`steps[2].call` → 14)."""
 
     name: str
     data: Any

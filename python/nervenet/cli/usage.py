@@ -31,7 +31,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def explained(message: str, actions: Actions) -> str:
-    """The message in plain words; as argparse has it, if it is a new one."""
+    """The message in plain words. A message that is not known stays as argparse has it."""
     for pattern, say in _MESSAGES:
         if match := re.fullmatch(pattern, message, re.DOTALL):
             return say(match, actions)
@@ -93,7 +93,7 @@ _MESSAGES: tuple[tuple[str, Callable[[re.Match[str], Actions], str]], ...] = (
 
 
 def _action(name: str, actions: Actions) -> argparse.Action | None:
-    """The action that argparse calls so: its flags with slashes, else its metavar or name."""
+    """The action that argparse names in a message: by its flags with slashes, or by its metavar or name."""
     flags = set(name.split("/"))
     for action in actions:
         if flags & set(action.option_strings) or name in (action.metavar, action.dest):

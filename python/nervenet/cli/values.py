@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people type → values: JSON inputs, labels, spans of time, states, escalation ids.
+"""From what people type to values: JSON inputs, labels, durations, states, escalation ids.
 
-All of it fails as a usage error that shows what to type. JSON is checked here and then sent as it was written, so
-that large integers and the spelling of numbers survive.
+A wrong value is a usage error that shows what to type. JSON is checked here and sent as it was written, so that large
+integers and the spelling of numbers survive.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_json(text: str, what: str = "INPUT") -> str:
 
 
 def _bare(text: str) -> bool:
-    """Whether somebody forgot the quotes, rather than got a comma wrong."""
+    """Whether the quotes are missing, and not a comma or bracket wrong."""
     return bool(text.strip()) and not text.lstrip().startswith(("{", "[", '"'))
 
 
@@ -101,7 +101,7 @@ def repeated(command: str, args: argparse.Namespace, *options: str) -> str:
 
 
 def words(given: Iterable[str]) -> list[str]:
-    """`a,b` and repeated flags alike."""
+    """The words of `a,b` and of repeated flags."""
     return [word.strip() for one in given for word in one.split(",") if word.strip()]
 
 
@@ -140,7 +140,7 @@ def since(text: str, now_ms: int) -> int:
 
 
 def escalation_id(text: str) -> str:
-    """An id as shown may leave out `#1`; the contract's never does."""
+    """The contract's id. People may leave out `#1`."""
     step = text.rpartition("/")[2]
     if "/" not in text or not step:
         raise UsageError(

@@ -23,6 +23,7 @@ from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresse
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.status import error_of
 from nervenet.telemetry import to_metadata
+from nervenet.timing import CLIENT_FIRST_PATIENCE, CLIENT_PATIENCE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Nodes", "Retry"]
 
-FIRST_PATIENCE: Final = 3.0
-PATIENCE: Final = 20.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 TOKEN_UNREADABLE: Final = "TOKEN_UNREADABLE"  # noqa: S105  # a reason
@@ -62,7 +61,7 @@ class Retry:
         now = self._nodes.clock.monotonic()
         if now - self._last > HEALTHY:
             self._began, self._pause = now, FIRST_PAUSE
-        patience = PATIENCE if self._nodes.answered else FIRST_PATIENCE
+        patience = CLIENT_PATIENCE if self._nodes.answered else CLIENT_FIRST_PATIENCE
         if self._limit is not None:
             patience = min(patience, self._limit)
         left = self._began + patience - now

@@ -30,7 +30,7 @@ def process_telemetry() -> Telemetry:
 
 
 def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> RpcSpan:
-    """The CLIENT span of a start that is about to be sent."""
+    """The CLIENT span of a start that will be sent now."""
     if not spans.on:
         return telemetry.RpcSpan(spans.here())
     attributes: dict[str, Any] = {"nervenet.workflow.id": workflow_id} if workflow_id else {}
@@ -42,7 +42,7 @@ def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> 
 
 
 def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str, future: asyncio.Future[bool]) -> None:
-    """The CLIENT span of a start that travels with others: its context goes in its request, its end is the future's."""
+    """The CLIENT span of a start that is sent with others. Its context is in the request; it ends with the future."""
     call = begin(spans, "StartWorkflow", target, request.workflow_id)
     if (context := trace_out(call.trace)) is not None and not request.HasField("trace"):
         request.trace.MergeFrom(context)

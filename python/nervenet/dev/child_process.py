@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One role process of a development mesh: started, watched by a thread of its own, gone when we are gone.
+"""One role process of a development mesh: started and watched by its own thread, ended when this process ends.
 
-The thread forks the process and waits for it, because Linux ties "die with your parent" to the forking thread. It is a
-session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone, which then stops things in order.
+The thread forks the process and waits for it, because Linux ties "die with your parent" to the forking thread. It has
+its own session, so that a Ctrl-C in the terminal reaches only the supervisor, which then stops everything in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KILL_AFTER = 5.0
 
 
 class ChildProcess:
-    """`arguments` are those of `nervenet`; the process says in `ready_file` when it serves."""
+    """A process of `nervenet`. It writes `ready_file` when it serves."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], ready_file: Path) -> None:
         self._command = [sys.executable, "-P", "-m", "nervenet", *arguments, "--ready-file", str(ready_file)]
@@ -46,7 +46,7 @@ class ChildProcess:
         return self._process is not None and not self._ended.done()
 
     def start(self) -> None:
-        """Fork it; comes back at once."""
+        """Start it. Returns at once."""
         self._ready_file.unlink(missing_ok=True)
         spawned = threading.Event()
         threading.Thread(target=self._watch, args=(spawned,), name="child", daemon=True).start()
@@ -68,7 +68,7 @@ class ChildProcess:
             self._ended.set_result(code)
 
     async def ready(self) -> bool:
-        """True when it serves (`facts` is what it said then), False when it ended before."""
+        """True when it serves (`facts` has what it reported), False if it ended before."""
         while not self._ended.done():
             if self._ready_file.exists():
                 self.facts = json.loads(self._ready_file.read_bytes())
@@ -77,11 +77,11 @@ class ChildProcess:
         return False
 
     async def ended(self) -> int:
-        """Its exit code; minus the signal that killed it."""
+        """Its exit code. Negative: the signal that killed it."""
         return await asyncio.shield(self._ended)
 
     async def stop(self, patience: float) -> None:
-        """SIGTERM, and SIGKILL for what has not ended then."""
+        """Send SIGTERM, and SIGKILL if it does not end in time."""
         self.kill(signal.SIGTERM)
         try:
             await asyncio.wait_for(self.ended(), patience)
@@ -106,7 +106,7 @@ def how(code: int) -> str:
 
 
 def environment(**settings: str | None) -> dict[str, str]:
-    """Ours, with these NERVENET_ settings; None takes one away."""
+    """The environment of this process, with these NERVENET_ settings. None removes a setting."""
     made = dict(os.environ)
     for name, value in settings.items():
         if value is None:

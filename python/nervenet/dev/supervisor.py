@@ -47,7 +47,7 @@ DRAIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """As on the command line. `port` 0: any free one, the same until the supervisor ends."""
+    """The options of the command line. `port` 0: any free port, the same until the supervisor ends."""
 
     port: int = 7700
     data: Path = Path(".nervenet")
@@ -58,7 +58,7 @@ class Options:
 
 
 def supervise(app: str, config: Config, options: Options) -> int:
-    """Run the mesh until a signal stops it, and give the exit code. Raises CannotLoad, DataInUse, RoleEnded, …"""
+    """Run the mesh until a signal stops it, and return the exit code. Raises CannotLoad, DataInUse or RoleEnded."""
 
     refuse_here("nervenet dev")
 

@@ -2,11 +2,11 @@
 """The replay check: does this code still do what its journal recorded? And the description of a difference.
 
 It has three users. The test kit and `nervenet dev` fold journals again and compare; a difference means code that is not
-deterministic (`random`, `time.time()`, iteration over sets of strings). `replay` checks recorded journals with the present
-code. A BLOCKED run shows the two columns.
+deterministic (`random`, `time.time()`, iteration over sets of strings). `replay` checks recorded journals with the
+present code. A BLOCKED run shows the two columns.
 
-The test kit folds after each entry (`worth_checking`). A node checks rarely: all checks of a run together fold three times
-its journal (`is_due`). It folds a few entries at a time (`refold`), because other workflows share its thread.
+The test kit folds after each entry (`worth_checking`). A node checks rarely: all checks of a run together fold three
+times its journal (`is_due`). It folds a few entries at a time (`refold`), because other workflows share its thread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ CHECKED = 1_000
 EVERY = 100
 """Up to this number of entries the test kit checks after each entry; later less and less often."""
 EACH = 16
-"""Up to this number of entries a node checks after each entry: most mistakes appear there, before they have an effect."""
+"""Up to this number of entries a node checks after each entry: most mistakes appear there, before they have an
+effect."""
 IN_ONE_GO = 10
 """Entries that `refold` folds before it yields. Entering another world costs about as much as folding two."""
 
@@ -56,7 +57,8 @@ def worth_checking(n: int) -> bool:
 
 
 def is_due(n: int, *, ends: bool) -> bool:
-    """Whether a node checks after the n-th entry of a run: when the journal has doubled, and when the code has ended."""
+    """Whether a node checks after the n-th entry of a run: when the journal has doubled, and when the code has
+    ended."""
     return ends or n <= EACH or n & (n - 1) == 0
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of a workflow to the node that owns it: the results of `Machine.apply`.
 
-The node carries them out. Each command may be carried out twice without harm, because its result is a journal entry under a
-deterministic name. They are named tuples, because each step creates one on the hot path, and a frozen dataclass costs four
-times as much.
+The node carries them out. Each command may be carried out twice without harm, because its result is a journal entry
+under a deterministic name. They are named tuples, because each step creates one on the hot path, and a frozen dataclass
+costs four times as much.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Dispatch(NamedTuple):
 class Withdraw(NamedTuple):
     """The code has given the step up: append `task:<step>` CANCELED and stop the agent.
 
-    `attempt` is the current one (0: a question to a human). With `wait` the code continues only at `task:<step>`: stop the
-    agent first, and append when it has stopped.
+    `attempt` is the current one (0: a question to a human). With `wait` the code continues only at `task:<step>`: stop
+    the agent first, and append when it has stopped.
     """
 
     step: str
@@ -75,7 +75,8 @@ class EscalateStep(NamedTuple):
 
 
 class Expire(NamedTuple):
-    """At `at_ms`, if no human has decided, append `decided:<step>#<k>` and `task:<step>` with these values, in one script."""
+    """At `at_ms`, if no human has decided, append `decided:<step>#<k>` and `task:<step>` with these values, in one
+    script."""
 
     step: str
     k: int
@@ -128,8 +129,8 @@ class RecordPatch(NamedTuple):
 class ContinueRun(NamedTuple):
     """The code continues with an empty journal: begin the next run with this input.
 
-    The next run gets the unread signals: those in `unread`, up to the last entry of this run, `folded` (both are journal
-    ids), and the entries from outside after it.
+    The next run gets the unread signals: those in `unread`, up to the last entry of this run, `folded` (both are
+    journal ids), and the entries from outside after it.
     """
 
     definition: str

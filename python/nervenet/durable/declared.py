@@ -3,10 +3,11 @@
 
     flow = workflow_of(declaration)          # a Workflow like any other: Machine(flow, "audit-httpx")
 
-It uses the same context, so journals, retries, BLOCKED, cancel and watchers are the same as with code. Two things differ.
-A replay needs the same version of the language (`LANGUAGE`), not the same minor version of Python: the interpreter only has
-tasks that start in order, and one queue, whose order is the same in all versions (that of `gather(wait_for(…))` is not). And
-the input of a step is written in one canonical form, with sorted keys, so that its digest is the same on each node.
+It uses the same context, so journals, retries, BLOCKED, cancel and watchers are the same as with code. Two things
+differ. A replay needs the same version of the language (`LANGUAGE`), not the same minor version of Python: the
+interpreter only has tasks that start in order, and one queue, whose order is the same in all versions (that of
+`gather(wait_for(…))` is not). And the input of a step is written in one canonical form, with sorted keys, so that its
+digest is the same on each node.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ class _Interpretation:
         self._values: dict[str, Any] = dict(zip(ALWAYS, (input, about), strict=True))
 
     async def run(self) -> Any:
-        """Run each step as soon as the steps that it depends on have ended. The first failure ends the others and the run."""
+        """Run each step as soon as the steps that it depends on have ended. The first failure ends the others and the
+        run."""
         waiting = {step.name: set(step.depends_on) for step in self._plan.steps}
         begun: list[asyncio.Task[str]] = []
         over: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of a run: steps, timers, signals, and the commands that are still open.
 
-The code calls `issue`, `give_up`, `start_timer`, `receive` and others; entries arrive in `take`. Both change plain state, and
-each change that concerns the node adds a command. `outstanding()` returns the open commands from the state alone. So a machine
-that was rebuilt from its journal continues exactly as the one that was lost.
+The code calls `issue`, `give_up`, `start_timer`, `receive` and others; entries arrive in `take`. Both change plain
+state, and each change that concerns the node adds a command. `outstanding()` returns the open commands from the state
+alone. So a machine that was rebuilt from its journal continues exactly as the one that was lost.
 
-An entry about a step that the code has asked for and given up is ignored. An entry about a step that it has never asked for
-means that this code did not write the journal: `Contradiction`, and the run is blocked. One exception: where the code took a
-new branch (`patched`), results of steps that the earlier code had sent may still arrive. They are kept until this code asks
-for them (decision 0010).
+An entry about a step that the code has asked for and given up is ignored. An entry about a step that it has never asked
+for means that this code did not write the journal: `Contradiction`, and the run is blocked. One exception: where the
+code took a new branch (`patched`), results of steps that the earlier code had sent may still arrive. They are kept
+until this code asks for them (decision 0010).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ from nervenet.records import (
 _NOW: Final = 1 << 62
 """Later than any entry: the patch was asked for, but its entry is not folded yet."""
 _NONE: Final[dict[str, Any]] = {}
-"""The shared empty dict for rarely used fields. It is replaced, never changed: five empty dicts are 320 bytes a workflow."""
+"""The shared empty dict for rarely used fields. It is replaced, never changed: five empty dicts are 320 bytes a
+workflow."""
 
 
 class Fold:
@@ -113,8 +114,8 @@ class Fold:
         self.children: dict[str, ChildRun] = _NONE
         self.sendings: dict[str, OutgoingSignal] = _NONE
         self.recorded: dict[str, bool] = _NONE  # what the journal will say
-        self.patches: dict[str, bool] = _NONE  # what the code was told
-        self.unproven: dict[str, None] = _NONE  # told, and not in the journal yet
+        self.patches: dict[str, bool] = _NONE  # the answers that the code got
+        self.unproven: dict[str, None] = _NONE  # answers that are not in the journal yet
         self.changed_ms = 0  # until when the earlier code may have sent steps
         self.early: dict[str, list[Entry]] = _NONE  # results of steps that this code has not asked for yet
 
@@ -223,8 +224,8 @@ class Fold:
     def patched(self, change: str) -> bool:
         """Whether this run takes the new branch. The answer never changes; if it is recorded, the recorded one counts.
 
-        If the journal continues after this point, the run passed it with the earlier code. Entries of patches do not count:
-        several patches at one point get the same answer, even if a crash comes between their entries.
+        If the journal continues after this point, the run passed it with the earlier code. Entries of patches do not
+        count: several patches at one point get the same answer, even if a crash comes between their entries.
         """
         answer = self.patches.get(change)
         if answer is None:
@@ -256,7 +257,7 @@ class Fold:
         if future in waiting:
             waiting.remove(future)
 
-    # ── called for entries of the journal ───────────────────────────────────────────────────────────────────────────────────────
+    # ── called for entries of the journal ────────────────────────────────────────────────────────────────────────────
 
     def foresee(self, entries: Sequence[Entry]) -> None:
         """Read the journal before it is folded: patches need their answers before their entries."""
@@ -451,7 +452,7 @@ class Fold:
         else:
             call.decided, call.phase = body, SETTLED
 
-    # ── the next state of a step ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the next state of a step ─────────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, call: Pending, body: Attempt) -> None:
         failure, agent_id = body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id
@@ -516,7 +517,8 @@ class Fold:
         return call, _number(number)
 
     def _ignore(self, entry: Entry, step: str) -> None:
-        """An entry of a step that the code does not wait for: late if the code has asked for it before, else a contradiction."""
+        """An entry of a step that the code does not wait for: late if the code has asked for it before, else a
+        contradiction."""
         base, _, count = step.partition(".")
         if step not in self.early and _number(count or "1") <= self.counters.get(base, 0):
             return
@@ -524,7 +526,7 @@ class Fold:
             raise Contradiction(entry.name)
         self._keep(entry, step)
 
-    # ── steps that the code before a change has sent ───────────────────────────────────────────────────────────────────────
+    # ── steps that the code before a change has sent ─────────────────────────────────────────────────────────────────
 
     def _is_of_before(self, body: object) -> bool:
         """Whether this was sent to an agent before the code took a new branch."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines of the user's code, for messages: `review.py:27`.
 
-Blocked runs, NotDurable errors and reports of slow code have a line, and it must be the user's, not asyncio's or nervenet's.
-All of this is for error paths; the hot path only keeps a code object and a line number (`Site`).
+Blocked runs, NotDurable errors and reports of slow code have a line, and it must be the user's, not asyncio's or
+nervenet's. All of this is for error paths; the hot path only keeps a code object and a line number (`Site`).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def line_of_traceback(traceback: TracebackType | None) -> str:
 
 
 def is_debugged(frame: FrameType | None) -> bool:
-    """Whether a debugger holds this frame: its own stand above the user's while somebody looks."""
+    """Whether a debugger has stopped this frame: the debugger's frames are then above the user's."""
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DEBUGGERS:
             return True
@@ -91,7 +91,8 @@ def is_debugged(frame: FrameType | None) -> bool:
 
 
 def called_name(inner: FrameType | None, method: str) -> str:
-    """How the user wrote the call that went wrong: `asyncio.to_thread()`, or `loop.add_reader()` when called directly."""
+    """How the user wrote the call that went wrong: `asyncio.to_thread()`, or `loop.add_reader()` when called
+    directly."""
     if inner is None or inner.f_code.co_filename.startswith(_PACKAGE):
         return f"loop.{method}()"
     module = str(inner.f_globals.get("__name__", "")).partition(".")[0]

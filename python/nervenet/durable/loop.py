@@ -2,13 +2,13 @@
 """The event loop for workflow code: plain asyncio above, without I/O and clock below.
 
 `asyncio.gather`, `TaskGroup`, `wait_for`, `timeout`, `sleep`, `Semaphore`, `Queue` and the rest are asyncio's own code;
-this loop makes them durable. The time is that of the last journal entry and does not change while code runs, a timer is a
-command to the node, callbacks run in the order of their calls, and each call that would leave the workflow raises NotDurable
-with the line and the remedy. `run()` runs callbacks until none is left.
+this loop makes them durable. The time is that of the last journal entry and does not change while code runs, a timer is
+a command to the node, callbacks run in the order of their calls, and each call that would leave the workflow raises
+NotDurable with the line and the remedy. `run()` runs callbacks until none is left.
 
-Only sets would be random in CPython: `asyncio.wait` and `as_completed` iterate over sets of tasks, which hash by address.
-Tasks and futures of this loop hash by their creation number. A task computes its hash while it is constructed, so the number
-is set before `super().__init__`.
+Only sets would be random in CPython: `asyncio.wait` and `as_completed` iterate over sets of tasks, which hash by
+address. Tasks and futures of this loop hash by their creation number. A task computes its hash while it is constructed,
+so the number is set before `super().__init__`.
 
 Rejected: a loop that subclasses `BaseEventLoop` (it owns a selector and 600 bytes of deque), and an import sandbox
 (it fights every library that users bring).
@@ -53,8 +53,8 @@ class TimerSource(Protocol):
 
 
 class _Stopped:
-    """The timers of a closed loop: the time does not change, and calls have no effect. It replaces the fold, because fold and
-    loop would refer to each other and wait for the garbage collector, a pair for each workflow."""
+    """The timers of a closed loop: the time does not change, and calls have no effect. It replaces the fold, because
+    fold and loop would refer to each other and wait for the garbage collector, a pair for each workflow."""
 
     __slots__ = ("now_ms",)
 
@@ -172,7 +172,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def __repr__(self) -> str:
         return f"<DurableLoop of {self.title}>"
 
-    # ── called by the machine ────────────────────────────────────────────────────────────────────────────────
+    # ── called by the machine ────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, most: int = LIMIT, *, again: bool = False) -> bool:
         """Run callbacks until none is left or `stop_now` is set (True), or until `most` have run (False).
@@ -221,7 +221,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         self._ready = []
         self.timers = _Stopped(self.timers.now_ms)
 
-    # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────
+    # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def time(self) -> float:
         return self.timers.now_ms / 1000
@@ -350,7 +350,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
 
 def sentence(call: str, title: str, where: str, cure: str) -> str:
-    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent: …`"""
+    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent:
+    …`"""
     return f"{call} in workflow {title!r}{where} cannot be replayed after a crash. {cure}"
 
 
@@ -367,10 +368,10 @@ def _shown(annotation: object, function: Callable[..., object]) -> str:
 
 def _written(function: Callable[..., object]) -> tuple[str, str]:
     """A function's signature as it stands in its file, and its parameter; a general one for what no agent can have."""
-    said, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
-    if len(names) > 1 or {*names, "return"} != set(said):
+    hints, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
+    if len(names) > 1 or {*names, "return"} != set(hints):
         return "(value: T) -> R", "value"
-    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in said.items()}
+    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in hints.items()}
     given = "".join(names)
     return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
 

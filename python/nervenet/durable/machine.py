@@ -9,11 +9,11 @@
         machine.apply(entry, replaying=True)
     commands = machine.outstanding()                 # all open commands
 
-`apply` takes one entry, runs the user's code until it is idle, and returns. It has no clock, no socket and no random numbers:
-its result depends on the entries alone, so any node can adopt any workflow by folding its journal again.
+`apply` takes one entry, runs the user's code until it is idle, and returns. It has no clock, no socket and no random
+numbers: its result depends on the entries alone, so any node can adopt any workflow by folding its journal again.
 
-An error in here makes the run BLOCKED with a diff. It never becomes an exception of `apply` or a failed workflow: the run
-waits for code that matches its journal. The only exception is KeyboardInterrupt, which is the user's.
+An error in here makes the run BLOCKED with a diff. It never becomes an exception of `apply` or a failed workflow: the
+run waits for code that matches its journal. The only exception is KeyboardInterrupt, which is the user's.
 """
 
 from __future__ import annotations
@@ -168,8 +168,8 @@ class Machine:
     def apply(self, entry: Entry, *, replaying: bool = False, most: int = LIMIT) -> list[Command]:
         """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over).
 
-        After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else may
-        be applied in between. Where it pauses decides nothing: the callbacks run in the same order.
+        After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else
+        may be applied in between. Where it pauses decides nothing: the callbacks run in the same order.
         """
         if self.blocked is not None or self._closed is not None:
             return []
@@ -245,11 +245,11 @@ class Machine:
         self.close()  # drop a forgotten machine without warnings too
 
     def interrupt(self) -> bool:
-        """Interrupt an `apply` that takes too long, from another thread (a watchdog). False: none runs, or a debugger has
-        stopped it.
+        """Interrupt an `apply` that takes too long, from another thread (a watchdog). False: none runs, or a debugger
+        has stopped it.
 
-        The run becomes BLOCKED with the line that it executed. Code that waits inside C (`time.sleep`) is interrupted when
-        that returns: call this again until it returns False.
+        The run becomes BLOCKED with the line that it executed. Code that waits inside C (`time.sleep`) is interrupted
+        when that returns: call this again until it returns False.
         """
         with _INTERRUPTING:
             thread = self._thread
@@ -310,7 +310,8 @@ class Machine:
             self._main.cancel()
 
     def _close(self, entry: Entry, body: Close) -> None:
-        """The run is closed. If its code still waits, only its node can have closed it: its time for clean-up was over."""
+        """The run is closed. If its code still waits, only its node can have closed it: its time for clean-up was
+        over."""
         canceled = self._fold.canceled
         cut_off = body.state is State.TIMED_OUT or (canceled is not None and canceled.forced)
         if not cut_off and not _same_end(self.result, body):
@@ -416,7 +417,7 @@ class Machine:
             if self._interrupted is not None:
                 _raise_in(thread, None)  # cancel an interrupt that has not happened yet
 
-    # ── called by the context and the loop ──────────────────────────────────────────────────────────────────────
+    # ── called by the context and the loop ───────────────────────────────────────────────────────────────────────────
 
     def show(self, view: Payload) -> None:
         """The code has published a view. Of several in one entry the last one counts."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decision after a failed attempt: another one, and when; or the end. Pure, so it is the same on each replay.
 
-The only random part is the jitter. It is derived from the names of workflow, run, step and attempt, so two nodes that fold
-the same entry get the same millisecond.
+The only random part is the jitter. It is derived from the names of workflow, run, step and attempt, so two nodes that
+fold the same entry get the same millisecond.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def next_attempt(
 ) -> Again | Exhausted | Suspected:
     """Decide after `failure`, which `tally` includes. `seed` has the names of workflow, run, step and attempt.
 
-    A lost or drained agent uses up no attempt. After the first loss in a row the next attempt follows at once, after each
-    further one with the policy's pause.
+    A lost or drained agent uses up no attempt. After the first loss in a row the next attempt follows at once, after
+    each further one with the policy's pause.
     """
     if not may_repeat(failure, options.non_retryable):
         return Exhausted(failure)
@@ -119,9 +119,9 @@ def next_attempt(
 
 def _suspicion(row: tuple[Loss, ...]) -> str:
     """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`, at most the last few."""
-    told = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
-    earlier = [f"{len(row) - len(told)} earlier"] if len(row) > len(told) else []
-    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *told])}"
+    latest = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
+    earlier = [f"{len(row) - len(latest)} earlier"] if len(row) > len(latest) else []
+    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *latest])}"
 
 
 def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:
@@ -137,7 +137,8 @@ def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:
 
 
 def backoff_ms(options: Resolved, used: int, retry_after_ms: int | None, seed: str) -> int:
-    """The pause after the `used`-th failure: exponential, with a limit and jitter; at least what the agent asked for."""
+    """The pause after the `used`-th failure: exponential, with a limit and jitter; at least what the agent asked
+    for."""
     try:
         delay = min(float(options.max_ms), options.initial_ms * options.multiplier ** (max(used, 1) - 1))
     except OverflowError:

@@ -4,17 +4,18 @@
     signals_of(review).names         # {"approve": (the codec of Approval,)}
     signals_of(review).complete      # True: there are no others
 
-`ctx.receive` takes a `Signal`, and the code can only receive a Signal that it can reach: a global of the function or of one
-that it refers to, an attribute of a module, a class or an object, an element of a list, or an import in a function. So all
-reachable objects are searched, and each Signal found counts as received. Too many do no harm: they are accepted too.
+`ctx.receive` takes a `Signal`, and the code can only receive a Signal that it can reach: a global of the function or of
+one that it refers to, an attribute of a module, a class or an object, an element of a list, or an import in a function.
+So all reachable objects are searched, and each Signal found counts as received. Too many do no harm: they are accepted
+too.
 
-`complete` is False if a Signal may come from another place: the code creates Signals (`Signal(f"approve-{x}", …)`), looks up
-names (`getattr`), uses a name or a module that does not exist yet, continues as a workflow whose code is not here, or has too
-many objects. Then any name is accepted, unless `@mesh.workflow(signals=[…])` lists the signals.
+`complete` is False if a Signal may come from another place: the code creates Signals (`Signal(f"approve-{x}", …)`),
+looks up names (`getattr`), uses a name or a module that does not exist yet, continues as a workflow whose code is not
+here, or has too many objects. Then any name is accepted, unless `@mesh.workflow(signals=[…])` lists the signals.
 
-Functions and classes of the standard library, of nervenet and of installed packages without nervenet are not searched: user
-code must have passed them their Signals. No user code runs. Rejected: reading the calls of `ctx.receive` in the source. They
-do not show the value of a helper's parameter.
+Functions and classes of the standard library, of nervenet and of installed packages without nervenet are not searched:
+user code must have passed them their Signals. No user code runs. Rejected: reading the calls of `ctx.receive` in the
+source. They do not show the value of a helper's parameter.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
         machine = rebuild(workflow, …)          # time.time() is 19 days later, os.environ has other values
 
 Code that depends on them asks for other steps than before, and is found by that. Only a read in a user's file, in this
-thread, gets other values; the standard library, installed packages and nervenet get the real ones, so nothing else breaks.
-Rejected: to trace and refuse each read. That would also block code that reads a variable for its log, and asks for the same
-steps with any value.
+thread, gets other values; the standard library, installed packages and nervenet get the real ones, so nothing else
+breaks. Rejected: to trace and refuse each read. That would also block code that reads a variable for its log, and asks
+for the same steps with any value.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, Wake, parse_wakes
 from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
-from nervenet.timing import NODE_LEASE
+from nervenet.timing import NODE_LEASE, NODE_LEAVE_PATIENCE
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
@@ -89,12 +89,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LEASE = NODE_LEASE
-PATIENCE_S = 5.0
-"""So long a node that leaves waits for what is under way."""
 WORTH_TELLING = 2
 """Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
 BEYOND_REPAIR = 10
-"""Failures in a row (some 20 s) of the wake reader or of the membership, after which the node ends itself."""
+"""Failures in a row (about 20 s) of the wake reader or of the membership, after which the node ends itself."""
 WAKES = 1_000
 BLOCK_MS = 2_000
 
@@ -328,7 +326,7 @@ class Node:
                 spawn=background.spawn,
             )
             node = cls(context, etcd, clock, last_line=last_line)
-            stack.push_async_callback(lambda: status.session.close())  # of its last life, should it come back anew
+            stack.push_async_callback(lambda: status.session.close())  # the last one: it may have been replaced
             await stack.enter_async_context(node._running(serve))
             yield node
 
@@ -366,7 +364,7 @@ class Node:
                 for coordinator in tuple(self.hosted.coordinators.values()):
                     self.hosted.forget(coordinator)
                 try:
-                    async with asyncio.timeout(PATIENCE_S):
+                    async with asyncio.timeout(NODE_LEAVE_PATIENCE):
                         self.bookkeeping.flush()
                         await context.background.settle()
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
@@ -408,7 +406,7 @@ class Node:
         except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
             _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(NODE_LEAVE_PATIENCE):
                 await self.loader.idle()
         stayed, _ = await asyncio.gather(self._sweeper.hand_over_all(), self.gateway.drain())
         if stayed:
@@ -476,7 +474,7 @@ class Node:
                 _log.debug("%s: %s", self.node_id, error)
 
     async def _reincarnate(self) -> None:
-        """The lease is gone: others adopt what this id owned, and this process begins anew."""
+        """The lease is gone: others adopt what this id owned, and this node continues under a new id."""
         status = self.status
         old = status.node_id
         self._let_go()

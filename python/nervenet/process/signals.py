@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping: the first SIGTERM or SIGINT drains, a second one stops now, a third does not even clean up.
+"""Stopping: the first SIGTERM or SIGINT drains, a second one stops at once, a third one skips the clean-up too.
 
 A signal that comes before the process serves stops it at once: there is nothing to drain. The main coroutine is run on
 uvloop where it is installed.
@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class ShutdownSignals:
-    """What the signals want; made by `run`."""
+    """What signals ask for. Made by `run`."""
 
     def __init__(self, main: asyncio.Task[Any]) -> None:
         self._main = main
@@ -37,8 +37,9 @@ class ShutdownSignals:
         *,
         broken: Coroutine[Any, Any, None] | None = None,
     ) -> None:
-        """Serve until a signal asks to stop, then drain for at most `grace` seconds. `broken` ends with an error when
-        the role fails by itself."""
+        """Serve until a signal asks to stop, then drain for at most `grace` seconds. `broken` raises when the role has
+        failed.
+        """
         self._serving = True
         waiting = asyncio.ensure_future(self._asked.wait())
         failing = asyncio.ensure_future(broken) if broken is not None else None
@@ -74,7 +75,7 @@ async def _within(drain: Callable[[], Awaitable[None]], grace: float | None) -> 
 
 
 def run(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:
-    """Run `main` until it ends; 0 when it did, 128 + the signal when a signal cut it short."""
+    """Run `main` until it ends. Returns 0, or 128 + the number of the signal that interrupted it."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_supervised(main))
 

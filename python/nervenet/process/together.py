@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node, an agent, or both, within a process and loop that are somebody else's: behind `Mesh.serve`, `Mesh.run` and
+"""A node, an agent, or both, inside the process and event loop of a user's program: for `Mesh.serve`, `Mesh.run` and
 `nervenet.dev.running`.
 
     async with serving(mesh, Config.load(), node=False, agents=[think]) as client:
         ...                                    # a web application, a notebook, a test
 
-Nothing of the process is touched (no signals, no logging, no telemetry of its own): who owns it decides. Leaving drains:
-the agent finishes what it runs, then the node hands its workflows over. A node that fails ends the block: it is cancelled
-where it waits, and NervenetError says why.
+Signals, logging and telemetry stay as the program has them. Leaving drains: the agent finishes what it runs, then the node
+moves its workflows to other nodes. A node that fails ends the block: it is cancelled at its next `await`, and NervenetError
+says why.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger("nervenet.process")
 
 
 class Together(NamedTuple):
-    """What runs here; `config` is the way in, through the node of this process where there is one."""
+    """What runs here. `config` is how a client connects: through the node of this process, if there is one."""
 
     node: Node | None
     agent: AgentRuntime | None
@@ -63,7 +63,7 @@ async def serving(
 async def together(
     mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Together]:
-    """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
+    """Both roles serve once the block is entered. Raises ConfigError and Unavailable where one cannot."""
     refuse_here(f"mesh {mesh.name}")
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
@@ -82,7 +82,7 @@ async def together(
 
 
 class _NodeFailure:
-    """Ends the block that a node serves beside, as `asyncio.timeout` does, when the node can't go on."""
+    """Ends the block beside which a node serves when the node has failed, as `asyncio.timeout` ends its block."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -137,7 +137,7 @@ async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, fa
 
 
 def _chosen(mesh: MeshDefinitions, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
-    """`True` also suits a mesh without agents of its own; a named agent must be one that can run here."""
+    """The agents to serve. True also fits a mesh without agents of its own; a named agent must have a handler here."""
     if isinstance(agents, bool):
         return [agent for agent in mesh.agents.values() if agents and agent.fn is not None]
     if not agents:
@@ -148,7 +148,7 @@ def _chosen(mesh: MeshDefinitions, agents: bool | Collection[Agent[Any, Any]]) -
 
 
 def _through(node: Node, config: Config) -> Config:
-    """What the agent and the client beside this node use: the node's address, and no port that it has taken."""
+    """Settings of the agent and client beside this node: the address of the node, and no port that it uses."""
     changed: dict[str, Any] = {"address": config.advertised(node.address)}
     if config.listen is not None:
         host, _, _ = config.listen.rpartition(":")
@@ -159,7 +159,7 @@ def _through(node: Node, config: Config) -> Config:
 
 
 async def _tell_if_broken(agent: AgentRuntime | None) -> None:
-    """Nobody else waits for it here, and the program around goes on."""
+    """Log the failure of the agent: the program around it continues, and nothing else awaits it."""
     if agent is None:
         return
     try:

@@ -31,7 +31,7 @@ def in_words(who: str) -> Iterator[None]:
 
 
 def _the_one(error: BaseException) -> BaseException:
-    """A group of one says no more than the one in it."""
+    """The only error of a group of one."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

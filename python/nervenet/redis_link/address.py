@@ -2,8 +2,8 @@
 """A Redis URL, parsed as redis-py does, and reduced to what a connection needs.
 
 redis-py defines the grammar for one server (`redis://user:password@host:6379/0`, `rediss://…?ssl_ca_certs=…`,
-`unix:///path?db=1`) and its TLS defaults; none of its objects leave this module. It has no URL for several servers, so those
-follow other tools (`limits`, `redis-sentinel-url`):
+`unix:///path?db=1`) and its TLS defaults; none of its objects leave this module. It has no URL for several servers, so
+those follow other tools (`limits`, `redis-sentinel-url`):
 
     redis+sentinel://user:password@s1:26379,s2:26379/mymaster/0?sentinel_password=…     rediss+sentinel://… with TLS
     redis+cluster://user:password@h1:6379,h2:6379                                      rediss+cluster://…  with TLS
@@ -100,7 +100,8 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True)
 class SentinelAddress:
-    """A master by its name, and the sentinels that know its address. `server` has the login and TLS for it, no address."""
+    """A master by its name, and the sentinels that know its address. `server` has the login and TLS for it, no
+    address."""
 
     sentinels: tuple[ServerAddress, ...]
     master: str
@@ -191,8 +192,8 @@ def _unusable(url: str, why: object) -> BadAddress:
 def _safe_message(error: BaseException, shown: str) -> str:
     """The text of redis-py's error, if it cannot contain a part of the password.
 
-    Such errors quote what they could not parse. So the text is used if the URL has no secret, or if it is certain that it
-    is about the name of an option.
+    Such errors quote what they could not parse. So the text is used if the URL has no secret, or if it is certain that
+    it is about the name of an option.
     """
     if "***" not in shown or (isinstance(error, TypeError) and not shown.endswith("://***")):
         return str(error)

@@ -4,15 +4,15 @@
 It hides where slots are, and that they move. It differs from a link to one server in two things: `in_order` is false,
 because commands of one tick go to several servers, and `connected` means that every slot is served. What handles what:
 
-- `send` follows MOVED and ASK. The command had no effect, so this is no second try. It costs time only in case of an error,
-  but each command takes 4 µs instead of 3: for its slot, and because its arguments are remembered.
+- `send` follows MOVED and ASK. The command had no effect, so this is no second try. It costs time only in case of an
+  error, but each command takes 4 µs instead of 3: for its slot, and because its arguments are remembered.
 - `call` retries after TRYAGAIN, CLUSTERDOWN and lost connections, as any link does.
 - After a MOVED, after a lost connection, and every few seconds it asks all masters which slots they serve (`topology`).
 
-Each master has a `Shard`, a link that reconnects and calls the hooks of `on_reconnect` after a restart of its server. When a
-server is no longer a master, all connections to it are closed at once. The shards that now serve its slots inherit its
-identity, so the hooks are called for a failover as for a restart, for those slots. When slots move, their data move too,
-and no hook is called.
+Each master has a `Shard`, a link that reconnects and calls the hooks of `on_reconnect` after a restart of its server.
+When a server is no longer a master, all connections to it are closed at once. The shards that now serve its slots
+inherit its identity, so the hooks are called for a failover as for a restart, for those slots. When slots move, their
+data move too, and no hook is called.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ClusterLink(Link):
         if exposed := [str(shard.address) for shard in self._shards.values() if shard.server.exposed]:
             _log.warning("%s: %s", self.name, exposure(", ".join(exposed)))
 
-    # ── the methods of a link ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the methods of a link ────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def closed(self) -> bool:
@@ -205,7 +205,7 @@ class ClusterLink(Link):
             self.refresh()
         return await super()._recovered(args, error, backoff, left)
 
-    # ── following redirects ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── following redirects ──────────────────────────────────────────────────────────────────────────────────────────
 
     def redirect(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
         """Send a command to the master that a MOVED or ASK names, and answer `future` with its reply."""
@@ -235,7 +235,7 @@ class ClusterLink(Link):
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    # ── which master serves which slots ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── which master serves which slots ──────────────────────────────────────────────────────────────────────────────
 
     def refresh(self) -> None:
         """Ask the masters again, soon."""

@@ -2,9 +2,9 @@
 """From an address to a connection that is ready: socket, TLS, login, scripts, and the identity of the server.
 
 All requests of the login leave in one write, and the replies are checked before any other command is sent. A replica is
-refused, because an old master that is resumed would acknowledge writes that are then lost; so is a server that is too old.
-If the connection is aborted meanwhile (its server is no longer the master) the attempt ends at once, even if the network
-is silent.
+refused, because an old master that is resumed would acknowledge writes that are then lost; so is a server that is too
+old. If the connection is aborted meanwhile (its server is no longer the master) the attempt ends at once, even if the
+network is silent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check for `durability="strict"`: Redis must write to its disk before it acknowledges, or the link is not used.
 
-It checks the server's settings, not each write. WAITAOF is no alternative: on Valkey 9.1 it replies before the fsync (75 of
-80 times), while `appendfsync always` syncs before it replies, with one sync for all commands that have arrived meanwhile.
+It checks the server's settings, not each write. WAITAOF is no alternative: on Valkey 9.1 it replies before the fsync
+(75 of 80 times), while `appendfsync always` syncs before it replies, with one sync for all commands that have arrived
+meanwhile.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors of a link: one small tree, and which of them are worth another try.
 
-It hides the errors of hiredis, redis-py and the socket: they become one of these. Whether a command may be sent again is a
-property of the error (`retry`), not of the command, because every command of the data plane is idempotent (law 2).
+It hides the errors of hiredis, redis-py and the socket: they become one of these. Whether a command may be sent again
+is a property of the error (`retry`), not of the command, because every command of the data plane is idempotent (law 2).
 """
 
 from __future__ import annotations
@@ -137,4 +137,5 @@ class Unreadable(LinkError):
 
 
 class AuthenticationFailed(LinkError):
-    """Redis rejects the user or password, or the user lacks a permission that a link needs. Correct the configuration."""
+    """Redis rejects the user or password, or the user lacks a permission that a link needs. Correct the
+    configuration."""

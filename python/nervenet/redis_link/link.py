@@ -5,11 +5,11 @@ It hides connecting, login, reconnecting, batching and retries, and whether the 
 sentinels watch. `cluster.ClusterLink` has the same methods for a Redis Cluster. There are two ways to send a command:
 
 - `send` is one try on the present connection. Its future fails with `ConnectionLost` when that connection breaks.
-- `call` and `script` retry, for at most `patience` seconds. A command whose reply was lost is sent again, although it may
-  have run: every command of the data plane is idempotent (law 2).
+- `call` and `script` retry, for at most `patience` seconds. A command whose reply was lost is sent again, although it
+  may have run: every command of the data plane is idempotent (law 2).
 
-Each of them sends the command when it is called, not when it is awaited: all commands of one tick of the event loop leave
-in one write. The order of two commands is only guaranteed if one is sent after the reply of the other.
+Each of them sends the command when it is called, not when it is awaited: all commands of one tick of the event loop
+leave in one write. The order of two commands is only guaranteed if one is sent after the reply of the other.
 
     link = await open_link("redis://localhost:6379/0", name="n-4kq2hd7a")
     first, second = link.call("XADD", key, "*", "n", "start"), link.call("SADD", owned, workflow_id)  # one write
@@ -17,8 +17,8 @@ in one write. The order of two commands is only guaranteed if one is sent after 
 
 The hooks in `on_reconnect` restore what Redis has lost. They are called with the old and the new identity when the pair
 (run_id, master_replid) has changed: once after each restart or failover, and in a cluster once for each server that has
-restarted (`new.holds(key)` tells whether it has a key). The link works as usual while they run. If the connection breaks
-meanwhile, they are cancelled and started again on the next one.
+restarted (`new.holds(key)` tells whether it has a key). The link works as usual while they run. If the connection
+breaks meanwhile, they are cancelled and started again on the next one.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class LinkStats:
 class RetryingCall:
     """Awaitable returned by `call`. The command has already been sent; awaiting it retries on errors that may pass.
 
-    It is no coroutine, because Python warns of a coroutine that is never awaited: when one of several calls fails, or its
-    task is cancelled, the caller drops the others.
+    It is no coroutine, because Python warns of a coroutine that is never awaited: when one of several calls fails, or
+    its task is cancelled, the caller drops the others.
     """
 
     __slots__ = ("_args", "_link", "_reply")
@@ -100,7 +100,8 @@ class RetryingCall:
 
 
 class Link:
-    """A connection to Redis that reconnects. Open it with `opening.open_link`, share it in the process, and `close` it."""
+    """A connection to Redis that reconnects. Open it with `opening.open_link`, share it in the process, and `close`
+    it."""
 
     in_order = True
     """Whether commands of one tick arrive in their order, whatever their keys are. False for a cluster."""
@@ -169,7 +170,7 @@ class Link:
         """Whether a command can be sent now."""
         return self._connection is not None and not self._connection.full
 
-    # -- sending ----------------------------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------------------------------
 
     def send(self, *args: Arg) -> asyncio.Future[Any]:
         """Send a command, one try. It leaves in one write with the others of this tick. The future may fail with a
@@ -180,7 +181,8 @@ class Link:
         return connection.send(args)
 
     def call(self, *args: Arg) -> Awaitable[Any]:
-        """`send` with retries, up to `patience` seconds, while the error is one that may pass. It waits for room first."""
+        """`send` with retries, up to `patience` seconds, while the error is one that may pass. It waits for room
+        first."""
         connection = self._connection
         if connection is None or connection.full:
             return RetryingCall(self, args, None)
@@ -305,7 +307,7 @@ class Link:
             return False
         return True
 
-    # -- staying connected ---------------------------------------------------------------------------------------
+    # -- staying connected -----------------------------------------------------------------------------------------
 
     async def connect(self, wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
         """A new connection to the present server. Tries for `wait` seconds; without `wait`, for ever."""
@@ -333,7 +335,8 @@ class Link:
         return Connection(self._loop, self._counters, watched=watched)
 
     def _master_is(self, address: ServerAddress) -> None:
-        """Called with the master's address that the sentinels name. Connections to any other address go to a former master."""
+        """Called with the master's address that the sentinels name. Connections to any other address go to a former
+        master."""
         for each, where in tuple(self._connections.items()):
             if where != address:
                 each.abort(f"the sentinels say that {address.where} is the master, no longer {where.where}")

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A separate connection for one reader that blocks (XREAD, XREADGROUP), with its own deadline for each reply.
 
-A read is never repeated automatically. A group read may have delivered entries before its connection broke: they are in the
-consumer's pending list, and only the caller can read them there. So a broken read raises `ConnectionLost`, and the next
-read connects again and increments `connects`. Then read the pending list (id 0), and once more a BLOCK later: Redis may
-still deliver one entry to the old connection. A cancelled read closes its connection, so the same holds for it.
+A read is never repeated automatically. A group read may have delivered entries before its connection broke: they are in
+the consumer's pending list, and only the caller can read them there. So a broken read raises `ConnectionLost`, and the
+next read connects again and increments `connects`. Then read the pending list (id 0), and once more a BLOCK later:
+Redis may still deliver one entry to the old connection. A cancelled read closes its connection, so the same holds for
+it.
 
-In a cluster the reader has a connection to each server whose streams it reads. MOVED and ASK are no broken reads: nothing
-was delivered, so the reader follows them.
+In a cluster the reader has a connection to each server whose streams it reads. MOVED and ASK are no broken reads:
+nothing was delivered, so the reader follows them.
 """
 
 from __future__ import annotations

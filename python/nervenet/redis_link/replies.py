@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Iterable, Sequence
 
-__all__ = ["in_turn", "settled"]
+__all__ = ["ignore_error", "in_turn", "settled"]
 
 _T = TypeVar("_T")
 
@@ -38,3 +38,9 @@ async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
         if isinstance(result, LinkError):
             raise result
     return results
+
+
+def ignore_error(future: asyncio.Future[Any]) -> None:
+    """The callback of a command whose loss does no harm: it reads the error, so that asyncio does not log it."""
+    if not future.cancelled():
+        future.exception()

@@ -2,9 +2,9 @@
 """The address of a master, from the sentinels that monitor it.
 
 It hides the queries and the subscriptions. All sentinels are asked at the same time; the answer with the highest
-configuration epoch counts, and among equal ones the most frequent. A sentinel that was cut off, or stopped together with
-the old master, still names the old master, and writes to that one would be acknowledged and lost. For the same reason it
-subscribes to `+switch-master` at each sentinel, not at the first that answers, and asks again regularly.
+configuration epoch counts, and among equal ones the most frequent. A sentinel that was cut off, or stopped together
+with the old master, still names the old master, and writes to that one would be acknowledged and lost. For the same
+reason it subscribes to `+switch-master` at each sentinel, not at the first that answers, and asks again regularly.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Sentinels:
         return f"<Sentinels of {self._address}>"
 
     async def find(self) -> ServerAddress:
-        """The master's present address. Raises `ConnectionLost` if no sentinel answers, `BadAddress` if none knows it."""
+        """The master's present address. Raises `ConnectionLost` if no sentinel answers, `BadAddress` if none knows
+        it."""
         asks = {asyncio.ensure_future(self._ask(one)) for one in self._address.sentinels}
         try:
             named = await _answers(asks)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The link to one master of a Redis Cluster, and a connection whose commands can follow a slot that has moved.
 
-It reconnects and calls its hooks as any link does, with three differences: it can be retired, when its server is no longer
-a master; it can inherit the identity of another master; and the cluster, not the caller, gets the reply MOVED or ASK,
-together with the arguments of the command.
+It reconnects and calls its hooks as any link does, with three differences: it can be retired, when its server is no
+longer a master; it can inherit the identity of another master; and the cluster, not the caller, gets the reply MOVED or
+ASK, together with the arguments of the command.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Shard(Link):
         await cancelled(self._announcing)
 
     def inherit(self, former: ServerIdentity) -> None:
-        """This shard now serves slots of another master, whose identity this is: call the hooks with both identities."""
+        """This shard now serves slots of another master, whose identity this is: call the hooks with both
+        identities."""
         if self._connection is None or not self._announced.run_id:
             self._announced = former
         else:

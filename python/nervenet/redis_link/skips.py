@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unreadable data that was skipped: counted, and logged once for each place.
 
-Agents in any language and other releases write to Redis too. So what is read is decoded by total functions: the result is
-a value, or the data is skipped here (one member of a list, one wake), or the call raises `Unreadable` (the head of one
-workflow). A wrong byte affects the thing that it belongs to, and nothing else.
+Agents in any language and other releases write to Redis too. So what is read is decoded by total functions: the result
+is a value, or the data is skipped here (one member of a list, one wake), or the call raises `Unreadable` (the head of
+one workflow). A wrong byte affects the thing that it belongs to, and nothing else.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 """A separate connection for pub/sub, with any number of channels.
 
 Messages may get lost, so watchers re-read the journal anyway; at most the newest 10,000 wait for the iterator. After a
-reconnect each channel gets one empty message as soon as it is subscribed again: it means that messages may have been lost.
+reconnect each channel gets one empty message as soon as it is subscribed again: it means that messages may have been
+lost.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Subscription:
         return f"<Subscription of {self._name} to {len(self._channels)} channels>"
 
     def add(self, channel: bytes | str) -> asyncio.Future[None]:
-        """Subscribe. The future is done when Redis has confirmed: later messages arrive. A second call has no effect."""
+        """Subscribe. The future is done when Redis has confirmed: later messages arrive. A second call has no
+        effect."""
         name = channel.encode() if isinstance(channel, str) else channel
         confirmed = self._channels.get(name)
         if confirmed is None:

@@ -2,8 +2,8 @@
 """Which master serves which slots of a Redis Cluster, from the views of its members. Pure: text in, a map out.
 
 Members may contradict each other for a while: one that was cut off or stopped still claims the slots that it has lost.
-The cluster's own rule decides: of two claims to a slot, the one with the higher configuration epoch is valid. So the map is
-made from the views of all members that answer, not of one alone.
+The cluster's own rule decides: of two claims to a slot, the one with the higher configuration epoch is valid. So the
+map is made from the views of all members that answer, not of one alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Member(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """`owners[slot]` is the host and port of its master, None if no member claims it. `others` are all other members."""
+    """`owners[slot]` is the host and port of its master, None if no member claims it. `others` are all other
+    members."""
 
     masters: frozenset[tuple[str, int]]
     others: frozenset[tuple[str, int]]

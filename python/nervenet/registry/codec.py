@@ -99,7 +99,7 @@ def _checked(decode: Callable[[str, bytes], V]) -> Callable[[str, bytes], V]:
 PROTO_JSON: Final = Decoders(_checked(decode_agent), _checked(decode_load), _checked(decode_node))
 
 
-# ── fields of a record: a missing one has its default, one of another type raises ValueError ───────────────────────────────────────────
+# ── fields of a record: a missing one has its default, one of another type raises ValueError ─────────────────────────
 
 
 def _object(data: bytes) -> dict[str, Any]:

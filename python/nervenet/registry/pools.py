@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The current score of each agent, and for each requirement the agents that meet it.
 
-An agent's load report is always a little old. So this node counts the tasks that it has assigned since, and those that have
-ended since; both counts are dropped when a report arrives that was measured after them. Clocks differ, so the time of a
-sample is corrected by the smallest difference ever seen between an agent's sampling and this node's receiving. What remains
-is the delay.
+An agent's load report is always a little old. So this node counts the tasks that it has assigned since, and those that
+have ended since; both counts are dropped when a report arrives that was measured after them. Clocks differ, so the time
+of a sample is corrected by the smallest difference ever seen between an agent's sampling and this node's receiving.
+What remains is the delay.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 """Which agent gets a task: pure functions over the present candidates.
 
 `select` is on the hot path: it compares numbers that are always current, and computes nothing about an agent. `explain`
-returns the same choice with each candidate, its score, and why it was rejected. A choice without an agent means the shared
-queue of the requirement, where the first agent with room takes the task: late binding is better than an outdated guess.
+returns the same choice with each candidate, its score, and why it was rejected. A choice without an agent means the
+shared queue of the requirement, where the first agent with room takes the task: late binding is better than an outdated
+guess.
 
-Rejected: a heap. It must be updated at each report and each assignment, for each requirement, while comparing a thousand
-agents costs less than sending the task.
+Rejected: a heap. It must be updated at each report and each assignment, for each requirement, while comparing a
+thousand agents costs less than sending the task.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Choice(NamedTuple):
 
 
 class AgentScore(NamedTuple):
-    """One agent in the result of `explain`. A lower `score` is better. `rejected` is the reason, "" if it may get the task."""
+    """One agent in the result of `explain`. A lower `score` is better. `rejected` is the reason, "" if it may get the
+    task."""
 
     agent_id: str
     score: float
@@ -89,8 +91,8 @@ ALL_BUSY = Choice(None, "no agent has a free slot")
 class Eligible:
     """The agents that meet a requirement, are active and not ejected, by id, and a list of their scores.
 
-    The candidates write their changed scores into `scores` (`Candidate.seats`), so that a choice among a thousand agents
-    reads one list of numbers.
+    The candidates write their changed scores into `scores` (`Candidate.seats`), so that a choice among a thousand
+    agents reads one list of numbers.
     """
 
     __slots__ = ("candidates", "places", "scores", "units")
@@ -177,7 +179,7 @@ def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
 
 
 def explain(
-    everybody: Iterable[Candidate],
+    candidates: Iterable[Candidate],
     requirement: Requirement,
     policy: Policy,
     *,
@@ -187,7 +189,7 @@ def explain(
     turn: int = 0,
 ) -> Explained:
     """`select` over all agents of the capability, with the score of each: the chosen one first, then by score."""
-    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in everybody}
+    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in candidates}
     eligible = Eligible(candidate for candidate, reason in reasons.items() if not reason)
     choice = select(eligible, policy, chance=chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
     out = eligible.without(avoid)

@@ -6,9 +6,9 @@
     …
     await session.lost.wait()   # then register under a new id: one id is one incarnation
 
-`alive` is this process' own view: its deadline begins when the last acknowledged keep-alive was *sent*, so it is never later
-than etcd's. `lost` is etcd's answer: the lease is gone. While etcd does not answer, a session may be neither alive nor lost:
-it tries again.
+`alive` is this process' own view: its deadline begins when the last acknowledged keep-alive was *sent*, so it is never
+later than etcd's. `lost` is etcd's answer: the lease is gone. While etcd does not answer, a session may be neither
+alive nor lost: it tries again.
 """
 
 from __future__ import annotations
@@ -65,14 +65,15 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether this process may act as a member of the mesh: adopt workflows, declare others dead, appear as alive."""
+        """Whether this process may act as a member of the mesh: adopt workflows, declare others dead, appear as
+        alive."""
         return self.remaining > 0.0
 
     async def put(self, key: str, value: bytes) -> int:
         """Put a key that exists as long as the lease; returns its revision. Raises LeaseNotFound: the session is lost.
 
-        Each write names the revision that it replaces. A write that was given up may stay in a suspended member and arrive
-        much later: then it changes nothing. A plain put would restore the older value.
+        Each write names the revision that it replaces. A write that was given up may stay in a suspended member and
+        arrive much later: then it changes nothing. A plain put would restore the older value.
         """
         async with self._writing:
             expected = self._revisions.get(key, 0)

@@ -5,8 +5,8 @@
         choice = table.pools.choose(require("classify"))
         table.on_change(lambda change: print(change.how, change.kind, change.id))
 
-It is a cache. While etcd does not answer it keeps its content and `fresh` is False. Afterwards it catches up, and reports
-the removals of that time like any others.
+It is a cache. While etcd does not answer it keeps its content and `fresh` is False. Afterwards it catches up, and
+reports the removals of that time like any others.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Table:
 
     @property
     def fresh(self) -> bool:
-        """Whether etcd sends changes. If not, the content may be outdated, and no process may be declared dead by it."""
+        """Whether etcd sends changes. If not, the content may be outdated, and no process may be declared dead by
+        it."""
         return self._watch.live
 
     def lease(self, process_id: str) -> int:

@@ -51,7 +51,8 @@ class AgentView:
 
 
 class LoadView(NamedTuple):
-    """The load of an agent at `sample_ms` by its own clock. The key survives outages, so only the sample has its age."""
+    """The load of an agent at `sample_ms` by its own clock. The key survives outages, so only the sample has its
+    age."""
 
     active: int = 0
     queued: int = 0
@@ -66,7 +67,8 @@ class LoadView(NamedTuple):
 class DefinitionView(NamedTuple):
     """A workflow definition that a node has code for; `python` is the minor that it replays alike on.
 
-    `signals` are pairs of a name and a JSON Schema. `marked`: the schemas mark where the code accepts more than they do.
+    `signals` are pairs of a name and a JSON Schema. `marked`: the schemas mark where the code accepts more than they
+    do.
     """
 
     name: str

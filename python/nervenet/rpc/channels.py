@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Channels: addresses, TLS, token, keepalive and limits of a connection to a node or an agent.
 
-One `Channel` has one target. `client/nodes.py` decides which of several nodes is used and what is retried: with its own list
-of channels it knows which node answered, which gRPC's load balancing does not report.
+One `Channel` has one target. `client/nodes.py` decides which of several nodes is used and what is retried: with its own
+list of channels it knows which node answered, which gRPC's load balancing does not report.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ TOKEN_KEY: Final = "authorization"  # noqa: S105  # the name of a header
 
 
 def split_addresses(address: str) -> list[str]:
-    """The targets of an address: `a:1,b:2` are two. `dns:///name:1` is one; gRPC resolves it and rotates its addresses."""
+    """The targets of an address: `a:1,b:2` are two. `dns:///name:1` is one; gRPC resolves it and rotates its
+    addresses."""
     if address.startswith("dns:///"):
         return [address]
     return [one.strip() for one in address.split(",")]
@@ -44,7 +45,8 @@ def receive_limit(payload_limit: int) -> int:
 def metadata_of(config: Config) -> Metadata:
     """Namespace and token, the metadata of each call. The token is read again, because it may have been rotated.
 
-    Raises Unavailable if it cannot be read: nothing was sent, and a file that is being rewritten is complete in a moment.
+    Raises Unavailable if it cannot be read: nothing was sent, and a file that is being rewritten is complete in a
+    moment.
     """
     try:
         token = config.current_token()

@@ -4,9 +4,9 @@
     decode = decoder(pb.StartWorkflowsRequest)
     decode(raw)          # raises RequestError: INVALID_ARGUMENT, reason UNDECODABLE or INVALID_FIELD
 
-`MOST_ENTRIES`, `MORE` and `MOST_FIELDS` are the limits. Entries and fields are counted in the bytes, before any object is
-created: an empty entry has two bytes on the wire and up to two hundred in memory, so 6 MB could become 400 MB. A body that is
-too short to exceed a limit is not counted; these are nearly all.
+`MOST_ENTRIES`, `MORE` and `MOST_FIELDS` are the limits. Entries and fields are counted in the bytes, before any object
+is created: an empty entry has two bytes on the wire and up to two hundred in memory, so 6 MB could become 400 MB. A
+body that is too short to exceed a limit is not counted; these are nearly all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class _Field(NamedTuple):
 
 
 _plans: Final[dict[Any, dict[int, _Field]]] = {}
-"""The limits by descriptor, determined at the first use. They follow from the contract, so this is a cache, not state."""
+"""The limits by descriptor, determined at the first use. They follow from the contract, so this is a cache, not
+state."""
 
 
 def _plan(descriptor: Any) -> dict[int, _Field]:

@@ -5,12 +5,12 @@
     guard.add(SERVED["nervenet.v1.AgentService"], servicer)
     server.add_generic_rpc_handlers((guard,))
 
-gRPC asks the guard for a handler as soon as it has the metadata of a call. A refused call gets a handler that never reads
-the body, so a caller without a token cannot make the server create objects. Other calls get the handler of their method. It
-decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
+gRPC asks the guard for a handler as soon as it has the metadata of a call. A refused call gets a handler that never
+reads the body, so a caller without a token cannot make the server create objects. Other calls get the handler of their
+method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
 
-A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's statuses.
-Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
+A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's
+statuses. Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
 _OPEN: Final = frozenset({HEALTH_CHECK.path, HEALTH_WATCH.path})
-"""Methods without a token and in any namespace: the probes of Kubernetes and load balancers have none, and nodes watch each
-other with them. They only tell whether a name that the caller knows is served here."""
+"""Methods without a token and in any namespace: the probes of Kubernetes and load balancers have none, and nodes watch
+each other with them. They only tell whether a name that the caller knows is served here."""
 
 _log = logging.getLogger(__name__)
 
@@ -144,8 +144,8 @@ class Guard(grpc.GenericRpcHandler):
     def _status(self, error: Exception, rpc: RpcMethod) -> Status:
         """The status for the caller.
 
-        No reference to the request may remain when gRPC aborts the call: gRPC keeps the exception until the next garbage
-        collection, and with it the local variables of our frames, which may be megabytes.
+        No reference to the request may remain when gRPC aborts the call: gRPC keeps the exception until the next
+        garbage collection, and with it the local variables of our frames, which may be megabytes.
         """
         if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError)):
             raise error

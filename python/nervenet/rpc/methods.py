@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every method of the contract by its name, read from the descriptors.
 
-Method names are unique in the three services, so `METHODS["GetWorkflow"]` is enough to call one. Rejected: the generated
-stubs. A stub prepares all methods of a service for each channel, has no types, and does not know which of them may be
-repeated.
+Method names are unique in the three services, so `METHODS["GetWorkflow"]` is enough to call one. Rejected: the
+generated stubs. A stub prepares all methods of a service for each channel, has no types, and does not know which of
+them may be repeated.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class RpcMethod(NamedTuple):
 
 
 _ONCE: Final = frozenset({"StartWorkflows", "ResolveEscalation", "RegisterAgent"})
-"""Methods that must not be repeated after a lost reply, because the first call may have had an effect: a workflow without an
-id of the caller, a decision (an id without number means the newest question, which may be another one by then), a lease."""
+"""Methods that must not be repeated after a lost reply, because the first call may have had an effect: a workflow
+without an id of the caller, a decision (an id without number means the newest question, which may be another one by
+then), a lease."""
 
 _NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_id", "RunTask": "request_id"}
 """Without this field the node generates an id, another one for each call."""

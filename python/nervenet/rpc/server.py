@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gRPC server of a process: our services, health, reflection and channelz, all behind one guard.
 
-    stopping = asyncio.Event()
-    server = await GrpcServer.start(config, "node", [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping)
-    server.address           # what it is bound to; port 0 has become a number
-    await server.stop(5.0)
+    stopping = asyncio.Event() server = await GrpcServer.start(config, "node",
+    [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping) server.address           # what it is bound
+    to; port 0 has become a number await server.stop(5.0)
 
-Long streams must end when `stopping` is set: gRPC's own grace only waits for calls and then cuts them. Nodes and agents use
-the same server.
+Long streams must end when `stopping` is set: gRPC's own grace only waits for calls and then cuts them. Nodes and agents
+use the same server.
 """
 
 from __future__ import annotations
@@ -113,7 +112,8 @@ class GrpcServer:
     _id = ""
 
     async def answer_to(self, process_id: str) -> None:
-        """Report the health under this id too, and no longer under an earlier one, so that callers know which process answers."""
+        """Report the health under this id too, and no longer under an earlier one, so that callers know which process
+        answers."""
         if self._id and self._id != process_id:
             await self._health.set(self._id, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
             self._names = [name for name in self._names if name != self._id]

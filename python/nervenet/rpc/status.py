@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors ⇄ google.rpc.Status: here a RequestError becomes a gRPC status, and a status becomes a RequestError.
 
-Each error has ErrorInfo (domain, reason, metadata). Wrong input also has BadRequest with the paths of the fields; a temporary
-error has RetryInfo. A status without our ErrorInfo is not from a node, but from the network or a proxy.
+Each error has ErrorInfo (domain, reason, metadata). Wrong input also has BadRequest with the paths of the fields; a
+temporary error has RetryInfo. A status without our ErrorInfo is not from a node, but from the network or a proxy.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _COME_AGAIN: Final = {
 }
 
 
-# ── created by services ────────────────────────────────────────────────────────────────────────────────────────
+# ── created by services ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> InvalidRequest:
@@ -101,8 +101,8 @@ def check_values(message: Message, at: str = "") -> None:
 
 
 def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> NotFound:
-    """`what` is workflow, agent, node, lease, escalation or definition. The message has the namespace, which is the most
-    frequent mistake."""
+    """`what` is workflow, agent, node, lease, escalation or definition. The message has the namespace, which is the
+    most frequent mistake."""
     where = f" in namespace {namespace}" if namespace else ""
     return NotFound(
         message or f"there is no {what} {id!r}{where}",
@@ -144,8 +144,8 @@ MOST_MESSAGE: Final = 1_000
 MOST_VALUE: Final = 300
 MOST_WHY: Final = 500
 MOST_DETAILS: Final = 5_600
-"""The largest error in bytes. It is sent as metadata, for which gRPC allows 8 KiB, as base64; and it may quote input of any
-size."""
+"""The largest error in bytes. It is sent as metadata, for which gRPC allows 8 KiB, as base64; and it may quote input of
+any size."""
 
 
 def clipped(text: str, most: int) -> str:

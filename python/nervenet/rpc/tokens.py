@@ -5,7 +5,7 @@
     tokens.check("Bearer s3cret")         # raises Unauthorized or Unavailable if the call must be refused
     await tokens.follow()                 # for ever: a rotated token is valid within 1.25 s
 
-While the file is unreadable, as it is for a moment when it is rewritten, the last good token is accepted for `GRACE`
+While the file is unreadable, as it is for a moment when it is rewritten, the last good token is accepted for `TOKEN_GRACE`
 seconds, then none. A new text is accepted when two readings have found it: the first may have read half of a file that is
 being written.
 """
@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import ConfigError, Unauthorized, Unavailable
+from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["GRACE", "Tokens"]
+__all__ = ["TOKEN_GRACE", "Tokens"]
 
-LOOK_EVERY: Final = 1.0
-LOOK_AGAIN: Final = 0.25
-"""Seconds between two readings while the file is unreadable, or has just changed."""
-GRACE: Final = 5.0
-"""Seconds for which the last good token is accepted while the file is unreadable."""
 LOG_EVERY: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -74,25 +70,25 @@ class Tokens:
     def look(self) -> float:
         """Read it once; returns the seconds until the next reading."""
         if self._config.token_file is None:
-            return LOOK_EVERY
+            return TOKEN_LOOK_EVERY
         now = self._clock.monotonic()
         try:
             found = self._read()
         except Exception as error:  # noqa: BLE001  # any error: without a readable token no call is served
             self._new = None
             self._doubt(now, str(error))
-            return LOOK_AGAIN
+            return TOKEN_LOOK_AGAIN
         if found not in (self._right, self._new):
             self._new = found
             self._doubt(now, "")
-            return LOOK_AGAIN
+            return TOKEN_LOOK_AGAIN
         if self._logged_at > self._good_at:
             _log.warning("token_file %s can be read again", self._config.token_file)
         self._right, self._new, self._good_at = found, None, now
-        return LOOK_EVERY
+        return TOKEN_LOOK_EVERY
 
     def _doubt(self, now: float, why: str) -> None:
-        over = self._right is not None and now - self._good_at >= GRACE
+        over = self._right is not None and now - self._good_at >= TOKEN_GRACE
         if over:
             self._right = None
         if over and not why:
@@ -100,7 +96,9 @@ class Tokens:
         if over or (why and now - self._logged_at >= LOG_EVERY):
             self._logged_at = now
             until = (
-                "nobody is served" if self._right is None else f"the last good token counts, for {GRACE:g} s at most"
+                "nobody is served"
+                if self._right is None
+                else f"the last good token counts, for {TOKEN_GRACE:g} s at most"
             )
             _log.error("%s; until then %s", why, until)
 

@@ -23,4 +23,5 @@ client below, may repeat any of them.
     definitions.py            workflow definitions given as data
     derived.py                repair of keys that can be made again from journals
     script.py scripts/        the Lua scripts
+    tasks/                    what a process does for the tasks that it takes: an agent's, and those of a gateway's agents
 """

@@ -2,8 +2,8 @@
 """The answers of the journal's scripts, as values. Each script explains its statuses, in its first lines.
 
 `Appended`, `Decision`, `Claimed` and `Restored` accept any content of the head's fields (owner, run, state): the caller
-must learn that its entry was appended, even if the head is damaged. `Created`, `Adopted` and `Look` decide which node runs
-a workflow, so they raise ValueError for unreadable fields; their caller turns it into `Unreadable`.
+must learn that its entry was appended, even if the head is damaged. `Created`, `Adopted` and `Look` decide which node
+runs a workflow, so they raise ValueError for unreadable fields; their caller turns it into `Unreadable`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _APPEND_STATUSES: Final[dict[bytes, AppendStatus]] = {
 
 
 class NewWorkflow(NamedTuple):
-    """The values of a start. `created_ms` is the score that `running_add` returned; `labels` is JSON text; `request_hash`
-    is a sha256; `runtime` is what can run the definition, such as `3.11` or `declared-1`."""
+    """The values of a start. `created_ms` is the score that `running_add` returned; `labels` is JSON text;
+    `request_hash` is a sha256; `runtime` is what can run the definition, such as `3.11` or `declared-1`."""
 
     workflow_id: str
     owner: str
@@ -72,8 +72,8 @@ class NewWorkflow(NamedTuple):
 
 
 class Created(NamedTuple):
-    """`head` is the head of the existing workflow, None unless `status` is `exists`. If its owner is the caller, the start
-    has succeeded: an earlier reply was lost."""
+    """`head` is the head of the existing workflow, None unless `status` is `exists`. If its owner is the caller, the
+    start has succeeded: an earlier reply was lost."""
 
     status: Literal["created", "exists", "expired"]
     id: bytes
@@ -187,7 +187,8 @@ class Restored(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """`entries` are the first of the journal. There are more if the `n` of the last one is less than that of `head.last`."""
+    """`entries` are the first of the journal. There are more if the `n` of the last one is less than that of
+    `head.last`."""
 
     status: AdoptStatus
     head: Head | None
@@ -239,8 +240,8 @@ class Look(NamedTuple):
 
 
 def parse_entries(reply: Sequence[Any]) -> list[RawEntry]:
-    """From a page of a journal: a list of `[id, [b"n", name, b"e", data]]`. An entry of another form gets the name "": it
-    blocks its workflow, as any unreadable entry does."""
+    """From a page of a journal: a list of `[id, [b"n", name, b"e", data]]`. An entry of another form gets the name "":
+    it blocks its workflow, as any unreadable entry does."""
     found = []
     for where, fields in reply:
         ms, _, n = where.partition(b"-")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflow definitions given as data: `nn:<ns>:definition:{<name>}` is a hash from version to message, each written once.
+"""Workflow definitions given as data: `nn:<ns>:definition:{<name>}` is a hash from version to message, each written
+once.
 
 HSETNX is the whole protocol: the first writer of a version succeeds, all others read what it wrote. The set
-`nn:<ns>:definitions` has the names. It is written first, so a crash may leave a name without versions, which readers skip.
+`nn:<ns>:definitions` has the names. It is written first, so a crash may leave a name without versions, which readers
+skip.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class DefinitionStore:
         self._keys = keys
 
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
-        """Store a version. Returns None if it was stored now, else the data that was stored under that version before."""
+        """Store a version. Returns None if it was stored now, else the data that was stored under that version
+        before."""
         await Derived(self._link, self._keys.definitions, ("SADD", self._keys.definitions, name))
         if await self._link.call("HSETNX", self._keys.definition(name), version, data):
             return None

@@ -2,8 +2,8 @@
 """Repair of keys that are derived from journals and heads: they may be deleted and made again.
 
 After a mistake of some program a set, list or stream may hold another type of value. Redis then refuses each command on
-that key, which would stop all starts, or one queue, for the whole mesh. Such a key is deleted, and the processes fill it
-again: nodes list their workflows, agents make their inbox.
+that key, which would stop all starts, or one queue, for the whole mesh. Such a key is deleted, and the processes fill
+it again: nodes list their workflows, agents make their inbox.
 
 Heads and journals are never deleted here: they are the only record of a workflow.
 """
@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 class Derived:
     """A command on a derived key. It has already been sent; awaiting it returns the reply.
 
-    If the key holds another type, the key is deleted and the command is repeated. It is no coroutine, because Python warns
-    of a coroutine that is never awaited.
+    If the key holds another type, the key is deleted and the command is repeated. It is no coroutine, because Python
+    warns of a coroutine that is never awaited.
     """
 
     __slots__ = ("_key", "_link", "_reply", "_words")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Consumer groups of inboxes and queues: where an entry is, and the clean-up of what dead processes leave.
 
-It hides Redis' replies about groups, consumers and pending lists. Any node may call everything here, at any time, repeatedly,
-also at the same time as other nodes: there is no lock, and nothing is copied. Deleting a task too early does no harm,
-because its owner sends it again. Deleting a consumer with pending entries would lose them, so one script deletes it only
-while nothing is pending under its name.
+It hides Redis' replies about groups, consumers and pending lists. Any node may call everything here, at any time,
+repeatedly, also at the same time as other nodes: there is no lock, and nothing is copied. Deleting a task too early
+does no harm, because its owner sends it again. Deleting a consumer with pending entries would lose them, so one script
+deletes it only while nothing is pending under its name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _TRIM_PAGE: Final = 500
 
 
 class EntryPlace(NamedTuple):
-    """Where a stream entry is. `lost`: it was delivered and is pending nowhere. Treat it as `gone`: delete and send again."""
+    """Where a stream entry is. `lost`: it was delivered and is pending nowhere. Treat it as `gone`: delete and send
+    again."""
 
     kind: PlaceKind
     consumer: str = ""
@@ -60,7 +61,8 @@ class Groups:
     async def pending(
         self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b""
     ) -> list[PendingDelivery]:
-        """The group's pending list, or one consumer's part of it, after the id `after`. [] if the stream or group is missing."""
+        """The group's pending list, or one consumer's part of it, after the id `after`. [] if the stream or group is
+        missing."""
         words: list[Arg] = ["XPENDING", stream, GROUP, b"(" + after if after else "-", "+", count]
         try:
             reply = await self._link.call(*words, *((consumer,) if consumer else ()))

@@ -52,11 +52,11 @@ class Head(NamedTuple):
     """The head of one workflow. A field that was not read, or never set, has its default.
 
     `last` is the id of the last journal entry, `size` the number of bytes in all entries, `labels` JSON text.
-    `request_hash` is the sha256 of the start request: a second start with the same hash is the same start.
-    `runtime` is what can run the definition: a Python version such as `3.11`, or `declared-1`.
-    `suppressed` counts the duplicates that were refused. `adoptions` counts the consecutive adoptions without a new entry,
-    `adopted_at` is the value of `last` at the latest of them (empty once that node has replayed the workflow and survived).
-    `blocked` is the diff of a BLOCKED run.
+    `request_hash` is the sha256 of the start request: a second start with the same hash is the same start. `runtime` is
+    what can run the definition: a Python version such as `3.11`, or `declared-1`. `suppressed` counts the duplicates
+    that were refused. `adoptions` counts the consecutive adoptions without a new entry, `adopted_at` is the value of
+    `last` at the latest of them (empty once that node has replayed the workflow and survived). `blocked` is the diff of
+    a BLOCKED run.
     """
 
     run: int = 1
@@ -86,7 +86,8 @@ class Head(NamedTuple):
 
     @property
     def unconfirmed_adoptions(self) -> int:
-        """Consecutive adoptions whose node never confirmed a successful replay: the workflow may have killed those nodes."""
+        """Consecutive adoptions whose node never confirmed a successful replay: the workflow may have killed those
+        nodes."""
         return self.adoptions if self.adopted_at == self.last else 0
 
 
@@ -112,7 +113,8 @@ class Claim(NamedTuple):
 
     @classmethod
     def parse(cls, step: str, text: bytes) -> Claim:
-        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat are ms after since. Raises ValueError."""
+        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat are ms after since. Raises
+        ValueError."""
         attempt, agent, since_text, until, beat, fraction = text.split(b" ")
         since = int(since_text)
         return cls(step, int(attempt), agent.decode(), since, since + int(until), since + int(beat), float(fraction))

@@ -9,9 +9,9 @@ It hides the arguments and answers of the scripts. Callers can rely on this:
 - each call may be repeated: after a lost reply the next answer is `exists`, `closed`, `mine` or `run`;
 - entries are opaque bytes; their journal id `<ms>-<n>` has the time and the sequence number (1, 2, 3, … without gaps).
 
-A method sends its command when it is called, not when it is awaited, so all commands of one tick leave in one write. The
-calls on the hot path have a second form, `…_nowait`: one try, and a future with the raw reply, for `Claimed.parse` or
-`Appended.parse`. It needs no coroutine for retries, which is about a third of a call's cost.
+A method sends its command when it is called, not when it is awaited, so all commands of one tick leave in one write.
+The calls on the hot path have a second form, `…_nowait`: one try, and a future with the raw reply, for `Claimed.parse`
+or `Appended.parse`. It needs no coroutine for retries, which is about a third of a call's cost.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class JournalStore:
         return self._link.send(*self._creating(new))
 
     def adopt(self, workflow_id: str, new_owner: str, expected_owner: str) -> Awaitable[Adopted]:
-        """Replace the owner if it is `expected_owner`, and read what a replay needs first. With `expected_owner=new_owner` a
-        node loads a workflow of its own."""
+        """Replace the owner if it is `expected_owner`, and read what a replay needs first. With
+        `expected_owner=new_owner` a node loads a workflow of its own."""
         keys = (self._keys.head(workflow_id), self._keys.journal(workflow_id))
         args = (new_owner, expected_owner, ADOPT_ENTRIES, ADOPT_BYTES)
         return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse, workflow_id)
@@ -97,8 +97,8 @@ class JournalStore:
         at: str = "",
         note: str = "",
     ) -> Awaitable[Appended]:
-        """Append the last entry, set the state and start the retention. Status `closed`: it was closed before. The caller
-        must still update the index (`Ownership.finish`).
+        """Append the last entry, set the state and start the retention. Status `closed`: it was closed before. The
+        caller must still update the index (`Ownership.finish`).
 
         `at` and `note` are the step that failed and the reason, for lists.
         """
@@ -174,7 +174,8 @@ class JournalStore:
     def append(
         self, workflow_id: str, run: int, name: str, entry: bytes, *, owner: str | None = None
     ) -> Awaitable[Appended]:
-        """Append an entry once under `name`. With `owner`, only while that node owns the workflow (entries of coordinators)."""
+        """Append an entry once under `name`. With `owner`, only while that node owns the workflow (entries of
+        coordinators)."""
         reply = self._link.call(*self._appending(workflow_id, run, name, entry, owner))
         return _parsed(reply, Appended.parse, workflow_id)
 
@@ -189,16 +190,16 @@ class JournalStore:
         workflow_id: str,
         run: int,
         step: str,
-        k: int,
+        question_number: int,
         decided: bytes,
         *,
         outcome: bytes | None = None,
         cancel: bytes | None = None,
         owner: str | None = None,
     ) -> Awaitable[Decision]:
-        """Decide escalation `<step>#<k>`, once. Without `outcome` the step stays open (a human granted a retry)."""
+        """Decide escalation `<step>#<question_number>`, once. Without `outcome` the step stays open (a human granted a retry)."""
         keys = self._keys.written(workflow_id)
-        args = (run, step, k, owner or "", decided, outcome or b"", cancel or b"")
+        args = (run, step, question_number, owner or "", decided, outcome or b"", cancel or b"")
         return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse, workflow_id)
 
     async def read(
@@ -265,7 +266,8 @@ class JournalStore:
         return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool, workflow_id)
 
     def forget_claim(self, workflow_id: str, step: str) -> Awaitable[int]:
-        """Delete an unreadable claim; only the owner does this. If its agent is alive, the agent claims the attempt again."""
+        """Delete an unreadable claim; only the owner does this. If its agent is alive, the agent claims the attempt
+        again."""
         return self._link.call("HDEL", self._keys.head(workflow_id), f"c:{step}")
 
     # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -275,7 +277,8 @@ class JournalStore:
     ) -> list[tuple[str, Head | None]]:
         """Many heads with one write, in the order of the ids. `fields` (attributes of `Head`) limits what is read.
 
-        None: there is no head. An unreadable head is left out and counted (`Link.skips`), so it affects its own workflow only.
+        None: there is no head. An unreadable head is left out and counted (`Link.skips`), so it affects its own
+        workflow only.
         """
         names = _names(fields)
         ids = list(workflow_ids)
@@ -299,7 +302,8 @@ class JournalStore:
         return _parsed(reply, lambda values: _head(names, values), workflow_id)
 
     def look(self, workflow_id: str, steps: Sequence[str]) -> Awaitable[Look | None]:
-        """Which of these pending steps are over, and which agents run the others. None: no head. Raises `Unreadable`."""
+        """Which of these pending steps are over, and which agents run the others. None: no head. Raises
+        `Unreadable`."""
         fields = [f"{kind}:{step}" for step in steps for kind in ("e:task", "c")]
         reply = self._link.call("HMGET", self._keys.head(workflow_id), "run", "closed", "owner", "last", *fields)
         return _parsed(reply, lambda values: Look.parse(steps, values), workflow_id)
@@ -319,8 +323,8 @@ class JournalStore:
     ) -> Awaitable[AppendStatus]:
         """Write the fields that lists and watchers see; None leaves a field as it is. Status `new`: written.
 
-        `survived`: the node adopted and replayed the run, and is alive, so this adoption no longer counts as unconfirmed.
-        This holds even if another node owns the workflow by now.
+        `survived`: the node adopted and replayed the run, and is alive, so this adoption no longer counts as
+        unconfirmed. This holds even if another node owns the workflow by now.
         """
         args: list[Arg] = [run, owner, "0" if view is None else "1", view or b"", "1" if survived else "0"]
         if state is not None:
@@ -335,7 +339,8 @@ class JournalStore:
         return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status, workflow_id)
 
     async def is_damaged(self, workflow_id: str) -> bool:
-        """Whether the keys of head or journal hold other data than a head or a journal. Only their content can show it."""
+        """Whether the keys of head or journal hold other data than a head or a journal. Only their content can show
+        it."""
         head, journal, _ = self._keys.written(workflow_id)
         kinds = [self._link.call("TYPE", key) for key in (head, journal)]
         of_head, of_journal = [(await kind).lower() for kind in kinds]
@@ -352,7 +357,8 @@ class JournalStore:
         await self._link.call("DEL", *self._keys.written(workflow_id))
 
     def watch(self, workflow_id: str, for_ms: int) -> Awaitable[bool]:
-        """Publish each new entry, for `for_ms` from now. False: there is no head or it is closed, so no entry will follow."""
+        """Publish each new entry, for `for_ms` from now. False: there is no head or it is closed, so no entry will
+        follow."""
         reply = self._link.script(self._scripts["head_watch"], (self._keys.head(workflow_id),), (for_ms,))
         return _parsed(reply, bool, workflow_id)
 
@@ -372,7 +378,7 @@ class JournalStore:
         seconds, micros = await self._link.call("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
-    # ── the commands of the scripts on the hot path ──────────────────────────────────────────────────────────
+    # ── the commands of the scripts on the hot path ──────────────────────────────────────────────────────────────────
 
     def _creating(self, new: NewWorkflow) -> tuple[Arg, ...]:
         head: tuple[Arg, ...] = ("owner", new.owner, "definition", new.definition, "version", new.version)
@@ -413,8 +419,8 @@ class JournalStore:
 class _parsed(Awaitable[_T]):  # noqa: N801 - it is used like a function
     """A reply that is parsed when it is awaited. Raises `Unreadable` if the keys hold other data.
 
-    It is no coroutine, as in `Link.call`: when one of many calls fails the caller drops the others, and Python warns of a
-    coroutine that is never awaited.
+    It is no coroutine, as in `Link.call`: when one of many calls fails the caller drops the others, and Python warns of
+    a coroutine that is never awaited.
     """
 
     __slots__ = ("_parse", "_reply", "_workflow_id")

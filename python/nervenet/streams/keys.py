@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key layout: the name of everything in Redis, and which names may become part of a key.
 
-It hides the spelling of keys and of escalation ids; no other module builds a key. Braces are Redis Cluster hash tags: all
-keys of one workflow are in one slot, so one script may use them.
+It hides the spelling of keys and of escalation ids; no other module builds a key. Braces are Redis Cluster hash tags:
+all keys of one workflow are in one slot, so one script may use them.
 
-Names are checked at the border, once, when they arrive (`check_workflow_id`, and `check_name` of `options`), because they
-go into keys, channels, hash fields and log lines unescaped. The methods of `Keys` trust their arguments: they run for
-every command.
+Names are checked at the border, once, when they arrive (`check_workflow_id`, and `check_name` of `options`), because
+they go into keys, channels, hash fields and log lines unescaped. The methods of `Keys` trust their arguments: they run
+for every command.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Keys:
     def __repr__(self) -> str:
         return f"<Keys {self.namespace}>"
 
-    # ── of one workflow; all of them are in one slot ─────────────────────────────────────────────────────────────────────────────
+    # ── of one workflow; all of them are in one slot ─────────────────────────────────────────────────────────────────
 
     def head(self, workflow_id: str) -> bytes:
         return self._wf + workflow_id.encode() + b"}"
@@ -107,10 +107,11 @@ class Keys:
     def owned(self, node_id: str) -> bytes:
         return self._owned + node_id.encode() + b"}"
 
-    # ── of the whole namespace ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── of the whole namespace ───────────────────────────────────────────────────────────────────────────────────────
 
     def queue(self, capability: str, requirement: str = "") -> bytes:
-        """The shared queue of a capability. `requirement` is the hash of the labels and version that its tasks require."""
+        """The shared queue of a capability. `requirement` is the hash of the labels and version that its tasks
+        require."""
         tag = f"{capability}/{requirement}" if requirement else capability
         return self._queue + tag.encode() + b"}"
 
@@ -123,7 +124,7 @@ class Keys:
     def definition(self, name: str) -> bytes:
         return self._ns + b"definition:{" + name.encode() + b"}"
 
-    # ── from a key or channel to its name ───────────────────────────────────────────────────────────────────────
+    # ── from a key or channel to its name ────────────────────────────────────────────────────────────────────────────
 
     def every(self, kind: str) -> str:
         """The SCAN pattern for all keys of a kind: `inbox`, `wake`, `owned`, `queue`, `queues`, `closed`."""
@@ -145,26 +146,26 @@ class Keys:
 
 
 class EscalationId(NamedTuple):
-    """The parts of `<workflow_id>/<step>#<k>`. `k` is the number of the question, from 1."""
+    """The parts of `<workflow_id>/<step>#<question number>`. The first question of a step has number 1."""
 
     workflow_id: str
     step: str
-    k: int
+    question_number: int
 
 
-def escalation_id(workflow_id: str, step: str, k: int) -> str:
-    return f"{workflow_id}/{step}#{k}"
+def escalation_id(workflow_id: str, step: str, question_number: int) -> str:
+    return f"{workflow_id}/{step}#{question_number}"
 
 
 def parse_escalation_id(text: str) -> EscalationId:
     """The parts of an escalation id; raises ValueError for any other text."""
     workflow_id, slash, rest = text.rpartition("/")
-    step, hash_, k = rest.rpartition("#")
-    if not (slash and hash_ and step and k.isascii() and k.isdigit()):
+    step, hash_, number = rest.rpartition("#")
+    if not (slash and hash_ and step and number.isascii() and number.isdigit()):
         raise ValueError(
             f"{text!r} is not an escalation id: it reads <workflow id>/<step>#<number>, like review-7/ask#1"
         )
-    return EscalationId(check_workflow_id(workflow_id), step, int(k))
+    return EscalationId(check_workflow_id(workflow_id), step, int(number))
 
 
 # ── checks at the border ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of workflows and escalations: sorted sets, read page by page without losing or repeating a row.
 
-A cursor is (score, member), not an offset, so rows that come or go between two pages shift nothing. Redis cannot begin a
-range by score at a member. So a page begins at the score of the cursor and skips the rows up to the cursor; if more rows
-than a page have the same score (many starts in one millisecond) a larger page is read.
+A cursor is (score, member), not an offset, so rows that come or go between two pages shift nothing. Redis cannot begin
+a range by score at a member. So a page begins at the score of the cursor and skips the rows up to the cursor; if more
+rows than a page have the same score (many starts in one millisecond) a larger page is read.
 
 The list of escalations is derived: the owner adds and removes them from the fold; the record itself is in the journal.
 """
@@ -26,7 +26,8 @@ __all__ = ["Listed", "Listing"]
 
 
 class Listed(NamedTuple):
-    """One row, which is also the cursor after it. The score is the time in ms of a start or a deadline (inf: no deadline)."""
+    """One row, which is also the cursor after it. The score is the time in ms of a start or a deadline (inf: no
+    deadline)."""
 
     score: float
     member: str
@@ -64,23 +65,25 @@ class Listing:
         """The number of rows in these lists together."""
         return sum(await asyncio.gather(*(Derived(self._link, key, ("ZCARD", key)) for key in keys)))
 
-    def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
+    def escalation_set(
+        self, workflow_id: str, step: str, question_number: int, deadline_ms: int | None
+    ) -> Awaitable[int]:
         score = "+inf" if deadline_ms is None else deadline_ms
-        return self._escalations("ZADD", score, escalation_id(workflow_id, step, k))
+        return self._escalations("ZADD", score, escalation_id(workflow_id, step, question_number))
 
-    def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
+    def escalation_clear(self, workflow_id: str, step: str, question_number: int) -> Awaitable[int]:
         """Remove an escalation. Call it after the reply of its decision, or of the workflow's close."""
-        return self._escalations("ZREM", escalation_id(workflow_id, step, k))
+        return self._escalations("ZREM", escalation_id(workflow_id, step, question_number))
 
     def _escalations(self, command: str, *args: Arg) -> Awaitable[int]:
         key = self._keys.escalations
         return Derived(self._link, key, (command, key, *args))
 
     async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
-        """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or the row
-        is no escalation id."""
+        """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or
+        the row is no escalation id."""
         ids = [_parsed(row.member) for row in found]
-        marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in ids]
+        marks = [(f"e:decided:{one.step}#{one.question_number}", f"e:task:{one.step}") for one in ids]
         replies = [
             self._link.call("HMGET", self._keys.head(one.workflow_id), "run", "closed", *mark)
             for one, mark in zip(ids, marks, strict=True)

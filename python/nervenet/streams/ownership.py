@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index of workflows: which node owns which, and which are open. Adoption and sweep read it.
 
-The owner is a field of the head. The index is derived from the heads and is in other slots, so it cannot change in one step
-with them. Each protocol is ordered so that a crash between two steps leaves an extra row, never a workflow that no node
-finds. `owned:<node>` is the fast index; `running` is complete.
+The owner is a field of the head. The index is derived from the heads and is in other slots, so it cannot change in one
+step with them. Each protocol is ordered so that a crash between two steps leaves an extra row, never a workflow that no
+node finds. `owned:<node>` is the fast index; `running` is complete.
 
 **Start**: `running_add` → `own` → `JournalStore.create`, each after the reply of the step before. A crash leaves:
 
@@ -11,29 +11,30 @@ finds. `owned:<node>` is the fast index; `running` is complete.
 - after `own`: also an id in an owned set. Its node drops it when it finds no head;
 - after `create`: the complete workflow. The owner finds it in its set, even without a wake.
 
-`not_after_ms` of the create is the score plus half the grace, so that a node that was suspended cannot create a workflow
-that the sweep has removed. An *earlier* time of Redis is a safe replacement for the score. With it, and if Redis is no
-cluster, all three commands may be sent in one tick on one connection: they arrive in order, and a broken connection cuts off
-the last ones, not one between. Use `Link.send` for this, which does not retry: retried commands may overtake each other.
-The caller checks all three replies before it reports the start. If `create` succeeded and another command failed (Redis was
-full for a moment), the caller repeats that one at once; after `expired` it begins again.
+`not_after_ms` of the create is the score plus half the grace, so that a node that was suspended cannot create a
+workflow that the sweep has removed. An *earlier* time of Redis is a safe replacement for the score. With it, and if
+Redis is no cluster, all three commands may be sent in one tick on one connection: they arrive in order, and a broken
+connection cuts off the last ones, not one between. Use `Link.send` for this, which does not retry: retried commands may
+overtake each other. The caller checks all three replies before it reports the start. If `create` succeeded and another
+command failed (Redis was full for a moment), the caller repeats that one at once; after `expired` it begins again.
 
-**Start of an existing workflow** (`exists`): `running_add` has changed the start time. For an open workflow `running_keep`
-restores it; for a closed one `finish` removes the row. To start a closed workflow again: `restart_mark` →
-`JournalStore.begin_next` → `reopen` → `own` → `restart_unmark`. If the node dies in between, the sweep finds the next run
-by the mark (decision 0017).
+**Start of an existing workflow** (`exists`): `running_add` has changed the start time. For an open workflow
+`running_keep` restores it; for a closed one `finish` removes the row. To start a closed workflow again: `restart_mark`
+→ `JournalStore.begin_next` → `reopen` → `own` → `restart_unmark`. If the node dies in between, the sweep finds the next
+run by the mark (decision 0017).
 
-**Close**: `JournalStore.close` → `finish`. `finish` may run late, and on several nodes: a score above those that it knows
-belongs to the next run and stays. (Without this rule the late `finish` of one run took the next run out of `running`, and
-no node found it.)
+**Close**: `JournalStore.close` → `finish`. `finish` may run late, and on several nodes: a score above those that it
+knows belongs to the next run and stays. (Without this rule the late `finish` of one run took the next run out of
+`running`, and no node found it.)
 
 **Hand-over**: `own` for the target → `move` → a wake for the target → `own` again → `disown` for the giver.
 
-**Adoption**: `own` → `JournalStore.adopt` → `disown` for the dead node. A removal waits for the reply that makes it correct.
+**Adoption**: `own` → `JournalStore.adopt` → `disown` for the dead node. A removal waits for the reply that makes it
+correct.
 
-**Removal of a workflow that another node owns** (in the target's sweep, at the time of a hand-over): `disown` → read the head
-again → `own` if the node owns it by now. The giver's second `own` and this one cannot both come before the `disown`. A node
-that loads its own workflow lists it before it hosts it.
+**Removal of a workflow that another node owns** (in the target's sweep, at the time of a hand-over): `disown` → read
+the head again → `own` if the node owns it by now. The giver's second `own` and this one cannot both come before the
+`disown`. A node that loads its own workflow lists it before it hosts it.
 """
 
 from __future__ import annotations
@@ -107,16 +108,16 @@ class Ownership:
         await self.own(node_id, *created)
 
     async def reopen(self, workflow_id: str, closed_ms: int) -> None:
-        """List a closed workflow that has started again: into `running`, whatever `finish` of its last run did, and out of the
-        bucket of its day."""
+        """List a closed workflow that has started again: into `running`, whatever `finish` of its last run did, and out
+        of the bucket of its day."""
         await asyncio.gather(
             self._on_set(self._keys.running, "running_add", (workflow_id, closed_ms)),
             self._derived("ZREM", self._keys.closed(day_of(closed_ms)), workflow_id),
         )
 
     async def restart_mark(self, workflow_id: str) -> int:
-        """First step of starting a closed workflow again. Returns the mark, Redis' time in ms: `begin_next` is refused later
-        than the mark plus half the grace."""
+        """First step of starting a closed workflow again. Returns the mark, Redis' time in ms: `begin_next` is refused
+        later than the mark plus half the grace."""
         return int(await self._on_set(self._keys.restarting, "running_add", (workflow_id,)))
 
     async def restart_unmark(self, workflow_id: str, mark: int) -> None:
@@ -145,7 +146,8 @@ class Ownership:
         return self._link.send("SCARD", self._keys.owned(node_id))
 
     async def owned(self, node_id: str, count: int = _PAGE) -> AsyncIterator[list[str]]:
-        """The node's set, page by page. An id may appear twice, and one that was added or removed meanwhile may be missing."""
+        """The node's set, page by page. An id may appear twice, and one that was added or removed meanwhile may be
+        missing."""
         cursor, key = b"0", self._keys.owned(node_id)
         while True:
             cursor, members = await self._derived("SSCAN", key, cursor, "COUNT", count)
@@ -193,7 +195,7 @@ class Ownership:
         rows = [word for one in closed for word in (one.workflow_id, max(one.closed_ms, one.score))]
         await self._on_set(self._keys.running, "running_done", rows)
 
-    # ── keys that are repaired when they hold another type ───────────────────────────────────────────────────────
+    # ── keys that are repaired when they hold another type ───────────────────────────────────────────────────────────
 
     def _derived(self, command: str, key: bytes, *args: Arg) -> Derived:
         return Derived(self._link, key, (command, key, *args))

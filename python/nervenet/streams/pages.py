@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of the last seconds, packed into bytes. They are only read when Redis is back and may have lost them.
 
-A busy process remembers tens of thousands of records. As Python objects they would cost time: the garbage collector visits
-each of them, and they keep memory that is in the CPU cache from being used again. So a few records at a time become the
-bytes of a page, and a page is forgotten as a whole, when its last record is old enough.
+A busy process remembers tens of thousands of records. As Python objects they would cost time: the garbage collector
+visits each of them, and they keep memory that is in the CPU cache from being used again. So a few records at a time
+become the bytes of a page, and a page is forgotten as a whole, when its last record is old enough.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 RECORDS_A_PAGE: Final = 8
-"""Records of a page. Eight closed workflows of a few KB each are still in the CPU cache, and their packed bytes are below
-malloc's limit for mapped blocks."""
+"""Records of a page. Eight closed workflows of a few KB each are still in the CPU cache, and their packed bytes are
+below malloc's limit for mapped blocks."""
 MARSHAL_VERSION: Final = 2
 """The version of marshal's format. Later versions search for equal objects first, which takes time."""
 NEVER: Final = float("-inf")
@@ -25,8 +25,8 @@ NEVER: Final = float("-inf")
 Record: TypeAlias = tuple[Any, ...]
 """Numbers, str, bytes, and tuples and lists of them."""
 Page: TypeAlias = tuple[float, int, bytes]
-"""The time of the last record, the size of all records as the caller gave it, and their bytes. It is a plain tuple because
-the garbage collector stops tracking tuples of such values."""
+"""The time of the last record, the size of all records as the caller gave it, and their bytes. It is a plain tuple
+because the garbage collector stops tracking tuples of such values."""
 
 
 class Pages:
@@ -41,7 +41,8 @@ class Pages:
         self.size = 0
 
     def put(self, now: float, record: Record, size: int) -> bool:
-        """Add a record. True if it began a new page, which is a good moment to call `forget`. Times must not decrease."""
+        """Add a record. True if it began a new page, which is a good moment to call `forget`. Times must not
+        decrease."""
         finished = now > self._until or len(self._fresh) == RECORDS_A_PAGE
         if finished:
             self._finish_page()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The streams between processes: inboxes and queues carry tasks to agents, wakes carry entries to the owners of workflows.
+"""The streams between processes: inboxes and queues carry tasks to agents, wakes carry entries to the owners of
+workflows.
 
 It hides the commands and the form of their replies. Nothing in these streams has to survive (law 3): the owner sends a
-lost task again, it finds a lost wake when it checks its pending steps, and the claim refuses a second copy of a task. Two
-rules do matter, because breaking them loses work:
+lost task again, it finds a lost wake when it checks its pending steps, and the claim refuses a second copy of a task.
+Two rules do matter, because breaking them loses work:
 
 - a sender never creates an inbox or a wake (NOMKSTREAM). The reply None means that its process is gone: choose another;
 - XDEL comes before XACK, and both only after the reply that made the copy unnecessary.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from nervenet.redis_link.connection import Arg
@@ -102,8 +103,8 @@ class Queues:
         return self._link.send("XADD", self._keys.queue(capability, requirement), "*", "e", envelope)
 
     def wake(self, wake: OutgoingWake) -> Awaitable[bytes | None]:
-        """Send an entry to the owner of its workflow. None: that node is gone. Read the owner again, or leave it to the node
-        that adopts the workflow."""
+        """Send an entry to the owner of its workflow. None: that node is gone. Read the owner again, or leave it to the
+        node that adopts the workflow."""
         return self._link.call(*self._waking(wake))
 
     def wake_nowait(self, wake: OutgoingWake) -> asyncio.Future[Any]:
@@ -120,22 +121,24 @@ class Queues:
         words: tuple[Arg, ...] = ("XADD", key, "NOMKSTREAM", "*", "w", workflow_id, "r", run, "i", journal_id)
         return (*words, "n", name, "e", entry) if len(entry) <= WAKE_ENTRY_BYTES else (*words, "n", name)
 
-    # ── reading: commands for a Reader, which blocks on its own connection ─────────────────────────────────
+    # ── reading: commands for a Reader, which blocks on its own connection ───────────────────────────────────────────
 
     def read_tasks(self, stream: bytes, consumer: str, count: int, block_ms: int | None = None) -> tuple[Arg, ...]:
-        """The command that reads new tasks; `parse_tasks` takes its reply. Never read more than there are free slots."""
+        """The command that reads new tasks; `parse_tasks` takes its reply. Never read more than there are free
+        slots."""
         block: tuple[Arg, ...] = () if block_ms is None else ("BLOCK", block_ms)
         return ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", stream, ">")
 
     def read_own(self, stream: bytes, consumer: str, count: int, after: bytes | str = "0") -> tuple[Arg, ...]:
-        """The command that reads what is pending under this name. Use it after each connect, and once more a BLOCK later."""
+        """The command that reads what is pending under this name. Use it after each connect, and once more a BLOCK
+        later."""
         return ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "STREAMS", stream, after)
 
     def read_wakes(self, node_id: str, after: bytes | str, count: int, block_ms: int) -> tuple[Arg, ...]:
         """The command that reads wakes; `parse_wakes` takes its reply. `after` is 0 at first and after a reconnect."""
         return ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", self._keys.wake(node_id), after)
 
-    # ── deleting ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def drop(self, stream: bytes, *ids: bytes) -> Awaitable[None]:
         """Delete and acknowledge entries, in one write. Only after the reply that made them unnecessary."""
@@ -162,15 +165,16 @@ class Queues:
         ms, _, n = upto.partition(b"-")
         return ("XTRIM", self._keys.wake(node_id), "MINID", b"%s-%d" % (ms, int(n) + 1))
 
-    # ── creating ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── creating ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def make_inbox(self, process_id: str) -> None:
-        """Create an inbox. Only its own process does this, while its session lives: at the start, and when it is missing."""
+        """Create an inbox. Only its own process does this, while its session lives: at the start, and when it is
+        missing."""
         await self._make_group(self._keys.inbox(process_id))
 
     async def make_queue(self, capability: str, requirement: str = "", requirement_json: bytes = b"") -> None:
-        """Create a queue and its group, and list it. `requirement_json` has the labels and version that `requirement` is
-        the hash of: agents read the queues whose requirement they meet."""
+        """Create a queue and its group, and list it. `requirement_json` has the labels and version that `requirement`
+        is the hash of: agents read the queues whose requirement they meet."""
         key = self._keys.queues(capability)
         await Derived(self._link, key, ("HSET", key, requirement, requirement_json))
         await self._make_group(self._keys.queue(capability, requirement))
@@ -201,10 +205,15 @@ class Queues:
 
 
 class QueueRequirement(NamedTuple):
-    """What a queue's tasks require of an agent: all these labels, and this version of the capability ("": any version)."""
+    """What a queue's tasks require of an agent: all these labels, and this version of the capability ("": any
+    version)."""
 
     match: dict[str, str]
     version: str
+
+    def is_met_by(self, version: str, labels: Mapping[str, str]) -> bool:
+        """Whether a capability of this version and labels may have its tasks."""
+        return self.version in ("", version) and self.match.items() <= labels.items()
 
 
 def parse_requirement(requirement_json: bytes) -> QueueRequirement | None:
@@ -232,7 +241,8 @@ def parse_tasks(reply: Any) -> list[Delivered]:
 
 
 def parse_wakes(reply: Any) -> list[Wake | bytes]:
-    """From the reply of XREAD for one wake (None: nothing came within its BLOCK). An unreadable wake becomes its id only."""
+    """From the reply of XREAD for one wake (None: nothing came within its BLOCK). An unreadable wake becomes its id
+    only."""
     if not reply:
         return []
     found: list[Wake | bytes] = []

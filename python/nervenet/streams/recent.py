@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outcomes that an agent, or a gateway for its agents, recorded in the last seconds: written again if Redis loses them.
+"""The outcomes that an agent, or a gateway for its agents, recorded in the last seconds: written again if Redis loses
+them.
 
-With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has read
-it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
+With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has
+read it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
 appended again under its name, which has no effect where it survived. Five seconds are longer than Redis can lose; the
 memory is limited to 16 MiB.
 """
@@ -15,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.redis_link.faults import LinkClosed, LinkError
+from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.pages import Pages
 from nervenet.streams.queues import OutgoingWake
 
@@ -25,14 +27,15 @@ if TYPE_CHECKING:
     from nervenet.streams.journal import JournalStore
     from nervenet.streams.queues import Queues
 
-KEEP_S: Final = 5.0
+REMEMBER_SECONDS: Final = 5.0
 """Seconds for which an outcome is remembered."""
-SPAN_S: Final = 0.5
+PAGE_SECONDS: Final = 0.5
 """Seconds that one page of them covers at most."""
-KEEP_BYTES: Final = 16 * 1024 * 1024
-PAGE: Final = 500
-TRIES: Final = 20
-PAUSE: Final = 0.25
+REMEMBER_BYTES: Final = 16 * 1024 * 1024
+OUTCOMES_AT_ONCE: Final = 500
+"""Outcomes that are written again at the same time."""
+APPEND_TRIES: Final = 20
+APPEND_PAUSE: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -53,27 +56,28 @@ class Recent:
         self._journal = journal
         self._queues = queues
         self._clock = clock
-        self._pages = Pages(SPAN_S)
+        self._pages = Pages(PAGE_SECONDS)
         self.written_back = 0
 
     def recorded(self, workflow_id: str, run: int, name: str, entry: bytes) -> None:
         """Remember an outcome: Redis has acknowledged its append."""
         pages, now = self._pages, self._clock.monotonic()
         if pages.put(now, (workflow_id, run, name, entry), len(entry)):
-            pages.forget(now - KEEP_S)
-        while pages.size > KEEP_BYTES:
+            pages.forget(now - REMEMBER_SECONDS)
+        while pages.size > REMEMBER_BYTES:
             pages.forget_oldest()
 
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        """Append all of them again. Where Redis does not know the workflow, its owner has not written it back yet: retry."""
+        """Append all of them again. Where Redis does not know the workflow, its owner has not written it back yet:
+        retry."""
         remembered, before = itertools.starmap(Recorded, self._pages.records()), self.written_back
-        while some := list(itertools.islice(remembered, PAGE)):
+        while some := list(itertools.islice(remembered, OUTCOMES_AT_ONCE)):
             await asyncio.gather(*map(self._append_again, some))
         if self.written_back > before:
             _log.warning("Redis is back: %d outcomes were written again", self.written_back - before)
 
     async def _append_again(self, one: Recorded) -> None:
-        for _ in range(TRIES):
+        for _ in range(APPEND_TRIES):
             try:
                 appended = await self._journal.append(one.workflow_id, one.run, one.name, one.entry)
             except LinkClosed:
@@ -84,16 +88,10 @@ class Recent:
                 if appended.status != "unknown":
                     self._wake_owner(one, appended)
                     return
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(APPEND_PAUSE)
 
     def _wake_owner(self, one: Recorded, appended: Appended) -> None:
         if appended.status == "new":
             self.written_back += 1
             wake = OutgoingWake(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
-            self._queues.wake_nowait(wake).add_done_callback(_ignore_error)
-
-
-def _ignore_error(future: asyncio.Future[object]) -> None:
-    """A lost wake is no loss: the owner checks its pending steps regularly."""
-    if not future.cancelled():
-        future.exception()
+            self._queues.wake_nowait(wake).add_done_callback(ignore_error)

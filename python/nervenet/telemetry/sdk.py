@@ -57,7 +57,7 @@ _LONGEST = 1_000
 
 
 class ExporterMissing(Exception):
-    """OTEL_TRACES_EXPORTER names what is not installed."""
+    """OTEL_TRACES_EXPORTER names an exporter that is not installed."""
 
 
 class Tracing(Telemetry):
@@ -248,13 +248,13 @@ class _Handling(Handling):
 
 
 def existing() -> Tracing | None:
-    """Of the provider that the process has already."""
+    """Tracing with the provider that the process has already."""
     provider = api.get_tracer_provider()
     return Tracing(provider, ours=False) if isinstance(provider, TracerProvider) else None
 
 
 def configured(service_name: str, role: str, instance_id: str) -> Tracing:
-    """As OTEL_* says. Raises ExporterMissing."""
+    """Tracing as OTEL_* configure it. Raises ExporterMissing."""
     exporters = [_exporter(name.strip()) for name in os.environ.get("OTEL_TRACES_EXPORTER", "otlp").split(",")]
     provider = TracerProvider(resource=_resource(service_name, role, instance_id), shutdown_on_exit=False)
     for exporter in exporters:
@@ -266,14 +266,16 @@ def configured(service_name: str, role: str, instance_id: str) -> Tracing:
 
 
 def _resource(service_name: str, role: str, instance_id: str) -> Resource:
-    """Ours are defaults: what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before."""
+    """Our names are defaults: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are stronger."""
     mine = {"service.name": service_name, "service.instance.id": instance_id, "nervenet.role": role}
     said = OTELResourceDetector().detect().attributes
     return Resource.create({key: value for key, value in mine.items() if key not in said})
 
 
 def _exporter(name: str) -> SpanExporter:
-    """By OpenTelemetry's registry of exporters: OTLP over gRPC comes with nervenet, whatever is installed works too."""
+    """An exporter from OpenTelemetry's registry. OTLP over gRPC comes with nervenet; others work if they are
+    installed.
+    """
     if name == "otlp":
         protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         name = "otlp_proto_http" if (protocol or "grpc").startswith("http") else "otlp_proto_grpc"

@@ -43,7 +43,7 @@ class Span(NamedTuple):
 
 
 class RpcSpan:
-    """One RPC, seen from one end. `trace` is the context to go on with: the call's own span, if there is one.
+    """One RPC, seen from one end. `trace` is the context to continue with: the call's own span, if there is one.
 
     As a context manager it ends with the code of the RequestError that leaves it.
     """
@@ -102,7 +102,7 @@ class Telemetry:
         return f"<Telemetry {'on' if self.on else 'off'}>"
 
     def outgoing(self, method: str, attributes: Attributes | None = None) -> RpcSpan:
-        """A CLIENT span below the caller's current span. Off: the caller's own context still goes along."""
+        """A CLIENT span below the caller's current span. When off, the caller's own context is still passed on."""
         return RpcSpan(self.here())
 
     def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> RpcSpan:
@@ -120,7 +120,7 @@ class Telemetry:
         return nullcontext()
 
     def here(self) -> Trace:
-        """The current context of the calling code, if it uses OpenTelemetry at all."""
+        """The current context of the calling code, if it uses OpenTelemetry."""
         if "opentelemetry.trace" not in sys.modules:
             return NO_TRACE
         from nervenet.telemetry.ambient import here  # only where the caller has imported OpenTelemetry himself
@@ -128,7 +128,7 @@ class Telemetry:
         return here()
 
     def export(self, spans: Iterable[Span]) -> None:
-        """Hand finished spans over; returns at once."""
+        """Pass finished spans on. Returns at once."""
 
     def shutdown(self, grace: float = 3.0) -> None:
         """Send what is left. Blocks for at most `grace` seconds."""

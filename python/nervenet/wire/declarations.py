@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workflows as data: the contract's Definition → plain records.
 
-A message may have values that an option does not accept, such as a backoff below 1. These are problems of the definition,
-like those that `declarations.check` finds, so all of them are reported together, each with its path.
+A message may have values that an option does not accept, such as a backoff below 1. These are problems of the
+definition, like those that `declarations.check` finds, so all of them are reported together, each with its path.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Prob
     out_of_bounds = mistakes(message)
     reading = _DeclarationReader()
     declaration = reading.declaration(message)
-    told = {problem.path for problem in out_of_bounds}
-    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in told]
+    paths = {problem.path for problem in out_of_bounds}
+    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in paths]
     return declaration, [*out_of_bounds, *more]
 
 
@@ -62,15 +62,16 @@ def definition_from_json(data: Any) -> tuple[workflow.Definition, list[Problem]]
 
 
 def declaration_from_json(data: Any) -> tuple[Declaration, list[Problem]]:
-    """The declaration and its problems, from text that a person wrote. Problems that only follow from an unreadable field are
-    left out."""
+    """The declaration and its problems, from text that a person wrote. Problems that only follow from an unreadable
+    field are left out."""
     message, problems = from_json(data, workflow.Definition)
     declaration, more = declaration_in(message)
     return declaration, [*problems, *(problem for problem in more if not _follows(problem, problems))]
 
 
 def _follows(problem: Problem, unread: Sequence[Problem]) -> bool:
-    """Whether a problem may exist only because a field is unreadable: in, around or next to it, or the name of a step."""
+    """Whether a problem may exist only because a field is unreadable: in, around or next to it, or the name of a
+    step."""
     for other in unread:
         place = _unread(other)
         if place is None:

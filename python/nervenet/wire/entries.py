@@ -321,7 +321,8 @@ def encode_entry(body: Body, actor: str = "") -> bytes:
 
 
 def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
-    """A stored entry, with its journal id (`<ms>-<n>`) and name. Never raises: an unreadable body is `UnreadableEntry`."""
+    """A stored entry, with its journal id (`<ms>-<n>`) and name. Never raises: an unreadable body is
+    `UnreadableEntry`."""
     try:
         return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
     except Newer as error:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A message of the contract from JSON that a person wrote, with the path of each mistake.
 
-protobuf's own parser stops at the first mistake and hardly reports its place. This one first checks the whole text against
-the message's descriptor. It also accepts short forms: `5m` and `7d` for a duration ("300s"), `escalate` for an enum's value
-("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in both spellings, null for "not set".
+protobuf's own parser stops at the first mistake and hardly reports its place. This one first checks the whole text
+against the message's descriptor. It also accepts short forms: `5m` and `7d` for a duration ("300s"), `escalate` for an
+enum's value ("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in both spellings, null for "not set".
 """
 
 from __future__ import annotations

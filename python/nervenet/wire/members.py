@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.payloads import Codec
 
-    class Signals(Protocol):
+    class DeclaredSignals(Protocol):
         """The signals that a definition receives, found by `durable.signals`."""
 
         @property
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def encode_node_record(
     node_id: str,
     address: str,
-    definitions: Iterable[tuple[Workflow[Any, Any], Signals]],
+    definitions: Iterable[tuple[Workflow[Any, Any], DeclaredSignals]],
     *,
     state: str,
     max_workflows: int,

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check of all times, enums and numbers of a request, before any code reads them.
 
-protobuf accepts any integer for a duration, a timestamp or an enum's value. `mistakes` returns each value that is out of
-bounds, with its path. After it reading a value cannot fail, and arithmetic with it cannot overflow:
+protobuf accepts any integer for a duration, a timestamp or an enum's value. `mistakes` returns each value that is out
+of bounds, with its path. After it reading a value cannot fail, and arithmetic with it cannot overflow:
 
 - a duration is from 0 to 10 years,
 - a timestamp is one that protobuf knows: the years 1 to 9999,
 - an enum has a value that this version knows,
 - a floating-point number is finite.
 
-The fields to check follow from the descriptors, so a new field cannot be forgotten. They are determined once for each type
-of message, because the start of a workflow is on the hot path.
+The fields to check follow from the descriptors, so a new field cannot be forgotten. They are determined once for each
+type of message, because the start of a workflow is on the hot path.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _EACH_ON_ITS_OWN: Final = frozenset(
         "nervenet.v1.ConnectRequest.items",
     }
 )
-"""Fields whose parts are checked by the code that reads them: it refuses one of many alone, or reports more problems."""
+"""Fields whose parts are checked by the code that reads them: it refuses one of many alone, or reports more
+problems."""
 
 
 def mistakes(message: Message, at: str = "") -> list[Problem]:
@@ -61,7 +62,8 @@ def has_checks(kind: type[Message]) -> bool:
 
 
 class _Look(NamedTuple):
-    """One field to check. `wrong` returns the mistake of its value ("": none), or the fields of its message are checked."""
+    """One field to check. `wrong` returns the mistake of its value ("": none), or the fields of its message are
+    checked."""
 
     name: str
     wrong: Callable[[Any], str] | None
@@ -92,7 +94,7 @@ def _parts(path: str, value: Any, look: _Look) -> Iterable[tuple[str, Any]]:
     return ((f"{path}[{key}]", part) for key, part in (value.items() if look.is_map else enumerate(value)))
 
 
-# ── the mistake of a value ───────────────────────────────────────────────────────────────────────────────────────
+# ── the mistake of a value ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _wrong_duration(value: Any) -> str:
@@ -128,7 +130,7 @@ _TIMES: Final[dict[str, Callable[[Any], str]]] = {
 }
 
 
-# ── the fields to check ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the fields to check ──────────────────────────────────────────────────────────────────────────────────────────────
 
 _plans: dict[str, list[_Look]] = {}
 

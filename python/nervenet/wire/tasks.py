@@ -115,7 +115,7 @@ def decode_envelope(data: bytes) -> Envelope:
     )
 
 
-# ── progress of a running attempt ──────────────────────────────────────────────────────────────────────────────────────
+# ── progress of a running attempt ────────────────────────────────────────────────────────────────────────────────────
 
 
 def encode_payload(payload: Payload) -> bytes:

@@ -64,7 +64,8 @@ def payload_out(payload: Payload) -> common.Payload:
 
 
 def payload_fields(payload: Payload) -> dict[str, Any]:
-    """The dict for a payload within another message: it is filled in place, at half the cost of creating and copying it."""
+    """The dict for a payload within another message: it is filled in place, at half the cost of creating and copying
+    it."""
     form, data, about = payload
     fields: dict[str, Any]
     if form == "bytes":
@@ -72,8 +73,8 @@ def payload_fields(payload: Payload) -> dict[str, Any]:
     else:
         fields = {} if form == "none" else {form: data.decode()}
     if about:
-        told = common.Payload.FromString(about)
-        fields |= {field.name: value for field, value in told.ListFields()}
+        message = common.Payload.FromString(about)
+        fields |= {field.name: value for field, value in message.ListFields()}
     return fields
 
 

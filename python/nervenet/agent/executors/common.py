@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.agent.task import Facts, Reporter, Task
-from nervenet.agent.verdicts import Finished, Verdict, accepted, finished
+from nervenet.agent.verdicts import Verdict, accepted, outcome_entry
 from nervenet.records import Failure, Payload
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ class Executor(Protocol):
     """Runs handlers of one kind. `run` returns the entry to record; None: the mesh no longer needs the attempt."""
 
     async def start(self) -> None: ...
-    async def run(self, running: Running) -> Finished | None: ...
+    async def run(self, running: Running) -> OutcomeEntry | None: ...
     async def close(self) -> None: ...
 
 
@@ -84,16 +85,16 @@ def prepare(
     return (task, *arguments), task
 
 
-def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> Finished | None:
+def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> OutcomeEntry | None:
     """The entry of an attempt that has ended.
 
     A value counts even if it comes too late. If the attempt was stopped, the reason of the stop is recorded, not the
     exception of the handler; nothing, if it is recorded already.
     """
     if running.stop is not None and not isinstance(verdict, Payload):
-        failure = running.stop.failure(running.envelope.capability)
+        failure = running.stop.failure(running.envelope.capability, "agent")
         if failure is None or running.recorded:
             return None
         verdict = failure
     spent = task.spent if task is not None else ()
-    return finished(running.envelope, running.agent_id, verdict, running.started_ms, clock.now_ms(), spent)
+    return outcome_entry(running.envelope, running.agent_id, verdict, running.started_ms, clock.now_ms(), spent)

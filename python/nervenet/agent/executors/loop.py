@@ -7,8 +7,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
-from nervenet.agent.verdicts import Finished, answered, raised
+from nervenet.agent.verdicts import answered, raised
 from nervenet.records import Failure
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from nervenet.agent.running import Running
@@ -27,7 +28,7 @@ class LoopExecutor:
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         agent, limit = running.agent, self._limit
         prepared = prepare(
             agent,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs `run="process"` handlers in a pool of processes, each of which can be stopped, killed and replaced.
 
-Each worker is a new Python process at the other end of a socketpair; never a fork, because gRPC's threads do not survive
-one. If a worker dies, only its task fails, as AGENT_LOST with the exit code, so that a task which kills each worker reaches
-the mesh's limit for such tasks. Rejected: concurrent.futures. One killed worker breaks its pool permanently, and a task
-costs three times as much.
+Each worker is a new Python process at the other end of a socketpair; never a fork, because gRPC's threads do not
+survive one. If a worker dies, only its task fails, as AGENT_LOST with the exit code, so that a task which kills each
+worker reaches the mesh's limit for such tasks. Rejected: concurrent.futures. One killed worker breaks its pool
+permanently, and a task costs three times as much.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nervenet import telemetry
 from nervenet.agent.executors.common import conclude
 from nervenet.agent.executors.frames import Unpacker, pack
-from nervenet.agent.verdicts import Finished
 from nervenet.errors import NervenetError, detail
 from nervenet.records import Failure, FailureCode, Payload
+from nervenet.streams.tasks.attempt import OutcomeEntry
 from nervenet.wire import encode_envelope, encode_payload
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class PoolWorker(asyncio.Protocol):
                 raise WorkerBroken(f"a pool process did not start: {detail(error)}") from None
             raise
 
-    async def run(self, running: Running) -> Finished:
+    async def run(self, running: Running) -> OutcomeEntry:
         """Run one task; returns its entry. Raises WorkerDied."""
         self._running = running
         self._answer = asyncio.get_running_loop().create_future()
@@ -103,7 +103,7 @@ class PoolWorker(asyncio.Protocol):
         self._write(pack("run", encode_envelope(running.envelope), running.agent_id, running.started_ms, restored))
         running.interrupt = lambda: self._stop(running)
         try:
-            return Finished(*await self._answer)
+            return OutcomeEntry(*await self._answer)
         finally:
             self._running = running.interrupt = None
 
@@ -203,7 +203,7 @@ class ProcessExecutor:
             task.cancel()
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         worker = await self._take()
         end = None
         try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs `def` handlers in threads of this process: at most one for each slot, created when needed.
 
-The threads are daemon threads. Those of concurrent.futures are not: it joins its threads at exit, so a handler that never
-checks for cancellation would keep a drained process alive for ever. A thread cannot be stopped from outside; a cancelled
-handler learns it at its next `progress`, `emit`, `checkpoint` or `check`.
+The threads are daemon threads. Those of concurrent.futures are not: it joins its threads at exit, so a handler that
+never checks for cancellation would keep a drained process alive for ever. A thread cannot be stopped from outside; a
+cancelled handler learns it at its next `progress`, `emit`, `checkpoint` or `check`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
-from nervenet.agent.verdicts import Finished, Verdict, answered, raised
+from nervenet.agent.verdicts import Verdict, answered, raised
 from nervenet.records import Failure
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class ThreadExecutor:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         agent, limit, clock = running.agent, self._limit, self._clock
         prepared = prepare(
             agent,

@@ -2,8 +2,8 @@
 """The program of a pool process: it imports the handlers, enters their lifespans, and runs one task after the other.
 
 The handler runs in the main thread, as signals, C libraries and its own event loops expect. A second thread reads the
-agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the task
-again.
+agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the
+task again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from nervenet import telemetry
 from nervenet.agent.executors.common import Resources, prepare
 from nervenet.agent.executors.frames import Unpacker, pack
-from nervenet.agent.verdicts import Verdict, answered, finished, raised
+from nervenet.agent.verdicts import Verdict, answered, outcome_entry, raised
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, define_agent
 from nervenet.imports import end_with_owner, load_definitions
@@ -152,7 +152,7 @@ class Worker:
             with self._telemetry.activated(envelope.trace):
                 verdict = self._call(agent, arguments)
             usage = task.spent if task is not None else ()
-        self._pipe.send("done", *finished(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
+        self._pipe.send("done", *outcome_entry(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
 
     def _call(self, agent: Agent[Any, Any], arguments: tuple[Any, ...]) -> Verdict:
         assert agent.fn is not None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nervenet escalations list|show|resolve`: what waits for a human, and the answer.
 
-Without a flag `resolve` asks on a terminal. Who answers something that is decided already is told who did, and when.
+Without a flag `resolve` asks on a terminal. If the question is decided already, the message says who decided it, and when.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _is_given(args: argparse.Namespace) -> bool:
 
 
 def _decision(session: Session, found: Any, complete: str | None) -> dict[str, Any]:
-    """The EscalationResolution that the flags, or the answers on a terminal, stand for."""
+    """The EscalationResolution for the flags, or for the answers on a terminal."""
     args = session.args
     made: dict[str, Any] = {"comment": args.comment or "", "resolver": session.me()}
     if complete is not None:
@@ -121,7 +121,7 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
 
 
 def _word(screen: Screen, found: Any) -> str:
-    """What somebody typed; asked again while it is not one of the choices."""
+    """What the person typed. Asks again until it is one of the choices."""
     choices = found.question.choices
     while said := screen.ask(f"answer ({', '.join(render.answers(found.question))}): "):
         if not choices or said in choices:

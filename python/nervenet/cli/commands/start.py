@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shift(args: argparse.Namespace) -> None:
-    """With a file the first word behind it is the input: the name stands in the file."""
+    """With a file, the first word after it is the input: the file has the name."""
     if args.input is not None or args.version:
         extra = "--version" if args.version else args.definition
         raise UsageError(f"start -f {args.file}: the file has name and version, so leave out {extra}")

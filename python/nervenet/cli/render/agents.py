@@ -102,7 +102,7 @@ def described(response: agent_service.DescribeAgentResponse, view: View) -> list
 
 
 def seconds(span: float) -> Duration:
-    """For a request."""
+    """A duration of a request."""
     return Duration(seconds=int(span), nanos=round(span % 1 * 1e9))
 
 

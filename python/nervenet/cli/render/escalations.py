@@ -53,7 +53,7 @@ def list_footer(
 
 
 def shown(one: workflow.Escalation, view: View, *, prompted: bool = False) -> list[Text]:
-    """The question with everything that helps to answer it; what comes behind it says how, when somebody is `prompted`."""
+    """The question with everything that helps to answer it. If a person is `prompted`, how to answer comes after it."""
     asked = one.question
     lines = [Text(f"{_symbol(one)} {short(one.escalation_id)}", style=_style(one)), Text(f"  {text.clean(asked.text)}")]
     facts = [
@@ -108,7 +108,7 @@ def is_open(one: workflow.Escalation) -> bool:
 
 
 def short(escalation_id: str) -> str:
-    """The first time that a step asks needs no number."""
+    """The id as people see it: without `#1`, the number of the first question of a step."""
     return escalation_id.removesuffix("#1")
 
 
@@ -127,7 +127,7 @@ def _from(one: workflow.Escalation) -> str:
 
 
 def answers(asked: task.Question) -> list[str]:
-    """What may be said: the choices, those of the schema, or the decisions that are left."""
+    """The possible answers: the choices, those of the schema, or the decisions that are possible."""
     if asked.choices:
         return [text.clean(choice) for choice in asked.choices]
     schema = _schema(asked)
@@ -140,7 +140,7 @@ def answers(asked: task.Question) -> list[str]:
 
 
 def answer_json(asked: task.Question, said: str) -> str:
-    """What somebody typed as an answer, as JSON: a word stays a word where the question wants words."""
+    """What a person typed as an answer, as JSON. Plain words stay text where the question asks for text."""
     kind = _schema(asked).get("type")
     if said in asked.choices or kind == "string":
         return json.dumps(said, ensure_ascii=False)

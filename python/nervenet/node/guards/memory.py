@@ -130,7 +130,7 @@ class Memory:
         return self._short
 
     def fits(self, cost: int) -> bool:
-        """Whether so many bytes more may be used."""
+        """Whether `cost` more bytes may be used."""
         return self.used + cost <= self.limit
 
     def promise(self, cost: int) -> None:

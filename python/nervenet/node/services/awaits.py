@@ -27,8 +27,8 @@ ANSWER_BYTES: Final = 4 << 20
 ANSWER_MOST: Final = 500
 MANY: Final = 16
 LINGER: Final = 0.005
-"""With so many under way, results wait this long for each other: a message costs both sides more than its results, and
-what a client starts upon them comes in larger batches too."""
+"""Seconds for which results wait for each other when many are under way: a message costs both sides more than its results,
+and what a client starts after them comes in larger batches too."""
 
 
 class AwaitStream:

@@ -2,7 +2,7 @@
 """Whether an answer is one: of the choices, or by the JSON Schema of what was asked.
 
 The schema of a question is refused where it is asked: `ctx.ask` raises, the gateway fails the attempt. An agent that
-writes to Redis itself can still have put anything there. Then nothing is checked, and the log says so: a person must
+writes to Redis itself can still have put anything there. Then nothing is checked, and the log reports it: a person must
 be able to answer.
 """
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping agents registered: their leases, their load in etcd, and what a node wants of them.
+"""Keeps agents registered: their leases, their load in etcd, and what a node wants of them.
 
-A heartbeat may go to any node: all that one needs stands in etcd or comes with the first message. Load is written when
-it says something new, at most four times a second for each agent, so that a busy mesh does not wake every watcher for
-every task; and every five seconds anyway, since its age is judged by the sample.
+A heartbeat may go to any node: all that a node needs is in etcd or comes with the first message. Load is written when it
+has changed, at most four times a second for each agent, so that a busy mesh does not wake every watcher for every task;
+and every five seconds anyway, because readers judge its age by the sample.
 
-An agent's state in its record has two writers: the agent (a change in what it reports) and whoever wants it drained and
-could not reach it. So a record that differs from an unchanged report is a wish, and is passed down.
+An agent's state in its record has two writers: the agent (a change in what it reports), and a caller that wants it drained
+and could not reach it. So a record that differs from an unchanged report is a request, and is passed to the agent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.node.services.records import agent_record
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.rpc.status import invalid, not_found
-from nervenet.timing import AGENT_LEASE
+from nervenet.timing import AGENT_LEASE, ETCD_PATIENCE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, to_json
@@ -34,8 +34,6 @@ __all__ = ["LEASE_SECONDS", "Heartbeats"]
 
 LEASE_SECONDS: Final = AGENT_LEASE
 KEEP_EVERY: Final = 1.0
-PATIENCE: Final = LEASE_SECONDS / 3
-"""With etcd: agents leave a node that is silent for twice as long."""
 LOAD_LEAST: Final = 0.25
 LOAD_MOST: Final = 5.0
 SETTLED: Final = 2.0
@@ -122,7 +120,7 @@ class _Beat:
     async def _keep(self, now: float) -> bool:
         """With etcd out of reach the agent goes on: its lease outlives what it can't hear of."""
         try:
-            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=PATIENCE)
+            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=ETCD_PATIENCE)
         except EtcdUnavailable:
             return False
         self._kept = now
@@ -135,7 +133,7 @@ class _Beat:
             return
         try:
             key = self._all.table.layout.load(self.agent_id)
-            await self._all.etcd.put(key, to_json(load), lease=self._lease, patience=PATIENCE)
+            await self._all.etcd.put(key, to_json(load), lease=self._lease, patience=ETCD_PATIENCE)
         except EtcdUnavailable:
             self._heard_of = False
             return

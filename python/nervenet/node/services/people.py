@@ -63,7 +63,7 @@ class People:
         more, room = len(rows) == size, Room()
         escalations: list[workflow_pb2.Escalation] = []
         found_here = await asyncio.gather(*(self._open(r.member) for r in rows))
-        count -= found_here.count(None)  # decided, but whoever owned it has not cleared its row yet
+        count -= found_here.count(None)  # decided, but the owner has not removed its row yet
         for row, escalation in zip(rows, found_here, strict=True):
             if escalation is not None and not room.takes(escalation.ByteSize()):
                 more = True
@@ -79,7 +79,7 @@ class People:
         where = parse_escalation_id(id)
         history = await self._reads.history(where.workflow_id)
         for asked in history.asked:
-            if (asked.step, asked.k, asked.state) == (where.step, where.k, "OPEN"):
+            if (asked.step, asked.k, asked.state) == (where.step, where.question_number, "OPEN"):
                 return _told(where.workflow_id, 1, history, asked)
         return None
 

@@ -22,6 +22,7 @@ from nervenet.errors import Unavailable
 from nervenet.node.served import Answer
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
+from nervenet.timing import PROBE_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Probes"]
 
-WITHIN: Final = 1.0
 _THERE: Final = (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
@@ -48,7 +48,7 @@ class Probes:
 
     async def ask(self, address: str, process_id: str, *, node: bool) -> Answer:
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(PROBE_TIMEOUT):
                 if await _refuses(address):
                     return Answer.REFUSED
                 itself = await (self._node(address, process_id) if node else self._agent(address, process_id))
@@ -76,13 +76,13 @@ class Probes:
     async def _node(self, address: str, node_id: str) -> bool:
         async with self._channel(address) as channel:
             request = health_pb2.HealthCheckRequest(service=node_id)
-            answer = await channel.prepared(HEALTH_CHECK)(request, timeout=WITHIN)
+            answer = await channel.prepared(HEALTH_CHECK)(request, timeout=PROBE_TIMEOUT)
         return answer.status in _THERE
 
     async def _agent(self, address: str, agent_id: str) -> bool:
         async with self._channel(address) as channel:
             request = agents.DescribeAgentRequest(agent_id=agent_id)
-            answer = await channel["DescribeAgent"](request, timeout=WITHIN, metadata=metadata_of(self._config))
+            answer = await channel["DescribeAgent"](request, timeout=PROBE_TIMEOUT, metadata=metadata_of(self._config))
         return bool(answer.agent.agent_id == agent_id)
 
     @asynccontextmanager

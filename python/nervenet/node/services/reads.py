@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 def closed_workflow(closed: Closed, form: common.PayloadFormat) -> workflow_pb2.Workflow:
-    """What whoever awaited it wants to know: id, run, state, output or failure."""
+    """A closed workflow for callers that await it: id, run, state, output or failure."""
     close = closed.close
     assert close is not None
     return workflow_pb2.Workflow(
@@ -278,7 +278,7 @@ class Reads:
 
 
 def _view(stored: bytes) -> Payload:
-    """JSON, as workflow code publishes it; whatever else stands there is shown as the bytes that it is."""
+    """JSON, as workflow code publishes it; anything else is shown as bytes."""
     try:
         check_json(stored, "the view")
     except InvalidPayload:

@@ -28,6 +28,7 @@ from nervenet.registry.table import How, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import check_name
+from nervenet.timing import WATCH_KEEP_ALIVE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, policy_in, timestamp, to_json
@@ -43,7 +44,6 @@ __all__ = ["Registry"]
 
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
 KEPT_NEWS: Final = 1_000
-KEEP_ALIVE: Final = 15.0
 
 
 class Registry:
@@ -236,7 +236,7 @@ class Registry:
                     if _concerns(change, self._table.agents, request.capability):
                         yield self._told(change)
                 try:
-                    async with asyncio.timeout(KEEP_ALIVE):
+                    async with asyncio.timeout(WATCH_KEEP_ALIVE):
                         await news.wait()
                 except TimeoutError:
                     yield pb.WatchAgentsResponse(revision=max(after, self._table.revision))

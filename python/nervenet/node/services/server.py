@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the services of a node together and serves them: what `Node.open` takes as `serve`.
 
-Leaving the context is graceful: the health service says so first, long streams end by themselves, calls under way get
-their time.
+Leaving the context is graceful: the health service reports it first, long streams end on their own, calls under way get
+time to finish.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import RequestError, Unavailable
-from nervenet.node.gateway.door import Door
+from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
 from nervenet.node.services.coordinator import Coordinators
@@ -66,7 +66,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         closings,
         stopping,
     )
-    agents = Agents(context, node.gateway, peers, registry.heartbeats, Door(node.gateway, stopping))
+    agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
     services = [
         Service("nervenet.v1.CoordinatorService", coordinators),
         Service("nervenet.v1.RegistryService", registry),

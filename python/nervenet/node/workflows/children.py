@@ -223,7 +223,7 @@ def _refused(error: RequestError, other: str, code: FailureCode, kind: str) -> F
 
 def _not_taken(command: SendSignal, answer: Appended) -> Failure:
     unknown = answer.status == "unknown"
-    words = "there is no such workflow" if unknown else f"it is {answer.state} and takes no signal any more"
+    words = "there is no such workflow" if unknown else f"it is {answer.state} and no longer accepts signals"
     return Failure(
         FailureCode.DEPENDENCY,
         f"signal {command.signal!r} to {command.workflow_id}: {words}",

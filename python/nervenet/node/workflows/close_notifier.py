@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
 from nervenet.redis_link.faults import LinkError
+from nervenet.timing import UNKNOWN_WORKFLOW_AFTER
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ __all__ = ["CloseNotifier", "Closed", "Hints"]
 SLICES: Final = 10
 SLICE_SECONDS: Final = 0.5
 """Every follower is told to look once in SLICES × SLICE_SECONDS, a slice of them at a time."""
-UNKNOWN_AFTER: Final = 2.0
-"""Seconds after which an id without a head is unknown: waiting may be asked for before the start is through."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -186,10 +184,10 @@ class CloseNotifier:
             return head.closed
         now = self._loop.time()
         since = self._without_head.setdefault(workflow_id, now)
-        if now - since >= UNKNOWN_AFTER:
+        if now - since >= UNKNOWN_WORKFLOW_AFTER:
             self._tell(Closed(workflow_id, 0, None))
         elif since == now:
-            self._loop.call_later(UNKNOWN_AFTER, self._look, workflow_id)
+            self._loop.call_later(UNKNOWN_WORKFLOW_AFTER, self._look, workflow_id)
         return False
 
     async def _read_closes(self, over: Iterable[tuple[str, Head | None]]) -> None:

@@ -29,6 +29,7 @@ from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.replies import settled
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
+from nervenet.timing import START_GRACE_MS
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-GRACE_MS = 60_000
-"""Longest time of a start. An id in `running` without a head is removed after it; a creation is refused after half of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -333,7 +331,7 @@ class Starter:
             request_hash=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
-            not_after_ms=seen_ms + GRACE_MS // 2,
+            not_after_ms=seen_ms + START_GRACE_MS // 2,
             labels=_labels(request),
             trace=request.trace.traceparent if request.trace.sampled else "",
         )
@@ -434,7 +432,7 @@ class Starter:
                 "labels": _labels(request),
                 "trace": request.trace.traceparent if request.trace.sampled else "",
             },
-            not_after_ms=mark + GRACE_MS // 2,
+            not_after_ms=mark + START_GRACE_MS // 2,
         )
         return mark, answer
 

@@ -6,9 +6,9 @@
         async for item in etcd.watch("/"):
             print(item)  # a Snapshot first, then Changes; another Snapshot if history was lost
 
-It hides gRPC, etcd's messages, the rotation of endpoints, login, and the rules about which requests may be repeated. Why not
-a published client: one cannot be imported with today's protobuf, two lose events when a connection is cut, the others are
-synchronous or cannot attach a lease. The operations are list, watch, put, compare-and-set, and leases.
+It hides gRPC, etcd's messages, the rotation of endpoints, login, and the rules about which requests may be repeated.
+Why not a published client: one cannot be imported with today's protobuf, two lose events when a connection is cut, the
+others are synchronous or cannot attach a lease. The operations are list, watch, put, compare-and-set, and leases.
 """
 
 from nervenet.registry.etcd.address import EtcdAddress, Tls

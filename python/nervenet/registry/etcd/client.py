@@ -64,7 +64,8 @@ class MemberStatus(NamedTuple):
 
 
 class Etcd:
-    """A client for any number of users. It connects at the first use. Close it, or use it as an async context manager."""
+    """A client for any number of users. It connects at the first use. Close it, or use it as an async context
+    manager."""
 
     def __init__(self, transport: Transport, entropy: Entropy = os.urandom) -> None:
         self._transport, self._entropy = transport, entropy
@@ -80,7 +81,8 @@ class Etcd:
         clock: Clock = SYSTEM,
         chance: random.Random | None = None,
     ) -> Self:
-        """A client for `http(s)://user:password@a:2379,b:2379`. `patience`: seconds for which a call tries the members."""
+        """A client for `http(s)://user:password@a:2379,b:2379`. `patience`: seconds for which a call tries the
+        members."""
         return cls(Transport(EtcdAddress.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
 
     def __repr__(self) -> str:
@@ -118,8 +120,8 @@ class Etcd:
     async def put(self, key: str, value: bytes, *, lease: int = 0, patience: float | None = None) -> int:
         """Put a key; returns its revision. Raises LeaseNotFound if the lease is gone.
 
-        A put that was given up may still arrive much later, when a suspended member continues, and undo a newer one. For a
-        key whose value changes use `compare_and_set`, as `Session.put` does.
+        A put that was given up may still arrive much later, when a suspended member continues, and undo a newer one.
+        For a key whose value changes use `compare_and_set`, as `Session.put` does.
         """
         request = pb.PutRequest(key=to_bytes(key), value=value, lease=lease)
         patience = self._transport.patience if patience is None else patience
@@ -135,8 +137,8 @@ class Etcd:
                 return found.mod_revision
 
     async def put_many(self, puts: Iterable[tuple[str, bytes, int]], *, patience: float | None = None) -> None:
-        """Put (key, value, lease), at most 128, all or none. For values that are replaced often, so that a late put does no
-        harm. Raises LeaseNotFound if one of the leases is gone.
+        """Put (key, value, lease), at most 128, all or none. For values that are replaced often, so that a late put
+        does no harm. Raises LeaseNotFound if one of the leases is gone.
         """
         request = pb.TxnRequest(
             success=[
@@ -147,7 +149,8 @@ class Etcd:
         await self._transport.call(_TXN, request, repeat=False, patience=patience)
 
     async def compare_and_set(self, key: str, value: bytes, *, expected: int, lease: int = 0) -> Swap:
-        """Put the key if its mod_revision is `expected` (0: if it does not exist). Each writer must have its own values.
+        """Put the key if its mod_revision is `expected` (0: if it does not exist). Each writer must have its own
+        values.
 
         It may be repeated: after a success the second try fails, finds our value, and returns success.
         """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors of etcd: gRPC statuses become one of these.
 
-A caller must know whether a failed write may have happened. `EtcdUnavailable.sent` is true if it may have, or if this is
-not known.
+A caller must know whether a failed write may have happened. `EtcdUnavailable.sent` is true if it may have, or if this
+is not known.
 """
 
 from __future__ import annotations

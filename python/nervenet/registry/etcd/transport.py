@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One gRPC channel for each member, one of them in use; rotation, login, and the rule about what may be repeated.
 
-Rejected: one channel for all members with gRPC's load balancing. A suspended member, or one without a leader, looks healthy
-to it. Here an error of any call makes all calls use the next member.
+Rejected: one channel for all members with gRPC's load balancing. A suspended member, or one without a leader, looks
+healthy to it. Here an error of any call makes all calls use the next member.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ class Transport:
     async def call(self, method: EtcdMethod[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
         """The answer of any member. `repeat`: the request may happen twice without harm.
 
-        Raises EtcdUnavailable when the time is over, or at once if the request may have happened and must not be repeated.
+        Raises EtcdUnavailable when the time is over, or at once if the request may have happened and must not be
+        repeated.
         """
         deadline = self.clock.monotonic() + (self.patience if patience is None else patience)
         backoff, logins = Backoff(self.chance), 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """List, then watch: all changes under a prefix, without losing or repeating one.
 
-It hides disconnects, members that are suspended or lose their leader, fragments and compaction. It continues from the next
-revision after the last event that was returned, never from the revision in a header: that may be ahead of events which are
-still to come.
+It hides disconnects, members that are suspended or lose their leader, fragments and compaction. It continues from the
+next revision after the last event that was returned, never from the revision in a header: that may be ahead of events
+which are still to come.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ class Snapshot(NamedTuple):
 
 
 class Watch:
-    """Iterate over it: a Snapshot, then Changes for ever. Another Snapshot means that history was lost: compare with it.
+    """Iterate over it: a Snapshot, then Changes for ever. Another Snapshot means that history was lost: compare with
+    it.
 
-    `live` is true while a member is connected and sends changes. False is no error: the content is outdated. The iteration
-    raises an error only if etcd refuses the first list.
+    `live` is true while a member is connected and sends changes. False is no error: the content is outdated. The
+    iteration raises an error only if etcd refuses the first list.
     """
 
     def __init__(
@@ -155,9 +156,9 @@ class Watch:
     async def _same_history(self, revision: int) -> None:
         """Raise Compacted if this is another store than before: a new one, or one restored from a backup.
 
-        Such a store counts its revisions from a lower number. A watch for a future revision would wait in silence. Or, after
-        as many writes, it would continue in the middle of an unrelated history, without a visible gap. The cluster id and
-        the raft term do not help: a new member with the same flags has the same ones.
+        Such a store counts its revisions from a lower number. A watch for a future revision would wait in silence. Or,
+        after as many writes, it would continue in the middle of an unrelated history, without a visible gap. The
+        cluster id and the raft term do not help: a new member with the same flags has the same ones.
         """
         if self._seen is not None:
             if await self._get_at(self._seen.key, self._seen.mod_revision) != self._seen:

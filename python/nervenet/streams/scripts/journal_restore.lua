@@ -5,8 +5,8 @@
 -- KEYS[1]  nn:<ns>:wf:{<id>}           head, as in journal_append
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>, n dense from 1
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: step → last checkpoint
--- ARGV     run, the node that remembers, from which node the workflow may be taken ('' = none), '1' = the entries begin with the
---          run's first, so a head that is gone may be made again, the state of a closed run ('' = it is open),
+-- ARGV     run, the node that remembers, from which node the workflow may be taken ('' = none), '1' = the entries begin with
+--          the run's first, so a lost head may be created again, the state of a closed run ('' = it is open),
 --          retention in ms, how many words of head fields and values follow, those, then the remembered entries, dense
 --          and in order: id, name, entry
 -- Answers  {status, owner, last journal id, how many were written back, how many others now follow them}
