@@ -225,7 +225,7 @@ class Ownership:
         elif node.dropping == LOOK:
             back = s._replace(owned=s.owned | {i}) if s.head == OPEN and s.owner == i else s
             yield Step(f"node {i}: looks again, is it its own? SADD", _node(back, i, dropping=""))
-        yield from self._do_books(s, i, node.bookkeeping)
+        yield from self._do_books(s, i, node.books)
         if node.hosts:
             yield from self._host(s, i, node)
         elif self.own_sweep and i in s.owned and doing == IDLE and not node.dropping:
@@ -402,7 +402,7 @@ class Ownership:
     # ── the sweeps ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _sweeps(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
-        if node.draining and not node.hosts and node.doing == node.bookkeeping == IDLE and not node.dropping:
+        if node.draining and not node.hosts and node.doing == node.books == IDLE and not node.dropping:
             yield Step(f"node {i} leaves", _killed(s, i))
             return
         if node.draining:
@@ -410,15 +410,15 @@ class Ownership:
         for dead in s.owned if self.news and node.doing == IDLE and not node.hosts else ():
             if s.nodes[dead].life in (DEAD, ZOMBIE) and s.head == OPEN and s.owner == dead:
                 yield self._begin_adoption(s, i, dead)
-        if self.running_sweep and s.mark and node.bookkeeping == IDLE:
+        if self.running_sweep and s.mark and node.books == IDLE:
             yield from self._sweep_marks(s, i)
         if not self.running_sweep or not s.score or node.hosts:
             return
-        if s.head == NONE and s.score <= s.grace and node.bookkeeping == IDLE:
+        if s.head == NONE and s.score <= s.grace and node.books == IDLE:
             yield Step(
                 f"node {i}: no head and old: will remove it", _node(s, i, books=Doing("headless", NOBODY, s.score))
             )
-        elif s.head == CLOSED and node.bookkeeping == IDLE and self.finish_closed:
+        elif s.head == CLOSED and node.books == IDLE and self.finish_closed:
             yield Step(f"node {i}: closed: will do the books", _node(s, i, books=Doing("SREM", s.owner, s.score)))
         elif s.head == OPEN and s.nodes[s.owner].life in (DEAD, ZOMBIE):
             if node.doing == IDLE:
@@ -450,7 +450,7 @@ def _killed(s: State, i: int) -> State:
 
 
 def _renamed(node: Node, to: Mapping[int, int]) -> Node:
-    doing, books = node.doing, node.bookkeeping
+    doing, books = node.doing, node.books
     return node._replace(doing=doing._replace(whom=to[doing.whom]), books=books._replace(whom=to[books.whom]))
 
 

@@ -74,7 +74,7 @@ def test_the_fixture_is_there_and_says_what_it_needs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
         cwd=tmp_path, env=environment | {"NERVENET_ADDRESS": "somebody.example:1"},
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=110,
     )  # fmt: skip
     assert "3 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "test_none has no Mesh called `mesh`" in done.stdout and "from app import mesh" in done.stdout
