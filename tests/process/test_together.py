@@ -126,7 +126,7 @@ async def test_a_node_that_fails_ends_the_block_and_not_the_program(
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(0)
 
-    with pytest.raises(NervenetError, match=r"^node n-\w{8} has failed and serves no more.*a part of it") as failed:
+    with pytest.raises(NervenetError, match=r"^node n-\w{8} has failed and stopped.*a part of it") as failed:
         await program()
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
     task = asyncio.current_task()
