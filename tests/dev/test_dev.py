@@ -65,7 +65,7 @@ def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
 
         before, addresses = dev.facts["pids"], dev.facts["grpc"]
         dev.app.write_text(APP.replace("return f", "retrun f"))
-        dev.wait_for(lambda: "the code before goes on" in dev.log.read_text(), "told of the mistake")
+        dev.wait_for(lambda: "the previous code continues" in dev.log.read_text(), "told of the mistake")
         assert dev.facts["pids"] == before
         dev.app.write_text(APP.replace('"{word}!"', '"{word}?"'))
         dev.wait_for(lambda: "reloaded, 1 workflow, 1 agent" in dev.log.read_text(), "reloaded")

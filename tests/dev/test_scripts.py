@@ -110,4 +110,4 @@ def test_a_mesh_that_the_command_line_would_start_while_it_imports_is_refused_wi
         load_mesh(str(program))
     line = PROGRAM.splitlines().index("asyncio.run(main())") + 1
     assert f"unguarded.py:{line}: this starts a mesh when the file is imported" in str(refused.value)
-    assert f"put it under {GUARD}" in str(refused.value)
+    assert f"move it under {GUARD}" in str(refused.value)
