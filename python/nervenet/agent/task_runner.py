@@ -166,6 +166,7 @@ class TaskRunner:
                 run_traced(self._telemetry, executor, running) if self._telemetry.on else executor.run(running)
             )
             running.ended = True
+            running.announce = None  # what a thread reports from now on is too late
             self._progress.flush(running)
             if outcome is not None:
                 await self.recorder.record(running, outcome)
