@@ -249,7 +249,7 @@ class Node:
     ) -> Coordinator:
         context = self.context
         workflow = context.definitions.get((definition, version))
-        if start.python == LANGUAGE:
+        if start.runtime == LANGUAGE:
             workflow = self.stored_definitions.get(definition, version)
         assert workflow is not None  # the caller has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
