@@ -397,7 +397,7 @@ def load_validator() -> None:
     A node calls it at its start. Workflow code that asks a human for a typed answer would import it otherwise, and the
     watchdog would take a slow import for code that blocks the loop.
     """
-    import jsonschema  # type: ignore[import-untyped]  # noqa: F401
+    import jsonschema  # noqa: F401
 
 
 def wrong_schema(schema: Any) -> list[Problem]:
