@@ -7,7 +7,10 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-VENV := .venv
+# Which Python everything runs on: PYTHON=python3.13 has an environment of its own, .venv-3.13. The default is .venv, of the
+# newest suitable Python on PATH.
+PYTHON :=
+VENV := .venv$(if $(PYTHON),-$(subst python,,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 GENVENV := build/generate-venv
 READY := $(VENV)/.ready
@@ -20,6 +23,11 @@ PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
 WORKERS ?= 4
 ARGS ?=
 
+# Tests of what computes: almost none of them starts a server or a process. CI runs them on every Python that it finds.
+PURE := tests/api tests/config tests/declared tests/durable tests/model tests/rpc/test_decoding.py tests/testing
+# The Pythons on which `make test-pythons` runs the whole suite.
+PYTHONS ?= python3.13
+
 # KEEP=1 stays up after the demo, KILL=node or KILL=agent kills one in its middle.
 export KEEP KILL
 
@@ -29,9 +37,9 @@ export INTEROP JAEGER LOGS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-long failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with everything that the other targets need
 	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
@@ -39,35 +47,41 @@ setup: $(READY) ## create .venv with everything that the other targets need
 demo: $(READY) ## audit the licence of every installed distribution on a mesh of real processes (KEEP=1, KILL=node|agent)
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
 
-test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them)
+test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them, PYTHON=python3.13 chooses a Python)
 	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+
+test-pure: $(READY) ## run the tests of what computes (no servers), in about a minute (PYTHON=python3.12 chooses a Python)
+	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) $(PURE) $(ARGS)
+
+test-pythons: ## run the whole suite on other Pythons, one after the other (PYTHONS="python3.12 python3.13")
+	@for python in $(PYTHONS); do echo "The whole suite on $$python:"; $(MAKE) --no-print-directory test PYTHON=$$python; done
 
 test-long: $(READY) ## run the short forms of the tortures: storms, freezes, impatient callers, damage, fuzzing, memory
 	@$(BIN)/python -m pytest -m long -n 3 --dist loadscope $(ARGS)
 
-failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, there and back, under a running mesh
+failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, to the replica and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)
 
 rolling: $(READY) ## replace every node and agent in turn under load: nothing may fail, repeat or stall (ARGS="--rounds 3")
 	@$(BIN)/python -m tests.recovery.rolling $(ARGS)
 
-freezes: $(READY) ## processes stand still for 3 to 20 s and go on: everything must end within 7 s (ARGS="--rounds 3 --parallel 10")
+freezes: $(READY) ## pause processes for 3 to 20 s: everything must end within 7 s (ARGS="--rounds 3 --parallel 10")
 	@$(BIN)/python -m tests.recovery.freezes $(ARGS)
 
 impatient: $(READY) ## 2,000 starts with deadlines of 1 to 20 ms: every workflow that exists must end (ARGS="--calls 500")
 	@$(BIN)/python -m tests.recovery.impatient $(ARGS)
 
-etcd-outage: $(READY) ## the long form of etcd's bad days: a minute away, its leader killed, frozen and moved, under a running mesh
+etcd-outage: $(READY) ## the long form of failures of etcd: a minute away, its leader killed, frozen and moved, under a running mesh
 	@ETCD_OUTAGE=1 $(BIN)/python -m pytest tests/recovery/test_etcd_outage.py $(ARGS)
 
-lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, freshness of generated code, locks without addresses
+lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, prose, freshness of generated code, locks without addresses
 	@PATH="$(abspath $(BIN)):$$PATH" tools/lint $(GENVENV)
 
-generate: $(READY) $(GENREADY) ## make generated/ anew from protos/, docs/reference/ from what the package says of itself
+generate: $(READY) $(GENREADY) ## write generated/ from protos/, docs/reference/ from docstrings, help texts and protos
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
 
-stubs: $(READY) $(GENREADY) ## make generated/{go,ts,java} anew from protos/ (needs Go, Node.js and a JDK with Maven)
+stubs: $(READY) $(GENREADY) ## write generated/{go,ts,java} from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
 interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java, Rust and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
@@ -76,51 +90,51 @@ interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java, Rust and straig
 jaeger: ## build Jaeger once, and run it: OTLP on 127.0.0.1:4317, its API on 127.0.0.1:16686 (needs Go)
 	@tools/jaeger run
 
-chaos: $(READY) ## kill, stop, cut and restart meshes of real processes under load; checkers read what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
+chaos: $(READY) ## kill, stop, cut and restart meshes of real processes under load, then check what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos
 
-chaos-long: $(READY) ## the same for half an hour, in rounds, and one report of all (ROUNDS, UNDER="nice -n 10")
+chaos-long: $(READY) ## the same for half an hour, in rounds, with one report (ROUNDS, UNDER="nice -n 10")
 	@$(BIN)/python -m tests.chaos.rounds
 
 misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, one that blocks and one that exits
 	@$(BIN)/python -m tests.recovery.misbehaving $(ARGS)
 
-storm: $(READY) ## kill or stop one of four agents every second for two minutes under 500 workflows: no task may be blamed for it (SEED, ARGS="--poisons 1")
+storm: $(READY) ## kill or stop one of four agents every second for two minutes under 500 workflows: no task may be blamed (SEED, ARGS="--poisons 1")
 	@$(BIN)/python -m tests.recovery.storm $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count what was acknowledged and is gone
+strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count acknowledged facts that are lost
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal --power-cut $(ARGS)
 
-fuzz: $(READY) ## 100,000 calls that no client should make, to a real node, without and with a token (ARGS="--calls 5000 --seed 7")
+fuzz: $(READY) ## send 100,000 calls that no client should make to a real node, without and with a token (ARGS="--calls 5000 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@$(BIN)/python -m tests.fuzz --token $(ARGS)
 
-damage: $(READY) ## put other bytes into every key of the layout, one at a time, on a mesh of real processes (ARGS="a word of a case")
+damage: $(READY) ## put wrong bytes into every key of the layout, one at a time, on a mesh of real processes (ARGS="a word of a case")
 	@$(BIN)/python -m tests.damage $(ARGS)
 
-simulate: $(READY) ## real nodes and agents in virtual time, a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
+simulate: $(READY) ## run real nodes and agents in virtual time, with a schedule of faults for each seed (SCHEDULES, SEED, SABOTAGE="a law"|all)
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),1000) $(if $(SEED),--seed $(SEED)) $(if $(SABOTAGE),--sabotage "$(SABOTAGE)") $(ARGS)
 
-model: $(READY) ## every order of events in the models of the protocols, and each safeguard taken away (tests/model/README.md)
+model: $(READY) ## explore every order of events in the models of the protocols, and take each safeguard away in turn (tests/model/README.md)
 	@$(BIN)/python -m tests.model $(ARGS)
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 
-pictures: $(READY) ## what the commands print, as pictures in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
+pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)
 
-lock: $(READY) ## resolve requirements/ anew from pyproject.toml
+lock: $(READY) ## resolve pyproject.toml into requirements/
 	@tools/lock $(BIN)/uv
 
-clean: ## remove everything that can be made again
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean: ## remove everything that the other targets create
+	rm -rf .venv .venv-3.* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(READY): requirements/dev.txt pyproject.toml
-	@tools/venv $(VENV) 3.11 3.14
+	@tools/venv $(VENV) 3.11 3.14 $(PYTHON)
 	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
 	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt
 	@$(PIP) $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

@@ -34,11 +34,13 @@ from processes import Process, cpu_ms, machine, product_environment, rss_mb
 from nervenet.dev.servers import etcd, valkey
 from nervenet.payloads import ANY
 from nervenet.records import Start
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import NewWorkflow
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import agent_service_pb2_grpc as pb_grpc
@@ -88,7 +90,7 @@ class Sheep:
 
 def _answer(task: task_pb2.TaskEnvelope) -> pb.ConnectRequestItem:
     result = task_pb2.TaskResult(output=task.input, attempt=task.attempt)
-    return pb.ConnectRequestItem(task_result=pb.TaskCompletion(task_id=task.task_id, result=result))
+    return pb.ConnectRequestItem(task_completion=pb.TaskCompletion(task_id=task.task_id, result=result))
 
 
 async def herd(address: str, count: int) -> None:
@@ -121,7 +123,7 @@ class Feeder:
 
     def __init__(self, link: Link, inbox: str, agents: list[str]) -> None:
         keys = Keys(NAMESPACE)
-        self._link, self._journal, self._queues = link, Journal(link, keys), Queues(link, keys)
+        self._link, self._journal, self._queues = link, JournalStore(link, keys), Queues(link, keys)
         self._inbox, self._agents = inbox, agents
         self._started = self._turn = 0
         self._begun: dict[str, float] = {}
@@ -207,7 +209,7 @@ class Feeder:
 
 async def feeder() -> None:
     """Orders: {"node", "agents", "in_flight", "seconds", "pace"}."""
-    link = await Link.open(os.environ["NERVENET_REDIS"], name="feeder")
+    link = await open_link(os.environ["NERVENET_REDIS"], name="feeder", scripts=packaged_scripts())
     print(json.dumps("ready"), flush=True)
     fed: Feeder | None = None
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 import redis.asyncio
 
 from nervenet.dev.servers import valkey
-from nervenet.streams.link import Link
+from nervenet.redis_link.opening import open_link
 
 Issue = Callable[[int], Awaitable[object]]
 
@@ -40,7 +40,7 @@ async def measure(issue: Issue, at_once: int, commands: int) -> tuple[float, flo
 
 async def main(commands: int) -> None:
     async with valkey() as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         client = redis.asyncio.Redis.from_url(server.url)
 
         async def sends(n: int) -> None:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+
+if TYPE_CHECKING:
+    from tests.support.mesh import ProcessMesh
 
 LONG_FIRST = (
     "recovery",
@@ -67,6 +71,15 @@ def redis_url(shared_valkey: Server) -> str:
 @pytest.fixture
 def etcd_url(shared_etcd: Server) -> str:
     return shared_etcd.url
+
+
+@pytest.fixture
+def host(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[ProcessMesh]:
+    """For nodes and agents as processes, in a namespace of their own. Nothing runs in it until the test starts it."""
+    from tests.support.mesh import ProcessMesh  # a client and gRPC, which most tests do without
+
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as mesh:
+        yield mesh
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of each audit, asked through the public client: rows for the report and the details below them."""
+"""The outcome of each audit, read through the public client: rows for the report and the details below them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _judged(workflow_id: str, audit: Audit) -> tuple[Row, Detail]:
 
 
 def _waiting(given: Distribution, info: WorkflowInfo, question: Escalation) -> tuple[Row, Detail]:
-    """What the agents found so far stands in the question that they, or the workflow, put to a human."""
+    """What the agents found so far is in the question that they, or the workflow, put to a human."""
     if question.step == "ask":
         dispute = Dispute.model_validate(question.context)
         found, detail = dispute.classification, Detail(facts=Facts(holders=dispute.holders))

@@ -21,8 +21,8 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from nervenet import Client, NervenetError, Workflow, WorkflowHandle
 from nervenet.dev.servers import backing
@@ -133,7 +133,7 @@ def _fresh(folder: Path) -> None:
 async def _start(client: Client, distributions: list[Distribution], declared: bool) -> Audits:
     given = {f"audit-{canonical(one.name)}": one for one in distributions}
     if declared:
-        stored = await client.put_definition(yaml.safe_load(DECLARED.read_text("utf-8")))
+        stored = await client.put_definition(YAML(typ="safe").load(DECLARED.read_text("utf-8")))
         flow = Workflow.remote(stored.name, Distribution, Audit, version=stored.version)
         handles = await client.start_many(flow, given)
     else:

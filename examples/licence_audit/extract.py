@@ -82,7 +82,7 @@ def holders(texts: Iterable[str]) -> list[Holder]:
 
 
 def _name(raw: str) -> tuple[str, list[str]]:
-    """The holder without address and flourish, and the years that stand behind the name instead of before it."""
+    """The holder without address and flourish, and the years that follow the name instead of preceding it."""
     name, years = " ".join(_ADDRESS.sub(" ", raw).split()), []
     while tail := _TAIL.search(name):
         years += re.findall(r"present|\b(?:19|20)\d\d\b", (tail["years"] or "").lower())

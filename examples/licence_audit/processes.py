@@ -44,7 +44,7 @@ AGENTS = (
 
 
 class ProcessFailed(Exception):
-    """A process of the demo's mesh did not come up or died by itself; its log says why."""
+    """A process of the demo's mesh did not start, or died; its log says why."""
 
 
 class Part:

@@ -2,7 +2,7 @@
 """The audit as a file for programs (report.json) and as a page for people (report.html).
 
 `rows` say what was found and nothing about the run that found it, so two runs over the same environment give the same
-bytes. The page is one file without outside resources: the rows stand in it as HTML, so that it can be read and printed
+bytes. The page is one file without outside resources: it has the rows as HTML, so that it can be read and printed
 without scripts, and the details as JSON, which the page's own script unfolds.
 """
 

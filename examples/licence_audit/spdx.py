@@ -123,7 +123,7 @@ def _weigh(node: Any) -> int:
 
 @functools.cache
 def _licensing() -> Any:
-    return get_spdx_licensing()  # reads its index anew at every call
+    return get_spdx_licensing()  # reads its index again at every call
 
 
 def _parsed(expression: str) -> Any:

@@ -43,7 +43,7 @@ def _declaration(declared: Declared) -> tuple[str, str, Meant]:
 
 
 def _narrowed(meant: Meant) -> str:
-    """Every single id that is meant; a vague wording only where no id says it more exactly."""
+    """Every exact id; a vague wording only if no id is more exact."""
     exact = sorted({one for _, options in meant if len(options) == 1 for one in options})
     vague = [wording for wording, options in meant if not options & set(exact)]
     return " AND ".join([*exact, *dict.fromkeys(vague)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""500 pages, 40 at a time, read in a process pool; a page that was begun goes on from its last line.
+"""500 pages, 40 at a time, read in a process pool; a page that was begun continues from its last line.
 
 Try it:
 
@@ -21,7 +21,7 @@ def ocr(task: Task, page: Page) -> Text:
     done = task.restore(list[str]) or []
     for line in lines(page)[len(done) :]:
         done.append(ocr_page(line))
-        task.checkpoint(done)  # the next attempt goes on from here
+        task.checkpoint(done)  # the next attempt continues from here
         task.progress(len(done) / page.line_count)
     return Text(page.number, done)
 

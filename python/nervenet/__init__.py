@@ -13,19 +13,19 @@
     async def welcome(ctx: Context, name: str) -> str:
         return await ctx.call(greet, name)
 
-Only the public names stand here, each loaded at its first use (PEP 562), so that `import nervenet` costs nothing and a
+This module has only the public names. Each is loaded at its first use (PEP 562), so that `import nervenet` costs nothing and a
 process imports gRPC, Redis or pydantic only if its role needs them. Checkers see ordinary imports.
 
 Where things are, from the top; imports flow down only (tested):
 
     cli/ testing/ integrations/ dev/    for people
-    mesh.py process.py dashboard/ client/    a mesh, a role of it, the way in
+    mesh.py process/ client/    a mesh, a role of it, the way in
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
-    streams/ registry/ rpc/    the only doors to Redis, etcd and gRPC
-    durable/    the replay machine: no I/O at all
+    streams/ registry/    the data plane: keys, journals and queues in Redis; who lives, in etcd
+    redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all
     telemetry/ wire/ definitions.py payloads.py
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
-    schemas.py options.py records.py config.py clock.py timing.py supervision.py imports.py errors.py
+    schemas.py options.py records.py config.py backoff.py clock.py timing.py supervision.py imports.py errors.py
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time, identities and chance: the only module that asks the operating system for them.
 
-Whoever needs the time takes a `Clock`, whoever makes up names takes a source of random bytes, so that tests (and the
+Code that needs the time takes a `Clock`, and code that invents names takes a source of random bytes, so that tests (and the
 replay machine, which has neither) decide both. Ids are short enough to be read aloud: eight base32 characters are 40
 random bits, which is one collision in a million among 1,500 processes alive at once; workflow ids are UUIDv7
 (RFC 9562), which sort by their time and can be made by clients that never talk to each other.

@@ -36,12 +36,24 @@ LogForm = Literal["auto", "pretty", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table. `read` turns text (or a value of its own type) into the value, or raises ValueError."""
+    """One row of the table of settings.
+
+    Attributes:
+        name: Its name in arguments and in `nervenet.toml`.
+        read: Turns text, or a value of its own type, into the value. Raises ValueError.
+        default: The value where it is not set.
+        expected: Which values it takes, in words.
+        meaning: What it does, in words.
+        field: Name of the field in Config, if it is not `name`.
+        secret: Whether its value is hidden from people.
+        show: What people may see of a secret value.
+    """
 
     name: str
     read: Callable[[Any], Any]
     default: Any
     expected: str
+    meaning: str
     field: str = ""
     secret: bool = False
     show: Callable[[str], str] = lambda value: "***"
@@ -49,15 +61,21 @@ class Setting:
 
     @property
     def environment(self) -> str:
+        """Name of its environment variable."""
         return f"NERVENET_{self.name.upper()}"
 
     def parse(self, value: object, source: str) -> Any:
+        """The value.
+
+        Raises:
+            ConfigError: The value cannot be used.
+        """
         try:
             return self.read(value)
         except (ValueError, TypeError, AttributeError):  # a file may hold any TOML value
             shown = "***" if self.secret else repr(value)
             raise ConfigError(
-                f"{self.name} is {shown} (from {source}), which cannot be used: it should be {self.expected}"
+                f"{self.name} is {shown} (from {source}), which cannot be used: it must be {self.expected}"
             ) from None
 
 
@@ -126,14 +144,16 @@ def _token(value: str) -> str:
 
 
 def read_token(file: str) -> str:
-    """The token that stands in a file. Raises ConfigError for whatever cannot be one."""
-    write = "write the token, and nothing else, into it"
+    """The token in a file. Raises ConfigError for anything that cannot be one."""
+    write = "write the token, and nothing else, to the file"
     try:
         with Path(file).open("rb") as opened:
             found = opened.read(LONGEST_TOKEN + 64)  # a token, and blanks around it
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"token_file {file} cannot be read ({why}): {write}, and let this process read it") from None
+        raise ConfigError(
+            f"token_file {file} cannot be read ({why}): {write}, and let this process read the file"
+        ) from None
     if not found.strip():
         raise ConfigError(f"token_file {file} is empty: {write}")
     try:
@@ -223,13 +243,6 @@ def _listen(value: str) -> str:
     return value.strip()
 
 
-def _dashboard(value: str) -> str:
-    value = value.strip()
-    if value.lower() == "off":
-        return "off"
-    return _listen(f"127.0.0.1{value}" if value.startswith(":") else value)
-
-
 def _advertise(value: str) -> str:
     host = split_host_port(value if _HOST_PORT.fullmatch(value) else f"{value}:0")[0]
     if _is_wildcard(host):
@@ -274,8 +287,9 @@ _PUBLIC = re.compile(
 
 
 def public_url(url: str) -> str:
-    """The servers of a URL. Never its user, password or query; nothing at all where it is not certain which is which, as
-    in `redis://:a?b@host`."""
+    """The servers of a URL, without user, password and query. `***` where it is not certain which part is which, as in
+    `redis://:a?b@host`.
+    """
     scheme = url.partition("://")[0]
     match = _PUBLIC.fullmatch(re.sub(r",\s*https?://", ",", url.strip()))
     if match is None:
@@ -285,7 +299,9 @@ def public_url(url: str) -> str:
 
 
 def _public_hook(hook: str) -> str:
-    """Whose hook it is: the path of a webhook is its password, and a command's arguments may hold one."""
+    """The host or the program of a hook. The path of a webhook is its password, and arguments of a command may hold
+    one.
+    """
     if hook.startswith(("http://", "https://")):
         match = _PUBLIC.fullmatch(public_url(hook))
         return f"{match['scheme']}://{match['hosts']}/***" if match and match["hosts"] else "***"
@@ -296,20 +312,56 @@ def _public_hook(hook: str) -> str:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("address", _address, "localhost:7700", "host:port, host:port,host:port or dns:///name:port"),
     Setting(
-        "namespace", _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"), "default", "letters, digits, '.', '_', '-', at most 63"
+        "address",
+        _address,
+        "localhost:7700",
+        "host:port, host:port,host:port or dns:///name:port",
+        "Any node or nodes of the mesh, for clients, the command line and gateway agents. If one does not answer, the next one is used.",
     ),
-    Setting("token", _token, None, f"the token: {_A_TOKEN}", secret=True),
-    Setting("token_file", _file, None, "the path of a file that can be read"),
-    Setting("tls", _tls, None, "off, on (the system's authorities) or the path of a CA file"),
-    Setting("tls_cert", _file, None, "the path of a PEM file that can be read"),
-    Setting("tls_key", _file, None, "the path of a PEM file that can be read"),
+    Setting(
+        "namespace",
+        _word(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"),
+        "default",
+        "letters, digits, '.', '_', '-', at most 63",
+        "Whose workflows and agents: the tenant. Keys, registry and clients of one namespace never see another one.",
+    ),
+    Setting(
+        "token",
+        _token,
+        None,
+        f"the token: {_A_TOKEN}",
+        "The token that every call must carry. Nodes and agents require it as soon as it is set.",
+        secret=True,
+    ),
+    Setting(
+        "token_file",
+        _file,
+        None,
+        "the path of a file that can be read",
+        "A file with the token, instead of `token`. It is read again when it changes, so the token can be rotated.",
+    ),
+    Setting(
+        "tls",
+        _tls,
+        None,
+        "off, on (the system's authorities) or the path of a CA file",
+        "How connections to `address` are secured. Not set: off if every host is this machine, else on.",
+    ),
+    Setting(
+        "tls_cert",
+        _file,
+        None,
+        "the path of a PEM file that can be read",
+        "Certificate of this process: what a server shows, and what a client shows where the server asks (mTLS). Goes with `tls_key`.",
+    ),
+    Setting("tls_key", _file, None, "the path of a PEM file that can be read", "Private key of `tls_cert`."),
     Setting(
         "redis",
         _url("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
         None,
         "a URL: redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…",
+        "Redis or Valkey, which carries journals and tasks. Nodes and agents in Python need it, clients do not.",
         secret=True,
         show=public_url,
     ),
@@ -318,32 +370,120 @@ SETTINGS: tuple[Setting, ...] = (
         _url("http", "https"),
         None,
         "a URL: http://a:2379,b:2379 or https://user:password@a:2379",
+        "etcd, which knows which processes live. Nodes need it; agents and clients do not.",
         secret=True,
         show=public_url,
     ),
-    Setting("listen", _listen, None, "host:port (port 0: any free one)"),
-    Setting("advertise", _advertise, None, "host or host:port that others can dial, not 0.0.0.0"),
-    Setting("dashboard", _dashboard, None, "off, :port or host:port"),
-    Setting("durability", _choice("normal", "strict"), "normal", "normal or strict"),
-    Setting("retention", parse_duration, parse_duration("7d"), "a duration, e.g. 7d, 12h", field="retention_ms"),
-    Setting("payload_limit", _payload_limit, MiB, "a size from 1KiB to 4MiB, e.g. 1MiB"),
-    Setting("max_workflows", _count, 10_000, "a whole number, at least 1"),
-    Setting("max_memory", _memory, None, "a size of at least 256MiB, e.g. 1.5GB (not set: 80 % of what there is)"),
-    Setting("max_queued", _count, 10_000, "a whole number, at least 1"),
-    Setting("journal_limit", _journal_limit, 50_000, "a whole number of entries, at least 100"),
-    Setting("drain", parse_duration, parse_duration("30s"), "a duration, e.g. 30s, 2m", field="drain_ms"),
+    Setting(
+        "listen",
+        _listen,
+        None,
+        "host:port (port 0: any free one)",
+        "Where this process serves gRPC. Not set: `127.0.0.1:7700` for a node, any free port for an agent.",
+    ),
+    Setting(
+        "advertise",
+        _advertise,
+        None,
+        "host or host:port that others can dial, not 0.0.0.0",
+        "The host, or host and port, that others dial to reach this process. Not set: `listen`, which then must not be a wildcard.",
+    ),
+    Setting(
+        "durability",
+        _choice("normal", "strict"),
+        "normal",
+        "normal or strict",
+        "What a crash of Redis may cost: `normal`, at most the last second; `strict`, nothing that was acknowledged (Redis must run with `appendfsync always`).",
+    ),
+    Setting(
+        "retention",
+        parse_duration,
+        parse_duration("7d"),
+        "a duration, e.g. 7d, 12h",
+        "How long closed workflows can still be read.",
+        field="retention_ms",
+    ),
+    Setting(
+        "payload_limit",
+        _payload_limit,
+        MiB,
+        "a size from 1KiB to 4MiB, e.g. 1MiB",
+        "The largest input, result, signal or checkpoint. Larger values are refused with PAYLOAD_TOO_LARGE: store them elsewhere and pass a URI.",
+    ),
+    Setting(
+        "max_workflows",
+        _count,
+        10_000,
+        "a whole number, at least 1",
+        "Open workflows that one node owns. Further starts go to other nodes; if all are full they are refused with NODE_FULL.",
+    ),
+    Setting(
+        "max_memory",
+        _memory,
+        None,
+        "a size of at least 256MiB, e.g. 1.5GB (not set: 80 % of what there is)",
+        "Memory of one node. When it is used up, starts go to other nodes; if all are full they are refused with MEMORY_FULL.",
+    ),
+    Setting(
+        "max_queued",
+        _count,
+        10_000,
+        "a whole number, at least 1",
+        "Tasks that wait in the queue of one capability. Tasks of workflows wait for room; single calls are refused with QUEUE_FULL.",
+    ),
+    Setting(
+        "journal_limit",
+        _journal_limit,
+        50_000,
+        "a whole number of entries, at least 100",
+        "Entries in the journal of one run. Long-lived workflows begin a fresh journal with `ctx.continue_as_new` before.",
+    ),
+    Setting(
+        "drain",
+        parse_duration,
+        parse_duration("30s"),
+        "a duration, e.g. 30s, 2m",
+        "How long a process that is asked to stop waits for its running tasks.",
+        field="drain_ms",
+    ),
     Setting(
         "escalation_hook",
         _hook,
         None,
         "a URL (http://…, https://…) or a command with its arguments",
+        "What is told about each open question: a URL that gets a POST, or a command that gets JSON on standard input.",
         secret=True,
         show=_public_hook,
     ),
-    Setting("remind", _interval, parse_duration("1h"), "a duration of at least 1s, e.g. 1h, 1d", field="remind_ms"),
-    Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
-    Setting("log", _choice("auto", "pretty", "json"), "auto", "auto, pretty or json"),
-    Setting("replay_check", _truth, False, "on or off"),
+    Setting(
+        "remind",
+        _interval,
+        parse_duration("1h"),
+        "a duration of at least 1s, e.g. 1h, 1d",
+        "Time after which `escalation_hook` is told again about a question that is still open.",
+        field="remind_ms",
+    ),
+    Setting(
+        "log_level",
+        _choice("debug", "info", "warning", "error"),
+        "info",
+        "debug, info, warning or error",
+        "The least level that is logged.",
+    ),
+    Setting(
+        "log",
+        _choice("auto", "pretty", "json"),
+        "auto",
+        "auto, pretty or json",
+        "Form of log lines. `auto`: `pretty` on a terminal, else `json`.",
+    ),
+    Setting(
+        "replay_check",
+        _truth,
+        False,
+        "on or off",
+        "Whether a node replays each step a second time, to find code that does not replay. For development: it costs time. `nervenet dev` sets it.",
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -355,7 +495,43 @@ def parse_argument(name: str, value: object) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Every setting with its value. `sources` says where each came from; None is "not set", see the methods."""
+    """Every setting with its value. Make one with `load`.
+
+    A source is stronger the further left it is: argument or flag, environment (`NERVENET_…`), `nervenet.toml` in the
+    working directory, default. `nervenet config show` prints value and source of each setting. The reference of
+    settings
+    says what each one does.
+
+        config = Config.load(address="mesh.internal:7700")
+        config.address, config.sources["address"]          # ("mesh.internal:7700", "argument")
+
+    Attributes:
+        address: Any node or nodes.
+        namespace: Whose workflows.
+        token: The mesh's token.
+        token_file: A file with the token.
+        tls: `"off"`, `"on"` or a CA file. None: see `tls_for`.
+        tls_cert: This process' certificate.
+        tls_key: The key of the certificate.
+        redis: URL of Redis or Valkey.
+        etcd: URL of etcd.
+        listen: Where this process listens. None: see `listen_for`.
+        advertise: What others dial. None: see `advertised`.
+        durability: `"normal"` or `"strict"`.
+        retention_ms: How long closed workflows are kept, in milliseconds.
+        payload_limit: Largest payload, in bytes.
+        max_workflows: Workflows that one node owns.
+        max_memory: Memory of one node, in bytes. None: 80 % of what there is.
+        max_queued: Tasks that wait in one queue.
+        journal_limit: Entries in one journal.
+        drain_ms: How long a process that stops waits for its work, in milliseconds.
+        escalation_hook: What is told about open questions.
+        remind_ms: Time between two reminders of an open question, in milliseconds.
+        log_level: Least level that is logged.
+        log: `"auto"`, `"pretty"` or `"json"`.
+        replay_check: Whether a node replays each step a second time.
+        sources: Where the value of each setting comes from.
+    """
 
     address: str
     namespace: str
@@ -368,7 +544,6 @@ class Config:
     etcd: str | None
     listen: str | None
     advertise: str | None
-    dashboard: str | None
     durability: Durability
     retention_ms: int
     payload_limit: int
@@ -388,8 +563,18 @@ class Config:
     def load(
         cls, *, environ: Mapping[str, str] | None = None, directory: Path | str | None = None, **overrides: Any
     ) -> Self:
-        """Read the settings. `overrides` are arguments by a setting's name (`retention="7d"` or a timedelta); None and
-        what is empty in the environment count as not given, but for an empty token. Raises ConfigError."""
+        """Read the settings.
+
+        Args:
+            environ: The environment. Default: `os.environ`.
+            directory: The folder of `nervenet.toml`. Default: the working directory.
+            overrides: Arguments by a setting's name: `retention="7d"`, or a timedelta. None counts as not given, and
+                so does
+                an empty environment variable, except for a token.
+
+        Raises:
+            ConfigError: A setting is wrong or unknown. The message names it, its source and the values that it takes.
+        """
         environ = os.environ if environ is None else environ
         file = Path(directory or ".") / FILE
         in_file = _read_file(file)
@@ -408,7 +593,15 @@ class Config:
         return cls(**values, sources=sources)
 
     def require(self, name: Literal["redis", "etcd"], who: str) -> str:
-        """The value of a setting that `who` cannot do without (`config.require("redis", "a node")`)."""
+        """The value of a setting that a process needs: `config.require("redis", "a node")`.
+
+        Args:
+            name: The setting.
+            who: Who needs it, for the message.
+
+        Raises:
+            ConfigError: It is not set.
+        """
         value: str | None = getattr(self, name)
         if value is None:
             setting = _BY_NAME[name]
@@ -424,18 +617,31 @@ class Config:
         return self.token is not None or self.token_file is not None
 
     def current_token(self) -> str | None:
-        """The token to send now, None where the mesh has none: the file is read at each call, so a rotated one holds
-        from its next use. Raises ConfigError where there should be one and is none."""
+        """The token to send now. None: the mesh has none. A token file is read again each time, because it may be
+        rotated.
+
+        Raises:
+            ConfigError: The file cannot be read, or holds no token.
+        """
         if self.token is not None:
             return str(_BY_NAME["token"].parse(self.token, self.sources["token"]))
         return None if self.token_file is None else read_token(self.token_file)
 
     def listen_for(self, role: Literal["node", "agent"]) -> str:
-        """Where a process of that role listens."""
+        """Where a process of this role listens: the setting `listen`, or `127.0.0.1:7700` (node), any free port
+        (agent).
+
+        Args:
+            role: The role.
+        """
         return self.listen or ("127.0.0.1:7700" if role == "node" else "127.0.0.1:0")
 
     def tls_for(self, address: str) -> str:
-        """`off`, `on` or a CA file, for dialing (or listening at) this address: off only where it is this machine."""
+        """`"off"`, `"on"` or a CA file, for an address. Not set: off if every host is this machine, else on.
+
+        Args:
+            address: The address to dial or to listen at.
+        """
         if self.tls is not None:
             return self.tls
         if address.startswith("dns:///"):
@@ -444,19 +650,26 @@ class Config:
         return "off" if all(is_loopback(host) for host in hosts) else "on"
 
     def advertised(self, bound: str) -> str:
-        """What others dial to reach what is bound at `bound` (host:port)."""
+        """The address that others dial: the setting `advertise`, or `bound`.
+
+        Args:
+            bound: Where the process listens (host:port).
+
+        Raises:
+            ConfigError: `bound` is a wildcard such as 0.0.0.0, which nobody can dial, and `advertise` is not set.
+        """
         host, port = split_host_port(bound)
         if self.advertise is not None:
             return self.advertise if _HOST_PORT.fullmatch(self.advertise) else f"{self.advertise}:{port}"
         if _is_wildcard(host):
             raise ConfigError(
-                f"listen is {bound}, which nobody can dial: set NERVENET_ADVERTISE (or advertise in {FILE}) "
-                "to the host name or address by which others reach this process"
+                f"listen is {bound}, which others cannot dial: set NERVENET_ADVERTISE (or advertise in {FILE}) "
+                "to the host name or address at which they reach this process"
             )
         return bound
 
     def shown(self) -> list[tuple[str, str, str]]:
-        """Name, value and source of each setting, for people; passwords and tokens stay hidden."""
+        """Name, value and source of each setting, for people. Passwords and tokens are hidden."""
         return [(s.name, _shown(s, getattr(self, s.field or s.name)), self.sources[s.name]) for s in SETTINGS]
 
     def __repr__(self) -> str:
@@ -473,7 +686,7 @@ def _strongest(
         return environ[setting.environment], setting.environment
     if setting.environment in environ and setting.name in ("token", "token_file"):
         raise ConfigError(
-            f"{setting.environment} is set and empty, which would switch the token off: give it its value, or unset it"
+            f"{setting.environment} is set but empty, which would switch the token off: set its value, or unset it"
         )
     if setting.name in in_file:
         return in_file[setting.name], FILE

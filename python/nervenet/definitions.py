@@ -23,7 +23,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, ParamSpec, get_origin, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -42,7 +53,7 @@ I = TypeVar("I")  # noqa: E741  # input and output, as everywhere in the signatu
 O = TypeVar("O")  # noqa: E741
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter that this process is: part of what a definition of code is, see DESIGN 4."""
+"""The minor version of this interpreter. Only the same one replays a workflow's code, so it belongs to the definition."""
 
 Run = Literal["auto", "thread", "process"]
 OnError = Literal["fail", "block"]
@@ -58,7 +69,13 @@ class ContextBase:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Target(Generic[P, Out]):
-    """What Agent, Workflow and Signal have in common, for generic helpers of your own."""
+    """Common base class of Agent, Workflow and Signal, for generic helpers of your own.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+    """
 
     name: str
     input: Codec[Any]
@@ -78,9 +95,27 @@ class Target(Generic[P, Out]):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Agent(Target[[In], Out], Generic[In, Out]):
-    """One capability: a handler of this mesh, or (`Agent.remote`) one that somebody else serves.
+    """A capability: a handler of this mesh (`@mesh.agent`), or one of another process (`Agent.remote`).
 
-    `version` is "" where any version will do (remote). `fn` is None when remote. `options` are what callers inherit.
+    Pass it to `ctx.call` and `client.call`. Calling it directly raises TypeError.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+        version: Version of the capability. `""`: any version will do (remote).
+        options: Options that callers inherit.
+        slots: Attempts that one process runs at the same time.
+        labels: Labels that callers can match.
+        run: `"auto"`, `"thread"` or `"process"`, see `Mesh.agent`.
+        lifespan: Context manager function whose value is `task.resource`.
+        fn: The handler. None when remote.
+        is_async: Whether the handler is `async def`.
+        takes_task: Whether the handler's first parameter is the Task.
+        takes_payload: Whether the handler takes an input.
+        parameter: Name of the input's parameter, with which errors about the input begin.
+        description: Docstring of the handler.
+        location: File and line of the handler.
     """
 
     version: str = "1"
@@ -117,8 +152,22 @@ class Agent(Target[[In], Out], Generic[In, Out]):
     def remote(
         name: str, /, *types: Any, version: str | None = None, options: CallOptions | None = None
     ) -> Agent[Any, Any]:
-        """An agent in another language, or one whose imports are heavy: only its name and types are needed here."""
-        given, returned = _two(types, "Agent", name, f'without types a call takes the name: ctx.call("{name}", …)')
+        """Declare an agent in another language, or one whose imports are heavy.
+
+            extract = Agent.remote("extract", Doc, Facts)
+
+        Args:
+            name: Name under which it is registered.
+            input: Type of its input. None: it takes none.
+            output: Type of its result. None: it returns none.
+            version: Version that calls must get. Default: any version.
+            options: Options that callers inherit.
+
+        Raises:
+            TypeError: There are not exactly two types, or one cannot travel as JSON.
+            ValueError: The name cannot be used.
+        """
+        given, returned = _two(types, "Agent", name, f'to call it without types, use its name: ctx.call("{name}", …)')
         return Agent(
             check_name(name, "agent"),
             Codec.of(given),
@@ -130,7 +179,7 @@ class Agent(Target[[In], Out], Generic[In, Out]):
 
     def _not_callable(self) -> str:
         return (
-            f"agent {self.name!r} is not callable: a call goes through the mesh. In a workflow: "
+            f"agent {self.name!r} is not callable: calls go through the mesh. In a workflow: "
             f"await ctx.call({self.name}, …); outside: await client.call({self.name}, …, request_id=…); "
             f"alone in a test: await run_agent({self.name}, …)"
         )
@@ -138,10 +187,25 @@ class Agent(Target[[In], Out], Generic[In, Out]):
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Workflow(Target[[In], Out], Generic[In, Out]):
-    """A workflow definition. `version` is 0 where the highest live one is meant (remote); `fn` is None when remote.
+    """A workflow definition: code of this mesh (`@mesh.workflow`), or of another process (`Workflow.remote`).
 
-    `options` are the defaults of its starts, `defaults` (the mesh's) those of the calls that it makes. `runtime` is what
-    replays alike: code does on one minor of Python, a workflow given as data on every node that knows its language.
+    Pass it to `client.start`, `client.run`, `ctx.call` and `ctx.start`. Calling it directly raises TypeError.
+
+    Attributes:
+        name: Its name in the mesh.
+        input: How its input travels.
+        output: How its result travels.
+        version: Version of the definition. 0: the highest version that a live node has (remote).
+        options: Options of its starts.
+        defaults: Options of the calls that it makes, from its mesh.
+        on_error: `"fail"` or `"block"`, see `Mesh.workflow`.
+        fn: The function. None when remote.
+        takes_input: Whether the function takes an input.
+        parameter: Name of the input's parameter, with which errors about the input begin.
+        description: Docstring of the function.
+        location: File and line of the function.
+        runtime: What can replay it: the minor version of Python for code, a language version for workflows as data.
+        signals: The signals that it receives. None: they are found in its code.
     """
 
     version: int = 1
@@ -167,15 +231,28 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     ) -> Workflow[I, O]: ...
     @staticmethod
     def remote(name: str, /, *types: Any, version: int | None = None) -> Workflow[Any, Any]:
-        """A workflow whose code is not at hand: enough to start it and to read its result."""
+        """Declare a workflow whose code is not at hand: enough to start it and to read its result.
+
+            review = Workflow.remote("review", Doc, Summary)
+
+        Args:
+            name: Name of the workflow.
+            input: Type of its input. None: it takes none.
+            output: Type of its result. None: it returns none.
+            version: Version to start. Default: the highest one that a live node has.
+
+        Raises:
+            TypeError: There are not exactly two types, or one cannot travel as JSON.
+            ValueError: The name cannot be used.
+        """
         given, returned = _two(
-            types, "Workflow", name, f'without types it is started by its name: client.start("{name}", …)'
+            types, "Workflow", name, f'to start it without types, use its name: client.start("{name}", …)'
         )
         check_name(name, "workflow")
         return Workflow(name, Codec.of(given), Codec.of(returned), version=version or 0, takes_input=given is not None)
 
     def fingerprint(self) -> str:
-        """Hash of the source of the module that this workflow stood in when it was imported; "" when remote."""
+        """Hash of the module's source, read when the workflow was imported. `""` when remote."""
         return self._fingerprint
 
     def _not_callable(self) -> str:
@@ -186,7 +263,19 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
 
 
 class Signal(Target[[T], None], Generic[T]):
-    """A message to a running workflow: `approve = Signal("approve", Approval)`."""
+    """A message to a running workflow: `approve = Signal("approve", Approval)`.
+
+    The workflow reads it with `ctx.receive(approve)`. Others send it with `handle.signal`, `ctx.signal` or `nervenet
+    signal`.
+
+    Args:
+        name: Name of the signal.
+        type: Type of the value that it carries. None: it carries none.
+
+    Raises:
+        TypeError: There is not exactly one type, or it cannot travel as JSON.
+        ValueError: The name cannot be used.
+    """
 
     @overload
     def __init__(self, name: str, type: type[T], /) -> None: ...
@@ -195,7 +284,7 @@ class Signal(Target[[T], None], Generic[T]):
     def __init__(self, name: str, /, *carries: Any) -> None:
         if len(carries) != 1:
             raise TypeError(
-                f'Signal("{name}", …) takes one type, that of what it carries: Signal("{name}", str); '
+                f'Signal("{name}", …) takes one type, that of its value: Signal("{name}", str); '
                 f'Signal("{name}", None) carries nothing'
             )
         super().__init__(check_name(name, "signal", step=False), Codec.of(carries[0]), Codec.of(None))
@@ -211,6 +300,14 @@ def _two(types: tuple[Any, ...], kind: str, name: str, or_else: str) -> tuple[An
             f'{kind}.remote("{name}", str, str), None for none; {or_else}'
         )
     return types
+
+
+class MeshDefinitions(Protocol):
+    """What a process serves: the part of a Mesh that `process` needs, which must not depend on `mesh`."""
+
+    name: str
+    agents: dict[str, Agent[Any, Any]]
+    workflows: dict[tuple[str, int], Workflow[Any, Any]]
 
 
 # ── from a function to a definition ──────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +335,9 @@ def define_agent(
     if slots is not None and not _whole(slots):
         raise ValueError(f"{name!r}: slots is {slots!r}: a whole number, at least 1")
     if lifespan is not None and not shape.marked:
-        raise TypeError(f"{name!r} has a lifespan, but no Task parameter that would give it: add task: Task[…] first")
+        raise TypeError(
+            f"{name!r} has a lifespan, but no Task parameter to read it from: add task: Task[…] as the first parameter"
+        )
     return Agent(
         name,
         Codec.of(shape.input),
@@ -277,11 +376,11 @@ def define_workflow(
     if on_error not in ("fail", "block"):
         raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
     if not _is_async(fn):
-        raise TypeError(f"workflow {name!r} must be async def: it waits for its agents")
+        raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
     for each in signals or ():
         if not isinstance(each, Signal):
             raise TypeError(
-                f'workflow {name!r}: signals takes Signals, not {each!r}: approve = Signal("approve", Approval)'
+                f'workflow {name!r}: signals= takes Signals, not {each!r}: approve = Signal("approve", Approval)'
             )
     shape = _analyse(fn, name, ContextBase, local or {})
     return Workflow(
@@ -320,15 +419,19 @@ class _Shape(NamedTuple):
 def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str, Any]) -> _Shape:
     inner = _underlying(fn)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{name!r} is a generator: return one value, and stream the parts with task.emit(part)")
+        raise TypeError(f"{name!r} is a generator: return one value, and send parts with task.emit(part)")
     signature = inspect.signature(fn)
     parameters = _positional(signature, name)
     hints = _Hints(inner, name, local)
     marked = bool(parameters) and hints.is_marker(parameters[0], marker)
     if marker is ContextBase and not marked:
-        raise TypeError(f"workflow {name!r}: its first parameter is the Context: async def {name}(ctx: Context, …)")
+        raise TypeError(
+            f"workflow {name!r}: its first parameter must be the Context: async def {name}(ctx: Context, …)"
+        )
     if marker is not ContextBase and parameters and hints.is_marker(parameters[0], ContextBase):
-        raise TypeError(f"agent {name!r}: a Context is for workflows; an agent may begin with task: Task")
+        raise TypeError(
+            f"agent {name!r}: only workflows have a Context; the first parameter of an agent may be task: Task"
+        )
     payloads = parameters[1:] if marked else parameters
     if len(payloads) > 1:
         found = ", ".join(p.name for p in payloads)
@@ -351,10 +454,10 @@ def _positional(signature: inspect.Signature, name: str) -> list[inspect.Paramet
     found = []
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"{name!r} takes {parameter}: a task carries one payload. Make it one model or list.")
+            raise TypeError(f"{name!r} takes {parameter}: a task has one input. Make it one model or list.")
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.default is parameter.empty:
-                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the payload is positional.")
+                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the input is positional.")
             continue
         found.append(parameter)
     return found
@@ -372,7 +475,7 @@ class _Hints:
         what = "its return type" if parameter == "return" else f"parameter {parameter!r}"
         if annotation is inspect.Parameter.empty:
             raise TypeError(
-                f"{self._name!r}: {what} has no annotation: it says what travels. "
+                f"{self._name!r}: {what} has no annotation, so its type is unknown. "
                 f"Write {'-> None or the type' if parameter == 'return' else f'{parameter}: the type (or Any)'}."
             )
         try:
@@ -419,7 +522,7 @@ def _name_of(fn: object, name: str | None, what: str) -> str:
         raise TypeError(f"@mesh.{what} takes a function, not {fn!r}")
     found = name or getattr(fn, "__name__", None)
     if found is None or found == "<lambda>":
-        raise TypeError(f"this {what} has no name of its own: mesh.{what}(name=…)")
+        raise TypeError(f"this {what} has no name: pass mesh.{what}(name=…)")
     return check_name(found, what)
 
 
@@ -427,7 +530,7 @@ def _check_run(fn: Callable[..., Any], name: str, run: str, shape: _Shape) -> No
     if run not in ("auto", "thread", "process"):
         raise ValueError(f"{name!r}: run is {run!r}: 'auto', 'thread' or 'process'")
     if shape.is_async and run != "auto":
-        raise TypeError(f"{name!r} is async def, which runs on the loop: run={run!r} is for def")
+        raise TypeError(f"{name!r} is async def, which runs on the event loop: run={run!r} needs a plain def")
     if run == "process" and (not inspect.isfunction(fn) or "<" in fn.__qualname__):
         raise TypeError(f"{name!r}: run='process' needs a plain def at module level: a pool process imports it")
 

@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 
 
 class NervenetError(Exception):
-    """Root of everything that nervenet raises on purpose."""
+    """Base class of every error that nervenet raises on purpose."""
 
 
 # ── raised by user code ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class AgentError(NervenetError):
-    """Raise it in a handler: the attempt failed.
+    """Raise it in a handler: this attempt failed.
 
-    `type` names the failure (default: the class name), `retryable=False` forbids further attempts, `retry_after` is
-    the least delay before the next one, `details` is any JSON value for whoever catches `CallFailed`.
+    Any other exception fails the attempt too. This one also says how. Subclass it to give the failure a type.
+
+        raise AgentError("429 from the API", retry_after=timedelta(seconds=30))
+
+    Args:
+        message: What went wrong, in words.
+        type: Name of the failure, which `CallFailed.is_a` compares. Default: the name of the class.
+        retryable: False ends the step at once, whatever its RetryPolicy allows.
+        retry_after: Shortest pause before the next attempt.
+        details: Any JSON value, for the code that catches CallFailed (`error.failure.details`).
     """
 
     def __init__(
@@ -48,7 +56,20 @@ class AgentError(NervenetError):
 
 
 class Escalate(NervenetError):
-    """Raise it in a handler: ask a human instead of answering. The slot is free meanwhile."""
+    """Raise it in a handler to ask a human instead of answering. The agent's slot is free while the question is open.
+
+    The human can accept the suggestion, give another value of the handler's output type, grant another attempt with
+    a hint (`task.hint`), or fail the step.
+
+        raise Escalate("Confidence 0.41: is this BSD-3?", suggestion=Licence("BSD-3-Clause"))
+
+    Args:
+        question: The question, in words.
+        choices: Answers to choose from. Default: any value of the handler's output type.
+        suggestion: The handler's own proposal, a value of its output type.
+        context: Any JSON value that helps to decide.
+        deadline: How long the question stays open. After that the step fails. Default: no limit.
+    """
 
     def __init__(
         self,
@@ -72,10 +93,26 @@ class Escalate(NervenetError):
 
 
 class CallFailed(NervenetError):
-    """A step failed for good. `failure` is the record of it, `step` its name; `is_a` asks for the failure's type."""
+    """A step failed for good: its attempts are used up, or its failure is never retried.
+
+    Catch it in a workflow around `ctx.call`, or outside around `client.call`.
+
+        try:
+            await ctx.call(charge, trip)
+        except CallFailed as error:
+            if not error.is_a(CardDeclined):
+                raise
+
+    Args:
+        failure: The failure. Without it a test's stub gets one with the code APPLICATION.
+        step: Name of the step.
+
+    Attributes:
+        failure: The failure as data: code, message, type, details, cause, agent and attempt.
+        step: Name of the step.
+    """
 
     def __init__(self, failure: Failure | None = None, step: str = "", /) -> None:
-        """Without a failure it is one that a test makes up, for a stub to raise."""
         if failure is None:
             from nervenet.records import Failure, FailureCode  # not before: `import nervenet.errors` is for everybody
 
@@ -85,7 +122,12 @@ class CallFailed(NervenetError):
         self.step = step
 
     def is_a(self, error: type[BaseException] | str, /) -> bool:
-        """Whether the failure, or any cause of it, has this type (an exception class or its name)."""
+        """Whether the failure, or one of its causes, has this type.
+
+        Args:
+            error: An exception class, or its name. Only names are compared: agents in other languages have no Python
+                classes.
+        """
         name = error if isinstance(error, str) else error.__name__
         failure: Failure | None = self.failure
         while failure is not None:
@@ -100,11 +142,16 @@ _TIMED_OUT = ("CallTimedOut", "TimeoutError")
 
 
 class CallTimedOut(CallFailed, TimeoutError):
-    """A step ran out of its time, or a question out of its deadline."""
+    """A step ran out of its time (`Timeouts`), or a question out of its deadline. It is a `TimeoutError` too."""
 
 
 class WorkflowFailed(NervenetError):
-    """The workflow that was awaited failed; `failure` says why."""
+    """The workflow that was awaited failed or timed out. Its journal (`nervenet show ID`) has the history.
+
+    Attributes:
+        failure: Why it failed.
+        workflow_id: Which workflow it was.
+    """
 
     def __init__(self, failure: Failure, workflow_id: str = "", /) -> None:
         super().__init__(self._words(failure, workflow_id))
@@ -116,24 +163,38 @@ class WorkflowFailed(NervenetError):
 
 
 class WorkflowCanceled(WorkflowFailed):
-    """The workflow that was awaited was canceled."""
+    """The workflow that was awaited was canceled. `failure.message` has the reason that was given."""
 
     def _words(self, failure: Failure, workflow_id: str) -> str:
         return f"workflow {workflow_id} was canceled" + (f": {failure.message}" if failure.message else "")
 
 
 class NotDurable(NervenetError):
-    """Workflow code asked for what cannot be replayed after a crash; the message names the line and the cure."""
+    """Workflow code used something that cannot be replayed after a crash, such as a thread or a socket.
+
+    The message names the line. Move that code into an agent and call the agent.
+    """
 
 
 # ── the mesh refused ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class RequestError(NervenetError):
-    """The mesh refused a request.
+    """The mesh refused a request. Catch a subclass where you can do something about it.
 
-    `code` is the gRPC status name (`NOT_FOUND`), `reason` the ErrorInfo reason (`WORKFLOW_NOT_FOUND`), `metadata`
-    what the mesh added.
+    Args:
+        message: What is wrong and what to do.
+        code: Name of the gRPC status.
+        reason: The ErrorInfo reason.
+        metadata: Ids and numbers that belong to the reason.
+
+    Attributes:
+        message: What is wrong and what to do.
+        code: Name of the gRPC status (`NOT_FOUND`).
+        reason: Which refusal it is (`WORKFLOW_NOT_FOUND`), see the reference of reasons.
+        metadata: Ids and numbers that belong to the reason.
+        retry_after: How long to wait before you send the request again. None: waiting does not help.
+        fields: Path and problem of each wrong field, for InvalidRequest.
     """
 
     def __init__(
@@ -149,39 +210,39 @@ class RequestError(NervenetError):
 
 
 class InvalidRequest(RequestError, ValueError):
-    """The caller's input is wrong; the message names the field. Do not repeat it unchanged."""
+    """The input is wrong. The message names the field. Correct it before you send the request again."""
 
 
 class NotFound(RequestError, LookupError):
-    """There is no such workflow, agent, escalation or definition (any more)."""
+    """There is no such workflow, agent, node, escalation or definition, or its retention has passed."""
 
 
 class AlreadyExists(RequestError):
-    """The workflow id is taken by a run with another input. Choose another id, or the same input."""
+    """The workflow id is taken by a run with another definition or input. Choose another id, or send the same input."""
 
 
 class AlreadyClosed(RequestError):
-    """The workflow or escalation is over; what was asked can't happen any more."""
+    """The workflow or escalation has ended, so the request has no effect. Look at its result instead."""
 
 
 class PreconditionFailed(RequestError):
-    """The state of the agent or mesh forbids this (draining, durability that the mesh does not have)."""
+    """The state of the mesh or agent does not allow this request: it drains, or has too little durability."""
 
 
 class Overloaded(RequestError):
-    """A queue or node is full, or a payload too large. `retry_after` says when to come again, where that helps."""
+    """A node or queue is full, or a payload is too large. Where `retry_after` is set, wait and send it again."""
 
 
 class Unavailable(RequestError, ConnectionError):
-    """No node answered, or the mesh lost its Redis or etcd. Already retried by the rules of the contract."""
+    """No node answered, or it has lost Redis or etcd. The client has retried: check address and servers."""
 
 
 class Unauthorized(RequestError, PermissionError):
-    """The token or namespace is not accepted."""
+    """The token or the namespace is not accepted. Set the right one (`NERVENET_TOKEN`, `NERVENET_NAMESPACE`)."""
 
 
 class ConfigError(NervenetError, ValueError):
-    """A setting is wrong or missing; the message names it, where it came from and what it should look like."""
+    """A setting is wrong or missing. The message names it, its source and the values that it takes."""
 
 
 def detail(error: BaseException) -> str:

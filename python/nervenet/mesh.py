@@ -49,7 +49,7 @@ R_co = TypeVar("R_co", covariant=True, default=None)
 
 
 class LoadError(NervenetError):
-    """The file or module that should hold a mesh does not: the message says what was found, and where it broke."""
+    """A file or module that should hold a mesh has none, or cannot be imported. The message names the line."""
 
 
 class _AgentDecorator(Protocol):
@@ -94,8 +94,28 @@ class _WorkflowDecorator(Protocol):
 class Mesh:
     """A set of agents and workflows under one name.
 
-    The name is the service name in traces and the first part of agent ids; `defaults` are the weakest options of every
-    call, below the agent's and the call's own.
+    Making or importing a mesh reads no configuration, connects nowhere and starts nothing. `nervenet dev`, `nervenet
+    node`, `nervenet agent`, `run` and `serve` do that.
+
+        mesh = Mesh("hello")
+
+        @mesh.agent
+        async def greet(name: str) -> str:
+            return f"Hello, {name}"
+
+    Args:
+        name: Name of the mesh: the service name in traces, and the first part of agent ids. Letters, digits,
+            `_` and `-`, a letter first, at most 63 characters.
+        defaults: Options of every call, weaker than those of the agent and of the call.
+
+    Raises:
+        ValueError: The name cannot be used.
+
+    Attributes:
+        name: Name of the mesh.
+        defaults: Options of every call, weaker than those of the agent and of the call.
+        agents: The agents, by name.
+        workflows: The workflows, by name and version.
     """
 
     def __init__(self, name: str, /, *, defaults: CallOptions | None = None) -> None:
@@ -159,11 +179,34 @@ class Mesh:
         options: CallOptions | None = None,
         **unknown: object,
     ) -> Any:
-        """Make a handler `[task: Task,] [payload: T] -> R` an agent of this mesh.
+        """Make a function an agent of this mesh: `[task: Task,] [input: T] -> R`, with annotations.
 
-        Use it bare, with options, or call it on any callable (`mesh.agent(service.method)`). `slots` is how many run
-        at once in a process (10; run="process": the CPU count). `lifespan`, a context manager function, is entered
-        once per process that runs handlers and gives `task.resource`.
+        Use it bare (`@mesh.agent`), with options (`@mesh.agent(slots=2)`), or call it with any callable
+        (`mesh.agent(service.method)`). The docstring of the function describes the capability, its annotations are the
+        schema of input and output. `async def` runs on the event loop, `def` in a thread.
+
+            @mesh.agent(slots=4, lifespan=open_chat)
+            async def think(task: Task[Chat], turns: list[Turn]) -> Turn: ...
+
+        Args:
+            fn: The handler.
+            name: Name of the agent. Default: the name of the function.
+            version: Version of the capability, which callers may ask for.
+            slots: Attempts that one process runs at the same time. Default: 10, or the CPU count with `run="process"`.
+            labels: Labels that callers can match (`Selection(match=…)`).
+            run: `"auto"`: on the loop or in a thread. `"thread"`: in a thread. `"process"`: in a pool process, for
+                CPU-bound work; this needs a plain `def` at module level.
+            lifespan: A context manager function, synchronous or not. Each process that runs handlers enters it once and
+                leaves it after draining. What it yields is `task.resource`.
+            options: Options that callers inherit.
+
+        Returns:
+            The Agent, to be passed to `ctx.call` and `client.call`. It is not callable itself.
+
+        Raises:
+            TypeError: The signature has no annotation, more than one input, or another unusable form. The message says
+                how to write it.
+            ValueError: An option has a value that it cannot take, or the name is taken.
         """
         refuse_unknown("@mesh.agent", unknown, ("name", "version", "slots", "labels", "run", "lifespan", "options"))
 
@@ -210,10 +253,25 @@ class Mesh:
     ) -> Any:
         """Make an `async def name(ctx: Context[, input: T]) -> R` a workflow of this mesh.
 
-        Two versions of one name live side by side; starts take the highest. `on_error="block"` parks a run whose
-        function raised, for code you would rather mend than lose. `signals` are those that it receives; left out, they are
-        found in its code. A signal of another name is refused, unless its sender says `undeclared`; where the code makes
-        Signals as it runs, none is.
+            @mesh.workflow(version=2)
+            async def review(ctx: Context, doc: Doc) -> Summary: ...
+
+        Args:
+            fn: The function.
+            name: Name of the workflow. Default: the name of the function.
+            version: Two versions of one name can exist side by side. A start takes the highest one, runs keep theirs.
+            on_error: `"fail"`: an exception fails the run. `"block"`: it stops the run until code with a correction is
+                deployed, then the run continues.
+            options: Options of its starts.
+            signals: The signals that it receives. Default: nervenet finds them in the code. Other signals are refused
+                unless the sender passes `undeclared=True`.
+
+        Returns:
+            The Workflow, to be passed to `client.start`, `ctx.call` and `ctx.start`. It is not callable itself.
+
+        Raises:
+            TypeError: The function is not async, or its signature is not of this form.
+            ValueError: An option has a value that it cannot take, or name and version are taken.
         """
         refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options", "signals"))
 
@@ -233,7 +291,14 @@ class Mesh:
         return decorate if fn is None else decorate(fn)
 
     def include(self, *others: Mesh) -> None:
-        """Take over what these meshes hold now; their own defaults stay with their definitions."""
+        """Add the agents and workflows that these meshes have now. They keep the defaults of their own mesh.
+
+        Args:
+            others: The meshes to add, for example of other files.
+
+        Raises:
+            ValueError: Two different definitions have the same name (and version).
+        """
         for other in others:
             for agent in other.agents.values():
                 self._add_agent(agent)
@@ -243,14 +308,24 @@ class Mesh:
     def serve(
         self, *, node: bool = True, agents: bool | Collection[Agent[Any, Any]] = True, config: Config | None = None
     ) -> AbstractAsyncContextManager[Client]:
-        """Be a node, an agent, or both, in your own process and loop, and give a client of the mesh.
+        """Serve this mesh in your own process and event loop, and give a client of it.
 
             async with mesh.serve(node=False, agents=[think]) as client:    # in a web application's lifespan
 
-        `agents`: True for all of this mesh, or those that this process takes. Settings come from `config`, else from
-        `Config.load()`. Leaving drains: what runs is finished or given back, workflows go to other nodes. Raises
-        ConfigError or Unavailable where it cannot serve. Should the node fail later, the block is cancelled where it waits
-        and NervenetError leaves it.
+        Leaving the block drains: running attempts finish or are given back, workflows move to other nodes.
+
+        Args:
+            node: Whether to be a node, which drives workflows.
+            agents: True for all agents of this mesh, False for none, or those that this process serves.
+            config: Settings. Default: `Config.load()`.
+
+        Returns:
+            A context manager that gives a Client.
+
+        Raises:
+            ConfigError: A setting is wrong or missing.
+            Unavailable: Redis or etcd does not answer.
+            NervenetError: The node failed later. The block is cancelled at its next `await` first.
         """
         from nervenet.config import Config
         from nervenet.process.together import serving
@@ -260,9 +335,18 @@ class Mesh:
     def run(
         self, *, node: bool = True, agents: bool | Collection[Agent[Any, Any]] = True, config: Config | None = None
     ) -> None:
-        """Serve as `serve` does until SIGTERM or SIGINT, then drain and return. A second signal stops now (SystemExit).
+        """Serve as `serve` does until SIGTERM or SIGINT, then drain and return. A second signal stops at once.
 
-        It takes over the process: signals, logging, traces and the event loop.
+        This takes over the process: signal handlers, logging, traces and the event loop. Put it under
+        `if __name__ == "__main__":`, because nodes and pool processes import the file.
+
+        Args:
+            node: Whether to be a node, which drives workflows.
+            agents: True for all agents of this mesh, False for none, or those that this process serves.
+            config: Settings. Default: `Config.load()`.
+
+        Raises:
+            SystemExit: It could not serve, or a second signal stopped it.
         """
         refuse_here(f"mesh {self.name}")
         from nervenet.config import Config
@@ -289,10 +373,10 @@ class Mesh:
     ) -> None:
         if old is None or old is new:
             return
-        hint = "or version= for both" if isinstance(new, Workflow) and isinstance(old, Workflow) else "or leave one out"
+        hint = "or set version= on both" if isinstance(new, Workflow) and isinstance(old, Workflow) else "or remove one"
         raise ValueError(
-            f"mesh {self.name!r} has the name {new.name!r} twice: "
-            f"{_kind(old)} at {old.location}, {_kind(new)} at {new.location}. Give one another name=, {hint}."
+            f"mesh {self.name!r} has two definitions named {new.name!r}: "
+            f"{_kind(old)} at {old.location}, {_kind(new)} at {new.location}. Give one of them another name=, {hint}."
         )
 
 
@@ -316,10 +400,14 @@ def _names_where_decorated() -> Mapping[str, Any]:
 
 
 def load_mesh(target: str) -> Mesh:
-    """Import `hello.py`, `path/app.py:mesh`, `pkg.module` or `pkg.module:mesh` and give the mesh in it.
+    """Import a file or module and return the mesh in it.
 
-    The folder of the file (or the working directory, for a module) goes on sys.path, so that what stands beside it can
-    be imported. Raises LoadError.
+    Args:
+        target: `hello.py`, `path/app.py:mesh`, `pkg.module` or `pkg.module:mesh`. The folder of the file (the
+            working directory, for a module) is added to `sys.path`.
+
+    Raises:
+        LoadError: There is no mesh, or more than one, or the import failed. The message names the line.
     """
     place, _, attribute = target.partition(":")
     module = _import_file(Path(place)) if place.endswith(".py") or "/" in place else _import_module(place, Path.cwd())
@@ -328,8 +416,8 @@ def load_mesh(target: str) -> Mesh:
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is not there"
-        raise LoadError(f"{path} {kind}: give the file that holds the mesh, or its module (looked in {Path.cwd()})")
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise LoadError(f"{path} {kind}: give the file or module that has the mesh (looked in {Path.cwd()})")
     path = path.resolve()
     parts = [path.stem] if path.name != "__init__.py" else []
     root = path.parent
@@ -339,7 +427,7 @@ def _import_file(path: Path) -> ModuleType:
     module = _import_module(".".join(parts), root)
     found = getattr(module, "__file__", None)
     if found is None or Path(found).resolve() != path:
-        raise LoadError(f"{path}: another module {module.__name__!r} was found first, {found}: rename the file")
+        raise LoadError(f"{path}: Python found another module {module.__name__!r} first, {found}: rename the file")
     return module
 
 
@@ -380,7 +468,7 @@ def _unguarded(started: StartsMesh) -> LoadError:
     line = [frame for frame in traceback.extract_tb(started.__traceback__) if frame.name == "<module>"][-1]
     return LoadError(
         f"{line.filename}:{line.lineno}: this starts a mesh when the file is imported: "
-        f'put it under if __name__ == "__main__":\n    {line.line}'
+        f'move it under if __name__ == "__main__":\n    {line.line}'
     )
 
 
@@ -391,9 +479,13 @@ def _only(module: ModuleType, place: str) -> Mesh:
             names.setdefault(id(value), name)
     found = list(names.values())
     if not found:
-        raise LoadError(f'{place} has no mesh: it needs one at module level, e.g. mesh = Mesh("{module.__name__}")')
+        raise LoadError(
+            f'{place} has no mesh: define one at module level, for example mesh = Mesh("{module.__name__}")'
+        )
     if len(found) > 1:
-        raise LoadError(f"{place} has {len(found)} meshes ({', '.join(found)}): say which one, e.g. {place}:{found[0]}")
+        raise LoadError(
+            f"{place} has {len(found)} meshes ({', '.join(found)}): choose one, for example {place}:{found[0]}"
+        )
     mesh: Mesh = getattr(module, found[0])
     return mesh
 
@@ -406,5 +498,5 @@ def _named(module: ModuleType, place: str, attribute: str) -> Mesh:
         return value
     meshes = [name for name, value in vars(module).items() if isinstance(value, Mesh)]
     there = f"its meshes: {', '.join(meshes)}" if meshes else "it has none"
-    what = "is not there" if value is None else f"is no mesh but {type(value).__name__}"
+    what = "does not exist" if value is None else f"is not a Mesh but {type(value).__name__}"
     raise LoadError(f"{place}:{attribute} {what} ({there})")

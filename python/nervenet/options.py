@@ -5,7 +5,7 @@
                           timeouts=Timeouts(attempt=timedelta(minutes=2)))
 
 A field that is left out is *unset* and inherits, field by field, nested ones too: mesh defaults < agent < call; labels
-merge key by key. The defaults stand in one place, the dataclasses `Resolved` and `ResolvedStart`, which are what the
+merge key by key. The defaults are in one place, the dataclasses `Resolved` and `ResolvedStart`, which are what the
 rest of the product reads: plain numbers, every question answered. Mistakes are refused where the option is written,
 not where it is used.
 
@@ -47,7 +47,7 @@ def check_name(name: Any, what: str, *, step: bool = True) -> str:
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise ValueError(f"{what} {name!r} is not a name: letters, digits, '_' and '-', a letter first, at most 63")
     if step and name == "ask":
-        raise ValueError(f"{what} 'ask' is taken: the steps of ctx.ask have that name")
+        raise ValueError(f"{what} cannot be named 'ask': the steps of ctx.ask have this name")
     return name
 
 
@@ -90,20 +90,32 @@ class _Options:
             own = fields(cls)
             known = [one.name for one in own]
             if len(values) > sum(not one.kw_only for one in own):
-                raise TypeError(f"{cls.__name__} takes names: {', '.join(f'{one}=…' for one in known)}")
+                raise TypeError(f"{cls.__name__} takes its fields by name: {', '.join(f'{one}=…' for one in known)}")
             refuse_unknown(cls.__name__, {name: named[name] for name in named if name not in known}, known)
             return super().__new__(cls)
 
     def is_set(self, name: str) -> bool:
+        """Whether this field has a value of its own.
+
+        Args:
+            name: Name of the field.
+        """
         value = getattr(self, name)
         return value is not UNSET and not (value is None and self.none_is_unset)
 
     def given(self) -> dict[str, Any]:
-        """The fields that are set."""
+        """The fields that are set, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if self.is_set(f.name)}  # type: ignore[arg-type]  # every subclass is a dataclass
 
     def merge(self, other: Self, /) -> Self:
-        """These options with what `other` sets on top."""
+        """These options, with the fields that `other` sets on top.
+
+        Args:
+            other: The stronger options, of the same class.
+
+        Returns:
+            New options. Nested options and labels are merged too.
+        """
         mine, theirs = self.given(), other.given()
         return type(self)(**mine | {name: _merged(mine.get(name), value) for name, value in theirs.items()})
 
@@ -153,7 +165,7 @@ def refuse_unknown(owner: str, named: Mapping[str, object], known: Collection[st
     for name, value in named.items():
         near = _meant(owner, name, value) or next(iter(difflib.get_close_matches(name, known, 1)), "")
         ending = f". Did you mean {near}?" if near else ""
-        raise TypeError(f"{owner} takes no {name!r}; it takes {', '.join(known)}{ending}")
+        raise TypeError(f"{owner} has no option {name!r}; its options are {', '.join(known)}{ending}")
 
 
 def _meant(owner: str, name: str, value: object) -> str:
@@ -185,14 +197,40 @@ def _merged(mine: Any, theirs: Any) -> Any:
 class RetryPolicy(_Options):
     """How often and when a failed attempt is followed by another one.
 
-    `max_attempts` counts attempts, not retries (None: no limit). `non_retryable` names failure types, as classes or
-    as words. `on_exhausted="escalate"` asks a human instead of failing.
+    By default a call is attempted five times. The pause after the n-th failed attempt is
+    `initial_interval * multiplier ** (n - 1)`, at most `max_interval`, with up to `jitter` of it added or subtracted
+    at random: 1 s, 2 s, 4 s, 8 s. An agent that asks for a longer pause (`AgentError(retry_after=…)`) gets it.
 
-    Agents that die or go silent with a task do not use up `max_attempts`: the task is tried again, at once the first
-    time, then with the pauses of this policy. One that is suspected of ending its agents is stopped: it has lost at
-    least three in a row, and nothing else explains that (several tasks share a loss; where other agents die too, and
-    where an agent was told to end, it says little or nothing). Twenty in a row stop any task. Then a human is asked;
-    `on_agent_loss="fail"` fails the task instead, with the code AGENT_LOST.
+    Every failure is retried, except:
+
+    - failures with the code INVALID_INPUT, PAYLOAD_TOO_LARGE, POLICY_DENIED or CANCELED;
+    - failures that were raised with `AgentError(retryable=False)`, or have such an error among their causes;
+    - failures whose type, or the type of one of their causes, is in `non_retryable`.
+
+    An agent that stops or goes silent with a task does not use up `max_attempts`. The task is tried again at once
+    after the first such loss, then with the pauses of this policy. A task that loses at least three agents in a row
+    is suspected of ending them, unless something else explains the losses (several tasks share a loss, other
+    agents die too, or an agent was told to end). Twenty losses in a row stop any task. `on_agent_loss` says what
+    follows.
+
+        CAREFUL = CallOptions(retry=RetryPolicy(max_attempts=3, non_retryable=[CardDeclined]))
+
+    Attributes:
+        max_attempts: Attempts, the first one included. None: no limit. Default: 5.
+        initial_interval: Pause after the first failed attempt. Default: 1 s.
+        max_interval: Longest pause. Default: 60 s.
+        multiplier: Factor from one pause to the next, at least 1. Default: 2.0.
+        jitter: Share of the pause that is random, from 0 to 1. Default: 0.2.
+        non_retryable: Types of failures that end the step at once: exception classes, or their names. A class
+            stands for its own name only, not for its subclasses. Default: none.
+        avoid_failed_agents: Prefer agents on which this task has not failed yet. Default: False.
+        on_exhausted: What follows the last attempt, or a failure that is not retried: `"fail"` fails the step
+            (`CallFailed` in the workflow), `"escalate"` asks a human first. Default: `"fail"`.
+        on_agent_loss: What follows when the task is suspected of ending its agents: `"escalate"` asks a human,
+            `"fail"` fails the step with the code AGENT_LOST. Default: `"escalate"`.
+
+    Raises:
+        ValueError: A field is out of its bounds. The message names it and the values that it takes.
     """
 
     max_attempts: int | None = UNSET
@@ -223,11 +261,26 @@ class RetryPolicy(_Options):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Timeouts(_Options):
-    """How long things may take; None or left out everywhere: as long as they like (`accept`: 5 s).
+    """How long the parts of a call may take. None, or a field that is left out everywhere, means: no limit.
 
-    `attempt` one try, `total` all tries with their pauses, `queue` waiting for a free agent, `accept` an assigned
-    agent's silence before it begins, `heartbeat` the longest silence between the handler's own
-    `progress/emit/checkpoint/check`.
+    Only `accept` has a limit by default, so a slow model call is never stopped unless you ask for it. An attempt
+    that runs out of time fails with the code TIMEOUT and is retried by the RetryPolicy. A step that runs out of
+    `total` or `queue` raises `CallTimedOut` in the workflow.
+
+        CallOptions(timeouts=Timeouts(attempt=timedelta(minutes=2), total=timedelta(minutes=10)))
+
+    Attributes:
+        attempt: One attempt, counted from the moment when an agent claims the task. Default: no limit.
+        total: The whole call, with all attempts and pauses. Default: no limit.
+        queue: From sending the task until an agent claims it. After that the step fails without another attempt.
+            Default: no limit.
+        accept: How long an agent that was chosen for a task may take to claim it. After that the task goes to
+            another agent. Default: 5 s.
+        heartbeat: The longest silence between two calls of `task.progress`, `emit`, `checkpoint` or `check` in
+            the handler. Default: no limit.
+
+    Raises:
+        ValueError: A field is no timedelta, or not longer than zero.
     """
 
     attempt: timedelta | None = UNSET
@@ -243,7 +296,20 @@ class Timeouts(_Options):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Selection(_Options):
-    """Which agent gets the task: `match` its labels; `sticky_key` (policy `sticky`): equal keys, equal agent."""
+    """Which agent gets the task.
+
+        CallOptions(selection=Selection("least_loaded", match={"accelerator": "gpu"}))
+
+    Attributes:
+        policy: `"least_loaded"`: the agent with the smallest share of its slots in use. `"round_robin"`: one agent
+            after the other. `"sticky"`: the same agent for the same `sticky_key`, while it lives. `"queue"`: no
+            choice, the first agent that is free takes it. Default: `"least_loaded"`.
+        match: Labels that the agent must have, all of them. Default: none.
+        sticky_key: What stays together under the policy `"sticky"`, for example a customer id. That policy needs it.
+
+    Raises:
+        ValueError: A field has a value that it cannot take, or the policy `"sticky"` has no `sticky_key`.
+    """
 
     policy: Policy = field(default=UNSET, kw_only=False)
     match: Mapping[str, str] = UNSET
@@ -260,8 +326,25 @@ class Selection(_Options):
 class CallOptions(_Options):
     """How one call, or all calls of an agent or a mesh, are made.
 
-    `step` names the step (for one call). `on_cancel`: `request` asks the agent to stop and goes on, `wait` goes on
-    when it has stopped, `leave` lets it run.
+    Options are merged field by field, also inside `retry`, `timeouts` and `selection`: those of the mesh, then those
+    of the agent, then those of the call. `labels` are merged key by key.
+
+        SLOW = CallOptions(timeouts=Timeouts(attempt=timedelta(minutes=30)))
+        await ctx.call(think, turns, options=SLOW)
+
+    Attributes:
+        retry: How failed attempts are repeated. Default: five attempts, see RetryPolicy.
+        timeouts: How long things may take. Default: no limits except `accept`, see Timeouts.
+        selection: Which agent gets the task. Default: the least loaded one.
+        labels: Labels of the task. For a child workflow: the labels of the child. Default: none.
+        step: Name of the step, for one call. A named step keeps its name when a call is added before it.
+            Default: the name of the agent or workflow, with a number from the second call on (`think.2`).
+        on_cancel: What a canceled call does with its running attempt. `"request"` asks the agent to stop and continues
+            at once. `"wait"` continues when the agent has stopped. `"leave"` lets the attempt run.
+            Default: `"request"`.
+
+    Raises:
+        ValueError: A field has a value that it cannot take. The message names the field and what it takes.
     """
 
     none_is_unset: ClassVar[bool] = True
@@ -280,6 +363,7 @@ class CallOptions(_Options):
             check_name(self.step, "step")
 
     def resolve(self) -> Resolved:
+        """These options with the default of every field that is not set."""
         return resolve(self)
 
 
@@ -287,9 +371,22 @@ class CallOptions(_Options):
 class StartOptions(_Options):
     """How a workflow is started.
 
-    `timeout` bounds the whole run. `if_exists`: what the same id with the same input means. `durability="strict"` is
-    an assertion that a mesh which is not strict refuses. `abandon_children`, in `ctx.start`, lets the child outlive the
-    run that starts it; else it is canceled when that closes.
+        await client.start(review, doc, id="review-118", options=StartOptions(labels={"team": "legal"}))
+
+    Attributes:
+        labels: Labels of the workflow, to find it by (`client.list(labels=…)`). Its tasks carry them too.
+            Default: none.
+        timeout: Limit for the whole run. When it passes, the workflow ends as TIMED_OUT. Default: no limit.
+        if_exists: What happens when the workflow id exists. `"same"`: the same definition and input return the existing
+            run, anything else raises AlreadyExists. `"error"`: AlreadyExists always. `"restart_if_closed"`: a
+            closed workflow begins its next run. Default: `"same"`.
+        durability: `"strict"` refuses the start (PreconditionFailed, reason DURABILITY_UNAVAILABLE) on a mesh that
+            could lose its last second when Redis crashes. Default: what the mesh has.
+        abandon_children: For `ctx.start` only: the child continues when the run that started it closes. By default
+            the child is canceled then.
+
+    Raises:
+        ValueError: A field has a value that it cannot take. The message names the field and what it takes.
     """
 
     none_is_unset: ClassVar[bool] = True
@@ -307,6 +404,7 @@ class StartOptions(_Options):
         self._check_choice("durability", Durability)
 
     def resolve(self) -> ResolvedStart:
+        """These options with the default of every field that is not set."""
         return resolve_start(self)
 
 

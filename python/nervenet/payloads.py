@@ -53,11 +53,11 @@ _SCALARS = (str, int, float, bool)
 
 
 class InvalidPayload(NervenetError, ValueError):
-    """A value does not fit the declared type: the sender's fault (INVALID_INPUT), never retried."""
+    """A value does not fit the declared type. The message has the path to it. It is never retried."""
 
 
 class PayloadTooLarge(NervenetError, ValueError):
-    """A value is above the mesh's limit (PAYLOAD_TOO_LARGE): store it and pass a URI, or raise the limit."""
+    """A value is larger than the setting `payload_limit` allows. Store it elsewhere and pass a URI."""
 
 
 class Codec(Generic[T]):
@@ -84,7 +84,14 @@ class Codec(Generic[T]):
     def of(type_: TypeForm[T], /) -> Codec[T]: ...
     @staticmethod
     def of(type_: Any, /) -> Codec[Any]:
-        """The codec of a type; TypeError when its values cannot travel."""
+        """The codec of a type.
+
+        Args:
+            type_: A pydantic model, dataclass, TypedDict, Enum, Literal, union, `bytes`, None or plain JSON type.
+
+        Raises:
+            TypeError: Values of this type cannot travel.
+        """
         try:
             return _cached(type_)
         except TypeError as error:
@@ -93,7 +100,11 @@ class Codec(Generic[T]):
             raise
 
     def encode(self, value: T, /) -> Payload:
-        """The value as it is now; later mutation is not seen. Raises InvalidPayload."""
+        """The value as bytes, as it is now: a later change of the value has no effect.
+
+        Raises:
+            InvalidPayload: The value does not fit the type.
+        """
         if self.type is None:
             return _nothing(value)
         try:
@@ -108,7 +119,15 @@ class Codec(Generic[T]):
             raise InvalidPayload(f"{type_name(self.type)}: {error}") from None
 
     def decode(self, payload: Payload, /, name: str = "") -> T:
-        """The value, validated. Raises InvalidPayload with the path, which begins with `name` (`turns[2].role: …`)."""
+        """The value of a payload, validated.
+
+        Args:
+            payload: What was received.
+            name: What the path in an error begins with (`turns` in `turns[2].role: …`).
+
+        Raises:
+            InvalidPayload: The payload does not fit the type.
+        """
         try:
             if payload.form == "json":
                 return self._read(payload.data)
@@ -119,14 +138,18 @@ class Codec(Generic[T]):
             raise InvalidPayload(f"{name}: {error}" if name else str(error)) from None
 
     def convert(self, value: Any, /) -> T:
-        """A Python value validated into the type (what a test's stub answers, what a human chose)."""
+        """A Python value validated into the type.
+
+        Raises:
+            InvalidPayload: The value does not fit the type.
+        """
         try:
             return cast(T, self._adapter.validate_python(value))
         except ValidationError as error:
             raise InvalidPayload(explain(error)) from None
 
     def schema(self) -> bytes:
-        """The JSON Schema of the type as compact JSON; empty when it has none."""
+        """The JSON Schema of the type as compact JSON. Empty if the type has none."""
         try:
             return schema_of(self._adapter).encode()
         except (PydanticInvalidForJsonSchema, PydanticUserError):
@@ -172,7 +195,7 @@ class Codec(Generic[T]):
             try:
                 return self._read(b"null")
             except ValidationError:
-                raise InvalidPayload(f"no value was sent, {type_name(self.type)} is needed") from None
+                raise InvalidPayload(f"no value was sent, but {type_name(self.type)} is needed") from None
         if form == "bytes":
             if self._raw:
                 return cast(T, data)
@@ -215,7 +238,7 @@ def check_json(text: bytes, what: str) -> None:
     try:
         read_json(text)
     except ValueError as error:
-        raise InvalidPayload(f"{what} is no JSON: {error}") from None
+        raise InvalidPayload(f"{what} is not JSON: {error}") from None
 
 
 def format_size(size: int) -> str:
@@ -329,4 +352,4 @@ ANY: Codec[Any] = Codec.of(Any)
 """Plain JSON, for what is called by name."""
 
 AS_IT_IS: Codec[Payload] = _AsItIs()
-"""For whoever carries a value without looking at it."""
+"""For code that passes a value on without reading it."""

@@ -63,9 +63,21 @@ class FailureCode(enum.StrEnum):
 
 @dataclass(slots=True, frozen=True)
 class Failure:
-    """A failure as data: exceptions are never pickled or rebuilt.
+    """A failure as data. Exceptions are never pickled or rebuilt.
 
-    `retryable` is None where the policy decides alone. `retry_after_ms` is a delay, not a date.
+    Attributes:
+        code: What kind of failure it is: APPLICATION, INVALID_INPUT, TIMEOUT, CANCELED, AGENT_LOST, NO_AGENT,
+            RATE_LIMITED, DEPENDENCY, AGENT_DRAINED, POLICY_DENIED, PAYLOAD_TOO_LARGE or INTERNAL.
+        message: What went wrong, in words.
+        type: Name of the exception class, or what the agent called it.
+        retryable: False: never retried. None: the RetryPolicy decides.
+        retry_after_ms: Shortest pause before the next attempt, in milliseconds.
+        source: The agent or step where it happened.
+        stack_trace: Where it happened in the code.
+        details: What `AgentError(details=…)` carried.
+        cause: The failure that led to this one.
+        attempt: The attempt that failed.
+        agent_id: The agent that ran it.
     """
 
     code: FailureCode
@@ -115,7 +127,7 @@ class ParentStep(NamedTuple):
     step: str
 
 
-# ── the bodies of journal entries (DESIGN, law 2) ────────────────────────────────────────────────────────────────────
+# ── the bodies of journal entries (docs/architecture.md, Law 2) ─────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True, frozen=True)
@@ -124,7 +136,7 @@ class Start:
 
     definition: str
     version: int
-    python: str  # "3.11": equal Python minors only, see DESIGN 4
+    python: str  # "3.11": equal Python minors only, see docs/architecture.md, The replay machine
     input: Payload
     seed: bytes
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -259,7 +271,7 @@ class Patched:
 @dataclass(slots=True, frozen=True)
 class Cancel:
     """`cancel`; `timeout` is true when the workflow's own time ran out (it closes TIMED_OUT), `journal_full` when its
-    journal may not grow any more (it closes FAILED)."""
+    journal must not grow further (it closes FAILED)."""
 
     reason: str = ""
     requester: str = ""
@@ -307,7 +319,7 @@ class Close:
 class UnreadableEntry:
     """An entry that this release cannot read: `why`, and whether a newer release wrote it (else it is damaged).
 
-    Whoever folds it is blocked, whoever only reads passes it over. It is never written.
+    A workflow that would have to apply it is blocked; readers skip it. It is never written.
     """
 
     why: str

@@ -12,7 +12,7 @@ accepts. So two things differ from plain JSON Schema:
   marked is not checked.
 - `fit` builds the check from pydantic's own parts, in the mode that the decoder uses. The words of the problems are the
   decoder's too, patterns take linear time, and no code of the user runs. A JSON Schema library was rejected: it is strict,
-  200 times slower, and its regular expressions can be made to take for ever.
+  200 times slower, and its regular expressions can be made to run without end.
 
 Only schemas that `schema_of` made can be checked so. A schema that a person or an agent in another language wrote is
 checked as JSON Schema says: `malformed` and `misfits`.
@@ -139,7 +139,7 @@ def _module_of(function: Any) -> str:
 
 _ANY: Final = core_schema.any_schema()
 _UNION: Final = "\0"
-"""Begins what stands in an error's place for a branch of a union, which is no part of the path."""
+"""Prefix of a union's branch in an error's location; it is not part of the path."""
 _TIMES: Final[dict[str, Any]] = {
     "date-time": core_schema.datetime_schema(),
     "date": core_schema.date_schema(),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long-lived parts of a process that must not end unseen: each is run by `supervise`, which reports and repeats.
 
-A part is a function that returns a coroutine that is meant to run for ever. When it raises, or returns, or is cancelled from
+A part is a function that returns a coroutine that must run without end. When it raises, or returns, or is cancelled from
 inside, that is logged and it is run again after a pause. Only the cancellation of the supervising task ends it.
 
     task = asyncio.create_task(supervise("the table of nodes", table.follow, on_change=health.report))
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Ended(Exception):
-    """A part that is meant to run for ever has returned, or something that it awaited was cancelled."""
+    """A part that must run without end has returned, or something that it awaited was cancelled."""
 
 
 async def supervise(
@@ -91,4 +91,4 @@ async def _once(part: Callable[[], Awaitable[object]], fatal: tuple[type[Excepti
         if task is None or task.cancelling():
             raise
         return Ended("something that it awaited was cancelled")
-    return Ended("it returned, though it is meant to run for ever")
+    return Ended("it returned, but it must run without end")

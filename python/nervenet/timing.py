@@ -34,6 +34,19 @@ GATEWAY_RENEW_MOST: Final = GATEWAY_RENEW_EVERY + CLAIM_TICK / 2
 CHECKPOINT_EVERY: Final = 1.0
 """Between two checkpoints of a task that are stored."""
 
+# ── the data plane ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+DATA_PLANE_RETRY: Final = 1.0
+"""Before a claim, an outcome or a deletion is tried again, when Redis refused it or did not know the workflow yet."""
+POLL_SOONEST: Final = 0.05
+"""Between two looks at the shared queues, when the last one found tasks."""
+POLL_LATEST: Final = 1.0
+"""The same, when there have been none for a while."""
+QUEUE_NAMES_EVERY: Final = 1.0
+"""How often a process learns which queues its capabilities have."""
+PROGRESS_EVERY: Final = 0.05
+"""How long news of a running attempt are collected before they are sent together."""
+
 # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NODE_LEASE: Final = 5
@@ -50,7 +63,7 @@ HEARD_WITHIN: Final = 1.5 * STATUS_INTERVAL
 SILENT_AFTER: Final = 3 * STATUS_INTERVAL
 """Silence after which node and agent each take the other for gone. Every agent reckons it so (protos/README.md)."""
 RECONNECT_WITHIN: Final = 1.0
-"""An agent whose stream broke is to be connected again after this, here or at another node."""
+"""An agent whose stream broke must be connected again after this, here or at another node."""
 RETURN_GRACE: Final = 0.25
 """How much later the node gives it up: the agent may have noticed the break later, and its hello takes its time."""
 RETURN_WINDOW: Final = RECONNECT_WITHIN + RETURN_GRACE
@@ -60,6 +73,104 @@ FORGET_AFTER: Final = float(GATEWAY_AGENT_LEASE)
 """A node forgets an agent that did not come back, and whose death nothing proves."""
 TASK_STOP_GRACE: Final = 5.0
 """After this a task that was told to stop is recorded without its agent's answer."""
+
+# ── nodes that take over ─────────────────────────────────────────────────────────────────────────────────────────────
+
+SWEEP_OWNED_EVERY: Final = float(NODE_LEASE)
+"""Between two comparisons of a node's own set with the workflows that it hosts."""
+SWEEP_RUNNING_EVERY: Final = 60.0
+"""Between two walks over the list of all running workflows."""
+HEIR_WINDOW: Final = 10.0
+"""After a node's death, the time in which only the node chosen by rendezvous hashing adopts its workflows. Then any capable
+node may: the chosen one may not have noticed, or may be failing too."""
+DEAD_NODE_REMEMBERED: Final = 90.0
+"""How long the set of a dead node is read again and again."""
+REAPER_EVERY: Final = 30.0
+"""Between two walks that remove what dead processes left behind."""
+START_GRACE_MS: Final = 60_000
+"""Longest time of a start. An id in the list without a head is removed after it; a creation is refused after half of it."""
+NODE_LEAVE_PATIENCE: Final = 5.0
+"""How long a node that leaves waits for what is under way."""
+ETCD_PATIENCE: Final = AGENT_LEASE / 3
+"""How long a node waits for etcd before it answers a heartbeat. Agents leave a node that is silent for twice as long."""
+
+# ── steps that wait ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+PENDING_MONITOR_TICK: Final = 0.1
+"""How often an owner looks which of its pending steps are due for a check."""
+IDLE_WORKFLOW_CHECK_MS: Final = 60_000
+"""Between two checks of a workflow that only waits for timers, signals or people."""
+DOUBTFUL_CLAIM_CHECK_MS: Final = 1_000
+"""Until a claim is checked again whose agent left the registry: it may end before the next round."""
+ATTEMPT_OVERTIME_MS: Final = 2_000
+"""After the end of an attempt's time its owner ends it. Normally its agent has done so by then."""
+STOPPED_TASK_ASK_AGAIN: Final = 0.2
+"""Between two questions to an agent whether it has stopped a task."""
+DISPATCH_RETRY_MS: Final = 500
+"""Until a send that failed is repeated: the link was down or full."""
+FULL_QUEUE_RETRY_MS: Final = 1_000
+"""Until the owner of a task tries a full queue again."""
+QUEUE_LENGTH_FRESH_MS: Final = 1_000
+"""Greatest age of a queue length on which a decision is based."""
+QUEUE_NAME_AGAIN_MS: Final = 5_000
+"""Least time between two writes of a queue's name, which another program may have changed."""
+EJECTION_BASE_MS: Final = 10_000
+"""First time for which an agent that fails everything gets no tasks; it doubles with each further time."""
+EJECTION_LONGEST_MS: Final = 300_000
+
+# ── who is blamed for a lost agent ───────────────────────────────────────────────────────────────────────────────────
+
+BLAME_WINDOW_MS: Final = 15_000
+"""Deaths of other agents count from this long before a loss, or from the beginning of the attempt if that is earlier."""
+BLAME_WAIT_MS: Final = 7_000
+"""How long a loss that would make its task suspected waits for news of other deaths: longer than a claim lasts, so that
+silence is noticed too."""
+BLAME_TOGETHER_MS: Final = 250
+"""Processes of one host that end within this time of each other ended for a reason of the host."""
+BLAME_SEPARATE_MS: Final = 5_000
+"""How long a task that lost two agents in a row waits for an agent without another such task."""
+
+# ── workflows and their callers ──────────────────────────────────────────────────────────────────────────────────────
+
+WORKFLOW_CLEAN_UP_MS: Final = 30_000
+"""Time that a workflow has to clean up after its timeout."""
+UNKNOWN_WORKFLOW_AFTER: Final = 2.0
+"""After this, an id without a head is unknown: a caller may wait for a workflow before its start is through."""
+WATCH_KEEP_ALIVE: Final = 15.0
+"""Between two messages of a stream that has no news."""
+CLIENT_FIRST_PATIENCE: Final = 3.0
+"""How long a client retries when no node has ever answered: the address is probably wrong."""
+CLIENT_PATIENCE: Final = 20.0
+"""How long it retries when one has: the node is probably being replaced."""
+PEER_CALL_TIMEOUT: Final = 1.0
+"""For a call that one node makes for another's caller."""
+PROBE_TIMEOUT: Final = 1.0
+"""For the question whether a process that seems dead still answers."""
+
+# ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BLOCKED_LOOP_LIMIT: Final = 2.0
+"""CPU time after which workflow code that does not give up the loop is interrupted."""
+WATCHDOG_LOOK_EVERY: Final = 0.25
+REPLAY_PROCESS_PATIENCE: Final = 10.0
+"""Silence of the replay process after which the code that it folds is taken for stuck."""
+TOKEN_LOOK_EVERY: Final = 1.0
+"""Between two readings of the token file."""
+TOKEN_LOOK_AGAIN: Final = 0.25
+"""The same while the file is unreadable, or has just changed."""
+TOKEN_GRACE: Final = 5.0
+"""How long the last good token is accepted while the file is unreadable."""
+
+# ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+RECENT_WRITES_MS: Final = 10_000
+"""What a node wrote this recently it writes again when Redis may have lost it."""
+CLAIM_TAKEN_BACK_MS: Final = 500
+"""Time in which agents have taken back their claims when they meet another server: at once."""
+FLUSHED_CLAIM_TAKEN_BACK_MS: Final = 2_000
+"""The same when the server is the old one, without its data: at the next renewal."""
+
+# ── relations ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CLAIM_RESERVE: Final = CLAIM_TTL - (GATEWAY_RENEW_MOST + SILENT_AFTER + RECONNECT_WITHIN)
 """What is left of a claim when an agent of a stopped node is back in time: for a busy machine."""
@@ -71,3 +182,12 @@ assert HEARD_WITHIN < SILENT_AFTER
 assert CLAIM_TTL > 3 * (AGENT_RENEW_EVERY + CLAIM_TICK / 2) / 2
 assert GATEWAY_AGENT_LEASE > CLAIM_TTL + RECONNECT_WITHIN
 assert CLAIM_TICK / 2 < GATEWAY_RENEW_EVERY < AGENT_RENEW_EVERY < CLAIM_TTL / 3
+assert NODE_LEASE < HEIR_WINDOW < DEAD_NODE_REMEMBERED
+assert DEAD_NODE_REMEMBERED > SWEEP_RUNNING_EVERY + HEIR_WINDOW
+assert max(NODE_LEASE, AGENT_LEASE, GATEWAY_AGENT_LEASE) < REAPER_EVERY
+assert START_GRACE_MS / 2 > CLIENT_PATIENCE * 1000
+assert BLAME_WINDOW_MS > BLAME_WAIT_MS > CLAIM_TTL_MS
+assert FLUSHED_CLAIM_TAKEN_BACK_MS > (AGENT_RENEW_EVERY + CLAIM_TICK / 2) * 1000
+assert BLOCKED_LOOP_LIMIT + WATCHDOG_LOOK_EVERY < NODE_LEASE
+assert PROBE_TIMEOUT < NODE_LEASE
+assert ATTEMPT_OVERTIME_MS > CLAIM_TICK * 1000

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from nervenet import Mesh
-from nervenet.agent.runtime import chosen, run_agent
+from nervenet.agent.runtime import AgentRuntime, chosen
 from nervenet.definitions import define_agent
 from nervenet.dev.servers import valkey
 from nervenet.errors import ConfigError
@@ -16,7 +16,8 @@ from nervenet.payloads import ANY
 from nervenet.records import Outcome
 from nervenet.streams.queues import GROUP
 from nervenet.wire import encode_entry, encode_envelope
-from tests.agent.world import World, until, world_at
+from tests.agent.world import World, world_at
+from tests.support.waiting import until
 
 
 async def work(n: int) -> int:
@@ -132,7 +133,8 @@ async def test_what_cannot_run_says_so(world: World) -> None:
     with pytest.raises(ConfigError, match="has no agent 'walk'; it has: work"):
         chosen(mesh, ["walk"])
     with pytest.raises(ConfigError, match="redis is not set, and an agent needs it"):
-        await run_agent(mesh, world.config(redis=None), stop=asyncio.Event())
+        async with AgentRuntime.open(chosen(mesh), world.config(redis=None), name=mesh.name):
+            pass
 
 
 async def test_an_agent_waits_for_a_node_and_goes_on_at_another(world: World) -> None:

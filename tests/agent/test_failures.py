@@ -14,7 +14,8 @@ from nervenet.definitions import define_agent
 from nervenet.errors import AgentError, Escalate
 from nervenet.payloads import ANY
 from nervenet.records import Failure, FailureCode
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 calls: list[Any] = []
 

@@ -12,7 +12,8 @@ from nervenet.agent.executors import process
 from nervenet.agent.executors.process import WorkerBroken
 from nervenet.records import FailureCode
 from tests.agent import pooled
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 
 async def test_handlers_run_in_processes_of_their_own_with_their_lifespan(world: World) -> None:
@@ -44,7 +45,7 @@ async def test_progress_and_checkpoint_come_out_and_a_cancel_reaches_it_within_t
         (said,) = await world.owner.live(workflow_id)
         assert (said.fraction, said.message, said.step) == (0.5, "half", "listener")
         (running,) = agent.running.values()
-        await until(lambda: running.to_save is None, "the checkpoint is stored")
+        await until(lambda: not running.checkpoint_due, "the checkpoint is stored")
         await world.owner.journal.append(
             workflow_id, 1, "task:listener", b""
         )  # the step is over: somebody cancelled it

@@ -7,7 +7,8 @@ import asyncio
 from dataclasses import dataclass
 
 from nervenet.definitions import define_agent
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 
 @dataclass

@@ -16,7 +16,8 @@ from nervenet.definitions import define_agent
 from nervenet.records import FailureCode
 from nervenet.v1 import agent_pb2, agent_service_pb2, agent_service_pb2_grpc
 from nervenet.wire import decode_payload
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 
 def sleeper(started: asyncio.Event, ended: list[str]) -> Any:

@@ -14,7 +14,8 @@ import pytest
 from nervenet.agent.task import Task
 from nervenet.definitions import define_agent
 from nervenet.wire import decode_payload
-from tests.agent.world import World, until
+from tests.agent.world import World
+from tests.support.waiting import until
 
 
 @dataclass

@@ -8,10 +8,9 @@ the journal. `Registry` grants leases from memory and can lose one, which etcd o
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,36 +19,22 @@ from nervenet.config import Config
 from nervenet.definitions import Agent
 from nervenet.payloads import ANY
 from nervenet.records import Attempt, Entry, Outcome, Start
-from nervenet.rpc.server import Server, Service
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found
 from nervenet.streams.answers import NewWorkflow
 from nervenet.streams.groups import Groups
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues, parse_wakes
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import registry_service_pb2 as api
 from nervenet.v1 import registry_service_pb2_grpc as api_grpc
 from nervenet.v1 import task_pb2
 from nervenet.wire import Envelope, decode_entry, encode_entry, encode_envelope
-
-DEADLINE = 20.0
-
-
-async def until(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str, within: float = DEADLINE
-) -> Any:
-    """Look again until it holds."""
-    end = time.monotonic() + within
-    while True:
-        found = condition()
-        if inspect.isawaitable(found):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {within} s: {what}"
-        await asyncio.sleep(0.01)
+from tests.support.waiting import DEADLINE, until
 
 
 class Registry(api_grpc.RegistryServiceServicer):
@@ -108,7 +93,7 @@ class Owner:
         self.node_id = "n-owner"
         self.link = link
         self.keys = Keys(namespace)
-        self.journal = Journal(link, self.keys)
+        self.journal = JournalStore(link, self.keys)
         self.queues = Queues(link, self.keys)
         self.groups = Groups(link, self.keys)
         self._ownership = Ownership(link, self.keys)
@@ -215,8 +200,8 @@ async def world_at(redis: str, namespace: str) -> AsyncIterator[World]:
     registry = Registry()
     config = Config.load(environ={}, directory="/nonexistent", redis=redis, namespace=namespace, listen="127.0.0.1:0")
     service = Service("nervenet.v1.RegistryService", registry)
-    server = await Server.start(config, "node", [service], asyncio.Event())
-    link = await Link.open(redis, name="owner")
+    server = await GrpcServer.start(config, "node", [service], asyncio.Event())
+    link = await open_link(redis, name="owner", scripts=packaged_scripts())
     owner = Owner(link, namespace)
     await owner.queues.make_wake(owner.node_id)
     try:

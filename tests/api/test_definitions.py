@@ -170,24 +170,24 @@ unknown.__annotations__["doc"] = "Nowhere"
         (lambda: define_agent(no_answer), "'no_answer': its return type has no annotation"),
         (
             lambda: define_agent(stream),
-            "'stream' is a generator: return one value, and stream the parts with task.emit",
+            "'stream' is a generator: return one value, and send parts with task.emit",
         ),
         (lambda: define_agent(many), "'many' takes *docs"),
         (lambda: define_agent(partial_of), "keyword-only parameter 'model'"),
         (lambda: define_agent(unknown), "'Nowhere' is not defined. Import or define it above the function"),
-        (lambda: define_agent(lambda: 1), "no name of its own"),
+        (lambda: define_agent(lambda: 1), "has no name: pass mesh.agent(name="),
         (lambda: define_agent(Agent.remote("x", str, str)), "takes a function, not <Agent x>"),  # type: ignore[arg-type]  # on purpose
         (lambda: define_agent(plain, name="a.b"), "agent 'a.b' is not a name"),
-        (lambda: define_agent(plain, name="ask"), "the steps of ctx.ask have that name"),
+        (lambda: define_agent(plain, name="ask"), "the steps of ctx.ask have this name"),
         (lambda: define_agent(plain, slots=0), "slots is 0"),
-        (lambda: define_agent(plain, run="process"), "is async def, which runs on the loop"),
+        (lambda: define_agent(plain, run="process"), "is async def, which runs on the event loop"),
         (lambda: define_agent(Service(), name="s", run="process"), "a plain def at module level"),
         (lambda: define_agent(plain, lifespan=Service), "no Task parameter"),
-        (lambda: define_workflow(plain), "its first parameter is the Context"),
+        (lambda: define_workflow(plain), "its first parameter must be the Context"),
         (lambda: define_workflow(in_thread), "must be async def"),
         (lambda: define_workflow(plain, version=0), "version is 0"),
         (lambda: Signal("no good", int), "signal 'no good' is not a name"),
-        (lambda: define_agent(plain)(Doc("a")), "agent 'plain' is not callable: a call goes through the mesh"),  # type: ignore[operator]  # on purpose
+        (lambda: define_agent(plain)(Doc("a")), "agent 'plain' is not callable: calls go through the mesh"),  # type: ignore[operator]  # on purpose
         (lambda: Workflow.remote("w", str, str)("a"), "await client.run(w, …)"),  # type: ignore[operator]  # on purpose
     ],
 )

@@ -118,10 +118,12 @@ def test_two_things_of_one_name_are_refused_with_both_places() -> None:
     async def extract_too(doc: str) -> str:
         return doc
 
-    with pytest.raises(ValueError, match=r"'extract' twice: agent at test_mesh\.py:\d+, agent at test_mesh\.py:\d+"):
+    with pytest.raises(
+        ValueError, match=r"two definitions named 'extract': agent at test_mesh\.py:\d+, agent at test_mesh\.py:\d+"
+    ):
         mesh.agent(name="extract")(extract_too)
     other.agent(name="extract")(extract_too)
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="two definitions"):
         mesh.include(other)
 
     @mesh.workflow
@@ -132,7 +134,7 @@ def test_two_things_of_one_name_are_refused_with_both_places() -> None:
 
     async def review_3(ctx: Context) -> None: ...
 
-    with pytest.raises(ValueError, match=r"workflow v2 at .* or version= for both"):
+    with pytest.raises(ValueError, match=r"workflow v2 at .* or set version= on both"):
         mesh.workflow(name="review", version=2)(review_3)
     with pytest.raises(ValueError, match=r"workflow v1 at .*, agent at"):
         mesh.agent(name="review")(extract_too)
@@ -162,19 +164,21 @@ def test_a_module_is_found_from_the_working_directory(tmp_path: Path, monkeypatc
 def test_no_mesh_or_several_are_refused_naming_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "none_app.py").write_text("x = 1\n")
     (tmp_path / "both_app.py").write_text("from nervenet import Mesh\na = Mesh('a')\nb = again = Mesh('b')\n")
-    with pytest.raises(LoadError, match=r'has no mesh: it needs one at module level, e\.g\. mesh = Mesh\("none_app"\)'):
+    with pytest.raises(
+        LoadError, match=r'has no mesh: define one at module level, for example mesh = Mesh\("none_app"\)'
+    ):
         load_mesh(str(tmp_path / "none_app.py"))
-    with pytest.raises(LoadError, match=r"has 2 meshes \(a, b\): say which one, e\.g\. .*both_app\.py:a"):
+    with pytest.raises(LoadError, match=r"has 2 meshes \(a, b\): choose one, for example .*both_app\.py:a"):
         load_mesh(str(tmp_path / "both_app.py"))
     assert load_mesh(str(tmp_path / "both_app.py:again")).name == "b"
-    with pytest.raises(LoadError, match=r"both_app\.py:c is not there \(its meshes: a, b, again\)"):
+    with pytest.raises(LoadError, match=r"both_app\.py:c does not exist \(its meshes: a, b, again\)"):
         load_mesh(str(tmp_path / "both_app.py:c"))
-    with pytest.raises(LoadError, match=r"none_app\.py:x is no mesh but int"):
+    with pytest.raises(LoadError, match=r"none_app\.py:x is not a Mesh but int"):
         load_mesh(str(tmp_path / "none_app.py:x"))
 
 
 def test_what_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match=r"nowhere\.py is not there: give the file"):
+    with pytest.raises(LoadError, match=r"nowhere\.py does not exist: give the file"):
         load_mesh(str(tmp_path / "nowhere.py"))
     with pytest.raises(LoadError, match=r"there is no module 'nowhere_at_all' \(looked in "):
         load_mesh("nowhere_at_all:mesh")

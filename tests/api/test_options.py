@@ -96,7 +96,7 @@ def test_options_are_values_equal_hashable_picklable_and_later_changes_are_not_s
         (CallOptions, {"labels": {"a": 1}}, "a mapping of strings to strings"),
         (CallOptions, {"on_cancel": "now"}, "one of request, wait, leave"),
         (CallOptions, {"step": "page.7"}, "is not a name"),
-        (CallOptions, {"step": "ask"}, "is taken"),
+        (CallOptions, {"step": "ask"}, "cannot be named 'ask'"),
         (StartOptions, {"if_exists": "maybe"}, "one of same, error, restart_if_closed"),
     ],
 )
@@ -108,14 +108,19 @@ def test_a_mistake_is_refused_where_it_is_written(options: type[Any], given: dic
 @pytest.mark.parametrize(
     ("made", "given", "named", "sentences"),
     [
-        (CallOptions, (), {"retries": 3}, ["takes no 'retries'; ", "Did you mean retry=RetryPolicy(max_attempts=3)?"]),
+        (
+            CallOptions,
+            (),
+            {"retries": 3},
+            ["has no option 'retries'; ", "Did you mean retry=RetryPolicy(max_attempts=3)?"],
+        ),
         (CallOptions, (), {"timeout": 30}, ["Did you mean timeouts=Timeouts(attempt=timedelta(seconds=30))?"]),
         (RetryPolicy, (), {"attempts": 3}, ["Did you mean max_attempts=3?"]),
-        (StartOptions, (), {"label": {}}, ["takes no 'label'; ", "Did you mean labels?"]),
-        (Timeouts, (timedelta(1),), {}, ["Timeouts takes names: attempt=…, total=…"]),
+        (StartOptions, (), {"label": {}}, ["has no option 'label'; ", "Did you mean labels?"]),
+        (Timeouts, (timedelta(1),), {}, ["Timeouts takes its fields by name: attempt=…, total=…"]),
         (Mesh("m").agent, (), {"retries": 3}, ["options=CallOptions(retry=RetryPolicy(max_attempts=3))?"]),
         (Mesh("m").workflow, (), {"timeout": 3}, ["options=StartOptions(timeout=3)?"]),
-        (Signal, ("go",), {}, ['takes one type, that of what it carries: Signal("go", str)']),
+        (Signal, ("go",), {}, ['takes one type, that of its value: Signal("go", str)']),
         (
             Agent.remote,
             ("see", str),

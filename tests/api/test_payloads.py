@@ -127,7 +127,7 @@ TURNS = b'[{"role":"a","text":"b"},{"role":"a","text":"b"},{"role":7,"text":"b"}
         (lambda: Codec.of(str).encode(5), "input should be a valid string, got 5"),  # type: ignore[arg-type]  # on purpose
         (lambda: Codec.of(Doc).decode(Payload("json", b"{"), "doc"), "doc: invalid JSON"),
         (lambda: Codec.of(Doc).decode(Payload("json", b"{}"), "doc"), "doc.name: field required"),
-        (lambda: Codec.of(Doc).decode(NOTHING, "doc"), "doc: no value was sent, Doc is needed"),
+        (lambda: Codec.of(Doc).decode(NOTHING, "doc"), "doc: no value was sent, but Doc is needed"),
         (lambda: Codec.of(Doc).decode(Payload("bytes", b"xy")), "raw bytes were sent (2 of them), Doc is needed"),
         (
             lambda: Codec.of(Doc).decode(Payload("uri", b"s3://k")),

@@ -8,8 +8,8 @@
 Two meshes side by side: `strict` and `replica`, see `mesh`, which says what each of them promises.
 
     app        what nodes and agents run                 shapes     the same workflows from outside, with what must come out
-    processes  what can be killed                        cables     what can be cut, stalled, slowed; `sabotage` lets them lie
-    mesh       servers, slots, cables                    faults     the schedule and the hands
+    mesh       servers, slots, proxies                   sabotage   lets the proxies lie
+    registry   who is registered in etcd                 faults     the schedule and the hands
     load       people, and second copies of tasks        recovery   who was orphaned, and for how long
     checker    journals and effects                      leaks      what nobody explains in Redis and etcd
     drive      one run                                   report     its end

@@ -133,7 +133,7 @@ async def _guard(mesh: Torture, hands: Hands) -> None:
         await asyncio.sleep(0.5)
         for slot in mesh.slots:
             if not slot.busy and slot.role is not None and not slot.role.alive:
-                hands.troubles.append(("died", slot.name, slot.role.tail()))
+                hands.troubles.append(("died", slot.name, slot.role.logs()))
                 slot.busy = True
                 await hands.again(slot)
                 slot.busy = False

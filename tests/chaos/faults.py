@@ -164,18 +164,18 @@ class Hands:
             try:
                 await self.torture.bring_up(slot)
                 return
-            except RuntimeError:
+            except AssertionError:
                 assert slot.role is not None
                 slot.role.kill()  # it may be slow and not dead, and would sit on the place
                 await asyncio.sleep(1)
         assert slot.role is not None
-        self.troubles.append(("driver", slot.name, f"it never came back:\n{slot.role.tail()}"))
+        self.troubles.append(("driver", slot.name, f"it never came back:\n{slot.role.logs()}"))
 
     async def _stop(self, slot: Slot, seconds: float) -> None:
         assert slot.role is not None
-        slot.role.send(signal.SIGSTOP)
+        slot.role.kill(signal.SIGSTOP)
         await asyncio.sleep(seconds)
-        slot.role.send(signal.SIGCONT)
+        slot.role.kill(signal.SIGCONT)
 
     async def _cables(self, kind: str, slot: Slot, pick: int) -> None:
         target, _, deed = kind.partition("-")

@@ -16,6 +16,7 @@ from nervenet import Client, Resolution
 from nervenet.errors import AlreadyClosed, NervenetError
 from tests.chaos.mesh import NAMESPACE, Torture
 from tests.chaos.shapes import Case
+from tests.support.waiting import until
 
 PATIENCE = 90.0
 
@@ -55,7 +56,7 @@ class Load:
 
     async def _patiently(self, workflow: str, act: Callable[[], Awaitable[object]]) -> bool:
         """Again and again while the mesh is out of reach; a mesh that stays so is a trouble."""
-        until = time.monotonic() + PATIENCE
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 async with asyncio.timeout(10):
@@ -64,7 +65,7 @@ class Load:
             except AlreadyClosed:
                 return True
             except (NervenetError, TimeoutError) as error:
-                if time.monotonic() > until:
+                if time.monotonic() > end:
                     self.troubles.append(("refused", workflow, f"for {PATIENCE:.0f} s, at last: {error!r}"))
                     return False
                 await asyncio.sleep(0.25)
@@ -136,9 +137,10 @@ class Load:
 
     async def settle(self) -> None:
         """Until every accepted workflow has come to rest, or the patience is at an end."""
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            with suppress(RedisError, OSError):
-                if not await self.still_open():
-                    return
+
+        async def at_rest() -> bool:
             await asyncio.sleep(0.3)
+            return not await self.still_open()
+
+        with suppress(AssertionError):  # the checker says what is open
+            await until(at_rest, "all is at rest", PATIENCE, ignore=(RedisError, OSError))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sqlite3
 from contextlib import closing
@@ -29,10 +28,11 @@ import redis.asyncio
 
 from nervenet.dev.servers import Server, free_port, valkey
 from tests.chaos import registry
-from tests.chaos.cables import Cable, Tamper
-from tests.chaos.processes import Role
-from tests.recovery.replicated import Replicated, role_of
-from tests.registry.rig import cluster
+from tests.support.environment import clean_environment
+from tests.support.etcd_servers import cluster
+from tests.support.processes import NervenetProcess
+from tests.support.redis_servers import Replicated, role_of
+from tests.support.tcp_proxy import Tamper, TcpProxy
 
 APP = "tests/chaos/app.py"
 NAMESPACE = "chaos"
@@ -51,10 +51,10 @@ class Slot:
     def __init__(self, name: str, kind: str, skew: float) -> None:
         self.name, self.kind, self.skew = name, kind, skew
         self.port = free_port()
-        self.front: Cable | None = None
-        self.redis: Cable | None = None
-        self.etcd: list[Cable] = []
-        self.role: Role | None = None
+        self.front: TcpProxy | None = None
+        self.redis: TcpProxy | None = None
+        self.etcd: list[TcpProxy] = []
+        self.role: NervenetProcess | None = None
         self.busy = False
         self.lives = 0
 
@@ -64,7 +64,7 @@ class Slot:
         return f"127.0.0.1:{self.front.port if self.front else self.port}"
 
     @property
-    def cables(self) -> list[Cable]:
+    def cables(self) -> list[TcpProxy]:
         return [one for one in (self.front, self.redis, *self.etcd) if one is not None]
 
     def kill(self) -> None:
@@ -190,44 +190,39 @@ class Torture:
 
     async def _wire(self, slot: Slot) -> None:
         if slot.kind == "node":
-            slot.front = Cable(slot.port)
-            slot.etcd = [Cable(member.port) for member in self.etcd]
+            slot.front = TcpProxy(slot.port)
+            slot.etcd = [TcpProxy(member.port) for member in self.etcd]
         if self.valkey is not None:
-            slot.redis = Cable(self.valkey.port, self._tamper)
+            slot.redis = TcpProxy(self.valkey.port, tamper=self._tamper)
         for cable in slot.cables:
-            await cable.lay()
+            await cable.listen()
 
     async def bring_up(self, *slots: Slot) -> None:
         for slot in slots:
             if slot.front is not None:
-                await slot.front.lay()
+                await slot.front.listen()
             self._spawn(slot)
         for slot in slots:
             assert slot.role is not None
-            await slot.role.ready()
+            await slot.role.until_ready(30)
 
     def _spawn(self, slot: Slot) -> None:
         slot.lives += 1
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-        strict = {"NERVENET_DURABILITY": "strict"} if self.valkey is not None and slot.kind == "node" else {}
-        env = (
-            kept
-            | strict
-            | {
-                "NERVENET_REDIS": self._redis_url(slot),
-                "NERVENET_ETCD": ",".join(f"http://127.0.0.1:{cable.port}" for cable in slot.etcd),
-                "NERVENET_NAMESPACE": NAMESPACE,
-                "NERVENET_ADDRESS": self.addresses,
-                "NERVENET_ADVERTISE": slot.address,
-                "CHAOS_EFFECTS": str(self.effects),
-                "CHAOS_SKEW": str(slot.skew),
-                **self._env,
-            }
+        env = clean_environment(
+            NERVENET_REDIS=self._redis_url(slot),
+            NERVENET_NAMESPACE=NAMESPACE,
+            NERVENET_ADDRESS=self.addresses,
+            NERVENET_ADVERTISE=slot.address,
+            CHAOS_EFFECTS=str(self.effects),
+            CHAOS_SKEW=str(slot.skew),
+            **self._env,
         )
-        if slot.kind == "agent":
-            del env["NERVENET_ETCD"]
-        listen = ["--listen", f"127.0.0.1:{slot.port}"]
-        slot.role = Role(slot.kind, [APP, *listen], self.folder / f"{slot.name}-{slot.lives}", env)
+        if slot.kind == "node":
+            env["NERVENET_ETCD"] = ",".join(f"http://127.0.0.1:{cable.port}" for cable in slot.etcd)
+            if self.valkey is not None:
+                env["NERVENET_DURABILITY"] = "strict"
+        command = [slot.kind, APP, "--listen", f"127.0.0.1:{slot.port}"]
+        slot.role = NervenetProcess(command, env, self.folder / f"{slot.name}-{slot.lives}")
 
     def _redis_url(self, slot: Slot) -> str:
         if self.replicated is not None:

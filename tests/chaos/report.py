@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.processes import ROOT
 from tests.chaos.recovery import figures
+from tests.support.environment import ROOT
 
 BUILD = ROOT / "build" / "chaos"
 TOLD = {

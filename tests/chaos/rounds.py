@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 
-from tests.chaos.processes import ROOT
 from tests.chaos.report import BUILD, lines, merged, write
+from tests.support.environment import ROOT
 
 MINUTES = 32.0
 WORKFLOWS = 11_200

@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from tests.chaos.cables import Tamper
-from tests.chaos.processes import ROOT
+from tests.support.environment import ROOT
+from tests.support.tcp_proxy import Tamper
 
 SCRIPTS = ROOT / "python" / "nervenet" / "streams" / "scripts"
 Pair = tuple[bytes, bytes]

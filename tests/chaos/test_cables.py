@@ -10,19 +10,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.chaos.cables import Cable
+from tests.support.tcp_proxy import TcpProxy
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[Cable]:
+async def echo() -> AsyncIterator[TcpProxy]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             writer.write(data)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    cable = Cable(server.sockets[0].getsockname()[1])
-    await cable.lay()
+    cable = TcpProxy(server.sockets[0].getsockname()[1])
+    await cable.listen()
     try:
         yield cable
     finally:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import KINDS, schedule
-from tests.chaos.processes import ROOT
 from tests.chaos.sabotage import KINDS as SABOTAGES
 from tests.chaos.sabotage import Exchange, chosen, liar
+from tests.support.environment import ROOT
 
 
 async def test_a_broken_law_is_reported_and_the_exit_is_not_zero(tmp_path: Path) -> None:

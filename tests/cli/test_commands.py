@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from nervenet.cli import main
-from tests.dev.standing import Dev
+from tests.support.dev import Dev
 
 APP = """
 import asyncio
@@ -116,7 +116,7 @@ def test_json_is_the_contract_and_nothing_else(run: Run, an_id: str) -> None:
     stored = [entry["name"] for entry in watched if "name" in entry]
     assert (stored[0], stored[-1]) == ("start", "close") and "task:greet" in stored
     listed = json.loads(run("list", "--json", "--definition", "welcome", "--limit", "1").out)
-    assert len(listed["workflows"]) == 1 and int(listed["totalCount"]) >= 1
+    assert len(listed["workflows"]) == 1 and int(listed["namespaceCount"]) >= 1
     agents = json.loads(run("agents", "list", "--json").out)["agents"]
     assert {can["name"] for can in agents[0]["agent"]["capabilities"]} == {"greet", "broken"}
 
@@ -159,7 +159,7 @@ def test_a_human_decides_and_the_next_one_is_told(run: Run, an_id: str) -> None:
     run("start", "asks", "--id", an_id)
     asked = f"{an_id}/ask"
     while asked not in (found := run("escalations", "list", "--workflow", an_id)).out:
-        assert "Nothing waits" in found.err
+        assert "no open question" in found.err
     assert "Release?" in found.out and "yes, no" in found.out
     assert "resolve" in run("escalations", "show", asked).out
     assert run("escalations", "resolve", asked).code == 2  # nobody to ask

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from nervenet.cli import main
 from nervenet.cli.failures import UsageError
 from nervenet.cli.files import read
 from tests.cli.test_commands import APP, Ran
-from tests.dev.standing import Dev
+from tests.support.dev import Dev
 
 FLOW = """
 # Greets everybody.
@@ -86,14 +86,14 @@ def test_a_file_is_stored_and_started_in_one_go(run: Run, file: Path, name: str)
 
 
 def test_definitions_are_put_listed_and_shown(run: Run, file: Path, name: str) -> None:
-    assert f"{name} v1 is sound: 2 steps" in run("definitions", "put", str(file), "--check").err
+    assert f"{name} v1 is valid: 2 steps" in run("definitions", "put", str(file), "--check").err
     assert run("definitions", "show", name).code == 3
     assert f"{name} v1 stored" in run("definitions", "put", str(file)).err
     assert f"{name} v1 was stored already, with the same content" in run("definitions", "put", str(file)).err
     (line,) = [line for line in run("definitions", "list").out.splitlines() if name in line]
     assert line.split()[:2] == [name, "v1"] and line.endswith("Greets everybody.")
     shown = run("definitions", "show", name)
-    data = yaml.safe_load(shown.out)
+    data = YAML(typ="safe").load(shown.out)
     assert data["steps"][1]["value"] == "steps.greetings.map(g, g.upperAscii())\n"
     file.write_text(shown.out)
     assert "was stored already" in run("definitions", "put", str(file)).err  # what is shown is what is read
@@ -149,8 +149,8 @@ def test_journals_are_held_against_a_file(run: Run, file: Path, name: str, tmp_p
     ("line", "words"),
     [
         (("start",), "start: missing: NAME"),
-        (("start", "-f", "x.yaml", "1", "2"), "name and version stand in the file; 1 is one too many"),
-        (("start", "-f", "x.yaml", "--version", "2"), "name and version stand in the file; --version is one too many"),
+        (("start", "-f", "x.yaml", "1", "2"), "the file has name and version, so leave out 1"),
+        (("start", "-f", "x.yaml", "--version", "2"), "the file has name and version, so leave out --version"),
         (("start", "-f", "no-such.yaml"), "no-such.yaml: No such file or directory"),
     ],
 )
@@ -180,11 +180,16 @@ def test_yaml_is_that_of_2009_whose_words_are_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\nb: 2\na: 3", "x.yaml:3:1: 'a' stands here and in line 1"),
+        ("a: 1\nb: 2\na: 3", "x.yaml:3:1: 'a' is in line 1 already"),
         ("a: [1, 2", "x.yaml:1:9: expected ',' or ']', but got '<stream end>'"),
         ("a: b: c", "x.yaml:1:5: mapping values are not allowed here"),
-        ("a: !!python/object/apply:os.system [ls]", "x.yaml:1:4: could not determine a constructor for the tag"),
-        ("? [1]\n: 2", "x.yaml:1:3: a name is a text"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            "x.yaml:1:4: the tag !!python/object/apply:os.system is not supported",
+        ),
+        ("? [1]\n: 2", "x.yaml:1:3: a name must be text"),
+        ("a: &x [*x]", "x.yaml:1:4: a value cannot contain itself"),
+        ("[" * 5000, "x.yaml is nested too deeply"),
         ("", "x.yaml is empty"),
         ("--- 1\n--- 2", "x.yaml:2:1: but found another document"),
     ],

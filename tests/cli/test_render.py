@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from nervenet.cli.render import agents, escalations, events, text, timeline, workflows
 from nervenet.cli.render.table import Column, ids, prose, table
 from nervenet.cli.render.text import View
+from nervenet.cli.values import repeated
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import coordinator_service_pb2 as service
 from nervenet.v1 import registry_service_pb2 as registry
@@ -51,7 +54,7 @@ BLOCKED = pb.Workflow(
         expected="task:validate", found="task:translate", where="review.py:27", agreed_steps=3, time=at(-60)
     ),
 )
-LIST = service.ListWorkflowsResponse(workflows=[FAILED, BLOCKED], total_count=214)
+LIST = service.ListWorkflowsResponse(workflows=[FAILED, BLOCKED], namespace_count=214)
 
 
 def plain(lines: object) -> list[str]:
@@ -144,25 +147,33 @@ def test_list_in_a_pipe_has_whole_ids_and_iso_times() -> None:
     [
         (LIST, (), False, "2 of 214."),
         (
-            service.ListWorkflowsResponse(workflows=[FAILED], total_count=3, next_page_token="t0"),
+            service.ListWorkflowsResponse(workflows=[FAILED], namespace_count=3, next_page_token="t0"),
             (),
             False,
             "1 of 3. More: nervenet list --next t0",
         ),
         (
-            service.ListWorkflowsResponse(total_count=214),
+            service.ListWorkflowsResponse(namespace_count=214),
             ("FAILED", "BLOCKED"),
             False,
             "No workflow is failed or blocked in namespace default; 214 in other states.",
         ),
         (service.ListWorkflowsResponse(), (), False, "No workflow in namespace default yet. Start one"),
-        (service.ListWorkflowsResponse(total_count=1), (), True, "is like that; 1 other."),
+        (service.ListWorkflowsResponse(namespace_count=1), (), True, "matches; 1 other."),
     ],
 )
 def test_what_a_list_leaves_out(
     response: service.ListWorkflowsResponse, wanted: tuple[str, ...], filtered: bool, says: str
 ) -> None:
     assert says in workflows.list_footer(response, "default", wanted=wanted, filtered=filtered)
+
+
+def test_the_next_page_has_the_filters_of_this_one() -> None:
+    args = argparse.Namespace(state=["failed"], definition=None, label=["team=legal"], since="2h")
+    command = repeated("nervenet list", args, "state", "definition", "label", "since")
+    page = service.ListWorkflowsResponse(workflows=[FAILED], namespace_count=3, next_page_token="t0")
+    footer = workflows.list_footer(page, "default", command=command)
+    assert footer == "1 of 3. More: nervenet list --state failed --label team=legal --since 2h --next t0"
 
 
 SHOWN = pb.Workflow(
@@ -197,7 +208,7 @@ SHOWN = pb.Workflow(
             capability="validate",
             state=task_pb2.TASK_STATE_QUEUED,
             schedule_time=at(-95),
-            waits_for="no live agent serves it",
+            waits_for="no agent serves it",
         ),
         task_pb2.Task(
             step="ask",
@@ -238,7 +249,7 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
     assert title == "✓ review-118   succeeded   review v1   9.02 s   trace 4bf92f3577b34da6   node n-7c2 (adopted once)"
     assert extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 24) and "4.10 s" in extract  # 40 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
-    assert "┄" in validate and validate.endswith("waits: no live agent serves it")
+    assert "┄" in validate and validate.endswith("waits: no agent serves it")
     assert ask.endswith("waits for a human: review-118/ask")
     assert "ana@example" in asked and asked.endswith("“Accept in spite of these?” → yes, “known issue”")
     assert summarize.lstrip().startswith("8.63") and summarize.endswith("1.2k tokens")
@@ -378,9 +389,9 @@ def test_escalations_on_a_terminal() -> None:
     assert "5 attempts" in second and second.endswith("retry, complete, fail")
     assert (
         escalations.list_footer(response, TERMINAL, "default")
-        == "2 open, oldest 2 h. An id ends in #k when a step asks again."
+        == "2 open, oldest 2 h. An id ends in #2, #3, … when a step asks again."
     )
-    assert "Nothing waits" in escalations.list_footer(service.ListEscalationsResponse(), TERMINAL, "default")
+    assert "no open question" in escalations.list_footer(service.ListEscalationsResponse(), TERMINAL, "default")
 
 
 def test_a_question_is_shown_with_all_that_helps_to_answer_it() -> None:

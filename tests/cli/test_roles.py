@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.dev.standing import NERVENET
+from tests.support.environment import NERVENET, clean_environment
+from tests.support.waiting import wait_until
 
 APP = """
 import asyncio, os
@@ -50,9 +50,8 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(redis_url: str, etcd_url: str, namespace: str) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NERVENET_")}
     own = {"NERVENET_REDIS": redis_url, "NERVENET_ETCD": etcd_url, "NERVENET_NAMESPACE": namespace}
-    return kept | own | {"NERVENET_DRAIN": "5s"}
+    return clean_environment(**own, NERVENET_DRAIN="5s")
 
 
 @contextmanager
@@ -62,11 +61,8 @@ def role(app: Path, settings: Mapping[str, str], *line: str) -> Iterator[tuple[s
     command = [*NERVENET, line[0], "app.py", *line[1:], "--ready-file", str(ready)]
     process = subprocess.Popen(command, cwd=app, env=settings, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 30
-        while not ready.exists():
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline, "never ready"
-            time.sleep(0.02)
+        wait_until(lambda: ready.exists() or process.poll() is not None, f"{line} is ready", 30)
+        assert process.poll() is None, process.communicate()[1]
         yield process, json.loads(ready.read_text())
     finally:
         process.kill()
@@ -116,7 +112,7 @@ def test_a_taken_port_is_said(app: Path, settings: Mapping[str, str]) -> None:
     [
         (("node", "app.py"), {"NERVENET_ETCD": ""}, 2, "etcd is not set, and a node needs it"),
         (("node", "app.py"), {"NERVENET_REDIS": "mysql://x"}, 2, "redis is"),
-        (("node", "nowhere.py"), {}, 2, "nowhere.py is not there"),
+        (("node", "nowhere.py"), {}, 2, "nowhere.py does not exist"),
         (("agent", "app.py", "--only", "wher"), {}, 2, "has no agent 'wher'; it has: other, where"),
         (("agent", "app.py", "--slots", "0"), {}, 2, "at least 1"),
         (("node", "app.py", "--listen", "nonsense"), {}, 2, "listen is 'nonsense'"),

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from nervenet.cli.render.screen import Screen
 from nervenet.v1 import common_pb2
-from tests.dev.standing import NERVENET
+from tests.support.environment import NERVENET, clean_environment
 
 LINE = Text.assemble(("✓ done", "green"), "  → next…")
 
@@ -68,7 +68,7 @@ def test_help_and_errors_in_an_ascii_locale() -> None:
 def on_terminal(*line: str, **environment: str) -> str:
     """What a person sees on a terminal of 80 columns."""
     ours, theirs = pty.openpty()
-    env = {name: value for name, value in os.environ.items() if not name.startswith("NERVENET_")}
+    env = clean_environment()
     env |= {"TERM": "xterm-256color", "COLUMNS": "80", **environment}
     process = subprocess.Popen([*NERVENET, *line], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)

@@ -22,7 +22,7 @@ def test_json_is_sent_as_it_was_written(text: str) -> None:
 
 
 def test_a_bare_word_is_shown_in_quotes() -> None:
-    with pytest.raises(UsageError, match=r"INPUT is JSON, and Ada is not. As a JSON string it reads: '\"Ada\"'"):
+    with pytest.raises(UsageError, match=r"INPUT must be JSON, and Ada is not. As a JSON string: '\"Ada\"'"):
         read_json("Ada")
 
 
@@ -30,8 +30,8 @@ def test_a_bare_word_is_shown_in_quotes() -> None:
     ("text", "says"),
     [
         ('{"a": 1,}', "INPUT is not JSON: .* at line 1, column"),
-        ("", "INPUT is empty; JSON for no value is null"),
-        ('["a", NaN]', "NaN is no JSON number"),
+        ("", "INPUT is empty; the JSON for no value is null"),
+        ('["a", NaN]', "NaN is not a JSON number"),
         ("[" * 100_000, "nested too deep"),
         ("@nowhere.json", "INPUT @nowhere.json: No such file"),
     ],
@@ -65,16 +65,22 @@ def test_labels_states_spans_and_ids() -> None:
     [
         (["lsit"], "there is no command lsit; did you mean list?"),
         (["start"], "start: missing: NAME"),
-        (["start", "welcome", "Ada"], "As a JSON string it reads"),
-        (["start", "welcome", "--timeout", "3s"], "--timeout says how long --wait waits"),
+        (["start", "welcome", "Ada"], "As a JSON string:"),
+        (["start", "welcome", "--timeout", "3s"], "--timeout needs --wait"),
         (["list", "--state", "faild"], "did you mean failed?"),
-        (["list", "--since", "yesterday"], "give a span"),
+        (["list", "--since", "yesterday"], "give a duration"),
         (["list", "--limit", "0"], "at least 1"),
-        (["list", "--colour", "never"], "unrecognized arguments"),
-        (["escalations", "resolve", "review-118"], "is no escalation id"),
-        (["escalations", "resolve", "w/ask", "--answer", "a", "--fail", "b"], "not allowed with"),
+        (["list", "--limit", "x"], "list: --limit needs a whole number of at least 1, not 'x'"),
+        (["list", "--limit"], "list: --limit needs a value: N"),
+        (["list", "--colour", "never"], "list: there is no flag --colour; did you mean --color?"),
+        (["list", "--color", "alwys"], "--color needs one of auto, always, never, not 'alwys'; did you mean always?"),
+        (["list", "--json=1"], "list: --json takes no value"),
+        (["list", "a", "b"], "list: too many arguments: a b"),
+        (["agents", "lst"], "agents: there is no command lst; did you mean list?"),
+        (["escalations", "resolve", "review-118"], "is not an escalation id"),
+        (["escalations", "resolve", "w/ask", "--answer", "a", "--fail", "b"], "give --answer or --fail, not both"),
         (["cancel"], "missing: ID"),
-        (["dev", "hello.py", "--port", "70000"], "a port is a number"),
+        (["dev", "hello.py", "--port", "70000"], "--port needs a whole number from 0 to 65535"),
         (["list", "--namespace", "no good"], "namespace is 'no good'"),
     ],
 )
@@ -84,6 +90,12 @@ def test_a_wrong_command_line_is_exit_code_2_and_a_sentence(
     assert main(line) == 2
     out, err = capsys.readouterr()
     assert says in err and not out and "Traceback" not in err
+
+
+def test_the_version_is_a_flag_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second and first.startswith("nervenet ")
 
 
 def test_with_json_a_wrong_command_line_is_a_status(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from nervenet import Client, Context, Mesh, Resolution, Signal, Task
+from tests.support.waiting import until
 
 mesh = Mesh("parts")
 done = Signal("done", None)
@@ -55,9 +56,11 @@ async def test_the_choices_are_what_the_type_of_the_answer_leaves(
     mesh_client: Client, kind: str, choices: tuple[object, ...], result: str
 ) -> None:
     run = await mesh_client.start(judges, kind, id=kind)
-    async with asyncio.timeout(30):
-        while not (asked := [e async for e in mesh_client.escalations()]):
-            await asyncio.sleep(0.01)
+
+    async def questions() -> list[Any]:
+        return [e async for e in mesh_client.escalations()]
+
+    asked = await until(questions, "it asks", 30)
     assert asked[0].choices == choices
     await mesh_client.resolve(asked[0].id, Resolution.complete(choices[0] if choices else "hm"))
     assert await run.result(timeout=30) == result

@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from nervenet import Agent, AgentError, CallFailed, CallOptions, Client, Context, Escalate, Mesh, Resolution, Timeouts
 from nervenet.errors import AlreadyExists, CallTimedOut
+from tests.support.waiting import until
 
 mesh = Mesh("calls")
 done: list[str] = []
@@ -88,8 +90,11 @@ async def test_a_failure_is_that_of_a_step(mesh_client: Client) -> None:
 
 async def test_a_task_may_ask_a_human(mesh_client: Client) -> None:
     waiting = asyncio.create_task(mesh_client.call(doubt, "x", request_id="r"))
-    while not (found := [e async for e in mesh_client.escalations()]):
-        await asyncio.sleep(0.01)
+
+    async def questions() -> list[Any]:
+        return [e async for e in mesh_client.escalations()]
+
+    found = await until(questions, "it asks")
     assert (found[0].question, found[0].suggestion) == ("How many?", 7)
     await mesh_client.resolve(found[0].id, Resolution.complete(8))
     assert await waiting == 8

@@ -11,7 +11,8 @@ import pytest
 
 from nervenet import Client, Resolution, StartOptions, Workflow, WorkflowFailed, errors
 from nervenet.node.node import Node
-from tests.services.world import World, approve, asks, echo, eventually, fails, waits
+from tests.services.world import World, approve, asks, echo, fails, waits
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ async def test_a_human_is_asked_and_answers(world: World) -> None:
     async def listed() -> Any:
         return [e async for e in client.escalations()]
 
-    (question,) = await eventually(listed)
+    (question,) = await until(listed)
     assert (question.id, question.question, question.choices) == ("r/ask#1", "Release?", ("yes", "no"))
     with pytest.raises(errors.InvalidRequest):
         await client.resolve(question.id, Resolution.complete("maybe"))
@@ -97,7 +98,7 @@ async def test_results_and_watches_go_on_at_another_node_when_theirs_stops(world
                 seen.append(event.name)  # noqa: PERF401  # another task looks at it meanwhile
 
         watching, result = asyncio.create_task(watch()), asyncio.create_task(run.result())
-        await eventually(lambda: seen == ["start"])
+        await until(lambda: seen == ["start"])
         await first.drain()
     await run.signal(approve, "ok")
     async with asyncio.timeout(15):

@@ -11,7 +11,7 @@ import pytest
 
 from nervenet import Client, Resolution, errors
 from nervenet.config import Config
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2
 
@@ -64,9 +64,11 @@ class Counting:
         raise away()
 
 
-async def serving(servicer: object) -> Server:
+async def serving(servicer: object) -> GrpcServer:
     config = Config.load(environ={}, listen="127.0.0.1:0")
-    return await Server.start(config, "node", [Service("nervenet.v1.CoordinatorService", servicer)], asyncio.Event())
+    return await GrpcServer.start(
+        config, "node", [Service("nervenet.v1.CoordinatorService", servicer)], asyncio.Event()
+    )
 
 
 async def test_starts_of_one_tick_are_one_call_and_their_results_share_one_stream() -> None:

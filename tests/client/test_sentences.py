@@ -42,9 +42,9 @@ REFUSED: list[tuple[type[Exception], Ask, str]] = [
     (errors.Overloaded, lambda c: c.start("quick", "x" * (2 << 20)), r"^quick: input is 2 MiB, limit 1 MiB \(NERVENET_PAYLOAD"),
     (errors.PreconditionFailed, lambda c: c.start(quick, 1, options=STRICT), "this mesh is not strict: a crash of Redis can"),
     (ValueError, lambda c: c.start(quick, "one"), "^quick: input should be a valid integer"),
-    (ValueError, lambda c: c.start(quick, 1, options=ABANDONING), "^quick: abandon_children is for ctx.start: whether a child"),
-    (TypeError, lambda c: c.start(greet, "Ada"), r"^a client starts workflows; <Agent greet.*: await client.call\(greet, …, request_id"),
-    (TypeError, lambda c: c.call(quick, 1, request_id="r"), r"^client.call takes an agent; <Workflow quick.*client.run\(quick, …\)"),  # type: ignore[arg-type]
+    (ValueError, lambda c: c.start(quick, 1, options=ABANDONING), "^quick: abandon_children is an option of ctx.start only"),
+    (TypeError, lambda c: c.start(greet, "Ada"), r"^client.start takes a workflow, not <Agent greet.*: await client.call\(greet, …, request_id"),
+    (TypeError, lambda c: c.call(quick, 1, request_id="r"), r"^client.call takes an agent, not <Workflow quick.*client.run\(quick, …\)"),  # type: ignore[arg-type]
     (errors.NotFound, lambda c: c.handle("nobody").result(timeout=30), "there is no workflow 'nobody' in namespace "),
     (ValueError, lambda c: anext(c.list(state="broken")), "there is no state 'broken'; there are: RUNNING, WAITING_FOR_HUMAN"),
     (TypeError, lambda c: c.start(quick, 1, 2), "'quick' takes one value, got 2: make them one model or dataclass"),

@@ -142,9 +142,9 @@ async def test_a_human_answers(config: Config) -> None:
 
 async def test_it_refuses_where_it_would_block_a_loop(config: Config) -> None:
     client = SyncClient(config=config)
-    with pytest.raises(RuntimeError, match=r"use Client there \(async with Client\(\) …\)"):
+    with pytest.raises(RuntimeError, match=r"use Client here \(async with Client\(\) …\)"):
         client.run(welcome, "Ada")
-    with pytest.raises(RuntimeError, match="use Client there"), client:
+    with pytest.raises(RuntimeError, match="use Client here"), client:
         pass
     assert threads() == []
 

@@ -55,14 +55,14 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     values = {
         "address": "a:1,b:2", "namespace": "legal", "token": "t", "tls": str(file), "tls_cert": str(file),
         "tls_key": str(file), "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
-        "advertise": "me.internal", "dashboard": ":7701", "durability": "strict", "retention": "12h",
+        "advertise": "me.internal", "durability": "strict", "retention": "12h",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "max_memory": "1.5GB",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
-    assert (config.address, config.listen, config.dashboard) == ("a:1,b:2", "[::1]:0", "127.0.0.1:7701")
+    assert (config.address, config.listen) == ("a:1,b:2", "[::1]:0")
     assert (config.retention_ms, config.drain_ms, config.payload_limit) == (43_200_000, 250, 2 << 20)
     assert (config.log_level, config.replay_check, config.max_memory) == ("debug", True, 1_500_000_000)
     assert ("max_memory", "1500MB", "NERVENET_MAX_MEMORY") in config.shown()
@@ -79,7 +79,6 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         ("etcd", "etcd:2379", "http://a:2379"),
         ("listen", "7700", "host:port"),
         ("advertise", "0.0.0.0", "not 0.0.0.0"),
-        ("dashboard", "maybe", "off"),
         ("durability", "sometimes", "normal or strict"),
         ("retention", "7", "7d"),
         ("payload_limit", "1GiB", "4MiB"),
@@ -184,7 +183,7 @@ def test_a_token_file_without_a_token_is_refused_at_the_start_and_later(
 
 def test_an_empty_token_that_was_set_on_purpose_is_refused(tmp_path: Path) -> None:
     for name in ("NERVENET_TOKEN", "NERVENET_TOKEN_FILE"):
-        with pytest.raises(ConfigError, match=f"{name} is set and empty"):
+        with pytest.raises(ConfigError, match=f"{name} is set but empty"):
             load(tmp_path, {name: ""})
     for empty in ("", "  "):
         with pytest.raises(ConfigError, match="token is"):

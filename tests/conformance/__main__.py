@@ -105,8 +105,7 @@ async def passed(
             told[name] = await tried(candidate.name, name, check(mesh, name), console)
             for node in mesh.nodes:  # the next feature begins with a whole mesh
                 if isinstance(told[name], str) and not node.alive:
-                    node.start()
-                    await node.ready()
+                    await node.start()
     return told
 
 

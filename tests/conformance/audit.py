@@ -29,10 +29,12 @@ from examples.licence_audit.documents import canonical, installed
 from examples.licence_audit.models import Distribution
 from examples.licence_audit.workflow import licence_audit
 from nervenet import Client
-from nervenet.dev.servers import backing
-from tests.chaos.processes import ROOT, Child, free_port
+from nervenet.dev.servers import backing, free_port
 from tests.conformance.candidates import CANDIDATES
-from tests.conformance.mesh import Candidate, Mesh, until
+from tests.conformance.mesh import Candidate, Mesh
+from tests.support.environment import ROOT
+from tests.support.processes import Process
+from tests.support.waiting import until
 from tests.telemetry.collector import collector
 
 APP = "examples/licence_audit/app.py"
@@ -74,8 +76,7 @@ async def audited(
     otlp: str = "",
 ) -> tuple[list[Outcome], list[str]]:
     """What became of every audit, and the ids of the traces."""
-    mesh = Mesh(candidates[0], redis, etcd, f"audit-{folder.name}", folder)
-    mesh.app = APP
+    mesh = Mesh(candidates[0], redis, etcd, f"audit-{folder.name}", folder, app=APP)
     if otlp:
         mesh.env |= {
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
@@ -98,8 +99,7 @@ async def audited(
             traces = [(await handles[key].info()).trace_id for key in closed]
         await mesh.stop_agents(within=30)  # which sends their last spans, as the end of the nodes does theirs
         for node in mesh.nodes:
-            assert node.role is not None
-            node.role.send(signal.SIGTERM)
+            node.kill(signal.SIGTERM)
         await until(lambda: not any(node.alive for node in mesh.nodes), "the nodes ended", within=30)
     return found, [trace for trace in traces if trace]
 
@@ -191,7 +191,7 @@ class Jaeger(Collected):
             "processor.zipkin-compact.server-host-port": free_port(),
         }
         flags = [f"--{name}=127.0.0.1:{port}" for name, port in ports.items()]
-        self._process = Child([str(ROOT / "build/jaeger/jaeger"), *flags, "--memory.max-traces=5000"], self._log)
+        self._process = Process([str(ROOT / "build/jaeger/jaeger"), *flags, "--memory.max-traces=5000"], self._log)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conformance.candidates import CANDIDATES
-from tests.conformance.mesh import DEADLINE, Mesh, until
+from tests.conformance.mesh import DEADLINE, Mesh
+from tests.support.waiting import until
 
 CALLERS: Mapping[str, list[str]] = {
     "go": ["examples/polyglot/go/build/client"],

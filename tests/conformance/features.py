@@ -29,7 +29,8 @@ from nervenet.v1.common_pb2 import (
     Timeouts,
 )
 from nervenet.v1.workflow_pb2 import WORKFLOW_STATE_CANCELED, WORKFLOW_STATE_FAILED, WORKFLOW_STATE_SUCCEEDED
-from tests.conformance.mesh import DEADLINE, Agent, Mesh, milliseconds, until
+from tests.conformance.mesh import DEADLINE, Agent, Mesh, milliseconds
+from tests.support.waiting import until
 
 Feature = Callable[["World"], Awaitable[None]]
 FEATURES: dict[str, Feature] = {}
@@ -338,7 +339,7 @@ async def killed(world: World) -> None:
     other = await world.mesh.agent(f"{world.agent.name}c")
     running = world.spawn(world.work(sleep_ms=2500))
     victim, other = await _who_runs(world, await world.begun(), other)
-    victim.child.send(signal.SIGKILL)
+    victim.child.kill(signal.SIGKILL)
     workflow = await running
     assert json.loads(output_of(workflow).json)["attempt"] == 2, workflow
     assert workflow.tasks[0].agent_id == other.id, workflow
@@ -361,8 +362,7 @@ async def node_killed(world: World) -> None:
     node.kill()
     assert json.loads(output_of(await running).json)["attempt"] == 1
     assert len(world.noted("begin")) == 1, world.noted("begin")
-    node.start()
-    await node.ready()
+    await node.start()
     await until(lambda: _registered(world), "it is registered still, or again")
     await world.succeed(world.work())
 
@@ -391,11 +391,11 @@ async def frozen(world: World) -> None:
     other = await world.mesh.agent(f"{world.agent.name}d")
     running = world.spawn(world.work(sleep_ms=2500))
     victim, other = await _who_runs(world, await world.begun(), other)
-    victim.child.send(signal.SIGSTOP)
+    victim.child.kill(signal.SIGSTOP)
     try:
         workflow = await running
     finally:
-        victim.child.send(signal.SIGCONT)
+        victim.child.kill(signal.SIGCONT)
     assert workflow.tasks[0].agent_id == other.id, workflow
     assert json.loads(output_of(workflow).json)["attempt"] == 2
     await victim.registered()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +20,16 @@ import grpc.aio
 import redis.asyncio
 from google.protobuf.duration_pb2 import Duration
 
+from nervenet.dev.servers import free_port
 from nervenet.v1 import agent_service_pb2_grpc, common_pb2, coordinator_service_pb2, registry_service_pb2
 from nervenet.v1 import coordinator_service_pb2_grpc as coordinator_grpc
 from nervenet.v1 import registry_service_pb2_grpc as registry_grpc
 from nervenet.v1.agent_pb2 import AGENT_STATE_ACTIVE
-from tests.authority import Issued
-from tests.chaos.processes import Child, Role, free_port
+from tests.support.certificates import Issued
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess, Process
+from tests.support.waiting import until
 
-APP = "tests/conformance/app.py"
 DEADLINE = 45.0
 """Seconds that anything may take on a busy machine; every wait is for an event and ends with it."""
 GRACE = "3s"
@@ -73,29 +74,24 @@ class Node:
     def __init__(self, mesh: Mesh, name: str) -> None:
         self.mesh, self.name = mesh, name
         self.address = f"127.0.0.1:{free_port()}"
-        self.lives = 0
-        self.role: Role | None = None
+        self.process: NervenetProcess | None = None
         self.channel = mesh.channel(self.address)
         self.coordinator = coordinator_grpc.CoordinatorServiceStub(self.channel)
         self.registry = registry_grpc.RegistryServiceStub(self.channel)
         self.agents = agent_service_pb2_grpc.AgentServiceStub(self.channel)
 
-    def start(self) -> None:
-        self.lives += 1
-        stem = self.mesh.folder / f"{self.name}-{self.lives}"
-        self.role = Role("node", [self.mesh.app, "--listen", self.address], stem, self.mesh.env)
-
-    async def ready(self) -> None:
-        assert self.role is not None
-        await self.role.ready(DEADLINE)
+    async def start(self) -> None:
+        """Return when it serves."""
+        self.process = self.mesh.node_process(self.address)
+        await self.process.until_ready(DEADLINE)
 
     @property
     def alive(self) -> bool:
-        return self.role is not None and self.role.alive
+        return self.process is not None and self.process.alive
 
-    def kill(self) -> None:
-        assert self.role is not None
-        self.role.kill()
+    def kill(self, signum: int = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.kill(signum)
 
 
 class Agent:
@@ -109,7 +105,7 @@ class Agent:
         if not candidate.redis:
             del env["NERVENET_REDIS"]
         del env["NERVENET_ETCD"]
-        self.child = Child(["/bin/sh", "-c", f"exec {candidate.command}"], mesh.folder / f"{name}.log", env)
+        self.child = Process(["/bin/sh", "-c", f"exec {candidate.command}"], mesh.folder / f"{name}.log", env)
         self.record: Any = None
 
     @property
@@ -118,17 +114,17 @@ class Agent:
 
     async def registered(self) -> Agent:
         async def there() -> bool:
-            assert self.child.alive, f"{self.name} ended by itself ({self.child.process.poll()}):\n{self.child.tail()}"
+            assert self.child.alive, f"{self.name} ended by itself ({self.child.process.poll()}):\n{self.child.logs()}"
             found = [entry.agent for entry in await self.mesh.agents() if entry.agent.name == self.name]
             self.record = next((one for one in found if one.state == AGENT_STATE_ACTIVE), None)
             return self.record is not None
 
-        await until(there, f"{self.name} is registered and active; its log ends:\n{self.child.tail()}")
+        await until(there, f"{self.name} is registered and active; its log ends:\n{self.child.logs()}")
         return self
 
     async def stop(self) -> int:
         """SIGTERM, and its exit code."""
-        self.child.send(signal.SIGTERM)
+        self.child.kill(signal.SIGTERM)
         await until(lambda: not self.child.alive, f"{self.name} ends after SIGTERM")
         return int(self.child.process.returncode)
 
@@ -144,18 +140,13 @@ class Mesh:
         namespace: str,
         folder: Path,
         sealed: Sealed | None = None,
+        app: str = "tests/conformance/app.py",
     ) -> None:
         self.candidate, self.namespace, self.folder, self.sealed = candidate, namespace, folder, sealed
         self.nodes: list[Node] = []
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("NERVENET_", "OTEL_"))}
-        self.env = {
-            **kept,
-            "NERVENET_REDIS": redis_url,
-            "NERVENET_ETCD": etcd_url,
-            "NERVENET_NAMESPACE": namespace,
-            **(sealed.env if sealed else {}),
-        }
-        self.app = APP
+        secrets = sealed.env if sealed else {}
+        self._processes = ProcessMesh(folder, redis_url, etcd_url, app=app, namespace=namespace, **secrets)
+        self.env = self._processes.env
         self.redis = redis.asyncio.Redis.from_url(redis_url)
         self.started: list[Agent] = []
         self._count = 0
@@ -165,11 +156,8 @@ class Mesh:
         self.folder.mkdir(parents=True)
         self.nodes = [Node(self, f"node-{n}") for n in (1, 2)]
         self.env["NERVENET_ADDRESS"] = ",".join(node.address for node in self.nodes)
-        for node in self.nodes:
-            node.start()
         try:
-            for node in self.nodes:
-                await node.ready()
+            await asyncio.gather(*(node.start() for node in self.nodes))
         except BaseException:
             await self.__aexit__()
             raise
@@ -178,10 +166,13 @@ class Mesh:
     async def __aexit__(self, *_: object) -> None:
         for agent in self.started:
             agent.child.kill()
+        self._processes.__exit__(None, None, None)
         for node in self.nodes:
-            node.kill()
             await node.channel.close()
         await self.redis.aclose()
+
+    def node_process(self, address: str) -> NervenetProcess:
+        return self._processes.node("", "--listen", address)
 
     async def agent(self, name: str, candidate: Candidate | None = None) -> Agent:
         return await self.begin(name, candidate).registered()
@@ -195,7 +186,7 @@ class Mesh:
     async def stop_agents(self, within: float = 6) -> None:
         """Those that still run leave in order, if they can: the dead stay registered until their lease is over."""
         for agent in self.started:
-            agent.child.send(signal.SIGTERM)
+            agent.child.kill(signal.SIGTERM)
         with contextlib.suppress(AssertionError):
             await until(lambda: not any(agent.child.alive for agent in self.started), "they left", within)
         for agent in self.started:
@@ -247,16 +238,3 @@ def milliseconds(ms: float) -> Duration:
     duration = Duration()
     duration.FromMilliseconds(round(ms))
     return duration
-
-
-async def until(holds: Callable[[], Any | Awaitable[Any]], what: str, within: float = DEADLINE) -> None:
-    """Look again until it holds."""
-    end = time.monotonic() + within
-    while True:
-        found = holds()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < end, f"not within {within:g} s: {what}"
-        await asyncio.sleep(0.03)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.authority import Authority
 from tests.conformance.features import check
-from tests.conformance.mesh import Candidate, Mesh, Sealed, until
+from tests.conformance.mesh import Candidate, Mesh, Sealed
+from tests.support.certificates import Authority
+from tests.support.waiting import until
 
 FEATURES = ("registration", "payloads: large", "cancel", "node killed")
 """What goes over each way between nodes and an agent, to and fro."""
@@ -21,6 +22,6 @@ async def sealed(candidate: Candidate, redis: str, etcd: str, folder: Path) -> N
     async with Mesh(candidate, redis, etcd, f"sealed-{candidate.name}", folder / "mesh", given) as mesh:
         wrong = mesh.begin("wrong", NERVENET_TOKEN="guessed")
         await until(lambda: not wrong.child.alive, "an agent with a wrong token ends")
-        assert wrong.child.process.returncode != 0, f"it ended as if all were well:\n{wrong.child.tail()}"
+        assert wrong.child.process.returncode != 0, f"it ended as if all were well:\n{wrong.child.logs()}"
         for name in FEATURES:
             await check(mesh, name)

@@ -28,11 +28,8 @@ async def main(word: str) -> int:
                         f"{i:4}/{len(cases)} {time.monotonic() - at:5.1f} s  {damage.name}: {wrong or 'fine'}",
                         flush=True,
                     )
-                if any(role.process.poll() is not None for role in (*target.nodes, *target.agents)):
-                    print("a process has ended; the rest is not tried")
-                    for role in (*target.nodes, *target.agents):
-                        if role.process.poll() is not None:
-                            print(role.log[-5000:])
+                if ended := [one for one in target.host.processes if not one.alive]:
+                    print("a process has ended; the rest is not tried", *(one.logs() for one in ended), sep="\n")
                     return 1
     print(
         f"damage: {len(cases)} cases, {bad} hurt more than their victim, {GOOD} good workflows beside each, {time.monotonic() - began:.0f} s"

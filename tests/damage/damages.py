@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -47,28 +48,30 @@ def _of(key: Key) -> Iterator[Damage]:
         return
     if key.kind == "channel":
         for value in GARBAGE:
-            yield Damage(f"{key.pattern} hears {value[:12]!r}", _published(key, value), own)
+            yield Damage(f"{key.pattern} hears {value[:12]!r}", partial(_published, key, value), own)
         return
-    yield Damage(f"{key.pattern} is of another type", _another_type(key), own)
+    yield Damage(f"{key.pattern} is of another type", partial(_another_type, key), own)
     if key.kind == "hash":
         for value in GARBAGE:
-            yield Damage(f"a new field of {key.pattern} is {value[:12]!r}", _field(key, value, b"7"), own)
-            yield Damage(f"every field of {key.pattern} is {value[:12]!r}", _fields(key, value), own)
+            yield Damage(f"a new field of {key.pattern} is {value[:12]!r}", partial(_field, key, value, b"7"), own)
+            yield Damage(f"every field of {key.pattern} is {value[:12]!r}", partial(_fields, key, value), own)
         if key.pattern == "nn:<ns>:wf:{<workflow_id>}":
             for name in HEAD:
                 for value in GARBAGE:
                     yield Damage(
-                        f"field {name} of {key.pattern} is {value[:12]!r}", _field(key, name.encode(), value), own
+                        f"field {name} of {key.pattern} is {value[:12]!r}",
+                        partial(_field, key, name.encode(), value),
+                        own,
                     )
     elif key.kind == "stream":
         for what, fields in _entries(key):
-            yield Damage(f"{key.pattern} has {what}", _added(key, fields), own)
+            yield Damage(f"{key.pattern} has {what}", partial(_added, key, fields), own)
     elif key.kind in ("set", "sorted set"):
         for member in (*GARBAGE, b" ", b"x" * 300, b"a/b#c", b"a/b#7", b"../../x"):
-            yield Damage(f"{member[:12]!r} is in {key.pattern}", _member(key, member), own)
+            yield Damage(f"{member[:12]!r} is in {key.pattern}", partial(_member, key, member), own)
     else:
         for value in GARBAGE:
-            yield Damage(f"{key.pattern} is {value[:12]!r}", _string(key, value), own)
+            yield Damage(f"{key.pattern} is {value[:12]!r}", partial(_string, key, value), own)
 
 
 HEAD = (
@@ -147,81 +150,54 @@ def _enums(kind: Any, depth: int) -> Iterator[list[FieldDescriptor]]:
 # ── putting it there ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _another_type(key: Key) -> Put:
-    async def put(target: Target) -> None:
-        name = target.key(key)
-        await target.redis.delete(name)
-        if key.kind == "string":
-            await target.redis.rpush(name, b"garbage")
-        else:
-            await target.redis.set(name, b"garbage")
-
-    return put
+async def _another_type(key: Key, target: Target) -> None:
+    name = target.key(key)
+    await target.redis.delete(name)
+    if key.kind == "string":
+        await target.redis.rpush(name, b"garbage")
+    else:
+        await target.redis.set(name, b"garbage")
 
 
-def _field(key: Key, field: bytes, value: bytes) -> Put:
-    async def put(target: Target) -> None:
-        await target.redis.hset(target.key(key), field, value)
-
-    return put
+async def _field(key: Key, field: bytes, value: bytes, target: Target) -> None:
+    await target.redis.hset(target.key(key), field, value)
 
 
-def _fields(key: Key, value: bytes) -> Put:
-    async def put(target: Target) -> None:
-        name = target.key(key)
-        for field in await target.redis.hkeys(name):
-            await target.redis.hset(name, field, value)
-
-    return put
+async def _fields(key: Key, value: bytes, target: Target) -> None:
+    name = target.key(key)
+    for field in await target.redis.hkeys(name):
+        await target.redis.hset(name, field, value)
 
 
-def _added(key: Key, fields: dict[bytes, bytes]) -> Put:
-    async def put(target: Target) -> None:
-        await target.add(target.key(key), fields)
-
-    return put
+async def _added(key: Key, fields: dict[bytes, bytes], target: Target) -> None:
+    await target.add(target.key(key), fields)
 
 
-def _member(key: Key, member: bytes) -> Put:
-    async def put(target: Target) -> None:
-        name = target.key(key)
-        await (target.redis.sadd(name, member) if key.kind == "set" else target.redis.zadd(name, {member: "inf"}))
-
-    return put
+async def _member(key: Key, member: bytes, target: Target) -> None:
+    name = target.key(key)
+    await (target.redis.sadd(name, member) if key.kind == "set" else target.redis.zadd(name, {member: "inf"}))
 
 
-def _string(key: Key, value: bytes) -> Put:
-    async def put(target: Target) -> None:
-        await target.redis.set(target.key(key), value)
-
-    return put
+async def _string(key: Key, value: bytes, target: Target) -> None:
+    await target.redis.set(target.key(key), value)
 
 
-def _published(key: Key, value: bytes) -> Put:
-    async def put(target: Target) -> None:
-        await target.redis.publish(target.key(key), value)
-
-    return put
+async def _published(key: Key, value: bytes, target: Target) -> None:
+    await target.redis.publish(target.key(key), value)
 
 
 def _of_etcd(key: Key) -> Iterator[Damage]:
     for value in JSON_GARBAGE:
         for whose in ("a stranger's", "a living one's"):
-            yield Damage(f"{whose} {key.pattern} is {value[:24]!r}", _record(key, value, whose), False)
+            yield Damage(f"{whose} {key.pattern} is {value[:24]!r}", partial(_record, key, value, whose), False)
     for name in (b"\xff", b"", b"a/b", b"x" * 300):
-        yield Damage(f"{key.pattern} of the id {name[:12]!r}", _named(key, name), False)
+        yield Damage(f"{key.pattern} of the id {name[:12]!r}", partial(_named, key, name), False)
 
 
-def _record(key: Key, value: bytes, whose: str) -> Put:
-    async def put(target: Target) -> None:
-        process = "stranger" if whose == "a stranger's" else target.process(key)
-        await target.put_in_etcd(key.pattern.partition("<")[0].encode() + process.encode(), value)
-
-    return put
+async def _record(key: Key, value: bytes, whose: str, target: Target) -> None:
+    process = "stranger" if whose == "a stranger's" else target.process(key)
+    await target.put_in_etcd(key.pattern.partition("<")[0].encode() + process.encode(), value)
 
 
-def _named(key: Key, name: bytes) -> Put:
-    async def put(target: Target) -> None:
-        await target.put_in_etcd(key.pattern.partition("<")[0].encode() + name, json.dumps({}).encode())
-
-    return put
+async def _named(key: Key, name: bytes, target: Target) -> None:
+    await target.put_in_etcd(key.pattern.partition("<")[0].encode() + name, json.dumps({}).encode())

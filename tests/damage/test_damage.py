@@ -15,18 +15,20 @@ from pathlib import Path
 import pytest
 
 from nervenet import RequestError
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
-from nervenet.streams.queues import News, Queues
+from nervenet.streams.queues import OutgoingWake, Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import workflow_pb2 as workflow
 from tests.damage.app import waits
 from tests.damage.damages import Damage, every
 from tests.damage.layout import keys
 from tests.damage.newer import CODE_OF_TOMORROW
 from tests.damage.trial import APP, mesh
-from tests.mesh.world import Host, settled, until
+from tests.support.mesh import ProcessMesh, settled
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.long
 
@@ -76,7 +78,7 @@ async def test_a_damaged_key_hurts_nobody_but_its_owner(
 async def test_a_node_of_a_newer_release_goes_on_with_what_an_older_one_cannot_read(
     tmp_path: Path, redis_url: str, etcd_url: str
 ) -> None:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         (old,) = host.up(host.node(APP))
         host.up(host.agent(app=APP))
         async with host.client(old) as client:
@@ -105,16 +107,16 @@ async def _ended(run: object) -> bool:
         return False
 
 
-async def _write_what_only_tomorrow_knows(host: Host, redis_url: str, owner: str) -> None:
+async def _write_what_only_tomorrow_knows(host: ProcessMesh, redis_url: str, owner: str) -> None:
     """As an agent of tomorrow would: append, then wake the owner."""
-    link, names = await Link.open(redis_url, name="tomorrow"), Keys(host.namespace)
+    link, names = await open_link(redis_url, name="tomorrow", scripts=packaged_scripts()), Keys(host.namespace)
     entry = workflow.JournalEntry(actor="agent-of-tomorrow")
     entry.task.failure.code = CODE_OF_TOMORROW  # type: ignore[assignment]
     entry.task.capability = "gated"
     data, name = entry.SerializeToString(), "attempt:gated#1"
     try:
-        appended = await Journal(link, names).append("w", 1, name, data)
+        appended = await JournalStore(link, names).append("w", 1, name, data)
         assert appended.status == "new"
-        await Queues(link, names).wake(News(owner, "w", 1, appended.id, name, data))
+        await Queues(link, names).wake(OutgoingWake(owner, "w", 1, appended.id, name, data))
     finally:
         await link.close()

@@ -17,7 +17,9 @@ import redis.asyncio
 from nervenet import Client, RequestError
 from nervenet.registry.etcd import Etcd
 from tests.damage.app import go, good, victim
-from tests.mesh.world import Host, Role, until
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet import WorkflowHandle
@@ -39,7 +41,14 @@ output: steps.note.output
 class Target:
     """The mesh that is damaged, and its victim."""
 
-    def __init__(self, host: Host, nodes: tuple[Role, ...], agents: tuple[Role, ...], redis: Any, etcd: Etcd) -> None:
+    def __init__(
+        self,
+        host: ProcessMesh,
+        nodes: tuple[NervenetProcess, ...],
+        agents: tuple[NervenetProcess, ...],
+        redis: Any,
+        etcd: Etcd,
+    ) -> None:
         self.host, self.nodes, self.agents = host, nodes, agents
         self.redis, self.etcd = redis, etcd
         self.victim_id, self.owner = "", ""
@@ -111,9 +120,7 @@ class Target:
         except TimeoutError:
             problems.append(f"not all of {GOOD} good ones ended within {WITHIN:.0f} s")
         problems += [
-            f"{role.id} ended with {role.process.returncode}"
-            for role in self._processes
-            if role.process.poll() is not None
+            f"{role.id} ended with {role.process.returncode}" for role in self.host.processes if not role.alive
         ]
         problems.append(await self._victim(hurt, damage))
         for undo in self._undo:
@@ -132,10 +139,6 @@ class Target:
                 await asyncio.to_thread(self.host.run, what, "list")
             return False
         return True
-
-    @property
-    def _processes(self) -> tuple[Role, ...]:
-        return (*self.nodes, *self.agents)
 
     async def _victim(self, hurt: WorkflowHandle[Any], damage: Damage) -> str:
         """It goes on as if nothing had happened, or it is BLOCKED, or asking for it says that it cannot be read."""
@@ -174,9 +177,9 @@ async def _waits(run: WorkflowHandle[Any]) -> bool:
 @asynccontextmanager
 async def mesh(folder: Path, redis_url: str, etcd_url: str) -> AsyncIterator[tuple[Target, Client]]:
     async with AsyncExitStack() as stack:
-        host = stack.enter_context(Host(folder, redis_url, etcd_url))
-        nodes = host.up(*(host.node(APP) for _ in range(3)))
-        agents = host.up(*(host.agent(app=APP) for _ in range(2)))
+        host = stack.enter_context(ProcessMesh(folder, redis_url, etcd_url, app=APP))
+        nodes = host.up(*(host.node() for _ in range(3)))
+        agents = host.up(*(host.agent() for _ in range(2)))
         (folder / "declared.yaml").write_text(DECLARED)
         stored = host.run("definitions", "put", str(folder / "declared.yaml"))
         assert stored.returncode == 0, stored.stderr

@@ -94,7 +94,7 @@ WRONG: list[tuple[Any, list[str]]] = [
     # questions
     (
         flow({"name": "a", "ask": {"question": "'?'", "choices": ["yes", "yes"], "answer_schema": {}}}),
-        ["steps[0].ask.answer_schema: either choices or a schema of the answer", "steps[0].ask.choices: 'yes' stands there twice"],
+        ["steps[0].ask.answer_schema: either choices or a schema of the answer", "steps[0].ask.choices: 'yes' is listed twice"],
     ),
     (
         flow({"name": "a", "ask": {"question": "'?'", "choices": ["yes"], "default_answer": "no"}}),
@@ -117,7 +117,7 @@ WRONG: list[tuple[Any, list[str]]] = [
         ["steps[1].depends_on[0]: no step 'extrct'; did you mean 'extract'?"],
     ),
     (flow({"name": "a", "value": "1", "depends_on": ["a"]}), ["steps[0].depends_on[0]: step 'a' depends on itself"]),
-    (flow(A, {"name": "b", "value": "1", "depends_on": ["a", "a"]}), ["steps[1].depends_on[1]: 'a' stands there twice"]),
+    (flow(A, {"name": "b", "value": "1", "depends_on": ["a", "a"]}), ["steps[1].depends_on[1]: 'a' is listed twice"]),
     (
         flow(A, {**B, "depends_on": ["a", "d"]}, {**A, "name": "c", "depends_on": ["b"]}, {**A, "name": "d", "depends_on": ["c"]}),
         ["steps[1].depends_on[1]: a cycle: b → d → c → b"],

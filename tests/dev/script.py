@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.docs.blocks import environment
+from tests.support.environment import clean_environment
+from tests.support.waiting import wait_until
 
 LOOK_EVERY = 0.02
 
@@ -39,7 +39,7 @@ class Script:
             self._process = subprocess.Popen(
                 [sys.executable, str(self._program)],
                 cwd=self._program.parent,
-                env=environment(**{name: value, "TMPDIR": str(self._folder)}),
+                env=clean_environment(**{name: value, "TMPDIR": str(self._folder)}),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -103,7 +103,7 @@ class Script:
         return code
 
     def wait(self, true: Callable[[], object], what: str, within: float = 30) -> None:
-        deadline = time.monotonic() + within
-        while not true():
-            assert time.monotonic() < deadline, f"{what}, of {self.processes()}\n{self.said}"
-            time.sleep(0.005)
+        wait_until(true, what, within, self)
+
+    def logs(self) -> str:
+        return f"{self.processes()}\n{self.said}"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dev.standing import NERVENET, Dev, alive
+from tests.support.dev import Dev
+from tests.support.environment import NERVENET, is_running
 
 APP = """
 from pathlib import Path
@@ -43,11 +44,11 @@ def test_killed_in_mid_workflow_and_started_again_the_workflow_ends(tmp_path: Pa
         assert dev.run("start", "tale", '"once"', "--id", "tale-1").stdout == "tale-1\n"
         dev.wait_for(lambda: "task:note" in dev.run("show", "tale-1", "--journal", "--json").stdout, "at its signal")
         children = [pid for pids in dev.facts["pids"].values() for pid in pids]
-        dev.send(signal.SIGKILL)
-        dev.over()
+        dev.kill(signal.SIGKILL)
+        dev.wait()
         dev.log.write_text("")
         dev.start()
-        assert not any(map(alive, children)), "roles must die with their supervisor"
+        assert not any(map(is_running, children)), "roles must die with their supervisor"
         assert "(1 workflow continues)" in dev.log.read_text()
         assert dev.run("signal", "tale-1", "go", '"again"').returncode == 0
         ended = dev.run("result", "tale-1", "--timeout", "30s")
@@ -60,7 +61,7 @@ def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
         assert set(dev.facts) == {"grpc", "dashboard", "redis", "etcd", "namespace", "pids"}
         assert len(dev.facts["grpc"]) == len(dev.facts["pids"]["nodes"]) == 2
         second = dev.run("dev", "app.py", "--port", "0")
-        assert second.returncode == 4 and "is in use by another nervenet dev (pid" in second.stderr
+        assert second.returncode == 4 and "is used by another nervenet dev (pid" in second.stderr
 
         before, addresses = dev.facts["pids"], dev.facts["grpc"]
         dev.app.write_text(APP.replace("return f", "retrun f"))
@@ -79,9 +80,9 @@ def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
         assert dev.run("result", "tale-2", "--timeout", "30s").stdout == '["once?","more?"]\n'
 
         children = [pid for pids in dev.facts["pids"].values() for pid in pids]
-        dev.send(signal.SIGINT)
-        assert dev.over() == 0
-        assert not any(map(alive, children)) and not dev.ready_file.exists()
+        dev.kill(signal.SIGINT)
+        assert dev.wait() == 0
+        assert not any(map(is_running, children)) and not dev.ready_file.exists()
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ def test_a_second_ctrl_c_stops_now(tmp_path: Path) -> None:
     with Dev(tmp_path, APP.replace("return f", "import asyncio; await asyncio.sleep(60); return f")) as dev:
         dev.run("start", "tale", '"slow"', "--id", "tale-1")
         children = [pid for pids in dev.facts["pids"].values() for pid in pids]
-        dev.send(signal.SIGINT)
+        dev.kill(signal.SIGINT)
         dev.wait_for(lambda: "Draining" in dev.log.read_text(), "draining")
-        dev.send(signal.SIGINT)
-        assert dev.over(10) == 130
-        assert not any(map(alive, children)) and "Traceback" not in dev.log.read_text()
+        dev.kill(signal.SIGINT)
+        assert dev.wait(10) == 130
+        assert not any(map(is_running, children)) and "Traceback" not in dev.log.read_text()

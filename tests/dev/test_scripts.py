@@ -13,7 +13,8 @@ import pytest
 
 from nervenet.mesh import LoadError, load_mesh
 from tests.dev.script import Script
-from tests.docs.blocks import ROOT, blocks, program_of
+from tests.docs.blocks import blocks, program_of
+from tests.support.environment import ROOT
 
 pytestmark = [
     pytest.mark.long,

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,8 @@ import pytest
 
 from nervenet.dev import servers
 from nervenet.dev.servers import Server, ServerFailed, backing, etcd, valkey
+from tests.support.environment import is_running
+from tests.support.waiting import wait_until
 
 
 def ask(server: Server, *words: str) -> bytes:
@@ -28,18 +29,8 @@ def ask(server: Server, *words: str) -> bytes:
         return link.recv(4096)
 
 
-def exists(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def wait_until_gone(*pids: int, within: float = 10) -> None:
-    deadline = time.monotonic() + within
-    while alive := [pid for pid in pids if exists(pid)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        time.sleep(0.02)
+    wait_until(lambda: not any(map(is_running, pids)), f"{pids} have ended", within)
 
 
 async def test_both_servers_serve_inside_the_block_and_are_gone_after_it() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import blocks, check, commands
+from tests.support.dev import Dev
+from tests.support.environment import ROOT
 
 PAGE = ROOT / "docs/howto/declared.md"
 
@@ -16,9 +17,7 @@ def tell(folder: Path) -> None:
         if block.file:
             (folder / block.file).write_text(block.text, encoding="utf-8")
     with Dev(folder, (folder / "shop.py").read_text(encoding="utf-8"), "--no-reload") as shop:
-        ours = environment(NERVENET_ADDRESS=shop.address)
         typed = commands(PAGE)
         assert len(typed) > 10
         for command in typed:
-            _, said = on_a_terminal(command.line, folder, ours)
-            assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
+            check(command, folder, shop.address)

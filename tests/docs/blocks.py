@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
+from tests.support.waiting import HasLogs
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 OUTSIDE = ("make ", "export ", "nervenet dev", "nervenet node", "nervenet agent ")
@@ -69,47 +67,37 @@ def runs_on(command: Command) -> bool:
     return command.line.startswith(OUTSIDE)
 
 
-def environment(**settings: str) -> dict[str, str]:
-    """That of somebody who set nothing but this, with `nervenet` in their PATH."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | settings
+def check(
+    command: Command,
+    folder: Path,
+    address: str,
+    *,
+    line: str = "",
+    form: Callable[[str], str] | None = None,
+    again: bool = False,
+    of: HasLogs | None = None,
+) -> None:
+    """Type a command in that folder, with the mesh at that address: it prints what the page shows.
 
+    Args:
+        line: What is typed, where that is not the line of the page.
+        form: What is compared of both texts, `steady` of them if not told.
+        again: The command only looks, so it is typed again until the mesh has come to where the page says that it is.
+        of: Whose logs a failure shows.
+    """
+    form = form or steady
+    env, said = clean_environment(NERVENET_ADDRESS=address), [""]
 
-def on_a_terminal(line: str, cwd: Path, env: Mapping[str, str], within: float = 60, stdin: str = "") -> tuple[int, str]:
-    """Run a shell command as somebody at a terminal without colours sees it: its exit code and all that it wrote."""
-    ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
-    environment = {**env, "COLUMNS": "110", "TERM": "xterm", "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        line, shell=True, cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    assert process.stdin is not None
-    with process.stdin as keyboard:
-        keyboard.write(stdin.encode())  # fits in the pipe
-    said, deadline = b"", time.monotonic() + within
-    try:
-        while time.monotonic() < deadline:
-            select.select([ours], [], [], 0.5)
-            try:
-                part = os.read(ours, 65536)
-            except BlockingIOError:
-                continue
-            except OSError:  # the other side is closed
-                break
-            if not part:
-                break
-            said += part
-        return process.wait(max(deadline - time.monotonic(), 0.1)), _seen(said.decode())
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+    def prints_it() -> bool:
+        said[0] = on_a_terminal(line or command.line, folder, env)[1]
+        return form(said[0]) == form(command.shows)
 
-
-def _seen(said: str) -> str:
-    """What stands on the screen at the end: a line that was written over is gone."""
-    return re.sub(r"[^\n]*\r\x1b\[K", "", said.replace("\r\n", "\n"))
+    end = time.monotonic() + (15 if again else 0)
+    while not prints_it():
+        logs = of.logs() if of else ""
+        failure = f"$ {line or command.line}\n{said[0]}── the page has\n{command.shows}{logs}"
+        assert time.monotonic() < end, failure
+        time.sleep(0.2)
 
 
 def banners(log: Path) -> list[str]:

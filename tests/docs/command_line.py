@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Command, banners, blocks, commands, environment, on_a_terminal, runs_on, steady
-from tests.mesh.world import Host
+from tests.docs.blocks import Command, banners, blocks, check, commands, runs_on, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT
+from tests.support.mesh import ProcessMesh
 
 PAGE = ROOT / "docs/cli.md"
 
@@ -16,12 +17,10 @@ def tell(folder: Path) -> None:
     source = blocks(PAGE, "python")[0].text
     (folder / "letters.py").write_text(source, encoding="utf-8")
     with Dev(folder, source) as letters:
-        ours = environment(NERVENET_ADDRESS=letters.address)
         typed = [command for command in commands(PAGE) if not runs_on(command)]
         assert len(typed) > 15
         for command in typed:
-            _, said = on_a_terminal(command.line, folder, ours)
-            assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
+            check(command, folder, letters.address)
         _processes(letters)
 
 
@@ -30,7 +29,7 @@ def _processes(letters: Dev) -> None:
     assert steady(banners(letters.log)[0].replace("app.py", "letters.py")) == steady(shown["dev"].shows)
     outside = letters.folder / "outside"
     outside.mkdir()
-    with Host(outside, letters.facts["redis"], letters.facts["etcd"][0]) as host:
+    with ProcessMesh(outside, letters.facts["redis"], letters.facts["etcd"][0]) as host:
         app = str(letters.folder / "letters.py")
         (node,) = host.up(host.node(app))
         (agent,) = host.up(host.agent("--only", "draft", "--name", "writer", app=app))

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Block, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Block, blocks, check, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT
 
 PAGE = ROOT / "docs/deploy-story.md"
 OFTEN = ("nervenet show", "nervenet list", "nervenet replay")
@@ -29,17 +29,6 @@ def story(text: str) -> str:
     return steady(re.sub(r" \(adopted \w+( times)?\)", "", text))
 
 
-def told(command: Command, dev: Dev, within: float = 15) -> None:
-    deadline = time.monotonic() + within
-    while True:
-        _, said = on_a_terminal(command.line, dev.folder, environment(NERVENET_ADDRESS=dev.address))
-        if story(said) == story(command.shows):
-            return
-        again = command.line.startswith(OFTEN) and time.monotonic() < deadline
-        assert again, f"$ {command.line}\n{said}── the page has\n{command.shows}── the mesh\n{dev.log.read_text()}"
-        time.sleep(0.2)
-
-
 def tell(folder: Path) -> None:
     first, (insert, guard) = blocks(PAGE, "python")[0], blocks(PAGE, "diff")
     forgetful = changed(first.text, insert)
@@ -53,5 +42,6 @@ def tell(folder: Path) -> None:
             # A change is deployed behind its block; of the first one, what is in another folder is asked before that.
             if deploys and command.at > deploys[0][0] and "../next" not in command.line:
                 dev.app.write_text(deploys.pop(0)[1])
-            told(command, dev)
+            looks = command.line.startswith(OFTEN)
+            check(command, dev.folder, dev.address, form=story, again=looks, of=dev)
     assert not deploys

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, blocks, environment
+from tests.docs.blocks import blocks
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 PAGE, TUTORIAL = ROOT / "docs/howto/fastapi.md", ROOT / "docs/tutorial.md"
 
@@ -39,9 +41,8 @@ def tell(folder: Path) -> None:
                 if "tomorrow" in said:
                     break
         assert said.startswith("Dear customer, your order 9 left")
-        while (looked := browser.get("/orders/9/reply").json())["state"] == "RUNNING":
-            time.sleep(0.05)
-        assert looked == {"state": "WAITING_FOR_HUMAN", "view": None}
+        waits = {"state": "WAITING_FOR_HUMAN", "view": None}
+        wait_until(lambda: browser.get("/orders/9/reply").json() == waits, "the order waits for a human")
         gone = {"detail": "there is no workflow 'order-10' in namespace default"}
         for path in ("/orders/10/reply", "/orders/10/tokens"):
             unknown = browser.get(path)
@@ -50,19 +51,11 @@ def tell(folder: Path) -> None:
 
 @contextmanager
 def _served(folder: Path, address: str) -> Iterator[str]:
-    log = folder / "uvicorn.log"
     command = [sys.executable, "-m", "uvicorn", "web:app", "--port", "0"]
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment(NERVENET_ADDRESS=address), stdout=out, stderr=subprocess.STDOUT
-        )
+    server = Process(command, folder / "uvicorn.log", clean_environment(NERVENET_ADDRESS=address), cwd=folder)
     try:
-        deadline = time.monotonic() + 30
-        while not (found := re.search(r"running on (http://\S+)", log.read_text())):
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield found[1]
+        yield wait_until(lambda: re.search(r"running on (http://\S+)", server.log), "uvicorn serves", 30, server)[1]
     finally:
-        server.terminate()
+        server.kill(signal.SIGTERM)
         server.wait(15)
-    assert "Traceback" not in log.read_text(), log.read_text()
+    assert "Traceback" not in server.log, server.log

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, blocks, commands, environment, runs_on
+from tests.docs.blocks import blocks, commands, runs_on
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
 
 PAGE = ROOT / "docs" / "grpcurl.md"
 NODE, AGENT = re.compile(r"\bn-[a-z2-7]{8}\b"), re.compile(r"\btour-[a-z2-7]{8}\b")
@@ -100,7 +101,9 @@ def _told(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _said(line: str) -> str:
-    ran = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30)
+    ran = subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=30
+    )
     return ran.stdout + ran.stderr
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
+from functools import partial
 from pathlib import Path
 
 from nervenet.dev.servers import free_port
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Command, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Command, blocks, check, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT
 
 PAGE = ROOT / "docs/errors.md"
 
@@ -20,18 +21,16 @@ def said(text: str) -> str:
     return steady(re.sub(r"\b1\.\d{6,}", "CHANCE", re.sub(r"\b[0-9a-f]{12}\b", "HASH", text)))
 
 
-def told(command: Command, folder: Path, address: str, within: float = 10) -> None:
-    """`show` is asked again until the mesh has come to where the page says that it is."""
-    line = command.line.replace("localhost:7799", f"localhost:{free_port()}").replace(
-        "dev app.py", "dev app.py --port 0"
-    )
-    deadline = time.monotonic() + within
-    while True:
-        _, found = on_a_terminal(line, folder, environment(NERVENET_ADDRESS=address))
-        if said(found.replace(str(folder), "/home/ana")) == said(command.shows):
-            return
-        assert " show " in line and time.monotonic() < deadline, f"$ {line}\n{found}── the page has\n{command.shows}"
-        time.sleep(0.2)
+def told(command: Command, folder: Path, address: str) -> None:
+    """On a port that is free here, in a folder that the page calls /home/ana."""
+    line = command.line.replace("localhost:7799", f"localhost:{free_port()}")
+    line = line.replace("dev app.py", "dev app.py --port 0")
+    form = partial(_said_in, folder)
+    check(command, folder, address, line=line, form=form, again=" show " in line)
+
+
+def _said_in(folder: Path, text: str) -> str:
+    return said(text.replace(str(folder), "/home/ana"))
 
 
 def tell(folder: Path) -> None:

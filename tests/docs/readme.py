@@ -8,9 +8,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, blocks, commands, environment, runs_on
-from tests.mesh.world import Host
+from tests.docs.blocks import blocks, commands, runs_on
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.mesh import ProcessMesh
 
 PAGE = ROOT / "README.md"
 
@@ -18,7 +19,7 @@ PAGE = ROOT / "README.md"
 def tell(folder: Path) -> None:
     hello = blocks(PAGE, "python")[0]
     with Dev(folder, hello.text, app=hello.file) as dev:
-        ours = environment(NERVENET_ADDRESS=dev.address)
+        ours = clean_environment(NERVENET_ADDRESS=dev.address)
         ran = [command for command in commands(PAGE) if not runs_on(command)]
         for command in ran:
             line = command.line.replace("localhost:7700", dev.address)
@@ -40,7 +41,7 @@ def _production(dev: Dev) -> None:
     outside = dev.folder / "outside"
     outside.mkdir()
     app = str(dev.app)
-    with Host(outside, dev.facts["redis"], dev.facts["etcd"][0]) as host:
+    with ProcessMesh(outside, dev.facts["redis"], dev.facts["etcd"][0]) as host:
         assert "nervenet node hello.py" in told
         host.up(host.node(app))
         (agent,) = (line for line in told if line.startswith("nervenet agent hello.py "))

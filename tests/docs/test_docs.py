@@ -21,7 +21,8 @@ pytest.register_assert_rewrite(
 )
 
 from tests.docs import as_data, command_line, deploy_story, fastapi, grpcurl, mistakes, readme, tutorial  # noqa: E402  rewritten first
-from tests.docs.blocks import PAGES, ROOT, blocks, environment, program_of  # noqa: E402
+from tests.docs.blocks import PAGES, blocks, program_of  # noqa: E402
+from tests.support.environment import ROOT, clean_environment  # noqa: E402
 
 Story = Callable[[Path], None]
 
@@ -33,7 +34,9 @@ def run_python(page: Path, folder: Path) -> None:
             (folder / block.file).write_text(block.text, encoding="utf-8")
     program = folder / "page.py"
     program.write_text(program_of(page), encoding="utf-8")
-    ran = subprocess.run([sys.executable, str(program)], cwd=folder, env=environment(), capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, str(program)], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=100
+    )
     assert ran.returncode == 0, ran.stderr
 
 

@@ -60,5 +60,8 @@ def test_an_agent_with_a_context_is_told_what_it_may_begin_with() -> None:
     async def work(ctx: Context, name: str) -> str:
         return name
 
-    with pytest.raises(TypeError, match="agent 'work': a Context is for workflows; an agent may begin with task: Task"):
+    with pytest.raises(
+        TypeError,
+        match="agent 'work': only workflows have a Context; the first parameter of an agent may be task: Task",
+    ):
         cast(Any, mesh.agent)(work)

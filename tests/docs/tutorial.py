@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.dev.standing import Dev
-from tests.docs.blocks import ROOT, Block, Command, banners, blocks, commands, environment, on_a_terminal, steady
+from tests.docs.blocks import Block, Command, banners, blocks, commands, steady
+from tests.support.dev import Dev
+from tests.support.environment import ROOT, clean_environment
+from tests.support.terminal import on_a_terminal
 
 PAGE = ROOT / "docs/tutorial.md"
 
@@ -33,7 +35,7 @@ class Reader:
             self._run_dev(command)
             return
         assert self.dev is not None
-        ours = environment(NERVENET_ADDRESS=self.dev.address)
+        ours = clean_environment(NERVENET_ADDRESS=self.dev.address)
         code, said = on_a_terminal(command.line, self.folder, ours, stdin="yes\n")
         assert code == (7 if "--timeout" in command.line else 0), (
             f"$ {command.line}\n{said}\n{self.dev.log.read_text()}"
@@ -48,7 +50,7 @@ class Reader:
             before = 0
         else:
             dev = self.dev
-            dev.over()  # it was killed
+            dev.wait()  # it was killed
             before = len(banners(dev.log))
         dev.start()
         dev.wait_for(lambda: len(banners(dev.log)) > before, "banner")

@@ -17,7 +17,7 @@ from nervenet.durable import (
     CloseRun,
     Context,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Publish,
@@ -245,7 +245,7 @@ def test_lost_agents_do_not_use_up_attempts_but_after_three_a_human_is_asked() -
     assert isinstance(second, Dispatch) and second.at_ms > feeder.now_ms
     assert feeder.machine.pending["extract"].lost == 2
     asked = lose(feeder, 3)
-    assert isinstance(asked, Escalate) and asked.question.source == "exhausted"
+    assert isinstance(asked, EscalateStep) and asked.question.source == "exhausted"
     assert asked.question.text.startswith(
         "extract may be what ends its agents. 3 agents in a row were lost with it: 00:16:40 UTC: agent a-1 died; "
     )
@@ -262,7 +262,7 @@ def test_what_little_blame_is_recorded_for_goes_on_until_the_row_is_very_long() 
     feeder = Feeder(flow(insisting))
     for n in range(1, LOST_MOST):
         assert isinstance(lose(feeder, n, blame=5), Dispatch)
-    assert isinstance(lose(feeder, LOST_MOST, blame=5), Escalate)
+    assert isinstance(lose(feeder, LOST_MOST, blame=5), EscalateStep)
 
 
 def test_agents_that_were_told_to_end_blame_nobody() -> None:
@@ -314,7 +314,7 @@ def test_out_of_attempts_a_human_decides_where_the_policy_says_so() -> None:
 
     feeder = Feeder(flow(escalating))
     asked = feeder.attempt("extract", 1, Failure(FailureCode.APPLICATION, "429", "RateLimited"))[0]
-    assert isinstance(asked, Escalate) and asked.k == 1
+    assert isinstance(asked, EscalateStep) and asked.k == 1
     assert (asked.question.source, asked.question.text) == ("exhausted", "extract failed: RateLimited: 429")
     assert feeder.rebuilt().outstanding() == [asked]
     assert feeder.feed("escalated:extract#1", Escalated(asked.question)) == []
@@ -323,7 +323,7 @@ def test_out_of_attempts_a_human_decides_where_the_policy_says_so() -> None:
     assert isinstance(again, Dispatch) and (again.attempt, again.at_ms, again.hint) == (2, 0, "try page 2")
     assert isinstance(feeder.attempt("extract", 2)[0], Dispatch)
     asked_again = feeder.attempt("extract", 3)[0]
-    assert isinstance(asked_again, Escalate) and asked_again.k == 2
+    assert isinstance(asked_again, EscalateStep) and asked_again.k == 2
     feeder.feed("escalated:extract#2", Escalated(asked_again.question))
     assert feeder.feed("decided:extract#2", Decided(Action.COMPLETE, text("by hand"), resolver="ana")) == []
     feeder.done("extract", "by hand")
@@ -336,7 +336,7 @@ def test_an_agent_may_ask_a_human_instead_of_answering() -> None:
         "BSD-3?", "agent", suggestion=text("BSD-3-Clause"), choices=("yes", "no"), deadline_ms=2_000_000
     )
     asked = feeder.asks("extract", 1, question)[0]
-    assert isinstance(asked, Escalate) and asked.question.suggestion == text("BSD-3-Clause")
+    assert isinstance(asked, EscalateStep) and asked.question.suggestion == text("BSD-3-Clause")
     expire = feeder.feed("escalated:extract#1", Escalated(asked.question))[0]
     assert isinstance(expire, Expire) and (expire.at_ms, expire.decided.action) == (2_000_000, Action.EXPIRED)
     assert expire.outcome.failure is not None and expire.outcome.failure.code is FailureCode.TIMEOUT
@@ -355,7 +355,7 @@ def test_a_cancel_instead_of_an_answer_ends_even_a_shielded_step() -> None:
 
     feeder = Feeder(flow(shielding))
     asked = feeder.asks("extract", 1, Question("Well?", "agent"))[0]
-    assert isinstance(asked, Escalate)
+    assert isinstance(asked, EscalateStep)
     feeder.feed("escalated:extract#1", Escalated(asked.question))
     failing = feeder.feed("decided:extract#1", Decided(Action.CANCEL_WORKFLOW))[0]
     assert isinstance(failing, FailStep)
@@ -376,7 +376,7 @@ def test_code_asks_a_human_and_reads_the_whole_answer() -> None:
 
     feeder = Feeder(flow(asking))
     asked = feeder.first[0]
-    assert isinstance(asked, Escalate) and asked.step == "ask" and asked.question.choices == ("yes", "no")
+    assert isinstance(asked, EscalateStep) and asked.step == "ask" and asked.question.choices == ("yes", "no")
     due = feeder.now_ms + 86_400_000
     expire = feeder.feed("escalated:ask#1", Escalated(asked.question))[0]
     assert isinstance(expire, Expire) and expire.at_ms == due and expire.outcome.output == text("no")
@@ -396,7 +396,7 @@ def test_a_question_that_nobody_answers_gives_its_default_or_times_out() -> None
     feeder = Feeder(flow(asking))
     for step in ("ask", "ask.2"):
         asked = feeder.machine.outstanding()[0]
-        assert isinstance(asked, Escalate) and asked.step == step
+        assert isinstance(asked, EscalateStep) and asked.step == step
         expire = feeder.feed(f"escalated:{step}#1", Escalated(asked.question))[0]
         assert isinstance(expire, Expire)
         feeder.feed(f"decided:{step}#1", expire.decided)

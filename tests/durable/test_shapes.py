@@ -17,10 +17,11 @@ from nervenet.durable import (
     CloseRun,
     Context,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
+    Phase,
     StartTimer,
     StopTimer,
     Withdraw,
@@ -161,7 +162,7 @@ class World:
                 return f"timer:{want.k}", TimerFired(want.due_ms)
             case FailStep():
                 return f"task:{want.step}", want.outcome
-            case Escalate():
+            case EscalateStep():
                 return f"escalated:{want.step}#{want.k}", Escalated(want.question)
             case Expire():
                 return f"decided:{want.step}#{want.k}", want.decided
@@ -171,7 +172,7 @@ class World:
                 return f"signal:{len(self.feeder.entries)}", want
             case Cancel():
                 return "cancel", want
-        open_steps = [c for c in self.feeder.machine.pending.values() if c.phase == "open"]
+        open_steps = [c for c in self.feeder.machine.pending.values() if c.phase is Phase.OPEN]
         if not open_steps:
             return f"signal:{len(self.feeder.entries)}", Signaled("approve", text("yes"))
         call = dice.choice(open_steps)

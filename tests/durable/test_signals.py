@@ -208,7 +208,7 @@ def test_what_the_author_says_is_complete() -> None:
 
     found = signals_of(says)
     assert list(found.names) == ["approve", "never"] and found.complete
-    with pytest.raises(TypeError, match="signals takes Signals, not 'approve'"):
+    with pytest.raises(TypeError, match="signals= takes Signals, not 'approve'"):
         here.workflow(signals=["approve"])(says.fn)  # type: ignore[list-item, arg-type]
 
 

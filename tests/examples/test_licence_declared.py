@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from examples.licence_audit.agents import classify, extract, summarize, validate
 from examples.licence_audit.models import Classification, Declared, Distribution, Facts, Holder
@@ -17,7 +17,7 @@ from examples.licence_audit.workflow import licence_audit
 from nervenet import Escalate
 from nervenet.testing import WorkflowTest, declared
 
-DATA = yaml.safe_load((Path(__file__).parents[2] / "examples/licence_audit/audit.yaml").read_text("utf-8"))
+DATA = YAML(typ="safe").load((Path(__file__).parents[2] / "examples/licence_audit/audit.yaml").read_text("utf-8"))
 DOC = Distribution(name="alpha", version="1.0", declared=Declared(expression="MIT"))
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.environment import ROOT, clean_environment
+
 ONLY = ("hiredis", "packaging", "pluggy", "pydantic", "pygments", "pytest", "redis", "rich")
 """All of them come with what the tests need; packaging's two licences are a question for a human."""
 
@@ -43,11 +43,10 @@ class Run(NamedTuple):
 
 def audit(folder: Path, *flags: str, **settings: str) -> Run:
     mark = f"licence-demo-{uuid.uuid4().hex}"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_", "LICENCE_"))}
     done = subprocess.run(
         [sys.executable, "-m", "examples.licence_audit", "--only", ",".join(ONLY), "--folder", str(folder), *flags],
         cwd=ROOT,
-        env=env | {"KEEP": "", "KILL": "", "DEMO_MARK": mark} | settings,
+        env=clean_environment(KEEP="", KILL="", DEMO_MARK=mark) | settings,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import sys
@@ -14,16 +13,14 @@ from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import KINDS
 from tests.fuzz.mesh import Options, run
+from tests.support.torture import command_line
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("--calls", type=int, default=100_000)
+    parser = command_line(__doc__, calls=100_000, token=False, at_once=50)
     parser.add_argument("--seed", type=int, default=None, help="the one of a run that is to be made again")
-    parser.add_argument("--token", action="store_true", help="a mesh with a token: right, wrong and none are sent")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what is sent")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=(), help="only these calls")
-    parser.add_argument("--at-once", type=int, default=50)
     given = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if given.seed is None else given.seed
     options = Options(given.calls, seed, given.token, given.kinds, given.methods, given.at_once)

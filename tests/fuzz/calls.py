@@ -18,7 +18,7 @@ import grpc.aio
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
-from nervenet.rpc.methods import METHODS, Method
+from nervenet.rpc.methods import METHODS, RpcMethod
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.fuzz.values import Filler, learn, shown
 
@@ -89,7 +89,7 @@ class Caller:
         if said:
             self.wrong.append(Wrong(method.name, said, " | ".join(shown(one, method.request) for one in data)))
 
-    def _data(self, method: Method) -> bytes:
+    def _data(self, method: RpcMethod) -> bytes:
         (kind,) = self._filler.random.choices(self._kinds, self._weights)
         request = method.request()
         if kind == "message":
@@ -110,11 +110,12 @@ class Caller:
         return False, () if random.random() < 0.5 else (("authorization", wrong),)
 
     async def _answers(
-        self, method: Method, data: list[bytes], metadata: tuple[tuple[str, str], ...], follow: float
+        self, method: RpcMethod, data: list[bytes], metadata: tuple[tuple[str, str], ...], follow: float
     ) -> AsyncIterator[Any]:
         make = self._call_of(method)
         if not method.streams_out:
-            timeout = WAITED if method.name in _WAITS else PATIENCE
+            waits = method.name in _WAITS and follow < PATIENCE  # one that must be refused is never waited for
+            timeout = WAITED if waits else PATIENCE
             yield await make(data[0], metadata=metadata, timeout=timeout)
             return
         call = make(metadata=metadata) if method.streams_in else make(data[0], metadata=metadata)
@@ -132,7 +133,7 @@ class Caller:
         finally:
             call.cancel()
 
-    def _call_of(self, method: Method) -> Any:
+    def _call_of(self, method: RpcMethod) -> Any:
         kind = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
         return getattr(self._channel, kind)(method.path, None, method.answer.FromString)
 
@@ -169,18 +170,18 @@ class Caller:
         for _ in range(self._filler.random.choice((0, 0, 1, 3))):
             item = pb.ConnectRequestItem()
             self._filler.message(item)
-            for field in ("task_ack", "task_progress"):
+            for field in ("task_ack", "task_report"):
                 if item.HasField(field):
                     getattr(item, field).task_id = task.task_id
             if item.WhichOneof("item") not in ("hello", "goodbye", None):
                 items.append(item)
-        completion = pb.ConnectRequestItem(task_result={"task_id": task.task_id})
-        self._filler.message(completion.task_result.result)
-        completion.task_result.result.attempt = task.attempt
+        completion = pb.ConnectRequestItem(task_completion={"task_id": task.task_id})
+        self._filler.message(completion.task_completion.result)
+        completion.task_completion.result.attempt = task.attempt
         return [*items, completion]
 
 
-def _judged(error: grpc.aio.AioRpcError, method: Method) -> str:
+def _judged(error: grpc.aio.AioRpcError, method: RpcMethod) -> str:
     """What is wrong with a refusal; "" = nothing."""
     code, words = error.code().name, (error.details() or "")[:300]
     if any(each in words for each in _OF_THE_WAY):

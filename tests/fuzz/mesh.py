@@ -20,7 +20,9 @@ from nervenet.errors import RequestError
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import Caller, Wrong
 from tests.fuzz.values import DEFINITIONS, WORKFLOWS, Filler
-from tests.mesh.world import Host, Role
+from tests.support.environment import resident_bytes
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
 
 APP = "tests/fuzz/app.py"
 TOKEN = "fuzz-7b1c"  # of a mesh that lives for this run
@@ -74,17 +76,24 @@ class Report(NamedTuple):
 
 async def run(options: Options, folder: Path, redis: str, etcd: str, say: Callable[[str], None] = print) -> Report:
     """Start the mesh, make the calls, look at what is left."""
-    with Host(folder, redis, etcd) as host:
+    with ProcessMesh(folder, redis, etcd, app=APP) as host:
         if options.token:
             host.env["NERVENET_TOKEN"] = TOKEN
         host.env |= {"NERVENET_MAX_WORKFLOWS": "500", "NERVENET_RETENTION": "60s"}
-        (node,) = host.up(host.node(APP))
-        (agent,) = host.up(host.agent(app=APP))
+        (node,) = host.up(host.node())
+        (agent,) = host.up(host.agent())
         return await _Fuzzing(options, host, node, agent, say).run()
 
 
 class _Fuzzing:
-    def __init__(self, options: Options, host: Host, node: Role, agent: Role, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        host: ProcessMesh,
+        node: NervenetProcess,
+        agent: NervenetProcess,
+        say: Callable[[str], None],
+    ) -> None:
         self._options = options
         self._host, self._node, self._agent = host, node, agent
         self._say = say
@@ -114,9 +123,9 @@ class _Fuzzing:
             seconds = time.monotonic() - begun
             for task in beside:
                 task.cancel()
-            alive = self._node.process.poll() is None
+            alive = self._node.alive
             works = await self._completes(raw) if alive else ""
-            alive = self._node.process.poll() is None
+            alive = self._node.alive
         codes = sum((caller.codes for caller in callers), Counter[str]())
         by_method = sum((caller.by_method for caller in callers), Counter[str]())
         wrong = [one for caller in callers for one in caller.wrong]
@@ -140,7 +149,7 @@ class _Fuzzing:
             await raw.call("PutDefinition", definition={"name": name, "version": 1, "steps": steps})
 
     async def _work(self, caller: Caller) -> None:
-        while self._left > 0 and self._node.process.poll() is None:
+        while self._left > 0 and self._node.alive:
             self._left -= 1
             await caller.call()
 
@@ -148,7 +157,7 @@ class _Fuzzing:
         """The node's memory, once a second."""
         done = 0
         while True:
-            self._rss.append(_rss_mb(self._node.pid))
+            self._rss.append(resident_bytes(self._node.pid) >> 20)
             if (now := self._options.calls - self._left) - done >= 10_000:
                 done = now
                 self._say(f"{now} calls, the node has {self._rss[-1]} MB")
@@ -192,10 +201,3 @@ def _growth(rss: list[int]) -> int:
     """From the second fifth (the first is the warm-up) to the last; medians, for what 50 calls hold comes and goes."""
     fifth = max(1, len(rss) // 5)
     return int(median(rss[-fifth:]) - median(rss[fifth : 2 * fifth] or rss[:1])) if rss else 0
-
-
-def _rss_mb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) // 1024
-    return 0

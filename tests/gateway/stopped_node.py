@@ -11,32 +11,29 @@ must have begun once, as attempt 1, and count once.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import signal
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from nervenet import timing
-from nervenet.dev.servers import etcd, valkey
 from nervenet.v1 import task_pb2
 from tests.gateway.app import call
-from tests.gateway.world import Speaker, until, value_of
-from tests.mesh.world import Host, Role
+from tests.gateway.world import Speaker, value_of
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.torture import command_line
+from tests.support.waiting import until
 
-APP = "tests/gateway/app.py"
 AGENTS = 8
 EACH = 2
 
 
-async def a_round(host: Host, chance: random.Random, name: str) -> str:
+async def a_round(host: ProcessMesh, chance: random.Random, name: str) -> str:
     """One stop of a node; what was lost, "" = nothing."""
-    heir, victim = host.up(host.node(APP), host.node(APP))
+    heir, victim = host.up(host.node(), host.node())
     began: list[tuple[str, int]] = []
     gate = asyncio.Event()
 
@@ -72,32 +69,23 @@ async def a_round(host: Host, chance: random.Random, name: str) -> str:
             found = await run.result(timeout=20)
             if found != int(key.rpartition("-")[2]):
                 lost.append((key, 0))
-    end(victim, heir)
+    victim.kill()
+    heir.kill()
     return f"{len(lost)} of {count}: {lost}" if lost or len(began) != count else ""
-
-
-def end(*roles: Role) -> None:
-    for role in roles:
-        role.kill()
-        role.over()
 
 
 async def main(rounds: int, seed: int) -> int:
     print(f"seed {seed}")
     chance, failed = random.Random(seed), 0
-    async with valkey() as redis, etcd() as registry:
-        with tempfile.TemporaryDirectory() as folder, Host(Path(folder), redis.url, registry.url) as host:
-            for n in range(rounds):
-                lost = await a_round(host, chance, f"r{n}")
-                failed += bool(lost)
-                print(f"round {n + 1}: {lost or 'nothing lost'}", flush=True)
+    with mesh_alone("tests/gateway/app.py") as host:
+        for n in range(rounds):
+            lost = await a_round(host, chance, f"r{n}")
+            failed += bool(lost)
+            print(f"round {n + 1}: {lost or 'nothing lost'}", flush=True)
     print(f"{rounds - failed} of {rounds} rounds without a loss")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    given = parser.parse_args()
+    given = command_line(__doc__, rounds=20, seed=random.SystemRandom().randrange(1 << 32)).parse_args()
     raise SystemExit(asyncio.run(main(given.rounds, given.seed)))

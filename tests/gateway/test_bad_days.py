@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from nervenet import errors, timing
-from nervenet.node.gateway import door, gateway, keeper
-from nervenet.node.gateway.spread import excess
+from nervenet.node.gateway import agent_monitor, connect, gateway
+from nervenet.node.gateway.gateway import excess
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from tests.gateway.net import Net
-from tests.gateway.world import Stream, connected, failed, hello, refused, result, until, value_of
+from tests.gateway.world import Stream, connected, failed, hello, refused, result, value_of
+from tests.support.waiting import until
 
 
 class Gates:
@@ -61,8 +62,8 @@ async def test_it_comes_back_at_another_node_with_what_it_runs(net: Net) -> None
     await until(lambda: len(work.began) == 3, "all three run")
     await speaker.cut()
     agent_id = speaker.agent_id
-    await until(lambda: other.gateway.guests.get(agent_id), "the other node has it")
-    await until(lambda: agent_id not in one.gateway.guests, "the first one has let go")
+    await until(lambda: other.gateway.agents.get(agent_id), "the other node has it")
+    await until(lambda: agent_id not in one.gateway.agents, "the first one has let go")
     await until(lambda: other.context.table.agents[agent_id].inbox == other.node_id, "the registry says so")
     journal, here = other.context.journal, time.time_ns() // 1_000_000
     for step in ("work", "work.2", "work.3"):
@@ -87,12 +88,12 @@ async def test_a_result_whose_acknowledgement_was_lost_counts_once(net: Net) -> 
         run = await client.start("call", "x")
         task = await stream.hear("task")
         said.agent.agent_id, said.lease_id = stream.welcome.agent_id, stream.welcome.lease_id
-        await stream.say(task_result=result(task, "mine"))
+        await stream.say(task_completion=result(task, "mine"))
         assert await run.result(timeout=10) == "mine"
     said.running.append(pb.HeldTask(task=task))
     async with connected(other.address, said) as stream:
         assert stream.welcome.agent_id == said.agent.agent_id
-        await stream.say(task_result=result(task, "mine"))
+        await stream.say(task_completion=result(task, "mine"))
         ack = await stream.hear("result_ack")
         assert (ack.task_id, ack.attempt) == (task.task_id, 1)
 
@@ -108,7 +109,7 @@ async def test_a_task_that_never_arrived_is_pushed_again(net: Net) -> None:
     async with connected(node.address, said) as stream:
         again = await stream.hear("task")
         assert (again.task_id, again.attempt) == (task.task_id, task.attempt)
-        await stream.say(task_result=result(again, "done"))
+        await stream.say(task_completion=result(again, "done"))
         assert (await stream.hear("result_ack")).recorded
         assert await run.result(timeout=10) == "done"
 
@@ -136,7 +137,7 @@ async def test_the_tasks_of_an_agent_that_dies_go_on_after_a_second_and_a_late_r
     said.running.append(pb.HeldTask(task=task))
     async with connected(node.address, said) as stream:
         assert (await stream.hear("task_cancel")).task_id == task.task_id
-        await stream.say(task_result=result(task, "late"))
+        await stream.say(task_completion=result(task, "late"))
         assert not (await stream.hear("result_ack")).recorded
 
 
@@ -154,7 +155,7 @@ async def test_who_went_to_another_node_in_time_is_not_taken_for_dead(net: Net) 
     await until(lambda: len(work.began) == 16, "all run")
     for speaker in speakers:
         await speaker.cut()
-    await until(lambda: len(other.gateway.guests) == 4, "all have moved")
+    await until(lambda: len(other.gateway.agents) == 4, "all have moved")
     await asyncio.sleep(timing.RETURN_WINDOW + 1)
     work.open.set()
     assert await run.result(timeout=20) == list(range(16))
@@ -261,10 +262,10 @@ async def test_who_does_not_answer_a_timeout_is_given_up_all_the_same(net: Net) 
         await stream.hear("task_cancel")
         second = await stream.hear("task")
         assert (second.task_id, second.attempt) == (stuck.task_id, 2)
-        await stream.say(task_result=result(second, "second"))
+        await stream.say(task_completion=result(second, "second"))
         assert await run.result(timeout=10) == "second"
         assert (await stream.hear("result_ack")).attempt == 2
-        await stream.say(task_result=result(stuck, "late"))
+        await stream.say(task_completion=result(stuck, "late"))
         late = await stream.hear("result_ack")
         assert (late.attempt, late.recorded) == (1, False)
         beating.cancel()
@@ -277,7 +278,7 @@ async def beat(stream: Stream) -> None:
 
 
 async def test_a_silent_agent_is_cut_off(net: Net, monkeypatch: Any) -> None:
-    monkeypatch.setattr(keeper, "SILENT_AFTER", 1.0)
+    monkeypatch.setattr(agent_monitor, "SILENT_AFTER", 1.0)
     node = await net.node()
     async with connected(node.address, hello("work")) as stream:
         assert await stream.end() == ("UNAVAILABLE", "AGENT_SILENT")
@@ -316,10 +317,10 @@ async def test_what_outlasts_a_drain_goes_on_elsewhere_from_its_checkpoint(net: 
         run = await client.start("call", "x")
         task = await stream.hear("task")
         news = task_pb2.TaskProgress(attempt=1, checkpoint={"json": '"half"'})
-        await stream.say(task_progress=pb.TaskReport(task_id=task.task_id, progress=news))
+        await stream.say(task_report=pb.TaskReport(task_id=task.task_id, progress=news))
         await raw.call("DrainAgent", agent_id=stream.welcome.agent_id, grace={"nanos": 100_000_000})
         await stream.hear("task_cancel")
-        await stream.say(task_result=failed(task, "stopped", code=common_pb2.FAILURE_CODE_CANCELED))
+        await stream.say(task_completion=failed(task, "stopped", code=common_pb2.FAILURE_CODE_CANCELED))
         await stream.hear("result_ack")
         await net.speaker({"work": lambda task: value_of(task.checkpoint)}, name="heir")
         assert await run.result(timeout=10) == "half"
@@ -353,7 +354,7 @@ async def test_credit_zero_drains_an_agent_that_wants_to_stop(net: Net) -> None:
         run = await client.start("call", "x")
         await stream.say(status=pb.Status(credit=1))
         task = await stream.hear("task")
-        await stream.say(task_result=result(task, "back"))
+        await stream.say(task_completion=result(task, "back"))
         assert await run.result(timeout=10) == "back"
 
 
@@ -374,8 +375,8 @@ async def test_a_node_that_drains_sends_its_agents_on(net: Net) -> None:
             await leaving.drain()
             assert time.monotonic() - began < 3.5
             assert "reconnect" in speaker.heard
-            assert await until(lambda: other.gateway.guests.get(speaker.agent_id), "it has moved")
-            await until(lambda: not leaving.gateway.guests, "and is gone here")
+            assert await until(lambda: other.gateway.agents.get(speaker.agent_id), "it has moved")
+            await until(lambda: not leaving.gateway.agents, "and is gone here")
             first = pb.ConnectRequestItem(hello=hello("work"))
             assert await refused(leaving.address, first) == ("UNAVAILABLE", "NODE_DRAINING")
         work.open.set()
@@ -406,7 +407,7 @@ async def test_agents_spread_over_a_node_that_comes_later(net: Net, monkeypatch:
     speakers = [await net.speaker({"work": lambda task: value_of(task.input)}, name=f"s{n}") for n in range(24)]
     run = await client.start("many", 100)
     other = await net.node()
-    await until(lambda: len(other.gateway.guests) >= 3, "some have moved")
+    await until(lambda: len(other.gateway.agents) >= 3, "some have moved")
     assert await run.result(timeout=20) == list(range(100))
     for speaker in speakers:
         assert all(welcome.agent_id == speaker.agent_id for welcome in speaker.welcomes)
@@ -455,11 +456,11 @@ async def test_a_stream_that_does_not_begin_well_is_refused_with_a_reason(net: N
     node = await net.node()
     for first in NO_BEGINNINGS:
         assert await refused(node.address, first) == ("INVALID_ARGUMENT", "INVALID_FIELD"), first
-    assert not node.gateway.guests
+    assert not node.gateway.agents
 
 
 async def test_no_hello_within_its_time(net: Net, monkeypatch: Any) -> None:
-    monkeypatch.setattr(door, "HELLO_WITHIN", 0.2)
+    monkeypatch.setattr(connect, "HELLO_TIMEOUT", 0.2)
     node = await net.node()
     assert await refused(node.address) == ("INVALID_ARGUMENT", "INVALID_FIELD")
 
@@ -470,9 +471,9 @@ async def test_an_item_that_makes_no_sense_is_rejected_and_the_stream_goes_on(ne
     async with connected(node.address, hello("work")) as stream:
         unknown = task_pb2.TaskEnvelope(task_id="nobody/work", attempt=3)
         for item in (
-            {"task_result": result(unknown, 1)},
+            {"task_completion": result(unknown, 1)},
             {"task_ack": pb.TaskAck(task_id="nobody/work", attempt=3)},
-            {"task_progress": pb.TaskReport(task_id="nobody/work", progress={"attempt": 3})},
+            {"task_report": pb.TaskReport(task_id="nobody/work", progress={"attempt": 3})},
         ):
             await stream.say(**item)
             told = await stream.hear("rejected")
@@ -486,9 +487,9 @@ async def test_an_item_that_makes_no_sense_is_rejected_and_the_stream_goes_on(ne
         run = await client.start("call", "x")
         task = await stream.hear("task")
         report = pb.TaskReport(task_id=task.task_id, progress={"attempt": 1, "checkpoint": {"json": "{"}})
-        await stream.say(task_progress=report)
+        await stream.say(task_report=report)
         assert (await stream.hear("rejected")).task_id == "", "the task goes on"
-        await stream.say(task_result=result(task, "fine"))
+        await stream.say(task_completion=result(task, "fine"))
         assert await run.result(timeout=10) == "fine"
 
 

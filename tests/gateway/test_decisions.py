@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from nervenet.node.gateway.guest import Guest, Held, Stage
+from nervenet.node.gateway.agent_monitor import overdue
+from nervenet.node.gateway.connected_agent import ConnectedAgent, GatewayTask, Outbox, Stage
 from nervenet.node.gateway.hello import address_of
-from nervenet.node.gateway.intake import Seating, requirement_of
-from nervenet.node.gateway.keeper import is_due, overdue
-from nervenet.node.gateway.line import Line
-from nervenet.node.gateway.membership import load_json, worth_telling
-from nervenet.node.gateway.outcome import Attempted, Stop, given_up, same_result, verdict_on
+from nervenet.node.gateway.membership import is_news, load_json
+from nervenet.node.gateway.outcome import AttemptFacts, outcome_of, same_result, stop_outcome
+from nervenet.node.gateway.task_reader import QueueAssignment
 from nervenet.records import Attempt, Failure, FailureCode, Outcome, Payload
 from nervenet.registry.codec import decode_load
+from nervenet.streams.queues import QueueRequirement, parse_requirement
+from nervenet.streams.tasks.attempt import StopReason
+from nervenet.streams.tasks.claims import ClaimRenewer
+from nervenet.timing import GATEWAY_RENEW_EVERY
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.wire import decode_entry
 
@@ -27,12 +30,12 @@ def task(**more: Any) -> task_pb2.TaskEnvelope:
     return task_pb2.TaskEnvelope(**(given | {"input_digest": b"digest", "enqueue_time": {"seconds": 7}} | more))
 
 
-def guest(name: str, credit: int, taken: int = 0, **capability: Any) -> Guest:
+def agent(name: str, credit: int, taken: int = 0, **capability: Any) -> ConnectedAgent:
     able = agent_pb2.Capability(name="work", **capability)
-    found = Guest(name, 1, agent_pb2.AgentRecord(name=name, capabilities=[able], labels={"zone": "a"}), credit)
-    found.line = Line()
+    found = ConnectedAgent(name, 1, agent_pb2.AgentRecord(name=name, capabilities=[able], labels={"zone": "a"}), credit)
+    found.outbox = Outbox()
     for n in range(taken):
-        found.take(Held(task(task_id=f"{name}/{n}"), found))
+        found.take(GatewayTask(task(task_id=f"{name}/{n}"), found))
     return found
 
 
@@ -55,10 +58,10 @@ def test_what_is_no_task_id(text: str) -> None:
         address_of(text)
 
 
-def said(outcome: dict[str, Any], stop: Stop | None = None) -> Any:
+def said(outcome: dict[str, Any], stop: StopReason | None = None) -> Any:
     """The entry that such a result comes to, read back."""
-    about = Attempted(task(), "go-abcdefgh", 5_000)
-    verdict = verdict_on(about, task_pb2.TaskResult(attempt=2, **outcome), stop, LIMIT, 9_000)
+    about = AttemptFacts(task(), "go-abcdefgh", 5_000)
+    verdict = outcome_of(about, task_pb2.TaskResult(attempt=2, **outcome), stop, LIMIT, 9_000)
     if verdict is None:
         return None
     assert same_result(verdict.entry, "go-abcdefgh", 2) and not same_result(verdict.entry, "go-zzzzzzzz", 2)
@@ -120,24 +123,24 @@ def test_a_question_is_the_agents_own() -> None:
     assert (question.text, question.source, question.choices) == ("really?", "agent", ("yes",))
 
 
-@pytest.mark.parametrize("stop", list(Stop))
-def test_a_good_value_counts_however_late_it_is(stop: Stop) -> None:
+@pytest.mark.parametrize("stop", list(StopReason))
+def test_a_good_value_counts_however_late_it_is(stop: StopReason) -> None:
     assert isinstance(said({"output": {"json": "1"}}, stop).body, Outcome)
 
 
 @pytest.mark.parametrize(
     ("stop", "code"),
     [
-        (Stop.GONE, None),
-        (Stop.TIMEOUT, FailureCode.TIMEOUT),
-        (Stop.SILENT, FailureCode.TIMEOUT),
-        (Stop.DRAINED, FailureCode.AGENT_DRAINED),
-        (Stop.LEFT, FailureCode.AGENT_DRAINED),
+        (StopReason.GONE, None),
+        (StopReason.TIMEOUT, FailureCode.TIMEOUT),
+        (StopReason.SILENT, FailureCode.TIMEOUT),
+        (StopReason.DRAINED, FailureCode.AGENT_DRAINED),
+        (StopReason.LEFT, FailureCode.AGENT_DRAINED),
     ],
 )
-def test_what_was_told_to_stop_ends_for_that_reason(stop: Stop, code: FailureCode | None) -> None:
+def test_what_was_told_to_stop_ends_for_that_reason(stop: StopReason, code: FailureCode | None) -> None:
     told = said({"failure": {"message": "cancelled", "code": common_pb2.FAILURE_CODE_CANCELED}}, stop)
-    alone = given_up(Attempted(task(), "go-abcdefgh", 1), stop, 2)
+    alone = stop_outcome(AttemptFacts(task(), "go-abcdefgh", 1), stop, 2)
     if code is None:
         assert told is None and alone is None
     else:
@@ -146,51 +149,59 @@ def test_what_was_told_to_stop_ends_for_that_reason(stop: Stop, code: FailureCod
 
 
 def test_who_has_most_room_gets_the_next_task_of_a_queue() -> None:
-    small, large, full = guest("small", 2), guest("large", 8, taken=2), guest("full", 1, taken=1)
-    seating = Seating([small, large, full], "work")
-    assert seating.room == 2 + 6
-    given = [seating.seat(task()) for _ in range(9)]
+    small, large, full = agent("small", 2), agent("large", 8, taken=2), agent("full", 1, taken=1)
+    assignment = QueueAssignment([small, large, full], "work")
+    assert assignment.room == 2 + 6
+    given = [assignment.assign(task()) for _ in range(9)]
     assert given[:2] == [small, large] and given[8] is None
     assert (given.count(small), given.count(large), given.count(full)) == (2, 6, 0)
 
 
 def test_who_is_to_be_avoided_gets_it_only_when_nobody_else_is_there() -> None:
-    bad, good = guest("bad", 4), guest("good", 1)
-    seating = Seating([bad, good], "work")
-    assert seating.seat(task(avoid_agents=["bad"])) is good
-    assert seating.seat(task(avoid_agents=["bad"])) is bad
+    bad, good = agent("bad", 4), agent("good", 1)
+    assignment = QueueAssignment([bad, good], "work")
+    assert assignment.assign(task(avoid_agents=["bad"])) is good
+    assert assignment.assign(task(avoid_agents=["bad"])) is bad
+
+
+def requirement(text: bytes) -> QueueRequirement:
+    found = parse_requirement(text)
+    assert found is not None
+    return found
 
 
 def test_an_agent_serves_the_queues_that_it_meets() -> None:
-    able = guest("able", 1, version="2", labels={"gpu": "yes"})
-    assert able.meets(requirement_of("work", b""))
-    assert able.meets(requirement_of("work", b'{"match":{"gpu":"yes","zone":"a"},"version":"2"}'))
-    assert not able.meets(requirement_of("work", b'{"match":{"gpu":"no"},"version":null}'))
-    assert not able.meets(requirement_of("work", b'{"match":{},"version":"3"}'))
-    assert not able.meets(requirement_of("other", b""))
+    able = agent("able", 1, version="2", labels={"gpu": "yes"})
+    assert able.meets("work", requirement(b""))
+    assert able.meets("work", requirement(b'{"match":{"gpu":"yes","zone":"a"},"version":"2"}'))
+    assert not able.meets("work", requirement(b'{"match":{"gpu":"no"},"version":null}'))
+    assert not able.meets("work", requirement(b'{"match":{},"version":"3"}'))
+    assert not able.meets("other", requirement(b""))
 
 
 def test_limits_are_counted_from_the_beginning_and_from_the_last_sign_of_life() -> None:
-    held = Held(task(timeouts={"attempt": {"seconds": 10}, "heartbeat": {"seconds": 3}}), guest("g", 1))
+    held = GatewayTask(task(timeouts={"attempt": {"seconds": 10}, "heartbeat": {"seconds": 3}}), agent("g", 1))
     held.begin(1, 100.0)
     assert overdue(held, 102.9) is None
-    assert overdue(held, 103.0) is Stop.SILENT
+    assert overdue(held, 103.0) is StopReason.SILENT
     held.beat = 109.0
     assert overdue(held, 109.9) is None
-    assert overdue(held, 110.0) is Stop.TIMEOUT
+    assert overdue(held, 110.0) is StopReason.TIMEOUT
     held.stage = Stage.RECORDING
     assert overdue(held, 200.0) is None
-    assert overdue(Held(task(), guest("g", 1)), 1e9) is None
+    assert overdue(GatewayTask(task(), agent("g", 1)), 1e9) is None
 
 
 def test_a_claim_is_renewed_in_time_and_a_checkpoint_kept_sooner() -> None:
-    held = Held(task(), guest("g", 1))
+    renewer: Any = ClaimRenewer(Any, float, GATEWAY_RENEW_EVERY, print)  # type: ignore[arg-type]
+    is_due = renewer.is_due
+    held = GatewayTask(task(), agent("g", 1))
     assert not is_due(held, 1e9), "nothing is claimed yet"
     held.begin(1, 100.0)
     assert not is_due(held, 100.7) and is_due(held, 100.8)
     held.renewed_at, held.saved_at, held.checkpoint_due = 100.5, 100.0, True
     assert is_due(held, 100.8)
-    held.stop = Stop.GONE
+    held.stop = StopReason.GONE
     assert not is_due(held, 200.0)
 
 
@@ -207,11 +218,11 @@ def test_a_claim_is_renewed_in_time_and_a_checkpoint_kept_sooner() -> None:
     ],
 )
 def test_which_loads_are_news(now: Any, told: Any, age: float, worth: bool) -> None:
-    assert worth_telling(now, told, age) is worth
+    assert is_news(now, told, age) is worth
 
 
 def test_the_load_that_is_written_is_the_load_that_is_read() -> None:
-    busy = guest("busy", 4, taken=3)
+    busy = agent("busy", 4, taken=3)
     busy.cpu, busy.average_ms, busy.error_rate = 0.5, 1_250.0, 0.25
     view = decode_load("busy", load_json(busy, 1_700_000_000_123))
     assert (view.active, view.slots, view.sample_ms, view.average_ms) == (3, 4, 1_700_000_000_123, 1_250)

@@ -12,9 +12,10 @@ import pytest
 from nervenet.v1 import task_pb2
 from tests.gateway.app import call
 from tests.gateway.stopped_node import a_round
-from tests.gateway.world import Speaker, until, value_of
+from tests.gateway.world import Speaker, value_of
 from tests.mesh.conftest import host
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
+from tests.support.waiting import until
 
 __all__ = ["host"]
 
@@ -22,11 +23,11 @@ APP = "tests/gateway/app.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nodes(host: Host) -> None:
+def nodes(host: ProcessMesh) -> None:
     host.up(host.node(APP), host.node(APP))
 
 
-async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(host: Host) -> None:
+async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(host: ProcessMesh) -> None:
     began: list[tuple[str, int]] = []
     gate = asyncio.Event()
 
@@ -43,7 +44,7 @@ async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(ho
         runs = await client.start_many(call, {f"run-{n}": n for n in range(8)})
         await until(lambda: len(began) == 8, "all run")
         victim.kill()
-        victim.over()
+        victim.wait()
         await until(lambda: len(speaker.welcomes) > 1, "it is at the other node", within=3)
         assert speaker.at == heir.address and speaker.agent_id == first
         await asyncio.sleep(7.5)  # longer than a claim and its second: nobody else may have been asked meanwhile
@@ -57,7 +58,7 @@ async def test_the_agent_is_elsewhere_within_seconds_and_its_tasks_count_once(ho
         assert await late.result(timeout=10) == "after"
 
 
-async def test_a_node_that_stops_loses_no_task_of_an_agent_that_keeps_the_rules(host: Host) -> None:
+async def test_a_node_that_stops_loses_no_task_of_an_agent_that_keeps_the_rules(host: ProcessMesh) -> None:
     """One round; `python -m tests.gateway.stopped_node` does twenty."""
     seed = random.SystemRandom().randrange(1 << 32)
     assert not await a_round(host, random.Random(seed), "stopped"), f"seed {seed}"

@@ -12,7 +12,8 @@ import pytest
 from nervenet.dev.servers import valkey
 from nervenet.v1 import task_pb2
 from tests.gateway.net import Net
-from tests.gateway.world import until, value_of
+from tests.gateway.world import value_of
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["with its data", "empty"])

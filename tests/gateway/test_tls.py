@@ -14,11 +14,13 @@ from nervenet import Client
 from nervenet.config import Config
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import task_pb2
-from tests.authority import Authority, Issued
 from tests.gateway.app import call
-from tests.gateway.world import Speaker, connected, hello, refused, result, until, value_of
+from tests.gateway.world import Speaker, connected, hello, refused, result, value_of
 from tests.mesh.conftest import host
-from tests.mesh.world import Host, Role
+from tests.support.certificates import Authority, Issued
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 __all__ = ["host"]
 
@@ -30,23 +32,23 @@ ALLOWED = [("authorization", "Bearer s3cret")]
 class Sealed(NamedTuple):
     """Nodes that show a certificate, and ask one of everybody."""
 
-    host: Host
+    host: ProcessMesh
     ours: Issued
     tls: grpc.ChannelCredentials
 
     @property
-    def node(self) -> Role:
+    def node(self) -> NervenetProcess:
         """One that lives."""
         return self.host.nodes[-1]
 
-    def client(self, node: Role) -> Client:
+    def client(self, node: NervenetProcess) -> Client:
         ca, cert, key = map(str, self.ours)
         told = {"address": node.address, "namespace": self.host.namespace, "token": "s3cret"}
         return Client(config=Config.load(environ={}, tls=ca, tls_cert=cert, tls_key=key, **told))
 
 
 @pytest.fixture(scope="module")
-def sealed(host: Host) -> Sealed:
+def sealed(host: ProcessMesh) -> Sealed:
     ours = Authority(host.folder / "ours").issue("node")
     ca, cert, key = map(str, ours)
     env = {"NERVENET_TLS": ca, "NERVENET_TLS_CERT": cert, "NERVENET_TLS_KEY": key, "NERVENET_TOKEN": "s3cret"}
@@ -78,7 +80,7 @@ async def test_without_the_certificates_nothing_answers(sealed: Sealed, tmp_path
 async def test_a_node_that_asks_no_certificate_still_shows_its_own(sealed: Sealed, tmp_path: Path) -> None:
     _, cert, key = map(str, sealed.ours)
     env = {"NERVENET_TLS": "on", "NERVENET_TLS_CERT": cert, "NERVENET_TLS_KEY": key, "NERVENET_TOKEN": "s3cret"}
-    with Host(tmp_path, sealed.host.env["NERVENET_REDIS"], sealed.host.env["NERVENET_ETCD"]) as alone:
+    with ProcessMesh(tmp_path, sealed.host.env["NERVENET_REDIS"], sealed.host.env["NERVENET_ETCD"]) as alone:
         (node,) = alone.up(alone.node(APP, **env))
         assert await refused(node.address, FIRST, metadata=ALLOWED) == ("UNAVAILABLE", "")
         async with connected(node.address, hello("work"), ALLOWED, shown(sealed.ours)) as stream:
@@ -90,7 +92,7 @@ async def test_a_task_goes_there_and_back(sealed: Sealed) -> None:
     async with connected(node.address, hello("work"), ALLOWED, sealed.tls) as stream, sealed.client(node) as client:
         run = await client.start(call, {"text": "ünïcode 🦑"})
         task = await stream.hear("task")
-        await stream.say(task_result=result(task, value_of(task.input)))
+        await stream.say(task_completion=result(task, value_of(task.input)))
         assert (await stream.hear("result_ack")).recorded
         assert await run.result(timeout=20) == {"text": "ünïcode 🦑"}
         await stream.say(goodbye=pb.Goodbye())
@@ -115,7 +117,7 @@ async def test_when_its_node_is_killed_it_goes_to_another_with_what_it_runs(seal
         run = await client.start(call, "kept")
         await until(lambda: began, "it runs")
         victim.kill()
-        victim.over()
+        victim.wait()
         await until(lambda: len(speaker.welcomes) > 1, "it is at the other node")
         assert (speaker.at, speaker.agent_id) == (heir.address, first)
         gate.set()

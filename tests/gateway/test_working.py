@@ -16,7 +16,8 @@ from nervenet.cli.render.text import View
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import common_pb2, task_pb2
 from tests.gateway.net import Net
-from tests.gateway.world import connected, failed, hello, refused, result, until, value_of
+from tests.gateway.world import connected, failed, hello, refused, result, value_of
+from tests.support.waiting import until
 
 
 async def test_hello_is_answered_by_who_one_is_and_the_agent_is_registered(net: Net) -> None:
@@ -51,11 +52,11 @@ async def test_a_task_is_pushed_and_its_result_acknowledged_once_it_is_recorded(
         assert (task.capability, task.attempt, task.workflow_id, task.step) == ("work", 1, run.id, "work")
         assert value_of(task.input) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
         answer = result(task, value_of(task.input))
-        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_result=answer)
+        await stream.say(task_ack=pb.TaskAck(task_id=task.task_id, attempt=1), task_completion=answer)
         ack = await stream.hear("result_ack")
         assert (ack.task_id, ack.attempt, ack.recorded) == (task.task_id, 1, True)
         assert await run.result(timeout=10) == {"n": 2**60, "text": "ünïcode 🦑", "nothing": None}
-        await stream.say(task_result=answer)
+        await stream.say(task_completion=answer)
         again = await stream.hear("result_ack")
         assert again == ack, "the second copy is acknowledged like the first"
         assert (await tasks_of(run))[0].agent_id == stream.welcome.agent_id
@@ -75,7 +76,7 @@ async def test_no_more_is_in_flight_than_the_credit_allows(net: Net) -> None:
     await until(lambda: len(speaker.held) == 3, "three are here")
     await asyncio.sleep(0.3)
     assert len(speaker.held) == 3
-    load = node.gateway.guests[speaker.agent_id].load(1)
+    load = node.gateway.agents[speaker.agent_id].load(1)
     assert (load.active, load.slots) == (3, 3)
     await speaker.say(status=pb.Status(credit=5))
     await until(lambda: len(speaker.held) == 5, "two more")
@@ -154,7 +155,7 @@ async def test_what_is_no_result_is_a_failure_that_says_so(net: Net, outcome: di
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, **outcome)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert (await stream.hear("result_ack")).recorded
         with pytest.raises(errors.WorkflowFailed) as failure:
             await run.result(timeout=10)
@@ -179,7 +180,7 @@ async def test_payloads_of_every_form_arrive(net: Net, payload: common_pb2.Paylo
         run = await client.start("call", 1)
         task = await stream.hear("task")
         told = task_pb2.TaskResult(attempt=1, output=payload)
-        await stream.say(task_result=pb.TaskCompletion(task_id=task.task_id, result=told))
+        await stream.say(task_completion=pb.TaskCompletion(task_id=task.task_id, result=told))
         assert await run.result(timeout=10) == value
 
 
@@ -193,8 +194,8 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
         def report(**fields: Any) -> pb.TaskReport:
             return pb.TaskReport(task_id=task.task_id, progress=task_pb2.TaskProgress(attempt=task.attempt, **fields))
 
-        await stream.say(task_progress=report(fraction=0.5, message="half", partial={"json": '"a"'}))
-        await stream.say(task_progress=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
+        await stream.say(task_report=report(fraction=0.5, message="half", partial={"json": '"a"'}))
+        await stream.say(task_report=report(partial={"json": '"b"'}, checkpoint={"json": '{"at":7}'}))
         active = await until(lambda: active_message(raw, stream.welcome.agent_id), "it is listed")
         assert (active.message, active.fraction, active.task_id) == ("half", 0.5, task.task_id)
         parts = []
@@ -206,10 +207,10 @@ async def test_progress_and_parts_reach_watchers_and_a_checkpoint_the_next_attem
         assert parts == ["a", "b"]
         keys = net.nodes[0].context.keys
         await until(lambda: node.context.link.call("HGET", keys.checkpoints(run.id), "work"), "the checkpoint is kept")
-        await stream.say(task_result=failed(task, "try again"))
+        await stream.say(task_completion=failed(task, "try again"))
         task = await stream.hear("task")
         assert task.attempt == 2 and value_of(task.checkpoint) == {"at": 7}
-        await stream.say(task_result=result(task, "done"))
+        await stream.say(task_completion=result(task, "done"))
         assert await run.result(timeout=10) == "done"
 
 

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -22,8 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import agent_service_pb2_grpc as pb_grpc
-
-DEADLINE = 20.0
+from tests.support.waiting import DEADLINE
 
 Handler = Callable[[task_pb2.TaskEnvelope], Any]
 
@@ -170,7 +169,7 @@ class Speaker:
         """What the next attempt may go on from."""
         self.checkpoints[task.task_id, task.attempt] = checkpoint
         progress = task_pb2.TaskProgress(attempt=task.attempt, checkpoint=checkpoint)
-        await self.say(task_progress=pb.TaskReport(task_id=task.task_id, progress=progress))
+        await self.say(task_report=pb.TaskReport(task_id=task.task_id, progress=progress))
 
     async def leave(self) -> None:
         assert self._stream is not None
@@ -215,7 +214,7 @@ class Speaker:
         self.hello.agent.agent_id, self.hello.lease_id = welcome.agent_id, welcome.lease_id
         self.ready.set()
         for done in self.results.values():
-            await stream.say(task_result=done)
+            await stream.say(task_completion=done)
         interval = self._seconds("status_interval")
         beating = asyncio.create_task(self._beat(stream, interval if self.as_late_as_allowed else interval / 2))
         try:
@@ -277,28 +276,12 @@ class Speaker:
         self.running.pop(key, None)
         self.results[key] = done
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, AssertionError):
-            await self.say(task_result=done)
+            await self.say(task_completion=done)
 
     def _forget(self, key: tuple[str, int]) -> None:
         self.held.pop(key, None)
         self.results.pop(key, None)
         self.checkpoints.pop(key, None)
-
-
-async def until(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], what: str, within: float = DEADLINE
-) -> Any:
-    """Look again until it holds."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within):
-            while True:
-                found = condition()
-                if inspect.isawaitable(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {within} s: {what}")
 
 
 async def refused(

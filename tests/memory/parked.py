@@ -10,19 +10,18 @@ and must end; then the node must accept again.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nervenet import errors
 from nervenet.config import parse_size
-from nervenet.dev.servers import etcd, valkey
 from tests.memory.app import parked
-from tests.mesh.world import Host, Role
+from tests.support.environment import resident_bytes
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import command_line
 
 APP = "tests/memory/app.py"
 AT_ONCE = 20
@@ -40,7 +39,7 @@ class Seen(NamedTuple):
     lag: float
 
 
-async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
+async def fill(host: ProcessMesh, node: NervenetProcess, count: int, document: Any) -> Seen:
     """Start so many at the node, whatever it answers; then signal those that it took, and wait until they end."""
     accepted: list[str] = []
     refused: list[errors.Overloaded] = []
@@ -55,8 +54,8 @@ async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
 
         for first in range(0, count, AT_ONCE):
             await asyncio.gather(*(start(n) for n in range(first, min(count, first + AT_ONCE))))
-            most = max(most, resident(node))
-        assert node.process.poll() is None, node.log[-3000:]
+            most = max(most, resident_bytes(node.pid))
+        assert node.alive, node.log[-3000:]
         lag = 0.0
         for first in range(0, len(accepted), AT_ONCE):
             some = [client.handle(each, parked) for each in accepted[first : first + AT_ONCE]]
@@ -67,11 +66,7 @@ async def fill(host: Host, node: Role, count: int, document: Any) -> Seen:
     return Seen(len(accepted), len(refused), {error.reason for error in refused}, most, lag)
 
 
-def resident(node: Role) -> int:
-    return int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-async def accepts_again(host: Host, node: Role, document: Any, within: float = 20) -> float:
+async def accepts_again(host: ProcessMesh, node: NervenetProcess, document: Any, within: float = 20) -> float:
     """How long the node takes to accept again, once everything has ended."""
     began = time.monotonic()
     async with host.client(node) as client:
@@ -88,23 +83,19 @@ async def accepts_again(host: Host, node: Role, document: Any, within: float = 2
 
 
 async def main(count: int, memory: str, limit: str, kind: str) -> None:
-    async with valkey() as redis, etcd() as registry:
-        with tempfile.TemporaryDirectory() as folder, Host(Path(folder), redis.url, registry.url) as host:
-            (node,) = host.up(host.node(APP, NERVENET_MAX_MEMORY=memory))
-            resource.prlimit(node.pid, resource.RLIMIT_DATA, (parse_size(limit), parse_size(limit)))
-            seen = await fill(host, node, count, INPUTS[kind])
-            again = await accepts_again(host, node, INPUTS[kind])
-            print(
-                f"{kind}: {seen.accepted} accepted and ended, {seen.refused} refused ({', '.join(seen.reasons) or '-'}), "
-                f"most resident {seen.most_bytes / 1e6:.0f} MB; accepts again after {again:.1f} s"
-            )
+    with mesh_alone(APP) as host:
+        (node,) = host.up(host.node(NERVENET_MAX_MEMORY=memory))
+        resource.prlimit(node.pid, resource.RLIMIT_DATA, (parse_size(limit), parse_size(limit)))
+        seen = await fill(host, node, count, INPUTS[kind])
+        again = await accepts_again(host, node, INPUTS[kind])
+        print(
+            f"{kind}: {seen.accepted} accepted and ended, {seen.refused} refused ({', '.join(seen.reasons) or '-'}), "
+            f"most resident {seen.most_bytes / 1e6:.0f} MB; accepts again after {again:.1f} s"
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workflows", type=int, default=2_000)
-    parser.add_argument("--memory", default="1.2GB")
-    parser.add_argument("--limit", default="1.5GB")
+    parser = command_line(__doc__, workflows=2_000, memory="1.2GB", limit="1.5GB")
     parser.add_argument("--input", choices=[*INPUTS], default="records")
     given = parser.parse_args()
     asyncio.run(main(given.workflows, given.memory, given.limit, given.input))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,9 @@ from nervenet.node.node import Node
 from nervenet.node.services import serve
 from tests.memory.app import mesh
 from tests.memory.parked import APP, INPUTS, accepts_again, fill
-from tests.mesh.world import Host
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.mesh import ProcessMesh
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.long
 
@@ -102,12 +103,12 @@ async def test_starts_go_where_there_is_memory_and_are_refused_where_there_is_no
     here, there = Used(), Used()
     one, two = await node(world, here), await node(world, there)
     raw = await world.raw(one)
-    await eventually(lambda: len(one.placement.able("parked", 1)) == 2)
+    await until(lambda: len(one.placement.able("parked", 1)) == 2)
     here.at, here.bytes = 200.0, 990 * MiB
     await raw.call("StartWorkflow", workflow_id="first", definition="parked", input={"json": "[]"})
-    await eventually(lambda: "first" in two.hosted.coordinators)
+    await until(lambda: "first" in two.hosted.coordinators)
     there.at, there.bytes = 200.0, 990 * MiB
-    await eventually(lambda: one.context.table.nodes[two.node_id].full)
+    await until(lambda: one.context.table.nodes[two.node_id].full)
     with pytest.raises(errors.Overloaded) as refused:
         await raw.call("StartWorkflow", workflow_id="second", definition="parked", input={"json": "[]"})
     assert refused.value.reason == "MEMORY_FULL" and refused.value.retry_after is not None
@@ -147,13 +148,7 @@ async def test_an_adopter_without_memory_leaves_workflows_to_others_and_says_so_
 # ── a real process ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[Host]:
-    with Host(tmp_path, redis_url, etcd_url) as host:
-        yield host
-
-
-async def test_a_node_refuses_before_it_dies_and_ends_what_it_accepted(host: Host) -> None:
+async def test_a_node_refuses_before_it_dies_and_ends_what_it_accepted(host: ProcessMesh) -> None:
     (one,) = host.up(host.node(APP, NERVENET_MAX_MEMORY="256MiB"))
     resource.prlimit(one.pid, resource.RLIMIT_DATA, (400 * MiB, 400 * MiB))
     seen = await fill(host, one, 110, INPUTS["records"])

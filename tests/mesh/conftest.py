@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import Server
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared_etcd: Server) -> Iterator[ProcessMesh]:
     folder: Path = tmp_path_factory.mktemp("mesh")
-    with Host(folder, shared_valkey.url, shared_etcd.url) as host:
+    with ProcessMesh(folder, shared_valkey.url, shared_etcd.url) as host:
         yield host

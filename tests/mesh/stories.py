@@ -10,31 +10,15 @@ import asyncio
 import os
 import time
 from datetime import timedelta
-from pathlib import Path
 
 from nervenet import CallOptions, Context, Mesh, RetryPolicy, Selection, Signal, Task
+from tests.support.story import passed, record
 
 mesh = Mesh("stories")
 go = Signal[str]("go", str)
 
-FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
 ZONE = os.environ.get("STORY_ZONE", "")
 AT_ONCE = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=20)))
-
-
-def wrote(key: str, words: str) -> None:
-    """One write in append mode: lines of many processes stay whole."""
-    with (FOLDER / "effects").open("a", buffering=1) as file:
-        file.write(f"{key} {words}\n")
-
-
-def is_open(gate: str) -> bool:
-    return (FOLDER / f"gate-{gate}").exists()
-
-
-async def passed(gate: str) -> None:
-    while not is_open(gate):
-        await asyncio.sleep(0.01)
 
 
 # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -42,7 +26,7 @@ async def passed(gate: str) -> None:
 
 @mesh.agent(slots=20)
 async def note(task: Task, words: str) -> str:
-    wrote(task.workflow_id, words)
+    record(task.workflow_id, words)
     return f"{words}!"
 
 
@@ -51,10 +35,10 @@ async def say(task: Task, name: str) -> str:
     """Says three words, waits at the gate, and says the last one."""
     for word in ("once", "upon", "a"):
         task.emit(word)
-    wrote(name, f"said #{task.attempt} pid {os.getpid()} at {time.time()}")
+    record(name, f"said #{task.attempt} pid {os.getpid()} at {time.time()}")
     await passed(name)
     task.emit("time")
-    wrote(name, f"done #{task.attempt}")
+    record(name, f"done #{task.attempt}")
     return f"{name}: once upon a time"
 
 
@@ -66,23 +50,23 @@ async def where(task: Task, _: int) -> str:
 
 @mesh.agent(slots=4)
 async def coroutine(key: str) -> str:
-    wrote(key, "running")
+    record(key, "running")
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:
-        wrote(key, f"stopped {time.time()}")
+        record(key, f"stopped {time.time()}")
         raise
     return "too late"
 
 
 def _busy(task: Task, key: str) -> str:
-    wrote(key, "running")
+    record(key, "running")
     try:
         while True:
             time.sleep(0.02)
             task.check()
     except asyncio.CancelledError:
-        wrote(key, f"stopped {time.time()}")
+        record(key, f"stopped {time.time()}")
         raise
 
 

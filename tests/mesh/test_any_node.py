@@ -11,24 +11,26 @@ import pytest
 from nervenet import Resolution, WorkflowFailed
 from nervenet.errors import AlreadyClosed, WorkflowCanceled
 from tests.mesh import stories
-from tests.mesh.world import Host, Role, owner_of, settled, until
+from tests.support.mesh import ProcessMesh, owner_of, settled
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nodes(host: Host) -> list[Role]:
+def nodes(host: ProcessMesh) -> list[NervenetProcess]:
     nodes = host.up(host.node(), host.node(), host.node())
     host.up(host.agent("--only", "say", "--name", "speaker"), host.agent("--only", "note,say", "--name", "clerk"))
     return list(nodes)
 
 
-async def another(host: Host, nodes: list[Role], workflow_id: str) -> Role:
+async def another(host: ProcessMesh, nodes: list[NervenetProcess], workflow_id: str) -> NervenetProcess:
     """A node that does not own the workflow."""
     async with host.client() as client:
         owner = await owner_of(client.handle(workflow_id), nodes)
     return next(node for node in nodes if node is not owner)
 
 
-def test_the_mesh_is_known_at_each_node(host: Host, nodes: list[Role]) -> None:
+def test_the_mesh_is_known_at_each_node(host: ProcessMesh, nodes: list[NervenetProcess]) -> None:
     for node in nodes:
         lines = host.run("agents", "list", at=node).stdout.splitlines()
         assert {line.partition("-")[0] for line in lines[1:3]} == {"speaker", "clerk"}, lines
@@ -36,7 +38,9 @@ def test_the_mesh_is_known_at_each_node(host: Host, nodes: list[Role]) -> None:
     assert {one["nodeId"] for one in found["nodes"]} == {node.id for node in nodes}
 
 
-async def test_a_whole_life_through_a_node_that_does_not_own_it(host: Host, nodes: list[Role]) -> None:
+async def test_a_whole_life_through_a_node_that_does_not_own_it(
+    host: ProcessMesh, nodes: list[NervenetProcess]
+) -> None:
     async with host.client(nodes[0]) as client:
         await client.start(stories.talk, "ada", id="talk-1")
     far = await another(host, nodes, "talk-1")
@@ -69,7 +73,7 @@ async def test_a_whole_life_through_a_node_that_does_not_own_it(host: Host, node
         assert [number for number, _ in seen] == list(range(1, len(seen) + 1))
 
 
-async def test_the_command_line_sees_the_same_there(host: Host, nodes: list[Role]) -> None:
+async def test_the_command_line_sees_the_same_there(host: ProcessMesh, nodes: list[NervenetProcess]) -> None:
     assert host.run("start", "talk", '"eve"', "--id", "talk-2", at=nodes[0]).stdout == "talk-2\n"
     far = await another(host, nodes, "talk-2")
     host.open("eve")
@@ -89,7 +93,7 @@ async def test_the_command_line_sees_the_same_there(host: Host, nodes: list[Role
     assert shown["state"] == "WORKFLOW_STATE_SUCCEEDED" and shown["nodeId"] != far.id
 
 
-async def test_a_cancel_through_a_node_that_does_not_own_it(host: Host, nodes: list[Role]) -> None:
+async def test_a_cancel_through_a_node_that_does_not_own_it(host: ProcessMesh, nodes: list[NervenetProcess]) -> None:
     assert host.run("start", "talk", '"bob"', "--id", "talk-3", at=nodes[0]).returncode == 0
     far = await another(host, nodes, "talk-3")
     await host.effect("bob", "said #1")
@@ -101,7 +105,9 @@ async def test_a_cancel_through_a_node_that_does_not_own_it(host: Host, nodes: l
     assert ended.returncode == 1 and ended.stdout == "" and "canceled" in ended.stderr
 
 
-async def test_the_question_of_a_canceled_workflow_leaves_the_list(host: Host, nodes: list[Role]) -> None:
+async def test_the_question_of_a_canceled_workflow_leaves_the_list(
+    host: ProcessMesh, nodes: list[NervenetProcess]
+) -> None:
     host.open("question")
     async with host.client(nodes[0]) as client:
         run = await client.start(stories.talk, "question", id="talk-4")
@@ -122,7 +128,7 @@ async def test_the_question_of_a_canceled_workflow_leaves_the_list(host: Host, n
         await until(gone, "nothing waits for a human", 10, host)
 
 
-async def test_results_are_awaited_at_every_node_at_once(host: Host, nodes: list[Role]) -> None:
+async def test_results_are_awaited_at_every_node_at_once(host: ProcessMesh, nodes: list[NervenetProcess]) -> None:
     names = {f"errand-{n}": f"e{n}" for n in range(6)}
     async with host.client(nodes[0]) as first:
         await first.start_many(stories.errand, names)

@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nervenet.dev.servers import free_port
-from tests.mesh.world import NERVENET, ROOT, STORIES, Host, Result, settled, until
+from tests.support.environment import NERVENET, ROOT, Result
+from tests.support.mesh import STORIES, ProcessMesh, settled
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module", autouse=True)
-def processes(host: Host) -> None:
+def processes(host: ProcessMesh) -> None:
     host.up(host.node())
     host.up(host.agent("--only", "note,say"))
 
@@ -45,21 +47,21 @@ def silence() -> Iterator[str]:
         pytest.param(("escalations", "resolve", "nobody-1/ask", "--answer", "yes"), 3, ("nobody-1",), id="no question"),
     ],
 )  # fmt: skip
-def test_a_wrong_request(host: Host, command: tuple[str, ...], code: int, says: tuple[str, ...]) -> None:
+def test_a_wrong_request(host: ProcessMesh, command: tuple[str, ...], code: int, says: tuple[str, ...]) -> None:
     answer = host.run(*command)
     assert (answer.returncode, answer.stdout) == (code, ""), answer.stderr
     assert all(words in answer.stderr for words in says), answer.stderr
     assert len(answer.stderr.splitlines()) <= 3, answer.stderr
 
 
-def test_json_errors_are_statuses(host: Host) -> None:
+def test_json_errors_are_statuses(host: ProcessMesh) -> None:
     answer = host.run("show", "nobody-1", "--json")
     status = json.loads(answer.stderr)
     assert (answer.returncode, status["code"], status["details"][0]["reason"]) == (3, 5, "WORKFLOW_NOT_FOUND")
     assert status["details"][0]["domain"] == "nervenet"
 
 
-def test_input_of_another_type_is_refused_with_every_path_and_its_id_stays_free(host: Host) -> None:
+def test_input_of_another_type_is_refused_with_every_path_and_its_id_stays_free(host: ProcessMesh) -> None:
     answer = host.run("start", "greet", '["Ada", 7, null]', "--id", "typed-1")
     assert (answer.returncode, answer.stdout) == (2, ""), answer.stderr
     assert answer.stderr.splitlines() == [
@@ -71,7 +73,7 @@ def test_input_of_another_type_is_refused_with_every_path_and_its_id_stays_free(
     assert status["details"][1]["fieldViolations"][0]["field"] == "input[0]"
 
 
-def test_a_signal_that_the_code_does_not_receive_is_refused_unless_it_is_meant(host: Host) -> None:
+def test_a_signal_that_the_code_does_not_receive_is_refused_unless_it_is_meant(host: ProcessMesh) -> None:
     assert host.run("start", "talk", '"x"', "--id", "talk-1").returncode == 0
     answer = host.run("signal", "talk-1", "goo", '"on"')
     assert (answer.returncode, answer.stdout) == (2, "")
@@ -85,7 +87,7 @@ def test_a_signal_that_the_code_does_not_receive_is_refused_unless_it_is_meant(h
     assert host.run("cancel", "talk-1").returncode == 0
 
 
-def test_every_problem_of_a_definition_is_printed(host: Host) -> None:
+def test_every_problem_of_a_definition_is_printed(host: ProcessMesh) -> None:
     wrong = (
         "name: 9 lives\nversion: 1\nsteps:\n- name: a\n  call: {capability: x y}\n  labels: {k: 7}\noutput: steps.b\n"
     )
@@ -98,21 +100,21 @@ def test_every_problem_of_a_definition_is_printed(host: Host) -> None:
     assert places == ["steps[0].labels.k", "name", "steps[0].call.capability", "output"], answer.stderr
 
 
-def test_a_payload_above_the_limit_is_refused_with_the_limit(host: Host) -> None:
+def test_a_payload_above_the_limit_is_refused_with_the_limit(host: ProcessMesh) -> None:
     big = json.dumps(["x" * (2 << 20)])
     answer = host.run("start", "greet", "-", "--id", "big-1", stdin=big)
     assert answer.returncode == 2 and "1 MiB" in answer.stderr and len(answer.stderr) < 500, answer.stderr
     assert host.run("show", "big-1").returncode == 3, "nothing was started"
 
 
-def test_the_same_id_with_another_input(host: Host) -> None:
+def test_the_same_id_with_another_input(host: ProcessMesh) -> None:
     assert host.run("start", "greet", '["Ada"]', "--id", "same-1").returncode == 0
     assert host.run("start", "greet", '["Ada"]', "--id", "same-1").returncode == 0
     answer = host.run("start", "greet", '["Eve"]', "--id", "same-1")
     assert (answer.returncode, answer.stdout) == (4, "") and "same-1" in answer.stderr, answer.stderr
 
 
-async def test_a_capability_that_nobody_serves_waits_in_the_queue_and_show_says_so(host: Host) -> None:
+async def test_a_capability_that_nobody_serves_waits_in_the_queue_and_show_says_so(host: ProcessMesh) -> None:
     assert host.run("start", "orphan", '"x"', "--id", "orphan-1").returncode == 0
     async with host.client() as client:
         run = client.handle("orphan-1")
@@ -126,7 +128,7 @@ async def test_a_capability_that_nobody_serves_waits_in_the_queue_and_show_says_
     assert late.returncode == 4, late.stderr
 
 
-def test_servers_and_nodes_that_do_not_answer(host: Host, silence: str) -> None:
+def test_servers_and_nodes_that_do_not_answer(host: ProcessMesh, silence: str) -> None:
     """All at once: each of them waits for its own few seconds of patience."""
     nobody = f"127.0.0.1:{free_port()}"
     node = ("node", STORIES, "--listen", "127.0.0.1:0")
@@ -154,7 +156,7 @@ def test_servers_and_nodes_that_do_not_answer(host: Host, silence: str) -> None:
         assert where in answer.stderr.splitlines()[-1], f"{name}: {answer.stderr}"
 
 
-async def test_an_agent_that_is_started_first_says_that_no_node_answers_and_waits_for_one(host: Host) -> None:
+async def test_an_agent_that_is_started_first_says_that_no_node_answers_and_waits_for_one(host: ProcessMesh) -> None:
     address = f"127.0.0.1:{free_port()}"
     early = host.agent("--only", "note", NERVENET_ADDRESS=address)
     await until(lambda: address in early.log, "it says whom it cannot reach", 20, host)
@@ -162,7 +164,7 @@ async def test_an_agent_that_is_started_first_says_that_no_node_answers_and_wait
     host.up(host.node(STORIES, "--listen", address), early)
 
 
-def test_settings_that_are_missing_or_wrong(host: Host) -> None:
+def test_settings_that_are_missing_or_wrong(host: ProcessMesh) -> None:
     taken = host.nodes[0].address
     for command, env, says in (
         (("node", STORIES), {"NERVENET_REDIS": ""}, "NERVENET_REDIS"),

@@ -11,13 +11,13 @@ import pytest
 
 from nervenet.errors import WorkflowCanceled
 from tests.mesh import stories
-from tests.mesh.world import Host, settled
+from tests.support.mesh import ProcessMesh, settled
 
 KINDS = ("coroutine", "thread", "process")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def processes(host: Host) -> None:
+def processes(host: ProcessMesh) -> None:
     host.up(host.node())
     host.up(
         host.agent("--only", ",".join(KINDS), "--name", "kinds"),
@@ -27,7 +27,7 @@ def processes(host: Host) -> None:
     )
 
 
-async def test_a_cancel_reaches_a_coroutine_a_thread_and_a_process_within_two_seconds(host: Host) -> None:
+async def test_a_cancel_reaches_a_coroutine_a_thread_and_a_process_within_two_seconds(host: ProcessMesh) -> None:
     async with host.client() as client:
         run = await client.start(stories.three_kinds, "k", id="kinds-1")
         for kind in KINDS:
@@ -43,14 +43,14 @@ async def test_a_cancel_reaches_a_coroutine_a_thread_and_a_process_within_two_se
     assert max(took.values()) < 2, took
 
 
-async def test_only_agents_with_the_label_get_the_task_through_inbox_and_queue(host: Host) -> None:
+async def test_only_agents_with_the_label_get_the_task_through_inbox_and_queue(host: ProcessMesh) -> None:
     async with host.client() as client:
         runs = [await client.start(stories.everywhere, zone, id=f"zone-{zone}") for zone in ("eu", "us")]
         places = [Counter(await run.result(timeout=20)) for run in runs]
     assert places == [{"eu": 40}, {"us": 40}]
 
 
-async def test_a_label_that_nobody_has_keeps_the_task_waiting_and_show_says_so(host: Host) -> None:
+async def test_a_label_that_nobody_has_keeps_the_task_waiting_and_show_says_so(host: ProcessMesh) -> None:
     async with host.client() as client:
         run = await client.start(stories.everywhere, "mars", id="zone-mars")
         await settled(run, "RUNNING", host)

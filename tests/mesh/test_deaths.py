@@ -9,21 +9,22 @@ import time
 import pytest
 
 from tests.mesh import stories
-from tests.mesh.world import Host, owner_of, until
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.waiting import until
 
 
-def attempts(host: Host, name: str) -> list[str]:
+def attempts(host: ProcessMesh, name: str) -> list[str]:
     """`said #1`, `done #1` … of a handler of `say`."""
     return [" ".join(line.split()[:2]) for line in host.effects(name)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def processes(host: Host) -> None:
+def processes(host: ProcessMesh) -> None:
     host.up(host.node(), host.node())
     host.up(host.agent("--only", "note", "--name", "clerk"), host.agent("--only", "say", "--name", "speaker"))
 
 
-async def test_a_node_killed_in_mid_workflow_costs_nothing_but_time(host: Host) -> None:
+async def test_a_node_killed_in_mid_workflow_costs_nothing_but_time(host: ProcessMesh) -> None:
     async with host.client() as client:
         names = {f"node-{n}": f"n{n}" for n in range(8)}
         runs = await client.start_many(stories.errand, names)
@@ -31,7 +32,7 @@ async def test_a_node_killed_in_mid_workflow_costs_nothing_but_time(host: Host) 
             await host.effect(name, "said #1")
         victim = await owner_of(runs["node-0"], host.nodes)
         victim.kill()
-        victim.over()
+        victim.wait()
         (heir,) = host.nodes
         for name in names.values():
             host.open(name)
@@ -43,7 +44,7 @@ async def test_a_node_killed_in_mid_workflow_costs_nothing_but_time(host: Host) 
     host.up(host.node())
 
 
-async def test_an_agent_killed_in_mid_task_loses_it_to_another_one(host: Host) -> None:
+async def test_an_agent_killed_in_mid_task_loses_it_to_another_one(host: ProcessMesh) -> None:
     (victim,) = host.up(host.agent("--only", "say", "--name", "victim"))
     async with host.client() as client:
         names = {f"agent-{n}": f"a{n}" for n in range(6)}
@@ -65,7 +66,7 @@ async def test_an_agent_killed_in_mid_task_loses_it_to_another_one(host: Host) -
         assert max(took) < 9, f"{took}: promised are the claim's 6 s and about 1 s"
 
 
-async def test_a_node_asked_to_stop_hands_its_workflows_over_at_once(host: Host) -> None:
+async def test_a_node_asked_to_stop_hands_its_workflows_over_at_once(host: ProcessMesh) -> None:
     async with host.client() as client:
         names = {f"leave-{n}": f"l{n}" for n in range(6)}
         runs = await client.start_many(stories.errand, names)
@@ -81,7 +82,7 @@ async def test_a_node_asked_to_stop_hands_its_workflows_over_at_once(host: Host)
 
         await until(handed_over, "the other node has them", 15, host)
         took = time.monotonic() - began
-        assert leaving.over() == 0 and took < 4, f"{took:.1f} s: a hand-over waits for no lease"
+        assert leaving.wait() == 0 and took < 4, f"{took:.1f} s: a hand-over waits for no lease"
         for name in names.values():
             host.open(name)
         for key, name in names.items():
@@ -89,8 +90,8 @@ async def test_a_node_asked_to_stop_hands_its_workflows_over_at_once(host: Host)
             assert attempts(host, name) == ["said #1", "done #1"]
 
 
-async def test_an_agent_asked_to_stop_finishes_what_it_can_and_gives_back_the_rest(host: Host) -> None:
-    speaker = next(role for role in host.roles if role.id.startswith("speaker"))
+async def test_an_agent_asked_to_stop_finishes_what_it_can_and_gives_back_the_rest(host: ProcessMesh) -> None:
+    speaker = next(role for role in host.processes if role.id.startswith("speaker"))
     (leaving,) = host.up(host.agent("--only", "say", "--name", "leaving", NERVENET_DRAIN="1s"))
     async with host.client() as client:
         names = {f"drain-{n}": f"d{n}" for n in range(8)}
@@ -102,7 +103,7 @@ async def test_an_agent_asked_to_stop_finishes_what_it_can_and_gives_back_the_re
         finished, given_back = its[0], its[1:]
         leaving.kill(signal.SIGTERM)
         host.open(finished)
-        assert leaving.over() == 0
+        assert leaving.wait() == 0
         for name in names.values():
             host.open(name)
         for key, name in names.items():

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from tests.mesh import other, stories
-from tests.mesh.world import Host, owner_of, until
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.waiting import until
 
 OTHER = "tests/mesh/other.py"
 
 
-async def test_a_start_at_the_wrong_node_runs_at_the_right_one_and_is_inherited_by_its_like(host: Host) -> None:
+async def test_a_start_at_the_wrong_node_runs_at_the_right_one_and_is_inherited_by_its_like(host: ProcessMesh) -> None:
     ours, first, second = host.up(host.node(), host.node(OTHER), host.node(OTHER))
     host.up(host.agent("--only", "note,say"))
     async with host.client(ours) as client:
@@ -23,7 +24,7 @@ async def test_a_start_at_the_wrong_node_runs_at_the_right_one_and_is_inherited_
 
         for victim in (ours, first):
             victim.kill()
-            victim.over()
+            victim.wait()
         away = [client.handle(run.id, other.elsewhere) for run in away]
 
         async def inherited() -> bool:

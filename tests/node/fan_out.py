@@ -17,8 +17,9 @@ from functools import partial
 from nervenet.dev.servers import etcd, valkey
 from nervenet.node.node import Node
 from nervenet.records import Cancel
-from tests.node.hand import World, start, until
+from tests.node.hand import World, start
 from tests.node.test_fan_out import mesh
+from tests.support.waiting import until
 
 COUNT = 5_000
 
@@ -44,7 +45,7 @@ async def main() -> None:
                         await node.facts.record(run, 1, "cancel", Cancel("enough", "by hand"), "by hand")
                     else:
                         (await start(node, "fan", run, str(COUNT).encode())).cancel()
-                    await until(partial(done, node, run, what), deadline=60)
+                    await until(partial(done, node, run, what), within=60)
                     probe.cancel()
                     print(f"round {n + 1}, {what}: at most {worst[0] * 1000:.0f} ms")
 

@@ -18,12 +18,15 @@ from nervenet.node.node import Node
 from nervenet.node.served import Served
 from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link, LinkError
-from nervenet.streams.queues import GROUP, News, Queues, parse_tasks
+from nervenet.streams.queues import GROUP, OutgoingWake, Queues, parse_tasks
+from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
 
@@ -67,7 +70,7 @@ class World:
     async def agent(
         self, *capabilities: str, slots: int = 100, labels: dict[str, str] | None = None
     ) -> AsyncIterator[Hand]:
-        link = await Link.open(self.redis_url)
+        link = await open_link(self.redis_url, scripts=packaged_scripts())
         async with Etcd.open(self.etcd_url) as etcd:
             session = await Session.open(etcd, 5)
             hand = Hand(link, Keys(self.namespace), session, capabilities, slots, labels or {})
@@ -104,7 +107,7 @@ class Hand:
     ) -> None:
         self.id = new_id("hand")
         self.link, self.keys, self.session = link, keys, session
-        self.journal, self.queues = Journal(link, keys), Queues(link, keys)
+        self.journal, self.queues = JournalStore(link, keys), Queues(link, keys)
         self.capabilities, self.slots, self.labels = capabilities, slots, labels
         self.inbox = keys.inbox(self.id)
 
@@ -166,7 +169,7 @@ class Hand:
         e = task.envelope
         data = encode_entry(body, self.id)
         answer = await self.journal.append(e.workflow_id, e.run, name, data)
-        news = News(answer.owner, e.workflow_id, e.run, answer.id, name, data)
+        news = OutgoingWake(answer.owner, e.workflow_id, e.run, answer.id, name, data)
         if wake:
             await self.queues.complete(news, task.stream, task.entry_id)
         else:
@@ -214,10 +217,3 @@ async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
     """The whole journal by name, in order."""
     raw = await node.context.journal.read(workflow_id)
     return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
-
-
-async def until(true: Callable[[], object], *, deadline: float = DEADLINE) -> None:
-    """Wait until something in this process is so; looked at every turn of a few milliseconds."""
-    async with asyncio.timeout(deadline):
-        while not true():
-            await asyncio.sleep(0.005)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from nervenet.node.tasks.blame import TOGETHER_MS, ProcessEnd, is_end_of_host, weigh
+from nervenet.node.tasks.blame import ProcessEnd, is_end_of_host, weigh
 from nervenet.records import Attempt, Failure, FailureCode
+from nervenet.timing import BLAME_TOGETHER_MS
 from nervenet.wire import decode_entry, encode_entry
 
 
@@ -34,8 +35,8 @@ def test_what_explains_a_loss_lowers_the_blame(proven: bool, peers: int, dead: i
     [
         (ProcessEnd(1_000, "10.0.0.1"), True),
         (ProcessEnd(1_000, "10.0.0.1", node=True), True),
-        (ProcessEnd(1_000 + TOGETHER_MS, "10.0.0.1"), True),
-        (ProcessEnd(1_001 + TOGETHER_MS, "10.0.0.1"), False),
+        (ProcessEnd(1_000 + BLAME_TOGETHER_MS, "10.0.0.1"), True),
+        (ProcessEnd(1_001 + BLAME_TOGETHER_MS, "10.0.0.1"), False),
         (ProcessEnd(1_000, "10.0.0.2"), False),
         (ProcessEnd(1_000, "10.0.0.1", ordered=True), False),
     ],

@@ -15,9 +15,10 @@ from nervenet.errors import RequestError
 from nervenet.node.tasks.dispatcher import rounded
 from nervenet.node.workflows.start import Started, Starter, StartRequest
 from nervenet.records import Payload, Signaled
-from nervenet.streams.journal import Journal
-from tests.node.hand import World, journal, until
+from nervenet.streams.journal import JournalStore
+from tests.node.hand import World, journal
 from tests.node.test_many_nodes import mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -50,7 +51,7 @@ async def test_a_start_goes_on_whenever_its_caller_leaves(world: World) -> None:
             batch.cancel()
             await asyncio.wait((single, batch))
         ids = [f"{name}-{k}" for name in ("single", "a", "b") for k in range(2, 12)]
-        await until(lambda: all(one in node.hosted.coordinators for one in ids), deadline=SOON)
+        await until(lambda: all(one in node.hosted.coordinators for one in ids), within=SOON)
         assert node.admission.planned == 0
         assert not any(node.hosted.here(one) and one not in node.hosted.coordinators for one in ids)
 
@@ -65,7 +66,7 @@ async def test_the_owner_hears_of_a_signal_whose_caller_has_left(world: World) -
             await turns(k)
             call.cancel()
             await asyncio.wait((call,))
-        await until(lambda: not owner.hosted.coordinators, deadline=SOON)  # each has received it and ended
+        await until(lambda: not owner.hosted.coordinators, within=SOON)  # each has received it and ended
 
 
 async def test_one_start_that_goes_wrong_harms_no_other_of_its_batch(
@@ -98,10 +99,10 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
     """It is what a node meets that stood still: its sweep loads under the old id while it comes back under a new one."""
     async with world.node(mesh) as node:
         await node.starter.start(parked("w"))
-        old, adopt = node.node_id, Journal.adopt
+        old, adopt = node.node_id, JournalStore.adopt
         node.hosted.forget(node.hosted.coordinators["w"])
 
-        async def slow(self: Journal, *args: Any) -> Any:
+        async def slow(self: JournalStore, *args: Any) -> Any:
             if moment == "adopt":
                 await come_back(node)
             found = await adopt(self, *args)
@@ -110,13 +111,13 @@ async def test_a_load_that_outlives_the_id_of_its_node_is_given_up_and_done_agai
             return found
 
         async def come_back(node: Node) -> None:
-            monkeypatch.setattr(Journal, "adopt", adopt)
+            monkeypatch.setattr(JournalStore, "adopt", adopt)
             await node.etcd.revoke(node.status.session.id)
             await until(lambda: node.node_id != old)
 
-        monkeypatch.setattr(Journal, "adopt", slow)
+        monkeypatch.setattr(JournalStore, "adopt", slow)
         await node.loader.load("w")
-        await until(lambda: "w" in node.hosted.coordinators, deadline=7)
+        await until(lambda: "w" in node.hosted.coordinators, within=7)
         head = await node.context.journal.head("w", ("owner",))
         assert head is not None
         assert head.owner == node.node_id

@@ -14,7 +14,8 @@ from nervenet.errors import CallFailed
 from nervenet.mesh import Mesh
 from nervenet.options import CallOptions, StartOptions, Timeouts
 from nervenet.records import Cancel, ChildStarted, Outcome, Payload, Signaled, SignalSent, Start, State
-from tests.node.hand import World, end_of, journal, start, until, until_entry
+from tests.node.hand import World, end_of, journal, start, until_entry
+from tests.support.waiting import until
 
 mesh = Mesh("families")
 word = Signal("word", str)

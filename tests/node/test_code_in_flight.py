@@ -15,7 +15,8 @@ from nervenet.errors import CallFailed
 from nervenet.mesh import Mesh
 from nervenet.options import CallOptions, RetryPolicy
 from nervenet.records import Failure, FailureCode, Payload, Signaled, State
-from tests.node.hand import World, end_of, journal, start, until, until_entry
+from tests.node.hand import World, end_of, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.node.hand import Task

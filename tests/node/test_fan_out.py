@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from nervenet.mesh import Mesh
 from nervenet.node.workflows.coordinator import CALLBACKS_AT_A_TIME, COMMANDS_AT_A_TIME, Coordinator
 from nervenet.records import Payload, Signaled, State
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     import pytest

@@ -18,10 +18,11 @@ from nervenet.mesh import Mesh
 from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.listing import Listing
 from nervenet.streams.queues import Queues
-from tests.node.hand import World, end_of, journal, start, until
+from tests.node.hand import World, end_of, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -195,9 +196,11 @@ async def test_what_a_node_begins_while_it_changes_its_id_is_its_own_in_the_end(
             await etcd.revoke(node.status.session.id)
         await until(lambda: node.node_id != old)
         assert begun.is_set()
-        async with asyncio.timeout(15):
-            while await node.context.link.call("HGET", node.context.keys.head("w"), "owner") != node.node_id.encode():
-                await asyncio.sleep(0.01)
+
+        async def owned() -> bool:
+            return await node.context.link.call("HGET", node.context.keys.head("w"), "owner") == node.node_id.encode()
+
+        await until(owned, "the node has it under its new id")
         await until(lambda: node.hosted.get("w"))
         await say_go(node, "w")
         assert (await end_of(node, "w")).state is State.SUCCEEDED
@@ -325,7 +328,7 @@ async def test_an_adopter_whose_answer_was_lost_tells_all_the_same_that_it_lives
         assert await last.loader.load("w", "n-dead")
         await last.context.background.settle()
         head = await last.context.journal.head("w")
-        assert head is not None and (head.adoptions, head.untold) == (2, 0)
+        assert head is not None and (head.adoptions, head.unconfirmed_adoptions) == (2, 0)
         assert last.loader.recovered == 1
 
 
@@ -336,7 +339,7 @@ async def test_an_adopter_that_was_robbed_tells_all_the_same_that_it_lives(world
             assert (await node.context.journal.adopt("w", robber, victim)).status == "adopted"
         assert await node.context.journal.set_head("w", 1, "n-a", survived=True) == "not_owner"
         head = await node.context.journal.head("w")
-        assert head is not None and (head.owner, head.untold) == ("n-b", 1)
+        assert head is not None and (head.owner, head.unconfirmed_adoptions) == ("n-b", 1)
 
 
 async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world: World, etcd_url: str) -> None:
@@ -352,13 +355,13 @@ async def test_a_node_that_leaves_finishes_the_adoption_that_it_has_begun(world:
             await until(lambda: heir.status.draining)
             return adopted
 
-        with mock.patch.object(Journal, "adopt", lambda _, *who: slowly(*who)):
+        with mock.patch.object(JournalStore, "adopt", lambda _, *who: slowly(*who)):
             loading = asyncio.ensure_future(heir.loader.load("w", dying.node_id))
             await asked.wait()
             await heir.drain()
         assert await loading
         head = await other.context.journal.head("w")
-        assert head is not None and head.owner != heir.node_id and head.untold == 0
+        assert head is not None and head.owner != heir.node_id and head.unconfirmed_adoptions == 0
 
 
 async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_it_ends(

@@ -13,11 +13,13 @@ from nervenet.durable import PYTHON
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.workflows.start import GRACE_MS, StartRequest
+from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
-from nervenet.streams.ownership import Closed
+from nervenet.streams.ownership import ClosedWorkflow
+from nervenet.timing import START_GRACE_MS
 from nervenet.wire import encode_entry
-from tests.node.hand import World, journal, start, until, until_entry
+from tests.node.hand import World, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -166,7 +168,7 @@ async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(
         head = await node.context.journal.head("w")
         assert head is not None
         await node.context.ownership.finish(
-            [Closed("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
+            [ClosedWorkflow("w", head.owner, head.created_ms, head.closed_ms, head.closed_ms)], 60_000
         )
         await node.context.ownership.restart_mark("w")  # and then, as far as one that dies comes:
         again = encode_entry(Start("waits", 1, PYTHON, Payload("json", b"false"), bytes(16)))
@@ -188,7 +190,7 @@ async def test_a_mark_without_a_next_run_goes_when_nobody_can_begin_it_any_more(
         mark = await node.context.ownership.restart_mark("w")
         await node._sweeper.restarts()
         assert [row.member for row in await node._sweeper._listing.restarting()] == ["w"]
-        await node.context.link.call("ZADD", node.context.keys.restarting, mark - GRACE_MS - 1, "w")
+        await node.context.link.call("ZADD", node.context.keys.restarting, mark - START_GRACE_MS - 1, "w")
         await node._sweeper.restarts()
         assert await node.context.link.call("ZCARD", node.context.keys.restarting) == 0
         head = await node.context.journal.head("w")

@@ -28,7 +28,8 @@ from nervenet.records import (
     Signaled,
     State,
 )
-from tests.node.hand import World, journal, start, until, until_entry
+from tests.node.hand import World, journal, start, until_entry
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.node.hand import Task

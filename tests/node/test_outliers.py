@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from nervenet.node.tasks.outlier_ejection import BASE_MS, IN_A_ROW, LONGEST_MS, FailureStreak, for_how_long
+from nervenet.node.tasks.outlier_ejection import IN_A_ROW, FailureStreak, for_how_long
+from nervenet.timing import EJECTION_BASE_MS, EJECTION_LONGEST_MS
 
 
 def test_a_row_is_an_outlier_only_where_another_succeeds_meanwhile() -> None:
@@ -15,5 +16,9 @@ def test_a_row_is_an_outlier_only_where_another_succeeds_meanwhile() -> None:
 
 
 def test_each_time_it_is_out_for_twice_as_long_up_to_five_minutes() -> None:
-    assert [for_how_long(times) for times in (1, 2, 3)] == [BASE_MS, 2 * BASE_MS, 4 * BASE_MS]
-    assert for_how_long(1_000) == LONGEST_MS
+    assert [for_how_long(times) for times in (1, 2, 3)] == [
+        EJECTION_BASE_MS,
+        2 * EJECTION_BASE_MS,
+        4 * EJECTION_BASE_MS,
+    ]
+    assert for_how_long(1_000) == EJECTION_LONGEST_MS

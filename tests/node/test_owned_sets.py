@@ -14,10 +14,11 @@ import pytest
 from nervenet.node.workflows import handover
 from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.ownership import Moved, Ownership
-from tests.node.hand import World, until
+from tests.node.hand import World
 from tests.node.test_many_nodes import kill, mesh
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +46,15 @@ class Held:
 
 def hold_heads(monkeypatch: pytest.MonkeyPatch, node: Node) -> Held:
     """The next look at heads by that node has its answer, and does not come to act on it."""
-    held, heads, journal = Held(), Journal.heads, node.context.journal
+    held, heads, journal = Held(), JournalStore.heads, node.context.journal
 
-    async def late(self: Journal, *args: Any) -> list[Head | None]:
+    async def late(self: JournalStore, *args: Any) -> list[Head | None]:
         found = await heads(self, *args)
         if self is journal:
             await held.wait()
         return found
 
-    monkeypatch.setattr(Journal, "heads", late)
+    monkeypatch.setattr(JournalStore, "heads", late)
     return held
 
 

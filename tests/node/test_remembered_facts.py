@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 
 from nervenet.mesh import Mesh
-from nervenet.node.recovery.redis_recovery import RECENT_MS
+from nervenet.timing import RECENT_WRITES_MS
 from tests.node.hand import World
 
 mesh = Mesh("facts")
@@ -22,7 +22,7 @@ async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
         return True
 
     async with World(redis_url, etcd_url, namespace).node(mesh) as node:
-        node.context.clock._offset -= 2 * RECENT_MS  # that is how long ago this was
+        node.context.clock._offset -= 2 * RECENT_WRITES_MS  # that is how long ago this was
         node.recovery.remember(partial(again, "a start whose workflow may have expired since"))
         await node.context.clock.learn(node.context.link)
         await node.recovery.came_back()

@@ -14,7 +14,8 @@ import pytest
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.records import Payload, State
-from tests.node.hand import World, start, until
+from tests.node.hand import World, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.definitions import Workflow

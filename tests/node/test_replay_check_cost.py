@@ -17,10 +17,12 @@ from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.node.guards.replay_check import SLICE, difference
 from nervenet.node.guards.replay_process import ReplayProcess
-from nervenet.node.guards.watchdog import LIMIT, Watchdog
+from nervenet.node.guards.watchdog import Watchdog
 from nervenet.records import State
+from nervenet.timing import BLOCKED_LOOP_LIMIT
 from tests.durable.flows import Feeder
-from tests.node.hand import World, journal, start, until
+from tests.node.hand import World, journal, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -99,7 +101,7 @@ async def test_code_that_does_not_come_back_is_interrupted_in_its_replay_too() -
     with Watchdog(SYSTEM) as watchdog:
         found = await difference(feeder.machine, feeder.entries, ReplayProcess([]), watchdog)
     assert found is not None and "test_replay_check_cost.py" in found.where
-    assert SYSTEM.monotonic() - began < LIMIT + 10
+    assert SYSTEM.monotonic() - began < BLOCKED_LOOP_LIMIT + 10
 
 
 async def test_chance_that_comes_late_is_found_before_the_run_is_closed(

@@ -20,9 +20,10 @@ from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Action, Attempt, Decided, Failure, FailureCode, Outcome, Payload, Signaled
-from nervenet.streams.queues import News
+from nervenet.streams.queues import OutgoingWake
 from nervenet.wire import encode_entry, encode_envelope
-from tests.node.hand import World, end_of, journal, until
+from tests.node.hand import World, end_of, journal
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
@@ -92,7 +93,7 @@ class Past:
         await hand.queues.send_queue(e.capability, envelope)
         outcome = encode_entry(Outcome(Payload("json", b'"late"'), None, e.capability, e.digest, 1, hand.id), hand.id)
         await hand.queues.wake(
-            News(self._node.node_id, e.workflow_id, e.run, journal_id.encode(), f"task:{e.step}", outcome)
+            OutgoingWake(self._node.node_id, e.workflow_id, e.run, journal_id.encode(), f"task:{e.step}", outcome)
         )
 
     def _count(self, what: str, answer: str) -> None:

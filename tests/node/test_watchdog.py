@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nervenet.node.guards.watchdog import LIMIT, LOOK_EVERY, Watchdog
+from nervenet.node.guards.watchdog import Watchdog
+from nervenet.timing import BLOCKED_LOOP_LIMIT, WATCHDOG_LOOK_EVERY
 
 
 class Hands:
@@ -22,7 +23,7 @@ CODE: Any = object()
 """Stands for a machine: the watchdog only hands it back."""
 
 
-def looks(watchdog: Watchdog, hands: Hands, count: int, every: float = LOOK_EVERY) -> list[Any]:
+def looks(watchdog: Watchdog, hands: Hands, count: int, every: float = WATCHDOG_LOOK_EVERY) -> list[Any]:
     found = []
     for _ in range(count):
         hands.now += every
@@ -34,7 +35,7 @@ def test_code_that_runs_at_each_look_for_two_seconds_is_interrupted() -> None:
     hands: Any = Hands()
     watchdog = Watchdog(hands)
     watchdog.enter(CODE)
-    enough = int(LIMIT / LOOK_EVERY) + 2
+    enough = int(BLOCKED_LOOP_LIMIT / WATCHDOG_LOOK_EVERY) + 2
     found = looks(watchdog, hands, enough)
     assert found[:-1] == [None] * (enough - 1) and found[-1] is CODE
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from nervenet import Agent, Client, Config, Context, Mesh, SyncClient
 from nervenet.dev.servers import free_port
 from nervenet.errors import ConfigError, NervenetError
 from nervenet.node.node import Node
+from tests.support.environment import clean_environment
 
 mesh = Mesh("together")
 begun, finish = asyncio.Event(), asyncio.Event()
@@ -126,7 +126,7 @@ async def test_a_node_that_fails_ends_the_block_and_not_the_program(
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.sleep(0)
 
-    with pytest.raises(NervenetError, match=r"^node n-\w{8} has failed and serves no more.*a part of it") as failed:
+    with pytest.raises(NervenetError, match=r"^node n-\w{8} has failed and stopped.*a part of it") as failed:
         await program()
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
     task = asyncio.current_task()
@@ -164,9 +164,8 @@ def test_run_serves_until_sigterm_and_drains(tmp_path: Path, config: Config) -> 
     assert config.redis is not None and config.etcd is not None
     address = f"127.0.0.1:{free_port()}"
     settings = {"REDIS": config.redis, "ETCD": config.etcd, "NAMESPACE": config.namespace, "LISTEN": address}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NERVENET_")}
     settings["LOG_LEVEL"] = "warning"
-    environment |= {f"NERVENET_{name}": value for name, value in settings.items()}
+    environment = clean_environment(**{f"NERVENET_{name}": value for name, value in settings.items()})
     with subprocess.Popen(
         [sys.executable, "program.py"], cwd=tmp_path, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from nervenet import Client, Resolution, WorkflowHandle
-from tests.mesh.world import Host, until
 from tests.programs.world import WITHIN, agent, kill, kill_the_owner_of, two_nodes
+from tests.support.mesh import ProcessMesh
+from tests.support.waiting import until
 
 
-async def asked(client: Client, run: WorkflowHandle[Any], host: Host) -> str:
+async def asked(client: Client, run: WorkflowHandle[Any], host: ProcessMesh) -> str:
     """Wait until it asks a human; the question's id."""
     found: list[str] = []
 
@@ -22,7 +23,7 @@ async def asked(client: Client, run: WorkflowHandle[Any], host: Host) -> str:
     return found[0]
 
 
-async def test_documents_with_a_node_killed_while_a_human_is_asked(host: Host) -> None:
+async def test_documents_with_a_node_killed_while_a_human_is_asked(host: ProcessMesh) -> None:
     doc = {"name": "letter", "text": "(c) Ada\n(c) Grace"}
     two_nodes(host, "documents")
     host.up(
@@ -46,7 +47,7 @@ async def test_documents_with_a_node_killed_while_a_human_is_asked(host: Host) -
         assert (await runs["killed"].info()).adoptions == 1
 
 
-async def test_documents_with_an_agent_killed_before_the_other_one_has_come(host: Host) -> None:
+async def test_documents_with_an_agent_killed_before_the_other_one_has_come(host: ProcessMesh) -> None:
     """The facts are in the journal: whoever extracted them need not be asked again."""
     doc = {"name": "licence", "text": "(c) Ada\nlicence: MIT"}
     two_nodes(host, "documents")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import signal
 
-from tests.mesh.world import Host
 from tests.programs.world import WITHIN, agent, kill_the_owner_of, two_nodes
+from tests.support.mesh import ProcessMesh
 
 
-async def test_hello_with_a_node_killed_when_some_are_greeted(host: Host) -> None:
+async def test_hello_with_a_node_killed_when_some_are_greeted(host: ProcessMesh) -> None:
     names = ["Ada", "Grace", "Lin", "Mary", "Joan", "Annie"]
     two_nodes(host, "hello")
     _, late = host.up(agent(host, "hello", "prompt"), agent(host, "hello", "late"))

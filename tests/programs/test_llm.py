@@ -7,12 +7,14 @@ import subprocess
 import sys
 
 from nervenet import Agent
-from tests.mesh.world import ROOT, Host, until
 from tests.programs.chat_server import SURE, THINKING, ChatServer, tokens
 from tests.programs.world import PROGRAMS, WITHIN, agent, kill, two_nodes
+from tests.support.environment import ROOT
+from tests.support.mesh import ProcessMesh
+from tests.support.waiting import until
 
 
-async def test_llm_with_an_agent_killed_in_mid_sentence(host: Host) -> None:
+async def test_llm_with_an_agent_killed_in_mid_sentence(host: ProcessMesh) -> None:
     question, think = "How many?", Agent.remote("think", list[dict[str, str]], dict[str, str])
     two_nodes(host, "llm")
     with ChatServer() as model:
@@ -47,7 +49,7 @@ async def test_llm_with_an_agent_killed_in_mid_sentence(host: Host) -> None:
         assert said == "".join([*first[:2], "\n[again] ", *first, *sure])
 
 
-def follow_as_users_do(host: Host, ticket: str, question: str) -> subprocess.Popen[str]:
+def follow_as_users_do(host: ProcessMesh, ticket: str, question: str) -> subprocess.Popen[str]:
     command = [sys.executable, f"{PROGRAMS}/llm.py", ticket, question]
     return subprocess.Popen(
         command, cwd=ROOT, env=host.env | {"NERVENET_ADDRESS": host.addresses}, stdout=subprocess.PIPE, text=True

@@ -7,27 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.mesh.world import Host, Role, until
 from tests.programs.world import PROGRAMS, WITHIN, agent, kill, kill_the_owner_of, two_nodes
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 PAID = ["flight booked", "car booked", "charged"]
 UNDONE = ["flight booked", "car booked", "car cancelled", "flight cancelled"]
 
 
 @pytest.mark.parametrize("victim", ["node", "agent"])
-async def test_saga_with_a_kill_between_the_bookings_and_the_bill(host: Host, tmp_path: Path, victim: str) -> None:
+async def test_saga_with_a_kill_between_the_bookings_and_the_bill(
+    host: ProcessMesh, tmp_path: Path, victim: str
+) -> None:
     ledger = tmp_path / "ledger"
 
     def entries(who: str) -> list[str]:
         lines = ledger.read_text().splitlines() if ledger.exists() else []
         return [words for _, name, words in (line.split(" ", 2) for line in lines) if name == who]
 
-    def office(name: str) -> Role:
+    def office(name: str) -> NervenetProcess:
         return agent(
             host, "travel", name, "--only", "book_flight,book_car,cancel_flight,cancel_car", TRAVEL_LEDGER=str(ledger)
         )
 
-    def bank(name: str) -> Role:
+    def bank(name: str) -> NervenetProcess:
         return agent(host, "travel", name, "--only", "charge", TRAVEL_LEDGER=str(ledger))
 
     two_nodes(host, "saga")

@@ -7,15 +7,15 @@ import pytest
 
 from nervenet.records import FailureCode
 from nervenet.v1 import task_pb2
-from tests.mesh.world import Host, owner_of
 from tests.programs.world import WITHIN, agent, kill, two_nodes
+from tests.support.mesh import ProcessMesh, owner_of
 
 PAGES = [{"number": n, "line_count": 3} for n in range(500)]
 OVER = {task_pb2.TaskState.Value(f"TASK_STATE_{state}") for state in ("SUCCEEDED", "FAILED", "CANCELED")}
 
 
 @pytest.mark.parametrize("victim", ["node", "agent"])
-async def test_500_pages_40_at_a_time_with_a_kill_at_the_100th(host: Host, victim: str) -> None:
+async def test_500_pages_40_at_a_time_with_a_kill_at_the_100th(host: ProcessMesh, victim: str) -> None:
     two_nodes(host, "scans")
     first, _ = host.up(agent(host, "scans", "first"), agent(host, "scans", "second"))
     async with host.client() as client:

@@ -11,24 +11,25 @@ from __future__ import annotations
 from typing import Any
 
 from nervenet import WorkflowHandle
-from tests.mesh.world import Host, Role, owner_of
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.processes import NervenetProcess
 
 PROGRAMS = "examples/programs"
 WITHIN = 30.0
 
 
-def two_nodes(host: Host, program: str) -> None:
+def two_nodes(host: ProcessMesh, program: str) -> None:
     host.up(host.node(f"{PROGRAMS}/{program}.py"), host.node(f"{PROGRAMS}/{program}.py"))
 
 
-def agent(host: Host, program: str, name: str, *flags: str, **env: str) -> Role:
+def agent(host: ProcessMesh, program: str, name: str, *flags: str, **env: str) -> NervenetProcess:
     return host.agent("--name", name, *flags, app=f"{PROGRAMS}/{program}.py", **env)
 
 
-def kill(victim: Role) -> None:
+def kill(victim: NervenetProcess) -> None:
     victim.kill()
-    victim.over()
+    victim.wait()
 
 
-async def kill_the_owner_of(run: WorkflowHandle[Any], host: Host) -> None:
+async def kill_the_owner_of(run: WorkflowHandle[Any], host: ProcessMesh) -> None:
     kill(await owner_of(run, host.nodes))

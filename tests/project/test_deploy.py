@@ -20,14 +20,14 @@ from typing import Any
 
 import grpc
 import pytest
-import yaml
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "deploy" / "compose.yaml"
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(COMPOSE.read_text())["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "nervenet-demo"}
 
 

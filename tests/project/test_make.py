@@ -56,6 +56,27 @@ def test_an_older_python_first_on_the_path_is_passed_over(tmp_path: Path, bare_p
     assert (tmp_path / "made").read_text() == "-m venv --clear folder\n"
 
 
+def test_a_named_python_is_found_among_the_versions_of_pyenv_and_missing_ones_are_named(
+    tmp_path: Path, bare_path: Path
+) -> None:
+    launcher(bare_path, "python3.13", "echo 'this version is switched off' >&2; exit 127")
+    installed = tmp_path / "pyenv/versions/3.13.0/bin"
+    installed.mkdir(parents=True)
+    (installed / "python").symlink_to(sys.executable)
+
+    def venv(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ROOT / "tools/venv", *arguments],
+            env={"PATH": str(bare_path), "PYENV_ROOT": str(tmp_path / "pyenv")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert venv("--find", "python3.13").stdout == f"{installed}/python\n"
+    assert (venv("--find", "python3.12").stdout, venv("--find", "python3.12").returncode) == ("", 1)
+    ended = venv(str(tmp_path / "venv"), "3.11", "3.14", "python3.12")
+    assert ended.returncode == 1 and ended.stderr.startswith("python3.12 was not found on PATH or among the versions")
+
+
 def test_without_the_toolchains_interop_says_what_to_install(bare_path: Path) -> None:
     def interop(**env: str) -> list[str]:
         ended = subprocess.run(

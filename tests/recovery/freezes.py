@@ -12,31 +12,27 @@ many meshes run side by side. Prints maximum and p99 of each cell; exit code 1 w
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
-import math
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nervenet import Client
-from nervenet.dev.servers import etcd, valkey
-from nervenet.errors import RequestError
-from tests.mesh.world import Host, Role
 from tests.recovery import freezes_app
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import BUILD, command_line, quantile, write_report
+from tests.support.waiting import keep_asking
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 APP = "tests/recovery/freezes_app.py"
 WITHIN = 7.0
@@ -74,12 +70,12 @@ class Round:
 class Frozen:
     """One mesh, used for one round after another."""
 
-    def __init__(self, host: Host, nodes: Sequence[Role], agents: Sequence[Role]) -> None:
+    def __init__(self, host: ProcessMesh, nodes: Sequence[NervenetProcess], agents: Sequence[NervenetProcess]) -> None:
         self.host, self.nodes, self.agents = host, nodes, agents
         self._count = itertools.count()
 
     @classmethod
-    def start(cls, host: Host, nodes: int) -> Frozen:
+    def start(cls, host: ProcessMesh, nodes: int) -> Frozen:
         serving = host.up(*(host.node(APP) for _ in range(nodes)))
         return cls(host, serving, host.up(*(host.agent("--name", "worker", app=APP) for _ in range(AGENTS[nodes]))))
 
@@ -89,10 +85,10 @@ class Frozen:
         ids: dict[str, int] = {}
         victims = [chance.choice(self.nodes)] if cell.target != "agent" else []
         victims += [chance.choice(self.agents)] if cell.target != "node" else []
-        async with Client(self.host.addresses, namespace=self.host.namespace) as client:
+        async with self.host.client() as client:
             for _ in range(WORKFLOWS):
                 n = next(self._count)
-                await _insisting(lambda n=n: client.start(freezes_app.walk, n, id=f"walk-{n}"))  # type: ignore[misc]
+                await keep_asking(lambda n=n: client.start(freezes_app.walk, n, id=f"walk-{n}"), GIVEN_UP, every=0.05)  # type: ignore[misc]
                 ids[f"walk-{n}"] = n
                 await asyncio.sleep(chance.uniform(0.0, 0.12))
             for victim in victims:
@@ -109,21 +105,13 @@ class Frozen:
         """Wait for its end; what is wrong with it."""
         run = client.handle(id, freezes_app.walk)
         try:
-            async with asyncio.timeout(since + GIVEN_UP - time.monotonic()):
-                result = await _insisting(lambda: run.result(timeout=5))
+            within = since + GIVEN_UP - time.monotonic()
+            result = await keep_asking(lambda: run.result(timeout=5), within, every=0.05)
         except TimeoutError:
             return f"{id} has not ended in {GIVEN_UP:g} s"
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what the report is about
             return f"{id}: {error!r}"
         return "" if result == freezes_app.expected(n) else f"{id} gave {result}"
-
-
-async def _insisting(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """As a careful caller does: a node that does not answer is asked again."""
-    while True:
-        with suppress(RequestError, TimeoutError):
-            return await ask()
-        await asyncio.sleep(0.05)
 
 
 async def freeze(
@@ -139,7 +127,7 @@ async def freeze(
     async def mesh(number: int, nodes: int) -> None:
         place = folder / f"mesh-{number}"
         place.mkdir()
-        with Host(place, redis, registry) as host:
+        with ProcessMesh(place, redis, registry) as host:
             frozen = await asyncio.to_thread(Frozen.start, host, nodes)
             while jobs[nodes]:
                 cell, seed = jobs[nodes].pop(0)
@@ -155,10 +143,6 @@ async def freeze(
     return done
 
 
-def p99(values: Sequence[float]) -> float:
-    return sorted(values)[math.ceil(len(values) * 0.99) - 1]
-
-
 def report(done: Sequence[Round]) -> tuple[list[str], bool]:
     """A line for each cell, and whether all of it was in time."""
     by_cell: dict[Cell, list[Round]] = defaultdict(list)
@@ -169,7 +153,7 @@ def report(done: Sequence[Round]) -> tuple[list[str], bool]:
         late = [one.late for one in by_cell[cell]]
         bad = [one.seed for one in by_cell[cell] if one.wrong or one.late > WITHIN]
         verdict = f"FAILED: seeds {bad}" if bad else "ok"
-        lines.append(f"{cell}: {len(late)} rounds, max {max(late):.2f} s, p99 {p99(late):.2f} s  {verdict}")
+        lines.append(f"{cell}: {len(late)} rounds, max {max(late):.2f} s, p99 {quantile(late, 0.99):.2f} s  {verdict}")
     failed = sum(bool(one.wrong) or one.late > WITHIN for one in done)
     lines.append(f"{len(done) - failed} of {len(done)} rounds ended within {WITHIN:g} s of the freeze's end")
     return lines, not failed
@@ -177,28 +161,23 @@ def report(done: Sequence[Round]) -> tuple[list[str], bool]:
 
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="of each cell")
-    parser.add_argument("--parallel", type=int, default=10, help="meshes side by side")
+    parser = command_line(__doc__, rounds=20, parallel=10, seed=1, out=BUILD / "freezes.json")
     parser.add_argument("--nodes", type=int, nargs="+", choices=AGENTS, default=list(AGENTS))
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
     parser.add_argument("--seconds", type=float, nargs="+", default=SECONDS)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the logs of the processes here")
-    parser.add_argument("--out", type=Path, default=Path("build/recovery/freezes.json"))
     asked = parser.parse_args()
     cells = [Cell(*one) for one in itertools.product(asked.nodes, asked.targets, asked.seconds)]
     began = time.monotonic()
-    with ExitStack() as stack:
-        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-freezes-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
-        done = asyncio.run(freeze(folder, server.url, members.url, cells, asked.rounds, asked.parallel, asked.seed))
+    with mesh_alone(APP, asked.folder) as place:
+        servers = place.env["NERVENET_REDIS"], place.env["NERVENET_ETCD"]
+        done = asyncio.run(freeze(place.folder, *servers, cells, asked.rounds, asked.parallel, asked.seed))
     lines, well = report(done)
     print(*lines, f"in {time.monotonic() - began:.0f} s on {os.cpu_count()} cores", sep="\n")
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{**vars(one.cell), "seed": one.seed, "late": round(one.late, 3), "wrong": one.wrong} for one in done]
-    asked.out.write_text(json.dumps(rows, indent=1) + "\n")
+    write_report(
+        asked.out,
+        [{**vars(one.cell), "seed": one.seed, "late": round(one.late, 3), "wrong": one.wrong} for one in done],
+    )
     return int(not well)
 
 

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
-from nervenet import CallOptions, Context, Mesh, RetryPolicy
+from nervenet import Context, Mesh
+from tests.support.story import SOON
 
 mesh = Mesh("freezes-app")
 
 STEP = 0.15
 LONG = 1.2
 """Of every fourth workflow, one step; it may be in the middle of it when everything stands still."""
-SOON = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=50)))
 
 
 @mesh.agent(slots=100)

@@ -12,32 +12,28 @@ for: it does not exist, or it has ended. Prints one line; exit code 1 where some
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
 from nervenet import Client
-from nervenet.dev.servers import etcd, valkey
 from nervenet.errors import NotFound
 from nervenet.rpc.channels import NAMESPACE_KEY
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.coordinator_service_pb2_grpc import CoordinatorServiceStub
-from tests.mesh.world import Host
 from tests.recovery import impatient_app
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.torture import command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
 APP = "tests/recovery/impatient_app.py"
 BATCH = 5
@@ -67,7 +63,7 @@ class Tried:
 class Impatient:
     """Calls with deadlines of 1 to 20 ms, at any of the nodes."""
 
-    def __init__(self, host: Host, tried: Tried) -> None:
+    def __init__(self, host: ProcessMesh, tried: Tried) -> None:
         self._chance = random.Random(tried.seed)
         self._tried = tried
         self._metadata = ((NAMESPACE_KEY, host.namespace),)
@@ -135,11 +131,11 @@ async def _some_at_a_time(calls: Sequence[Awaitable[None]]) -> None:
     await asyncio.gather(*map(one, calls))
 
 
-async def impatience(host: Host, calls: int, waiting: int, seed: int) -> Tried:
+async def impatience(host: ProcessMesh, calls: int, waiting: int, seed: int) -> Tried:
     """All of it, on the mesh of that host."""
     tried = Tried(seed)
     callers = Impatient(host, tried)
-    async with Client(host.addresses, namespace=host.namespace) as client:
+    async with host.client() as client:
         ids = [f"waiting-{n}" for n in range(waiting)]
         await asyncio.gather(*(client.start(impatient_app.waiting, 1, id=one) for one in ids))
         tried.ids += ids
@@ -169,24 +165,11 @@ async def _end(client: Client, workflow_id: str, since: float) -> str:
         await asyncio.sleep(0.1)
 
 
-def mesh(host: Host, up: Callable[..., object]) -> None:
-    """Two nodes and an agent."""
-    up(*(host.node(APP) for _ in range(2)))
-    up(host.agent("--name", "nods", app=APP))
-
-
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=2000, help="workflows that are started")
-    parser.add_argument("--waiting", type=int, default=200, help="workflows that are signalled or canceled")
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-impatient-")))
-        members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
-        host = stack.enter_context(Host(folder, server.url, members.url))
-        mesh(host, host.up)
+    asked = command_line(__doc__, calls=2000, waiting=200, seed=1).parse_args()
+    with mesh_alone(APP) as host:
+        host.start(2, 1, "--name", "nods")
         tried = asyncio.run(impatience(host, asked.calls, asked.waiting, asked.seed))
     print(tried.line)
     if tried.standing:

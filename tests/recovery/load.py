@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 from nervenet import Client, WorkflowHandle
 from nervenet.errors import RequestError
 from tests.mesh import stories
-from tests.mesh.world import Host
+from tests.support.mesh import ProcessMesh
+from tests.support.waiting import keep_asking, until
 
 WITHIN = 90.0
-T = TypeVar("T")
+NO_ANSWER: Any = {"ignore": (RequestError,), "codes": ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")}
 
 
 class Load:
     """Errands that wait at their gate, and greetings that come in one after another until `finish`."""
 
-    def __init__(self, host: Host, client: Client) -> None:
+    def __init__(self, host: ProcessMesh, client: Client) -> None:
         self._host, self._client = host, client
         self._over = asyncio.Event()
         self._coming = asyncio.create_task(self._come())
@@ -36,9 +37,7 @@ class Load:
     async def more(self, count: int) -> None:
         """Wait until so many more greetings have been accepted."""
         wanted = len(self.accepted) + count
-        async with asyncio.timeout(WITHIN):
-            while len(self.accepted) < wanted:
-                await asyncio.sleep(0.02)
+        await until(lambda: len(self.accepted) >= wanted, f"{wanted} greetings are accepted", WITHIN)
 
     async def finish(self) -> None:
         """Open the gates; every accepted workflow ends with its own result."""
@@ -53,23 +52,12 @@ class Load:
             assert await self.result(workflow_id) == ["a!", "b!"], workflow_id
 
     async def result(self, workflow_id: str) -> object:
-        return await _insisting(lambda: self._client.handle(workflow_id).result(timeout=WITHIN))
+        return await keep_asking(lambda: self._client.handle(workflow_id).result(timeout=WITHIN), WITHIN, **NO_ANSWER)
 
     async def _come(self) -> None:
         while not self._over.is_set():
             workflow_id = f"greeting-{len(self.accepted)}"
-            await _insisting(lambda: self._client.start(stories.greet, ["a", "b"], id=workflow_id))  # noqa: B023
+            start = partial(self._client.start, stories.greet, ["a", "b"], id=workflow_id)
+            await keep_asking(start, WITHIN, **NO_ANSWER)
             self.accepted.append(workflow_id)
             await asyncio.sleep(0.02)
-
-
-async def _insisting(ask: Callable[[], Awaitable[T]]) -> T:
-    """As a careful caller does: `Unavailable` and `Overloaded` are no answers."""
-    async with asyncio.timeout(WITHIN):
-        while True:
-            try:
-                return await ask()
-            except RequestError as error:
-                if error.code not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"):
-                    raise
-                await asyncio.sleep(0.1)

@@ -11,24 +11,21 @@ have died. Ends with one line, and writes the same as JSON; exit code 1 when any
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import re
-import socket
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from nervenet import Client, WorkflowInfo
-from nervenet.dev.servers import etcd, valkey
-from nervenet.errors import RequestError
-from tests.mesh.world import ROOT, Host, Role
+from nervenet.dev.servers import free_port
 from tests.recovery import misbehaving_app
+from tests.support.environment import ROOT
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import BUILD, command_line, write_report
+from tests.support.waiting import keep_asking, until
 
 APP = "tests/recovery/misbehaving_app.py"
 BAD = {"loops": "it loops here", "stalls": "it stalls here", "exits": "it exits here"}
@@ -45,27 +42,21 @@ def lines_of(mark: str) -> list[str]:
     return [f"{Path(APP).name}:{n}" for n, line in enumerate(lines, 1) if f"# {mark}" in line]
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class Places:
     """Where the nodes stand; what ends is started again."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ProcessMesh) -> None:
         self.host = host
         self.ports = [free_port() for _ in range(NODES)]
         self.deaths: list[int] = []
-        self._standing: dict[int, Role] = {}
+        self._standing: dict[int, NervenetProcess] = {}
 
     def fill(self) -> None:
         for port in self.ports:
             self._standing[port] = self._start(port)
         self.host.up(*self._standing.values())
 
-    def _start(self, port: int) -> Role:
+    def _start(self, port: int) -> NervenetProcess:
         return self.host.node(APP, "--listen", f"127.0.0.1:{port}")
 
     async def watch(self) -> None:
@@ -84,16 +75,7 @@ class Places:
     @property
     def lost_leases(self) -> int:
         """Nodes that slept through their lease and came back under a new id."""
-        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.roles)
-
-
-async def insisting(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """As a careful caller does: a node that is gone is no answer."""
-    async with asyncio.timeout(WITHIN):
-        while True:
-            with suppress(RequestError, TimeoutError):
-                return await ask()
-            await asyncio.sleep(0.1)
+        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.processes)
 
 
 async def start_all(client: Client, good: int) -> None:
@@ -101,32 +83,27 @@ async def start_all(client: Client, good: int) -> None:
     for n in range(good):
         if (name := bad.get(n)) is not None:
             workflow = getattr(misbehaving_app, name)
-            await insisting(lambda: client.start(workflow, 1, id=f"bad-{name}"))  # noqa: B023
-        await insisting(lambda: client.start(misbehaving_app.good, n, id=f"good-{n}"))  # noqa: B023
+            await keep_asking(lambda: client.start(workflow, 1, id=f"bad-{name}"), WITHIN)  # noqa: B023
+        await keep_asking(lambda: client.start(misbehaving_app.good, n, id=f"good-{n}"), WITHIN)  # noqa: B023
         await asyncio.sleep(1 / PACE)
 
 
 async def blocked(client: Client, name: str) -> WorkflowInfo:
-    async with asyncio.timeout(WITHIN):
-        while True:
-            info: WorkflowInfo = await insisting(lambda: client.handle(f"bad-{name}").info())
-            if info.state == "BLOCKED" and info.message.blocked.where:
-                return info
-            await asyncio.sleep(0.1)
+    async def found() -> WorkflowInfo | None:
+        info: WorkflowInfo = await keep_asking(lambda: client.handle(f"bad-{name}").info(), WITHIN)
+        return info if info.state == "BLOCKED" and info.message.blocked.where else None
+
+    info: WorkflowInfo = await until(found, f"bad-{name} is blocked", WITHIN)
+    return info
 
 
-async def torture(good: int, folder: Path, *, stall: float = 10) -> dict[str, Any]:
+async def torture(good: int, folder: Path | None, *, stall: float = 10) -> dict[str, Any]:
     """The whole of it; the report."""
     began = time.monotonic()
-    with ExitStack() as stack:
-        members, server = stack.enter_context(etcd()), stack.enter_context(valkey())
-        host = stack.enter_context(Host(folder, server.url, members.url))
-        host.env["STALL"] = str(stall)
+    with mesh_alone(APP, folder, STALL=str(stall)) as host:
         places = Places(host)
         await asyncio.to_thread(places.fill)
-        await asyncio.to_thread(
-            host.up, *(host.agent(app=APP, NERVENET_ADDRESS=places.addresses) for _ in range(AGENTS))
-        )
+        await asyncio.to_thread(host.up, *(host.agent(NERVENET_ADDRESS=places.addresses) for _ in range(AGENTS)))
         watching = asyncio.create_task(places.watch())
         wrong: list[str] = []
         told: dict[str, Any] = {}
@@ -135,7 +112,7 @@ async def torture(good: int, folder: Path, *, stall: float = 10) -> dict[str, An
             for n in range(good):
                 run = client.handle(f"good-{n}", misbehaving_app.good)
                 try:
-                    result = await insisting(lambda: run.result(timeout=20))  # noqa: B023
+                    result: object = await keep_asking(lambda: run.result(timeout=20), WITHIN)  # noqa: B023
                 except TimeoutError:
                     result = f"nothing within {WITHIN} s"
                 if result != 22 * n:
@@ -182,20 +159,12 @@ def line(report: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--good", type=int, default=500)
+    parser = command_line(__doc__, good=500, out=BUILD / "misbehaving.json")
     parser.add_argument("--folder", type=Path, help="keep the logs of the processes here")
-    parser.add_argument("--out", type=Path, default=Path("build/recovery/misbehaving.json"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="nervenet-misbehaving-") as folder:
-        if options.folder is not None:
-            options.folder.mkdir(parents=True)
-        report = asyncio.run(torture(options.good, options.folder or Path(folder)))
-    print(line(report))
-    for violation in (found := violations(report)):
-        print(violation)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    report = asyncio.run(torture(options.good, options.folder))
+    print(line(report), *(found := violations(report)), sep="\n")
+    write_report(options.out, report)
     return 1 if found else 0
 
 

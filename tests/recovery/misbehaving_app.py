@@ -6,12 +6,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from datetime import timedelta
 
-from nervenet import CallOptions, Context, Mesh, RetryPolicy
+from nervenet import Context, Mesh
+from tests.support.story import SOON
 
 mesh = Mesh("misbehaving")
-SOON = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=50)))
 
 
 @mesh.agent(slots=200)

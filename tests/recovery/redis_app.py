@@ -4,36 +4,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from datetime import timedelta
-from pathlib import Path
 
-from nervenet import CallOptions, Context, Mesh, RetryPolicy, Signal, Task
+from nervenet import Context, Mesh, Signal, Task
+from tests.support.story import SOON, record
 
 mesh = Mesh("redis-app")
 go = Signal[int]("go", int)
-
-EFFECTS = Path(os.environ.get("STORY_FOLDER", ".")) / "effects"
-SOON = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=50)))
 
 
 @mesh.agent(slots=100)
 async def add(task: Task, numbers: list[int]) -> int:
     """Takes 10 to 60 ms."""
     await asyncio.sleep(0.01 + sum(task.id.encode()) % 6 / 100)
-    with EFFECTS.open("a", buffering=1) as file:
-        file.write(f"{task.workflow_id} {task.id}#{task.attempt}\n")
+    record(task.workflow_id, f"{task.id}#{task.attempt}")
     return sum(numbers)
 
 
 @mesh.agent(slots=100)
 async def think(task: Task, seconds: float) -> str:
     """Long, and says when it begins and ends."""
-    with EFFECTS.open("a", buffering=1) as file:
-        file.write(f"{task.workflow_id} begins#{task.attempt}\n")
+    record(task.workflow_id, f"begins#{task.attempt}")
     await asyncio.sleep(seconds)
-    with EFFECTS.open("a", buffering=1) as file:
-        file.write(f"{task.workflow_id} ends#{task.attempt}\n")
+    record(task.workflow_id, f"ends#{task.attempt}")
     return "thought"
 
 

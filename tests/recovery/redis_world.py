@@ -17,10 +17,13 @@ from pathlib import Path
 
 from nervenet import Client, WorkflowHandle
 from nervenet.dev.servers import Server, valkey
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
-from tests.mesh.world import Host, Role, until
 from tests.recovery import redis_app
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 APP = "tests/recovery/redis_app.py"
 PATIENCE = 90.0
@@ -48,13 +51,13 @@ def torn(server: Server, seed: int, most: int = 4096) -> int:
 class RedisMesh:
     """Two nodes and two agents; `server` is theirs alone."""
 
-    def __init__(self, host: Host, server: Server, client: Client, link: Link) -> None:
+    def __init__(self, host: ProcessMesh, server: Server, client: Client, link: Link) -> None:
         self.host, self.server, self.client, self.link = host, server, client, link
         self.folder = host.folder
         self.keys = Keys(host.namespace)
 
     @property
-    def nodes(self) -> list[Role]:
+    def nodes(self) -> list[NervenetProcess]:
         return self.host.nodes
 
     async def load(self, count: int, first: int = 0) -> Load:
@@ -126,8 +129,7 @@ class Load:
                     n = int(workflow_id.partition("-")[2])
                     assert await run.result() == expected(n, 1), workflow_id
             except TimeoutError:
-                logs = "\n".join(f"── {role._log.name}\n{role.log[-3000:]}" for role in self.mesh.host.roles)
-                raise AssertionError(f"not all has ended:\n{logs}") from None
+                raise AssertionError(f"not all has ended:\n{self.mesh.host.logs()}") from None
         for workflow_id in self.runs if complete else ():
             names = await self.mesh.steps(workflow_id)
             tasks = sorted(name for name in names if name.startswith("task:"))
@@ -154,11 +156,11 @@ async def broken_mesh(
             server = await stack.enter_async_context(own)
         else:
             server = over
-        with Host(folder, via or server.url, etcd) as host:
+        with ProcessMesh(folder, via or server.url, etcd) as host:
             host.env |= env
             await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
             await asyncio.to_thread(host.up, *(host.agent(app=APP) for _ in range(2)))
-            link = await Link.open(server.url, name="test", patience=60)
+            link = await open_link(server.url, name="test", patience=60)
             async with host.client() as client:
                 yield RedisMesh(host, server, client, link)
             await link.close()

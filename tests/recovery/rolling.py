@@ -13,27 +13,24 @@ Ends with one line, and writes the same as JSON; exit code 1 where a workflow fa
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import redis
 
 from nervenet import Client
-from nervenet.dev.servers import etcd, free_port, valkey
-from tests.mesh.world import Host, Role
+from nervenet.dev.servers import free_port
 from tests.recovery import rolling_app
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import BUILD, command_line, quantile, write_report
 
 APP = "tests/recovery/rolling_app.py"
 SLOW = 2.0
@@ -46,7 +43,7 @@ Order = Literal["after", "before"]
 class Traffic:
     """So many workflows under way at any moment, through all addresses, until `end`."""
 
-    def __init__(self, host: Host, addresses: list[str], at_once: int, nominal: float) -> None:
+    def __init__(self, host: ProcessMesh, addresses: list[str], at_once: int, nominal: float) -> None:
         self._host, self._addresses, self._nominal = host, addresses, nominal
         self._ending = False
         self._n = itertools.count()
@@ -105,14 +102,16 @@ class Rolled:
         """Kind, id of the leaver, when it was asked to go, how long it took to go."""
         self.codes = Counter[int]()
 
-    async def replace(self, kind: str, old: Role, make: Callable[[], Role], order: Order) -> Role:
+    async def replace(
+        self, kind: str, old: NervenetProcess, make: Callable[[], NervenetProcess], order: Order
+    ) -> NervenetProcess:
         """SIGTERM to the old one, and a new one in its place."""
         new = old
         if order == "before":
             new = await asyncio.to_thread(make().ready)
         began = time.monotonic()
         old.kill(signal.SIGTERM)
-        self.codes[await asyncio.to_thread(old.over, 60)] += 1
+        self.codes[await asyncio.to_thread(old.wait, 60)] += 1
         self.restarts.append((kind, old.id, began, time.monotonic() - began))
         if order == "after":
             new = await asyncio.to_thread(make().ready)
@@ -120,7 +119,7 @@ class Rolled:
 
 
 async def roll(
-    host: Host,
+    host: ProcessMesh,
     *,
     nodes: int = 3,
     agents: int = 2,
@@ -139,10 +138,10 @@ async def roll(
     host.env["ROLLING_BEAT"] = str(beat)
     host.env["NERVENET_ADDRESS"] = ",".join(addresses)
 
-    def node(port: int) -> Role:
+    def node(port: int) -> NervenetProcess:
         return host.node(APP, "--listen", f"127.0.0.1:{port}")
 
-    def agent() -> Role:
+    def agent() -> NervenetProcess:
         return host.agent("--name", "worker", app=APP, NERVENET_ADDRESS=",".join(addresses))
 
     serving = list(await asyncio.to_thread(host.up, *(node(port) for port in ports)))
@@ -191,7 +190,7 @@ async def roll(
     }
 
 
-def where(host: Host, epoch: float, workflow_id: str, began: float, ended: float) -> str:
+def where(host: ProcessMesh, epoch: float, workflow_id: str, began: float, ended: float) -> str:
     """Where one stood still: on its way in, between which entries of its journal, or on its way out."""
     key = f"nn:{host.namespace}:wf:{{{workflow_id}}}:journal"
     with redis.Redis.from_url(host.env["NERVENET_REDIS"]) as store:
@@ -205,10 +204,8 @@ def where(host: Host, epoch: float, workflow_id: str, began: float, ended: float
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    at = {"p50": len(values) // 2, "p99": len(values) * 99 // 100, "max": len(values) - 1}
-    return {name: round(values[i], 3) for name, i in at.items()}
+    parts = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(quantile(values, part), 3) for name, part in parts.items()} if values else {}
 
 
 def right(report: dict[str, Any]) -> bool:
@@ -228,43 +225,18 @@ def line(report: dict[str, Any]) -> str:
     )
 
 
-async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    async with etcd() as members, valkey(folder / "valkey") as server:
-        with Host(folder, server.url, members.url) as host:
-            report = await roll(
-                host,
-                nodes=options.nodes,
-                agents=options.agents,
-                at_once=options.at_once,
-                order=options.order,
-                rounds=options.rounds,
-                replaced=tuple(options.replaced.split(",")),
-            )
-            if options.logs:
-                for role in host.roles:
-                    print(f"── {role.id} pid {role.pid}\n{role.log}")
-            return report
-
-
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--agents", type=int, default=2)
-    parser.add_argument("--at-once", type=int, default=200)
+    defaults = {"nodes": 3, "agents": 2, "at_once": 200, "rounds": 1, "replaced": "node,agent", "logs": False}
+    parser = command_line(__doc__, **defaults, out=BUILD / "rolling.json")
     parser.add_argument("--order", choices=("after", "before"), default="after")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--replaced", default="node,agent")
-    parser.add_argument("--out", type=Path, default=Path("build/recovery/rolling.json"))
-    parser.add_argument("--logs", action="store_true")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="nervenet-rolling-"))
-    try:
-        report = asyncio.run(_alone(folder, options))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    options = vars(parser.parse_args())
+    out, logs, replaced = options.pop("out"), options.pop("logs"), options.pop("replaced")
+    with mesh_alone(APP) as host:
+        report = asyncio.run(roll(host, replaced=tuple(replaced.split(",")), **options))
+        if logs:
+            print(*(f"── {one.id} pid {one.pid}\n{one.log}" for one in host.processes), sep="\n")
+    write_report(out, report)
     print(line(report))
     return 0 if right(report) else 1
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import timedelta
-from pathlib import Path
 
-from nervenet import CallOptions, Context, Mesh, RetryPolicy, Task
+from nervenet import Context, Mesh, Task
+from tests.support.story import SOON, record
 
 mesh = Mesh("rolling-app")
 
-EFFECTS = Path(os.environ.get("STORY_FOLDER", ".")) / "effects"
-SOON = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=50)))
 BEAT = float(os.environ.get("ROLLING_BEAT", "0.5"))
 BEATS = 5
 """So many of them `round_trip` lasts where nothing takes time but its steps."""
@@ -23,8 +20,7 @@ BEATS = 5
 async def work(task: Task, n: int) -> int:
     """One beat; says when it is through."""
     await asyncio.sleep(BEAT)
-    with EFFECTS.open("a", buffering=1) as file:
-        file.write(f"{task.workflow_id} {task.id}#{task.attempt}\n")
+    record(task.workflow_id, f"{task.id}#{task.attempt}")
     return n + 1
 
 

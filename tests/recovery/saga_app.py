@@ -4,29 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import timedelta
-from pathlib import Path
 
 from nervenet import Context, Mesh, StartOptions, Task
+from tests.support.story import record
 
 mesh = Mesh("sagas")
-FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
-
-
-def wrote(key: str, words: str) -> None:
-    with (FOLDER / "effects").open("a", buffering=1) as file:
-        file.write(f"{key} {words}\n")
 
 
 @mesh.agent(slots=20)
 async def book(task: Task, what: str) -> str:
     """Waits until it is told to stop."""
-    wrote(task.workflow_id, f"books {what}")
+    record(task.workflow_id, f"books {what}")
     try:
         await asyncio.sleep(600)
     except asyncio.CancelledError:
-        wrote(task.workflow_id, f"stopped {what}")
+        record(task.workflow_id, f"stopped {what}")
         raise
     return what
 
@@ -34,9 +27,9 @@ async def book(task: Task, what: str) -> str:
 @mesh.agent(slots=20)
 async def undo(task: Task, what: str) -> str:
     """Takes a second, so that a node may die meanwhile."""
-    wrote(task.workflow_id, f"undoes {what} #{task.attempt}")
+    record(task.workflow_id, f"undoes {what} #{task.attempt}")
     await asyncio.sleep(1)
-    wrote(task.workflow_id, f"undone {what}")
+    record(task.workflow_id, f"undone {what}")
     return what
 
 

@@ -15,24 +15,21 @@ Ends with one line, and writes the same as JSON; exit code 1 when any of that is
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from nervenet import Client, Resolution, WorkflowHandle
-from nervenet.dev.servers import etcd, valkey
 from nervenet.errors import NervenetError
-from tests.mesh.world import Host, Role
 from tests.recovery import storm_app
+from tests.support.mesh import ProcessMesh, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import BUILD, command_line, write_report
 
 APP = "tests/recovery/storm_app.py"
 NODES, AGENTS = 2, 4
@@ -45,13 +42,13 @@ TASKS_A_SECOND = 25
 class Storm:
     """The agents of a host, and what happens to them. `hits` says how often each kind of thing has."""
 
-    def __init__(self, host: Host, seed: int, *, agents: int = AGENTS) -> None:
+    def __init__(self, host: ProcessMesh, seed: int, *, agents: int = AGENTS) -> None:
         self.hits = Counter[str]()
         self._host, self._chance = host, random.Random(seed)
         self._agents = [self._start() for _ in range(agents)]
-        self._stopped: dict[Role, float] = {}
+        self._stopped: dict[NervenetProcess, float] = {}
 
-    def _start(self) -> Role:
+    def _start(self) -> NervenetProcess:
         return self._host.agent("--name", "worker", app=APP)
 
     async def up(self) -> None:
@@ -77,7 +74,7 @@ class Storm:
             role.kill(signal.SIGCONT)
             del self._stopped[role]
         for i, role in enumerate(self._agents):
-            if role.process.poll() is not None:
+            if not role.alive:
                 self.hits["ended"] += 1
                 self._stopped.pop(role, None)
                 self._agents[i] = self._start()
@@ -124,7 +121,7 @@ async def ending(run: WorkflowHandle[Any], within: float) -> str:
 
 
 async def storm(
-    host: Host, seed: int, *, seconds: float, workflows: int, poisons: int = 0, within: float = 240
+    host: ProcessMesh, seed: int, *, seconds: float, workflows: int, poisons: int = 0, within: float = 240
 ) -> dict[str, Any]:
     """The whole of it; the report."""
     began = time.monotonic()
@@ -181,28 +178,16 @@ def line(report: dict[str, Any]) -> str:
     )
 
 
-async def _alone(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    async with etcd() as members, valkey() as server:
-        with Host(folder, server.url, members.url) as host:
-            return await storm(
-                host, options.seed, seconds=options.seconds, workflows=options.workflows, poisons=options.poisons
-            )
-
-
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--workflows", type=int, default=500)
-    parser.add_argument("--poisons", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("build/recovery"))
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        report = asyncio.run(_alone(Path(folder), options))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"storm-{options.seed}.json").write_text(json.dumps(report, indent=1) + "\n")
+    seed = random.randrange(1_000_000)
+    parser = command_line(__doc__, seed=seed, seconds=120.0, workflows=500, poisons=0, out=BUILD)
+    asked = vars(parser.parse_args())
+    out, seed = asked.pop("out"), asked.pop("seed")
+    print(f"seed {seed}", flush=True)
+    with mesh_alone(APP) as host:
+        report = asyncio.run(storm(host, seed, **asked))
+    write_report(out / f"storm-{seed}.json", report)
     print(line(report))
     for key, why in (report["not_succeeded"] | report["innocents_asked"]).items():
         print(f"{key}: {why}", file=sys.stderr)

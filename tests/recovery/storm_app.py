@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import signal
 from asyncio import sleep
-from pathlib import Path
 
 from nervenet import Context, Mesh, Task
+from tests.support.story import record
 
 mesh = Mesh("storm")
-FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
 SHORTEST, LONGEST = 0.01, 2.0
 
 
@@ -23,8 +22,7 @@ async def work(task: Task, seconds: float) -> int:
 
 @mesh.agent(slots=5)
 async def poison(task: Task, how: str) -> str:
-    with (FOLDER / "effects").open("a", buffering=1) as file:
-        file.write(f"{task.workflow_id} {how} ends {os.getpid()}, attempt {task.attempt}\n")
+    record(task.workflow_id, f"{how} ends {os.getpid()}, attempt {task.attempt}")
     if how == "exit":
         os._exit(3)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -17,13 +17,10 @@ Ends with one line, and writes the same as JSON; exit code 1 when `strict` lost 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
-import json
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -36,10 +33,11 @@ from nervenet import Client, Resolution
 from nervenet.client.raw import RawClient
 from nervenet.dev.servers import Server, etcd, valkey
 from nervenet.errors import NervenetError
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
-from tests.mesh.world import Host
 from tests.recovery import redis_app
+from tests.support.mesh import ProcessMesh
+from tests.support.torture import BUILD, command_line, write_report
 
 APP = "tests/recovery/redis_app.py"
 WRITERS = 8
@@ -55,7 +53,7 @@ class Told(NamedTuple):
     entry: str
 
 
-async def write(host: Host, turn: int, writer: int, told: list[Told]) -> None:
+async def write(host: ProcessMesh, turn: int, writer: int, told: list[Told]) -> None:
     """Start, signal, decide, as fast as the nodes answer; until they are gone."""
     node = host.nodes[writer % len(host.nodes)]
     async with host.client(at=node) as client, RawClient(client.config) as raw:
@@ -84,7 +82,7 @@ async def _write(client: Client, raw: RawClient, stem: str, told: list[Told]) ->
 
 async def missing(url: str, namespace: str, told: list[Told]) -> list[Told]:
     """What does not stand in its journal, under the name that its head knows."""
-    link, keys = await Link.open(url, wait=30), Keys(namespace)
+    link, keys = await open_link(url, wait=30), Keys(namespace)
     gone = []
     for one in told:
         at = await link.call("HGET", keys.head(one.workflow_id), f"e:{one.entry}")
@@ -131,7 +129,7 @@ async def once(
     told: list[Told] = []
     disk = Disk(server.data)
     watching = asyncio.create_task(disk.watch())
-    with Host(folder, server.url, etcd_url) as host:
+    with ProcessMesh(folder, server.url, etcd_url) as host:
         host.env["NERVENET_DURABILITY"] = durability
         await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
         writers = [asyncio.create_task(write(host, turn, n, told)) for n in range(WRITERS)]
@@ -190,25 +188,15 @@ def line(report: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50)
+    parser = command_line(__doc__, times=50, power_cut=False, seed=random.randrange(1 << 16), out=BUILD)
     parser.add_argument("--durability", choices=("strict", "normal"), default="strict")
-    parser.add_argument("--power-cut", action="store_true", help="cut off what the last second appended")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="nervenet-strict-"))
-    try:
-        torment = torture(options.times, options.durability, options.seed, folder=folder, power_cut=options.power_cut)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nervenet-strict-") as folder:
+        torment = torture(asked.times, asked.durability, asked.seed, folder=Path(folder), power_cut=asked.power_cut)
         report = asyncio.run(torment)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print(line(report))
-    name = options.durability + "-power-cut" * options.power_cut
-    out = options.out or Path(f"build/recovery/{name}.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=1) + "\n")
-    return 1 if options.durability == "strict" and any(report["lost"].values()) else 0
+    write_report(asked.out / f"{asked.durability}{'-power-cut' * asked.power_cut}.json", report)
+    return 1 if asked.durability == "strict" and any(report["lost"].values()) else 0
 
 
 if __name__ == "__main__":

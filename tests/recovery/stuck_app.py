@@ -10,14 +10,13 @@ import asyncio
 import os
 import signal
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from nervenet import AgentError, CallOptions, Context, Mesh, RetryPolicy, Selection, Task, Timeouts
-from nervenet.agent.intake import Intake
+from nervenet.agent.task_reader import TaskReader
+from tests.support.story import record
 
 mesh = Mesh("stuck")
-FOLDER = Path(os.environ.get("STORY_FOLDER", "."))
 BROKEN = bool(os.environ.get("BROKEN"))
 SOON = RetryPolicy(
     max_attempts=20, initial_interval=timedelta(milliseconds=20), max_interval=timedelta(milliseconds=100)
@@ -27,23 +26,18 @@ ELSEWHERE = QUICK.merge(CallOptions(retry=RetryPolicy(avoid_failed_agents=True),
 ONCE = CallOptions(retry=RetryPolicy(max_attempts=1, on_agent_loss="fail"))
 
 
-async def never(self: Intake, reader: Any) -> None:
+async def never(self: TaskReader, reader: Any) -> None:
     """A reader that hangs, as one does that waits for something which never comes."""
     await asyncio.Event().wait()
 
 
 if os.environ.get("DEAF"):
-    Intake._round = never  # type: ignore[method-assign]  # what a bug of ours would do
-
-
-def wrote(key: str, words: str) -> None:
-    with (FOLDER / "effects").open("a", buffering=1) as file:
-        file.write(f"{key} {words}\n")
+    TaskReader._read_once = never  # type: ignore[method-assign]  # what a bug of ours would do
 
 
 @mesh.agent(slots=50)
 async def work(task: Task, n: int) -> str:
-    wrote(task.workflow_id, f"{'broken' if BROKEN else 'fine'} #{task.attempt}")
+    record(task.workflow_id, f"{'broken' if BROKEN else 'fine'} #{task.attempt}")
     if BROKEN:
         raise AgentError("its model is gone")
     await asyncio.sleep(0.02)
@@ -52,16 +46,16 @@ async def work(task: Task, n: int) -> str:
 
 @mesh.agent(slots=5)
 async def poison(task: Task, words: str) -> str:
-    wrote(task.workflow_id, f"killed {os.getpid()} #{task.attempt}")
+    record(task.workflow_id, f"killed {os.getpid()} #{task.attempt}")
     os.kill(os.getpid(), signal.SIGKILL)
     return words
 
 
 @mesh.agent(slots=5)
 async def slow(task: Task, seconds: float) -> int:
-    wrote(task.workflow_id, f"began #{task.attempt}")
+    record(task.workflow_id, f"began #{task.attempt}")
     await asyncio.sleep(seconds)
-    wrote(task.workflow_id, f"ended #{task.attempt}")
+    record(task.workflow_id, f"ended #{task.attempt}")
     return task.attempt
 
 

@@ -7,8 +7,9 @@ from nervenet.node.recovery.sweeper import AT_ONCE, in_turn
 from nervenet.node.workflows.start import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.heads import Head
-from tests.node.hand import World, until
+from tests.node.hand import World
 from tests.node.test_many_nodes import kill, mesh, say_go
+from tests.support.waiting import until
 
 DEATHS = 5
 
@@ -43,7 +44,7 @@ async def test_a_workflow_that_waits_through_many_deaths_is_not_blamed_for_them(
                     assert await last.handover.hand_over(last.hosted.coordinators["waits"], victim.node_id)
                 await until(lambda: "waits" in victim.hosted.coordinators)
                 await kill(victim, etcd_url)
-                await until(lambda: "waits" in last.hosted.coordinators, deadline=30)
+                await until(lambda: "waits" in last.hosted.coordinators, within=30)
                 assert last.hosted.coordinators["waits"].machine.blocked is None
         await say_go(last, "waits")
         await until(lambda: "waits" not in last.hosted.coordinators)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
-import sys
 from pathlib import Path
 
 from nervenet.dev.servers import free_port
+from tests.support.environment import clean_environment
 
 SCRIPT = Path(__file__).with_name("by_hand.sh")
 
@@ -17,13 +16,16 @@ SCRIPT = Path(__file__).with_name("by_hand.sh")
 def test_three_nodes_and_four_agents_by_hand_any_of_them_killed(
     tmp_path: Path, redis_url: str, etcd_url: str, namespace: str
 ) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVENET_", "OTEL_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    own = {"PATH": path, "NERVENET_REDIS": redis_url, "NERVENET_ETCD": etcd_url, "NERVENET_NAMESPACE": namespace}
+    own = {"NERVENET_REDIS": redis_url, "NERVENET_ETCD": etcd_url, "NERVENET_NAMESPACE": namespace}
     ports = ",".join(str(free_port()) for _ in range(3))
     seed = str(secrets.randbelow(32_768))
     ran = subprocess.run(
-        [str(SCRIPT), ports, "8", "5", seed], cwd=tmp_path, env=kept | own, capture_output=True, text=True, check=False
+        [str(SCRIPT), ports, "8", "5", seed],
+        cwd=tmp_path,
+        env=clean_environment(**own),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     logs = "".join(f"── {file.name}\n{file.read_text()}" for file in sorted(tmp_path.glob("*.log")))
     assert ran.returncode == 0, f"seed {seed}\n{ran.stdout}{ran.stderr}{logs}"

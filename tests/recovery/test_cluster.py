@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import Server
+from nervenet.redis_link.slots import slot_of
 from nervenet.streams.keys import Keys
-from nervenet.streams.slots import slot_of
-from tests.mesh.world import Host, Role
-from tests.recovery.clustered import Clustered
 from tests.recovery.load import Load
+from tests.support.mesh import ProcessMesh
+from tests.support.processes import NervenetProcess
+from tests.support.redis_cluster import Clustered
 
 
-def slots_in_use(host: Host, nodes: tuple[Role, ...], agents: tuple[Role, ...]) -> list[int]:
+def slots_in_use(
+    host: ProcessMesh, nodes: tuple[NervenetProcess, ...], agents: tuple[NervenetProcess, ...]
+) -> list[int]:
     """Those of the keys that every workflow needs, and of some workflows that are waiting."""
     keys = Keys(host.namespace)
     used = [keys.running, keys.queue("note"), keys.queues("note")]
@@ -32,7 +35,7 @@ long = pytest.mark.skipif(not os.environ.get("FAILOVER"), reason="`make failover
 
 async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path, shared_etcd: Server) -> None:
     async with Clustered(replica=True) as redis:
-        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+        with ProcessMesh(tmp_path, redis.url, shared_etcd.url) as host:
             nodes = host.up(host.node(), host.node())
             agents = host.up(host.agent("--only", "note,say", "--name", "clerk"))
             async with host.client() as client:
@@ -49,7 +52,7 @@ async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path,
 @long
 async def test_a_cluster_fails_over_there_and_back(tmp_path: Path, shared_etcd: Server) -> None:
     async with Clustered(replica=True) as redis:
-        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+        with ProcessMesh(tmp_path, redis.url, shared_etcd.url) as host:
             host.up(host.node(), host.node())
             host.up(host.agent("--only", "note,say", "--name", "clerk"))
             async with host.client() as client:

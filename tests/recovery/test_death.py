@@ -5,21 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from nervenet.node.recovery.failure_detector import proves, successors
 from nervenet.node.served import Answer
 from tests.mesh import stories
-from tests.mesh.world import Host, owner_of, until
-
-
-@pytest.fixture
-def mesh(tmp_path: Path, redis_url: str, etcd_url: str) -> Iterator[Host]:
-    with Host(tmp_path, redis_url, etcd_url) as host:
-        yield host
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.waiting import until
 
 
 def test_each_node_follows_the_next_ones_and_is_followed_by_as_many() -> None:
@@ -47,21 +40,23 @@ def test_only_a_refusal_or_a_stranger_is_proof(answer: Answer, address: str, sha
     assert proves(answer, address, shared=shared) is proof
 
 
-async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the_workflow_ends(mesh: Host) -> None:
-    nodes = mesh.up(mesh.node(), mesh.node(), mesh.node())
-    mesh.up(mesh.agent("--only", "note", "--name", "clerk"))
-    (speaker,) = mesh.up(mesh.agent("--only", "say", "--name", "speaker"))
-    async with mesh.client() as client:
+async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the_workflow_ends(
+    host: ProcessMesh,
+) -> None:
+    nodes = host.up(host.node(), host.node(), host.node())
+    host.up(host.agent("--only", "note", "--name", "clerk"))
+    (speaker,) = host.up(host.agent("--only", "say", "--name", "speaker"))
+    async with host.client() as client:
         run = await client.start(stories.errand, "eve", id="errand")
-        await mesh.effect("eve", "said #1")
+        await host.effect("eve", "said #1")
         owner = await owner_of(run, list(nodes))
         owner.kill(signal.SIGKILL)
         others = [node for node in nodes if node is not owner]
         proof = f"node {owner.id} is gone (removed-tombstoned)"
-        await until(lambda: all(proof in node.log for node in others), proof, 20, mesh)
+        await until(lambda: all(proof in node.log for node in others), proof, 20, host)
 
         speaker.kill(signal.SIGKILL)
-        mesh.up(mesh.agent("--only", "say", "--name", "another"))
-        await mesh.effect("eve", "said #2")
-        mesh.open("eve")
+        host.up(host.agent("--only", "say", "--name", "another"))
+        await host.effect("eve", "said #2")
+        host.open("eve")
         assert await asyncio.wait_for(run.result(), 30) == ["first!", "eve: once upon a time", "last!"]

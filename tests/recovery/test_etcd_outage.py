@@ -21,8 +21,10 @@ from nervenet import Client, WorkflowHandle
 from nervenet.dev.servers import Server, etcd
 from nervenet.registry.etcd import Etcd
 from tests.mesh import stories
-from tests.mesh.world import Host, Role, owner_of, settled, until
-from tests.registry.rig import cluster, etcdctl
+from tests.support.etcd_servers import cluster, etcdctl
+from tests.support.mesh import ProcessMesh, owner_of, settled
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 LONG = bool(os.environ.get("ETCD_OUTAGE"))
 AWAY = 60.0 if LONG else 7.0
@@ -33,8 +35,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @asynccontextmanager
-async def mesh_on(folder: Path, redis_url: str, members: list[Server], nodes: int = 2) -> AsyncIterator[Host]:
-    with Host(
+async def mesh_on(folder: Path, redis_url: str, members: list[Server], nodes: int = 2) -> AsyncIterator[ProcessMesh]:
+    with ProcessMesh(
         folder, redis_url, "http://" + ",".join(server.url.removeprefix("http://") for server in members)
     ) as host:
         await asyncio.to_thread(host.up, *(host.node() for _ in range(nodes)))
@@ -42,7 +44,7 @@ async def mesh_on(folder: Path, redis_url: str, members: list[Server], nodes: in
         yield host
 
 
-async def registered(url: str, host: Host) -> set[str]:
+async def registered(url: str, host: ProcessMesh) -> set[str]:
     """The ids of nodes and agents, as they stand in etcd."""
     async with Etcd.open(url) as client:
         listing = await client.range(f"/nervenet/{host.namespace}/")
@@ -68,19 +70,17 @@ class Greetings:
     async def more(self, count: int = 10) -> None:
         """So many more are done, from now on."""
         wanted = self.done + count
-        async with asyncio.timeout(WITHIN):
-            while self.done < wanted:
-                assert not self._coming.done(), self._coming.exception()
-                await asyncio.sleep(0.02)
+        await until(lambda: self.done >= wanted or self._coming.done(), f"{wanted} are done", WITHIN)
+        assert not self._coming.done(), self._coming.exception()
 
     async def end(self) -> None:
         self._over.set()
         await self._coming
 
 
-async def waiting_at_gates(host: Host, nodes: list[Role], each: int) -> dict[str, Role]:
+async def waiting_at_gates(host: ProcessMesh, nodes: list[NervenetProcess], each: int) -> dict[str, NervenetProcess]:
     """Errands of each node, with their second task running; by name, who owns them."""
-    owners: dict[str, Role] = {}
+    owners: dict[str, NervenetProcess] = {}
     for node in nodes:
         async with host.client(at=node) as client:
             for _ in range(each):
@@ -91,7 +91,7 @@ async def waiting_at_gates(host: Host, nodes: list[Role], each: int) -> dict[str
     return owners
 
 
-async def ended_once(host: Host, client: Client, names: list[str]) -> None:
+async def ended_once(host: ProcessMesh, client: Client, names: list[str]) -> None:
     """Open the gates: each errand ends right, and none of its tasks ran twice."""
     for name in names:
         host.open(name)
@@ -123,12 +123,14 @@ async def test_the_only_member_is_away_for_longer_than_a_lease_and_a_node_dies_m
         late = mesh.agent("--only", "say,note", "--name", "late")
         await asyncio.sleep(AWAY)
         await greetings.more()
-        assert "goes on here" not in survivor.log, "nobody adopts on the word of an etcd that is away"
+        assert "continues on this node" not in survivor.log, "nobody adopts on the word of an etcd that is away"
         assert "takes note" not in late.log, "nobody joins"
         await server.restart()
 
         for name in owned:
-            await until(lambda n=name: f"errand-{n} goes on here" in survivor.log, f"{name} adopted", WITHIN, mesh)  # type: ignore[misc]
+            await until(
+                lambda n=name: f"errand-{n} continues on this node" in survivor.log, f"{name} adopted", WITHIN, mesh
+            )  # type: ignore[misc]
         await asyncio.to_thread(late.ready)
         await greetings.more()
         await greetings.end()
@@ -171,7 +173,7 @@ async def test_a_cluster_loses_its_leader(by: str, tmp_path: Path, redis_url: st
         await greetings.end()
         await ended_once(mesh, client, list(names))
         gone = before - await registered(members[0].url, mesh)
-        lost = {member for member in before if any(f"{member} lost its lease" in role.log for role in mesh.roles)}
+        lost = {member for member in before if any(f"{member} lost its lease" in role.log for role in mesh.processes)}
         assert gone == lost, "an id changes only when etcd says that the lease is gone (which a busy machine may bring)"
 
 

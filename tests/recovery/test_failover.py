@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import Server
-from tests.mesh.world import Host
 from tests.recovery.load import Load
-from tests.recovery.replicated import Replicated, role_of, scripts_run
+from tests.support.mesh import ProcessMesh
+from tests.support.redis_servers import Replicated, role_of, scripts_run
 
 
 async def test_a_frozen_master_is_failed_over_and_what_comes_back_of_it_is_never_written_to(
     tmp_path: Path, shared_etcd: Server
 ) -> None:
     async with Replicated() as redis:
-        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+        with ProcessMesh(tmp_path, redis.url, shared_etcd.url) as host:
             host.up(host.node(), host.node())
             host.up(host.agent("--only", "note,say", "--name", "clerk"))
             async with host.client() as client:
@@ -35,14 +35,14 @@ async def test_a_frozen_master_is_failed_over_and_what_comes_back_of_it_is_never
                 await load.more(20)
                 assert scripts_run(old) == written, "somebody wrote to a master of the past"
                 await load.finish()
-            for role in host.roles:
+            for role in host.processes:
                 assert "min-replicas-to-write" in role.log
 
 
 @pytest.mark.skipif(not os.environ.get("FAILOVER"), reason="`make failover` runs it: a minute")
 async def test_masters_fail_over_there_and_back(tmp_path: Path, shared_etcd: Server) -> None:
     async with Replicated() as redis:
-        with Host(tmp_path, redis.url, shared_etcd.url) as host:
+        with ProcessMesh(tmp_path, redis.url, shared_etcd.url) as host:
             host.up(host.node(), host.node())
             host.up(host.agent("--only", "note,say", "--name", "clerk"))
             async with host.client() as client:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nervenet.dev.servers import valkey
 from tests.recovery.redis_world import RedisMesh, broken_mesh
-from tests.streams.tcp_proxy import Proxy, proxied
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 BUSY = "local till = redis.call('TIME')[1] + 2 while redis.call('TIME')[1] - till < 0 do end return 1"
 
@@ -72,10 +72,10 @@ async def test_work_waits_and_nothing_is_lost(tmp_path: Path, etcd_url: str) -> 
 
 
 @asynccontextmanager
-async def behind_a_proxy(folder: Path, etcd: str) -> AsyncIterator[tuple[RedisMesh, Proxy]]:
+async def behind_a_proxy(folder: Path, etcd: str) -> AsyncIterator[tuple[RedisMesh, TcpProxy]]:
     async with (
         valkey(folder / "valkey") as server,
-        proxied(server.url) as proxy,
+        tcp_proxy(server.url) as proxy,
         broken_mesh(folder, etcd, over=server, via=proxy.url) as mesh,
     ):
         yield mesh, proxy
@@ -91,7 +91,7 @@ async def test_connections_cut_in_mid_pipeline_and_connections_that_are_half_ope
         load = await mesh.load(40)
         for _ in range(12):
             await asyncio.sleep(chance.uniform(0.02, 0.25))
-            proxy.cut(chance)
+            proxy.cut_half(chance)
         await load.right()
 
         load = await mesh.load(24, first=1000)

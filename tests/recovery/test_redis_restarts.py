@@ -7,9 +7,10 @@ import random
 from pathlib import Path
 
 from nervenet import Resolution
-from tests.mesh.world import settled, until
 from tests.recovery import redis_app
 from tests.recovery.redis_world import broken_mesh, torn
+from tests.support.mesh import settled
+from tests.support.waiting import until
 
 
 async def test_a_torn_tail_again_and_again(tmp_path: Path, etcd_url: str) -> None:

@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import valkey
-from nervenet.streams.durability import check_strict
-from nervenet.streams.faults import UnfitServer
+from nervenet.redis_link.durability import check_strict
+from nervenet.redis_link.faults import UnfitServer
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
-from tests.mesh.world import Host
 from tests.recovery import strict
 from tests.recovery.redis_world import APP
+from tests.support.mesh import ProcessMesh
 
 ALWAYS = {"appendonly": "yes", "appendfsync": "always"}
 
 
 async def test_only_a_server_that_syncs_before_it_answers_will_do() -> None:
     async with valkey(options=ALWAYS) as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         await check_strict(link)
         await link.call("CONFIG", "SET", "appendfsync", "everysec")
         with pytest.raises(
@@ -44,15 +44,15 @@ async def test_only_a_server_that_syncs_before_it_answers_will_do() -> None:
 
 async def test_a_node_leaves_when_its_server_is_strict_no_more(tmp_path: Path, etcd_url: str) -> None:
     async with valkey(tmp_path / "valkey", options=ALWAYS) as server:
-        with Host(tmp_path, server.url, etcd_url) as host:
+        with ProcessMesh(tmp_path, server.url, etcd_url) as host:
             host.env["NERVENET_DURABILITY"] = "strict"
             (node,) = await asyncio.to_thread(host.up, host.node(APP))
-            link = await Link.open(server.url)
+            link = await open_link(server.url)
             await link.call("CONFIG", "SET", "appendfsync", "everysec")
-            assert await asyncio.to_thread(node.over, 40) == 70
+            assert await asyncio.to_thread(node.wait, 40) == 70
             assert "durability is strict, which needs `appendfsync always`" in node.log
             late = host.node(APP)
-            assert await asyncio.to_thread(late.over, 40) != 0
+            assert await asyncio.to_thread(late.wait, 40) != 0
             assert "durability is strict, which needs `appendfsync always`" in late.log
             assert "Traceback" not in late.log
             await link.close()
@@ -69,7 +69,7 @@ async def test_three_kills_of_redis_and_all_nodes_take_nothing_back(tmp_path: Pa
 
 async def test_what_is_missing_is_found(redis_url: str, namespace: str) -> None:
     """A head that promises an entry which its journal lacks, a journal without its head, and nothing at all."""
-    link, keys = await Link.open(redis_url), Keys(namespace)
+    link, keys = await open_link(redis_url), Keys(namespace)
     told = [strict.Told("signal", name, "signal:r") for name in ("whole", "headless", "cut", "gone")]
     for name in ("whole", "headless", "cut"):
         await link.call("XADD", keys.journal(name), "5-1", "n", "signal:r", "e", "x")

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from nervenet.records import State
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import RawEntry, Restored
-from nervenet.streams.link import Arg, Link, RedisRefused
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import OTHER, OWNER, REQ, Store
 
 HEAD: dict[str, Arg] = {"definition": "review", "version": 1, "python": "3.11", "req": REQ, "created": 1}
@@ -17,7 +20,7 @@ HEAD: dict[str, Arg] = {"definition": "review", "version": 1, "python": "3.11", 
 
 @pytest.fixture
 async def store(redis_url: str, namespace: str) -> AsyncIterator[Store]:
-    link = await Link.open(redis_url, name=namespace)
+    link = await open_link(redis_url, name=namespace, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.close()
 
@@ -103,7 +106,13 @@ async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: Store)
     assert (found.status, found.written) == ("created", 3)
     assert await store.journal.read(workflow_id) == remembered
     head = await store.head(workflow_id)
-    assert (head.run, head.state, head.owner, head.definition, head.req) == (1, State.RUNNING, OWNER, "review", REQ)
+    assert (head.run, head.state, head.owner, head.definition, head.request_hash) == (
+        1,
+        State.RUNNING,
+        OWNER,
+        "review",
+        REQ,
+    )
     assert (await store.create(workflow_id)).status == "exists"
 
 

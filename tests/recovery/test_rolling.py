@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mesh.world import Host
 from tests.recovery import rolling
+from tests.support.mesh import ProcessMesh
 
 
 async def test_a_rolling_restart_fails_and_repeats_nothing(tmp_path: Path, redis_url: str, etcd_url: str) -> None:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         report = await rolling.roll(host, nodes=2, agents=1, at_once=40, order="before", pause=0.0, beat=0.2)
     assert report["failed"] == {}
     assert report["repeated_steps"] == {}

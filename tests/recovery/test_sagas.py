@@ -4,28 +4,24 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from nervenet import Client, Resolution, WorkflowHandle
 from nervenet.errors import AlreadyClosed, RequestError, WorkflowCanceled
-from tests.mesh.world import Host, Role, owner_of, settled, until
 from tests.recovery import saga_app
+from tests.support.mesh import ProcessMesh, owner_of, settled
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 APP = "tests/recovery/saga_app.py"
 
 
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> Host:
-    return Host(tmp_path, redis_url, etcd_url)
-
-
-async def kill_owner(host: Host, run: WorkflowHandle[object]) -> None:
+async def kill_owner(host: ProcessMesh, run: WorkflowHandle[object]) -> None:
     """And wait until another node has it."""
     owner = await owner_of(run, host.nodes)
     owner.kill()
-    owner.over()
+    owner.wait()
 
     async def moved() -> bool:
         try:
@@ -37,7 +33,7 @@ async def kill_owner(host: Host, run: WorkflowHandle[object]) -> None:
     await until(moved, f"{run.id} has another owner", 30, host)
 
 
-async def test_three_questions_are_answered_independently_and_once_though_their_owners_die(host: Host) -> None:
+async def test_three_questions_are_answered_independently_and_once_though_their_owners_die(host: ProcessMesh) -> None:
     with host:
         nodes = host.up(*(host.node(APP) for _ in range(4)))
         async with host.client() as client:
@@ -66,7 +62,7 @@ async def test_three_questions_are_answered_independently_and_once_though_their_
             await until(nothing, "no question is left", 20, host)
 
 
-async def at(host: Host, node: Role, question: str, who: str) -> str:
+async def at(host: ProcessMesh, node: NervenetProcess, question: str, who: str) -> str:
     """One person's answer, through one node."""
     async with host.client(at=node) as client:
         try:
@@ -76,7 +72,7 @@ async def at(host: Host, node: Role, question: str, who: str) -> str:
         return "told"
 
 
-async def test_a_cancel_reaches_the_agent_and_its_clean_up_survives_the_owner(host: Host) -> None:
+async def test_a_cancel_reaches_the_agent_and_its_clean_up_survives_the_owner(host: ProcessMesh) -> None:
     with host:
         host.up(*(host.node(APP) for _ in range(3)))
         host.up(host.agent(app=APP))
@@ -93,7 +89,7 @@ async def test_a_cancel_reaches_the_agent_and_its_clean_up_survives_the_owner(ho
             assert undone == ["undoes car #1", "undone car", "undoes flight #1", "undone flight"]
 
 
-async def test_children_go_with_their_parent_or_stay(host: Host) -> None:
+async def test_children_go_with_their_parent_or_stay(host: ProcessMesh) -> None:
     with host:
         host.up(*(host.node(APP) for _ in range(3)))
         host.up(host.agent(app=APP))
@@ -114,7 +110,7 @@ async def test_children_go_with_their_parent_or_stay(host: Host) -> None:
                 await stays.result(timeout=40)
 
 
-async def begin_family(host: Host, client: Client) -> None:
+async def begin_family(host: ProcessMesh, client: Client) -> None:
     await client.start(saga_app.parent, 1, id="family")
     for name in ("family-goes-along", "family-stays"):
         await host.effect(name, "books flight")

@@ -10,8 +10,8 @@ import pytest
 
 from nervenet import Resolution
 from nervenet.durable.retry import LOST_LIMIT
-from tests.mesh.world import Host, settled
 from tests.recovery import storm, storm_app
+from tests.support.mesh import ProcessMesh, settled
 
 pytestmark = pytest.mark.long
 
@@ -21,7 +21,7 @@ SEED = 21
 async def test_no_innocent_is_blamed_while_agents_are_killed_and_stopped(
     tmp_path: Path, redis_url: str, etcd_url: str
 ) -> None:
-    with Host(tmp_path, redis_url, etcd_url) as host:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         report = await storm.storm(host, SEED, seconds=6, workflows=60)
     assert storm.right(report), storm.line(report)
 
@@ -30,7 +30,7 @@ async def test_a_poison_beside_innocents_is_stopped_after_three_agents_and_a_hum
     tmp_path: Path, redis_url: str, etcd_url: str
 ) -> None:
     """The tasks that went down with it are tried again, and end; the question says what was lost and what to do."""
-    with Host(tmp_path, redis_url, etcd_url) as host:
+    with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         host.up(host.node(storm.APP), host.node(storm.APP))
         agents = host.up(*(host.agent(app=storm.APP) for _ in range(LOST_LIMIT + 1)))
         async with host.client() as client:
@@ -43,7 +43,7 @@ async def test_a_poison_beside_innocents_is_stopped_after_three_agents_and_a_hum
             assert question.question.startswith(
                 "poison may be what ends its agents. 3 agents in a row were lost with it: "
             )
-            dead = [agent.id for agent in agents if agent.process.poll() is not None]
+            dead = [agent.id for agent in agents if not agent.alive]
             assert len(dead) == LOST_LIMIT and all(f"agent {one} died" in question.question for one in dead)
             await client.resolve(question.id, Resolution.complete("by hand", comment="it kills them"))
             assert await poison.result(timeout=20) == "by hand"

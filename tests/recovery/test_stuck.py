@@ -6,34 +6,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from pathlib import Path
 
 import pytest
 
 from nervenet import Client, WorkflowFailed
 from nervenet.client.raw import RawClient
 from nervenet.durable.retry import LOST_LIMIT
-from tests.mesh.world import Host, Role, owner_of, until
 from tests.recovery import stuck_app
+from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.processes import NervenetProcess
+from tests.support.waiting import until
 
 APP = "tests/recovery/stuck_app.py"
 LONG = float(os.environ.get("LONG_TASK_SECONDS", "14"))
 """More than two leases and two claims; a run by hand takes minutes."""
 
 
-@pytest.fixture
-def host(tmp_path: Path, redis_url: str, etcd_url: str) -> Host:
-    return Host(tmp_path, redis_url, etcd_url)
-
-
-async def barred(host: Host, client: Client, agent: Role) -> str:
+async def barred(host: ProcessMesh, client: Client, agent: NervenetProcess) -> str:
     """What every node, asked for a choice with its reasons, says of this agent."""
     async with RawClient(client.config) as raw:
         answer = await raw.call("SelectAgent", capability="work", explain=True)
     return next(one.rejected for one in answer.candidates if one.agent_id == agent.id)
 
 
-async def test_an_agent_that_reads_nothing_is_found_though_its_heart_beats(host: Host) -> None:
+async def test_an_agent_that_reads_nothing_is_found_though_its_heart_beats(host: ProcessMesh) -> None:
     with host:
         host.up(host.node(APP))
         deaf, fine = host.up(host.agent(app=APP, DEAF="1"), host.agent(app=APP))
@@ -43,13 +39,13 @@ async def test_an_agent_that_reads_nothing_is_found_though_its_heart_beats(host:
                 results = [await run.result() for run in runs.values()]
             assert {result.split()[-1] for result in results} == {str(fine.pid)}
             assert "did not take a task of 'work' in time" in await barred(host, client, deaf)
-            assert deaf.process.poll() is None
+            assert deaf.alive
             more = await client.start_many(stuck_app.one, {f"v{n}": n for n in range(40)})
             async with asyncio.timeout(0.9):  # within the accept timeout: nothing was sent to the deaf one
                 await asyncio.gather(*(run.result() for run in more.values()))
 
 
-async def test_an_agent_that_fails_everything_is_left_out_while_another_succeeds(host: Host) -> None:
+async def test_an_agent_that_fails_everything_is_left_out_while_another_succeeds(host: ProcessMesh) -> None:
     with host:
         host.up(host.node(APP))
         broken, _ = host.up(host.agent(app=APP, BROKEN="1"), host.agent(app=APP))
@@ -66,7 +62,7 @@ async def test_an_agent_that_fails_everything_is_left_out_while_another_succeeds
             assert [host.effects(f"v{n}") for n in range(30)] == [["fine #1"]] * 30
 
 
-async def test_who_failed_a_task_does_not_get_it_from_the_queue_while_another_lives(host: Host) -> None:
+async def test_who_failed_a_task_does_not_get_it_from_the_queue_while_another_lives(host: ProcessMesh) -> None:
     with host:
         host.up(host.node(APP))
         _, fine = host.up(host.agent(app=APP, BROKEN="1"), host.agent(app=APP))
@@ -81,19 +77,19 @@ async def test_who_failed_a_task_does_not_get_it_from_the_queue_while_another_li
             assert max(turns) == 1, turns
 
             fine.kill()
-            fine.over()
+            fine.wait()
             await until(lambda: not_alive(client, fine), "the registry knows that it is dead", 20, host)
             last = await client.start(stuck_app.elsewhere, 1, id="last")
             await until(lambda: len(host.effects("last")) > 3, "the last one left gets it after all", 20, host)
             await last.cancel()
 
 
-async def not_alive(client: Client, agent: Role) -> bool:
+async def not_alive(client: Client, agent: NervenetProcess) -> bool:
     async with RawClient(client.config) as raw:
         return all(one.agent.agent_id != agent.id for one in (await raw.call("ListAgents")).agents)
 
 
-async def test_a_task_that_kills_its_agents_fails_after_three_where_the_policy_says_so(host: Host) -> None:
+async def test_a_task_that_kills_its_agents_fails_after_three_where_the_policy_says_so(host: ProcessMesh) -> None:
     """By default a human is asked: `test_storm.py`."""
     with host:
         host.up(host.node(APP))
@@ -104,11 +100,11 @@ async def test_a_task_that_kills_its_agents_fails_after_three_where_the_policy_s
             failure = failed.value.failure
             assert failure.code == "AGENT_LOST" and failure.message.startswith("3 agents in a row were lost with it: ")
             assert len(host.effects("dies")) == LOST_LIMIT
-            assert sum(role.process.poll() is None for role in host.roles) == 2, "one node, one agent"
+            assert sum(role.alive for role in host.processes) == 2, "one node, one agent"
 
 
 @pytest.mark.timeout(LONG + 120)
-async def test_a_long_task_is_not_sent_again_while_its_agent_lives(host: Host) -> None:
+async def test_a_long_task_is_not_sent_again_while_its_agent_lives(host: ProcessMesh) -> None:
     """Through the death of its owner, and far beyond claims, leases and the accept timeout."""
     with host:
         nodes = host.up(*(host.node(APP) for _ in range(2)))

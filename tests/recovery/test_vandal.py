@@ -30,7 +30,7 @@ CLEAN_WITHIN = 180.0
 async def clean(mesh: RedisMesh, etcd_url: str) -> None:
     """Until nothing is left that nobody explains."""
     expected = [name for n in range(COUNT) for name in (f"mixed-{n}", f"mixed-{n}/part")]
-    addresses = [role.address for role in mesh.host.roles]
+    addresses = [role.address for role in mesh.host.processes]
     found: list[leaks.Violation] = []
     try:
         async with asyncio.timeout(CLEAN_WITHIN):

@@ -12,8 +12,9 @@ import pytest
 from nervenet.dev.servers import Server
 from nervenet.registry.etcd import Etcd, EtcdUnavailable
 from nervenet.registry.session import Session
+from tests.support.etcd_servers import cluster
+from tests.support.waiting import until
 
-from .rig import cluster, until
 from .test_watch import watching
 
 pytestmark = pytest.mark.xdist_group("etcd-cluster")  # three servers at once are enough for two cores

@@ -8,9 +8,9 @@ import asyncio
 import pytest
 
 from nervenet.dev.servers import free_port
-from nervenet.registry.etcd import Address, BadAddress, Etcd, EtcdUnavailable, LeaseNotFound
-
-from .rig import cable, until
+from nervenet.registry.etcd import BadEtcdAddress, Etcd, EtcdAddress, EtcdUnavailable, LeaseNotFound
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_a_call_ends_when_its_patience_does_and_knows_that_nothing_happene
 async def test_a_write_whose_reply_was_lost_is_found_to_be_ours_and_not_done_twice(
     etcd_url: str, prefix: str, write: str
 ) -> None:
-    async with Etcd.open(etcd_url) as witness, cable(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
+    async with Etcd.open(etcd_url) as witness, tcp_proxy(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
         await etcd.get(prefix)  # connected, so the write is really sent
         line.deaf = True
         key = f"{prefix}{write}"
@@ -121,7 +121,7 @@ async def test_a_write_whose_reply_was_lost_is_found_to_be_ours_and_not_done_twi
         while (found := await witness.get(key)) is None:
             await asyncio.sleep(0.005)
         assert not ours.done()
-        await line.cut()
+        line.cut()
         await line.mend()
         answer = await asyncio.wait_for(ours, 15)
         if isinstance(answer, int):
@@ -133,9 +133,9 @@ async def test_a_write_whose_reply_was_lost_is_found_to_be_ours_and_not_done_twi
 
 
 async def test_a_lost_race_is_not_taken_for_a_lost_reply(etcd_url: str, prefix: str) -> None:
-    async with Etcd.open(etcd_url) as witness, cable(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
+    async with Etcd.open(etcd_url) as witness, tcp_proxy(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
         await etcd.get(prefix)
-        await line.cut()
+        line.cut()
         ours = asyncio.create_task(etcd.compare_and_set(f"{prefix}k", b"ours", expected=0))
         await witness.put(f"{prefix}k", b"theirs")
         await line.mend()
@@ -146,12 +146,12 @@ async def test_a_lost_race_is_not_taken_for_a_lost_reply(etcd_url: str, prefix: 
 
 
 async def test_a_granted_lease_whose_reply_was_lost_is_still_the_same_lease(etcd_url: str, prefix: str) -> None:
-    async with cable(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
+    async with tcp_proxy(etcd_url) as line, Etcd.open(line.url, patience=10) as etcd:
         await etcd.get(prefix)
         line.deaf = True
         granting = asyncio.create_task(etcd.grant(60))
         await asyncio.wait([granting], timeout=0.3)
-        await line.cut()
+        line.cut()
         await line.mend()
         lease = await asyncio.wait_for(granting, 15)
         assert await etcd.time_to_live(lease) > 0
@@ -170,10 +170,10 @@ async def test_doctor_sees_each_endpoint_by_itself(etcd_url: str) -> None:
 
 
 async def test_one_who_waits_for_a_broken_stream_does_not_wait_for_ever(etcd_url: str) -> None:
-    async with cable(etcd_url) as line, Etcd.open(line.url) as etcd:
+    async with tcp_proxy(etcd_url) as line, Etcd.open(line.url) as etcd:
         lease = await etcd.grant(60)
         await etcd.keep_alive(lease)
-        await line.cut()
+        line.cut()
         with pytest.raises(EtcdUnavailable):
             await etcd.keep_alive(lease, patience=0.5)
         await line.mend()
@@ -192,11 +192,11 @@ async def until_kept(etcd: Etcd, lease: int) -> None:
 
 
 def test_addresses_are_read_as_people_write_them() -> None:
-    plain = Address.parse("http://a:2379,b")
-    assert plain == Address(("a:2379", "b:2379"))
-    assert Address.parse("http://a:1,http://b:2") == Address(("a:1", "b:2"))
-    full = Address.parse("https://root:p%40ss%3Aw%2Ford@[::1]:23790/")
-    assert full == Address(("[::1]:23790",), True, "root", "p@ss:w/ord")
+    plain = EtcdAddress.parse("http://a:2379,b")
+    assert plain == EtcdAddress(("a:2379", "b:2379"))
+    assert EtcdAddress.parse("http://a:1,http://b:2") == EtcdAddress(("a:1", "b:2"))
+    full = EtcdAddress.parse("https://root:p%40ss%3Aw%2Ford@[::1]:23790/")
+    assert full == EtcdAddress(("[::1]:23790",), True, "root", "p@ss:w/ord")
     assert "ord" not in repr(full)
 
 
@@ -215,8 +215,8 @@ def test_addresses_are_read_as_people_write_them() -> None:
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_telling_the_password(url: str) -> None:
-    with pytest.raises(BadAddress) as caught:
-        Address.parse(url)
+    with pytest.raises(BadEtcdAddress) as caught:
+        EtcdAddress.parse(url)
     assert "http(s)://" in str(caught.value)
     assert "secret" not in str(caught.value)
 

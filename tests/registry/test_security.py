@@ -11,9 +11,11 @@ from nervenet.dev.servers import etcd as etcd_server
 from nervenet.dev.servers import free_port
 from nervenet.registry.etcd import Etcd, EtcdError, EtcdRefused, Tls
 from nervenet.registry.session import Session
-from tests.authority import Authority
+from tests.support.certificates import Authority
+from tests.support.etcd_servers import etcdctl
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
-from .rig import cable, etcdctl, until
 from .test_watch import watching
 
 PASSWORD = "p@ss:w/rd"  # what a URL has to escape
@@ -39,7 +41,7 @@ def forget_tokens(url: str) -> None:
 async def test_logged_in_it_works_and_goes_on_when_its_tokens_are_forgotten(namespace: str) -> None:
     key = f"/{namespace}/a"
     with etcd_server() as server:
-        async with cable(server.url) as line:
+        async with tcp_proxy(server.url) as line:
             url = f"http://root:{ESCAPED}@127.0.0.1:{line.port}"
             async with Etcd.open(url) as etcd, Etcd.open(url) as other:
                 await etcd.put(key, b"before authentication was switched on")
@@ -48,7 +50,7 @@ async def test_logged_in_it_works_and_goes_on_when_its_tokens_are_forgotten(name
                 async with await Session.open(etcd, ttl=5) as session, watching(other, f"/{namespace}/") as watcher:
                     await session.put(f"{key}/mine", b"x")
                     forget_tokens(server.url)
-                    await line.cut()
+                    line.cut()
                     await line.mend()
                     await etcd.put(key, b"2")
                     await watcher.until(key, b"2")

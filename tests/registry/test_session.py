@@ -14,8 +14,8 @@ import pytest
 from nervenet.dev.servers import etcd as etcd_server
 from nervenet.registry.etcd import Etcd, LeaseNotFound
 from nervenet.registry.session import Session
-
-from .rig import cable, until
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
 
 async def test_its_keys_stand_while_it_is_open_and_go_at_once_when_it_closes(etcd_url: str, namespace: str) -> None:
@@ -99,11 +99,11 @@ async def test_with_etcd_frozen_it_claims_to_live_no_longer_than_etcd_may_believ
 async def test_cut_off_for_longer_than_its_ttl_it_learns_that_it_is_lost(etcd_url: str) -> None:
     async with (
         Etcd.open(etcd_url) as witness,
-        cable(etcd_url) as line,
+        tcp_proxy(etcd_url) as line,
         Etcd.open(line.url) as etcd,
         await Session.open(etcd, ttl=2) as session,
     ):
-        await line.cut()
+        line.cut()
         while await witness.time_to_live(session.id) >= 0:
             assert not session.lost.is_set()
             await asyncio.sleep(0.02)

@@ -18,12 +18,13 @@ from nervenet.registry.etcd import Etcd, EtcdRefused
 from nervenet.registry.layout import Layout
 from nervenet.registry.selection import require
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, News, Table
+from nervenet.registry.table import How, Table, TableChange
 from nervenet.registry.tombstone import certify_death
 from nervenet.registry.views import AgentView, CapabilityView, DefinitionView, LoadView, NodeView
 from nervenet.v1 import agent_pb2
-
-from .rig import cable, etcdctl, until
+from tests.support.etcd_servers import etcdctl
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
 
 def record(**fields: Any) -> bytes:
@@ -34,14 +35,14 @@ def agent(name: str = "ocr", **fields: Any) -> bytes:
     return record(name=name, capabilities=[{"name": name, "slots": 2}], state="AGENT_STATE_ACTIVE", slots=2, **fields)
 
 
-class Heard(list[News]):
+class Heard(list[TableChange]):
     """What a listener was told."""
 
     def __init__(self, table: Table) -> None:
         super().__init__()
         table.on_change(self.append)
 
-    async def until(self, how: How, name: str, within: float = 15) -> News:
+    async def until(self, how: How, name: str, within: float = 15) -> TableChange:
         await until(lambda: any((n.how, n.id) == (how, name) for n in self), f"{how} of {name}", within)
         return next(n for n in reversed(self) if (n.how, n.id) == (how, name))
 
@@ -138,7 +139,7 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
     with etcd_server() as server:
         async with (
             Etcd.open(server.url) as near,
-            cable(server.url) as line,
+            tcp_proxy(server.url) as line,
             registry(line.url, namespace) as (_, table, layout, heard),
         ):
             for name in ("stays-1", "expires-1", "dies-1"):
@@ -146,7 +147,7 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
             await near.put(layout.load("stays-1"), record(active=1))
             await heard.until(How.LOAD, "stays-1")
             before = len(heard)
-            await line.cut()
+            line.cut()
             await until(lambda: not table.fresh, "the cut")
             await near.put(layout.tombstone("dies-1"), record(reason="refused"))
             await near.delete(layout.agent("dies-1"))
@@ -177,7 +178,7 @@ async def test_a_record_that_makes_no_sense_is_left_out_and_harms_nobody(etcd_ur
 async def test_a_listener_that_fails_hides_nothing_from_the_others(etcd_url: str, namespace: str) -> None:
     async with Etcd.open(etcd_url) as etcd, Table(etcd, namespace) as table:
 
-        def broken(news: News) -> None:
+        def broken(news: TableChange) -> None:
             raise RuntimeError(news.id)
 
         stop = table.on_change(broken)

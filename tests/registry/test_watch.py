@@ -11,8 +11,9 @@ import pytest
 
 from nervenet.dev.servers import etcd as etcd_server
 from nervenet.registry.etcd import Changes, Etcd, EtcdUnavailable, Snapshot, watch
-
-from .rig import cable, etcdctl, until
+from tests.support.etcd_servers import etcdctl
+from tests.support.tcp_proxy import tcp_proxy
+from tests.support.waiting import until
 
 
 class Watcher:
@@ -110,11 +111,11 @@ async def test_every_change_is_told_once_while_etcd_is_killed_and_restarted(name
 async def test_after_a_compaction_under_a_cut_line_a_snapshot_says_what_is_left(namespace: str) -> None:
     prefix = f"/{namespace}/"
     with etcd_server() as server:
-        async with Etcd.open(server.url) as etcd, cable(server.url) as line, Etcd.open(line.url) as far:
+        async with Etcd.open(server.url) as etcd, tcp_proxy(server.url) as line, Etcd.open(line.url) as far:
             await etcd.put(f"{prefix}stays", b"1")
             await etcd.put(f"{prefix}goes", b"1")
             async with watching(far, prefix) as watcher:
-                await line.cut()
+                line.cut()
                 await until(lambda: not watcher.watch.live, "the cut")
                 await etcd.delete(f"{prefix}goes")
                 revision = await etcd.put(f"{prefix}comes", b"1")
@@ -175,13 +176,13 @@ async def test_a_store_that_was_restored_from_a_backup_is_listed_again(namespace
     # The watch would otherwise wait for a revision that is still to come, and say nothing until then.
     prefix = f"/{namespace}/"
     with etcd_server() as old, etcd_server() as restored:
-        async with Etcd.open(old.url) as etcd, Etcd.open(restored.url) as after, cable(old.url) as line:
+        async with Etcd.open(old.url) as etcd, Etcd.open(restored.url) as after, tcp_proxy(old.url) as line:
             for i in range(20):
                 await etcd.put(f"{prefix}{i}", b"x")
             await after.put(f"{prefix}0", b"from the backup")
             async with Etcd.open(line.url) as far, watching(far, prefix) as watcher:
-                await line.cut()
-                line.target(restored.url)
+                line.cut()
+                line.aim(restored.url)
                 await line.mend()
                 await watcher.until(f"{prefix}0", b"from the backup")
                 assert watcher.standing == {f"{prefix}0": b"from the backup"}
@@ -191,14 +192,14 @@ async def test_a_store_that_was_made_anew_is_found_out_although_it_was_written_t
     # Revisions alone show no gap, and a key that only the old store had would stand for ever.
     prefix = f"/{namespace}/"
     with etcd_server() as old, etcd_server() as new:
-        async with Etcd.open(old.url) as etcd, Etcd.open(new.url) as after, cable(old.url) as line:
+        async with Etcd.open(old.url) as etcd, Etcd.open(new.url) as after, tcp_proxy(old.url) as line:
             await etcd.put(f"{prefix}only-here", b"x")
             await etcd.put(f"{prefix}a", b"old")
             async with Etcd.open(line.url) as far, watching(far, prefix) as watcher:
-                await line.cut()
+                line.cut()
                 for i in range(20):
                     await after.put(f"{prefix}a", b"%d" % i)
-                line.target(new.url)
+                line.aim(new.url)
                 await line.mend()
                 await watcher.until(f"{prefix}a", b"19")
                 assert watcher.standing == {f"{prefix}a": b"19"}
@@ -208,8 +209,8 @@ async def test_a_store_that_was_made_anew_is_found_out_although_it_was_written_t
 
 async def test_a_watch_that_begins_while_etcd_is_down_begins_when_it_is_up(namespace: str) -> None:
     with etcd_server() as server:
-        async with cable(server.url) as line, Etcd.open(line.url, patience=0.2) as etcd:
-            await line.cut()
+        async with tcp_proxy(server.url) as line, Etcd.open(line.url, patience=0.2) as etcd:
+            line.cut()
             watcher = Watcher(etcd, f"/{namespace}/")
             task = asyncio.create_task(watcher.run())
             with contextlib.suppress(EtcdUnavailable):

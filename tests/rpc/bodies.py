@@ -6,18 +6,17 @@ python -m tests.rpc.bodies --calls 60
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
-from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.status import error_of
-from tests.mesh.world import Host, Role
+from tests.support.environment import resident_bytes
+from tests.support.mesh import STORIES, mesh_alone
+from tests.support.processes import NervenetProcess
+from tests.support.torture import command_line
 
 START = "/nervenet.v1.CoordinatorService/StartWorkflow"
 STARTS = "/nervenet.v1.CoordinatorService/StartWorkflows"
@@ -45,10 +44,9 @@ LARGE: Sequence[tuple[str, bytes]] = (
 )
 
 
-def resident(role: Role) -> float:
-    """MB of a process that lie in memory."""
-    pages = int(Path(f"/proc/{role.pid}/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+def resident(process: NervenetProcess) -> float:
+    """MB of a process that are in RAM."""
+    return resident_bytes(process.pid) / 1e6
 
 
 async def send(
@@ -69,15 +67,8 @@ async def send(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--calls", type=int, default=60)
-    calls = parser.parse_args().calls
-    with (
-        valkey() as redis,
-        etcd() as registry,
-        tempfile.TemporaryDirectory() as folder,
-        Host(Path(folder), redis.url, registry.url) as host,
-    ):
+    calls = command_line(__doc__, calls=60).parse_args().calls
+    with mesh_alone(STORIES) as host:
         (node,) = host.up(host.node(NERVENET_TOKEN=TOKEN))
         for words, metadata in (("without the token", ()), ("with it", ALLOWED)):
             before = resident(node)

@@ -23,8 +23,8 @@ from nervenet.rpc.status import error_of
 from nervenet.v1 import agent_service_pb2 as agents
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import registry_service_pb2 as registry
-from tests.mesh.world import Host
 from tests.rpc.bodies import ALLOWED, LARGE, NOTHINGS, TOKEN, field, resident, send
+from tests.support.mesh import ProcessMesh
 
 GARBAGE = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 
@@ -128,14 +128,14 @@ def test_what_protobuf_reads_is_read_and_what_it_does_not_is_undecodable() -> No
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared_etcd: Server) -> Iterator[ProcessMesh]:
     folder: Path = tmp_path_factory.mktemp("border")
-    with Host(folder, shared_valkey.url, shared_etcd.url) as host:
+    with ProcessMesh(folder, shared_valkey.url, shared_etcd.url) as host:
         host.up(host.node(NERVENET_TOKEN=TOKEN))
         yield host
 
 
-async def answer(host: Host, path: str, raw: bytes, metadata: Any = ALLOWED) -> tuple[str, str]:
+async def answer(host: ProcessMesh, path: str, raw: bytes, metadata: Any = ALLOWED) -> tuple[str, str]:
     """Code and reason, for a call of any shape: on the wire a unary call is a stream of one message."""
     address = host.nodes[0].address
     async with grpc.aio.insecure_channel(address) as channel:
@@ -149,7 +149,7 @@ async def answer(host: Host, path: str, raw: bytes, metadata: Any = ALLOWED) -> 
     return "OK", ""
 
 
-async def test_bytes_that_are_no_message_are_refused_in_words_by_every_call_after_the_token(host: Host) -> None:
+async def test_bytes_that_are_no_message_are_refused_in_words_by_every_call_after_the_token(host: ProcessMesh) -> None:
     for method in METHODS.values():
         assert await answer(host, method.path, GARBAGE) == ("INVALID_ARGUMENT", "UNDECODABLE"), method.name
         assert await answer(host, method.path, GARBAGE, ()) == ("UNAUTHENTICATED", "BAD_TOKEN"), method.name
@@ -163,7 +163,7 @@ async def test_bytes_that_are_no_message_are_refused_in_words_by_every_call_afte
     assert "Traceback" not in host.nodes[0].log
 
 
-async def test_health_is_told_to_everybody_and_the_namespace_to_nobody_without_the_token(host: Host) -> None:
+async def test_health_is_told_to_everybody_and_the_namespace_to_nobody_without_the_token(host: ProcessMesh) -> None:
     elsewhere = ("nervenet-namespace", "elsewhere")
     assert await answer(host, HEALTH_CHECK.path, b"", ()) == ("OK", "")
     assert await answer(host, HEALTH_CHECK.path, b"", (elsewhere,)) == ("OK", "")
@@ -177,7 +177,7 @@ async def test_health_is_told_to_everybody_and_the_namespace_to_nobody_without_t
     assert host.namespace not in str(refused.value)
 
 
-async def test_requests_of_six_megabytes_of_nothing_leave_no_memory_behind(host: Host) -> None:
+async def test_requests_of_six_megabytes_of_nothing_leave_no_memory_behind(host: ProcessMesh) -> None:
     """The long form is `python -m tests.rpc.bodies`."""
     (node,) = host.nodes
     before = resident(node)
@@ -186,7 +186,7 @@ async def test_requests_of_six_megabytes_of_nothing_leave_no_memory_behind(host:
     assert resident(node) - before < 50
 
 
-def test_reflection_is_behind_the_token_and_grpcurl_has_a_flag_for_it(host: Host) -> None:
+def test_reflection_is_behind_the_token_and_grpcurl_has_a_flag_for_it(host: ProcessMesh) -> None:
     grpcurl = [str(Path(sys.executable).with_name("grpcurl")), "-plaintext"]
     ask = [host.nodes[0].address, "list"]
     without = subprocess.run([*grpcurl, *ask], capture_output=True, text=True, timeout=30, check=False)

@@ -20,7 +20,7 @@ from nervenet.client.nodes import Nodes
 from nervenet.config import Config
 from nervenet.rpc.channels import _OPTIONS as CLIENT_OPTIONS
 from nervenet.rpc.methods import METHODS
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.server import _options as server_options
 from nervenet.v1 import coordinator_service_pb2 as pb
 
@@ -45,13 +45,13 @@ def config(**settings: Any) -> Config:
     return Config.load(environ={}, **{"listen": "127.0.0.1:0", **settings})
 
 
-async def serving(**settings: Any) -> Server:
+async def serving(**settings: Any) -> GrpcServer:
     stopping = asyncio.Event()
     service = Service("nervenet.v1.CoordinatorService", Scripted(stopping))
-    return await Server.start(config(**settings), "node", [service], stopping)
+    return await GrpcServer.start(config(**settings), "node", [service], stopping)
 
 
-async def get(server: Server, workflow_id: str = "w", tls: Any = None, **settings: Any) -> None:
+async def get(server: GrpcServer, workflow_id: str = "w", tls: Any = None, **settings: Any) -> None:
     nodes = Nodes(config(address=server.address, **settings), tls)
     try:
         await nodes.call("GetWorkflow", pb.GetWorkflowRequest(workflow_id=workflow_id), timeout=5)

@@ -13,9 +13,10 @@ from nervenet.clock import Clock
 from nervenet.config import Config
 from nervenet.dev.servers import Server
 from nervenet.errors import ConfigError, RequestError
-from nervenet.rpc.tokens import GRACE, LOG_EVERY, LOOK_AGAIN, LOOK_EVERY, Tokens
-from tests.mesh.world import Host
+from nervenet.rpc.tokens import LOG_EVERY, Tokens
+from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 from tests.rpc.token_storm import as_folder, storm
+from tests.support.mesh import ProcessMesh
 
 
 class Hand(Clock):
@@ -81,12 +82,12 @@ BREAKS: list[Callable[[Path], object]] = [
 def test_a_file_without_a_token_counts_as_the_last_good_one_for_seconds_and_then_nobody_is_served(
     serving: Serving, ruin: Callable[[Path], object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    serving.wait(LOOK_EVERY)
+    serving.wait(TOKEN_LOOK_EVERY)
     ruin(serving.file)
-    serving.wait(LOOK_EVERY)
+    serving.wait(TOKEN_LOOK_EVERY)
     assert serving.told("Bearer first") == "served"
     refuse_all_but(serving, "first")
-    serving.wait(GRACE)
+    serving.wait(TOKEN_GRACE)
     assert serving.told("") == "BAD_TOKEN"
     for header in ("Bearer first", "Bearer ", "Bearer None"):
         assert serving.told(header) == "TOKEN_UNREADABLE"
@@ -96,31 +97,31 @@ def test_a_file_without_a_token_counts_as_the_last_good_one_for_seconds_and_then
     if serving.file.is_dir():
         serving.file.rmdir()
     serving.file.write_text("first")
-    serving.wait(2 * LOOK_AGAIN)
+    serving.wait(2 * TOKEN_LOOK_AGAIN)
     assert serving.told("Bearer first") == "served"
     assert caplog.records[-1].levelno == logging.WARNING
 
 
 def test_a_rotated_token_replaces_the_old_one(serving: Serving) -> None:
     serving.file.write_text("second")
-    serving.wait(LOOK_EVERY + LOOK_AGAIN)
+    serving.wait(TOKEN_LOOK_EVERY + TOKEN_LOOK_AGAIN)
     assert (serving.told("Bearer first"), serving.told("Bearer second")) == ("BAD_TOKEN", "served")
 
 
 def test_half_of_what_is_being_written_is_never_a_token(serving: Serving) -> None:
-    serving.wait(LOOK_EVERY)
+    serving.wait(TOKEN_LOOK_EVERY)
     for piece in ("", "se", "seco", "second"):
         serving.file.write_text(piece)
-        serving.wait(LOOK_AGAIN * 0.9)
+        serving.wait(TOKEN_LOOK_AGAIN * 0.9)
         assert all(serving.told(f"Bearer {half}") == "BAD_TOKEN" for half in ("se", "seco"))
-    serving.wait(LOOK_EVERY)
+    serving.wait(TOKEN_LOOK_EVERY)
     assert serving.told("Bearer second") == "served"
 
 
 def test_a_text_that_never_stays_the_same_is_no_token_either(serving: Serving) -> None:
     for n in range(100):
         serving.file.write_text(f"token-{n}")
-        serving.wait(LOOK_AGAIN * 0.9)
+        serving.wait(TOKEN_LOOK_AGAIN * 0.9)
     assert serving.told("Bearer first") == "TOKEN_UNREADABLE"
 
 
@@ -132,15 +133,15 @@ def test_a_process_without_a_token_in_its_file_does_not_start(tmp_path: Path) ->
 
 
 @pytest.fixture
-def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[Host]:
-    with Host(tmp_path, shared_valkey.url, shared_etcd.url) as host:
+def host(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> Iterator[ProcessMesh]:
+    with ProcessMesh(tmp_path, shared_valkey.url, shared_etcd.url) as host:
         yield host
 
 
-def test_no_call_is_answered_without_the_right_token_whatever_becomes_of_the_file(host: Host) -> None:
+def test_no_call_is_answered_without_the_right_token_whatever_becomes_of_the_file(host: ProcessMesh) -> None:
     """The long form is `python -m tests.rpc.token_storm`."""
     seed = 20_000
-    done = storm(host, seed, rounds=1, rate=300, pause=0.1, long=GRACE + 1, rotate=False)
+    done = storm(host, seed, rounds=1, rate=300, pause=0.1, long=TOKEN_GRACE + 1, rotate=False)
     assert done.problems == [], f"seed {seed}"
     reasons = {reason for _, reason in done.answers}
     assert reasons == {"", "BAD_TOKEN", "TOKEN_UNREADABLE"}, done.answers

@@ -9,10 +9,8 @@ seconds. Refusals must be statuses with a reason, and the right token must be ac
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,15 +20,15 @@ from typing import Any
 
 import grpc.aio
 
-from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.status import error_of
-from nervenet.rpc.tokens import GRACE, LOOK_AGAIN, LOOK_EVERY
-from tests.mesh.world import Host
+from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
+from tests.support.mesh import STORIES, ProcessMesh, mesh_alone
+from tests.support.torture import command_line
 
 METHOD = "/nervenet.v1.RegistryService/ListNodes"
 SLACK = 1.0
 """Seconds that a busy machine may add to whatever the node does by the clock."""
-ROTATED_WITHIN = LOOK_EVERY + 3 * LOOK_AGAIN + SLACK
+ROTATED_WITHIN = TOKEN_LOOK_EVERY + 3 * TOKEN_LOOK_AGAIN + SLACK
 
 
 def garble(file: Path, chance: random.Random) -> None:
@@ -108,11 +106,11 @@ class Storm:
     async def _write_in_pieces(self, new: str) -> None:
         """Truncate, then write: whoever reads meanwhile meets nothing, a piece, or all of it."""
         with self.file.open("w") as opened:
-            await asyncio.sleep(LOOK_AGAIN / 5)
+            await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
             for at in range(0, len(new), 8):
                 opened.write(new[at : at + 8])
                 opened.flush()
-                await asyncio.sleep(LOOK_AGAIN / 5)
+                await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
             self.held[new] = float("inf")
         await self._accepted()
 
@@ -168,36 +166,29 @@ class Storm:
     def _judge(self, header: str, began: float) -> None:
         """An answer: its token stood in the file, or did so not long ago."""
         until = self.held.get(header.removeprefix("Bearer "), float("-inf"))
-        if not header.startswith("Bearer ") or until + GRACE + LOOK_EVERY + SLACK < began:
+        if not header.startswith("Bearer ") or until + TOKEN_GRACE + TOKEN_LOOK_EVERY + SLACK < began:
             self.problems.append(f"{header!r} was answered, {began - until:.1f} s after it was a token")
 
 
-def storm(host: Host, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True) -> Storm:
+def storm(
+    host: ProcessMesh, seed: int, rounds: int, rate: int, pause: float, long: float, *, rotate: bool = True
+) -> Storm:
     """Against a node of its own."""
     file = host.folder / "token"
     file.write_text("before")
     (node,) = host.up(host.node(NERVENET_TOKEN_FILE=str(file)))
     raging = Storm(node.address, file, random.Random(seed))
     asyncio.run(raging.rage(rounds, rate, pause, long, rotate=rotate))
-    if "Traceback" in node.log or node.process.poll() is not None:
+    if "Traceback" in node.log or not node.alive:
         raging.problems.append(f"the node:\n{node.log[-3000:]}")
     return raging
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    given = parser.parse_args()
+    given = command_line(__doc__, rounds=5, rate=1000, seed=random.randrange(1 << 32)).parse_args()
     print(f"seed {given.seed}")
-    with (
-        valkey() as redis,
-        etcd() as registry,
-        tempfile.TemporaryDirectory() as folder,
-        Host(Path(folder), redis.url, registry.url) as host,
-    ):
-        done = storm(host, given.seed, given.rounds, given.rate, 1.0, GRACE + 3)
+    with mesh_alone(STORIES) as host:
+        done = storm(host, given.seed, given.rounds, given.rate, 1.0, TOKEN_GRACE + 3)
     for told, count in sorted(done.answers.items()):
         print(f"{count:8} {' '.join(told)}")
     print(f"a new token is accepted after {done.slowest:.2f} s at most; {len(done.problems)} problems")

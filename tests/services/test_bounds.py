@@ -16,7 +16,8 @@ from nervenet.node.node import Node
 from nervenet.node.services import serve
 from tests.node.hand import Task
 from tests.node.hand import World as Hands
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 mesh = Mesh("bounds")
 work = Agent.remote("work", int, int)
@@ -64,18 +65,18 @@ async def node(world: World, **settings: Any) -> tuple[Node, RawClient]:
 async def test_a_full_node_gives_starts_to_others_and_a_full_mesh_refuses_them(world: World) -> None:
     one, raw = await node(world, max_workflows=3)
     two, _ = await node(world, max_workflows=3)
-    await eventually(lambda: len(one.placement.able("waits", 1)) == 2)
+    await until(lambda: len(one.placement.able("waits", 1)) == 2)
     for i in range(6):
         await raw.call("StartWorkflow", workflow_id=f"w{i}", definition="waits")
-    await eventually(lambda: (len(one.hosted.coordinators), len(two.hosted.coordinators)) == (3, 3))
-    await eventually(lambda: one.context.table.nodes[two.node_id].full)
+    await until(lambda: (len(one.hosted.coordinators), len(two.hosted.coordinators)) == (3, 3))
+    await until(lambda: one.context.table.nodes[two.node_id].full)
     with pytest.raises(errors.Overloaded) as refused:
         await raw.call("StartWorkflow", workflow_id="w6", definition="waits")
     assert refused.value.reason == "NODE_FULL" and refused.value.retry_after is not None
 
     await raw.call("StartWorkflow", workflow_id="w0", definition="waits")  # it is there: no new one
     await raw.call("SignalWorkflow", workflow_id="w0", signal="poke", payload={"json": '"go"'})
-    await eventually(lambda: len(one.hosted.coordinators) == 2)
+    await until(lambda: len(one.hosted.coordinators) == 2)
     await raw.call("StartWorkflow", workflow_id="w6", definition="waits")
 
 
@@ -100,7 +101,7 @@ async def test_tasks_wait_at_their_owners_while_a_queue_is_full_and_lone_ones_ar
     async def five() -> bool:
         return await length() == 5
 
-    await eventually(five)
+    await until(five)
 
     tries = itertools.count()
 
@@ -113,7 +114,7 @@ async def test_tasks_wait_at_their_owners_while_a_queue_is_full_and_lone_ones_ar
         await raw.call("CancelWorkflow", workflow_id=f"task/{name}")
         return None
 
-    error = await eventually(refused)
+    error = await until(refused)
     assert error.reason == "QUEUE_FULL" and error.retry_after is not None and "NERVENET_MAX_QUEUED" in str(error)
     before = await length()
     for i in range(5, 20):
@@ -123,7 +124,7 @@ async def test_tasks_wait_at_their_owners_while_a_queue_is_full_and_lone_ones_ar
         tasks = (await raw.call("GetWorkflow", workflow_id="w19")).workflow.tasks
         return bool(tasks) and "room in the queue" in tasks[0].waits_for
 
-    await eventually(told)
+    await until(told)
     assert await length() == before
 
     hands = Hands(world.redis_url, world.etcd_url, world.namespace)
@@ -194,7 +195,7 @@ async def test_what_is_closed_is_gone_after_its_retention_and_nothing_of_it_is_l
             return True
         return False
 
-    await eventually(gone)
+    await until(gone)
     assert await one.context.link.call("KEYS", f"nn:{world.namespace}:wf:{{w}}*") == []
     assert (await raw.call("ListWorkflows")).workflows == []
     await raw.call("StartWorkflow", workflow_id="w", definition="waits")  # the id is free again

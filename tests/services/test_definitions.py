@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nervenet import errors
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 APPROVAL: dict[str, Any] = {
     "name": "approval",
@@ -51,7 +52,7 @@ async def test_a_stored_definition_is_started_by_name_and_asks_a_human(world: Wo
     async def asked() -> Any:
         return (await raw.call("ListEscalations")).escalations
 
-    (open_,) = await eventually(asked)
+    (open_,) = await until(asked)
     assert (open_.escalation_id, open_.question.text) == ("r-1/release#1", "Release 1.0?")
     resolution = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"yes"'}, "resolver": "ana"}
     await raw.call("ResolveEscalation", escalation_id=open_.escalation_id, resolution=resolution)
@@ -119,9 +120,9 @@ async def test_another_node_goes_on_with_what_it_never_ran(world: World) -> None
         await raw.call("PutDefinition", definition=APPROVAL)
         await raw.call("StartWorkflow", workflow_id="r-1", definition="approval", input={"json": '{"name": "b"}'})
         second = await world.node()
-        await eventually(lambda: len(first.context.table.nodes) == 2)
+        await until(lambda: len(first.context.table.nodes) == 2)
         await first.drain()
-    await eventually(lambda: second.hosted.get("r-1"))
+    await until(lambda: second.hosted.get("r-1"))
     other = await world.raw(second)
     resolution = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"no"'}, "resolver": "bob"}
     await other.call("ResolveEscalation", escalation_id="r-1/release#1", resolution=resolution)

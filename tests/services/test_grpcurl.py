@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 GRPCURL = str(Path(sys.executable).with_name("grpcurl"))
 
@@ -57,4 +58,4 @@ async def test_a_node_that_drains_says_so_to_whoever_asks_for_its_health(world: 
     async def not_serving() -> bool:
         return '"NOT_SERVING"' in await grpcurl(node.address, "grpc.health.v1.Health/Check")
 
-    await eventually(not_serving)
+    await until(not_serving)

@@ -12,7 +12,8 @@ import pytest
 from nervenet import errors
 from nervenet.client.raw import RawClient
 from nervenet.records import Attempt, Question
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 
 async def asked(raw: RawClient, workflow_id: str, definition: str = "asks") -> Any:
@@ -23,7 +24,7 @@ async def asked(raw: RawClient, workflow_id: str, definition: str = "asks") -> A
         page = await raw.call("ListEscalations")
         return next((e for e in page.escalations if e.workflow_id == workflow_id), None)
 
-    return await eventually(listed)
+    return await until(listed)
 
 
 async def test_a_question_is_listed_and_answered_through_another_node(world: World) -> None:
@@ -41,7 +42,7 @@ async def test_a_question_is_listed_and_answered_through_another_node(world: Wor
     async def none_open() -> bool:
         return (await here.call("ListEscalations")).open_count == 0
 
-    await eventually(none_open)
+    await until(none_open)
     past = await here.call("ListEscalations", workflow_id="a", state="ESCALATION_STATE_RESOLVED")
     assert [e.escalation_id for e in past.escalations] == ["a/ask#1"]
 
@@ -104,7 +105,7 @@ async def test_every_problem_of_an_answer_is_told_with_its_path(world: World) ->
         async def listed(id: str = f"c{i}/greet#1") -> bool:
             return any(e.escalation_id == id for e in (await raw.call("ListEscalations")).escalations)
 
-        await eventually(listed)
+        await until(listed)
     wrong = {**complete, "value": {"json": '{"n": [1, "two", null]}'}}
     with pytest.raises(errors.InvalidRequest) as error:
         await raw.call("ResolveEscalation", escalation_id="c0/greet", resolution=wrong)
@@ -143,7 +144,7 @@ async def test_large_questions_come_in_pages_that_fit_a_message(world: World) ->
     async def three() -> bool:
         return (await raw.call("ListEscalations")).open_count == 3
 
-    await eventually(three)
+    await until(three)
     seen, token, pages = [], "", 0
     while pages == 0 or token:
         page = await raw.call("ListEscalations", page_token=token)
@@ -163,7 +164,7 @@ async def test_a_row_that_its_owner_could_not_clear_is_not_counted_and_goes_with
         async def second() -> bool:
             return [e.escalation_id for e in (await here.call("ListEscalations")).escalations] == ["a/ask.2#1"]
 
-        await eventually(second)
+        await until(second)
         keys, link = owner.context.keys, owner.context.link
         await link.call("ZADD", keys.escalations, "+inf", "a/ask#1")
         page = await here.call("ListEscalations")
@@ -175,5 +176,5 @@ async def test_a_row_that_its_owner_could_not_clear_is_not_counted_and_goes_with
         rows = await heir.context.link.call("ZRANGE", keys.escalations, 0, -1)
         return bool(rows == [b"a/ask.2#1"])
 
-    await eventually(cleared)
+    await until(cleared)
     assert (await there.call("ListEscalations")).open_count == 1

@@ -17,7 +17,8 @@ from nervenet.node.node import Node
 from nervenet.node.services import serve
 from nervenet.process.together import serving
 from nervenet.registry.layout import Layout
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 
 class Item(BaseModel):
@@ -114,7 +115,7 @@ async def opened(world: World, mesh: Mesh) -> Node:
 async def at(world: World) -> Shop:
     nodes = [await opened(world, mesh) for mesh in (shop, desk, empty)]
     for node in nodes:
-        await eventually(partial(knows, node, 3))
+        await until(partial(knows, node, 3))
     return Shop(world, nodes[0], *[await world.raw(node) for node in nodes])
 
 
@@ -252,7 +253,7 @@ async def test_a_node_of_before_publishes_no_signals_and_nothing_is_refused_for_
     await at.node.status.session.put(key, json.dumps(ours).encode())
     other = await opened(at.world, empty)
     raw = await at.world.raw(other)
-    await eventually(lambda: len(other.context.table.nodes) == 4)
+    await until(lambda: len(other.context.table.nodes) == 4)
     assert (await start(raw, "bad", BAD)).created  # created, and failed by its code, as before
     done = await raw.call("GetWorkflow", workflow_id="bad", wait={"seconds": 10})
     assert done.workflow.failure.code == 2  # INVALID_INPUT
@@ -272,7 +273,7 @@ async def test_a_lone_task_that_no_live_agent_takes_is_refused(at: Shop) -> None
     config = at.world.config(address=at.node.address)
     async with serving(worker, config, node=False, agents=True):
         for raw in at.doors.values():
-            await eventually(partial(serves, at.node, "price"))
+            await until(partial(serves, at.node, "price"))
             given = {"json": json.dumps({"price": -1})}
             wrong = await refusal(raw.call("RunTask", request_id="t", capability="price", input=given))
             assert wrong == {"input.name": "field required", "input.price": PROBLEMS["input.items[1].price"]}

@@ -11,9 +11,10 @@ import pytest
 from nervenet import errors
 from nervenet.client.raw import RawClient
 from nervenet.rpc.methods import METHODS
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.v1 import agent_pb2, agent_service_pb2
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 AGENT: dict[str, Any] = {
     "agent_id": "ocr-abcdefgh",
@@ -51,7 +52,7 @@ async def seen(raw: RawClient, agent_id: str = AGENT["agent_id"]) -> Any:
         except errors.NotFound:
             return None
 
-    return await eventually(look)
+    return await until(look)
 
 
 async def test_a_node_drains_when_any_node_is_asked_and_its_workflows_go_on_elsewhere(world: World) -> None:
@@ -64,21 +65,21 @@ async def test_a_node_drains_when_any_node_is_asked_and_its_workflows_go_on_else
     async def nodes() -> dict[str, Any]:
         return {node.node_id: node for node in (await raw.call("ListNodes")).nodes}
 
-    await eventually(lambda: len(leaving.hosted.coordinators) + len(staying.hosted.coordinators) == 8)
+    await until(lambda: len(leaving.hosted.coordinators) + len(staying.hosted.coordinators) == 8)
     owned = len(leaving.hosted.coordinators)
     answer = await raw.call("DrainNode", node_id=leaving.node_id)
     assert answer.state == agent_pb2.AGENT_STATE_DRAINING and answer.owned_workflows == owned
-    await eventually(lambda: len(staying.hosted.coordinators) == 8 and not leaving.hosted.coordinators)
+    await until(lambda: len(staying.hosted.coordinators) == 8 and not leaving.hosted.coordinators)
 
     async def told() -> bool:
         found = await nodes()
         return found[leaving.node_id].state == agent_pb2.AGENT_STATE_DRAINING
 
-    await eventually(told)
+    await until(told)
     assert (await raw.call("DrainNode", node_id=leaving.node_id)).owned_workflows == 0
     late = await (await world.raw(leaving)).call("StartWorkflow", workflow_id="late", definition="waits")
     assert late.created
-    await eventually(lambda: "late" in staying.hosted.coordinators)
+    await until(lambda: "late" in staying.hosted.coordinators)
     with pytest.raises(errors.NotFound) as nobody:
         await raw.call("DrainNode", node_id="n-aaaaaaaa")
     assert nobody.value.reason == "NODE_NOT_FOUND"
@@ -94,7 +95,7 @@ async def test_an_agent_registers_at_one_node_and_beats_at_another(world: World)
     async def loaded() -> bool:
         return bool((await seen(one)).load.active == 1)
 
-    await eventually(loaded)
+    await until(loaded)
     await one.call("DeregisterAgent", agent_id=AGENT["agent_id"], lease_id=lease)
     await asyncio.sleep(1.0)  # a lease is asked about once a second
     assert (await beat.say()).lease_lost
@@ -154,7 +155,7 @@ async def test_a_queue_that_nobody_serves_is_listed_with_its_age(world: World) -
     async def queued() -> Any:
         return list((await raw.call("ListAgents")).queues)
 
-    (queue,) = await eventually(queued)
+    (queue,) = await until(queued)
     assert (queue.capability, queue.waiting, queue.agents) == ("greet", 1, 0)
 
 
@@ -192,7 +193,7 @@ class Busy:
 async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is_silent(world: World) -> None:
     raw = await world.raw(await world.node())
     service = Service("nervenet.v1.AgentService", Busy())
-    server = await Server.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
+    server = await GrpcServer.start(world.config(listen="127.0.0.1:0"), "agent", [service], asyncio.Event())
     lease = await register(raw, control_endpoint=server.address)
     await seen(raw)
     described = await raw.call("DescribeAgent", agent_id=AGENT["agent_id"])
@@ -213,4 +214,4 @@ async def test_a_node_asks_agents_for_others_and_tells_what_it_knows_when_one_is
     async def wished() -> bool:
         return bool((await beat.say(state="AGENT_STATE_ACTIVE")).desired_state == 3)
 
-    await eventually(wished)
+    await until(wished)

@@ -15,7 +15,8 @@ import pytest
 
 from nervenet.client.raw import RawClient
 from tests.services.test_people import asked
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 YES = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"yes"'}, "resolver": "ana"}
 
@@ -65,7 +66,7 @@ async def answer(raw: RawClient, escalation_id: str) -> None:
 async def test_a_webhook_is_told_at_once_and_again_until_somebody_decides(world: World, chat: Chat) -> None:
     raw = await world.raw(await world.node(escalation_hook=chat.url, remind="1s"))
     await asked(raw, "a")
-    await eventually(lambda: len(chat.told) >= 2)
+    await until(lambda: len(chat.told) >= 2)
     await answer(raw, "a/ask#1")
     told = len(chat.told)
     assert chat.keys[:2] == ["a/ask#1/0", "a/ask#1/1"]
@@ -75,7 +76,7 @@ async def test_a_webhook_is_told_at_once_and_again_until_somebody_decides(world:
     assert first["escalation"]["question"]["choices"] == ["yes", "no"]
 
     await asked(raw, "b")  # the time of a further reminder passes: b is told twice, a not once more
-    await eventually(lambda: "b/ask#1/1" in chat.keys)
+    await until(lambda: "b/ask#1/1" in chat.keys)
     assert sum(key.startswith("a/") for key in chat.keys) <= told + 1  # one may have been on its way
 
 
@@ -83,7 +84,7 @@ async def test_a_hook_that_fails_is_tried_again(world: World, chat: Chat) -> Non
     chat.refuse = 1
     raw = await world.raw(await world.node(escalation_hook=chat.url))
     await asked(raw, "a")
-    await eventually(lambda: chat.told)
+    await until(lambda: chat.told)
     assert chat.keys == ["a/ask#1/0"]
 
 
@@ -91,10 +92,10 @@ async def test_the_next_owner_reminds_when_the_first_is_gone(world: World, chat:
     async with world.serving(escalation_hook=chat.url, remind="2s") as first:
         async with RawClient(world.config(address=first.address)) as raw:
             await asked(raw, "a")
-        await eventually(lambda: chat.told)
+        await until(lambda: chat.told)
         heir = await world.node(escalation_hook=chat.url, remind="2s")
         await first.drain()
-    await eventually(lambda: any(key != "a/ask#1/0" for key in chat.keys))
+    await until(lambda: any(key != "a/ask#1/0" for key in chat.keys))
     await answer(await world.raw(heir), "a/ask#1")
 
 
@@ -107,7 +108,7 @@ async def test_a_command_reads_the_question_from_its_input(world: World, tmp_pat
     said = tmp_path / "said"
     raw = await world.raw(await world.node(escalation_hook=f"{sys.executable} '{script}' '{said}'"))
     await asked(raw, "a")
-    await eventually(lambda: said.exists() and said.read_text().endswith("}"))
+    await until(lambda: said.exists() and said.read_text().endswith("}"))
     key, _, body = said.read_text().partition("\n")
     assert (key, json.loads(body)["escalation"]["workflowId"]) == ("a/ask#1/0", "a")
 
@@ -115,7 +116,7 @@ async def test_a_command_reads_the_question_from_its_input(world: World, tmp_pat
 async def test_a_hook_that_never_works_holds_up_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     raw = await world.raw(await world.node(escalation_hook="/nowhere/at/all"))
     await asked(raw, "a")
-    await eventually(lambda: "escalation_hook did not take a/ask#1/0" in caplog.text)
+    await until(lambda: "escalation_hook did not take a/ask#1/0" in caplog.text)
     await answer(raw, "a/ask#1")
     done = await raw.call("GetWorkflow", workflow_id="a", wait={"seconds": 10})
     assert done.workflow.output.value.string_value == "yes"

@@ -9,7 +9,8 @@ import pytest
 
 from nervenet import errors
 from nervenet.client.raw import RawClient
-from tests.services.world import World, eventually
+from tests.services.world import World
+from tests.support.waiting import until
 
 YES = {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": '"yes"'}, "comment": "fine", "resolver": "ana"}
 
@@ -24,7 +25,7 @@ async def asked(raw: RawClient, workflow_id: str) -> str:
     async def open_escalations() -> Any:
         return (await raw.call("GetWorkflow", workflow_id=workflow_id)).workflow.open_escalations
 
-    (name,) = await eventually(open_escalations)
+    (name,) = await until(open_escalations)
     return str(name)
 
 

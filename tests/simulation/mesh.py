@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from nervenet import clock, supervision
+from nervenet import backoff, clock, supervision
 from nervenet.agent import runtime as agent_runtime
 from nervenet.agent.runtime import AgentRuntime
 from nervenet.agent.service import AgentPort
@@ -29,10 +29,11 @@ from nervenet.node.node import Node
 from nervenet.node.served import Served
 from nervenet.node.tasks import pending_monitor
 from nervenet.payloads import Codec
+from nervenet.redis_link import link, opening
+from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
-from nervenet.streams import backoff, groups, journal, link, listing, ownership
-from nervenet.streams.address import Address
+from nervenet.streams import groups, journal, listing, ownership
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
 from tests.simulation.loop import PROCESS, Process
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
 LEASE = 5
-ADDRESS = Address.parse("redis://simulated")
+ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_module.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
 
@@ -75,16 +76,18 @@ class Surroundings:
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
-        for module in (journal, ownership, groups, link, listing):
+        for module in (journal, ownership, groups, listing, node_module, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 
     def _quicker(self) -> Iterator[Any]:
         """What always comes out the same, and took half of a schedule's time."""
         yield mock.patch.object(node_module, "version", _version)
-        yield mock.patch.object(link, "parse", _parse)
+        yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
-        yield mock.patch.object(pending_monitor, "TICK", 0.4)  # whether anything is due: four fifths of a node's timers
+        yield mock.patch.object(
+            pending_monitor, "PENDING_MONITOR_TICK", 0.4
+        )  # whether anything is due: four fifths of a node's timers
 
     def time_ns(self) -> int:
         return int(self.loop.now * 1e9)
@@ -107,7 +110,7 @@ def _version(_: str) -> str:
     return VERSION
 
 
-def _parse(_: str) -> Address:
+def _parse(_: str) -> ServerAddress:
     return ADDRESS
 
 

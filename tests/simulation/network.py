@@ -14,8 +14,8 @@ import contextvars
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from nervenet.streams.dial import ServerIdentity
-from nervenet.streams.faults import ConnectionLost, RedisRefused
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.store import Store, text
 
@@ -55,14 +55,14 @@ class Network:
         return dice * 0.001 if dice < 0.98 else (dice - 0.98) * 10.0
 
     def connection(self, *_: Any, **__: Any) -> Wire:
-        """In place of `nervenet.streams.connection.Connection`."""
+        """In place of `nervenet.redis_link.connection.Connection`."""
         wire = Wire(self, PROCESS.get())
         self.wires = [known for known in self.wires if not known.lost.done()]
         self.wires.append(wire)
         return wire
 
     async def dial(self, wire: Wire, *_: Any) -> ServerIdentity:
-        """In place of `nervenet.streams.dial.dial`."""
+        """In place of `nervenet.redis_link.dial.dial`."""
         await asyncio.sleep(self.latency())
         if wire.lost.done():
             raise ConnectionLost(wire.lost.result())

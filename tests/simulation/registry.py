@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
-from nervenet.registry.etcd import Change, Changes, EtcdUnavailable, KeyValue, LeaseNotFound, Listing, Snapshot, Swap
+from nervenet.registry.etcd import Change, Changes, EtcdUnavailable, KeyListing, KeyValue, LeaseNotFound, Snapshot, Swap
 from tests.simulation.loop import PROCESS, Process
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ class Etcd:
         await self._reach()
         return self._registry.keys.get(key)
 
-    async def range(self, prefix: str) -> Listing:
+    async def range(self, prefix: str) -> KeyListing:
         await self._reach()
         found = [kv for key, kv in self._registry.keys.items() if key.startswith(prefix)]
-        return Listing(found, self._registry.revision)
+        return KeyListing(found, self._registry.revision)
 
     async def delete(self, key: str) -> None:
         await self._reach()

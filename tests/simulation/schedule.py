@@ -23,7 +23,7 @@ from unittest import mock
 
 from nervenet.durable.retry import LOST_MOST
 from nervenet.node.workflows.coordinator import Coordinator
-from nervenet.node.workflows.start import GRACE_MS
+from nervenet.timing import START_GRACE_MS
 from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
@@ -232,7 +232,7 @@ class Schedule:
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):
                 return
-            await asyncio.sleep(GRACE_MS / 1000 if self._might_begin() else 3.0)
+            await asyncio.sleep(START_GRACE_MS / 1000 if self._might_begin() else 3.0)
 
     def _might_begin(self) -> bool:
         """Whether a start is marked whose node died in the middle of it: that is cleared up after its grace."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lupa.lua51 import LuaRuntime
 
-from nervenet.streams.faults import RedisRefused
-from nervenet.streams.script import Script, packaged_scripts
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.script import LuaScript
+from nervenet.streams.script import packaged_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SCRIPTS: Final[dict[str, Script]] = {script.name: script for script in packaged_scripts()}
+SCRIPTS: Final[dict[str, LuaScript]] = {script.name: script for script in packaged_scripts()}
 ANSWERING: Final = frozenset(
     {
         "journal_append",
@@ -107,14 +108,14 @@ class Interpreter:
         redis = self._lua.eval(b"function(call, pcall) redis = {call = call, pcall = pcall} end")
         redis(self._call, self._pcall)
 
-    def compile(self, script: Script) -> Any:
+    def compile(self, script: LuaScript) -> Any:
         found = self._scripts.get(script.sha)
         if found is None:
             body = b"function(KEYS, ARGV) " + script.source.encode() + b"\nend"
             found = self._scripts[script.sha] = self._lua.eval(body)
         return found
 
-    def run(self, script: Script, keys: Iterable[bytes], args: Iterable[bytes]) -> Any:
+    def run(self, script: LuaScript, keys: Iterable[bytes], args: Iterable[bytes]) -> Any:
         return self._back(self.compile(script)(self._table(list(keys)), self._table(list(args))))
 
     def _call(self, *words: Any) -> Any:
@@ -170,7 +171,7 @@ class Store:
         script = SCRIPTS[name]
         if old not in script.source:
             raise ValueError(f"{name} does not read {old!r} any more")
-        self.scripts[script.sha] = Script(name, script.source.replace(old, new))
+        self.scripts[script.sha] = LuaScript(name, script.source.replace(old, new))
 
     def now_ms(self) -> int:
         return int(self._now() * 1000)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nervenet.streams.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import Store
 
 
 @pytest.fixture
 async def store(redis_url: str, namespace: str) -> AsyncIterator[Store]:
-    link = await Link.open(redis_url, name=namespace)
+    link = await open_link(redis_url, name=namespace, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.close()

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+from nervenet.redis_link.link import Link
 from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.groups import Groups
 from nervenet.streams.heads import Head
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.listing import Listing
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues
@@ -29,7 +29,7 @@ class Store:
     def __init__(self, link: Link, namespace: str) -> None:
         self.link = link
         self.keys = Keys(namespace)
-        self.journal = Journal(link, self.keys)
+        self.journal = JournalStore(link, self.keys)
         self.ownership = Ownership(link, self.keys)
         self.queues = Queues(link, self.keys)
         self.groups = Groups(link, self.keys)

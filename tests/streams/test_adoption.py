@@ -18,7 +18,7 @@ async def test_adopting_brings_head_claims_and_entries_in_one_answer(store: Stor
     adopted = await store.journal.adopt(workflow, OTHER, OWNER)
     assert adopted.status == "adopted"
     assert adopted.head is not None
-    assert (adopted.head.owner, adopted.head.definition, adopted.head.python) == (OTHER, "review", "3.11")
+    assert (adopted.head.owner, adopted.head.definition, adopted.head.runtime) == (OTHER, "review", "3.11")
     assert {step: claim.agent_id for step, claim in adopted.claims.items()} == {"classify": FIRST}
     assert [(entry.n, entry.name, entry.data) for entry in adopted.entries] == [
         (1, "start", b"start"),

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from nervenet.streams.link import BadAddress, ConnectionLost, Link, ServerIdentity
-from nervenet.streams.script import Script
-from nervenet.streams.slots import key_of, slot_of
-from nervenet.streams.topology import merge, parse_nodes
-from tests.recovery.clustered import Clustered
-from tests.recovery.replicated import say
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import BadAddress, ConnectionLost
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.redis_link.script import LuaScript
+from nervenet.redis_link.slots import key_of, slot_of
+from nervenet.redis_link.topology import merge, parse_nodes
+from tests.support.redis_cluster import Clustered
+from tests.support.redis_servers import say
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def names() -> list[str]:
 async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> None:
     async with Clustered() as redis:
         first, second, _ = redis.masters
-        link = await Link.open(first.url, name="n-1")
+        link = await open_link(first.url, name="n-1")
         assert not link.in_order and link.connected and "ClusterLink" in repr(link)
         told: list[ServerIdentity] = []
 
@@ -87,7 +90,7 @@ async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> N
         assert set(await asyncio.gather(*(link.call("SET", name, "0") for name in names))) == {b"OK"}
         assert link.stats.writes - writes == 3, "one write to each master"
         assert sorted([key async for page in link.scan("key-*", 50) for key in page]) == sorted(map(str.encode, names))
-        say_it = Script("say", "return {KEYS[1], ARGV[1]}")
+        say_it = LuaScript("say", "return {KEYS[1], ARGV[1]}")
         assert await link.script(say_it, ["key-1"], ["x"]) == [b"key-1", b"x"]
 
         mine = [name for name in names if slot_of(name.encode()) < 5461][:12]
@@ -139,7 +142,7 @@ async def test_a_frozen_master_of_a_cluster_is_left_for_its_replica(
 ) -> None:
     async with Clustered(replica=True) as redis:
         with caplog.at_level(logging.WARNING, "nervenet"):
-            link = await Link.open(redis.url, name="n-1")
+            link = await open_link(redis.url, name="n-1")
         assert "min-replicas-to-write is 0" in caplog.text
         told: asyncio.Queue[tuple[ServerIdentity, ServerIdentity]] = asyncio.Queue()
 
@@ -172,6 +175,6 @@ async def _until_connected(link: Link) -> None:
 
 async def test_a_cluster_that_nobody_finds_says_so(redis_url: str) -> None:
     with pytest.raises(ConnectionLost, match="no member"):
-        await Link.open("redis+cluster://127.0.0.1:1", wait=0.1)
+        await open_link("redis+cluster://127.0.0.1:1", wait=0.1)
     with pytest.raises(BadAddress, match="no cluster"):
-        await Link.open(redis_url.replace("redis://", "redis+cluster://"))
+        await open_link(redis_url.replace("redis://", "redis+cluster://"))

@@ -12,10 +12,10 @@ from redis.asyncio import Connection
 
 from nervenet.dev.servers import ServerFailed, free_port, valkey
 from nervenet.records import State
-from nervenet.streams.cluster import ClusterLink
-from nervenet.streams.link import Link
-from nervenet.streams.ownership import Closed
-from nervenet.streams.queues import News
+from nervenet.redis_link.cluster import ClusterLink
+from nervenet.redis_link.opening import open_link
+from nervenet.streams.ownership import ClosedWorkflow
+from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.script import packaged_scripts
 from tests.streams.store import FIRST, OTHER, OWNER, Store
 
@@ -44,7 +44,7 @@ async def clustered(cluster_url: str, namespace: str) -> AsyncIterator[Store]:
     if b"cluster_slots_assigned:0" in await call("CLUSTER", "INFO"):
         await call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     await connection.disconnect()
-    link = await Link.open(cluster_url, wait=20)
+    link = await open_link(cluster_url, wait=20, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.close()
 
@@ -69,7 +69,9 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store, monkeypa
     assert await journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"half")
     assert await journal.watch(workflow, 60_000)
     appended = await journal.append(workflow, 1, "task:classify", b"x")
-    assert await store.queues.complete(News(OWNER, workflow, 1, appended.id, "task:classify", b"x"), inbox, sent)
+    assert await store.queues.complete(
+        OutgoingWake(OWNER, workflow, 1, appended.id, "task:classify", b"x"), inbox, sent
+    )
     assert await store.groups.trim(inbox) == 0
     assert await store.groups.drop_consumer(inbox, FIRST)
     await journal.append(workflow, 1, "escalated:ask#1", b"?", owner=OWNER)
@@ -84,7 +86,7 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store, monkeypa
     assert renewed.status == "new"
     assert (await journal.close(workflow, 2, OWNER, b"end", State.SUCCEEDED, 60_000)).status == "new"
     head = await store.head(workflow)
-    await store.ownership.finish([Closed(workflow, OWNER, head.created_ms, head.closed_ms)], 60_000)
+    await store.ownership.finish([ClosedWorkflow(workflow, OWNER, head.created_ms, head.closed_ms)], 60_000)
     assert not await store.ownership.running_remove(workflow, head.created_ms)
     assert called == {script.sha for script in packaged_scripts()}, "a script that this story forgot"
 
@@ -104,6 +106,6 @@ async def test_the_view_of_the_cluster_is_taken_again_after_whatever_went_wrong(
         taken.set()
 
     monkeypatch.setattr(ClusterLink, "_learn", fails)
-    link.look()
+    link.refresh()
     await asyncio.wait_for(taken.wait(), 10)
     assert not errors

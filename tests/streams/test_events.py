@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from nervenet.records import State
-from nervenet.streams.link import Subscription
+from nervenet.redis_link.subscription import Subscription
 from tests.streams.store import OWNER, Store
 
 

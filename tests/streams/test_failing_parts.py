@@ -6,15 +6,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from nervenet.redis_link.faults import ConnectionLost
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.redis_link.replies import settled
 from nervenet.streams.journal import _parsed
-from nervenet.streams.link import ConnectionLost, Link, settled
 
 if TYPE_CHECKING:
     import pytest
 
 
 async def test_a_link_connects_again_after_whatever_went_wrong(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     attempt, errors = Link._attempt, [ValueError("a greeting that no version of ours gives"), OSError("no memory")]
 
     async def fails(self: Link, **how: Any) -> Any:
@@ -33,7 +36,7 @@ async def test_a_link_connects_again_after_whatever_went_wrong(redis_url: str, m
 async def test_a_subscription_hears_again_after_whatever_went_wrong(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     subscription = await link.subscribe()
     await subscription.add("news")
     connect, errors = Link.connect, [ValueError("a greeting that no version of ours gives")]
@@ -55,7 +58,7 @@ async def test_a_subscription_hears_again_after_whatever_went_wrong(
 
 
 async def test_of_many_that_were_asked_together_each_has_its_own_answer(redis_url: str) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     await link.call("SET", "text", "x")
     answers = await settled([link.send("HGET", "text", "f"), link.send("ECHO", "a"), link.send("ECHO", "b")])
     assert "WRONGTYPE" in str(answers[0])
@@ -66,7 +69,7 @@ async def test_of_many_that_were_asked_together_each_has_its_own_answer(redis_ur
 async def test_the_rest_of_many_may_be_dropped_when_the_first_one_fails(
     redis_url: str, recwarn: pytest.WarningsRecorder
 ) -> None:
-    link = await Link.open(redis_url, patience=0.0)
+    link = await open_link(redis_url, patience=0.0)
     replies = [_parsed(link.call("ECHO", str(n)), int, "w") for n in range(1_000)]
     assert link._connection is not None
     link._connection.abort("a test cut it")

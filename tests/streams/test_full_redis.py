@@ -9,8 +9,10 @@ import pytest
 
 from nervenet.dev.servers import valkey
 from nervenet.records import State
-from nervenet.streams.link import Link, RedisRefused
-from nervenet.streams.ownership import Closed
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.opening import open_link
+from nervenet.streams.ownership import ClosedWorkflow
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import FIRST, OTHER, OWNER, SECOND, Store
 
 
@@ -22,7 +24,7 @@ def small_redis() -> AsyncIterator[str]:  # type: ignore[misc]
 
 @pytest.fixture
 async def small(small_redis: str, namespace: str) -> AsyncIterator[Store]:
-    link = await Link.open(small_redis)
+    link = await open_link(small_redis, scripts=packaged_scripts())
     yield Store(link, namespace)
     await link.call("CONFIG", "SET", "maxmemory", 0)
     await link.close()
@@ -42,7 +44,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
     "workflow_renew": lambda s, w: s.journal.begin_next(w, 1, OWNER, OWNER, b"x", "0-0", (), {"version": 2}),
     "head_set": lambda s, w: s.journal.set_head(w, 1, OWNER, at="x", view=b"y"),
     "head_watch": lambda s, w: s.journal.watch(w, 60_000),
-    "closed_add": lambda s, w: s.ownership.finish([Closed(w, OWNER, 1, 2)], 60_000),
+    "closed_add": lambda s, w: s.ownership.finish([ClosedWorkflow(w, OWNER, 1, 2)], 60_000),
 }
 
 

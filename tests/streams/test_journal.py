@@ -7,8 +7,9 @@ import asyncio
 import random
 
 from nervenet.records import State
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Appended, NewWorkflow
-from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 from tests.streams.store import OTHER, OWNER, REQ, Store
 
 
@@ -17,8 +18,13 @@ async def test_a_second_start_gets_the_head_of_the_first(store: Store) -> None:
     again = await store.create("review-7", owner=OTHER)
     assert again.status == "exists"
     assert again.head is not None
-    assert (again.head.owner, again.head.req, again.head.definition, again.head.version) == (OWNER, REQ, "review", 1)
-    assert (again.head.python, again.head.labels, again.head.state) == ("3.11", '{"a":"b"}', State.RUNNING)
+    assert (again.head.owner, again.head.request_hash, again.head.definition, again.head.version) == (
+        OWNER,
+        REQ,
+        "review",
+        1,
+    )
+    assert (again.head.runtime, again.head.labels, again.head.state) == ("3.11", '{"a":"b"}', State.RUNNING)
     assert (await store.journal.append("review-7", 1, "start", b"as after a restart", owner=OWNER)).status == "exists"
     assert await store.names("review-7") == ["start"]
 
@@ -34,7 +40,7 @@ async def test_a_starter_that_slept_past_half_the_grace_is_refused_and_writes_no
 
 async def test_of_two_writers_of_one_name_one_wins_and_the_other_learns_it(store: Store, redis_url: str) -> None:
     workflow = await store.start()
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url, scripts=packaged_scripts())
     rival = Store(link, store.keys.namespace)
     first, second = await asyncio.gather(
         store.journal.append(workflow, 1, "task:classify", b"mine"),
@@ -153,7 +159,7 @@ async def test_a_hundred_random_writers_leave_each_name_once(store: Store, redis
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     workflow = await store.start()
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url, scripts=packaged_scripts())
     rival = Store(link, store.keys.namespace)
     names = [f"task:s{i}" for i in range(20)] + [f"signal:s{i}" for i in range(20)]
     picks = [(chance.choice([store, rival]), chance.choice(names), b"%d" % i) for i in range(400)]

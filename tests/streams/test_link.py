@@ -9,15 +9,16 @@ import random
 
 import pytest
 
-from nervenet.streams import connection
-from nervenet.streams.link import Link, LinkClosed, LinkFull, RedisRefused, Script
-
-from .tcp_proxy import proxied
+from nervenet.redis_link import connection
+from nervenet.redis_link.faults import LinkClosed, LinkFull, RedisRefused
+from nervenet.redis_link.opening import open_link
+from nervenet.redis_link.script import LuaScript
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
-        link = await Link.open(proxy.url)
+    async with tcp_proxy(redis_url, record=True) as proxy:
+        link = await open_link(proxy.url)
         proxy.uploads.clear()
         replies = await asyncio.gather(*(link.call("ECHO", i) for i in range(64)))
         assert replies == [str(i).encode() for i in range(64)]
@@ -27,8 +28,8 @@ async def test_commands_of_one_tick_travel_in_one_write(redis_url: str) -> None:
 
 
 async def test_a_command_is_issued_by_the_call_not_by_the_await(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
-        link = await Link.open(proxy.url)
+    async with tcp_proxy(redis_url, record=True) as proxy:
+        link = await open_link(proxy.url)
         proxy.uploads.clear()
         first, second = link.call("ECHO", "a"), link.call("ECHO", "b")
         assert [await first, await second] == [b"a", b"b"]
@@ -39,7 +40,7 @@ async def test_a_command_is_issued_by_the_call_not_by_the_await(redis_url: str) 
 async def test_a_cancelled_caller_never_shifts_the_replies_of_others(redis_url: str) -> None:
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     for _ in range(50):
         tasks = [asyncio.ensure_future(link.call("ECHO", i)) for i in range(100)]
         for task in chance.sample(tasks, 30):
@@ -54,7 +55,7 @@ async def test_a_cancelled_caller_never_shifts_the_replies_of_others(redis_url: 
 
 
 async def test_an_error_of_redis_reaches_only_its_own_caller(redis_url: str, namespace: str) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     good, bad, also_good = (
         link.call("SET", namespace, "text"),
         link.call("XLEN", namespace),
@@ -70,8 +71,8 @@ async def test_an_error_of_redis_reaches_only_its_own_caller(redis_url: str, nam
 
 
 async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: str) -> None:
-    link = await Link.open(redis_url)
-    script = Script("echo", "return {KEYS[1], ARGV[1], ARGV[2]}")
+    link = await open_link(redis_url)
+    script = LuaScript("echo", "return {KEYS[1], ARGV[1], ARGV[2]}")
     assert await link.script(script, ["k"], ["a", 1]) == [b"k", b"a", b"1"]
     await link.call("SCRIPT", "FLUSH")
     replies = await asyncio.gather(*(link.script(script, ["k"], [i, b"x"]) for i in range(20)))
@@ -80,9 +81,9 @@ async def test_a_script_is_loaded_when_the_server_does_not_know_it(redis_url: st
 
 
 async def test_scripts_are_known_before_anything_else_is_sent(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy:
-        link = await Link.open(proxy.url)
-        script = Script("again", "return 'again'")
+    async with tcp_proxy(redis_url, record=True) as proxy:
+        link = await open_link(proxy.url)
+        script = LuaScript("again", "return 'again'")
         await link.script(script, [])
         proxy.uploads.clear()
         await link.call("CLIENT", "KILL", "ID", await link.call("CLIENT", "ID"), "SKIPME", "no")
@@ -100,7 +101,7 @@ async def test_callers_wait_for_room_and_the_careless_are_refused(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "MAX_IN_FLIGHT", 50)
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     sent = [link.send("ECHO", i) for i in range(100)]
     with pytest.raises(LinkFull):
         await link.send("ECHO", "one too many")
@@ -124,7 +125,7 @@ async def test_callers_wait_for_room_and_the_careless_are_refused(
 async def test_room_is_passed_on_when_the_one_who_waited_is_cancelled(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = await Link.open(redis_url)  # loads its scripts in one go, so the limit comes afterwards
+    link = await open_link(redis_url)
     monkeypatch.setattr(connection, "MAX_IN_FLIGHT", 10)
     callers = [asyncio.ensure_future(link.call("ECHO", i)) for i in range(200)]
     for caller in callers[:150]:
@@ -135,7 +136,7 @@ async def test_room_is_passed_on_when_the_one_who_waited_is_cancelled(
 
 
 async def test_pages_of_unknown_size_are_limited_more_tightly(redis_url: str, namespace: str) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     await link.call("XADD", namespace, "*", "e", b"x" * 1000)
     reads = [asyncio.ensure_future(link.call("XRANGE", namespace, "-", "+")) for _ in range(300)]
     while not all(read.done() for read in reads):
@@ -148,7 +149,7 @@ async def test_pages_of_unknown_size_are_limited_more_tightly(redis_url: str, na
 
 async def test_unsent_bytes_are_limited_too(redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MAX_UNSENT", 1024 * 1024)
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     megabyte = b"x" * 1024 * 1024
     results = await asyncio.gather(*(link.send("SET", namespace, megabyte) for _ in range(3)), return_exceptions=True)
     assert [type(result) for result in results] == [bytes, bytes, LinkFull]
@@ -158,7 +159,7 @@ async def test_unsent_bytes_are_limited_too(redis_url: str, namespace: str, monk
 
 async def test_closing_answers_what_is_in_flight_and_leaves_no_task(redis_url: str) -> None:
     before = asyncio.all_tasks()
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     reader, subscription = await link.dedicated(), await link.subscribe()
     await subscription.add("somewhere")
     reading = asyncio.create_task(reader.read("XREAD", "BLOCK", 2000, "STREAMS", "nowhere", "$"))
@@ -177,7 +178,7 @@ async def test_closing_answers_what_is_in_flight_and_leaves_no_task(redis_url: s
 
 
 async def test_a_link_tells_how_it_is(redis_url: str) -> None:
-    link = await Link.open(redis_url, name="n-42")
+    link = await open_link(redis_url, name="n-42")
     assert 0 < await link.ping() < 1
     assert "n-42" in repr(link)
     assert "connected" in repr(link)
@@ -190,7 +191,7 @@ async def test_a_link_tells_how_it_is(redis_url: str) -> None:
 async def test_a_call_that_nobody_came_to_await_is_no_warning(
     redis_url: str, namespace: str, recwarn: pytest.WarningsRecorder
 ) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     first = link.call("SET", namespace, "said")
     link.call("PING")
     await first

@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
-from nervenet.streams.link import ConnectionLost, Link, RedisRefused, Script, ServerIdentity
-
-from .tcp_proxy import proxied
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import ConnectionLost, RedisRefused
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.redis_link.script import LuaScript
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> None:
     async with valkey() as server:
-        link = await Link.open(server.url)
-        script = Script("say", "return ARGV[1]")
+        link = await open_link(server.url)
+        script = LuaScript("say", "return ARGV[1]")
         over = asyncio.Event()
 
         async def caller(i: int) -> None:
@@ -51,7 +54,7 @@ async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> N
 
 async def test_a_call_gives_up_when_its_patience_ends() -> None:
     async with valkey() as server:
-        link = await Link.open(server.url, patience=0.2)
+        link = await open_link(server.url, patience=0.2)
         server.kill()
         with suppress(ConnectionLost):
             await _until_it_fails(link)
@@ -64,7 +67,7 @@ async def test_a_call_gives_up_when_its_patience_ends() -> None:
 
 async def test_another_server_behind_the_address_is_announced_and_a_mere_blip_is_not() -> None:
     async with valkey() as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         told: asyncio.Queue[tuple[ServerIdentity, ServerIdentity]] = asyncio.Queue()
 
         async def broken(old: ServerIdentity, new: ServerIdentity) -> None:
@@ -91,7 +94,7 @@ async def test_another_server_behind_the_address_is_announced_and_a_mere_blip_is
 
 async def test_what_was_being_put_right_when_the_connection_broke_again_is_begun_again() -> None:
     async with valkey() as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         first, runs, done = link.server, 0, asyncio.Event()
 
         async def hook(old: ServerIdentity, new: ServerIdentity) -> None:
@@ -113,7 +116,7 @@ async def test_what_was_being_put_right_when_the_connection_broke_again_is_begun
 
 async def test_a_call_waits_until_enough_replicas_are_back_and_scripts_are_over() -> None:
     async with valkey(options={"lua-time-limit": "20"}) as server:
-        link, admin = await Link.open(server.url), await Link.open(server.url)
+        link, admin = await open_link(server.url), await open_link(server.url)
         await admin.call("CONFIG", "SET", "min-replicas-to-write", 1)
         with pytest.raises(RedisRefused, match="NOREPLICAS"):
             await link.send("SET", "k", "v")
@@ -140,8 +143,8 @@ async def _until_it_fails(link: Link) -> None:
 
 async def test_a_connection_that_fell_silent_is_replaced_within_five_seconds(redis_url: str, namespace: str) -> None:
     """Four kinds at once: a command in flight, an idle link, a blocked reader, a subscription."""
-    async with proxied(redis_url) as proxy:
-        busy, idle = await Link.open(proxy.url, name="busy"), await Link.open(proxy.url, name="idle")
+    async with tcp_proxy(redis_url) as proxy:
+        busy, idle = await open_link(proxy.url, name="busy"), await open_link(proxy.url, name="idle")
         reader, subscription = await busy.dedicated(), await busy.subscribe()
         await subscription.add(namespace)
         await reader.read("XREAD", "BLOCK", 1, "STREAMS", namespace, "$")
@@ -171,7 +174,7 @@ async def test_a_connection_that_fell_silent_is_replaced_within_five_seconds(red
 
 async def test_a_master_that_was_demoted_is_left_until_the_address_has_a_master_again() -> None:
     async with valkey() as server:
-        link, admin = await Link.open(server.url), await Link.open(server.url)
+        link, admin = await open_link(server.url), await open_link(server.url)
         await admin.call("REPLICAOF", "127.0.0.1", free_port())
         with pytest.raises(RedisRefused, match="READONLY"):
             await link.send("SET", "k", "v")
@@ -185,7 +188,7 @@ async def test_a_master_that_was_demoted_is_left_until_the_address_has_a_master_
 
 async def test_a_blocked_reader_hears_of_a_restart_and_reads_on(tmp_path: Path) -> None:
     async with valkey(tmp_path) as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         reader = await link.dedicated()
         reading = asyncio.create_task(reader.read("XREAD", "BLOCK", 2000, "STREAMS", "s", "0"))
         while not reader.connects or b"cmd=xread" not in await link.call("CLIENT", "LIST"):
@@ -201,7 +204,7 @@ async def test_a_blocked_reader_hears_of_a_restart_and_reads_on(tmp_path: Path) 
 
 
 async def test_a_cancelled_read_cannot_swallow_the_next_entry(redis_url: str, namespace: str) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     reader = await link.dedicated()
     reading = asyncio.create_task(reader.read("XREAD", "BLOCK", 2000, "STREAMS", namespace, "$"))
     await asyncio.sleep(0)
@@ -218,7 +221,7 @@ async def test_a_cancelled_read_cannot_swallow_the_next_entry(redis_url: str, na
 
 @pytest.mark.parametrize("block", [0, 2001])
 async def test_a_read_may_not_block_for_long(redis_url: str, block: int) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     reader = await link.dedicated()
     with pytest.raises(ValueError, match="BLOCK"):
         await reader.read("XREAD", "BLOCK", block, "STREAMS", "s", "$")
@@ -228,7 +231,7 @@ async def test_a_read_may_not_block_for_long(redis_url: str, block: int) -> None
 async def test_subscriptions_survive_their_connection_and_hint_at_what_they_missed(
     redis_url: str, namespace: str
 ) -> None:
-    link = await Link.open(redis_url)
+    link = await open_link(redis_url)
     subscription = await link.subscribe()
     here, there = f"{namespace}:here", f"{namespace}:there"
     await asyncio.gather(subscription.add(here), subscription.add(there))

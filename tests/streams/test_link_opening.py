@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
-from nervenet.streams.address import Address, ClusterAddress, SentinelAddress, parse
-from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, NotMaster, UnfitServer
-
-from .tcp_proxy import proxied
+from nervenet.redis_link.address import ClusterAddress, SentinelAddress, ServerAddress, parse
+from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, ConnectionLost, NotMaster, UnfitServer
+from nervenet.redis_link.opening import open_link
+from tests.support.tcp_proxy import tcp_proxy
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_unusable_address_names_the_usable_forms_and_no_password(url: str, wo
 
 
 def test_an_address_is_understood_as_redis_py_understands_it() -> None:
-    plain = Address.parse("redis://ann:s%40crt@example.org:6380/3")
+    plain = ServerAddress.parse("redis://ann:s%40crt@example.org:6380/3")
     assert (plain.host, plain.port, plain.db, plain.username, plain.password) == (
         "example.org",
         6380,
@@ -58,9 +58,9 @@ def test_an_address_is_understood_as_redis_py_understands_it() -> None:
     )
     assert plain.tls is None
     assert "crt" not in f"{plain} {plain!r}"
-    assert Address.parse("redis://").host == "localhost"
-    assert Address.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
-    secured = Address.parse("rediss://example.org")
+    assert ServerAddress.parse("redis://").host == "localhost"
+    assert ServerAddress.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
+    secured = ServerAddress.parse("rediss://example.org")
     assert secured.tls is not None
     assert secured.tls.check_hostname
 
@@ -88,26 +88,26 @@ def test_several_servers_are_spelled_as_other_tools_do() -> None:
 async def test_a_password_opens_and_a_wrong_one_says_so() -> None:
     async with valkey(options={"requirepass": "open-sesame"}) as server:
         with pytest.raises(AuthenticationFailed, match="no password"):
-            await Link.open(server.url)
+            await open_link(server.url)
         with pytest.raises(AuthenticationFailed, match="WRONGPASS") as caught:
-            await Link.open(server.url.replace("://", "://:guess@"))
+            await open_link(server.url.replace("://", "://:guess@"))
         assert "guess" not in str(caught.value)
-        link = await Link.open(server.url.replace("://", "://:open-sesame@") + "/1")
+        link = await open_link(server.url.replace("://", "://:open-sesame@") + "/1")
         await link.call("ACL", "SETUSER", "ann", "on", ">pw", "~*", "&*", "+@all", "-info")
         with pytest.raises(AuthenticationFailed, match=r"'ann'.*NOPERM"):
-            await Link.open(server.url.replace("://", "://ann:pw@"))
+            await open_link(server.url.replace("://", "://ann:pw@"))
         await link.close()
 
 
 async def test_a_password_where_none_is_wanted_says_so(redis_url: str) -> None:
     with pytest.raises(AuthenticationFailed, match="log in"):
-        await Link.open(redis_url.replace("://", "://bob:pw@"))
+        await open_link(redis_url.replace("://", "://bob:pw@"))
 
 
 async def test_a_unix_socket_works(tmp_path: Path) -> None:
     path = tmp_path / "s"
     async with valkey(options={"unixsocket": str(path)}):
-        link = await Link.open(f"unix://{path}?db=1")
+        link = await open_link(f"unix://{path}?db=1")
         assert await link.call("ECHO", "hello") == b"hello"
         await link.close()
 
@@ -121,21 +121,21 @@ async def test_tls_is_verified_against_the_authority_of_the_url(redis_url: str, 
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    async with proxied(redis_url, tls) as proxy:
+    async with tcp_proxy(redis_url, tls=tls) as proxy:
         url = proxy.url.replace("redis://", "rediss://")
-        link = await Link.open(f"{url}?ssl_ca_certs={certificate}")
+        link = await open_link(f"{url}?ssl_ca_certs={certificate}")
         big = b"x" * 3_000_000
         assert await asyncio.gather(*(link.call("ECHO", big) for _ in range(3))) == [big] * 3
         await link.close()
         with pytest.raises(UnfitServer, match="not to be trusted"):
-            await Link.open(url)
+            await open_link(url)
 
 
 async def test_opening_waits_for_a_server_that_is_still_to_come() -> None:
     port = free_port()
     with pytest.raises(ConnectionLost, match="cannot reach"):
-        await Link.open(f"redis://127.0.0.1:{port}", wait=0.05)
-    opening = asyncio.create_task(Link.open(f"redis://127.0.0.1:{port}"))
+        await open_link(f"redis://127.0.0.1:{port}", wait=0.05)
+    opening = asyncio.create_task(open_link(f"redis://127.0.0.1:{port}"))
     async with valkey(port=port):
         link = await opening
         await link.close()
@@ -143,8 +143,8 @@ async def test_opening_waits_for_a_server_that_is_still_to_come() -> None:
 
 async def test_a_replica_is_refused() -> None:
     async with valkey() as server:
-        link = await Link.open(server.url)
+        link = await open_link(server.url)
         await link.call("REPLICAOF", "127.0.0.1", free_port())
         with pytest.raises(NotMaster, match="replica of"):
-            await Link.open(server.url, wait=0.05)
+            await open_link(server.url, wait=0.05)
         await link.close()

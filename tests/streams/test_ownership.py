@@ -11,7 +11,7 @@ from nervenet.records import State
 from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.keys import escalation_id, parse_escalation_id
 from nervenet.streams.listing import Listed
-from nervenet.streams.ownership import Closed, day_of
+from nervenet.streams.ownership import ClosedWorkflow, day_of
 from tests.streams.store import OTHER, OWNER, REQ, Store
 
 
@@ -74,7 +74,9 @@ async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: 
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
     for _ in range(2):  # the sweep of another node does the same again
-        await store.ownership.finish([Closed(workflow, head.owner, head.created_ms, head.closed_ms)], 86_400_000)
+        await store.ownership.finish(
+            [ClosedWorkflow(workflow, head.owner, head.created_ms, head.closed_ms)], 86_400_000
+        )
     assert await store.listing.running() == []
     assert await owned(store, OWNER) == set()
     day = day_of(head.closed_ms)
@@ -87,7 +89,7 @@ async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: S
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
     (listed,) = await store.listing.running()
-    ended = Closed(workflow, head.owner, head.created_ms, head.closed_ms, int(listed.score))
+    ended = ClosedWorkflow(workflow, head.owner, head.created_ms, head.closed_ms, int(listed.score))
     await store.journal.begin_next(workflow, 1, "", OWNER, b"again", head.last.decode(), (), {"version": 1})
     await store.ownership.reopen(workflow, head.closed_ms)
     await store.ownership.finish([ended], 86_400_000)
@@ -99,7 +101,7 @@ async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
     await store.link.call("ZADD", store.keys.running, head.closed_ms + 7, workflow)
-    closed = Closed(workflow, head.owner, head.created_ms, head.closed_ms)
+    closed = ClosedWorkflow(workflow, head.owner, head.created_ms, head.closed_ms)
     await store.ownership.finish([closed], 86_400_000)
     assert [row.member for row in await store.listing.running()] == [workflow]
     await store.ownership.finish([closed._replace(score=head.closed_ms + 7)], 86_400_000)
@@ -109,11 +111,11 @@ async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_
 async def test_a_day_lives_as_long_as_the_longest_retention_in_it(store: Store) -> None:
     day = store.keys.closed("2026-11-24")
     noon = 1_795_521_600_000
-    await store.ownership.finish([Closed("long", OWNER, noon, noon)], 86_400_000)
+    await store.ownership.finish([ClosedWorkflow("long", OWNER, noon, noon)], 86_400_000)
     long = await store.link.call("PTTL", day)
-    await store.ownership.finish([Closed("short", OWNER, noon, noon)], 1_000)
+    await store.ownership.finish([ClosedWorkflow("short", OWNER, noon, noon)], 1_000)
     assert long >= await store.link.call("PTTL", day) > long - 5_000
-    await store.ownership.finish([Closed("longer", OWNER, noon, noon)], 2 * 86_400_000)
+    await store.ownership.finish([ClosedWorkflow("longer", OWNER, noon, noon)], 2 * 86_400_000)
     assert await store.link.call("PTTL", day) > long
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from nervenet.streams.groups import Place
-from nervenet.streams.link import RedisRefused
-from nervenet.streams.queues import GROUP, Delivered, News, parse_tasks, parse_wakes
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.streams.groups import EntryPlace
+from nervenet.streams.queues import GROUP, Delivered, OutgoingWake, parse_tasks, parse_wakes
 from tests.streams.store import FIRST, OWNER, SECOND, Store
 
 
@@ -16,7 +16,7 @@ async def read(store: Store, stream: bytes, consumer: str, count: int = 10) -> l
 
 
 async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
-    news = News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x")
+    news = OutgoingWake(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x")
     assert await store.queues.send_inbox(FIRST, b"task") is None
     assert await store.queues.wake(news) is None
     assert await store.snapshot() == {}
@@ -24,8 +24,8 @@ async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
     await store.queues.make_wake(OWNER)
     assert await store.queues.send_inbox(FIRST, b"task")
     assert await store.queues.wake(news)
-    await store.groups.bury(FIRST)
-    await store.groups.bury(OWNER)
+    await store.groups.delete_streams(FIRST)
+    await store.groups.delete_streams(OWNER)
     assert await store.queues.send_inbox(FIRST, b"task") is None
     assert await store.snapshot() == {}
 
@@ -44,14 +44,14 @@ async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(st
     await store.queues.make_inbox(FIRST)
     sent = await store.queues.send_inbox(FIRST, b"\x00task")
     assert sent is not None
-    assert await store.groups.place(inbox, sent) == Place("unread")
+    assert await store.groups.place(inbox, sent) == EntryPlace("unread")
     assert await read(store, inbox, FIRST) == [Delivered(sent, b"\x00task")]
     assert await read(store, inbox, FIRST) == []
-    assert await store.groups.place(inbox, sent) == Place("pending", FIRST)
+    assert await store.groups.place(inbox, sent) == EntryPlace("pending", FIRST)
     own = parse_tasks(await store.link.call(*store.queues.read_own(inbox, FIRST, 10)))
     assert own == [Delivered(sent, b"\x00task")], "after a reconnect the pending list has it"
     await store.queues.drop(inbox, sent)
-    assert await store.groups.place(inbox, sent) == Place("gone")
+    assert await store.groups.place(inbox, sent) == EntryPlace("gone")
     assert (await store.groups.pending(inbox), await store.groups.depth(inbox)) == ([], 0)
 
 
@@ -63,7 +63,7 @@ async def test_an_entry_that_was_deleted_under_its_reader_reads_as_nothing_to_do
     await read(store, inbox, FIRST)
     await store.link.call("XDEL", inbox, sent)
     assert parse_tasks(await store.link.call(*store.queues.read_own(inbox, FIRST, 10))) == [Delivered(sent, None)]
-    assert await store.groups.place(inbox, sent) == Place("gone")
+    assert await store.groups.place(inbox, sent) == EntryPlace("gone")
 
 
 async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: Store) -> None:
@@ -73,7 +73,7 @@ async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: S
     await store.queues.send_inbox(FIRST, b"task")
     (task,) = await read(store, inbox, FIRST)
     writes = store.link.stats.writes
-    news = News(OWNER, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
+    news = OutgoingWake(OWNER, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
     woken = await store.queues.complete(news, inbox, task.id)
     assert store.link.stats.writes == writes + 1
     assert (await store.groups.depth(inbox), await store.groups.pending(inbox)) == (0, [])
@@ -86,7 +86,7 @@ async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leav
     await store.queues.make_inbox(FIRST)
     await store.queues.send_inbox(FIRST, b"task")
     (task,) = await read(store, inbox, FIRST)
-    news = News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"result")
+    news = OutgoingWake(OWNER, "review-7", 1, b"5-2", "task:ocr", b"result")
     assert await store.queues.complete(news, inbox, task.id) is None
     assert await store.groups.depth(inbox) == 0
 
@@ -94,20 +94,22 @@ async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leav
 async def test_large_news_travels_without_its_entry(store: Store) -> None:
     await store.queues.make_wake(OWNER)
     for size in (8 * 1024, 8 * 1024 + 1):
-        await store.queues.wake(News(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x" * size))
+        await store.queues.wake(OutgoingWake(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x" * size))
     small, large = parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1)))
     assert (small.entry, large.entry) == (b"x" * 8 * 1024, None)
     await store.queues.trim_wakes(OWNER, small.id)
     assert parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1))) == [large]
     await store.queues.trim_wakes(OWNER, large.id)
     assert parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1))) == []
-    assert await store.queues.wake(News(OWNER, "review-7", 1, b"5-2", "x", b"")), "an empty wake is not a buried one"
+    assert await store.queues.wake(OutgoingWake(OWNER, "review-7", 1, b"5-2", "x", b"")), (
+        "an empty wake is not a buried one"
+    )
 
 
 async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: Store) -> None:
     queue = store.keys.queue("ocr")
     sent = await store.queues.send_queue("ocr", b"early")
-    assert await store.groups.place(queue, sent) == Place("unread")
+    assert await store.groups.place(queue, sent) == EntryPlace("unread")
     assert (await store.groups.pending(queue), await store.groups.consumers(queue)) == ([], [])
     await store.queues.make_queue("ocr")
     assert await read(store, queue, FIRST) == [Delivered(sent, b"early")]
@@ -135,7 +137,7 @@ async def test_what_is_delivered_and_pending_nowhere_is_seen_and_trimmed(store: 
         await read(store, queue, FIRST, 1)
     held = {ids[3], ids[7], ids[15]}
     await store.link.call("XACK", queue, GROUP, *(set(ids[:20]) - held))
-    assert await store.groups.place(queue, ids[5]) == Place("lost")
+    assert await store.groups.place(queue, ids[5]) == EntryPlace("lost")
     assert await store.groups.trim(queue) == 17
     left = [row[0] for row in await store.link.call("XRANGE", queue, "-", "+")]
     assert left == [ids[3], ids[7], ids[15], *ids[20:]]

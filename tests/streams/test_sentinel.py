@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
-from nervenet.streams.link import AuthenticationFailed, BadAddress, ConnectionLost, Link, ServerIdentity
-from tests.recovery.replicated import NAME, Replicated, role_of, say, sentinel
-
-from .tcp_proxy import proxied
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, ConnectionLost
+from nervenet.redis_link.opening import open_link
+from tests.support.redis_servers import NAME, Replicated, role_of, say, sentinel
+from tests.support.tcp_proxy import tcp_proxy
 
 
 async def test_a_frozen_master_is_left_with_every_connection_for_the_one_that_the_sentinels_made() -> None:
     async with Replicated() as redis, valkey() as bystander, sentinel(bystander.port, epoch=0) as liar:
         # It slept through a failover and names a master of the past: the first in the URL, and not believed.
-        link = await Link.open(redis.url.replace("sentinel://", f"sentinel://127.0.0.1:{liar.port},"), name="n-1")
+        link = await open_link(redis.url.replace("sentinel://", f"sentinel://127.0.0.1:{liar.port},"), name="n-1")
         assert link.server.run_id in say(redis.master, "INFO", "server")
         told: asyncio.Queue[tuple[ServerIdentity, ServerIdentity]] = asyncio.Queue()
 
@@ -75,15 +76,15 @@ async def test_the_link_needs_no_sentinel_while_the_master_lives() -> None:
         async with sentinel(server.port, "requirepass watch", quorum=1) as watcher:
             place = f"127.0.0.1:{free_port()},127.0.0.1:{watcher.port}"
             with pytest.raises(AuthenticationFailed, match="no password"):
-                await Link.open(f"redis+sentinel://{place}/{NAME}")
+                await open_link(f"redis+sentinel://{place}/{NAME}")
             with pytest.raises(BadAddress, match="knows no master 'other'"):
-                await Link.open(f"redis+sentinel://{place}/other?sentinel_password=watch")
-            link = await Link.open(f"redis+sentinel://{place}/{NAME}/2?sentinel_password=watch")
+                await open_link(f"redis+sentinel://{place}/other?sentinel_password=watch")
+            link = await open_link(f"redis+sentinel://{place}/{NAME}/2?sentinel_password=watch")
             assert f"/{NAME}/2" in repr(link)
         assert await link.call("SET", "k", "v") == b"OK"
         assert "db2:keys=1" in say(server, "INFO", "keyspace")
         with pytest.raises(ConnectionLost, match="no sentinel answers"):
-            await Link.open(f"redis+sentinel://{place}/{NAME}", wait=0.1)
+            await open_link(f"redis+sentinel://{place}/{NAME}", wait=0.1)
         await link.close()
 
 
@@ -94,11 +95,11 @@ async def test_a_master_that_would_write_without_its_replicas_is_warned_of(caplo
         while "state=online" not in say(master, "INFO", "replication"):
             await asyncio.sleep(0.02)
         with caplog.at_level(logging.WARNING, "nervenet"):
-            await (await Link.open(master.url)).close()
+            await (await open_link(master.url)).close()
             assert "min-replicas-to-write is 0" in caplog.text
             caplog.clear()
             say(master, "CONFIG", "SET", "min-replicas-to-write", 1)
-            await (await Link.open(master.url)).close()
+            await (await open_link(master.url)).close()
             assert not caplog.text
 
 
@@ -110,11 +111,11 @@ async def test_sentinels_and_their_master_are_reached_over_tls(tmp_path: Path) -
     subprocess.run(openssl, check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    async with valkey() as server, proxied(server.url, tls) as master:
+    async with valkey() as server, tcp_proxy(server.url, tls=tls) as master:
         port = int(master.url.rpartition(":")[2])
-        async with sentinel(port) as watcher, proxied(watcher.url, tls) as secured:
+        async with sentinel(port) as watcher, tcp_proxy(watcher.url, tls=tls) as secured:
             plain, trusted = watcher.url.partition("://")[2], f"ssl_ca_certs={certificate}"
             for place, how in ((secured.url.partition("://")[2], ""), (plain, "&sentinel_tls=no")):
-                link = await Link.open(f"rediss+sentinel://{place}/{NAME}?{trusted}{how}")
+                link = await open_link(f"rediss+sentinel://{place}/{NAME}?{trusted}{how}")
                 assert await link.call("ECHO", "in private") == b"in private"
                 await link.close()

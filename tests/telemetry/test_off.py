@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
 import time
 
+from tests.support.environment import clean_environment
 from tests.telemetry.collector import collector
 
 
 def run(program: str, **environment: str) -> str:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        env=kept | environment,
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=60,

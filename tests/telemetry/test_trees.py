@@ -7,7 +7,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,9 @@ from nervenet.dev.servers import Server
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import coordinator_service_pb2_grpc as rpc
+from tests.support.waiting import wait_until
 from tests.telemetry.collector import Collector, Seen, collector
-from tests.telemetry.processes import Processes
+from tests.telemetry.processes import TracedMesh
 
 pytestmark = pytest.mark.xdist_group("telemetry")
 
@@ -36,12 +36,11 @@ def spans() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def mesh(
     spans: Collector, shared_valkey: Server, shared_etcd: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Processes]:
+) -> Iterator[TracedMesh]:
     folder, namespace = tmp_path_factory.mktemp("mesh"), f"t-{uuid.uuid4().hex[:12]}"
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "deployment=test"}
-    with Processes(folder, shared_valkey.url, shared_etcd.url, namespace, **environment) as processes:
-        processes.node()
-        processes.agent()
+    with TracedMesh(folder, shared_valkey.url, shared_etcd.url, namespace, **environment) as processes:
+        processes.start(nodes=1, agents=1)
         yield processes
 
 
@@ -57,7 +56,7 @@ def closed(workflow_id: str, sends: int):  # type: ignore[no-untyped-def]
 
 
 def test_a_plain_workflow_and_a_retried_one_each_with_its_own_start_below_the_users_request(
-    mesh: Processes, spans: Collector
+    mesh: TracedMesh, spans: Collector
 ) -> None:
     mesh.call("plain=one", "retried=one", "--inside")  # one batch: both travel in one call
     spans.wait(closed("plain-one", 3), "the spans of plain-one")
@@ -104,7 +103,7 @@ def test_a_plain_workflow_and_a_retried_one_each_with_its_own_start_below_the_us
     assert all(span.start_ns <= span.end_ns for span in everything)
 
 
-def test_a_start_without_a_trace_begins_one_at_the_node_and_reads_show_it(mesh: Processes, spans: Collector) -> None:
+def test_a_start_without_a_trace_begins_one_at_the_node_and_reads_show_it(mesh: TracedMesh, spans: Collector) -> None:
     answer = _start(mesh, "plain-two")
     assert answer.workflow.state == 5, answer.workflow  # WORKFLOW_STATE_SUCCEEDED
     spans.wait(closed("plain-two", 3), "the spans of plain-two")
@@ -124,7 +123,7 @@ def test_a_start_without_a_trace_begins_one_at_the_node_and_reads_show_it(mesh: 
     assert json.loads(shown.stdout)["workflow"]["traceId"] == root.trace_id, shown.stdout
 
 
-def test_what_the_caller_does_not_sample_nobody_exports(mesh: Processes, spans: Collector) -> None:
+def test_what_the_caller_does_not_sample_nobody_exports(mesh: TracedMesh, spans: Collector) -> None:
     unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
     answer = _start(mesh, "plain-three", ("traceparent", unsampled))
     assert answer.workflow.state == 5
@@ -134,14 +133,14 @@ def test_what_the_caller_does_not_sample_nobody_exports(mesh: Processes, spans: 
     assert not [s for s in spans.spans if s.trace_id == unsampled[3:35] or _of(s, "plain-three")]
 
 
-def test_a_malformed_context_starts_a_new_trace(mesh: Processes, spans: Collector) -> None:
+def test_a_malformed_context_starts_a_new_trace(mesh: TracedMesh, spans: Collector) -> None:
     _start(mesh, "plain-five", ("traceparent", "00-zz-01"))
     spans.wait(closed("plain-five", 3), "the spans of plain-five")
     spans.wait(lambda seen: any(s.kind == "SERVER" and _of(s, "plain-five") for s in seen), "the SERVER span")
     assert spans.tree("plain-five").parent_id == ""
 
 
-def test_a_refused_start_is_the_callers_error_and_not_the_nodes(mesh: Processes, spans: Collector) -> None:
+def test_a_refused_start_is_the_callers_error_and_not_the_nodes(mesh: TracedMesh, spans: Collector) -> None:
     with pytest.raises(grpc.RpcError):
         _start(mesh, "nobody-six", definition="nobody")
     seen = spans.wait(lambda seen: any(_of(s, "nobody-six") for s in seen), "the SERVER span")
@@ -154,12 +153,11 @@ def test_one_trace_stays_one_trace_when_its_node_is_killed_half_way(
     spans: Collector, redis_url: str, etcd_url: str, namespace: str, tmp_path: Path
 ) -> None:
     environment = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": spans.endpoint}
-    with Processes(tmp_path, redis_url, etcd_url, namespace, **environment) as mesh:
-        first = mesh.node()
-        mesh.node()
-        mesh.agent()
+    with TracedMesh(tmp_path, redis_url, etcd_url, namespace, **environment) as mesh:
+        first, _ = mesh.up(mesh.node(), mesh.node())
+        mesh.up(mesh.agent())
         mesh.call("interrupted=half", "--leave")
-        _until((tmp_path / "half.runs").exists, "the slow handler runs")
+        wait_until((tmp_path / "half.runs").exists, "the slow handler runs")
         spans.wait(lambda seen: any(s.kind == "SERVER" and _of(s, "interrupted-half") for s in seen), "SERVER span")
         first.kill()
         spans.wait(lambda seen: any(s.name == "recover_workflow" for s in seen), "the other node goes on with it")
@@ -186,12 +184,12 @@ def test_one_trace_stays_one_trace_when_its_node_is_killed_half_way(
 
 
 def _start(
-    mesh: Processes, workflow_id: str, *metadata: tuple[str, str], definition: str = "plain"
+    mesh: TracedMesh, workflow_id: str, *metadata: tuple[str, str], definition: str = "plain"
 ) -> pb.StartWorkflowResponse:
     """As grpcurl would: no OpenTelemetry on this side."""
 
     async def call() -> pb.StartWorkflowResponse:
-        async with grpc.aio.insecure_channel(mesh.addresses[0]) as channel:
+        async with grpc.aio.insecure_channel(mesh.nodes[0].address) as channel:
             request = pb.StartWorkflowRequest(
                 workflow_id=workflow_id, definition=definition, input=common.Payload(json='"x"'), wait={"seconds": 20}
             )
@@ -205,10 +203,3 @@ def _start(
 
 def _of(span: Seen, workflow_id: str) -> bool:
     return span.attributes.get("nervenet.workflow.id") == workflow_id
-
-
-def _until(condition, what: str) -> None:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)

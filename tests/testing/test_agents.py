@@ -125,7 +125,7 @@ async def test_what_does_not_fit_is_told_as_a_workflow_would_hear_it() -> None:
         await run_agent(greet, 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="takes one value, got 2"):
         await run_agent(greet, "a", "b")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="whose handler is at hand"):
+    with pytest.raises(TypeError, match="with a handler in this process"):
         await run_agent(Agent.remote("far", str, str), "Ada")
 
 

@@ -155,7 +155,7 @@ def test_the_script_signals_and_cancels() -> None:
     t.after(timedelta(minutes=5)).cancel()
     run = t.run(patient)
     assert run.state == "CANCELED"
-    with pytest.raises(WorkflowCanceled, match="the test said so"):
+    with pytest.raises(WorkflowCanceled, match="canceled by the test"):
         _ = run.result
 
 
@@ -175,7 +175,9 @@ def test_a_stub_that_runs_out_of_answers_and_a_world_that_stops_say_so() -> None
     async def forever(ctx: Context) -> str:
         return await ctx.receive(approve)
 
-    with pytest.raises(AssertionError, match=r"forever waits for signal approve \(test_kit.py:\d+\), and nothing"):
+    with pytest.raises(
+        AssertionError, match=r"forever waits for signal approve \(test_kit.py:\d+\), and this test scripts nothing"
+    ):
         WorkflowTest().run(define_workflow(forever))
 
 
@@ -290,7 +292,7 @@ def test_code_that_does_not_stop_ends_its_test_with_its_line(monkeypatch: pytest
         while True:
             n += 1
 
-    monkeypatch.setattr("nervenet.node.guards.watchdog.LIMIT", 0.2)
+    monkeypatch.setattr("nervenet.node.guards.watchdog.BLOCKED_LOOP_LIMIT", 0.2)
     with pytest.raises(AssertionError, match=r"BLOCKED.*test_kit\.py:\d+(?s:.)*did not stop(?s:.)*await ctx\.call"):
         WorkflowTest().run(define_workflow(spins))
 
@@ -332,5 +334,5 @@ def test_a_question_whose_schema_is_none_is_refused_where_it_is_asked() -> None:
     async def asks(ctx: Context) -> None:
         await ctx.ask("How many?", answer=Annotated[int, WithJsonSchema({"type": "whole"})])
 
-    with pytest.raises(WorkflowFailed, match="the JSON Schema of the answer is none: type: 'whole' is not valid under"):
+    with pytest.raises(WorkflowFailed, match="the answer's JSON Schema is invalid: type: 'whole' is not valid under"):
         _ = WorkflowTest().run(define_workflow(asks, name="asks", local=locals())).result

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.support.environment import clean_environment
 
 APP = """
 from nervenet import Context, Mesh
@@ -69,7 +70,7 @@ def test_the_fixture_is_there_and_says_what_it_needs(tmp_path: Path) -> None:
     files = {"app.py": APP, "test_module.py": TESTS, "test_fixture.py": OWN_FIXTURE, "test_none.py": NO_MESH}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "NERVENET_"))}
+    environment = {name: value for name, value in clean_environment().items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
         cwd=tmp_path, env=environment | {"NERVENET_ADDRESS": "somebody.example:1"},

@@ -97,7 +97,7 @@ func newID(name string) string {
 	return name + "-" + strings.ToLower(base32.StdEncoding.EncodeToString(random))
 }
 
-// drain takes nothing new, lets run what runs for so long, and gives back the rest.
+// drain takes nothing new, lets running tasks continue for this long, and gives back the rest.
 func (a *agent) drain(grace time.Duration) {
 	a.state(pb.AgentState_AGENT_STATE_DRAINING)
 	if !a.empty(grace) {
@@ -139,7 +139,7 @@ func (a *agent) state(state pb.AgentState) {
 	}
 }
 
-// leave deregisters, and deletes what nobody else shall have to bury.
+// leave deregisters, and deletes what nodes would otherwise have to clean up.
 func (a *agent) leave() {
 	a.mu.Lock()
 	id := a.record.AgentId

@@ -55,7 +55,7 @@ type delivery struct {
 	task       *pb.TaskEnvelope // nil: the pending list names an entry that was deleted
 }
 
-// read asks one stream for at most so many tasks: new ones (">", blocking if told) or our own pending ones (an id).
+// read asks one stream for at most count tasks: new ones (">", blocking if told) or our own pending ones (an id).
 func (s *store) read(ctx context.Context, stream, consumer, after string, count int, block time.Duration) ([]delivery, error) {
 	found, err := s.XReadGroup(ctx, &redis.XReadGroupArgs{Group: group, Consumer: consumer, Streams: []string{stream, after},
 		Count: int64(count), Block: block}).Result()
@@ -100,7 +100,7 @@ func (s *store) queues(ctx context.Context, capability string) (streams []string
 	return streams, err
 }
 
-// claim asks whether we shall run this attempt: run, done, busy, stale or unknown; with its owner and last checkpoint.
+// claim asks whether this agent must run this attempt: run, done, busy, stale or unknown; with its owner and last checkpoint.
 func (s *store) claim(ctx context.Context, task *pb.TaskEnvelope, agent string) (status, owner string, checkpoint *pb.Payload, err error) {
 	head := s.head(task.WorkflowId)
 	answer, err := claimScript.Run(ctx, s, []string{head, head + ":ckpt"}, task.Run, task.Step, task.Attempt, agent, claimTTL).Slice()
@@ -192,7 +192,7 @@ func (s *store) drop(ctx context.Context, one delivery) error {
 	return err
 }
 
-// tell puts news of a running attempt before whoever watches; best effort.
+// tell sends news of a running attempt to watchers; best effort.
 func (s *store) tell(ctx context.Context, task *pb.TaskEnvelope, progress *pb.TaskProgress) {
 	if text, err := proto.Marshal(progress); err == nil {
 		key := s.head(task.WorkflowId) + ":live"

@@ -184,7 +184,7 @@ func (a *agent) start(id string, got delivery, checkpoint *pb.Payload) {
 	}()
 }
 
-// report takes what a handler says: the checkpoint goes with the next renewal, the rest to whoever watches.
+// report takes what a handler says: the checkpoint goes with the next renewal, the rest to watchers.
 func (a *agent) report(one *running, progress *pb.TaskProgress) {
 	a.mu.Lock()
 	one.beat = time.Now()
@@ -244,7 +244,7 @@ func (a *agent) finish(one *running, result *pb.TaskResult) {
 	a.mu.Unlock()
 }
 
-// keep renews the claims of what runs; one that cannot be had again is not wanted any more.
+// keep renews the claims of what runs; a task whose claim cannot be renewed or taken again is no longer wanted.
 func (a *agent) keep(ctx context.Context) {
 	for tick := time.NewTicker(250 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 		a.mu.Lock()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the handler that blocks the agent's event loop, and says its line.
+"""Detects a handler that blocks the agent's event loop, and logs its line.
 
-An `async def` handler shares one thread with everything else of its process. One that blocks there (a sleep, a slow parser, a
-synchronous client) stops reading, renewing and answering: the agent lives, and its tasks are taken for lost. So a thread
-looks whether the loop still turns, and if it does not, where it stands.
+An `async def` handler shares one thread with all other parts of its process. If it blocks (a sleep, a slow parser, a
+synchronous client), nothing is read, renewed or answered: the agent is alive, but its tasks count as lost. So a thread
+checks whether the loop still runs, and if not, which line it executes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
 
 LIMIT: Final = 1.0
-"""Seconds that nobody minds; claims are renewed every two."""
+"""Seconds of a blocked loop that are not reported; claims are renewed every two."""
 BEAT: Final = 0.25
 
 _log = logging.getLogger("nervenet.agent")
 
 
 class Lag:
-    """Entered in the loop that it watches; `longest` is the longest standstill seen, in seconds."""
+    """Enter it in the loop that it watches. `longest` is the longest time that the loop was blocked, in seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -58,15 +58,15 @@ class Lag:
             if late > LIMIT and not stood:
                 self._tell(late)
             elif late <= LIMIT and stood:
-                _log.warning("the event loop turns again, after some %.1f s", stood)
+                _log.warning("the event loop runs again, after about %.1f s", stood)
             stood = late if late > LIMIT else 0.0
             self.longest = max(self.longest, stood)
 
     def _tell(self, late: float) -> None:
         site = site_of(sys._current_frames().get(self._thread_id))  # noqa: SLF001  # there is no other way to its frame
         _log.error(
-            "the event loop has stood still for %.1f s%s: no task of this process is renewed meanwhile, and after 6 s they "
-            'are taken for lost. A handler that blocks is a plain `def` (it gets a thread) or run="process"',
+            "the event loop has been blocked for %.1f s%s: the claims of this process are not renewed, and after 6 s its "
+            'tasks count as lost. Make a handler that blocks a plain `def` (it gets a thread), or use run="process"',
             late,
-            f" at {site}" if site is not None else ", in no handler: the process was stopped, or starves",
+            f" at {site}" if site is not None else ", in no handler: the process was suspended, or gets no CPU time",
         )

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How busy this process is, and how it fared lately: what selection compares."""
+"""The load of this process and the results of its recent tasks, which the selection of agents compares."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from nervenet.streams.tasks.attempt import TaskAverages
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
-
-_WEIGHT = 0.1
-"""Of the newest task in the averages: they remember about the last twenty."""
 
 
 class Sample(NamedTuple):
@@ -27,19 +26,13 @@ class Sample(NamedTuple):
     by_capability: Mapping[str, int]
 
 
-class LoadMeter:
+class LoadMeter(TaskAverages):
     def __init__(self, slots: Slots, clock: Clock) -> None:
+        super().__init__()
         self._slots = slots
         self._clock = clock
-        self._average_ms = 0.0
-        self._error_rate = 0.0
         self._seen = (clock.monotonic(), time.process_time())
         self._cpu = 0.0
-
-    def ended(self, took_ms: int, failed: bool) -> None:
-        """A task is over."""
-        self._average_ms += (took_ms - self._average_ms) * _WEIGHT
-        self._error_rate += (failed - self._error_rate) * _WEIGHT
 
     def sample(self) -> Sample:
         slots = self._slots
@@ -54,8 +47,8 @@ class LoadMeter:
             queued=max(0, slots.taken - active),
             slots=slots.total,
             cpu=self._cpu,
-            average_ms=self._average_ms,
-            error_rate=self._error_rate,
+            average_ms=self.average_ms,
+            error_rate=self.error_rate,
             sample_ms=self._clock.now_ms(),
             by_capability=by_capability,
         )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One incarnation's entry in the registry: registered through any node, kept by a heartbeat stream to any node.
+"""The registration of one incarnation: through any node, and kept by a heartbeat stream to any node.
 
-The lease is the agent's own and outlives every stream: when a node goes, the heartbeat goes on at the next one, with the
-lease id. Only `lease_lost` (or LEASE_NOT_FOUND) retires the id; silence of all nodes does not, because work goes on by
-Redis alone. `alive` is our own view: the last answered heartbeat's send time plus what it said the lease lives.
+The lease belongs to the agent and outlives each stream: when a node is gone, the heartbeats continue at the next one,
+with the same lease id. Only `lease_lost` or LEASE_NOT_FOUND ends the id. Silence of all nodes does not, because the
+agent can work with Redis alone. `alive` is the agent's own view: the time at which the last answered heartbeat was
+sent, plus the lease's time to live in its answer.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.rpc.channels import Channel
 
-REPORT_AT_MOST: Final = 0.25
+SHORTEST_REPORT_INTERVAL: Final = 0.25
+"""Seconds between two load reports, if the load changes."""
 CALL_TIMEOUT: Final = 5.0
 ANSWERED_WITHIN: Final = 2.1
-"""Intervals: a node that is silent for longer is left while the lease still lives, so that the next one can keep it."""
+"""Heartbeat intervals without an answer after which the agent tries the next node, while its lease still lives."""
 _BACKOFF: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 _OURS: Final = frozenset({"INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
@@ -40,7 +42,8 @@ _log = logging.getLogger("nervenet.agent")
 
 
 class Registration:
-    """`port` dials the nodes, says who we are and hears what a node wants of us; `load` says how busy we are."""
+    """`port` connects to the nodes, has the agent's record, and gets the state that a node wants. `load` returns the
+    load."""
 
     def __init__(
         self, agent_id: str, port: AgentPort, load: Callable[[], Sample], config: Config, clock: Clock
@@ -57,7 +60,7 @@ class Registration:
         self._interval = 1.0
         self._until = 0.0
         self._lost = False
-        self._stale = asyncio.Event()  # the record changed: register again, under the same lease
+        self._stale = asyncio.Event()  # the record has changed: register again, with the same lease
 
     def __repr__(self) -> str:
         state = "lost" if self._lost else "alive" if self.alive else "not alive"
@@ -65,15 +68,16 @@ class Registration:
 
     @property
     def alive(self) -> bool:
-        """Whether our lease lives, as far as we know."""
+        """Whether the lease lives, as far as the agent knows."""
         return not self._lost and self._clock.monotonic() < self._until
 
     def changed(self) -> None:
-        """The record (its state) is another: tell the api."""
+        """The record (its state) has changed: register it again."""
         self._stale.set()
 
     async def run(self) -> None:
-        """Register, then beat; returns when the lease is lost. Raises ConfigError where we are refused for good."""
+        """Register, then send heartbeats. Returns when the lease is lost; raises ConfigError if a node refuses the
+        agent."""
         failures = 0
         while not self._lost:
             channel = self._port.dial(self._turn)
@@ -93,7 +97,7 @@ class Registration:
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
     async def leave(self) -> None:
-        """Deregister, if a node answers; else the lease ends by itself."""
+        """Deregister, if a node answers. Otherwise the lease expires."""
         if not self.lease_id or self._lost:
             return
         for _ in range(3):
@@ -118,7 +122,7 @@ class Registration:
         self._interval = _seconds(answer.heartbeat_interval, self._interval)
 
     async def _beat(self, channel: Channel) -> None:
-        """One heartbeat stream, until it breaks, the lease is lost, or the record changed."""
+        """One heartbeat stream, until it breaks, the lease is lost, or the record has changed."""
         call = channel["Heartbeat"](self._beats(), metadata=metadata_of(self._config))
         try:
             while True:
@@ -132,7 +136,7 @@ class Registration:
                     return
                 self._until = sent + _seconds(answer.ttl, 5.0)
                 if answer.desired_state:
-                    self._port.wanted(answer.desired_state)
+                    self._port.set_desired_state(answer.desired_state)
                 if self._stale.is_set():
                     return
         except TimeoutError:
@@ -141,15 +145,15 @@ class Registration:
             call.cancel()
 
     async def _beats(self) -> AsyncIterator[api.HeartbeatRequest]:
-        """At each interval, and sooner when the load changed by a tenth or between full and not full."""
-        said, at = self._load(), self._clock.monotonic()
-        yield self._heartbeat(said)
+        """A heartbeat in each interval, and sooner if the load changes by a tenth, or between full and not full."""
+        sent, at = self._load(), self._clock.monotonic()
+        yield self._heartbeat(sent)
         while not self._lost:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), REPORT_AT_MOST)
+                await asyncio.wait_for(self._stale.wait(), SHORTEST_REPORT_INTERVAL)
             now, load = self._clock.monotonic(), self._load()
-            if now - at >= self._interval or _matters(said, load) or self._stale.is_set():
-                said, at = load, now
+            if now - at >= self._interval or _matters(sent, load) or self._stale.is_set():
+                sent, at = load, now
                 yield self._heartbeat(load)
 
     def _heartbeat(self, load: Sample) -> api.HeartbeatRequest:

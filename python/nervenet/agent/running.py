@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt in this process, from the moment it was read: what it is, how far it is, and whether it is to stop.
+"""One attempt in this process, from the moment it was read: its task, its progress, and whether it must stop.
 
-It is also the `Reporter` that a handler's `Task` talks to, from whatever thread: plain attributes, written by one side
-and read by the other, and one call into the loop when news for watchers begin to wait.
+It is also the `Reporter` that a handler's `Task` calls, from any thread. It has plain attributes, written by one side
+and read by the other, and makes one call into the loop when progress begins to wait.
 """
 
 from __future__ import annotations
 
-import enum
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from nervenet.records import Failure, FailureCode
+from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,38 +19,9 @@ if TYPE_CHECKING:
     from nervenet.records import Payload
     from nervenet.wire import Envelope
 
-MOST_PARTS = 1_000
-"""Parts that wait for their 50 ms; older ones are dropped, which their numbers show."""
 
-
-class Stop(enum.Enum):
-    """Why an attempt is to stop, and what is recorded if it does."""
-
-    GONE = "gone"  # the mesh does not want it any more: nothing
-    TIMEOUT = "it took longer than its attempt timeout"
-    SILENT = "it gave no sign of life within its heartbeat timeout"
-    DRAINED = "its agent was drained"
-
-    def failure(self, capability: str) -> Failure | None:
-        """The failed attempt that this stop means."""
-        if self is Stop.GONE:
-            return None
-        if self is Stop.DRAINED:
-            return Failure(FailureCode.AGENT_DRAINED, self.value, type="AgentDrained", source="agent")
-        return Failure(FailureCode.TIMEOUT, f"{capability}: {self.value}", type="Timeout", source="agent")
-
-
-class Key(NamedTuple):
-    """What makes two deliveries the same attempt."""
-
-    workflow_id: str
-    run: int
-    step: str
-    attempt: int
-
-
-class Running:
-    """One attempt. `stream` and `entry_id` are the delivery that stands for it until the outcome is recorded."""
+class Running(TaskAttempt):
+    """One attempt that this agent has read."""
 
     def __init__(
         self,
@@ -63,53 +32,37 @@ class Running:
         entry_id: bytes,
         monotonic: Callable[[], float],
     ) -> None:
+        key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
+        super().__init__(key, agent_id, stream, entry_id)
         self.envelope = envelope
         self.agent = agent
-        self.agent_id = agent_id
-        self.stream = stream
-        self.entry_id = entry_id
-        self.key = Key(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        self.started_ms = 0  # 0: not yet claimed
         self.restored: Payload | None = None
         self.task: asyncio.Task[None] | None = None
-        self.stop: Stop | None = None
+        self.stop: StopReason | None = None
         self.interrupt: Callable[[], object] | None = None  # the executor's way to end the handler
-        self.ended = False  # the handler is over: nothing can be stopped any more
-        self.recorded = False  # a verdict stands in the journal though the handler still runs
-        # what renewals carry; times are monotonic seconds
+        self.ended = False  # the handler has ended, so it cannot be stopped
+        self.recorded = False  # a failure is recorded in the journal although the handler still runs
+        self.announce: Callable[[Running], None] | None = None  # None: its progress is not published
         self._monotonic = monotonic
-        self._saved: Payload | None = None
-        self.beat = self.renewed_at = self.saved_at = 0.0
-        self.fraction: float | None = None
-        self.checkpoint_due = False
-        # news for watchers
-        self.announce: Callable[[Running], None] | None = None
-        self.message = ""
-        self.news = False
-        self.parts: deque[tuple[int, Payload]] | None = None
-        self.sequence = self.live_bytes = self.live_entries = 0
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else f"stopping: {self.stop.name}" if self.stop else "running"
         return f"<Running {self.envelope.task_id}#{self.envelope.attempt} {state}>"
 
-    def cancel(self, why: Stop) -> None:
-        """Have the handler stop. The first reason holds."""
+    def cancel(self, why: StopReason) -> None:
+        """Stop the handler. Only the first reason counts."""
         if self.stop is None and not self.ended:
             self.stop = why
             if self.interrupt is not None:
                 self.interrupt()
 
     @property
-    def to_save(self) -> Payload | None:
-        """The checkpoint that was not stored yet."""
-        return self._saved if self.checkpoint_due else None
+    def enqueue_ms(self) -> int:
+        return self.envelope.enqueue_ms
 
-    def saved(self, checkpoint: Payload, at: float) -> None:
-        """It is stored; another may have come meanwhile."""
-        self.saved_at = at
-        if self._saved is checkpoint:
-            self.checkpoint_due = False
+    @property
+    def is_claimed(self) -> bool:
+        return self.started_ms != 0 and not self.recorded
 
     # ── as the handler's Reporter ────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,20 +75,14 @@ class Running:
 
     def progress(self, fraction: float | None, message: str) -> None:
         self.fraction, self.message, self.news = fraction, message, True
-        self._announce()
+        if self.announce is not None:
+            self.announce(self)
 
     def emit(self, part: Payload) -> None:
-        if self.parts is None:
-            self.parts = deque(maxlen=MOST_PARTS)
-        self.sequence += 1
-        self.parts.append((self.sequence, part))
-        self._announce()
+        self.add_part(self.sequence + 1, part)
+        if self.announce is not None:
+            self.announce(self)
 
     def checkpoint(self, value: Payload) -> None:
-        self._saved = value
+        self.latest_checkpoint = value
         self.checkpoint_due = True
-
-    def _announce(self) -> None:
-        announce, self.announce = self.announce, None
-        if announce is not None:
-            announce(self)

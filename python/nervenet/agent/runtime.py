@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent process as a whole: opens what it needs, joins the parts, lives through its incarnations, drains, leaves.
+"""An agent process: it opens all parts, registers, takes tasks, drains, and leaves.
 
     async with AgentRuntime.open(mesh.agents.values(), config, name="ocr") as agent:
         await agent.stopped()                  # or do something else meanwhile
-    # leaving drains: finish what runs within the grace, give the rest back, deregister
+    # leaving the block drains: finish the running tasks within the grace, give the others back, deregister
 
-An agent id is one incarnation: when its lease is lost, what runs is finished under the old id, nothing new is read under
-it, and the process comes back under a new one.
+An agent id is one incarnation. When its lease is lost, the running tasks are finished under the old id, no task is read
+under it any longer, and the process registers again under a new id.
 """
 
 from __future__ import annotations
@@ -23,44 +23,37 @@ from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
 from nervenet.agent.executors.process import ProcessExecutor
 from nervenet.agent.executors.thread import ThreadExecutor
-from nervenet.agent.floor import Doors, Floor
-from nervenet.agent.intake import Intake
-from nervenet.agent.keeper import Keeper
 from nervenet.agent.lag import Lag
-from nervenet.agent.live import Live
 from nervenet.agent.load import LoadMeter
 from nervenet.agent.registration import Registration
-from nervenet.agent.running import Key, Running, Stop
+from nervenet.agent.running import Running
 from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
+from nervenet.agent.task_reader import TaskReader
+from nervenet.agent.task_runner import SETTLE_WITHIN, TaskRunner
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
+from nervenet.streams.data_plane import DataPlane
 from nervenet.streams.groups import Groups
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
+from nervenet.streams.tasks.attempt import AttemptKey, StopReason
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-
-    class HasAgents(Protocol):
-        """A Mesh, as far as an agent process wants to know."""
-
-        name: str
-        agents: dict[str, Agent[Any, Any]]
-
+    from nervenet.definitions import Agent, MeshDefinitions
 
 _log = logging.getLogger("nervenet.agent")
 
 
 class AgentRuntime:
-    """Made by `open`. `agent_id` is the present incarnation's, `address` where its AgentService answers."""
+    """Made by `open`. `agent_id` is that of the present incarnation, `address` that of its AgentService."""
 
     def __init__(
         self,
@@ -82,28 +75,25 @@ class AgentRuntime:
         self.state = "ACTIVE"
         self.slots = Slots(slots, {agent.name: min(agent.slots, slots) for agent in agents.values()})
         self.meter = LoadMeter(self.slots, clock)
-        self.running: dict[Key, Running] = {}
+        self.running: dict[AttemptKey, Running] = {}
         keys = Keys(config.namespace)
-        self._doors = Doors(link, keys, Journal(link, keys), Queues(link, keys))
+        self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys))
         self._groups = Groups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
-        self._keeper = Keeper(self._doors.journal, clock, self.running.values())
         self._executors = self._make_executors()
-        self.floor = Floor(
-            self._doors,
+        self.task_runner = TaskRunner(
+            self._data_plane,
             agents,
             self._executors,
             self.slots,
             self.running,
-            keeper=self._keeper,
-            live=Live(link, keys, clock, config.retention_ms),
             meter=self.meter,
             clock=clock,
             retention_ms=config.retention_ms,
         )
         self._port = AgentPort(self)
-        self._intake: Intake | None = None
+        self._reader: TaskReader | None = None
         self._registration: Registration | None = None
         self._draining: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
@@ -127,11 +117,13 @@ class AgentRuntime:
         clock: Clock = SYSTEM,
         entropy: Entropy = os.urandom,
     ) -> AsyncIterator[AgentRuntime]:
-        """A registered agent that takes tasks; leaving drains it. Raises what its lifespans raise, LinkError where Redis
-        does not answer, ConfigError where its node refuses it."""
+        """A registered agent that takes tasks; leaving the block drains it.
+
+        Raises the errors of its lifespans, LinkError if Redis does not answer, ConfigError if a node refuses it.
+        """
         url = config.require("redis", "an agent")
         async with AsyncExitStack() as stack:
-            link = await Link.open(url, name=name)
+            link = await open_link(url, name=name, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             own = {agent.name: agent for agent in agents}
             total = slots or sum(agent.slots for agent in own.values())
@@ -146,17 +138,17 @@ class AgentRuntime:
                 entropy=entropy,
             )
             stack.push_async_callback(runtime._close)
-            link.on_reconnect += (runtime._keeper.redis_came_back, runtime.floor.recent.redis_came_back)
+            link.on_reconnect += (runtime.task_runner.redis_came_back,)
             await runtime._begin()
             stack.enter_context(Lag(clock))
             yield runtime
             await runtime.leave()
 
-    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── identity ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def agent_id(self) -> str:
-        return self._intake.agent_id if self._intake is not None else ""
+        return self._reader.agent_id if self._reader is not None else ""
 
     @property
     def address(self) -> str:
@@ -171,10 +163,10 @@ class AgentRuntime:
         """Language and version, for people."""
         return f"python {platform.python_version()}"
 
-    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def stopped(self) -> None:
-        """Wait until something in here broke for good, and raise it; an agent does not end by itself."""
+        """Wait until a part fails permanently, and raise its error. An agent never ends on its own otherwise."""
         assert self._life is not None
         await asyncio.shield(self._life)
 
@@ -184,60 +176,70 @@ class AgentRuntime:
         for executor in set(self._executors.values()):
             await executor.start()
         await self._port.start()
-        self._life = asyncio.create_task(self._live(), name=f"agent {self.name}")
+        self._life = asyncio.create_task(self._run_incarnations(), name=f"agent {self.name}")
         ready = asyncio.create_task(self._ready.wait())
         await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if self._life.done():
             self._life.result()
 
-    async def _live(self) -> None:
+    async def _run_incarnations(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(supervise(f"{self.name}: renewing claims", self._keeper.run))
+                group.create_task(supervise(f"{self.name}: renewing claims", self.task_runner.run))
                 while True:
                     await self._incarnation(group)
-        except ExceptionGroup as broken:  # whoever waits for us wants the error, not the group
+        except ExceptionGroup as broken:  # callers want the error, not the group
             raise broken.exceptions[0] from None
 
     async def _incarnation(self, group: asyncio.TaskGroup) -> None:
-        """From a new id to the loss of its lease."""
+        """One incarnation: from a new id to the loss of its lease."""
         agent_id = new_id(self.name, self._entropy)
-        await self._doors.queues.make_inbox(agent_id)
+        await self._data_plane.queues.make_inbox(agent_id)
         registration = Registration(agent_id, self._port, self.meter.sample, self.config, self.clock)
-        intake = Intake(
-            agent_id, self._doors, self.floor, self.agents, self.labels, self.clock, lambda: registration.alive
+        reader = TaskReader(
+            agent_id,
+            self._data_plane,
+            self.task_runner,
+            self.agents,
+            self.labels,
+            self.clock,
+            lambda: registration.alive,
         )
-        self._registration, self._intake = registration, intake
-        reading = group.create_task(self._read(registration, intake))
+        self._registration, self._reader = registration, reader
+        reading = group.create_task(self._read(registration, reader))
         await registration.run()
-        _log.warning("%s lost its lease: finishing what runs, coming back under a new id", agent_id)
-        intake.stop()
+        _log.warning(
+            "%s has lost its lease: it finishes its running tasks and registers again under a new id", agent_id
+        )
+        reader.stop()
         if not registration.registered.is_set():
             reading.cancel()
 
-    async def _read(self, registration: Registration, intake: Intake) -> None:
+    async def _read(self, registration: Registration, reader: TaskReader) -> None:
         await registration.registered.wait()
-        _log.info("%s takes %s at %s", intake.agent_id, ", ".join(self.agents), self.address)
+        _log.info("%s takes %s at %s", reader.agent_id, ", ".join(self.agents), self.address)
         self._ready.set()
-        await intake.run()
+        await reader.run()
 
     async def _close(self) -> None:
-        """Let go of everything, drained or not."""
+        """Close all parts, drained or not."""
         await _ended(self._draining)
         await _ended(self._life)
         await self._port.close()
-        for running in self.running.values():
-            running.cancel(Stop.GONE)
+        self.task_runner.close()
         for executor in set(self._executors.values()):
             await executor.close()
-        self._keeper.close()
         await self._resources.close()
+
+    def stop(self, running: Running, reason: StopReason) -> None:
+        """Stop one attempt."""
+        self.task_runner.stop(running, reason)
 
     # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def drain(self, grace_ms: int | None = None) -> None:
-        """Begin to drain: read nothing new, finish what runs within the grace, give the rest back."""
+        """Begin to drain: read no task, finish the running ones within the grace, give the others back."""
         if self._draining is None:
             grace = self.config.drain_ms if grace_ms is None else grace_ms
             self._set_state("DRAINING")
@@ -249,35 +251,35 @@ class AgentRuntime:
             self._draining.cancel()
             self._draining = None
         self._set_state("ACTIVE")
-        if self._intake is not None:
-            self._intake.resume()
+        if self._reader is not None:
+            self._reader.resume()
 
     async def drained(self) -> None:
-        """Return once nothing runs any more."""
+        """Return when no task runs any longer."""
         if self._draining is not None:
             await asyncio.wait((self._draining,))
 
     async def _drain(self, grace: float) -> None:
-        if self._intake is not None:
-            await self._intake.pause()
-        self.floor.release_held()
+        if self._reader is not None:
+            await self._reader.pause()
+        self.task_runner.release_unclaimed()
         try:
             async with asyncio.timeout(grace):
-                await self.floor.settled()
+                await self.task_runner.settled()
         except TimeoutError:
             await self._give_back()
         self._set_state("DRAINED")
 
     async def _give_back(self) -> None:
-        """The grace is over: store the last checkpoints, stop what runs, record AGENT_DRAINED for it."""
+        """The grace is over: store the last checkpoints, stop the running tasks, and record AGENT_DRAINED for them."""
         left = list(self.running.values())
-        _log.warning("%s: %d tasks still run after the grace, they go on elsewhere", self.agent_id, len(left))
-        await self._keeper.renew([running for running in left if running.to_save is not None])
+        _log.warning("%s: %d tasks still run after the grace; other agents continue them", self.agent_id, len(left))
+        await self.task_runner.claim_renewer.renew([running for running in left if running.checkpoint_due])
         for running in left:
-            self.floor.stop(running, Stop.DRAINED)
+            self.task_runner.stop(running, StopReason.DRAINED)
         try:
-            async with asyncio.timeout(self.floor.patience):
-                await self.floor.settled()
+            async with asyncio.timeout(SETTLE_WITHIN):
+                await self.task_runner.settled()
         except TimeoutError:
             _log.warning("%s: %d handlers do not end", self.agent_id, len(self.running))
 
@@ -288,20 +290,20 @@ class AgentRuntime:
             self._registration.changed()
 
     async def leave(self) -> None:
-        """Drain, deregister, delete the inbox and the consumers: nobody has to bury us."""
+        """Drain, deregister, and delete the inbox and the consumers, so that no node has to clean up."""
         self.drain()
         await self.drained()
-        await _ended(self._life)  # or the end of our lease would begin a new incarnation
-        registration, intake = self._registration, self._intake
-        if registration is None or intake is None:
+        await _ended(self._life)  # or the end of the lease would begin a new incarnation
+        registration, reader = self._registration, self._reader
+        if registration is None or reader is None:
             return
         await registration.leave()
         try:
-            await self._doors.link.call("DEL", self._doors.keys.inbox(intake.agent_id))
-            for queue in intake.queues:
-                await self._groups.drop_consumer(queue, intake.agent_id)
+            await self._data_plane.link.call("DEL", self._data_plane.keys.inbox(reader.agent_id))
+            for queue in reader.queues:
+                await self._groups.drop_consumer(queue, reader.agent_id)
         except LinkError as error:
-            _log.warning("%s: its inbox is left to be buried: %s", intake.agent_id, error)
+            _log.warning("%s: a node must delete its inbox: %s", reader.agent_id, error)
 
     def _make_executors(self) -> dict[str, Executor]:
         limit = self.config.payload_limit
@@ -322,30 +324,8 @@ async def _ended(task: asyncio.Task[None] | None) -> None:
         await asyncio.wait((task,))
 
 
-async def run_agent(
-    mesh: HasAgents,
-    config: Config,
-    *,
-    only: Collection[str] = (),
-    name: str | None = None,
-    slots: int | None = None,
-    stop: asyncio.Event,
-) -> None:
-    """Run the agents of a mesh until `stop`, then drain and leave. Raises ConfigError where there is nothing to run."""
-    async with AgentRuntime.open(chosen(mesh, only), config, name=name or mesh.name, slots=slots) as runtime:
-        stopping = asyncio.create_task(stop.wait())
-        broken = asyncio.create_task(runtime.stopped())
-        try:
-            await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
-            if broken.done():
-                broken.result()
-        finally:
-            stopping.cancel()
-            broken.cancel()
-
-
-def chosen(mesh: HasAgents, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
-    """The agents to run: those with a handler, or those that `only` names."""
+def chosen(mesh: MeshDefinitions, only: Collection[str] = ()) -> list[Agent[Any, Any]]:
+    """The agents to run: those in `only`, or all that have a handler. Raises ConfigError if there is none."""
     local = {agent.name: agent for agent in mesh.agents.values() if agent.fn is not None}
     if not local:
         raise ConfigError(f"mesh {mesh.name!r} has no agents to run")

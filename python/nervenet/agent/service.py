@@ -1,45 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's control port: its AgentService (health and reflection beside it), and what it says of itself.
+"""The agent's control port: a gRPC server with AgentService, health and reflection, and the agent's record.
 
-Everything here only asks or tells the runtime. `Connect`, the gateway for agents that speak only gRPC, is a node's.
+It only reads from the agent process and calls it. `Connect`, the gateway for agents that have only gRPC, is served by
+nodes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from nervenet.agent.running import Stop
 from nervenet.rpc.channels import Channel, split_addresses
-from nervenet.rpc.server import Server, Service
+from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
+from nervenet.streams.tasks.attempt import StopReason
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
 from nervenet.wire import optional_ms, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from nervenet.agent.load import Sample
+    from nervenet.agent.load import LoadMeter, Sample
     from nervenet.agent.running import Running
-    from nervenet.agent.runtime import AgentRuntime
+    from nervenet.agent.slots import Slots
+    from nervenet.clock import Clock
+    from nervenet.config import Config
     from nervenet.definitions import Agent
+    from nervenet.streams.tasks.attempt import AttemptKey
 
 SERVICE: Final = "nervenet.v1.AgentService"
 STOPPED_WITHIN: Final = 1.0
 
 
+class ControlledAgent(Protocol):
+    """The part of the agent process that the control port reads and calls. `AgentRuntime` implements it."""
+
+    name: str
+    state: str
+    config: Config
+    clock: Clock
+    agents: Mapping[str, Agent[Any, Any]]
+    labels: Mapping[str, str]
+    slots: Slots
+    meter: LoadMeter
+    running: dict[AttemptKey, Running]
+
+    @property
+    def agent_id(self) -> str:
+        """The id of the present incarnation."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """Language and version, for people."""
+        ...
+
+    def drain(self, grace_ms: int | None = None) -> None:
+        """Take no new task, finish what runs within the grace, give the rest back."""
+        ...
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        ...
+
+    def stop(self, running: Running, reason: StopReason) -> None:
+        """Stop one attempt."""
+        ...
+
+
 class AgentPort:
     """The server, and the channels to nodes."""
 
-    def __init__(self, runtime: AgentRuntime) -> None:
+    def __init__(self, runtime: ControlledAgent) -> None:
         self._runtime = runtime
-        self._server: Server | None = None
+        self._server: GrpcServer | None = None
         self._targets = split_addresses(runtime.config.address)
         self._channels: dict[str, Channel] = {}
         self._registered = timestamp(runtime.clock.now_ms())
         self._capabilities = [_capability(agent, runtime.slots.limits[agent.name]) for agent in runtime.agents.values()]
-        self._saying: set[asyncio.Task[None]] = set()
+        self._health_updates: set[asyncio.Task[None]] = set()
         self.address = ""
 
     def __repr__(self) -> str:
@@ -48,7 +88,7 @@ class AgentPort:
     async def start(self) -> None:
         config = self._runtime.config
         services = [Service(SERVICE, AgentService(self._runtime, self))]
-        self._server = await Server.start(config, "agent", services, asyncio.Event())
+        self._server = await GrpcServer.start(config, "agent", services, asyncio.Event())
         self.address = config.advertised(self._server.address)
 
     async def close(self) -> None:
@@ -58,14 +98,14 @@ class AgentPort:
             await channel.close()
 
     def dial(self, turn: int) -> Channel:
-        """The channel to one of the nodes; another turn, the next of them."""
+        """The channel to a node. Each `turn` is the next node."""
         target = self._targets[turn % len(self._targets)]
         if target not in self._channels:
             self._channels[target] = Channel(target, self._runtime.config)
         return self._channels[target]
 
     def record(self, agent_id: str) -> pb.AgentRecord:
-        """Who an incarnation is."""
+        """The record of an incarnation."""
         runtime = self._runtime
         return pb.AgentRecord(
             agent_id=agent_id,
@@ -80,25 +120,25 @@ class AgentPort:
             slots=runtime.slots.total,
         )
 
-    def wanted(self, state: Any) -> None:
-        """A node tells us to drain, or to take tasks again."""
+    def set_desired_state(self, state: Any) -> None:
+        """Drain, or take tasks again, as a node has asked."""
         if state == pb.AGENT_STATE_DRAINING:
             self._runtime.drain()
         elif state == pb.AGENT_STATE_ACTIVE and self._runtime.state in ("DRAINING", "DRAINED"):
             self._runtime.resume()
 
     def changed(self) -> None:
-        """The runtime's state is another: the health service says so too."""
+        """Report the agent's new state in the health service."""
         if self._server is not None:
-            saying = asyncio.get_running_loop().create_task(self._server.serve(self._runtime.state == "ACTIVE"))
-            self._saying.add(saying)
-            saying.add_done_callback(self._saying.discard)
+            update = asyncio.get_running_loop().create_task(self._server.serve(self._runtime.state == "ACTIVE"))
+            self._health_updates.add(update)
+            update.add_done_callback(self._health_updates.discard)
 
 
 class AgentService:
-    """AgentService of one agent about itself."""
+    """The AgentService of this agent."""
 
-    def __init__(self, runtime: AgentRuntime, port: AgentPort) -> None:
+    def __init__(self, runtime: ControlledAgent, port: AgentPort) -> None:
         self._runtime = runtime
         self._port = port
 
@@ -127,7 +167,7 @@ class AgentService:
         return api.ResumeAgentResponse(state=pb.AGENT_STATE_ACTIVE)
 
     async def CancelTask(self, request: Any, context: Any) -> api.CancelTaskResponse:  # noqa: N802
-        # Not by agent_id: what an earlier incarnation of this process began still runs here.
+        # Not by agent_id: tasks of an earlier incarnation of this process still run here.
         found = [
             running
             for running in self._runtime.running.values()
@@ -136,7 +176,7 @@ class AgentService:
             and request.attempt in (0, running.key.attempt)
         ]
         for running in found:
-            self._runtime.floor.stop(running, Stop.GONE)
+            self._runtime.stop(running, StopReason.GONE)
         return api.CancelTaskResponse(found=bool(found))
 
     async def Connect(self, requests: Any, context: Any) -> AsyncIterator[api.ConnectResponse]:  # noqa: N802

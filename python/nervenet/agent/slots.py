@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may run: slots of the whole process, and of each capability. Plain counting; the intake waits for room here."""
+"""Slots of the whole process and of each capability: how many tasks may run. The task reader waits here for room."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 class Slots:
-    """A task takes its slot when it is read, so that never more is read than there is room for."""
+    """A task takes its slot when it is read, so that no more tasks are read than there is room for."""
 
     def __init__(self, total: int, by_capability: Mapping[str, int]) -> None:
         self.total = total
@@ -26,15 +26,15 @@ class Slots:
         return max(0, self.total - self.taken)
 
     def free_for(self, capability: str) -> int:
-        """How many more tasks of it may run."""
+        """How many more tasks of this capability may run."""
         return max(0, min(self.free, self.limits[capability] - self.by_capability[capability]))
 
     def has_room(self, capability: str) -> bool:
-        """Whether a task that is here already may run."""
+        """Whether a task of this capability that was already read may run."""
         return self.by_capability[capability] < self.limits[capability]
 
     def take(self) -> None:
-        """A task is here; what it is for is known by `start`."""
+        """A task was read. Its capability is counted by `start`."""
         self.taken += 1
         if self.taken >= self.total:
             self._room.clear()
@@ -51,5 +51,5 @@ class Slots:
         self.by_capability[capability] -= 1
 
     async def room(self) -> None:
-        """Return once another task may be read."""
+        """Return when another task may be read."""
         await self._room.wait()

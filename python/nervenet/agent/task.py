@@ -11,7 +11,8 @@
         return " ".join(done.words)
 
 Everything here is synchronous and never blocks, so that it reads the same in a coroutine, a thread and a pool process.
-What is said goes to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the test kit's.
+Its calls go to a `Reporter`: the runtime's record of the attempt, the pipe of a pool worker, or the one of the test
+kit.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ _log = logging.getLogger("nervenet.task")
 
 
 @dataclass(slots=True, frozen=True)
-class Facts:
-    """What an attempt is about; `deadline_ms` is the earlier of the call's end and this attempt's."""
+class TaskFacts:
+    """What an attempt is about. `deadline_ms` is the earlier of the call's deadline and this attempt's."""
 
     task_id: str
     workflow_id: str
@@ -55,7 +56,7 @@ class Facts:
 
 
 class Reporter(Protocol):
-    """Whom a Task tells. Called from whatever thread the handler runs in; returns at once."""
+    """Receives what a Task reports. Called from the thread of the handler; returns at once."""
 
     @property
     def cancelled(self) -> bool: ...
@@ -68,9 +69,21 @@ class Reporter(Protocol):
 
 
 class Task(TaskBase, Generic[R_co]):
-    """One attempt, as its handler sees it. `R` is the type of the lifespan's resource."""
+    """One attempt, as its handler sees it: the optional first parameter of a handler.
 
-    def __init__(self, facts: Facts, reporter: Reporter, resource: R_co) -> None:
+    `Task[R]` names the type `R` of the lifespan's resource. All methods return at once and work the same in a
+    coroutine, a thread and a pool process.
+
+        @mesh.agent
+        def transcribe(task: Task, recording: str) -> str:
+            done = task.restore(list[str]) or []
+            for minute in range(len(done), 10):
+                done.append(hear(recording, minute))
+                task.checkpoint(done)
+            return " ".join(done)
+    """
+
+    def __init__(self, facts: TaskFacts, reporter: Reporter, resource: R_co) -> None:
         self._facts = facts
         self._reporter = reporter
         self._resource = resource
@@ -81,75 +94,108 @@ class Task(TaskBase, Generic[R_co]):
 
     @property
     def resource(self) -> R_co:
-        """What the agent's `lifespan` gave."""
+        """What the agent's `lifespan` yielded."""
         return self._resource
 
     @property
     def id(self) -> str:
-        """`<workflow id>/<step>`, equal on every attempt."""
+        """`<workflow id>/<step>`, the same on every attempt."""
         return self._facts.task_id
 
     @property
     def workflow_id(self) -> str:
+        """Id of the workflow that called."""
         return self._facts.workflow_id
 
     @property
     def attempt(self) -> int:
-        """1, 2, …"""
+        """Number of this attempt: 1, 2, …"""
         return self._facts.attempt
 
     @property
     def idempotency_key(self) -> str:
-        """Equal on every attempt: hand it to the outside system that must not do a thing twice."""
+        """The same on every attempt. Pass it to outside systems, so that a repeated attempt has no second effect
+        there.
+        """
         return self._facts.task_id
 
     @property
     def deadline(self) -> datetime | None:
-        """When this attempt is given up; None: never."""
+        """When this attempt is stopped, in UTC. None: never."""
         ms = self._facts.deadline_ms
         return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The workflow's labels."""
+        """Labels of the workflow that called."""
         return self._facts.labels
 
     @property
     def hint(self) -> str | None:
-        """What a human wrote when granting this attempt."""
+        """What a human wrote when they granted this attempt. None: nothing."""
         return self._facts.hint or None
 
     @property
     def cancelled(self) -> bool:
-        """Whether the attempt is to stop. A coroutine is cancelled anyway; a thread or process finds out here."""
+        """Whether the attempt must stop. A coroutine is cancelled anyway; a thread or process finds out here."""
         return self._reporter.cancelled
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that says which task it is."""
+        """A logger whose records carry the task id and the attempt."""
         facts = self._facts
         return logging.LoggerAdapter(_log, {"task_id": facts.task_id, "attempt": facts.attempt})
 
     def check(self) -> None:
-        """A sign of life (see `Timeouts.heartbeat`); raises asyncio.CancelledError when the attempt is to stop."""
+        """Give a sign of life (see `Timeouts.heartbeat`).
+
+        Raises:
+            asyncio.CancelledError: The attempt must stop. Let it pass.
+        """
         self._reporter.alive()
         if self._reporter.cancelled:
             raise asyncio.CancelledError(f"{self.id} was cancelled")
 
     def progress(self, fraction: float | None = None, message: str = "", /) -> None:
-        """How far it is, from 0 to 1, and in words; the last one wins."""
+        """Report progress. Watchers see the last report only.
+
+        Args:
+            fraction: From 0 to 1. None: not known.
+            message: What is going on, in words.
+
+        Raises:
+            asyncio.CancelledError: The attempt must stop. Let it pass.
+        """
         self.check()
         if fraction is not None:
             fraction = min(max(float(fraction), 0.0), 1.0)
         self._reporter.progress(fraction, message)
 
     def emit(self, part: object, /) -> None:
-        """A piece of the output for whoever watches: in order, best effort."""
+        """Send a piece of the output to watchers (`handle.partials`), for example a token. In order, best effort.
+
+        The returned value is what counts: pieces can be lost, and a new attempt begins again.
+
+        Args:
+            part: Any JSON value, or `bytes`.
+
+        Raises:
+            asyncio.CancelledError: The attempt must stop. Let it pass.
+            PayloadTooLarge: The piece is above the setting `payload_limit`.
+        """
         self.check()
         self._reporter.emit(self._encoded(part, "part"))
 
     def checkpoint(self, value: object, /) -> None:
-        """What the next attempt may go on from; at most the last second of them is lost."""
+        """Save a value from which the next attempt can continue (`restore`). The last second of them can be lost.
+
+        Args:
+            value: Any JSON value, or `bytes`. It replaces the last one.
+
+        Raises:
+            asyncio.CancelledError: The attempt must stop. Let it pass.
+            PayloadTooLarge: The value is above the setting `payload_limit`.
+        """
         self.check()
         self._reporter.checkpoint(self._encoded(value, "checkpoint"))
 
@@ -158,12 +204,28 @@ class Task(TaskBase, Generic[R_co]):
     @overload
     def restore(self, type: TypeForm[T], /) -> T | None: ...
     def restore(self, type: Any, /) -> Any:
-        """The last attempt's checkpoint as that type; None: there is none. Raises InvalidPayload where it is another."""
+        """The last checkpoint of an earlier attempt.
+
+        Args:
+            type: Type of the value that was saved.
+
+        Returns:
+            The value. None: there is no checkpoint.
+
+        Raises:
+            InvalidPayload: The checkpoint is of another type.
+        """
         saved = self._facts.checkpoint
         return None if saved is None else Codec.of(type).decode(saved, "checkpoint")
 
     def usage(self, model: str, /, *, input_tokens: int, output_tokens: int) -> None:
-        """Tokens that a model took; those of one model are added up."""
+        """Report tokens that a model used. Several reports about one model are added up, see `ctx.usage`.
+
+        Args:
+            model: Name of the model.
+            input_tokens: Tokens in the prompt.
+            output_tokens: Tokens in the answer.
+        """
         for at, one in enumerate(self._usage):
             if one.model == model:
                 self._usage[at] = Usage(model, one.input_tokens + input_tokens, one.output_tokens + output_tokens)
@@ -172,7 +234,7 @@ class Task(TaskBase, Generic[R_co]):
 
     @property
     def spent(self) -> tuple[Usage, ...]:
-        """What `usage` was told so far."""
+        """What `usage` has reported so far."""
         return tuple(self._usage)
 
     def _encoded(self, value: object, what: str) -> Payload:

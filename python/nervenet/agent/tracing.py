@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's span: `process queue:<capability>`, from the claim to the verdict, around whatever executor runs it.
+"""The agent's span: `process queue:<capability>`, from the claim to the result, around any executor.
 
-It is current while the handler runs, so the user's own spans are its children: in a coroutine and in a thread because
-the context goes along, in a pool process because the envelope says where to go on.
+It is the current span while the handler runs, so the user's own spans are its children: in a coroutine and in a thread
+because they inherit the context, in a pool process because the envelope has the trace context.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from nervenet.wire import decode_entry
 if TYPE_CHECKING:
     from nervenet.agent.executors.common import Executor
     from nervenet.agent.running import Running
-    from nervenet.agent.verdicts import Finished
+    from nervenet.streams.tasks.attempt import OutcomeEntry
     from nervenet.telemetry import Handling, Telemetry
 
 
-async def run_traced(telemetry: Telemetry, executor: Executor, running: Running) -> Finished | None:
-    """`executor.run`, seen. Only called where telemetry is on."""
+async def run_traced(telemetry: Telemetry, executor: Executor, running: Running) -> OutcomeEntry | None:
+    """`executor.run` within a span. Only called if telemetry is on."""
     envelope = running.envelope
     trace = checked(envelope.trace)
     if not trace.traceparent:
@@ -35,7 +35,7 @@ async def run_traced(telemetry: Telemetry, executor: Executor, running: Running)
             envelope.trace = continued(trace, own)
         end = await executor.run(running)
         if trace.sampled:
-            _tell(handling, end)
+            _record_outcome(handling, end)
     return end
 
 
@@ -59,8 +59,8 @@ def _attributes(running: Running) -> dict[str, Any]:
     }
 
 
-def _tell(handling: Handling, end: Finished | None) -> None:
-    """An attempt's failure is its own error; a question to a human is none."""
+def _record_outcome(handling: Handling, end: OutcomeEntry | None) -> None:
+    """Record the outcome. A failure is an error of the span; a question to a human is none."""
     if end is None:
         handling.note("nervenet.task.outcome", "UNWANTED")  # cancelled or superseded: nothing is recorded
         return

@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an attempt comes to: from what a handler gave or raised to the journal entry that says so. No I/O.
+"""The result of an attempt: from a handler's return value or exception to the journal entry. No I/O.
 
-It runs where the handler ran, so that a pool process sends the finished entry and its parent only appends it. The rules:
+It runs in the process of the handler: a pool process sends the finished entry, and the agent only appends it. The
+rules:
 
-- the input does not fit → INVALID_INPUT, and the handler is never called;
-- the result does not fit the declared type → APPLICATION, not retryable: the handler's own fault, but repeating it
-  will hardly mend it;
-- any exception → APPLICATION under its class name, with the user's frames and the chain of causes;
-- `Escalate` → an attempt that asks a human, with the output's schema and the suggestion in the output's form.
+- The input does not match its type: INVALID_INPUT, and the handler is not called.
+- The result does not match the declared type: APPLICATION, not retryable, because another try would hardly help.
+- Any exception: APPLICATION with the name of its class, the user's frames and the chain of causes.
+- `Escalate`: an attempt with a question to a human, with the schema of the output, and the suggestion in the same form.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.durable.failures import failure_of
 from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import NOTHING, Attempt, Failure, FailureCode, Outcome, Payload, Question, Usage
 from nervenet.schemas import malformed
+from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -29,19 +30,9 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Payload | Failure | Question
 
-_LONGEST_STACK = 16_000
-
-
-class Finished(NamedTuple):
-    """An entry ready to be appended. `failed` is for the agent's error rate (a question is no failure)."""
-
-    name: str
-    entry: bytes
-    failed: bool
-
 
 def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Failure:
-    """The handler's payload arguments (none, or the one), or why they do not fit."""
+    """The handler's payload argument, if it takes one; a Failure if the payload does not match its type."""
     if not agent.takes_payload:
         return ()
     try:
@@ -51,7 +42,7 @@ def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Fail
 
 
 def answered(agent: Agent[Any, Any], value: object, limit: int) -> Verdict:
-    """What a handler returned, as a payload within the limit."""
+    """The return value of a handler as a payload, or a Failure if it has another type or is too large."""
     try:
         payload = agent.output.encode(value)
         check_size(payload, limit, f"{agent.name}: result")
@@ -64,32 +55,32 @@ def answered(agent: Agent[Any, Any], value: object, limit: int) -> Verdict:
 
 
 def raised(agent: Agent[Any, Any], error: BaseException, limit: int, now_ms: int) -> Verdict:
-    """What a handler's exception means."""
+    """The result that a handler's exception means."""
     if isinstance(error, Escalate):
         return _question(agent, error, limit, now_ms)
     if isinstance(error, PayloadTooLarge):
         return _too_large(agent, error)
     failure = failure_of(error, source=agent.name)
-    if isinstance(error, InvalidPayload):  # what the handler tried to send or restore, not what it was given
+    if isinstance(error, InvalidPayload):  # raised by the handler for a value of its own, not for its input
         failure = replace(failure, code=FailureCode.APPLICATION, retryable=False)
     if failure.details is not None and failure.details.size > limit:
         failure = replace(failure, details=None, message=f"{failure.message} (details above the payload limit)")
-    return replace(failure, stack_trace=failure.stack_trace[-_LONGEST_STACK:])
+    return replace(failure, stack_trace=failure.stack_trace[-LONGEST_TEXT:])
 
 
-def finished(
+def outcome_entry(
     envelope: Envelope, agent_id: str, verdict: Verdict, started_ms: int, ended_ms: int, usage: tuple[Usage, ...] = ()
-) -> Finished:
-    """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for everything else (retries are the fold's business)."""
+) -> OutcomeEntry:
+    """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for anything else. The fold decides about retries."""
     step, n = envelope.step, envelope.attempt
-    told = (started_ms, ended_ms, usage, envelope.enqueue_ms)
+    times_and_usage = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
-        outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *told)
-        return Finished(f"task:{step}", encode_entry(outcome, agent_id), False)
+        outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *times_and_usage)
+        return OutcomeEntry(f"task:{step}", encode_entry(outcome, agent_id), False)
     question = verdict if isinstance(verdict, Question) else None
     failure = replace(verdict, attempt=n, agent_id=agent_id) if isinstance(verdict, Failure) else None
-    attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *told)
-    return Finished(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
+    attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *times_and_usage)
+    return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
 
 
 def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:
@@ -98,27 +89,27 @@ def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:
     )
 
 
-def _question(agent: Agent[Any, Any], asked: Escalate, limit: int, now_ms: int) -> Verdict:
+def _question(agent: Agent[Any, Any], escalate: Escalate, limit: int, now_ms: int) -> Verdict:
     suggestion: Verdict = NOTHING
     context: Verdict = NOTHING
-    if asked.suggestion is not None:
-        suggestion = answered(agent, asked.suggestion, limit)
-    if asked.context is not None:
-        context = _context(agent, asked.context, limit)
+    if escalate.suggestion is not None:
+        suggestion = answered(agent, escalate.suggestion, limit)
+    if escalate.context is not None:
+        context = _context(agent, escalate.context, limit)
     for part in (suggestion, context):
         if isinstance(part, Failure):
-            return replace(part, message=f"{part.message} (in Escalate: {asked.question})")
+            return replace(part, message=f"{part.message} (in Escalate: {escalate.question})")
     assert isinstance(suggestion, Payload)
     assert isinstance(context, Payload)
     schema = agent.output.schema()
     if wrong := malformed(schema):
-        words = f"the JSON Schema of what {agent.name} answers is none: {wrong} (in Escalate: {asked.question})"
+        words = f"the JSON Schema of {agent.name}'s output is invalid: {wrong} (in Escalate: {escalate.question})"
         return Failure(FailureCode.APPLICATION, words, type="InvalidSchema", retryable=False, source=agent.name)
-    deadline_ms = None if asked.deadline is None else now_ms + asked.deadline // timedelta(milliseconds=1)
+    deadline_ms = None if escalate.deadline is None else now_ms + escalate.deadline // timedelta(milliseconds=1)
     return Question(
-        text=asked.question,
+        text=escalate.question,
         source="agent",
-        choices=asked.choices,
+        choices=escalate.choices,
         context=context,
         suggestion=suggestion,
         schema=schema,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command and flag, and nothing of what they do: the command's module is imported when it runs.
+"""Every command and flag. What a command does is in its module, which is imported when it runs.
 
-`COMMANDS` is the help page's order. A command's name is its module below `commands/` (with `_` for a space), its
-function is `run(args) -> int`. Flags that hold for all commands may stand before or behind the command's name.
+`COMMANDS` has the order of the help page. Each command names its module in `commands/` and its function, `run(args) -> int`.
+Flags of all commands may come before or after the command's name.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.cli.failures import UsageError
+from nervenet.cli.usage import explained, whole
 
 Parser = argparse.ArgumentParser
 
 
 class Command(NamedTuple):
-    """A line of the help page. `name` may be two words; `module:function` below `nervenet.cli.commands` runs it."""
+    """A line of the help page. `name` may be two words; `runs` is a `module:function` in `nervenet.cli.commands`."""
 
     group: str
     name: str
@@ -34,69 +35,79 @@ class Command(NamedTuple):
 
 
 def _app(parser: Parser, *, needed: bool = True) -> None:
-    more = "" if needed else "; left out: it runs stored definitions only"
+    more = "" if needed else "; without it: stored definitions only"
     parser.add_argument(
         "app",
         metavar="APP",
         nargs=None if needed else "?",
-        help=f"hello.py, pkg.module, or either with :mesh behind it{more}",
+        help=f"hello.py or pkg.module, with :NAME if it has several meshes{more}",
     )
-    parser.add_argument("--ready-file", metavar="F", help="write addresses as JSON to F when it serves")
+    parser.add_argument("--ready-file", metavar="F", help="write the addresses to F, as JSON, once it serves")
 
 
 def _dev(parser: Parser) -> None:
     _app(parser)
     parser.add_argument(
-        "--port", type=int, default=7700, metavar="N", help="gRPC port of the first node; 0 = any (7700)"
+        "--port", type=whole(0, 65535), default=7700, metavar="N", help="gRPC port of the first node; 0 = any (7700)"
     )
     parser.add_argument("--data", metavar="DIR", help="where the embedded servers keep their data (.nervenet)")
-    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="how many nodes (1)")
+    parser.add_argument("--nodes", type=whole(1), default=1, metavar="N", help="number of nodes (1)")
     parser.add_argument("--no-reload", action="store_true", help="do not restart when a file of the app changes")
 
 
 def _node(parser: Parser) -> None:
     _app(parser, needed=False)
-    parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve (127.0.0.1:7700)")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (127.0.0.1:7700)")
 
 
 def _agent(parser: Parser) -> None:
     _app(parser)
     parser.add_argument("--only", action="append", default=[], metavar="CAP,…", help="serve only these capabilities")
     parser.add_argument("--name", help="name of the process, first part of its id (the mesh's name)")
-    parser.add_argument("--slots", type=int, metavar="N", help="how many tasks it runs at once, all together")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService answers (127.0.0.1:0)")
+    parser.add_argument(
+        "--slots", type=whole(1), metavar="N", help="tasks that it runs at the same time, over all capabilities"
+    )
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService listens (127.0.0.1:0)")
 
 
 def _start(parser: Parser) -> None:
     parser.add_argument("definition", metavar="NAME", nargs="?", help="the workflow's name; not with -f")
     parser.add_argument("input", metavar="INPUT", nargs="?", help="JSON, @file or - for standard input")
     parser.add_argument(
-        "-f", "--file", metavar="FILE", help="store the workflow that this YAML or JSON is, and start it"
+        "-f", "--file", metavar="FILE", help="store the workflow in this YAML or JSON file, and start it"
     )
-    parser.add_argument("--id", metavar="ID", help="the workflow's id; the same id starts only one")
-    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
-    parser.add_argument("--version", type=int, default=0, metavar="N", help="of the definition (the highest live one)")
+    parser.add_argument("--id", metavar="ID", help="the workflow's id; the same id and input start it once")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="k=v", help="a label to find it by; may be repeated"
+    )
+    parser.add_argument(
+        "--version", type=whole(1), default=0, metavar="N", help="version of the definition (the highest live one)"
+    )
     parser.add_argument("--wait", action="store_true", help="wait for the end and print the result")
-    parser.add_argument("--timeout", metavar="SPAN", help="how long --wait waits: 30s, 5m; then exit code 7")
+    parser.add_argument("--timeout", metavar="SPAN", help="longest wait of --wait: 30s, 5m; after that exit code 7")
 
 
 def _call(parser: Parser) -> None:
-    parser.add_argument("capability", metavar="CAP", help="what to do, as an agent is named")
+    parser.add_argument("capability", metavar="CAP", help="name of the agent")
     parser.add_argument("input", metavar="INPUT", nargs="?", help="JSON, @file or - for standard input")
-    parser.add_argument("--request-id", metavar="ID", help="a repeat with the same id is the same task")
-    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="a label for lists; repeats")
-    parser.add_argument("--timeout", metavar="SPAN", help="how long to wait: 30s, 5m; then exit code 7")
+    parser.add_argument("--request-id", metavar="ID", help="the same id and input run it once")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="k=v", help="a label to find it by; may be repeated"
+    )
+    parser.add_argument("--timeout", metavar="SPAN", help="longest wait: 30s, 5m; after that exit code 7")
 
 
 def _list(parser: Parser) -> None:
     parser.add_argument(
         "--state", action="append", default=[], metavar="S,…", help="running, waiting, blocked, failed, …"
     )
-    parser.add_argument("--definition", metavar="NAME", help="only runs of this one")
-    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="only with this label; repeats")
+    parser.add_argument("--definition", metavar="NAME", help="only runs of this definition")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="k=v", help="only those with this label; may be repeated"
+    )
     parser.add_argument("--since", metavar="TIME", help="started after: 2h, 7d, 2026-05-01T09:12Z")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
-    parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
 
 
 def _workflow(parser: Parser) -> None:
@@ -105,41 +116,41 @@ def _workflow(parser: Parser) -> None:
 
 def _show(parser: Parser) -> None:
     _workflow(parser)
-    parser.add_argument("--input", action="store_true", help="its input in full too")
-    parser.add_argument("--result", action="store_true", help="its result and those of its steps in full too")
-    parser.add_argument("--journal", action="store_true", help="its journal too")
+    parser.add_argument("--input", action="store_true", help="also its whole input")
+    parser.add_argument("--result", action="store_true", help="also its whole result, and those of its steps")
+    parser.add_argument("--journal", action="store_true", help="also its journal")
 
 
 def _watch(parser: Parser) -> None:
     _workflow(parser)
-    parser.add_argument("--partials", action="store_true", help="partial outputs too")
+    parser.add_argument("--partials", action="store_true", help="also what handlers emit")
 
 
 def _result(parser: Parser) -> None:
     _workflow(parser)
-    parser.add_argument("--timeout", metavar="SPAN", help="how long to wait: 30s, 5m; then exit code 7")
+    parser.add_argument("--timeout", metavar="SPAN", help="longest wait: 30s, 5m; after that exit code 7")
 
 
 def _signal(parser: Parser) -> None:
     _workflow(parser)
     parser.add_argument("signal", metavar="NAME", help="the signal's name")
     parser.add_argument("value", metavar="VALUE", nargs="?", help="JSON, @file or - for standard input")
-    parser.add_argument("--request-id", metavar="ID", help="a repeat with the same id is delivered once")
+    parser.add_argument("--request-id", metavar="ID", help="the same id delivers it once")
     parser.add_argument(
-        "--undeclared", action="store_true", help="send it although the workflow's code receives none such"
+        "--undeclared", action="store_true", help="send it even if the workflow's code does not receive it"
     )
 
 
 def _cancel(parser: Parser) -> None:
     parser.add_argument("ids", metavar="ID", nargs="+", help="the workflow's id")
     parser.add_argument("--reason", metavar="TEXT", help="why, for the workflow and for people")
-    parser.add_argument("--yes", action="store_true", help="do not ask, when there are several")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def _escalations(parser: Parser) -> None:
-    parser.add_argument("--workflow", metavar="ID", help="only of this workflow")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most that many (50)")
-    parser.add_argument("--next", metavar="TOKEN", help="go on where the last list ended")
+    parser.add_argument("--workflow", metavar="ID", help="only those of this workflow")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
 
 
 def _escalation(parser: Parser) -> None:
@@ -151,14 +162,16 @@ def _resolve(parser: Parser) -> None:
     decision = parser.add_mutually_exclusive_group()
     decision.add_argument("--answer", metavar="V", help="one of the choices, or a value")
     decision.add_argument("--complete", metavar="JSON", help="the step's result: JSON, @file or -")
-    decision.add_argument("--retry", type=int, metavar="N", help="that many attempts more")
+    decision.add_argument("--retry", type=whole(1), metavar="N", help="grant N more attempts")
     decision.add_argument("--fail", metavar="MSG", help="the step fails with this message")
     parser.add_argument("--comment", metavar="TEXT", help="for people; with --retry the handler reads it as its hint")
 
 
 def _agents(parser: Parser) -> None:
-    parser.add_argument("--capability", metavar="NAME", help="only those that serve it")
-    parser.add_argument("--label", action="append", default=[], metavar="k=v", help="only with this label; repeats")
+    parser.add_argument("--capability", metavar="NAME", help="only agents that serve this capability")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="k=v", help="only those with this label; may be repeated"
+    )
 
 
 def _one_agent(parser: Parser) -> None:
@@ -171,33 +184,35 @@ def _one_node(parser: Parser) -> None:
 
 def _drain(parser: Parser) -> None:
     _one_agent(parser)
-    parser.add_argument("--grace", metavar="SPAN", help="how long running tasks may go on (the agent's setting)")
+    parser.add_argument("--grace", metavar="SPAN", help="how long running tasks may continue (the agent's setting)")
 
 
 def _replay(parser: Parser) -> None:
     parser.add_argument(
-        "app", metavar="APP", help="hello.py, pkg.module, or either with :mesh behind it; a workflow as data: flow.yaml"
+        "app",
+        metavar="APP",
+        help="hello.py or pkg.module, with :NAME if it has several meshes; or a workflow as data: flow.yaml",
     )
-    parser.add_argument("journals", metavar="JOURNAL", nargs="*", help="files of journal export or of the test kit")
-    parser.add_argument("--running", action="store_true", help="the journals of all that is in flight")
+    parser.add_argument("journals", metavar="JOURNAL", nargs="*", help="files from journal export or from the test kit")
+    parser.add_argument("--running", action="store_true", help="the journals of all open workflows")
 
 
 def _completion(parser: Parser) -> None:
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script to print")
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
 
 
 def _definitions(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="only this one, with all its versions")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only this definition, with all its versions")
 
 
 def _definition(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the definition's name")
-    parser.add_argument("--version", type=int, default=0, metavar="N", help="which one (the highest)")
+    parser.add_argument("--version", type=whole(1), default=0, metavar="N", help="the version to show (the highest)")
 
 
 def _put(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="YAML or JSON")
-    parser.add_argument("--check", action="store_true", help="say what is wrong with it, store nothing")
+    parser.add_argument("--check", action="store_true", help="report what is wrong, store nothing")
 
 
 def _nothing(parser: Parser) -> None:
@@ -207,32 +222,34 @@ def _nothing(parser: Parser) -> None:
 COMMANDS = (
     Command("run", "dev", "the whole mesh on this machine, for development", "dev:run", _dev),
     Command("run", "node", "a node: hosts workflows, serves gRPC", "node:run", _node),
-    Command("run", "agent", "an agent: does the work of capabilities", "agent:run", _agent),
+    Command("run", "agent", "an agent: runs the tasks of its capabilities", "agent:run", _agent),
     Command("act", "start", "start a workflow", "start:run", _start),
-    Command("act", "call", "one durable task without a workflow", "call:run", _call),
+    Command("act", "call", "run one durable task without a workflow", "call:run", _call),
     Command("act", "signal", "send a signal to a workflow", "signal:run", _signal),
     Command("act", "cancel", "cancel a workflow", "cancel:run", _cancel),
-    Command("look", "list", "workflows, the newest first", "listing:run", _list),
-    Command("look", "show", "one workflow with its steps", "show:run", _show),
+    Command("look", "list", "list workflows, newest first", "listing:run", _list),
+    Command("look", "show", "show one workflow with its steps", "show:run", _show),
     Command("look", "watch", "follow a workflow until it ends", "watch:run", _watch),
     Command("look", "result", "wait for a workflow and print its result", "result:run", _result),
-    Command("people", "escalations list", "what waits for a human", "escalations:run_list", _escalations),
-    Command("people", "escalations show", "one question with its context", "escalations:run_show", _escalation),
-    Command("people", "escalations resolve", "answer it", "escalations:run_resolve", _resolve),
-    Command("mesh", "agents list", "live agents and the queues", "agents:run_list", _agents),
-    Command("mesh", "agents describe", "one agent with its capabilities", "agents:run_describe", _one_agent),
-    Command("mesh", "agents drain", "finish what runs, take nothing new", "agents:run_drain", _drain),
-    Command("mesh", "agents resume", "take tasks again", "agents:run_resume", _one_agent),
-    Command("mesh", "nodes list", "live nodes", "nodes:run_list", _nothing),
-    Command("mesh", "definitions list", "stored workflows, given as data", "definitions:run_list", _definitions),
-    Command("mesh", "definitions show", "one of them, as YAML", "definitions:run_show", _definition),
-    Command("mesh", "definitions put", "store a version of one", "definitions:run_put", _put),
-    Command("mesh", "nodes drain", "its workflows go elsewhere, before you stop it", "nodes:run_drain", _one_node),
-    Command("mesh", "config show", "every setting and where it comes from", "config:run_show", _nothing),
-    Command("code", "replay", "hold journals against the code, before a deploy", "replay:run", _replay),
-    Command("code", "journal export", "a journal as the file that replay reads", "journal:run_export", _workflow),
-    Command("code", "completion", "what a shell needs to complete commands", "completion:run", _completion),
-    Command("code", "version", "of nervenet and what it runs on", "version:run", _nothing),
+    Command("people", "escalations list", "list open questions to humans", "escalations:run_list", _escalations),
+    Command("people", "escalations show", "show one question with its context", "escalations:run_show", _escalation),
+    Command("people", "escalations resolve", "answer a question", "escalations:run_resolve", _resolve),
+    Command("mesh", "agents list", "list live agents and queues", "agents:run_list", _agents),
+    Command("mesh", "agents describe", "show one agent with its capabilities", "agents:run_describe", _one_agent),
+    Command("mesh", "agents drain", "let an agent finish its tasks and take no new ones", "agents:run_drain", _drain),
+    Command("mesh", "agents resume", "let a drained agent take tasks again", "agents:run_resume", _one_agent),
+    Command("mesh", "nodes list", "list live nodes", "nodes:run_list", _nothing),
+    Command("mesh", "definitions list", "list workflows that are stored as data", "definitions:run_list", _definitions),
+    Command("mesh", "definitions show", "show a stored workflow, as YAML", "definitions:run_show", _definition),
+    Command("mesh", "definitions put", "store a version of a workflow", "definitions:run_put", _put),
+    Command(
+        "mesh", "nodes drain", "move its workflows to other nodes before you stop it", "nodes:run_drain", _one_node
+    ),
+    Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
+    Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
+    Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),
+    Command("code", "completion", "print the completion script of a shell", "completion:run", _completion),
+    Command("code", "version", "print the versions of nervenet, Python and gRPC", "version:run", _nothing),
 )
 
 
@@ -240,34 +257,34 @@ COMMANDS = (
 
 
 class _Parser(Parser):
-    """Raises instead of printing and exiting; `-h` prints our page where there is one."""
+    """Raises UsageError instead of printing and exiting. `-h` prints our own page if there is one."""
 
     page: Callable[[], str] | None = None
 
     def error(self, message: str) -> NoReturn:
-        message = message.replace("the following arguments are required:", "missing:")
         which = self.prog.removeprefix("nervenet").strip()
-        raise UsageError(f"{which}: {message}" if which else message, self.format_usage().strip())
+        message = explained(message, self._actions)
+        hint = self.format_usage().strip() if message.startswith(("missing", "too many", "there is no flag")) else ""
+        raise UsageError(f"{which}: {message}" if which else message, hint)
 
     def format_help(self) -> str:
         return fitting(self.page() if self.page else super().format_help(), encoding_of(sys.stdout))
 
 
 def _common() -> Parser:
-    """Flags of all commands. Not given = no attribute, so that they may stand on either side of the command."""
+    """Flags of all commands. A flag that is not given leaves no attribute, so it may come before or after the
+    command."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group("all commands")
     group.add_argument("--address", metavar="A", help="host:port of any node(s) (NERVENET_ADDRESS, localhost:7700)")
     group.add_argument("--namespace", metavar="N", help="(NERVENET_NAMESPACE, default)")
-    group.add_argument("--json", action="store_true", help="the contract's message as JSON; errors too")
+    group.add_argument("--json", action="store_true", help="print the contract's message as JSON, errors too")
     group.add_argument("--color", choices=("auto", "always", "never"), help="(auto; NO_COLOR is respected)")
-    group.add_argument("--wide", action="store_true", help="nothing shortened")
-    group.add_argument("-q", "--quiet", action="store_true", help="no comments on stderr")
+    group.add_argument("--wide", action="store_true", help="shorten nothing")
+    group.add_argument("-q", "--quiet", action="store_true", help="print no comments on stderr")
     group.add_argument("-v", "--verbose", action="store_true", help="more detail when something goes wrong")
     return common
 
-
-COMPLETE = "__complete"
 
 _DEFAULTS = {
     "address": None, "namespace": None, "json": False, "color": "auto", "wide": False, "quiet": False, "verbose": False,
@@ -275,11 +292,11 @@ _DEFAULTS = {
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace | None:
-    """The command line as `args` with `args.run`; None when only help was wanted (and printed)."""
-    if argv[:1] == [COMPLETE]:  # asked by a shell at each Tab: not a command for people
-        return argparse.Namespace(words=argv[1:], run=_function("completion:run_complete"))
+    """The command line as `args` with `args.run`. None: only help was asked for, and it is printed."""
     try:
-        args = _tree(argv).parse_args(list(argv))
+        args, unknown = _tree(argv).parse_known_args(list(argv))
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit:  # --help has printed its page
         return None
     if getattr(args, "runs", None) is None:
@@ -298,16 +315,19 @@ def _function(runs: str) -> Callable[[argparse.Namespace], int]:
     return found
 
 
-def actions_of(name: str) -> list[argparse.Action]:
-    """What a command takes, its positional arguments in their order, for completion."""
-    own = _Parser(add_help=False)
-    next(command for command in COMMANDS if command.name == name).flags(own)
-    return [*own._actions, *_common()._actions]  # noqa: SLF001  # argparse has no public list of them
+def complete() -> int:
+    """Answer a shell that asks what may come next, and exit."""
+    from nervenet.cli.commands.completion import answer
+
+    answer(_tree([]))
+    return 0
 
 
 def _tree(argv: Sequence[str]) -> Parser:
     common = _common()
     root = _Parser(prog="nervenet", parents=[common], allow_abbrev=False)
+    root.add_argument("--version", action="store_const", const="version:run", dest="runs", help="print the version")
+    root.set_defaults(parser=root)
     root.page = _page
     commands = root.add_subparsers(parser_class=_Parser, metavar="COMMAND")
     groups: dict[str, Any] = {}
@@ -323,7 +343,7 @@ def _tree(argv: Sequence[str]) -> Parser:
         command.flags(own)
         parser = _child(place, second or first, [own, common], command.says)
         parser.usage = own.format_usage().removeprefix("usage: ").strip()
-        parser.set_defaults(runs=command.runs)
+        parser.set_defaults(runs=command.runs, parser=parser)
     _refuse_unknown(argv, [*commands.choices])
     return root
 
@@ -336,19 +356,19 @@ def _child(place: Any, name: str, parents: list[Parser], says: str) -> Parser:
 
 
 def _refuse_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
-    """argparse would list all choices; a near miss deserves a better answer."""
+    """Refuse an unknown command with a suggestion, where argparse would list all of them."""
     first = next((word for word in argv if not word.startswith("-")), None)
     takes_value = {"--address", "--namespace", "--color"}
     if first is None or first in known or any(word in takes_value for word in argv[: argv.index(first)]):
         return
     close = difflib.get_close_matches(first, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "nervenet --help lists them"
+    hint = f"did you mean {close[0]}?" if close else "nervenet --help lists all commands"
     raise UsageError(f"there is no command {first}; {hint}")
 
 
 def _page() -> str:
     """The help page: every command with its arguments and one line about it."""
-    lines = ["Durable multi-agent workflows.", "", "usage: nervenet COMMAND …   (nervenet COMMAND --help says more)"]
+    lines = ["Durable multi-agent workflows.", "", "usage: nervenet COMMAND …   (nervenet COMMAND --help explains it)"]
     group = ""
     for command in COMMANDS:
         label = command.group if command.group != group else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text for streams whose encoding does not know all of our signs, as in the locale C.
 
-A module of its own because it must cost nothing: help and errors are said without rich.
+A separate module because it must cost nothing: help and errors are printed without rich.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def encoding_of(stream: IO[str]) -> str:
 
 
 def fitting(text: str, encoding: str) -> str:
-    """The text in what the encoding can say."""
+    """The text, with signs that the encoding has."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

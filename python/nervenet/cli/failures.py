@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What went wrong → one sentence on stderr and an exit code.
+"""From an error to one message on stderr and an exit code.
 
-With `--json` the sentence is a google.rpc.Status in proto JSON instead, so that a script reads one format whether the
-command worked or not. Only an error that nobody foresaw is a traceback, and only with `-v`.
+With `--json` the message is a google.rpc.Status in proto JSON, so that a script reads one format whether the command worked
+or not. Only unexpected errors print a traceback, and only with `-v`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Refused(NervenetError):
 
 
 class StillRunning(NervenetError):
-    """`--timeout` passed; the workflow runs on."""
+    """`--timeout` passed. The workflow continues."""
 
 
 class Stopped(NervenetError):
-    """The command is over with this exit code and has said why already."""
+    """The command has ended with this exit code and has printed why."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"exit code {code}")
@@ -65,7 +65,7 @@ _NUMBERS = {
     "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15, "UNAUTHENTICATED": 16,
 }  # fmt: skip
 
-# The first class that fits; subclasses stand before their bases.
+# The first class that fits; subclasses come before their bases.
 _CODES: tuple[tuple[type[BaseException], Exit, str], ...] = (
     (UsageError, Exit.USAGE, "INVALID_ARGUMENT"),
     (errors.ConfigError, Exit.USAGE, "INVALID_ARGUMENT"),
@@ -114,7 +114,7 @@ def status(error: BaseException) -> dict[str, Any]:
 
 
 def report(error: BaseException, argv: Sequence[str] = ()) -> int:
-    """Say on stderr what went wrong and give the exit code."""
+    """Print on stderr what went wrong, and return the exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else Exit.FAILED
     if isinstance(error, BrokenPipeError) and not isinstance(error, RequestError):
@@ -144,7 +144,7 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
 
         traceback.print_exception(error)
     elif not expected:
-        _say("-v shows where it came from.")
+        _say("Run it again with -v for the traceback.")
 
 
 def _say(text: str) -> None:
@@ -154,6 +154,6 @@ def _say(text: str) -> None:
 
 
 def _reader_left() -> int:
-    """Whoever read our output (`| head`) has what it wanted; nothing may be flushed into the closed pipe at exit."""
+    """The reader of our output (`| head`) has closed the pipe. Nothing may be flushed into it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.DONE

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Session(NamedTuple):
-    """A command at work: its arguments, where it talks to people, and the way to the mesh."""
+    """A running command: its arguments, the screen, the settings and the connection to the mesh."""
 
     args: argparse.Namespace
     screen: Screen
@@ -28,7 +28,7 @@ class Session(NamedTuple):
     mesh: RawClient
 
     def me(self) -> str:
-        """Who asks, for the record; empty where a token says it."""
+        """Who asks, for the record. Empty if a token identifies the caller."""
         if self.config.has_token:
             return ""
         try:
@@ -49,7 +49,7 @@ def screen(args: argparse.Namespace) -> Screen:
 
 
 def ask_mesh(args: argparse.Namespace, work: Work) -> int:
-    """Run `work` with a connection; its None is exit code 0."""
+    """Run `work` with a connection. Its None is exit code 0."""
 
     async def whole() -> int:
         config = settings(args)

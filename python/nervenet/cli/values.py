@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people type → values: JSON inputs, labels, spans of time, states, escalation ids.
+"""From what people type to values: JSON inputs, labels, durations, states, escalation ids.
 
-All of it fails as a usage error that shows what to type. JSON is checked here and then sent as it was written, so
-that large integers and the spelling of numbers survive.
+A wrong value is a usage error that shows what to type. JSON is checked here and sent as it was written, so that large
+integers and the spelling of numbers survive.
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import shlex
@@ -37,29 +38,29 @@ def read_json(text: str, what: str = "INPUT") -> str:
     except UsageError:
         if _bare(text):
             quoted = shlex.quote(json.dumps(text, ensure_ascii=False))
-            raise UsageError(f"{what} is JSON, and {text} is not. As a JSON string it reads: {quoted}") from None
+            raise UsageError(f"{what} must be JSON, and {text} is not. As a JSON string: {quoted}") from None
         raise
 
 
 def _bare(text: str) -> bool:
-    """Whether somebody forgot the quotes, rather than got a comma wrong."""
+    """Whether the quotes are missing, and not a comma or bracket wrong."""
     return bool(text.strip()) and not text.lstrip().startswith(("{", "[", '"'))
 
 
 def _checked(text: str, place: str) -> str:
     def refuse(name: str) -> NoReturn:
-        raise UsageError(f"{place}: {name} is no JSON number")
+        raise UsageError(f"{place}: {name} is not a JSON number")
 
     text = text.strip().removeprefix("\ufeff")
     if not text:
-        raise UsageError(f"{place} is empty; JSON for no value is null")
+        raise UsageError(f"{place} is empty; the JSON for no value is null")
     try:
         json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         raise UsageError(f"{place} is not JSON: {error.msg} at {at}") from None
     except RecursionError:
-        raise UsageError(f"{place} is nested too deep to be read") from None
+        raise UsageError(f"{place} is nested too deeply") from None
     return text
 
 
@@ -83,13 +84,24 @@ def labels(given: Iterable[str]) -> dict[str, str]:
     for one in given:
         key, separator, value = one.partition("=")
         if not (separator and key):
-            raise UsageError(f"--label {one}: a label reads key=value, for example --label team=legal")
+            raise UsageError(f"--label {one}: a label is key=value, for example --label team=legal")
         found[key] = value
     return found
 
 
+def repeated(command: str, args: argparse.Namespace, *options: str) -> str:
+    """The command with those of its options that were given, as somebody types it again."""
+    typed = command.split()
+    for option in options:
+        value = getattr(args, option)
+        for one in value if isinstance(value, list) else [value]:
+            if one:
+                typed += [f"--{option}", one]
+    return shlex.join(typed)
+
+
 def words(given: Iterable[str]) -> list[str]:
-    """`a,b` and repeated flags alike."""
+    """The words of `a,b` and of repeated flags."""
     return [word.strip() for one in given for word in one.split(",") if word.strip()]
 
 
@@ -111,7 +123,7 @@ def span(text: str, flag: str) -> float:
     try:
         return float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text) / 1000
     except ValueError:
-        raise UsageError(f"{flag} {text}: a span of time reads 30s, 2m, 1.5h or 7d") from None
+        raise UsageError(f"{flag} {text}: give a duration such as 30s, 2m, 1.5h or 7d") from None
 
 
 def since(text: str, now_ms: int) -> int:
@@ -123,16 +135,16 @@ def since(text: str, now_ms: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--since {text}: give a span (2h, 7d) or a time (2026-05-01T09:12Z)") from None
+        raise UsageError(f"--since {text}: give a duration (2h, 7d) or a time (2026-05-01T09:12Z)") from None
     return round((moment if moment.tzinfo else moment.astimezone()).astimezone(UTC).timestamp() * 1000)
 
 
 def escalation_id(text: str) -> str:
-    """An id as shown may leave out `#1`; the contract's never does."""
+    """The contract's id. People may leave out `#1`."""
     step = text.rpartition("/")[2]
     if "/" not in text or not step:
         raise UsageError(
-            f"{text} is no escalation id: it reads <workflow id>/<step>, for example review-118/ask",
-            "nervenet escalations list shows what is open",
+            f"{text} is not an escalation id: <workflow id>/<step>, for example review-118/ask",
+            "To list open questions: nervenet escalations list",
         )
     return text if "#" in step else f"{text}#1"

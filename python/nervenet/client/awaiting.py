@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every awaited result of a client comes over its one AwaitWorkflows stream (DESIGN 10).
+"""All awaited results of a client arrive on one AwaitWorkflows stream.
 
-The stream is opened when something is awaited, and again at another node when it breaks; whatever is still awaited is
-told to the new one. A node that ends it politely is stopping: that is a break too, and another node is asked.
+The stream is opened when something is awaited. When it breaks, it is opened again at another node, with everything that is
+still awaited. A node that ends the stream without an error is stopping: the client uses another node then, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_IDS = 1_000
 
 
 class Awaiter:
-    """One for each client."""
+    """The awaited results of one client."""
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
@@ -44,7 +44,7 @@ class Awaiter:
         return f"<Awaiter of {len(self._awaited)} workflows>"
 
     def wait(self, workflow_id: str) -> asyncio.Future[workflow_pb2.Workflow]:
-        """Id, run, state, output or failure, when it has closed. Cancel it to wait no longer."""
+        """A future of the closed workflow: id, run, state, output or failure. Cancel it to stop waiting."""
         future: asyncio.Future[workflow_pb2.Workflow] = self._loop.create_future()
         waiting = self._awaited.get(workflow_id)
         if waiting is not None:
@@ -58,7 +58,7 @@ class Awaiter:
         return future
 
     def forget(self, workflow_id: str, future: asyncio.Future[workflow_pb2.Workflow]) -> None:
-        """Nobody needs that future any more."""
+        """The caller no longer needs this future."""
         waiting = self._awaited.get(workflow_id)
         if waiting is not None and future in waiting:
             waiting.remove(future)
@@ -91,12 +91,12 @@ class Awaiter:
                 except RequestError as last:
                     self._fail(last)
                     return
-            except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+            except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
                 self._fail(error)
                 return
 
     async def _converse(self, retry: Retry) -> None:
-        """One stream until it breaks. Raises the RequestError tree."""
+        """Use one stream until it breaks. Raises RequestError."""
         channel = self._nodes.channel()
         self._to_tell, self._to_forget = list(self._awaited), []
         call = channel["AwaitWorkflows"](metadata=self._nodes.metadata())

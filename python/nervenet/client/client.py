@@ -63,7 +63,27 @@ _PAGE = 200
 
 
 class Client:
-    """Use it as `async with`. Arguments win over `config`, which wins over environment and file."""
+    """The asynchronous client: starts workflows, awaits them, looks at them, answers for humans.
+
+        async with Client() as client:
+            run = await client.start(review, doc, id="review-118")
+            summary = await run.result(timeout=30)
+
+    It connects at its first request. A node that does not answer is replaced by the next one, and requests that are
+    safe to repeat are repeated: for 3 s if no node has answered yet, for 20 s afterwards.
+
+    Args:
+        address: Any node or nodes: `host:port`, `host:port,host:port` or `dns:///name:port`.
+            Default: the setting `address` (`localhost:7700`).
+        namespace: Whose workflows. Default: the setting `namespace` (`default`).
+        tls: False: plaintext. True: TLS with the system's authorities, or an SSLContext of your own.
+            Default: the setting `tls`.
+        token: The mesh's token. Default: the setting `token` or `token_file`.
+        config: Settings. Default: `Config.load()`. The other arguments are stronger.
+
+    Raises:
+        ConfigError: A setting cannot be used. The message names it and its source.
+    """
 
     def __init__(
         self,
@@ -93,7 +113,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Workflows go on; whoever still awaits something here is cancelled."""
+        """Close the connections. Workflows continue; what is still awaited here is cancelled."""
         if self._made is not None:
             starter, awaiter = self._made
             await starter.close()
@@ -125,7 +145,27 @@ class Client:
     async def start(  # type: ignore[misc]  # P of the second overload is always one positional value
         self, workflow: Any, /, *args: Any, id: str | None = None, options: StartOptions | None = None
     ) -> WorkflowHandle[Any]:
-        """Start it, durably: when this returns, it will run to its end. The same id and input give the same run."""
+        """Start a workflow, durably: when this returns, the workflow will run to its end, whatever stops.
+
+        The same id with the same input returns the existing run, so it is safe to repeat a start.
+
+        Args:
+            workflow: The workflow, or its name (then input and result are plain JSON).
+            input: Its input.
+            id: Workflow id, a name of your own for the thing (`invoice-2024-17`): letters, digits and `._:/@-`, at most
+                200 characters. Default: the workflow's name and a UUID.
+            options: How it is started.
+
+        Returns:
+            A handle. `created` is False if the workflow existed before.
+
+        Raises:
+            AlreadyExists: The id is taken by a run with another definition or input.
+            NotFound: No live node has this workflow.
+            InvalidRequest: The input or the id cannot be used.
+            Overloaded: The mesh is full, or the input is too large. Wait for `retry_after` where it is set.
+            Unavailable: No node answered within 3 s (20 s if one has answered before).
+        """
         request = self._request(workflow, encoded(workflow, args), id, options)
         created = await self._parts()[0].start(request)
         return self._handle(request.workflow_id, created, workflow)
@@ -147,7 +187,20 @@ class Client:
     async def run(  # type: ignore[misc]  # as above
         self, workflow: Any, /, *args: Any, id: str | None = None, options: StartOptions | None = None
     ) -> Any:
-        """Start it and wait for its result."""
+        """Start a workflow and wait for its result.
+
+        Args:
+            workflow: The workflow, or its name (then input and result are plain JSON).
+            input: Its input.
+            id: Workflow id, a name of your own for the thing (`invoice-2024-17`): letters, digits and `._:/@-`, at most
+                200 characters. Default: the workflow's name and a UUID.
+            options: How it is started.
+
+        Raises:
+            WorkflowFailed: It failed or timed out.
+            WorkflowCanceled: It was canceled.
+            RequestError: It could not be started, see `start`.
+        """
         request = self._request(workflow, encoded(workflow, args), id, options)
         starter, awaiter = self._parts()
         await starter.start(request)
@@ -160,7 +213,19 @@ class Client:
     async def start_many(
         self, workflow: Target[[I], O], inputs: Mapping[str, I], /, *, options: StartOptions | None = None
     ) -> Mapping[str, WorkflowHandle[O]]:
-        """Many in one call: id → input. The first that is refused raises; the others are started all the same."""
+        """Start many workflows in one request.
+
+        Args:
+            workflow: The workflow.
+            inputs: Workflow id → input.
+            options: How each one is started.
+
+        Returns:
+            Workflow id → handle.
+
+        Raises:
+            RequestError: One was refused. The others are started all the same.
+        """
         starter = self._parts()[0]
         requests = [self._request(workflow, encoded(workflow, (one,)), key, options) for key, one in inputs.items()]
         started = await asyncio.gather(*map(starter.start, requests), return_exceptions=True)
@@ -177,13 +242,13 @@ class Client:
         if not isinstance(workflow, (str, Workflow)):
             name = getattr(workflow, "name", "…")
             call = f": await client.call({name}, …, request_id=…)" if isinstance(workflow, Agent) else ""
-            raise TypeError(f"a client starts workflows; {workflow!r} is none{call}")
+            raise TypeError(f"client.start takes a workflow, not {workflow!r}{call}")
         name = workflow if isinstance(workflow, str) else workflow.name
         ours = workflow.options if isinstance(workflow, Workflow) else None
         if options is not None and options.abandon_children is True:
             raise ValueError(
-                f"{name}: abandon_children is for ctx.start: whether a child outlives the workflow that starts it; "
-                "what a client starts has no parent"
+                f"{name}: abandon_children is an option of ctx.start only: "
+                "a workflow that a client starts has no parent"
             )
         request = pb.StartWorkflowRequest(
             workflow_id=new_workflow_id(name) if id is None else id,
@@ -203,19 +268,35 @@ class Client:
     @overload
     def handle(self, id: str, /) -> WorkflowHandle[Any]: ...
     def handle(self, id: str, workflow: Workflow[Any, Any] | None = None, /) -> WorkflowHandle[Any]:
-        """A workflow that somebody started; nothing is asked yet."""
+        """A handle of a workflow that was started elsewhere. No request is sent.
+
+        Args:
+            id: Its workflow id.
+            workflow: Its definition, for the type of the result. Default: plain JSON.
+        """
         return self._handle(id, False, workflow or "")
 
     async def call(self, agent: Agent[I, O], input: I, /, *, request_id: str, options: CallOptions | None = None) -> O:
-        """One durable task without a workflow of yours; the same request_id is the same task, now and later.
+        """Run one durable task without a workflow of your own, and return its result.
 
-        Same means agent and input: options and labels are those of the first request, whatever a later one says, and
-        another agent or input is refused with AlreadyExists. Raises CallFailed when it failed for good.
+            facts = await client.call(extract, doc, request_id="mail-77")
+
+        Args:
+            agent: The agent.
+            input: Its input.
+            request_id: Id of the request. The same id with the same agent and input is the same task, now and later.
+            options: Options of the call. Those of the first request count.
+
+        Raises:
+            CallFailed: The task failed for good.
+            CallTimedOut: The task ran out of its time.
+            AlreadyExists: The request id was used for another agent or input. Choose another one.
+            Overloaded: The agent's queue is full. Wait for `retry_after`.
         """
         given: Any = agent
         if not isinstance(given, Agent):
             run = f": await client.run({given.name}, …)" if isinstance(given, Workflow) else ""
-            raise TypeError(f"client.call takes an agent; {given!r} is none{run}")
+            raise TypeError(f"client.call takes an agent, not {given!r}{run}")
         retry, timeouts, selection = options_out(resolve(agent.options, options))
         request = pb.RunTaskRequest(
             request_id=request_id,
@@ -250,7 +331,20 @@ class Client:
         started_after: datetime | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[WorkflowInfo]:
-        """Workflows, newest first."""
+        """Workflows, newest first.
+
+        Args:
+            state: One state or several: RUNNING, WAITING_FOR_HUMAN, BLOCKED, CANCELING, SUCCEEDED, FAILED, CANCELED,
+                TIMED_OUT. Default: all.
+            definition: Name of the workflow definition. Default: all.
+            labels: Labels that the workflow must have, all of them.
+            started_after: Only workflows that started after this moment (aware datetime).
+            limit: At most this many. Default: all.
+
+        Raises:
+            ValueError: There is no such state.
+            InvalidRequest: A filter cannot be used.
+        """
         states = [state] if isinstance(state, str) else state or ()
         request = pb.ListWorkflowsRequest(
             page_size=_PAGE if limit is None else min(_PAGE, limit),
@@ -274,13 +368,19 @@ class Client:
     # ── workflows as data ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def put_definition(self, definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
-        """Store a workflow given as data (plain JSON, as YAML has it too) and give what starts this version of it.
+        """Store a workflow given as data, and return what starts this version of it.
 
-            flow = await client.put_definition(yaml.safe_load(text))
+            flow = await client.put_definition(json.loads(text))
             await client.run(flow, doc, id="audit-httpx")
 
-        The same content again is no change; other content under the same version raises AlreadyExists. InvalidRequest
-        has every problem in `fields`, each with its path.
+        The same content again changes nothing.
+
+        Args:
+            definition: The definition as plain data, as a JSON or YAML parser gives it.
+
+        Raises:
+            AlreadyExists: This version is stored with other content. Raise `version`.
+            InvalidRequest: The definition is wrong. `fields` has every problem with its path.
         """
         message, unread = definition_from_json(definition)
         if unread:  # no node is asked: what else is wrong is found here
@@ -294,7 +394,15 @@ class Client:
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> AsyncIterator[Escalation]:
-        """What waits for a human, the earliest deadline first. Other states than OPEN need a workflow_id."""
+        """Questions to humans, the earliest deadline first.
+
+        Args:
+            state: OPEN, RESOLVED, EXPIRED or WITHDRAWN. States other than OPEN need a `workflow_id`.
+            workflow_id: Questions of this workflow only.
+
+        Raises:
+            ValueError: There is no such state.
+        """
         request = pb.ListEscalationsRequest(
             page_size=_PAGE,
             workflow_id=workflow_id or "",
@@ -309,7 +417,19 @@ class Client:
             request.page_token = page.next_page_token
 
     async def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it; not repeated by itself. AlreadyClosed says who decided otherwise before."""
+        """Answer an open question.
+
+        The client does not retry this request. If it raises Unavailable, look at the question before you repeat it.
+
+        Args:
+            escalation_id: Id of the question: `<workflow id>/<step>`.
+            resolution: The answer.
+
+        Raises:
+            AlreadyClosed: Somebody answered before, or the workflow has ended. The message says who.
+            InvalidRequest: The value does not fit what was asked. The message names the field.
+            NotFound: There is no such question.
+        """
         request = pb.ResolveEscalationRequest(escalation_id=escalation_id, resolution=resolution.message)
         await self._nodes.call("ResolveEscalation", request)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A watch that survives its node: it goes on behind the last entry, wherever another node answers."""
+"""A watch that survives its node: it continues after the last entry with any other node."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["follow"]
 async def follow(
     nodes: Nodes, workflow_id: str, *, after: int = 0, progress: bool = False, partials: bool = False
 ) -> AsyncIterator[workflow_pb2.JournalEntry]:
-    """Entries (and what attempts say) to the workflow's end; what was said twice is given once."""
+    """Entries (and what attempts report) until the workflow ends. What arrives twice is returned once."""
     retry = Retry(nodes)
     said: dict[tuple[str, int], int] = {}
     while True:
@@ -50,7 +50,7 @@ async def follow(
 
 
 def _old(entry: workflow_pb2.JournalEntry, said: dict[tuple[str, int], int]) -> bool:
-    """A partial that an earlier stream brought already: pieces are numbered within their attempt."""
+    """Whether an earlier stream brought this partial already: pieces are numbered within their attempt."""
     progress = entry.progress
     if not progress.partial_sequence:
         return False

@@ -36,7 +36,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class WorkflowHandle(Generic[T_co]):
-    """Made by the client. `created` is false where the workflow was there before (or the handle only names it)."""
+    """One workflow. Made by `Client.start` and `Client.handle`.
+
+    Attributes:
+        id: Its workflow id.
+        created: Whether this start created it. False if it existed before, and for `handle`.
+    """
 
     __slots__ = ("_awaiter", "_nodes", "_output", "created", "id")
 
@@ -51,7 +56,17 @@ class WorkflowHandle(Generic[T_co]):
         return f"<WorkflowHandle {self.id}>"
 
     async def result(self, *, timeout: timedelta | float | None = None) -> T_co:
-        """Wait for its end. Raises WorkflowFailed or WorkflowCanceled; TimeoutError leaves the workflow running."""
+        """Wait for its end and return its result.
+
+        Args:
+            timeout: Longest wait, in seconds or as a timedelta. Default: no limit.
+
+        Raises:
+            WorkflowFailed: It failed or timed out.
+            WorkflowCanceled: It was canceled.
+            TimeoutError: `timeout` passed. The workflow continues.
+            NotFound: There is no such workflow.
+        """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         future = self._awaiter.wait(self.id)
         try:
@@ -65,7 +80,11 @@ class WorkflowHandle(Generic[T_co]):
         return outcome_of(workflow, self._output)
 
     async def info(self) -> WorkflowInfo:
-        """What it is at now."""
+        """The workflow as it is now.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
         request = pb.GetWorkflowRequest(workflow_id=self.id, payload_format=common.PAYLOAD_FORMAT_RAW)
         answer: pb.GetWorkflowResponse = await self._nodes.call("GetWorkflow", request)
         return WorkflowInfo.of(answer.workflow)
@@ -79,10 +98,17 @@ class WorkflowHandle(Generic[T_co]):
     @overload
     async def signal(self, signal: str, value: object = None, /, *, undeclared: bool = ...) -> None: ...
     async def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Send it a signal, recorded once even where the call is repeated.
+        """Send it a signal. It is recorded once, even if the client repeats the request.
 
-        Raises InvalidRequest where the workflow's code receives no signal of that name, or of another type. `undeclared`
-        sends a name all the same: for code that is deployed later.
+        Args:
+            signal: The signal, or its name (then the value is plain JSON).
+            value: What it carries.
+            undeclared: Send it even if the workflow's code does not receive it, for code that is deployed later.
+
+        Raises:
+            InvalidRequest: The workflow's code receives no such signal, or one of another type.
+            AlreadyClosed: The workflow has ended.
+            NotFound: There is no such workflow.
         """
         undeclared = bool(kwargs.pop("undeclared", False))
         refuse_unknown("handle.signal", kwargs, ("undeclared",))
@@ -96,11 +122,28 @@ class WorkflowHandle(Generic[T_co]):
         await self._nodes.call("SignalWorkflow", request)
 
     async def cancel(self, reason: str = "", /) -> None:
-        """Ask it to stop; its clean-up runs first."""
+        """Ask it to stop. Its clean-up code runs first; `result` raises WorkflowCanceled when it has stopped.
+
+        Args:
+            reason: Why, for people.
+
+        Raises:
+            AlreadyClosed: The workflow has ended.
+            NotFound: There is no such workflow.
+        """
         await self._nodes.call("CancelWorkflow", pb.CancelWorkflowRequest(workflow_id=self.id, reason=reason))
 
     async def watch(self, *, after: int = 0, progress: bool = False, partials: bool = False) -> AsyncIterator[Event]:
-        """What happens to it, from behind entry `after` to its end; goes on at another node by itself."""
+        """What happens to it, until its end. When a node stops, the client continues with another one.
+
+        Args:
+            after: Begin after the entry with this number (`Event.sequence`). 0: from the start.
+            progress: Also what handlers report with `task.progress`.
+            partials: Also what handlers `emit`.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
         async for entry in follow(self._nodes, self.id, after=after, progress=progress, partials=partials):
             yield Event.of(entry)
 
@@ -109,9 +152,16 @@ class WorkflowHandle(Generic[T_co]):
     @overload
     def partials(self, step: str | Target[..., Any], type: TypeForm[T], /) -> AsyncIterator[Partial[T]]: ...
     async def partials(self, step: str | Target[..., Any], type: Any, /) -> AsyncIterator[Partial[Any]]:
-        """What the handlers of a step `emit`, from the running attempt's beginning.
+        """What the handlers of a step `emit`, from the beginning of the running attempt.
 
-        A step's name (`"think.2"`) means that step: it ends with it. An agent means all of its steps, until the workflow ends.
+        Args:
+            step: The name of one step (`"think.2"`), until that step ends. Or an agent: all of its steps, until the
+                workflow ends.
+            type: Type of the pieces.
+
+        Raises:
+            InvalidPayload: A piece is of another type.
+            NotFound: There is no such workflow.
         """
         codec: Codec[Any] = Codec.of(type)
         name = step if isinstance(step, str) else step.name
@@ -137,13 +187,13 @@ def _is_of(step: str, name: str) -> bool:
 
 
 def outcome_of(workflow: workflow_pb2.Workflow, output: Codec[T]) -> T:
-    """The result of a closed workflow, or the error that says why there is none."""
+    """The result of a closed workflow. Raises WorkflowFailed or WorkflowCanceled if it has none."""
     state = state_in(workflow.state)
     if state is State.SUCCEEDED:
         return output.decode(payload_in(workflow.output))
     failure = failure_in(workflow.failure) if workflow.HasField("failure") else None
     if state is State.CANCELED:
         raise WorkflowCanceled(
-            failure or Failure(FailureCode.CANCELED, "it was canceled", "Canceled"), workflow.workflow_id
+            failure or Failure(FailureCode.CANCELED, "the workflow was canceled", "Canceled"), workflow.workflow_id
         )
     raise WorkflowFailed(failure or Failure(FailureCode.TIMEOUT, f"it {state}", str(state)), workflow.workflow_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users hand to a call → payload bytes: one value, encoded by the target's type when the call is made."""
+"""From the input of a call to bytes: one value, encoded with the target's type when the call is made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ MOST: Final = 4 << 20
 
 
 def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
-    """The one input. TypeError for two, InvalidPayload where it does not fit the declared type, Overloaded above 4 MiB."""
+    """The one input as bytes.
+
+    Raises:
+        TypeError: There is more than one input.
+        InvalidPayload: It does not fit the declared type.
+        Overloaded: It is above 4 MiB.
+    """
     name = target if isinstance(target, str) else target.name
     if len(args) > 1:
         raise TypeError(f"{name!r} takes one value, got {len(args)}: make them one model or dataclass")
@@ -32,7 +38,7 @@ def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
         payload = ANY.encode(args[0]) if args and args[0] is not None else NOTHING
     if payload.size > MOST:
         raise Overloaded(
-            f"{name}: input is {format_size(payload.size)}, no mesh takes more than {format_size(MOST)}; "
+            f"{name}: input is {format_size(payload.size)}, the largest possible is {format_size(MOST)}; "
             "store it and pass a URI.",
             code="RESOURCE_EXHAUSTED",
             reason="PAYLOAD_TOO_LARGE",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which node is asked, and what is tried again: the rules of CONTRACT 4 for everybody who calls the mesh.
+"""Which node gets a request, and which requests are retried (protos/README.md, Common to all calls).
 
-All nodes are alike, so one of the addresses is used until it does not answer, then the next. Only UNAVAILABLE is tried
-again, and only where a repetition is harmless: reads, and writes that carry their id. A mesh that never answered is
-given up sooner than one that did: the first is a wrong address, the second a restart.
+All nodes are alike, so one address is used until it does not answer, then the next one. Only UNAVAILABLE is retried,
+and only where a repetition is harmless: reads, and writes that carry their id. If no node has ever answered, the client
+gives up sooner (3 s) than if one has (20 s): the first is probably a wrong address, the second a restart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresse
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.status import error_of
 from nervenet.telemetry import to_metadata
+from nervenet.timing import CLIENT_FIRST_PATIENCE, CLIENT_PATIENCE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,19 +32,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Nodes", "Retry"]
 
-FIRST_PATIENCE: Final = 3.0
-PATIENCE: Final = 20.0
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 TOKEN_UNREADABLE: Final = "TOKEN_UNREADABLE"  # noqa: S105  # a reason
-"""We, or that node, could not read the token just then: nothing was done, so everything may be tried again."""
+"""This client, or that node, could not read the token: nothing was done, so every request may be retried."""
 HEALTHY: Final = 10.0
-"""An attempt that lasted so long did not fail at connecting."""
+"""Seconds: an attempt that lasted this long did not fail at connecting."""
 
 
 class Retry:
-    """How long one request, or one stream, goes on trying. `await retry.pause(error)` waits, or raises the error when
-    time is up. Time counts from the first failure; after an attempt that lasted a while, or brought something, anew."""
+    """How long one request, or one stream, is retried.
+
+    `await retry.pause(error)` waits, or raises the error when time is up. Time counts from the first failure. After an
+    attempt that lasted a while, or brought something, it counts from the start again.
+    """
 
     def __init__(self, nodes: Nodes, limit: float | None = None) -> None:
         self._nodes = nodes
@@ -52,14 +54,14 @@ class Retry:
         self._pause = FIRST_PAUSE
 
     def answered(self) -> None:
-        """This attempt brought something: the next failure is a first one. In a rolling restart each stream soon breaks."""
+        """This attempt brought something, so the next failure counts as the first one. In a rolling restart, streams break soon."""
         self._last = float("-inf")
 
     async def pause(self, error: RequestError) -> None:
         now = self._nodes.clock.monotonic()
         if now - self._last > HEALTHY:
             self._began, self._pause = now, FIRST_PAUSE
-        patience = PATIENCE if self._nodes.answered else FIRST_PATIENCE
+        patience = CLIENT_PATIENCE if self._nodes.answered else CLIENT_FIRST_PATIENCE
         if self._limit is not None:
             patience = min(patience, self._limit)
         left = self._began + patience - now
@@ -72,7 +74,7 @@ class Retry:
 
 
 class Nodes:
-    """The nodes of one mesh, as a client knows them. Connects at the first call."""
+    """The nodes of one mesh, as a client knows them. It connects at the first call."""
 
     def __init__(self, config: Config, tls: ssl.SSLContext | bool | None = None, clock: Clock = SYSTEM) -> None:
         self.config = config
@@ -96,14 +98,14 @@ class Nodes:
         return metadata_of(self.config)
 
     def channel(self) -> Channel:
-        """To the node that is used now."""
+        """The channel to the node that is used now."""
         channel = self._channels.get(self.current)
         if channel is None:
             channel = self._channels[self.current] = Channel(self.current, self.config, self._tls)
         return channel
 
     def turn(self, away_from: Channel) -> None:
-        """That node did not answer: use the next one. Whoever comes late with the same news turns nothing."""
+        """That node did not answer: use the next one. A later report about the same node changes nothing."""
         if away_from.target == self.current:
             self._turn += 1
 
@@ -149,7 +151,7 @@ class Nodes:
             call.cancel()
 
     def translated(self, error: grpc.aio.AioRpcError, channel: Channel) -> RequestError | TimeoutError:
-        """In our words; with UNAVAILABLE the next node is used."""
+        """The error as one of `nervenet.errors`. With UNAVAILABLE the next node is used."""
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimeoutError(f"{channel.target} did not answer in time")
         found = error_of(error, channel.target)
@@ -160,7 +162,7 @@ class Nodes:
         return found
 
     def explained(self, error: RequestError) -> RequestError:
-        """For people, once we give up: which address it was, where it came from, what to do."""
+        """The error for people, when the client gives up: which address it used, where that came from, what to do."""
         if not isinstance(error, Unavailable) or error.reason:
             return error
         config = self.config
@@ -168,7 +170,7 @@ class Nodes:
         origin = "NERVENET_ADDRESS is not set" if source == "default" else f"from {source}"
         words = f"no node answered at {config.address} ({origin}). Start one: nervenet dev app.py"
         if self.answered:
-            words = f"no node answers at {config.address} any more: {error.message}"
+            words = f"the node at {config.address} no longer answers: {error.message}"
         return Unavailable(words, code="UNAVAILABLE")
 
     async def close(self) -> None:

@@ -25,7 +25,11 @@ __all__ = ["RawClient"]
 
 
 class RawClient:
-    """Connects at its first call."""
+    """Contract messages in and out, for programs that print them. Connects at its first request.
+
+    Args:
+        config: Settings.
+    """
 
     def __init__(self, config: Config) -> None:
         self.nodes = Nodes(config)
@@ -41,14 +45,27 @@ class RawClient:
     async def call(
         self, method: str, request: Mapping[str, Any] | None = None, /, *, timeout: float | None = None, **fields: Any
     ) -> Any:
-        """One unary call; fields may also come as a mapping, since a start has a `timeout` of its own.
+        """One unary call.
 
-        Raises the RequestError tree, and TimeoutError when `timeout` seconds passed.
+        Args:
+            method: Name of the method in the contract (`GetWorkflow`).
+            request: Fields of the request, for names that this method's own parameters take (`timeout`).
+            timeout: Longest wait in seconds.
+            fields: Fields of the request.
+
+        Raises:
+            RequestError: The mesh refused it.
+            TimeoutError: `timeout` passed.
         """
         return await self.nodes.call(method, _request(method, {**(request or {}), **fields}), timeout=timeout)
 
     def stream(self, method: str, /, **fields: Any) -> AsyncIterator[Any]:
-        """The answers of a server stream, one try; the caller resumes."""
+        """The answers of a server stream. One try: the caller resumes.
+
+        Args:
+            method: Name of the method in the contract.
+            fields: Fields of the request.
+        """
         return self.nodes.stream(method, _request(method, fields))
 
 

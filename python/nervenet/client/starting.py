@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts of the same loop tick travel as one StartWorkflows (DESIGN 10): a unary call costs more than a start.
+"""Starts of the same loop tick are sent as one StartWorkflows, because a unary call costs more than a start.
 
-While four calls are under way, what comes next waits for one of them to return, and goes together: the busier the
-client, the larger its batches. A lone start pays one call and waits for nobody.
+While four calls are in flight, further starts wait until one of them returns, and are sent together: the busier the client,
+the larger its batches. A single start is sent at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
 
 
 class Starter:
-    """One for each client."""
+    """The starts of one client."""
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
@@ -39,7 +39,9 @@ class Starter:
         self._calls: set[asyncio.Task[None]] = set()
 
     def start(self, request: pb.StartWorkflowRequest) -> asyncio.Future[bool]:
-        """The request must name its workflow_id. → whether it was created; or fails with the refusal."""
+        """Start a workflow; the request must have its workflow_id. Returns whether it was created, or raises the
+        refusal.
+        """
         future: asyncio.Future[bool] = self._loop.create_future()
         begin_start(self._nodes.telemetry, request, self._nodes.current, future)
         self._waiting.append((request, future))
@@ -82,7 +84,7 @@ class Starter:
                 batch = [(request, future) for request, future in batch if not future.done()]
                 if batch and error is not None:
                     await retry.pause(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, whoever waits hears it
+        except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

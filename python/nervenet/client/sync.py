@@ -42,7 +42,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class SyncHandle(Generic[T_co]):
-    """One workflow in the hands of a SyncClient; see `WorkflowHandle`."""
+    """One workflow, as a SyncClient sees it. Made by `SyncClient.start` and `SyncClient.handle`."""
 
     __slots__ = ("_aside", "_handle")
 
@@ -55,19 +55,34 @@ class SyncHandle(Generic[T_co]):
 
     @property
     def id(self) -> str:
+        """Its workflow id."""
         return self._handle.id
 
     @property
     def created(self) -> bool:
-        """False where the workflow was there before (or the handle only names it)."""
+        """Whether this start created it. False if it existed before, and for `handle`."""
         return self._handle.created
 
     def result(self, *, timeout: timedelta | float | None = None) -> T_co:
-        """Wait for its end. Raises WorkflowFailed or WorkflowCanceled; TimeoutError leaves the workflow running."""
+        """Wait for its end and return its result.
+
+        Args:
+            timeout: Longest wait, in seconds or as a timedelta. Default: no limit.
+
+        Raises:
+            WorkflowFailed: It failed or timed out.
+            WorkflowCanceled: It was canceled.
+            TimeoutError: `timeout` passed. The workflow continues.
+            NotFound: There is no such workflow.
+        """
         return self._aside.wait(self._handle.result(timeout=timeout))
 
     def info(self) -> WorkflowInfo:
-        """What it is at now."""
+        """The workflow as it is now.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
         return self._aside.wait(self._handle.info())
 
     @overload
@@ -79,15 +94,43 @@ class SyncHandle(Generic[T_co]):
     @overload
     def signal(self, signal: str, value: object = None, /, *, undeclared: bool = ...) -> None: ...
     def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Send it a signal, recorded once even where the call is repeated; see `WorkflowHandle.signal`."""
+        """Send it a signal. It is recorded once, even if the client repeats the request.
+
+        Args:
+            signal: The signal, or its name (then the value is plain JSON).
+            value: What it carries.
+            undeclared: Send it even if the workflow's code does not receive it, for code that is deployed later.
+
+        Raises:
+            InvalidRequest: The workflow's code receives no such signal, or one of another type.
+            AlreadyClosed: The workflow has ended.
+            NotFound: There is no such workflow.
+        """
         self._aside.wait(self._handle.signal(signal, *args, **kwargs))
 
     def cancel(self, reason: str = "", /) -> None:
-        """Ask it to stop; its clean-up runs first."""
+        """Ask it to stop. Its clean-up code runs first; `result` raises WorkflowCanceled when it has stopped.
+
+        Args:
+            reason: Why, for people.
+
+        Raises:
+            AlreadyClosed: The workflow has ended.
+            NotFound: There is no such workflow.
+        """
         self._aside.wait(self._handle.cancel(reason))
 
     def watch(self, *, after: int = 0, progress: bool = False, partials: bool = False) -> Iterator[Event]:
-        """What happens to it, from behind entry `after` to its end; goes on at another node by itself."""
+        """What happens to it, until its end. When a node stops, the client continues with another one.
+
+        Args:
+            after: Begin after the entry with this number (`Event.sequence`). 0: from the start.
+            progress: Also what handlers report with `task.progress`.
+            partials: Also what handlers `emit`.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
         return self._aside.each(self._handle.watch(after=after, progress=progress, partials=partials))
 
     @overload
@@ -95,15 +138,41 @@ class SyncHandle(Generic[T_co]):
     @overload
     def partials(self, step: str | Target[..., Any], type: TypeForm[T], /) -> Iterator[Partial[T]]: ...
     def partials(self, step: str | Target[..., Any], type: Any, /) -> Iterator[Partial[Any]]:
-        """What the handlers of a step `emit`, from the running attempt's beginning.
+        """What the handlers of a step `emit`, from the beginning of the running attempt.
 
-        A step's name (`"think.2"`) means that step: it ends with it. An agent means all of its steps, until the workflow ends.
+        Args:
+            step: The name of one step (`"think.2"`), until that step ends. Or an agent: all of its steps, until the
+                workflow ends.
+            type: Type of the pieces.
+
+        Raises:
+            InvalidPayload: A piece is of another type.
+            NotFound: There is no such workflow.
         """
         return self._aside.each(self._handle.partials(step, type))
 
 
 class SyncClient:
-    """Use it as `with`, or close it. Arguments win over `config`, which wins over environment and file."""
+    """The client for programs without an event loop: the methods of `Client`, without await.
+
+        with SyncClient() as client:
+            run = client.start(review, doc, id="review-118")
+            summary = run.result(timeout=30)
+
+    Any number of threads may use it. Inside a running event loop it raises RuntimeError: use Client there.
+
+    Args:
+        address: Any node or nodes: `host:port`, `host:port,host:port` or `dns:///name:port`.
+            Default: the setting `address` (`localhost:7700`).
+        namespace: Whose workflows. Default: the setting `namespace` (`default`).
+        tls: False: plaintext. True: TLS with the system's authorities, or an SSLContext of your own.
+            Default: the setting `tls`.
+        token: The mesh's token. Default: the setting `token` or `token_file`.
+        config: Settings. Default: `Config.load()`. The other arguments are stronger.
+
+    Raises:
+        ConfigError: A setting cannot be used. The message names it and its source.
+    """
 
     def __init__(
         self,
@@ -123,6 +192,7 @@ class SyncClient:
 
     @property
     def config(self) -> Config:
+        """The settings that it uses."""
         return self._client.config
 
     def __enter__(self) -> Self:
@@ -135,7 +205,9 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Workflows go on; another thread that still waits for something here gets a RuntimeError."""
+        """Close the connections. Workflows continue; another thread that still waits for something gets a
+        RuntimeError.
+        """
         self._aside.close(self._client.close)
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +227,27 @@ class SyncClient:
         self, workflow: str, input: object = None, /, *, id: str | None = None, options: StartOptions | None = None
     ) -> SyncHandle[Any]: ...
     def start(self, workflow: Any, /, *args: Any, **named: Any) -> SyncHandle[Any]:
-        """Start it, durably: when this returns, it will run to its end. The same id and input give the same run."""
+        """Start a workflow, durably: when this returns, the workflow will run to its end, whatever stops.
+
+        The same id with the same input returns the existing run, so it is safe to repeat a start.
+
+        Args:
+            workflow: The workflow, or its name (then input and result are plain JSON).
+            input: Its input.
+            id: Workflow id, a name of your own for the thing (`invoice-2024-17`): letters, digits and `._:/@-`, at most
+                200 characters. Default: the workflow's name and a UUID.
+            options: How it is started.
+
+        Returns:
+            A handle. `created` is False if the workflow existed before.
+
+        Raises:
+            AlreadyExists: The id is taken by a run with another definition or input.
+            NotFound: No live node has this workflow.
+            InvalidRequest: The input or the id cannot be used.
+            Overloaded: The mesh is full, or the input is too large. Wait for `retry_after` where it is set.
+            Unavailable: No node answered within 3 s (20 s if one has answered before).
+        """
         return SyncHandle(self._aside.wait(self._client.start(workflow, *args, **named)), self._aside)
 
     @overload
@@ -173,13 +265,38 @@ class SyncClient:
         self, workflow: str, input: object = None, /, *, id: str | None = None, options: StartOptions | None = None
     ) -> Any: ...
     def run(self, workflow: Any, /, *args: Any, **named: Any) -> Any:
-        """Start it and wait for its result."""
+        """Start a workflow and wait for its result.
+
+        Args:
+            workflow: The workflow, or its name (then input and result are plain JSON).
+            input: Its input.
+            id: Workflow id, a name of your own for the thing (`invoice-2024-17`): letters, digits and `._:/@-`, at most
+                200 characters. Default: the workflow's name and a UUID.
+            options: How it is started.
+
+        Raises:
+            WorkflowFailed: It failed or timed out.
+            WorkflowCanceled: It was canceled.
+            RequestError: It could not be started, see `start`.
+        """
         return self._aside.wait(self._client.run(workflow, *args, **named))
 
     def start_many(
         self, workflow: Target[[I], O], inputs: Mapping[str, I], /, *, options: StartOptions | None = None
     ) -> Mapping[str, SyncHandle[O]]:
-        """Many in one call: id → input. The first that is refused raises; the others are started all the same."""
+        """Start many workflows in one request.
+
+        Args:
+            workflow: The workflow.
+            inputs: Workflow id → input.
+            options: How each one is started.
+
+        Returns:
+            Workflow id → handle.
+
+        Raises:
+            RequestError: One was refused. The others are started all the same.
+        """
         handles = self._aside.wait(self._client.start_many(workflow, inputs, options=options))
         return {key: SyncHandle(handle, self._aside) for key, handle in handles.items()}
 
@@ -188,7 +305,12 @@ class SyncClient:
     @overload
     def handle(self, id: str, /) -> SyncHandle[Any]: ...
     def handle(self, id: str, /, *workflow: Any) -> SyncHandle[Any]:
-        """A workflow that somebody started; nothing is asked yet."""
+        """A handle of a workflow that was started elsewhere. No request is sent.
+
+        Args:
+            id: Its workflow id.
+            workflow: Its definition, for the type of the result. Default: plain JSON.
+        """
 
         async def on_its_loop() -> WorkflowHandle[Any]:
             return self._client.handle(id, *workflow)
@@ -196,9 +318,21 @@ class SyncClient:
         return SyncHandle(self._aside.wait(on_its_loop()), self._aside)
 
     def call(self, agent: Agent[I, O], input: I, /, *, request_id: str, options: CallOptions | None = None) -> O:
-        """One durable task without a workflow of yours; the same request_id is the same task, now and later.
+        """Run one durable task without a workflow of your own, and return its result.
 
-        Raises CallFailed when it failed for good.
+            facts = client.call(extract, doc, request_id="mail-77")
+
+        Args:
+            agent: The agent.
+            input: Its input.
+            request_id: Id of the request. The same id with the same agent and input is the same task, now and later.
+            options: Options of the call. Those of the first request count.
+
+        Raises:
+            CallFailed: The task failed for good.
+            CallTimedOut: The task ran out of its time.
+            AlreadyExists: The request id was used for another agent or input. Choose another one.
+            Overloaded: The agent's queue is full. Wait for `retry_after`.
         """
         return self._aside.wait(self._client.call(agent, input, request_id=request_id, options=options))
 
@@ -213,27 +347,73 @@ class SyncClient:
         started_after: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[WorkflowInfo]:
-        """Workflows, newest first."""
+        """Workflows, newest first.
+
+        Args:
+            state: One state or several: RUNNING, WAITING_FOR_HUMAN, BLOCKED, CANCELING, SUCCEEDED, FAILED, CANCELED,
+                TIMED_OUT. Default: all.
+            definition: Name of the workflow definition. Default: all.
+            labels: Labels that the workflow must have, all of them.
+            started_after: Only workflows that started after this moment (aware datetime).
+            limit: At most this many. Default: all.
+
+        Raises:
+            ValueError: There is no such state.
+            InvalidRequest: A filter cannot be used.
+        """
         found = self._client.list(
             state=state, definition=definition, labels=labels, started_after=started_after, limit=limit
         )
         return self._aside.each(found)
 
     def put_definition(self, definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
-        """Store a workflow given as data and give what starts this version of it."""
+        """Store a workflow given as data, and return what starts this version of it.
+
+            flow = client.put_definition(json.loads(text))
+            client.run(flow, doc, id="audit-httpx")
+
+        The same content again changes nothing.
+
+        Args:
+            definition: The definition as plain data, as a JSON or YAML parser gives it.
+
+        Raises:
+            AlreadyExists: This version is stored with other content. Raise `version`.
+            InvalidRequest: The definition is wrong. `fields` has every problem with its path.
+        """
         return self._aside.wait(self._client.put_definition(definition))
 
     def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> Iterator[Escalation]:
-        """What waits for a human, the earliest deadline first. Other states than OPEN need a workflow_id."""
+        """Questions to humans, the earliest deadline first.
+
+        Args:
+            state: OPEN, RESOLVED, EXPIRED or WITHDRAWN. States other than OPEN need a `workflow_id`.
+            workflow_id: Questions of this workflow only.
+
+        Raises:
+            ValueError: There is no such state.
+        """
         return self._aside.each(self._client.escalations(state=state, workflow_id=workflow_id))
 
     def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
-        """Decide it; not repeated by itself. AlreadyClosed says who decided otherwise before."""
+        """Answer an open question.
+
+        The client does not retry this request. If it raises Unavailable, look at the question before you repeat it.
+
+        Args:
+            escalation_id: Id of the question: `<workflow id>/<step>`.
+            resolution: The answer.
+
+        Raises:
+            AlreadyClosed: Somebody answered before, or the workflow has ended. The message says who.
+            InvalidRequest: The value does not fit what was asked. The message names the field.
+            NotFound: There is no such question.
+        """
         self._aside.wait(self._client.resolve(escalation_id, resolution))
 
 
 class _Aside:
-    """A loop in a thread of its own, and others waiting for what they have it do."""
+    """An event loop in a thread of its own, for which other threads wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -243,7 +423,9 @@ class _Aside:
         self._closed = False
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have it done there. An interrupt here cancels it there. Contextvars go along (asyncio copies them)."""
+        """Run it there and return its result. An interrupt here cancels it there. Context variables are copied by
+        asyncio.
+        """
         try:
             _refuse_in_a_loop()
             future = asyncio.run_coroutine_threadsafe(work, self._running())
@@ -259,7 +441,7 @@ class _Aside:
             raise
 
     def each(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """One by one: the next is fetched when it is asked for."""
+        """The items one by one: the next one is fetched when the caller asks for it."""
         try:
             while True:
                 try:
@@ -271,7 +453,7 @@ class _Aside:
             self._leave(items)
 
     def close(self, last: Any) -> None:
-        """Have `last` done, then end the thread. Once."""
+        """Run `last`, then end the thread. A second call does nothing."""
         _refuse_in_a_loop()
         with self._lock:
             started, was_closed, self._closed = self._loop, self._closed, True
@@ -285,7 +467,9 @@ class _Aside:
             self._thread.join()
 
     def _leave(self, items: AsyncIterator[Any]) -> None:
-        """Nobody wants more. Not waited for: this may be the garbage collector, on any thread."""
+        """Close the stream: the caller wants no more. Does not wait, because this may run in the garbage collector, on
+        any thread.
+        """
         loop, close = self._loop, getattr(items, "aclose", None)
         if loop is not None and close is not None and loop.is_running():
             asyncio.run_coroutine_threadsafe(close(), loop)
@@ -322,6 +506,4 @@ def _refuse_in_a_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RuntimeError(
-        "SyncClient blocks, and this thread runs an event loop: use Client there (async with Client() …)"
-    )
+    raise RuntimeError("SyncClient would block the event loop of this thread: use Client here (async with Client() …)")

@@ -15,7 +15,7 @@ from nervenet.wire import trace_out
 if TYPE_CHECKING:
     import asyncio
 
-    from nervenet.telemetry import Call, Telemetry
+    from nervenet.telemetry import RpcSpan, Telemetry
     from nervenet.v1 import coordinator_service_pb2 as pb
 
 __all__ = ["STARTS", "begin", "begin_start", "process_telemetry"]
@@ -25,14 +25,14 @@ _METHOD: Final = "nervenet.v1.CoordinatorService/"
 
 
 def process_telemetry() -> Telemetry:
-    """Of this process, whoever it belongs to."""
+    """The telemetry of this process."""
     return telemetry.start("nervenet-client", "client")
 
 
-def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> Call:
-    """The CLIENT span of a start that is about to be sent."""
+def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> RpcSpan:
+    """The CLIENT span of a start that will be sent now."""
     if not spans.on:
-        return telemetry.Call(spans.here())
+        return telemetry.RpcSpan(spans.here())
     attributes: dict[str, Any] = {"nervenet.workflow.id": workflow_id} if workflow_id else {}
     host, _, port = target.rpartition(":")
     attributes["server.address"] = host
@@ -42,7 +42,7 @@ def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> 
 
 
 def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str, future: asyncio.Future[bool]) -> None:
-    """The CLIENT span of a start that travels with others: its context goes in its request, its end is the future's."""
+    """The CLIENT span of a start that is sent with others. Its context is in the request; it ends with the future."""
     call = begin(spans, "StartWorkflow", target, request.workflow_id)
     if (context := trace_out(call.trace)) is not None and not request.HasField("trace"):
         request.trace.MergeFrom(context)
@@ -50,7 +50,7 @@ def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str,
         future.add_done_callback(lambda done: _end(call, done))
 
 
-def _end(call: Call, future: asyncio.Future[bool]) -> None:
+def _end(call: RpcSpan, future: asyncio.Future[bool]) -> None:
     if future.cancelled():
         call.end("CANCELLED")
     elif (error := future.exception()) is None:

@@ -49,7 +49,7 @@ Kind = Literal[
 
 
 def plain(payload: common.Payload) -> Any:
-    """A payload without a type: JSON as Python values, bytes and text as they are, None where there is none."""
+    """A payload without a type: JSON as Python values, bytes and text unchanged, None if there is no value."""
     form, data, _ = payload_in(payload)
     if form == "json":
         return json.loads(data)
@@ -62,9 +62,28 @@ def moment(time: Timestamp) -> datetime:
 
 @dataclass(slots=True, frozen=True)
 class WorkflowInfo:
-    """A workflow at one moment. `view` is what its code published last; `at` the step that it is at.
+    """A workflow at one moment.
 
-    `partial`: the owner was out of reach, so what is pending is not known. `message` is the contract's own answer.
+    Attributes:
+        id: Its workflow id.
+        definition: Name of its definition.
+        version: Version of its definition.
+        state: RUNNING, WAITING_FOR_HUMAN, BLOCKED, CANCELING, SUCCEEDED, FAILED, CANCELED or TIMED_OUT.
+        started: When it started.
+        closed: When it ended. None: it is open.
+        labels: Its labels.
+        view: What its code published last (`ctx.publish`).
+        failure: Why it failed.
+        run: 1, 2, …: which run of the id this is.
+        at: The step that it is at.
+        note: What people must know about it, for example why it is blocked.
+        node_id: The node that owns it.
+        trace_id: Its trace. Empty: it is not traced.
+        suppressed_duplicates: Results that arrived a second time and were dropped.
+        adoptions: How often another node took it over.
+        partial: The owner could not be reached, so the pending steps are not known.
+        open_escalations: Ids of its open questions.
+        message: The contract's own message.
     """
 
     id: str
@@ -89,6 +108,11 @@ class WorkflowInfo:
 
     @classmethod
     def of(cls, message: workflow_pb2.Workflow) -> WorkflowInfo:
+        """The value of a contract message.
+
+        Args:
+            message: The message.
+        """
         return cls(
             id=message.workflow_id,
             definition=message.definition,
@@ -118,11 +142,21 @@ def state_name(number: workflow_pb2.WorkflowState) -> Any:
 
 @dataclass(slots=True, frozen=True)
 class Event:
-    """One thing that happened to a workflow; `sequence` is where to resume (0 for progress and partials).
+    """One thing that happened to a workflow.
 
-    `data` by kind: the input of `started`, the output or Failure of `task`, the Failure or question of `attempt`, the
-    value of `signal` and `decided`, the question of `escalated`, the output or Failure of `closed`,
-    `{"fraction": …, "message": …}` of `progress`, the part of `partial`.
+    Attributes:
+        sequence: Number of the journal entry, to continue from (`watch(after=…)`). 0 for `progress` and `partial`.
+        name: Name of the entry (`task:extract`).
+        kind: started, task, attempt, timer, signal, patch, child, escalated, decided, cancel, closed, progress or
+            partial.
+        step: The step that it belongs to.
+        attempt: The attempt that it belongs to.
+        time: When it happened.
+        data: By kind: the input (`started`), the output or Failure (`task`, `closed`), the Failure or question
+            (`attempt`), the value (`signal`, `decided`), the question (`escalated`), the reason (`cancel`),
+            `{"fraction": …, "message": …}` (`progress`), the piece (`partial`).
+        actor: Who did it: an agent, a person or another workflow.
+        message: The contract's own message.
     """
 
     sequence: int
@@ -137,6 +171,11 @@ class Event:
 
     @classmethod
     def of(cls, entry: workflow_pb2.JournalEntry) -> Event:
+        """The value of a contract message.
+
+        Args:
+            entry: The message.
+        """
         prefix, _, rest = entry.name.partition(":")
         kind: Any = _KINDS.get(prefix, prefix)
         step: str | None = rest or None
@@ -189,7 +228,13 @@ _SIMPLE: Mapping[str | None, Any] = {
 
 @dataclass(frozen=True)  # no slots: 3.11 cannot make a slotted frozen Generic
 class Partial(Generic[T_co]):
-    """A piece of a step's output. `restarted`: a new attempt begins the output again with this piece."""
+    """A piece of a step's output, from `handle.partials`.
+
+    Attributes:
+        value: The piece.
+        attempt: The attempt that sent it.
+        restarted: Whether a new attempt begins the output again with this piece: drop the earlier ones.
+    """
 
     value: T_co
     attempt: int
@@ -198,10 +243,24 @@ class Partial(Generic[T_co]):
 
 @dataclass(slots=True, frozen=True)
 class Escalation:
-    """A question to a human. `source` is workflow, agent or exhausted; `failure` is set for the last.
+    """A question to a human.
 
-    `choices` are the answers to choose from, each as `Resolution.complete` takes it: those that were given, or what the
-    type of the answer leaves (Enum, Literal, bool); empty where there are too many to list.
+    Attributes:
+        id: Its id: `<workflow id>/<step>`, with `#2`, `#3`, … if the step asks again.
+        workflow_id: The workflow that asks.
+        step: The step that asks.
+        question: The question, in words.
+        choices: The answers to choose from, as `Resolution.complete` takes them. Empty: any value of the asked type.
+        context: What helps to decide.
+        suggestion: The handler's own proposal.
+        deadline: Until when the question is open. None: no limit.
+        state: OPEN, RESOLVED, EXPIRED or WITHDRAWN.
+        source: `"workflow"` (`ctx.ask`), `"agent"` (`raise Escalate`) or `"exhausted"` (no attempts are left).
+        definition: Name of the workflow's definition.
+        assignee: Who should answer.
+        created: When it was asked.
+        failure: The last failure, for the source `"exhausted"`.
+        message: The contract's own message.
     """
 
     id: str
@@ -222,6 +281,11 @@ class Escalation:
 
     @classmethod
     def of(cls, message: workflow_pb2.Escalation) -> Escalation:
+        """The value of a contract message.
+
+        Args:
+            message: The message.
+        """
         question = message.question
         state: Any = workflow_pb2.EscalationState.Name(message.state).removeprefix("ESCALATION_STATE_")
         return cls(
@@ -258,29 +322,57 @@ _SOURCES = {1: "workflow", 2: "agent", 3: "exhausted"}
 
 @dataclass(slots=True, frozen=True)
 class Resolution:
-    """What a human decides about an escalation: made by one of the four functions below."""
+    """The answer to a question. Make one with `complete`, `retry`, `fail` or `cancel_workflow`.
+
+        await client.resolve(e.id, Resolution.complete("yes", comment="checked"))
+
+    Attributes:
+        message: The contract's own message.
+    """
 
     message: workflow_pb2.EscalationResolution
 
     @staticmethod
     def complete(value: object, /, *, comment: str = "", resolver: str = "") -> Resolution:
-        """Take this value as the step's result; it must fit what was asked."""
+        """Use this value as the result of the step.
+
+        Args:
+            value: The value. It must fit what was asked.
+            comment: Why, for people.
+            resolver: Who answers, in words that people know. Default: not said.
+        """
         payload = payload_out(ANY.encode(value))
         return _resolution("COMPLETE", value=payload, comment=comment, resolver=resolver)
 
     @staticmethod
     def retry(attempts: int = 1, /, *, comment: str = "", resolver: str = "") -> Resolution:
-        """Try again, with so many attempts more; the handler reads the comment as its hint."""
+        """Grant more attempts.
+
+        Args:
+            attempts: How many.
+            comment: A hint for the handler (`task.hint`).
+            resolver: Who answers, in words that people know. Default: not said.
+        """
         return _resolution("RETRY", attempts=attempts, comment=comment, resolver=resolver)
 
     @staticmethod
     def fail(message: str, /, *, resolver: str = "") -> Resolution:
-        """The step fails, with this message."""
+        """Let the step fail.
+
+        Args:
+            message: Why. The workflow gets it in CallFailed.
+            resolver: Who answers, in words that people know. Default: not said.
+        """
         return _resolution("FAIL", comment=message, resolver=resolver)
 
     @staticmethod
     def cancel_workflow(*, comment: str = "", resolver: str = "") -> Resolution:
-        """The step fails and the workflow is canceled."""
+        """Let the step fail and cancel the workflow.
+
+        Args:
+            comment: Why, for people.
+            resolver: Who answers, in words that people know. Default: not said.
+        """
         return _resolution("CANCEL_WORKFLOW", comment=comment, resolver=resolver)
 
 

@@ -8,20 +8,30 @@ are expressions hold CEL as text; the contract (protos/nervenet/v1/workflow.prot
 """
 
 from nervenet.declarations.check import ALWAYS, Problem, check, edges, language_of
-from nervenet.declarations.records import Action, Ask, Call, Child, Compute, Declaration, DeclaredStep, ForEach, Sleep
+from nervenet.declarations.records import (
+    Action,
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
+    Declaration,
+    DeclaredStep,
+    ForEach,
+    SleepAction,
+)
 
 __all__ = [
     "ALWAYS",
     "Action",
-    "Ask",
-    "Call",
-    "Child",
-    "Compute",
+    "AskAction",
+    "CallAction",
+    "ChildAction",
+    "ComputeAction",
     "Declaration",
     "DeclaredStep",
     "ForEach",
     "Problem",
-    "Sleep",
+    "SleepAction",
     "check",
     "edges",
     "language_of",

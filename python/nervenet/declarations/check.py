@@ -16,7 +16,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from nervenet.declarations.records import Ask, Call, Child, Compute, Declaration, DeclaredStep, Sleep
+from nervenet.declarations.records import (
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
+    Declaration,
+    DeclaredStep,
+    SleepAction,
+)
 from nervenet.expressions import BadExpression, Expression, Flaw, Language
 from nervenet.options import check_name
 from nervenet.schemas import below, misfits, wrong_schema
@@ -103,7 +111,7 @@ def _names(declaration: Declaration) -> Iterator[Problem]:
                 f"{at}.name",
                 f"{step.name!r} is not a name: a letter, then letters, digits and '_', at most 63 (expressions say it)",
             )
-        elif step.name in _RESERVED or (step.name == ASK and not isinstance(step.action, Ask)):
+        elif step.name in _RESERVED or (step.name == ASK and not isinstance(step.action, AskAction)):
             yield Problem(f"{at}.name", f"{step.name!r} is taken: expressions or the journal use the word")
         elif counted[step.name] > 1:
             first = next(j for j, other in enumerate(declaration.steps) if other.name == step.name)
@@ -124,18 +132,18 @@ def _action(at: str, step: DeclaredStep) -> Iterator[Problem]:
     match action:
         case None:
             yield Problem(at, "does nothing: give one of call, ask, workflow, value, sleep")
-        case Call():
+        case CallAction():
             yield from _named(f"{at}.call.capability", action.capability, "capability")
-        case Child():
+        case ChildAction():
             yield from _named(f"{at}.workflow.definition", action.definition, "definition")
             if action.version < 0:
                 yield Problem(f"{at}.workflow.version", f"{action.version}: 0 (the highest) or a version")
-        case Ask():
+        case AskAction():
             yield from _ask(f"{at}.ask", action)
-        case Sleep() if action.span_ms <= 0:
+        case SleepAction() if action.span_ms <= 0:
             yield Problem(f"{at}.sleep", "longer than zero")
     yield from _repeated(at, step)
-    if step.recover and isinstance(action, (Compute, Sleep)):
+    if step.recover and isinstance(action, (ComputeAction, SleepAction)):
         yield Problem(f"{at}.recover", "only with call, ask or workflow: nothing else fails on its own")
     yield from _options(at, step)
 
@@ -143,9 +151,9 @@ def _action(at: str, step: DeclaredStep) -> Iterator[Problem]:
 def _repeated(at: str, step: DeclaredStep) -> Iterator[Problem]:
     action = step.action
     if step.for_each is not None:
-        if isinstance(action, (Compute, Sleep)):
-            word = "value" if isinstance(action, Compute) else "sleep"
-            cure = "; an expression goes through a list by itself: items.map(x, …)" if word == "value" else ""
+        if isinstance(action, (ComputeAction, SleepAction)):
+            word = "value" if isinstance(action, ComputeAction) else "sleep"
+            cure = "; an expression can map a list: items.map(x, …)" if word == "value" else ""
             yield Problem(f"{at}.for_each", f"only with call, ask or workflow, not with {word}{cure}")
         if not 0 <= step.for_each.concurrency <= MOST_AT_A_TIME:
             yield Problem(f"{at}.for_each.concurrency", f"{step.for_each.concurrency}: from 1 to {MOST_AT_A_TIME}")
@@ -155,19 +163,19 @@ def _options(at: str, step: DeclaredStep) -> Iterator[Problem]:
     """What would be set in vain."""
     given = step.options.given()
     of_call = {"retry": "retry", "timeouts": "timeouts", "selection": "selection", "labels": "labels"}
-    if isinstance(step.action, Call) or step.action is None:
+    if isinstance(step.action, CallAction) or step.action is None:
         return
     for name, path in of_call.items():
         if name in given:
             yield Problem(f"{at}.{path}", "only with call")
 
 
-def _ask(at: str, ask: Ask) -> Iterator[Problem]:
+def _ask(at: str, ask: AskAction) -> Iterator[Problem]:
     if ask.choices and ask.schema is not None:
         yield Problem(f"{at}.answer_schema", "either choices or a schema of the answer")
     for choice, n in Counter(ask.choices).items():
         if n > 1:
-            yield Problem(f"{at}.choices", f"{choice!r} stands there twice")
+            yield Problem(f"{at}.choices", f"{choice!r} is listed twice")
     if "" in ask.choices:
         yield Problem(f"{at}.choices", "one of them is empty")
     if ask.deadline_ms is not None and ask.deadline_ms <= 0:
@@ -181,7 +189,7 @@ def _ask(at: str, ask: Ask) -> Iterator[Problem]:
         yield from _default(f"{at}.default_answer", ask, ask.default[0])
 
 
-def _default(at: str, ask: Ask, default: Any) -> Iterator[Problem]:
+def _default(at: str, ask: AskAction, default: Any) -> Iterator[Problem]:
     """Why the default is no answer."""
     if ask.choices:
         if default not in ask.choices:
@@ -204,7 +212,7 @@ def _references(declaration: Declaration) -> Iterator[Problem]:
             elif other not in names:
                 yield Problem(at, f"no step {other!r}{_meant(other, names)}")
             elif other in step.depends_on[:j]:
-                yield Problem(at, f"{other!r} stands there twice")
+                yield Problem(at, f"{other!r} is listed twice")
 
 
 def _meant(word: str, known: Collection[str]) -> str:
@@ -232,7 +240,7 @@ def _in_order(declaration: Declaration) -> list[str]:
 
 
 def _cycles(declaration: Declaration) -> Iterator[Problem]:
-    """One problem for one cycle; the others show when it is mended."""
+    """One problem for one cycle; the others show when it is fixed."""
     free = set(_in_order(declaration))
     direct = {name: others for name, others in _known_dependencies(declaration).items() if name not in free}
     if not direct:
@@ -320,17 +328,17 @@ def expressions_of(step: DeclaredStep) -> Iterator[tuple[str, str, str, str]]:
     if step.for_each is not None:
         yield "for_each.items", step.for_each.items, "whole", "list"
     match step.action:
-        case Call(_, input):
+        case CallAction(_, input):
             yield "call.input", input, "", ""
             selection = step.options.selection
             if selection is not None and selection.is_set("sticky_key") and selection.sticky_key:
                 yield "selection.sticky_key", selection.sticky_key, "", "string"
-        case Child(_, _, input):
+        case ChildAction(_, _, input):
             yield "workflow.input", input, "", ""
-        case Ask():
+        case AskAction():
             yield "ask.question", step.action.question, "", "string"
             yield "ask.context", step.action.context, "", ""
-        case Compute(value):
+        case ComputeAction(value):
             yield "value", value, "whole", ""
     yield "recover", step.recover, "error", ""
 

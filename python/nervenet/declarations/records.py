@@ -11,7 +11,7 @@ from nervenet.options import CallOptions
 
 
 @dataclass(slots=True, frozen=True)
-class Call:
+class CallAction:
     """Have an agent do a task."""
 
     capability: str
@@ -19,7 +19,7 @@ class Call:
 
 
 @dataclass(slots=True, frozen=True)
-class Ask:
+class AskAction:
     """Ask a human. `default` is a one-tuple where there is one, so that null can be it."""
 
     question: str
@@ -32,7 +32,7 @@ class Ask:
 
 
 @dataclass(slots=True, frozen=True)
-class Child:
+class ChildAction:
     """Run another workflow; `version` 0: the highest."""
 
     definition: str
@@ -41,20 +41,20 @@ class Child:
 
 
 @dataclass(slots=True, frozen=True)
-class Compute:
+class ComputeAction:
     """The value is that of an expression."""
 
     value: str
 
 
 @dataclass(slots=True, frozen=True)
-class Sleep:
+class SleepAction:
     """Wait."""
 
     span_ms: int
 
 
-Action: TypeAlias = Call | Ask | Child | Compute | Sleep
+Action: TypeAlias = CallAction | AskAction | ChildAction | ComputeAction | SleepAction
 
 
 @dataclass(slots=True, frozen=True)

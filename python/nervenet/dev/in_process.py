@@ -28,9 +28,24 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def running(*meshes: Mesh, data: Path | None = None) -> AsyncIterator[Client]:
-    """A client of these meshes, served by one node and one agent on embedded servers until the block is left.
+    """A client of these meshes, which one node and one agent in this process serve until the block is left.
 
-    With `data` workflows outlive the block: a later one on the same folder continues them.
+        async with nervenet.dev.running(mesh) as client:
+            assert await client.run(welcome, ["Ada"]) == ["Hello, Ada"]
+
+    Valkey and etcd run as child processes, from PATH or from the extra `nervenet[embedded]`. Settings of the
+    environment
+    and of `nervenet.toml` are not used, so a test cannot reach a real mesh.
+
+    Args:
+        meshes: The meshes to serve.
+        data: A folder for the data. Workflows continue when a later block uses the same folder.
+            Default: a temporary folder.
+
+    Raises:
+        ValueError: There is no mesh.
+        ServerMissing: There is no Valkey or etcd. The message says how to install them.
+        ServerFailed: Valkey or etcd does not start. The message has its last words.
     """
     refuse_here("a mesh")
     if not meshes:
@@ -40,14 +55,14 @@ async def running(*meshes: Mesh, data: Path | None = None) -> AsyncIterator[Clie
     async with AsyncExitStack() as stack:
         if data is not None:
             stack.enter_context(locked(data))
-            shutil.rmtree(data / "etcd", ignore_errors=True)  # nobody of before is alive, see supervisor
+            shutil.rmtree(data / "etcd", ignore_errors=True)  # every earlier process is dead, see supervisor
         redis, etcd = await stack.enter_async_context(backing(data))
         config = isolated(redis, etcd)
         yield await stack.enter_async_context(serving(whole, config, node=True, agents=True))
 
 
 def isolated(redis: Server, etcd: Server, **more: Any) -> Config:
-    """Settings of a mesh on these servers that nothing outside can change."""
+    """The settings of a mesh on these servers. Nothing outside can change them."""
     return Config.load(
         environ={},
         directory=redis.data,
@@ -62,8 +77,11 @@ def isolated(redis: Server, etcd: Server, **more: Any) -> Config:
 
 @asynccontextmanager
 async def in_one_task(context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave it in the same task, whoever enters and leaves this: pytest's async fixtures begin in one task and
-    end in another, which lifespans with cancel scopes or timeouts in them do not survive."""
+    """Enter and leave a context in the same task, whichever tasks enter and leave this one.
+
+    pytest's async fixtures begin in one task and end in another. Lifespans with cancel scopes or timeouts do not
+    survive that.
+    """
     entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     leave = asyncio.Event()
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The role processes of a development mesh: all nodes, then the agents; kept alive, and replaced together on a reload.
+"""The role processes of a development mesh: nodes and agents, kept alive, and replaced together on a reload.
 
-Nodes come first because agents register with them, and go last for the same reason. A role that dies comes back on its
-own port after a pause that grows; one whose configuration or code is wrong (exit code 2) waits for the next change.
+Nodes start first and stop last, because agents register with them. A role that dies starts again on its own port after a
+pause that grows; a role whose configuration or code is wrong (exit code 2) waits for the next change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nervenet.clock import SYSTEM
-from nervenet.dev.child import KILL_AFTER, Child, environment, how
+from nervenet.dev.child_process import KILL_AFTER, ChildProcess, environment, how
 from nervenet.errors import NervenetError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -23,7 +23,7 @@ USAGE = 2
 
 
 class RoleEnded(NervenetError):
-    """A role ended before it ever served, and has said why itself; `code` is its exit code."""
+    """A role ended before it served, and has printed why. `code` is its exit code."""
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(f"{name} {how(code)}")
@@ -32,19 +32,19 @@ class RoleEnded(NervenetError):
 
 @dataclass(slots=True)
 class Role:
-    """A place in the mesh that one process after the other fills."""
+    """A place in the mesh, filled by one process after another."""
 
     name: str
     arguments: Callable[[], Sequence[str]]
     environment: dict[str, str]
     ready_file: Path
-    child: Child | None = None
+    child: ChildProcess | None = None
     address: str = ""
     served: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Roles:
-    """`settings` are what the back ends and the command line decide; `say` tells people what happens."""
+    """The roles of one mesh. `settings` come from the servers and the command line; `say` prints what happens."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class Roles:
         return [role.address for role in self._nodes]
 
     def pids(self) -> dict[str, list[int]]:
-        """Of the processes that live now."""
+        """The process ids of the live processes."""
         places = {"nodes": self._nodes, "agents": self._agents}
         return {kind: [r.child.pid for r in roles if r.child and r.child.alive] for kind, roles in places.items()}
 
     async def start(self, *, agents: bool) -> None:
-        """Start everything and wait until it serves. Raises RoleEnded when a process gives up before that."""
+        """Start every role and wait until it serves. Raises RoleEnded when one ends before that."""
         common = environment(**self._settings)
         self._nodes = [
             Role(f"node-{at + 1}", lambda at=at: self._node(at), common, self._folder / f"node-{at + 1}.json")  # type: ignore[misc]
@@ -102,7 +102,7 @@ class Roles:
             serving.cancel()
 
     def check(self) -> None:
-        """Raise what ended a keeper."""
+        """Raise the error that ended a keeper, if one did."""
         for keeper in self._keepers:
             if keeper.done():
                 keeper.result()
@@ -118,7 +118,7 @@ class Roles:
         pause = FIRST_PAUSE
         while True:
             began = SYSTEM.monotonic()
-            role.child = Child(role.arguments(), role.environment, role.ready_file)
+            role.child = ChildProcess(role.arguments(), role.environment, role.ready_file)
             role.child.start()
             if await role.child.ready():
                 role.address = role.child.facts["address"]
@@ -131,7 +131,7 @@ class Roles:
                 pause = FIRST_PAUSE
             self._on_change()
             if code == USAGE:
-                self._say(f"{role.name} cannot run with this: it starts again when a file is saved")
+                self._say(f"{role.name} cannot run with this code: it starts again when you save a file")
                 return
             self._say(f"{role.name} {how(code)}: it starts again in {pause:g} s")
             await asyncio.sleep(pause)
@@ -146,7 +146,7 @@ class Roles:
         self._nodes, self._agents, self._keepers = [], [], []
 
     def kill(self) -> None:
-        """At once."""
+        """Kill every process at once."""
         self._let_go()
         for role in (*self._agents, *self._nodes):
             if role.child is not None:

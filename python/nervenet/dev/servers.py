@@ -48,18 +48,18 @@ if os.getppid() == int(sys.argv[1]):
 
 
 class ServerFailed(NervenetError):
-    """An embedded server did not come up; the message carries the last lines of its own log."""
+    """An embedded server did not start. The message has the end of its log."""
 
 
 def tied(command: Sequence[str]) -> list[str]:
-    """`command` so that it dies with the thread that forks it (Linux; elsewhere the command as it is)."""
+    """`command`, made to die with the thread that forks it (Linux; the command itself elsewhere)."""
     if not sys.platform.startswith("linux"):
         return list(command)
     return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
 
 
 def free_port() -> int:
-    """A port that was free a moment ago; who binds it must be ready to lose the race and ask again."""
+    """A port that was free a moment ago. Another process may take it first: then ask again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -106,7 +106,7 @@ class Server:
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise ServerFailed(f"{self.name} was never started")
+            raise ServerFailed(f"{self.name} was not started")
         return self._process.pid
 
     @property
@@ -168,7 +168,7 @@ class Server:
             self.kill()
             self._gone(None)
             if not (left and lost_race):
-                raise ServerFailed(f"{self.name} on port {self.port} did not come up. Its last words:\n{self.log}")
+                raise ServerFailed(f"{self.name} on port {self.port} did not start. The end of its log:\n{self.log}")
             self.port = 0
 
     def _watch(self, spawned: threading.Event) -> None:
@@ -190,7 +190,7 @@ class Server:
         assert process.stdout is not None
         self._read(process.stdout)
         process.wait()
-        self._ready.set()  # whoever waits sees that it is dead
+        self._ready.set()  # code that waits sees that the server has stopped
 
     def _read(self, output: IO[bytes]) -> None:
         with output:
@@ -237,7 +237,7 @@ class Server:
 
 
 async def _finish(step: Callable[[], None], undo: Callable[[], None] | None = None) -> None:
-    """Run a blocking step beside the loop; when cancelled, still wait for its end, so that nothing is left behind."""
+    """Run a blocking step in a thread. When cancelled, still wait for its end, so that nothing is left behind."""
     work = asyncio.ensure_future(asyncio.to_thread(step))
     try:
         await asyncio.shield(work)
@@ -311,7 +311,7 @@ def _etcd_healthy(url: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def backing(data: Path | None = None) -> AsyncIterator[tuple[Server, Server]]:
-    """Both servers a mesh stands on, started at once; `data` keeps theirs in its folders `valkey` and `etcd`."""
+    """Both servers of a mesh, started at the same time. `data` keeps their data in its folders `valkey` and `etcd`."""
     pair = valkey(data and data / "valkey"), etcd(data and data / "etcd")
     async with contextlib.AsyncExitStack() as stack:
         # All answers are awaited before the first error is raised: the stack must know each server that came up.

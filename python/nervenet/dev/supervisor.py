@@ -3,9 +3,9 @@
 
     supervise("hello.py", Config.load(), Options(port=0, ready_file=Path("ready.json")))     # until a signal; exit code
 
-Valkey and etcd are embedded and keep their data in one locked folder, so that the next start goes on where this one
-ended, however it ended: all processes die with the supervisor, even at a kill -9. The registry alone begins empty each
-time: whoever holds the lock knows that nobody of before is alive, and nobody has to wait for leases to run out.
+Valkey and etcd are embedded and keep their data in one locked folder, so that the next start continues
+where this one ended, however it ended: all processes end with the supervisor, even at a kill -9. Only the registry begins
+empty each time: the holder of the lock knows that every earlier process is dead, so no process must wait for old leases.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from nervenet.dev.servers import Server, backing
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import write_whole
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.heads import Claim
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
+from nervenet.streams.script import packaged_scripts
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -46,7 +47,7 @@ DRAIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """As on the command line. `port` 0: any free one, the same until the supervisor ends."""
+    """The options of the command line. `port` 0: any free port, the same until the supervisor ends."""
 
     port: int = 7700
     data: Path = Path(".nervenet")
@@ -57,11 +58,11 @@ class Options:
 
 
 def supervise(app: str, config: Config, options: Options) -> int:
-    """Run the mesh until a signal stops it, and give the exit code. Raises CannotLoad, DataInUse, RoleEnded, …"""
+    """Run the mesh until a signal stops it, and return the exit code. Raises CannotLoad, DataInUse or RoleEnded."""
 
     refuse_here("nervenet dev")
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with locked(options.data):
             await Supervisor(app, config, options).run(stop)
 
@@ -77,7 +78,7 @@ class Supervisor:
         self._drain = DRAIN if config.sources["drain"] == "default" else config.drain_ms / 1000
         self._serving = False
 
-    async def run(self, stop: Stop) -> None:
+    async def run(self, stop: ShutdownSignals) -> None:
         _require_free(self._options.port)
         shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
         async with contextlib.AsyncExitStack() as stack:
@@ -153,7 +154,7 @@ class Supervisor:
             self._roles.check()
             for server in self._servers:
                 if not server.alive:
-                    self._say(f"{server.name} is gone: starting it again")
+                    self._say(f"{server.name} has stopped: starting it again")
                     await server.restart()
             if not self._options.reload:
                 continue
@@ -166,7 +167,7 @@ class Supervisor:
         try:
             about = await describe(self._app)
         except CannotLoad as error:
-            self._say(f"{files} changed, but cannot be loaded; the code before goes on.\n{error}")
+            self._say(f"{files} changed, but cannot be loaded; the previous code continues.\n{error}")
             return
         await self._roles.stop()
         await self._roles.start(agents=bool(about.agents))
@@ -224,9 +225,9 @@ def _contents(about: About) -> str:
 
 
 async def take_stock(url: str, namespace: str) -> int:
-    """How many workflows of before go on now. The claims of before are over: whoever made them died with its mesh."""
+    """How many workflows of the previous run continue now. Its claims are dropped, since every process of it is dead."""
     keys = Keys(namespace)
-    link = await Link.open(url, name="nervenet-dev")
+    link = await open_link(url, name="nervenet-dev", scripts=packaged_scripts())
     try:
         running = await link.call("ZRANGE", keys.running, 0, -1)
         for workflow_id in running:
@@ -248,4 +249,6 @@ def _require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise ConfigError(f"port {port}: {why}. Another one: --port N, any free one: --port 0") from None
+            raise ConfigError(
+                f"port {port}: {why}. Choose another one with --port N, or any free one with --port 0"
+            ) from None

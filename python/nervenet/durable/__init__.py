@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay machine: a workflow as a pure function of its journal. No I/O, no clock, no generated code in here."""
+"""The replay machine: a workflow as a pure function of its journal. It has no I/O, no clock and no generated code.
+
+machine.py                      `Machine`: entries in, commands out
+fold.py pending.py children.py commands.py    the state of a run, and what it needs from its node
+loop.py                         the event loop that runs workflow code
+context.py                      `Context`, the first parameter of workflow code
+retry.py failures.py signals.py    retries; exceptions as data; the signals that a workflow receives
+declared.py                     workflows given as data, run by the same machine
+check.py world.py lines.py      the replay check; lines of user code for error messages
+"""
 
 from nervenet.definitions import PYTHON
 from nervenet.durable.children import ChildRun
@@ -9,7 +18,7 @@ from nervenet.durable.commands import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Publish,
@@ -23,7 +32,7 @@ from nervenet.durable.commands import (
 from nervenet.durable.context import Answer, Child, Context, TokenUsage
 from nervenet.durable.failures import failure_of
 from nervenet.durable.machine import Interrupted, Machine
-from nervenet.durable.pending import Pending
+from nervenet.durable.pending import Pending, Phase
 
 __all__ = [
     "PYTHON",
@@ -36,12 +45,13 @@ __all__ = [
     "Context",
     "ContinueRun",
     "Dispatch",
-    "Escalate",
+    "EscalateStep",
     "Expire",
     "FailStep",
     "Interrupted",
     "Machine",
     "Pending",
+    "Phase",
     "Publish",
     "RecordPatch",
     "SendSignal",

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does this code still say what its journal says? The replay check, and the words of a disagreement.
+"""The replay check: does this code still do what its journal recorded? And the description of a difference.
 
-Three users: the test kit and `nervenet dev` fold journals again and compare (a difference is code that is not
-deterministic: `random`, `time.time()`, iteration over sets of strings), `replay` holds recorded journals against
-today's code, and a BLOCKED run shows its two columns.
+It has three users. The test kit and `nervenet dev` fold journals again and compare; a difference means code that is not
+deterministic (`random`, `time.time()`, iteration over sets of strings). `replay` checks recorded journals with the
+present code. A BLOCKED run shows the two columns.
 
-The test kit folds after every entry (`worth_checking`). A node checks so seldom that all checks of a run together fold
-three times its journal (`is_due`), and folds a few entries at a time (`refold`), since its thread is everybody's.
+The test kit folds after each entry (`worth_checking`). A node checks rarely: all checks of a run together fold three
+times its journal (`is_due`). It folds a few entries at a time (`refold`), because other workflows share its thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nervenet.records import Entry, Mismatch
 
 
 def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Iterable[Entry]) -> Machine:
-    """The machine that these entries come to, as a node makes it after a crash."""
+    """The machine after these entries, as a node builds it after a crash."""
     machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
     machine.foresee(journal)
     for entry in journal:
@@ -34,13 +34,14 @@ def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: I
 
 
 CHECKED = 1_000
-"""The test kit does not check behind so many entries: it folds the whole journal each time."""
+"""The number of entries after which the test kit stops checking, because it folds the whole journal each time."""
 EVERY = 100
-"""Up to so many entries the test kit checks after each of them; behind, ever more seldom."""
+"""Up to this number of entries the test kit checks after each entry; later less and less often."""
 EACH = 16
-"""Up to so many entries a node checks after each of them: most mistakes show there, before anything came of them."""
+"""Up to this number of entries a node checks after each entry: most mistakes appear there, before they have an
+effect."""
 IN_ONE_GO = 10
-"""Entries that `refold` folds before it yields. To enter another world costs about as much as folding two."""
+"""Entries that `refold` folds before it yields. Entering another world costs about as much as folding two."""
 
 
 UNSTEADY = (
@@ -51,12 +52,13 @@ UNSTEADY = (
 
 
 def worth_checking(n: int) -> bool:
-    """Whether the test kit checks behind the n-th entry of a run."""
+    """Whether the test kit checks after the n-th entry of a run."""
     return n <= CHECKED and n % (1 + n // EVERY) == 0
 
 
 def is_due(n: int, *, ends: bool) -> bool:
-    """Whether a node checks behind the n-th entry of a run: when the journal has doubled, and when the code has ended."""
+    """Whether a node checks after the n-th entry of a run: when the journal has doubled, and when the code has
+    ended."""
     return ends or n <= EACH or n & (n - 1) == 0
 
 
@@ -65,7 +67,7 @@ def refold(
 ) -> Iterator[Machine]:
     """A second machine from these entries, yielded before the first and after every IN_ONE_GO of them.
 
-    It runs in another world, so that code which looks at that instead of its journal is found out.
+    It runs in another world (`world`), so that code which reads that, instead of its journal, is found.
     """
     again, journal = Machine(workflow, workflow_id, run, payload_limit=payload_limit), tuple(entries)
     again.foresee(journal)
@@ -78,13 +80,13 @@ def refold(
 
 
 def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
-    """A second machine from the same entries, and how it differs from the first (None: not at all)."""
+    """A second machine from the same entries, and its difference from the first (None: no difference)."""
     *_, again = refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries)
     return again, compare(machine, wishes(again), len(entries))
 
 
 class Wishes(NamedTuple):
-    """What a machine has come to, as a value that may come from another process."""
+    """The state of a machine as a value, which may come from another process."""
 
     blocked: Mismatch | None
     commands: list[Command]
@@ -97,7 +99,7 @@ def wishes(machine: Machine) -> Wishes:
 
 
 def compare(machine: Machine, again: Wishes, agreed: int) -> Mismatch | None:
-    """How a second machine, that folded the same entries, differs from this one (None: not at all)."""
+    """The difference of a second machine with the same entries from this one (None: no difference)."""
     if again.blocked is not None:
         return replace(again.blocked, detail=again.blocked.detail or UNSTEADY)
     first = _difference(machine.outstanding(), again.commands)
@@ -111,7 +113,7 @@ def compare(machine: Machine, again: Wishes, agreed: int) -> Mismatch | None:
 
 
 def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:
-    """Every command that each entry brings, in words: equal in every process, or the code is not deterministic."""
+    """The commands of each entry, as text: equal in each process, or the code is not deterministic."""
     machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
     machine.foresee(journal)
     lines = [f"{entry.n} {entry.name} → {command!r}" for entry in journal for command in machine.apply(entry)]
@@ -119,7 +121,7 @@ def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable
 
 
 def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) -> str:
-    """The two columns that people read."""
+    """The two columns, for people."""
     flow = machine.workflow
     since = f" since {_clock(at.time_ms)}" if at is not None else ""
     where = f", {mismatch.where}" if mismatch.where else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a workflow has under way at other workflows: children that it started, signals that it sends.
+"""The pending work of a workflow at other workflows: children that it has started, signals that it sends.
 
-Neither has attempts or questions, so they are not `Pending`: a child is started (`child:<step>`), runs, and ends
-(`task:<step>`, which its owner appends); a signal goes out and has gone (`sent:<step>`).
+They have no attempts and no questions, so they are not `Pending`. A child is started (`child:<step>`), runs, and ends
+(`task:<step>`, which its owner appends). A signal is being sent, and then it is sent (`sent:<step>`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nervenet.records import Entry, Failure, Outcome, Payload
 
 
 class ChildRun:
-    """A child as its parent's code knows it, from the wish to start it to its outcome."""
+    """A child as its parent's code sees it, from the command to start it to its outcome."""
 
     __slots__ = (
         "born",
@@ -71,7 +71,7 @@ class ChildRun:
         self.started, self.ended = asyncio.Future(loop=loop), asyncio.Future(loop=loop)
 
     def wanted(self) -> Command | None:
-        """What the world still has to do for it."""
+        """The command that its node must still carry out."""
         if not self.running:
             return self.start()
         return self.cancelation() if self.canceling else None
@@ -87,14 +87,14 @@ class ChildRun:
             self.ended.set_result(outcome)
 
     def check(self, entry: Entry, workflow_id: str, definition: str) -> None:
-        """Whether the entry speaks of this very child."""
+        """Whether the entry is about this child."""
         if (workflow_id, definition) != (self.id, self.definition):
             theirs, ours = f"{definition} {workflow_id}", f"{self.definition} {self.id}"
             raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
 
 
-class Sending:
-    """A signal on its way to another workflow."""
+class OutgoingSignal:
+    """A signal that is being sent to another workflow."""
 
     __slots__ = ("born", "gone", "payload", "signal", "signal_id", "site", "step", "undeclared", "workflow_id")
 
@@ -109,7 +109,7 @@ class Sending:
         self.gone: asyncio.Future[Failure | None]
 
     def begin(self, step: str, sender: str, born: int, loop: asyncio.AbstractEventLoop) -> None:
-        """`sender` is the run that sends: with the step it makes the signal's id, so that a resend is a no-op."""
+        """`sender` is the run that sends. With the step it is the signal's id, so that a second send has no effect."""
         self.step, self.born = step, born
         self.signal_id = hashlib.blake2b(f"{sender}/{step}".encode(), digest_size=16).hexdigest()
         self.gone = asyncio.Future(loop=loop)

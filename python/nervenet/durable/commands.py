@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a workflow wants from the world: the answers of `Machine.apply`.
+"""The commands of a workflow to the node that owns it: the results of `Machine.apply`.
 
-A command is a wish, not a deed: the node that owns the workflow carries it out, and every one of them may be carried
-out twice without harm, because what comes of it is a journal entry under a deterministic name. They are named tuples
-because a workflow makes one per step on the hot path, where a frozen dataclass costs four times as much.
+The node carries them out. Each command may be carried out twice without harm, because its result is a journal entry
+under a deterministic name. They are named tuples, because each step creates one on the hot path, and a frozen dataclass
+costs four times as much.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from nervenet.records import Close, Decided, Outcome, Payload, Question
 class Dispatch(NamedTuple):
     """Send this attempt of the step to an agent, not before `at_ms` (0: now).
 
-    The owner times it: after `options.attempt_ms`, or at `total_due_ms` whatever comes first, it appends the attempt's
-    entry with TIMEOUT itself.
+    The owner enforces the timeouts: after `options.attempt_ms`, or at `total_due_ms` if that is earlier, it appends the
+    attempt's entry with TIMEOUT.
     """
 
     step: str
@@ -35,10 +35,10 @@ class Dispatch(NamedTuple):
 
 
 class Withdraw(NamedTuple):
-    """The code gave the step up: append `task:<step>` CANCELED and tell the agent to stop.
+    """The code has given the step up: append `task:<step>` CANCELED and stop the agent.
 
-    `attempt` is the current one (0: a question to a human). With `wait` the code goes on only at `task:<step>`: tell
-    the agent first, append when it has stopped.
+    `attempt` is the current one (0: a question to a human). With `wait` the code continues only at `task:<step>`: stop
+    the agent first, and append when it has stopped.
     """
 
     step: str
@@ -47,27 +47,27 @@ class Withdraw(NamedTuple):
 
 
 class StartTimer(NamedTuple):
-    """Append `timer:<k>` (TimerFired(due_ms)) at `due_ms` or as soon after it as possible."""
+    """Append `timer:<k>` (TimerFired(due_ms)) at `due_ms`, or as soon as possible after it."""
 
     k: int
     due_ms: int
 
 
 class StopTimer(NamedTuple):
-    """Forget that timer; if its entry is there already, it will be ignored."""
+    """Forget that timer. If its entry exists already, it is ignored."""
 
     k: int
 
 
 class FailStep(NamedTuple):
-    """The step is out of attempts: append `task:<step>` with this outcome. A late success may win the name."""
+    """The step has no attempts left: append `task:<step>` with this outcome. A late success may get the name first."""
 
     step: str
     outcome: Outcome
 
 
-class Escalate(NamedTuple):
-    """Append `escalated:<step>#<k>`: a human decides how the step goes on."""
+class EscalateStep(NamedTuple):
+    """Append `escalated:<step>#<k>`: a human decides how the step continues."""
 
     step: str
     k: int
@@ -75,7 +75,8 @@ class Escalate(NamedTuple):
 
 
 class Expire(NamedTuple):
-    """At `at_ms`, if nobody has decided, decide `decided:<step>#<k>` and `task:<step>` like this, in one script."""
+    """At `at_ms`, if no human has decided, append `decided:<step>#<k>` and `task:<step>` with these values, in one
+    script."""
 
     step: str
     k: int
@@ -85,13 +86,13 @@ class Expire(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """What the code shows to watchers now."""
+    """The value that the code shows to watchers now."""
 
     view: Payload
 
 
 class StartChild(NamedTuple):
-    """Start this workflow as a child, append `child:<step>`, and see to it that its outcome becomes `task:<step>`."""
+    """Start this workflow as a child, append `child:<step>`, and append its outcome as `task:<step>`."""
 
     step: str
     workflow_id: str
@@ -102,7 +103,7 @@ class StartChild(NamedTuple):
 
 
 class CancelChild(NamedTuple):
-    """Append `cancel` to the child's journal. Once is enough, however often it is asked."""
+    """Append `cancel` to the child's journal. A repetition has no effect."""
 
     step: str
     workflow_id: str
@@ -120,16 +121,16 @@ class SendSignal(NamedTuple):
 
 
 class RecordPatch(NamedTuple):
-    """Append `patch:<change>` (answer true). Nothing else of this run goes on before that is acknowledged."""
+    """Append `patch:<change>` (true). The run continues only when this is acknowledged."""
 
     change: str
 
 
 class ContinueRun(NamedTuple):
-    """The code goes on with a fresh journal: begin the next run with this input.
+    """The code continues with an empty journal: begin the next run with this input.
 
-    What nobody has read goes along: the `unread` signals up to the entry `folded`, which was the code's last (both as
-    journal ids), and what came from outside after it.
+    The next run gets the unread signals: those in `unread`, up to the last entry of this run, `folded` (both are
+    journal ids), and the entries from outside after it.
     """
 
     definition: str
@@ -140,7 +141,7 @@ class ContinueRun(NamedTuple):
 
 
 class CloseRun(NamedTuple):
-    """The code is done: append `close`. Nothing else of this run matters any more."""
+    """The code has ended: append `close`. All other commands of this run are obsolete."""
 
     close: Close
 
@@ -151,7 +152,7 @@ Command: TypeAlias = (
     | StartTimer
     | StopTimer
     | FailStep
-    | Escalate
+    | EscalateStep
     | Expire
     | Publish
     | StartChild

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
 from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
-from nervenet.durable.children import ChildRun, Sending
+from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
@@ -63,7 +63,14 @@ _TEXT: Codec[str] = Codec.of(str)
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
-    """What a human said. `expired`: nobody did in time, and `value` is the default (resolver `deadline`)."""
+    """The answer of a human to `ctx.ask`.
+
+    Attributes:
+        value: The answer, or the default of the question when nobody answered in time.
+        resolver: Who answered. `"deadline"` when nobody did in time.
+        comment: What they wrote about it.
+        expired: Whether the deadline passed without an answer.
+    """
 
     value: T_co
     resolver: str = ""
@@ -73,7 +80,13 @@ class Answer(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that models took, in all and by model."""
+    """Tokens that models used, as handlers reported them with `task.usage`.
+
+    Attributes:
+        input_tokens: Tokens in prompts.
+        output_tokens: Tokens in answers.
+        by_model: The same for each model, by its name.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -81,11 +94,12 @@ class TokenUsage:
 
     @property
     def total(self) -> int:
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
 
 class Child(Generic[T_co]):
-    """A child workflow that runs: talk to it, wait for it, or do neither."""
+    """A running child workflow, from `ctx.start`. You can send it signals, wait for it, or do neither."""
 
     def __init__(self, context: Context, run: ChildRun) -> None:
         self._context = context
@@ -96,11 +110,15 @@ class Child(Generic[T_co]):
 
     @property
     def id(self) -> str:
-        """Its workflow id."""
+        """Workflow id of the child."""
         return self._run.id
 
     async def result(self) -> T_co:
-        """Wait for its end; CallFailed when it failed or was canceled. To give up waiting is not to cancel it."""
+        """Wait for its end and return its result. Cancelling this wait does not cancel the child.
+
+        Raises:
+            CallFailed: The child failed or was canceled.
+        """
         value: T_co = _value(self._run, await asyncio.shield(self._run.ended))
         return value
 
@@ -111,16 +129,27 @@ class Child(Generic[T_co]):
     @overload
     async def signal(self, signal: Target[[T], None], value: T, /, *, undeclared: bool) -> None: ...
     def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
-        """Send it a signal; CallFailed when it has closed, or its code does not receive such a signal."""
+        """Send it a signal, once, however often this code is replayed.
+
+        Args:
+            signal: The signal.
+            value: What it carries.
+            undeclared: Send it even if the child's code does not receive it, for code that is deployed later.
+
+        Raises:
+            CallFailed: The child has closed, or its code does not receive such a signal.
+        """
         return self._context._send(sys._getframe(1), self.id, signal, *args, **kwargs)
 
     async def cancel(self) -> None:
-        """Ask it to stop; its result tells when it has."""
+        """Ask it to stop. `result` raises CallFailed when it has stopped."""
         self._context._fold.cancel_child(self._run)
 
 
 class ContinueAsNew(BaseException):
-    """How `ctx.continue_as_new` leaves the code; not an Exception, so that `except Exception` lets it pass."""
+    """Leaves the workflow code when `ctx.continue_as_new` is called. Not an Exception, so `except Exception` lets it
+    pass.
+    """
 
     def __init__(self, run: ContinueRun) -> None:
         super().__init__(f"the next run is {run.definition}")
@@ -128,7 +157,14 @@ class ContinueAsNew(BaseException):
 
 
 class Context(ContextBase):
-    """The workflow's door to the world. Everything it gives is the same on every replay."""
+    """The first parameter of every workflow: calls, timers, signals, questions, time and chance.
+
+    Everything that it returns is the same on every replay. Use it instead of `time.time()`, `random` and `uuid4()`.
+
+        @mesh.workflow
+        async def review(ctx: Context, doc: Doc) -> Summary:
+            return await ctx.call(summarize, await ctx.call(extract, doc))
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -143,21 +179,24 @@ class Context(ContextBase):
 
     @property
     def workflow_id(self) -> str:
+        """Id of this workflow."""
         return self._fold.workflow_id
 
     @property
     def run(self) -> int:
-        """1, 2, …: which life of the workflow id this is."""
+        """1, 2, …: which run of the workflow id this is. `continue_as_new` and restarts begin the next one."""
         return self._fold.run
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels that the workflow was started with."""
+        """The labels with which the workflow was started."""
         return MappingProxyType(self._fold.labels)
 
     @property
     def entries(self) -> int:
-        """Entries in the journal so far."""
+        """Entries in the journal so far. The limit is the setting `journal_limit` (50,000 by default), see
+        `continue_as_new`.
+        """
         return self._fold.entries
 
     @property
@@ -170,28 +209,36 @@ class Context(ContextBase):
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that is silent in replay: each line is said once."""
+        """A logger that is silent during replay, so each line is logged once."""
         return _Log(self._machine)
 
     @property
     def random(self) -> random.Random:
-        """Chance that replays: seeded when the workflow was started."""
+        """A `random.Random` whose seed was recorded when the workflow started."""
         if self._random is None:
             self._random = random.Random(self._fold.seed)
         return self._random
 
     def uuid(self) -> uuid.UUID:
-        """A version 4 UUID that replays."""
+        """A UUID of version 4 that is the same on every replay."""
         self._uuids += 1
         digest = hashlib.blake2b(self._uuids.to_bytes(8, "big"), key=self._fold.seed, digest_size=16).digest()
         return uuid.UUID(bytes=digest, version=4)
 
     def now(self) -> datetime:
-        """The time of the last journal entry, in UTC; it stands still while the code runs."""
+        """The time of the last journal entry, in UTC. It does not change while the code runs between two awaits."""
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self._fold.now_ms)
 
     async def sleep_until(self, when: datetime, /) -> None:
-        """Sleep until a moment (aware datetime), however long that is; at once if it has passed."""
+        """Sleep until a moment, durably. `asyncio.sleep` is durable too, and takes seconds.
+
+        Args:
+            when: An aware datetime. A moment in the past returns at once.
+
+        Raises:
+            TypeError: It is no datetime.
+            ValueError: It has no time zone.
+        """
         due_ms = _epoch_ms(when, "sleep_until")
         await asyncio.sleep(max(0, due_ms - self._fold.now_ms) / 1000)
 
@@ -207,10 +254,21 @@ class Context(ContextBase):
     @overload
     async def call(self, target: str, input: object = None, /, *, options: CallOptions | None = None) -> Any: ...
     def call(self, target: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Call an agent, durably: `await ctx.call(greet, "Ada")`. By name (a str) it takes and gives plain JSON.
+        """Call an agent or a child workflow, durably, and return its result: `await ctx.call(greet, "Ada")`.
 
-        A workflow is called the same way, as a child: `timeouts.total` bounds it, and it is not retried as a whole.
-        Raises CallFailed when the step failed for good, CallTimedOut when its time ran out.
+        The call is retried by its RetryPolicy (five attempts by default). A child workflow is not retried as a whole;
+        `timeouts.total` limits it. A coroutine that is made but not awaited starts nothing.
+
+        Args:
+            target: An agent, a workflow, or the name of an agent (then input and result are plain JSON).
+            input: The input. It is encoded now: later changes of the object have no effect.
+            options: Options of this call, stronger than those of the agent and the mesh.
+
+        Raises:
+            CallFailed: The step failed for good. Catch it, or the workflow fails.
+            CallTimedOut: The step ran out of its time.
+            InvalidPayload: The input does not fit the target's type.
+            PayloadTooLarge: The input is above the setting `payload_limit` (1 MiB by default): pass a URI.
         """
         return self._calling(sys._getframe(1), target, *args, **kwargs)
 
@@ -246,8 +304,21 @@ class Context(ContextBase):
         concurrency: int = 50,
         options: CallOptions | None = None,
     ) -> list[O]:
-        """One call per input, at most `concurrency` at a time; results in input order. The first failure cancels the
-        rest and is raised."""
+        """Call a target once for each input, several at the same time.
+
+        Args:
+            target: An agent or a workflow.
+            inputs: The inputs.
+            concurrency: Calls at the same time, at least 1.
+            options: Options of each call.
+
+        Returns:
+            The results, in the order of the inputs.
+
+        Raises:
+            CallFailed: A call failed. The other calls are canceled. See `map_settled`.
+            ValueError: `concurrency` is less than 1.
+        """
         items = list(inputs)
         results: list[Any] = [None] * len(items)
         frame = sys._getframe(0)
@@ -267,7 +338,17 @@ class Context(ContextBase):
         concurrency: int = 50,
         options: CallOptions | None = None,
     ) -> list[O | CallFailed]:
-        """Like `map`, but a failed call is a CallFailed in the list, and the rest goes on."""
+        """Like `map`, but a call that fails does not stop the others.
+
+        Args:
+            target: An agent or a workflow.
+            inputs: The inputs.
+            concurrency: Calls at the same time, at least 1.
+            options: Options of each call.
+
+        Returns:
+            A result or a CallFailed for each input, in the order of the inputs.
+        """
         items = list(inputs)
         results: list[Any] = [None] * len(items)
         frame = sys._getframe(0)
@@ -282,7 +363,13 @@ class Context(ContextBase):
         return results
 
     async def as_completed(self, coros: Iterable[Coroutine[Any, Any, O]], /) -> AsyncIterator[O]:
-        """The results of coroutines in the order in which they come; started in the order given."""
+        """The results of coroutines in the order in which they finish.
+
+        Use it instead of `asyncio.as_completed`, which does not replay with coroutines.
+
+        Args:
+            coros: Coroutines, for example of `ctx.call`. They start in this order.
+        """
         done: asyncio.Queue[asyncio.Task[O]] = asyncio.Queue()
         tasks = [asyncio.create_task(coro) for coro in coros]
         for task in tasks:
@@ -309,7 +396,7 @@ class Context(ContextBase):
             name = check_name(target, "agent")
             resolved = resolve(defaults, options)
         else:
-            raise TypeError(f"ctx.call takes an agent, the name of one, or a workflow, not {target!r}")
+            raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
         payload = NOTHING if input is None and codec is ANY else codec.encode(input)
         if payload.size > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
@@ -329,8 +416,8 @@ class Context(ContextBase):
         return _value(call, outcome)
 
     async def _dropped(self) -> Fold:
-        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code that
-        catches everything and tries again would do so for ever."""
+        """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code
+        that catches everything and tries again would do so for ever."""
         loop = self._fold.loop
         if loop.is_closed():
             await loop.create_future()
@@ -349,10 +436,21 @@ class Context(ContextBase):
         self, workflow: Target[[I], O], input: I, /, *, id: str | None = None, options: StartOptions | None = None
     ) -> Child[O]: ...
     def start(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Child[Any]]:
-        """Start a child and go on: `child = await ctx.start(audit, "httpx")`.
+        """Start a child workflow and continue without waiting for it: `child = await ctx.start(audit, "httpx")`.
 
-        Its id is `<this workflow's id>/<step>` unless given. It is canceled when this run closes, unless its options say
-        `abandon_children=True`. Raises CallFailed when it cannot be started (the id is taken, nobody has its code).
+        The child is canceled when this run closes, unless `StartOptions(abandon_children=True)`.
+
+        Args:
+            workflow: The workflow.
+            input: Its input.
+            id: Its workflow id. Default: `<id of this workflow>/<step>`.
+            options: How it is started.
+
+        Returns:
+            The child.
+
+        Raises:
+            CallFailed: It cannot be started: the id is taken, or no live node has its code.
         """
         return self._starting(sys._getframe(1), workflow, *args, **kwargs)
 
@@ -410,9 +508,15 @@ class Context(ContextBase):
     def signal(self, workflow_id: str, signal: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
         """Send a signal to another workflow, once, however often this code is replayed.
 
-        Raises CallFailed: `is_a("NotFound")` or `is_a("AlreadyClosed")` when there is nobody to take it,
-        `is_a("InvalidRequest")` when that workflow's code receives no signal of this name (`undeclared=True` sends it all the
-        same) or of another type.
+        Args:
+            workflow_id: The workflow that receives it.
+            signal: The signal.
+            value: What it carries.
+            undeclared: Send it even if that workflow's code does not receive it, for code that is deployed later.
+
+        Raises:
+            CallFailed: `is_a("NotFound")`: there is no such workflow. `is_a("AlreadyClosed")`: it has ended.
+                `is_a("InvalidRequest")`: its code receives no such signal, or one of another type.
         """
         return self._send(sys._getframe(1), workflow_id, signal, *args, **kwargs)
 
@@ -424,9 +528,9 @@ class Context(ContextBase):
         payload = signal.input.encode(input)
         check_size(payload, self._machine.payload_limit, f"{signal.name}: payload")
         site = Site(frame.f_code, frame.f_lineno)
-        return self._sent(Sending(workflow_id, signal.name, payload, site, undeclared=undeclared))
+        return self._sent(OutgoingSignal(workflow_id, signal.name, payload, site, undeclared=undeclared))
 
-    async def _sent(self, sending: Sending) -> None:
+    async def _sent(self, sending: OutgoingSignal) -> None:
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.send(sending)
         try:
@@ -440,7 +544,17 @@ class Context(ContextBase):
     # ── messages and people ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def receive(self, signal: Signal[T], /) -> T:
-        """The oldest unread message of this signal, whether it came before or comes later."""
+        """Wait for a signal and return its value: the oldest unread one, whether it arrived before or arrives later.
+
+            async with asyncio.timeout(3600):
+                approval = await ctx.receive(approve)
+
+        Args:
+            signal: The signal to wait for.
+
+        Raises:
+            InvalidPayload: The value that was sent does not fit the signal's type.
+        """
         if not isinstance(signal, Signal):
             raise TypeError(f'ctx.receive takes a Signal, not {signal!r}: approve = Signal("approve", Approval)')
         future = self._fold.listen(signal.name)
@@ -453,10 +567,13 @@ class Context(ContextBase):
         return value
 
     def patched(self, change: str, /) -> bool:
-        """Whether to go the changed way: `if ctx.patched("translate-first"): …` around new code.
+        """Whether to take the new branch of changed code: `if ctx.patched("translate-first"): …`.
 
-        True for runs that had not passed this point when the change was deployed (recorded as `patch:<change>`), false
-        for older ones; one answer per run, loops included. Keep it until no run of before is open.
+        True for runs that had not passed this point when the change was deployed, False for older runs. One run always
+        gets the same answer, which is recorded as `patch:<change>`. Keep it until every older run has ended.
+
+        Args:
+            change: Name of the change. Letters, digits, `_` and `-`, a letter first, at most 63 characters.
         """
         return self._fold.patched(check_name(change, "change", step=False))
 
@@ -465,10 +582,18 @@ class Context(ContextBase):
     @overload
     def continue_as_new(self, workflow: Target[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> NoReturn: ...
     def continue_as_new(self, workflow: Any, /, *args: Any, **kwargs: Any) -> NoReturn:
-        """End this run and begin the next one of the same id with a fresh journal; does not return.
+        """End this run and begin the next one of the same workflow id, with an empty journal. It does not return.
 
-        Signals that nobody has read go along. What still runs for this run is given up, children are canceled unless
-        they were started with `abandon_children`. Call it from the workflow's own coroutine, not from a task of it.
+        Use it in workflows that run for months, before the journal is full. Unread signals move to the next run. Calls
+        that still run are canceled, and so are children that were started without `abandon_children`. Call it from the
+        workflow's own coroutine, not from a task that it created.
+
+        Args:
+            workflow: The workflow of the next run, usually this one.
+            args: The input of the next run, one value or none.
+
+        Raises:
+            PayloadTooLarge: The input is above the setting `payload_limit`.
         """
         if not isinstance(workflow, Workflow):
             raise TypeError(f"ctx.continue_as_new takes a workflow, not {workflow!r}")
@@ -478,7 +603,16 @@ class Context(ContextBase):
         raise ContinueAsNew(ContinueRun(workflow.name, version, payload))
 
     def publish(self, view: object, /) -> None:
-        """Show watchers a value (plain JSON, at most 64 KiB; bytes as base64); the last one counts, also after the end."""
+        """Show a value to watchers: in `info().view` and `nervenet show`. Each call replaces the last value.
+
+        The value is visible after the end too. It is not an entry in the journal.
+
+        Args:
+            view: Any JSON value of at most 64 KiB. `bytes` are shown as base64.
+
+        Raises:
+            PayloadTooLarge: The value is larger than 64 KiB: publish a summary.
+        """
         payload = ANY.encode(view)
         if payload.form == "bytes":
             payload = ANY.encode(base64.b64encode(payload.data).decode())
@@ -521,16 +655,36 @@ class Context(ContextBase):
         default: Any = None,
         assignee: str | None = None,
     ) -> Coroutine[Any, Any, Answer[Any]]:
-        """Ask a human: one of `choices`, or a value of the type `answer`. `default` stands when `deadline` passes;
-        without one that raises CallTimedOut."""
+        """Ask a human and wait for the answer, for days if need be.
+
+            say = await ctx.ask("Release?", choices=["yes", "no"], deadline=timedelta(days=7), default="no")
+
+        Args:
+            question: The question, in words.
+            choices: The answers to choose from. Give either `choices` or `answer`.
+            answer: The type of the answer (a model, Enum, Literal, bool), from which people get a form.
+            context: Any JSON value that helps to decide.
+            deadline: How long the question stays open, or until when (aware datetime). Default: no limit.
+            default: The answer when the deadline passes.
+            assignee: Who should answer, in words that people know.
+
+        Returns:
+            The answer, with who gave it and their comment.
+
+        Raises:
+            CallTimedOut: The deadline passed and there is no default.
+            CallFailed: A human refused to answer: the step fails.
+            TypeError: There are both `choices` and `answer`, or neither.
+            ValueError: The default is not one of the choices, or the deadline has no time zone.
+        """
         if bool(choices) == (answer is not None):
-            raise TypeError("ctx.ask takes either choices or answer=, the type of the answer")
+            raise TypeError("ctx.ask takes either choices= or answer= (the type of the answer)")
         if choices and default is not None and default not in choices:
             raise ValueError(f"ctx.ask: the default {default!r} is not one of the choices {list(choices)!r}")
         codec = Codec.of(answer) if answer is not None else _TEXT
         schema = codec.schema() if answer is not None else b""
         if wrong := malformed(schema):
-            raise TypeError(f"ctx.ask: the JSON Schema of the answer is none: {wrong}")
+            raise TypeError(f"ctx.ask: the answer's JSON Schema is invalid: {wrong}")
         frame = sys._getframe(1)
         asked = Question(
             question,
@@ -573,9 +727,9 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
-    """`work(0)` … `work(count - 1)`, so many at a time, begun in order; the first error cancels the rest."""
+    """Run `work(0)` … `work(count - 1)`, a limited number at a time, in order. The first error cancels the others."""
     if concurrency < 1:
-        raise ValueError(f"concurrency is {concurrency}: at least 1")
+        raise ValueError(f"concurrency is {concurrency}, but must be at least 1")
     todo = iter(range(count))
 
     async def worker() -> None:
@@ -605,7 +759,7 @@ def _refuse(target: Any, too_many: tuple[object, ...], unknown: Mapping[str, obj
     if too_many:
         raise TypeError(f"{name} takes one value, got {len(too_many) + 1}: make them one model or dataclass")
     if not isinstance(target, str) and target.parameter in unknown:
-        raise TypeError(f"ctx.call takes the input of {name} by its place: ctx.call({name}, …)")
+        raise TypeError(f"ctx.call takes the input of {name} by position: ctx.call({name}, …)")
     refuse_unknown("ctx.call", unknown, ("options",))
 
 
@@ -613,7 +767,7 @@ def _decoded(call: Pending | ChildRun, outcome: Outcome) -> Any:
     try:
         return call.output.decode(outcome.output or NOTHING)
     except InvalidPayload as error:
-        words = f"the result of {call.step} does not fit: {error}"
+        words = f"the result of {call.step} does not fit its type: {error}"
         failure = Failure(FailureCode.INVALID_INPUT, words, "InvalidPayload", source=call.step, retryable=False)
         raise CallFailed(failure, call.step) from None
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows as data, run by the same machine as code: an interpreter that is one more workflow function.
+"""Workflows as data, run by the same machine as code: the interpreter is a workflow function.
 
     flow = workflow_of(declaration)          # a Workflow like any other: Machine(flow, "audit-httpx")
 
-It asks the world through the same context, so journals, retries, BLOCKED, cancel and watchers are those of code. Two
-things differ. What replays alike is the language (`LANGUAGE`), not a minor of Python: here are only tasks that begin in
-order and one queue, whose order no Python has changed (`gather(wait_for(…))` is where they differ). And what a step
-sends is written in one canonical form, keys sorted, so that its digest says the same on every node.
+It uses the same context, so journals, retries, BLOCKED, cancel and watchers are the same as with code. Two things
+differ. A replay needs the same version of the language (`LANGUAGE`), not the same minor version of Python: the
+interpreter only has tasks that start in order, and one queue, whose order is the same in all versions (that of
+`gather(wait_for(…))` is not). And the input of a step is written in one canonical form, with sorted keys, so that its
+digest is the same on each node.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from nervenet.declarations import ALWAYS, Ask, Call, Child, Compute, Declaration, DeclaredStep, Sleep, language_of
+from nervenet.declarations import (
+    ALWAYS,
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
+    Declaration,
+    DeclaredStep,
+    SleepAction,
+    language_of,
+)
 from nervenet.definitions import Workflow
 from nervenet.durable.context import Context, bounded
 from nervenet.durable.lines import Site
@@ -31,14 +42,14 @@ from nervenet.payloads import ANY, check_size
 from nervenet.records import NOTHING, Payload, Question
 
 LANGUAGE: Final = "declared-1"
-"""The version of the language: another one when the same definition would ask for other steps, or in another order."""
+"""The version of the language. It changes if a definition would start other steps, or in another order."""
 
 DEFAULT_CONCURRENCY: Final = 10
 
 
 def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
-    """The workflow that a checked declaration describes. Raises BadExpression for one that was not checked."""
-    plan = _Plan(declaration)
+    """The workflow of a checked declaration. Raises BadExpression for one that was not checked."""
+    plan = _CompiledDeclaration(declaration)
 
     async def declared(ctx: Context, input: Any) -> Any:
         return await _Interpretation(plan, ctx, input).run()
@@ -60,17 +71,17 @@ def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
     )
 
 
-class _Plan:
-    """A declaration with its expressions compiled and its options resolved: made once, shared by all its runs."""
+class _CompiledDeclaration:
+    """A declaration with compiled expressions and resolved options. Made once, shared by all runs."""
 
     def __init__(self, declaration: Declaration) -> None:
         language = language_of(declaration)
         self.output = language.compile(declaration.output) if declaration.output else None
-        self.steps = tuple(_Step(i, step, declaration, language) for i, step in enumerate(declaration.steps))
+        self.steps = tuple(_CompiledStep(i, step, declaration, language) for i, step in enumerate(declaration.steps))
 
 
-class _Step:
-    """One step, ready to be done."""
+class _CompiledStep:
+    """One step, ready to run."""
 
     def __init__(self, index: int, step: DeclaredStep, declaration: Declaration, language: Any) -> None:
         def compiled(path: str, text: str) -> _At | None:
@@ -89,19 +100,19 @@ class _Step:
         self.sticky_key = compiled("selection.sticky_key", self.options.sticky_key or "")
         self.input = self.question = self.context = self.value = None
         match action:
-            case Call(_, input):
+            case CallAction(_, input):
                 self.input = compiled("call.input", input)
-            case Child(_, _, input):
+            case ChildAction(_, _, input):
                 self.input = compiled("workflow.input", input)
-            case Ask():
+            case AskAction():
                 self.question = compiled("ask.question", action.question)
                 self.context = compiled("ask.context", action.context)
-            case Compute(value):
+            case ComputeAction(value):
                 self.value = compiled("value", value)
 
 
 class _At:
-    """An expression and where it stands, for whoever has to mend it."""
+    """An expression and its path, for error messages."""
 
     def __init__(self, path: str, expression: Expression) -> None:
         self._path = path
@@ -114,7 +125,7 @@ class _At:
             raise ExpressionFailed(f"{self._path}: {error}") from None
 
     def must(self, kind: type, words: str, values: Mapping[str, Any]) -> Any:
-        """Its value, which has to be of a kind that only the values could tell."""
+        """Its value, whose type can only be checked with the values."""
         value = self(values)
         if not isinstance(value, kind):
             raise ExpressionFailed(f"{self._path}: gives {_shown(value)}, {words} is needed")
@@ -124,14 +135,15 @@ class _At:
 class _Interpretation:
     """One run."""
 
-    def __init__(self, plan: _Plan, ctx: Context, input: Any) -> None:
+    def __init__(self, plan: _CompiledDeclaration, ctx: Context, input: Any) -> None:
         self._plan = plan
         self._ctx = ctx
         about = {"id": ctx.workflow_id, "run": ctx.run, "labels": dict(ctx.labels)}
         self._values: dict[str, Any] = dict(zip(ALWAYS, (input, about), strict=True))
 
     async def run(self) -> Any:
-        """Every step as soon as what it depends on is over; the first failure ends the others and the run."""
+        """Run each step as soon as the steps that it depends on have ended. The first failure ends the others and the
+        run."""
         waiting = {step.name: set(step.depends_on) for step in self._plan.steps}
         begun: list[asyncio.Task[str]] = []
         over: asyncio.Queue[asyncio.Task[str]] = asyncio.Queue()
@@ -159,11 +171,11 @@ class _Interpretation:
             raise
         return None if self._plan.output is None else _At("output", self._plan.output)(self._values)
 
-    async def _step(self, step: _Step) -> str:
+    async def _step(self, step: _CompiledStep) -> str:
         self._values[f"steps.{step.name}"] = await self._value(step)
         return step.name
 
-    async def _value(self, step: _Step) -> Any:
+    async def _value(self, step: _CompiledStep) -> Any:
         values = self._values
         if step.condition is not None and not step.condition.must(bool, "true or false", values):
             return None
@@ -171,7 +183,7 @@ class _Interpretation:
             self._ctx.publish(step.publish(values))
         if step.value is not None:
             return step.value(values)
-        if isinstance(step.action, Sleep):
+        if isinstance(step.action, SleepAction):
             return await asyncio.sleep(step.action.span_ms / 1000)
         if step.items is None:
             return await self._once(step, values)
@@ -184,8 +196,8 @@ class _Interpretation:
         await bounded(one, len(items), step.concurrency)
         return results
 
-    async def _once(self, step: _Step, values: Mapping[str, Any]) -> Any:
-        """The step itself, or for one element; `recover` stands in for its failure."""
+    async def _once(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
+        """Run the step, or its part for one element. After a failure `recover` gives the value."""
         try:
             return await self._done(step, values)
         except CallFailed as failed:
@@ -193,25 +205,25 @@ class _Interpretation:
                 raise
             return step.recover({**values, "error": _error(failed)})
 
-    async def _done(self, step: _Step, values: Mapping[str, Any]) -> Any:
+    async def _done(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
         match step.action:
-            case Call(capability):
+            case CallAction(capability):
                 given = self._payload(step.input, values, f"{step.name}: input")
                 call = Pending("call", capability, ANY, step.site, given, _options(step, values))
                 return await self._ctx._outcome(call)
-            case Child(definition, version):
+            case ChildAction(definition, version):
                 return await self._child(step, definition, version, values)
-            case Ask():
+            case AskAction():
                 return await self._ask(step, step.action, values)
-        raise AssertionError(f"{step.name}: {step.action!r}")  # `check` lets no other pass
+        raise AssertionError(f"{step.name}: {step.action!r}")  # `check` refuses any other
 
-    async def _child(self, step: _Step, definition: str, version: int, values: Mapping[str, Any]) -> Any:
+    async def _child(self, step: _CompiledStep, definition: str, version: int, values: Mapping[str, Any]) -> Any:
         given = None if step.input is None else step.input(values)
         flow: Workflow[Any, Any] = Workflow(definition, ANY, ANY, version=version, takes_input=step.input is not None)
         child = self._ctx._child(step.site, flow, given, resolve_start(), "")
         return await self._ctx._child_outcome(child, step.name, step.options.on_cancel)
 
-    async def _ask(self, step: _Step, ask: Ask, values: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, step: _CompiledStep, ask: AskAction, values: Mapping[str, Any]) -> dict[str, Any]:
         assert step.question is not None
         question = Question(
             step.question.must(str, "a text", values),
@@ -240,14 +252,14 @@ class _Interpretation:
         return payload
 
 
-def _options(step: _Step, values: Mapping[str, Any]) -> Resolved:
+def _options(step: _CompiledStep, values: Mapping[str, Any]) -> Resolved:
     if step.sticky_key is None:
         return step.options
     return replace(step.options, sticky_key=step.sticky_key.must(str, "a text", values))
 
 
 def _error(failed: CallFailed) -> dict[str, Any]:
-    """What `recover` sees."""
+    """The failure, as `recover` gets it."""
     failure = failed.failure
     return {
         "code": str(failure.code),
@@ -259,7 +271,7 @@ def _error(failed: CallFailed) -> dict[str, Any]:
 
 
 async def _ended(task: asyncio.Task[str]) -> None:
-    """Until it is over, however it ends; what ended it first is what counts."""
+    """Wait for the end of a step, in any way. Only the first failure counts."""
     try:
         await task
     except (Exception, asyncio.CancelledError):  # noqa: BLE001  # see above

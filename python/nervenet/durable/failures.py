@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exceptions → failures as data. Nothing is pickled; what travels is what a reader wants: type, words, lines, causes."""
+"""Exceptions → failures as data. Nothing is pickled: a failure has the type, message, lines and causes, for people."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge
 from nervenet.records import Failure, FailureCode, Payload
 
 _DEPTH = 8
-"""Causes that are kept: longer chains are wrappers around wrappers."""
+"""The number of causes that are kept. Longer chains are wrappers around wrappers."""
 
 
 def failure_of(error: BaseException, *, source: str = "", depth: int = _DEPTH) -> Failure:
-    """The failure that an exception leaving user code comes to; a CallFailed carries its own through."""
+    """The failure of an exception that leaves user code. A CallFailed has its own already."""
     if isinstance(error, CallFailed):
         return error.failure
     cause = _cause_of(error)
@@ -35,7 +35,7 @@ def failure_of(error: BaseException, *, source: str = "", depth: int = _DEPTH) -
 
 
 def step_of(error: BaseException) -> str:
-    """The step whose failure an exception is, or has behind it; empty where no step failed."""
+    """The step whose failure an exception is, or is caused by; empty if no step failed."""
     behind: BaseException | None = error
     for _ in range(_DEPTH):
         if behind is None or isinstance(behind, CallFailed):
@@ -45,7 +45,7 @@ def step_of(error: BaseException) -> str:
 
 
 def stack_of(error: BaseException) -> str:
-    """The traceback's user frames, as Python prints them."""
+    """The frames of user code in a traceback, as Python prints them."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_machinery(f.filename)]
     return "".join(traceback.format_list(frames))
 
@@ -57,7 +57,7 @@ def _words(error: BaseException) -> str:
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
-    """What stands behind an error: its cause, its context, or the first of a group."""
+    """The cause of an error, its context, or the first error of a group."""
     if isinstance(error, BaseExceptionGroup):
         first: BaseException = error.exceptions[0]
         return first
@@ -75,7 +75,7 @@ def _code_of(error: BaseException) -> FailureCode:
 
 
 def _retryable(error: BaseException) -> bool | None:
-    """False where the error, or anything that caused it, says so; else the policy decides."""
+    """False if the error or one of its causes has `retryable = False`; otherwise the retry policy decides."""
     link: BaseException | None = error
     for _ in range(_DEPTH):
         if link is None:

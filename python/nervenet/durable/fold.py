@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state that a journal comes to: steps, timers, signals, and what is still wanted of the world.
+"""The state of a run: steps, timers, signals, and the commands that are still open.
 
-Code asks (`issue`, `give_up`, `start_timer`, `receive` …), entries tell (`take`). Both change plain state, and each
-change that the world must hear of leaves a command. `outstanding()` says the same from the state alone, which is what
-makes a machine rebuilt from its journal as good as the one that was lost.
+The code calls `issue`, `give_up`, `start_timer`, `receive` and others; entries arrive in `take`. Both change plain
+state, and each change that concerns the node adds a command. `outstanding()` returns the open commands from the state
+alone. So a machine that was rebuilt from its journal continues exactly as the one that was lost.
 
-An entry about something that the code has asked for and given up is ignored; one about something that it never asked
-for means that this code is not the code that wrote the journal: `Contradiction`, and the run is blocked. But where the
-code took a changed way (`patched`), what the code of before had sent by then may still come in: it is kept until this
-code asks for it (decision 0010).
+An entry about a step that the code has asked for and given up is ignored. An entry about a step that it has never asked
+for means that this code did not write the journal: `Contradiction`, and the run is blocked. One exception: where the
+code took a new branch (`patched`), results of steps that the earlier code had sent may still arrive. They are kept
+until this code asks for them (decision 0010).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from nervenet.durable.children import ChildRun, Sending
+from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import (
     Command,
     RecordPatch,
@@ -51,9 +51,10 @@ from nervenet.records import (
 )
 
 _NOW: Final = 1 << 62
-"""Later than any entry: a patch that was asked for and whose entry has not been folded."""
+"""Later than any entry: the patch was asked for, but its entry is not folded yet."""
 _NONE: Final[dict[str, Any]] = {}
-"""What most runs have of the rarer things; replaced, never written to: five empty dicts are 320 bytes a workflow."""
+"""The shared empty dict for rarely used fields. It is replaced, never changed: five empty dicts are 320 bytes a
+workflow."""
 
 
 class Fold:
@@ -100,7 +101,7 @@ class Fold:
         self.labels: Any = None
         self.now_ms = self.n = self.entries = self.known = 0
         self.commands: list[Command] = []
-        self.given_up: dict[str, None] = _NONE  # steps whose commands of this entry nobody wants any more
+        self.given_up: dict[str, None] = _NONE  # steps that were given up, so their commands of this entry are obsolete
         self.pending: dict[str, Pending] = {}
         self.withdrawn: dict[str, Pending] = {}
         self.counters: dict[str, int] = {}
@@ -111,17 +112,17 @@ class Fold:
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
         self.children: dict[str, ChildRun] = _NONE
-        self.sendings: dict[str, Sending] = _NONE
+        self.sendings: dict[str, OutgoingSignal] = _NONE
         self.recorded: dict[str, bool] = _NONE  # what the journal will say
-        self.patches: dict[str, bool] = _NONE  # what the code was told
-        self.unproven: dict[str, None] = _NONE  # told, and not in the journal yet
-        self.changed_ms = 0  # until when the code of before may have sent steps of its own
-        self.early: dict[str, list[Entry]] = _NONE  # what is known of steps that this code has not asked for yet
+        self.patches: dict[str, bool] = _NONE  # the answers that the code got
+        self.unproven: dict[str, None] = _NONE  # answers that are not in the journal yet
+        self.changed_ms = 0  # until when the earlier code may have sent steps
+        self.early: dict[str, list[Entry]] = _NONE  # results of steps that this code has not asked for yet
 
-    # ── what the code asks ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── called by the code ───────────────────────────────────────────────────────────────────────────────────────────
 
     def issue(self, call: Pending) -> None:
-        """The code awaits this call from now on: it gets its name, and the world its first command."""
+        """The code awaits this call from now on: give it a name, and add its first command."""
         call.since_ms, call.born = self.now_ms, self.entries
         call.future = asyncio.Future(loop=self.loop)
         self._enlist(call, call.options.step or call.capability or "ask")
@@ -138,7 +139,7 @@ class Fold:
             self.take(entry)
 
     def _known_step(self, call: Pending, base: str) -> str:
-        """The step that the code of before sent for this very call, if its entries are here already."""
+        """The step that the earlier code sent for this same call, if its entries have arrived already."""
         for step, entries in self.early.items():
             bodies = (entry.body for entry in entries)
             if step.partition(".")[0] == base and all(
@@ -155,7 +156,7 @@ class Fold:
                 return step
 
     def start_child(self, child: ChildRun, base: str) -> None:
-        """The code wants a child from now on."""
+        """The code starts a child."""
         step = self._numbered_step(base)
         child.begin(step, self._name(), self.entries, self.loop)
         self.children = self.children or {}
@@ -163,10 +164,10 @@ class Fold:
         self.commands.append(child.start())
 
     def cancel_child(self, child: ChildRun) -> bool:
-        """The code wants it no more; whether the world is told to stop it."""
+        """The code gives the child up. Returns whether a command stops it."""
         if self.children.get(child.step) is not child or child.canceling:
             return False
-        if child.born == self.entries and not child.running:  # nobody has heard of it
+        if child.born == self.entries and not child.running:  # its command was not returned yet
             del self.children[child.step]
             self.commands.remove(child.start())
             return False
@@ -175,7 +176,7 @@ class Fold:
             self.commands.append(child.cancelation())
         return True
 
-    def send(self, sending: Sending) -> None:
+    def send(self, sending: OutgoingSignal) -> None:
         """The code sends a signal to another workflow."""
         step = self._numbered_step(f"sent:{sending.signal}")[5:]
         sending.begin(step, self._name(), self.entries, self.loop)
@@ -183,22 +184,22 @@ class Fold:
         self.sendings[step] = sending
         self.commands.append(sending.wanted())
 
-    def unsend(self, sending: Sending) -> None:
-        """The code no longer waits; what others have heard of goes out all the same."""
+    def unsend(self, sending: OutgoingSignal) -> None:
+        """The code no longer waits for the signal. If its command was returned already, it is sent anyway."""
         if sending.born == self.entries and self.sendings.pop(sending.step, None) is not None:
             self.commands.remove(sending.wanted())
 
     def _name(self) -> str:
-        """This run, as it stands before the step in ids that derive from both."""
+        """This run, as the first part of ids that consist of run and step."""
         return self.workflow_id if self.run == 1 else f"{self.workflow_id}~{self.run}"
 
     def give_up(self, call: Pending, on_cancel: str) -> bool:
-        """The code no longer waits for this call; whether the world was told to stop it."""
+        """The code gives this call up. Returns whether a command stops it."""
         if self.pending.pop(call.step, None) is None:
             return False
         self.given_up = self.given_up or {}
         self.given_up[call.step] = None
-        if call.born == self.entries or on_cancel == "leave":  # nobody has heard of it, or nobody shall
+        if call.born == self.entries or on_cancel == "leave":  # its command was not returned yet, or must not be
             return False
         self.withdrawn[call.step] = call
         self.commands.append(call.withdrawal())
@@ -215,16 +216,16 @@ class Fold:
         if handle is None:
             return
         command = StartTimer(k, handle.due_ms)
-        if k > self.timer_mark and command in self.commands:  # nobody has heard of it
+        if k > self.timer_mark and command in self.commands:  # its command was not returned yet
             self.commands.remove(command)
         else:
             self.commands.append(StopTimer(k))
 
     def patched(self, change: str) -> bool:
-        """Whether this run takes the changed way: one answer for ever, the recorded one if there is one.
+        """Whether this run takes the new branch. The answer never changes; if it is recorded, the recorded one counts.
 
-        A run whose journal goes on behind this point passed it with the code of before. Patches themselves do not
-        count: several that are asked at one point stand or fall together, whatever crashes between their entries.
+        If the journal continues after this point, the run passed it with the earlier code. Entries of patches do not
+        count: several patches at one point get the same answer, even if a crash comes between their entries.
         """
         answer = self.patches.get(change)
         if answer is None:
@@ -242,7 +243,7 @@ class Fold:
         self.on_report(message)
 
     def listen(self, signal: str) -> asyncio.Future[Payload]:
-        """The next unread message of this signal: now, or when it comes."""
+        """The next unread message of this signal, now or when it arrives."""
         future: asyncio.Future[Payload] = asyncio.Future(loop=self.loop)
         if unread := self.unread.get(signal):
             future.set_result(unread.pop(0)[0])
@@ -251,15 +252,15 @@ class Fold:
         return future
 
     def unlisten(self, signal: str, future: asyncio.Future[Payload]) -> None:
-        """The receiver was cancelled. It has no message then: what an entry brings is read before anything else runs."""
+        """The receiver was cancelled. It has no message: the message of an entry is read before other code runs."""
         waiting = self.receivers.get(signal, [])
         if future in waiting:
             waiting.remove(future)
 
-    # ── what the journal tells ───────────────────────────────────────────────────────────────────────────────────────
+    # ── called for entries of the journal ────────────────────────────────────────────────────────────────────────────
 
     def foresee(self, entries: Sequence[Entry]) -> None:
-        """What the journal holds, before it is folded: patches are answered ahead of their entries."""
+        """Read the journal before it is folded: patches need their answers before their entries."""
         for count, entry in enumerate(entries, self.entries + 1):
             if isinstance(entry.body, Patched):
                 self.recorded = {**self.recorded, entry.name[6:]: entry.body.answer}
@@ -267,7 +268,7 @@ class Fold:
                 self.known = count
 
     def begin(self, entry: Entry) -> None:
-        """Time moves to this entry; commands begin anew."""
+        """Begin an entry: set the time, and start an empty list of commands."""
         self.entries += 1
         self.now_ms = entry.time_ms
         self.n = entry.n
@@ -283,7 +284,7 @@ class Fold:
         taker(self, entry, entry.body)
 
     def outstanding(self) -> Iterator[Command]:
-        """Everything that is still wanted, from the state alone."""
+        """All open commands, from the state alone."""
         yield from map(RecordPatch, self.unproven)
         for call in self.pending.values():
             if (command := call.wanted()) is not None:
@@ -296,7 +297,7 @@ class Fold:
         yield from (StartTimer(k, handle.due_ms) for k, handle in self.timers.items())
 
     def asks(self) -> tuple[str, Site | None]:
-        """What the code waits for, in words, and the line of the first of it."""
+        """The steps that the code waits for, as text, and the line of the first one."""
         steps = list(self.pending.values())
         words = [("task:" if call.kind == "call" else "escalated:") + call.step for call in steps]
         words += [("task:" if child.running else "child:") + step for step, child in self.children.items()]
@@ -309,7 +310,7 @@ class Fold:
         return ", ".join(words[:3]) + more, sites[0] if sites else None
 
     def forget(self) -> None:
-        """The code is gone: cut what it held together, so that memory comes back without the garbage collector."""
+        """The code has ended: break reference cycles, so that memory is freed without the garbage collector."""
         self.on_report = _nobody
         self.receivers.clear()
         for call in self.pending.values():
@@ -347,7 +348,7 @@ class Fold:
             raise Contradiction(entry.name, f"attempt:{call.step}#{call.attempt}", call.site)
         call.check(entry, body)
         self._spend(body.usage)
-        if n < call.attempt or call.phase != SENT:
+        if n < call.attempt or call.phase is not SENT:
             return
         if body.question is not None:
             self._ask(call, replace(body.question, source="agent"))
@@ -382,13 +383,13 @@ class Fold:
         if body.failure is not None:
             del self.children[step]
             child.end(Outcome(None, body.failure))
-        elif child.canceling:  # given up while it was being started
+        elif child.canceling:  # given up while it was started
             self.commands.append(child.cancelation())
         if not child.started.done():
             child.started.set_result(body.failure)
 
     def _child_ended(self, entry: Entry, step: str, outcome: Outcome) -> None:
-        """Its outcome may stand before the entry of its start, when its owner was faster than ours."""
+        """The outcome may precede the entry of the start, if the child's owner was faster than this one."""
         child = self.children.pop(step)
         if outcome.capability:
             child.check(entry, child.id, outcome.capability)
@@ -409,7 +410,9 @@ class Fold:
 
     def _patch(self, entry: Entry, body: Patched) -> None:
         change = entry.name[6:]
-        if self.patches.get(change) is not body.answer:  # not asked, though everything before it is folded
+        if (
+            self.patches.get(change) is not body.answer
+        ):  # the code has not asked for it, although all earlier entries are folded
             raise Contradiction(entry.name)
         self.unproven.pop(change, None)
         if body.answer:
@@ -421,9 +424,9 @@ class Fold:
             return
         theirs, ours = body.question, call.question
         if _asks_about_lost_agents(theirs, call, k):
-            call.attempt -= call.phase == SENT  # here another attempt would have followed
+            call.attempt -= call.phase is SENT  # this code would have made another attempt
         else:
-            if k > call.k or ours is None or call.phase != ASKING:
+            if k > call.k or ours is None or call.phase is not ASKING:
                 raise Contradiction(entry.name, site=call.site)
             if (theirs.text, theirs.choices) != (ours.text, ours.choices):
                 raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
@@ -434,7 +437,7 @@ class Fold:
         call, k = self._numbered(entry)
         if call is None or k < call.k:
             return
-        if k > call.k or call.question is None or call.phase != OPEN:
+        if k > call.k or call.question is None or call.phase is not OPEN:
             raise Contradiction(entry.name, site=call.site)
         if body.action is Action.RETRY and call.kind == "ask":
             self._ask(call, call.question)
@@ -443,13 +446,13 @@ class Fold:
             call.hint, call.question = body.comment, None
             self._set_total(call)
             self._again(call, 0)
-        elif body.action is Action.CANCEL_WORKFLOW:  # `cancel` comes with it; a step that is shielded from it ends too
+        elif body.action is Action.CANCEL_WORKFLOW:  # `cancel` follows; a step that is shielded from it ends too
             words = body.comment or "the workflow was canceled instead of answering"
             self._fail(call, Failure(FailureCode.CANCELED, words, source=call.step))
         else:
             call.decided, call.phase = body, SETTLED
 
-    # ── how a step goes on ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the next state of a step ─────────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, call: Pending, body: Attempt) -> None:
         failure, agent_id = body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id
@@ -494,7 +497,7 @@ class Fold:
         self._want(call)
 
     def still_wanted(self, commands: list[Command]) -> list[Command]:
-        """The commands of this entry without those of steps that were given up in it."""
+        """The commands of this entry, without those of steps that were given up in it."""
         return [c for c in commands if isinstance(c, Withdraw) or getattr(c, "step", None) not in self.given_up]
 
     def _want(self, call: Pending) -> None:
@@ -514,7 +517,8 @@ class Fold:
         return call, _number(number)
 
     def _ignore(self, entry: Entry, step: str) -> None:
-        """An entry of a step that nobody waits for: late if the step was ever asked for, else a contradiction."""
+        """An entry of a step that the code does not wait for: late if the code has asked for it before, else a
+        contradiction."""
         base, _, count = step.partition(".")
         if step not in self.early and _number(count or "1") <= self.counters.get(base, 0):
             return
@@ -522,16 +526,16 @@ class Fold:
             raise Contradiction(entry.name)
         self._keep(entry, step)
 
-    # ── what the code before a change has sent ───────────────────────────────────────────────────────────────────────
+    # ── steps that the code before a change has sent ─────────────────────────────────────────────────────────────────
 
     def _is_of_before(self, body: object) -> bool:
-        """Whether an agent was sent this before the code took a changed way."""
+        """Whether this was sent to an agent before the code took a new branch."""
         if not isinstance(body, (Outcome, Attempt)):
             return False
         return 0 < (body.scheduled_ms or body.started_ms) <= self.changed_ms
 
     def _is_taken(self, entry: Entry, call: Pending, body: Outcome | Attempt) -> bool:
-        """Whether the code of before sent something else under this call's name; then the call has another from now on."""
+        """Whether the earlier code sent another call under this name. Then this call gets another name."""
         if call.fits(body) or not self._is_of_before(body):
             return False
         self._keep(entry, call.step)
@@ -559,8 +563,8 @@ _WHAT_TO_DO: Final = (
 
 
 def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
-    """Whether this is the question that a loss of agents leads to. How much blame that takes, and in which words it is
-    asked, differs between releases: where the journal has the question, it stands."""
+    """Whether this is the question after lost agents. The required blame and the text of the question differ between
+    releases, so the question in the journal counts."""
     failure = question.failure
     return (
         question.source == "exhausted"
@@ -568,16 +572,16 @@ def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
         and failure.code is FailureCode.AGENT_LOST
         and call.phase in (SENT, FAILING, ASKING)
         and call.tally.lost >= LOST_LIMIT
-        and k == call.k + (call.phase != ASKING)
+        and k == call.k + (call.phase is not ASKING)
     )
 
 
 def _nobody(message: str) -> None:
-    """Who listens to a workflow that has been dropped."""
+    """The reporter of a workflow that was dropped: it does nothing."""
 
 
 def _number(text: str) -> int:
-    """A number in an entry's name; one that nobody can have asked for where it is none."""
+    """The number in an entry's name. Other text becomes a number that no code can have asked for."""
     return int(text) if text.isdecimal() else 1 << 62
 
 

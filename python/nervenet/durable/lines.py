@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in the user's code something happened: `review.py:27`.
+"""Lines of the user's code, for messages: `review.py:27`.
 
-Blocked runs, NotDurable errors and overruns all name a line, and the line must be the user's, not asyncio's or ours.
-Everything here is for error paths; the hot path only keeps a code object and a line number (`Site`).
+Blocked runs, NotDurable errors and reports of slow code have a line, and it must be the user's, not asyncio's or
+nervenet's. All of this is for error paths; the hot path only keeps a code object and a line number (`Site`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OURS = tuple(_PACKAGE + part + os.sep for part in ("agent", "durable", "testing
 
 
 class Site(NamedTuple):
-    """A line of code, kept without formatting it; of a workflow given as data, the step in words."""
+    """A line of code, not formatted yet; for a workflow given as data, the step as text."""
 
     code: CodeType | str
     line: int = 0
@@ -33,7 +33,7 @@ class Site(NamedTuple):
 
 
 def is_machinery(filename: str) -> bool:
-    """asyncio, the standard library or nervenet itself: never the line that a user wants to read."""
+    """Whether a file belongs to asyncio, the standard library or nervenet, so its lines do not help the user."""
     if filename.startswith("<frozen"):
         return True
     if "site-packages" in filename:
@@ -82,7 +82,7 @@ def line_of_traceback(traceback: TracebackType | None) -> str:
 
 
 def is_debugged(frame: FrameType | None) -> bool:
-    """Whether a debugger holds this frame: its own stand above the user's while somebody looks."""
+    """Whether a debugger has stopped this frame: the debugger's frames are then above the user's."""
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DEBUGGERS:
             return True
@@ -91,7 +91,8 @@ def is_debugged(frame: FrameType | None) -> bool:
 
 
 def called_name(inner: FrameType | None, method: str) -> str:
-    """How the user wrote the call that went wrong: `asyncio.to_thread()`, or `loop.add_reader()` when called directly."""
+    """How the user wrote the call that went wrong: `asyncio.to_thread()`, or `loop.add_reader()` when called
+    directly."""
     if inner is None or inner.f_code.co_filename.startswith(_PACKAGE):
         return f"loop.{method}()"
     module = str(inner.f_globals.get("__name__", "")).partition(".")[0]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The event loop that workflow code runs on: plain asyncio on top, no I/O and no clock underneath.
+"""The event loop for workflow code: plain asyncio above, without I/O and clock below.
 
 `asyncio.gather`, `TaskGroup`, `wait_for`, `timeout`, `sleep`, `Semaphore`, `Queue` and the rest are asyncio's own code;
-what makes them durable is what they find below. Time stands still while code runs (it is the time of the last journal
-entry), a timer is a command to the outside, callbacks run in the order they were asked for, and everything that would
-reach out of the workflow raises NotDurable with the line and the cure. `run()` runs callbacks until none is left.
+this loop makes them durable. The time is that of the last journal entry and does not change while code runs, a timer is
+a command to the node, callbacks run in the order of their calls, and each call that would leave the workflow raises
+NotDurable with the line and the remedy. `run()` runs callbacks until none is left.
 
-Sets are the one place where CPython itself would bring chance in: `asyncio.wait` and `as_completed` iterate sets of
-tasks, which hash by address. Tasks and futures of this loop hash by their creation number instead. A task hashes
-itself while it is constructed, so the number is set before `super().__init__`.
+Only sets would be random in CPython: `asyncio.wait` and `as_completed` iterate over sets of tasks, which hash by
+address. Tasks and futures of this loop hash by their creation number. A task computes its hash while it is constructed,
+so the number is set before `super().__init__`.
 
 Rejected: a loop that subclasses `BaseEventLoop` (it owns a selector and 600 bytes of deque), and an import sandbox
 (it fights every library that users bring).
@@ -33,17 +33,17 @@ from nervenet.durable.lines import Site, called_name, line_of_coroutine, user_fr
 from nervenet.errors import NotDurable
 
 LIMIT = 100_000
-"""Callbacks that one entry may cause before the workflow is taken for an endless loop."""
+"""Callbacks of one entry after which the workflow counts as an endless loop."""
 
 ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class Runaway(Exception):
-    """More than LIMIT callbacks for one entry; the argument is the line that the last one stood at."""
+    """More than LIMIT callbacks for one entry. The argument is the line of the last one."""
 
 
-class Timers(Protocol):
-    """What the loop asks of the fold: the time, and timers that survive."""
+class TimerSource(Protocol):
+    """The part of the fold that the loop uses: the time, and durable timers."""
 
     now_ms: int
 
@@ -53,8 +53,8 @@ class Timers(Protocol):
 
 
 class _Stopped:
-    """The timers of a loop that is closed: time stands still, and what is asked for goes nowhere. Not the fold, which has
-    the loop: a pair that holds each other would wait for the garbage collector, one for each workflow."""
+    """The timers of a closed loop: the time does not change, and calls have no effect. It replaces the fold, because
+    fold and loop would refer to each other and wait for the garbage collector, a pair for each workflow."""
 
     __slots__ = ("now_ms",)
 
@@ -72,7 +72,7 @@ class _Stopped:
 
 
 class DurableHandle(asyncio.Handle):
-    """A callback to run; asyncio's own handle without its debugging fields."""
+    """A callback to run: asyncio's handle without its debugging fields."""
 
     __slots__ = ()
 
@@ -101,7 +101,7 @@ class DurableHandle(asyncio.Handle):
 
 
 class DurableTimer(DurableHandle):
-    """A callback at a time: the `timer:<k>` entry runs it."""
+    """A callback with a time: the entry `timer:<k>` runs it."""
 
     __slots__ = ("due_ms", "k")
 
@@ -127,7 +127,7 @@ class DurableTimer(DurableHandle):
 
 
 class DurableFuture(asyncio.Future[Any]):
-    """A future that sets order alike in every process."""
+    """A future whose position in a set is the same in each process."""
 
     __slots__ = ("number",)
     number: int
@@ -137,7 +137,7 @@ class DurableFuture(asyncio.Future[Any]):
 
 
 class DurableTask(asyncio.Task[Any]):
-    """A task that sets order alike in every process, and that may be dropped half-way without noise."""
+    """A task whose position in a set is the same in each process, and which may be dropped without a warning."""
 
     __slots__ = ("number",)
 
@@ -156,8 +156,8 @@ _Base: Any = asyncio.AbstractEventLoop
 class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract methods; `_forbid` below answers them
     """One workflow's event loop. `timers` is the fold, `title` names the workflow in errors."""
 
-    def __init__(self, timers: Timers, title: str) -> None:
-        self.timers: Timers = timers
+    def __init__(self, timers: TimerSource, title: str) -> None:
+        self.timers: TimerSource = timers
         self.title = title
         self.created = 0
         self.stop_now = False
@@ -172,12 +172,12 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def __repr__(self) -> str:
         return f"<DurableLoop of {self.title}>"
 
-    # ── what the machine does with it ────────────────────────────────────────────────────────────────────────────────
+    # ── called by the machine ────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, most: int = LIMIT, *, again: bool = False) -> bool:
         """Run callbacks until none is left or `stop_now` is set (True), or until `most` have run (False).
 
-        `again` goes on where the run before has paused. Raises Runaway when one entry needs more than LIMIT.
+        `again` continues a run that has paused. Raises Runaway if one entry needs more than LIMIT.
         """
         budget = self._budget if again else LIMIT
         least = budget - most if budget > most else 0
@@ -206,11 +206,11 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         return True
 
     def halt(self, _: object) -> None:
-        """The main task is done: what is left in the queue is nobody's."""
+        """The main task has ended: drop the callbacks that are left."""
         self.stop_now = True
 
     def close_tasks(self) -> None:
-        """Drop everything: pending coroutines end (their `finally` blocks run), newest first, in silence."""
+        """Drop everything: end pending coroutines, the newest first, without warnings. Their `finally` blocks run."""
         self._closed = True
         with _Entered(self):
             while self._tasks:  # a `finally` block may create some, which end before they begin
@@ -221,7 +221,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         self._ready = []
         self.timers = _Stopped(self.timers.now_ms)
 
-    # ── what asyncio does with it ────────────────────────────────────────────────────────────────────────────────────
+    # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def time(self) -> float:
         return self.timers.now_ms / 1000
@@ -252,7 +252,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         return timer
 
     def fire(self, timer: DurableTimer) -> None:
-        """The timer's entry came: its callback runs next."""
+        """The timer's entry has arrived: run its callback next."""
         self._ready.append(timer)
 
     def create_future(self) -> DurableFuture:
@@ -286,20 +286,20 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         return self._closed
 
     def is_alive(self) -> bool:
-        """Whether code runs that will be heard: not that of a workflow which is being dropped."""
+        """Whether code runs whose calls have an effect, unlike that of a workflow which is being dropped."""
         return self._running and not self._closed
 
     def get_debug(self) -> bool:
         return False
 
     def set_debug(self, enabled: bool) -> None:
-        """asyncio's debug mode reads clocks and stacks; here it changes nothing."""
+        """Has no effect: asyncio's debug mode reads clocks and stacks."""
 
     def get_task_factory(self) -> None:
         return None
 
     async def shutdown_asyncgens(self) -> None:
-        """Generators are closed as they are dropped; nothing is left to do."""
+        """Nothing to do: generators are closed when they are dropped."""
 
     def get_exception_handler(self) -> ExceptionHandler | None:
         return self._handler
@@ -313,7 +313,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self._closed or not self._running:
-            return  # garbage of a dropped workflow speaks from other threads of thought
+            return  # the garbage collector may run code of a dropped workflow here
         if self._handler is None:
             self.default_exception_handler(context)
         else:
@@ -332,7 +332,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         raise self.not_durable("run_in_executor", _as_agent(name))
 
     def not_durable(self, method: str, cure: str = "") -> NotDurable:
-        """The error for a call that leaves the workflow, naming the user's call, the line and the cure."""
+        """The error for a call that leaves the workflow, with the user's call, the line and the remedy."""
         frame, inner = user_frame(sys._getframe(1))
         where = "" if frame is None else f" ({Site(frame.f_code, frame.f_lineno)})"
         return NotDurable(sentence(called_name(inner, method), self.title, where, cure or _as_agent("work")))
@@ -350,7 +350,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
 
 def sentence(call: str, title: str, where: str, cure: str) -> str:
-    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent: …`"""
+    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent:
+    …`"""
     return f"{call} in workflow {title!r}{where} cannot be replayed after a crash. {cure}"
 
 
@@ -366,11 +367,11 @@ def _shown(annotation: object, function: Callable[..., object]) -> str:
 
 
 def _written(function: Callable[..., object]) -> tuple[str, str]:
-    """A function's signature as it stands in its file, and its parameter; a general one for what no agent can have."""
-    said, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
-    if len(names) > 1 or {*names, "return"} != set(said):
+    """A function's signature as its file has it, and its parameter; a general one for what no agent can have."""
+    hints, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
+    if len(names) > 1 or {*names, "return"} != set(hints):
         return "(value: T) -> R", "value"
-    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in said.items()}
+    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in hints.items()}
     given = "".join(names)
     return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
 
@@ -406,12 +407,12 @@ for _name in vars(asyncio.AbstractEventLoop):
 
 
 class _Entered:
-    """This loop is asyncio's running loop meanwhile; whoever ran before comes back afterwards.
+    """Make this loop asyncio's running loop for the block; the loop that ran before is restored afterwards.
 
-    What the code makes of the thread's default loop (`asyncio.set_event_loop`) ends with it as well.
+    A change of the thread's default loop (`asyncio.set_event_loop`) by the code is undone as well.
 
-    Works inside a callback or a task of another loop, and with no loop at all. CPython 3.14 refuses to enter a task
-    while another is current, so an outer task is left and entered again.
+    It works inside a callback or a task of another loop, and without a loop. CPython 3.14 refuses to enter a task while
+    another is current, so an outer task is left and entered again.
     """
 
     __slots__ = ("_default", "_hooks", "_local", "_loop", "_outer", "_set_called", "_task")
@@ -464,13 +465,13 @@ class _Dropped(BaseException):
 
 
 MOST_DROPS = 100
-"""So often a coroutine may go on to wait for something else when it is dropped."""
+"""How often a coroutine may wait for something else while it is dropped."""
 
 
 def _drop(code: Any) -> None:
-    """End a coroutine where it waits, and where its clean-up waits after that, again and again; what it raises is nobody's.
+    """End a coroutine where it waits, and again where its clean-up waits. Its exceptions are dropped.
 
-    One that never ends is left to CPython, which says so when it frees it.
+    A coroutine that never ends is left to CPython, which warns when it frees it.
     """
     with suppress(BaseException):
         for _ in range(MOST_DROPS):
@@ -478,7 +479,7 @@ def _drop(code: Any) -> None:
 
 
 def _line_of(handle: DurableHandle) -> str:
-    """Where the code behind a callback stands, for the report of an endless loop."""
+    """The line of a callback's code, for the report of an endless loop."""
     task = getattr(handle._callback, "__self__", None)
     if isinstance(task, asyncio.Task):
         return line_of_coroutine(task.get_coro())
@@ -487,7 +488,7 @@ def _line_of(handle: DurableHandle) -> str:
 
 
 def overrun_line(frame: FrameType | None) -> str:
-    """The user's line that a thread is at, for the report of code that would not stop."""
+    """The user's line that a thread executes, for the report of code that does not stop."""
     found, _ = user_frame(frame)
     return "" if found is None else str(Site(found.f_code, found.f_lineno))
 
@@ -499,7 +500,7 @@ def _through_durable_loops(factory: Any) -> Any:
     def make(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
         if not isinstance(loop, DurableLoop):
             return factory(loop, coro, **options)
-        options.pop("eager_start", None)  # begun a moment later, in an order that is the same in every process
+        options.pop("eager_start", None)  # started later, in an order that is the same in each process
         return loop.create_task(coro, **options)
 
     return make

@@ -7,13 +7,13 @@
     machine.foresee(journal)                         # after a crash
     for entry in journal:
         machine.apply(entry, replaying=True)
-    commands = machine.outstanding()                 # everything still wanted
+    commands = machine.outstanding()                 # all open commands
 
-`apply` feeds one entry, runs the user's code until it is idle, and returns. No clock, no socket, no chance: what it
-returns depends on the entries alone, so any node can take any workflow over by folding its journal again.
+`apply` takes one entry, runs the user's code until it is idle, and returns. It has no clock, no socket and no random
+numbers: its result depends on the entries alone, so any node can adopt any workflow by folding its journal again.
 
-Whatever goes wrong in here ends as BLOCKED with a diff, never as an exception of `apply` and never as a failed
-workflow: the run waits for code that fits. The exception is KeyboardInterrupt, which is the user's.
+An error in here makes the run BLOCKED with a diff. It never becomes an exception of `apply` or a failed workflow: the
+run waits for code that matches its journal. The only exception is KeyboardInterrupt, which is the user's.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _INTERRUPTING = threading.Lock()
 
 
 class Interrupted(BaseException):
-    """Raised inside workflow code that would not stop; not an Exception, so that user code rarely catches it."""
+    """Raised inside workflow code that does not stop. It is no Exception, so that user code rarely catches it."""
 
 
 _HELD = (
@@ -69,7 +69,7 @@ _HELD = (
 
 
 class Machine:
-    """The coordinator's brain. Not thread-safe, but for `interrupt`."""
+    """The decisions of one workflow, for its coordinator. Not thread-safe, except `interrupt`."""
 
     __slots__ = (
         "__weakref__",
@@ -128,7 +128,7 @@ class Machine:
 
     @property
     def entries(self) -> int:
-        """Entries applied so far."""
+        """The number of entries applied so far."""
         return self._fold.entries
 
     @property
@@ -162,14 +162,14 @@ class Machine:
         return State.RUNNING
 
     def foresee(self, entries: Sequence[Entry]) -> None:
-        """The entries that a replay is about to apply: what `ctx.patched` has to know ahead of them."""
+        """Read the entries that a replay will apply: `ctx.patched` needs them in advance."""
         self._fold.foresee(entries)
 
     def apply(self, entry: Entry, *, replaying: bool = False, most: int = LIMIT) -> list[Command]:
         """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over).
 
-        After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else may
-        be applied in between. Where it pauses decides nothing: the callbacks run in the same order.
+        After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else
+        may be applied in between. Where it pauses decides nothing: the callbacks run in the same order.
         """
         if self.blocked is not None or self._closed is not None:
             return []
@@ -177,7 +177,7 @@ class Machine:
         return self._step(entry, most)
 
     def go_on(self, most: int = LIMIT) -> list[Command]:
-        """More of the entry whose `apply` has paused; the commands of the whole entry once it is finished."""
+        """Continue the entry whose `apply` has paused. Returns the commands of the whole entry when it is finished."""
         return self._step(None, most) if self.unfinished else []
 
     def _step(self, entry: Entry | None, most: int) -> list[Command]:
@@ -201,7 +201,7 @@ class Machine:
             self._contradicted(found)
         except Runaway as endless:
             self._block("an idle workflow", f"more than {LIMIT:,} callbacks without waiting", str(endless))
-        except (Exception, Interrupted) as error:  # noqa: BLE001  # nothing may take the node with it
+        except (Exception, Interrupted) as error:  # noqa: BLE001  # no error of a workflow may end the node
             self._broke(error)
         if self.unfinished:
             return []
@@ -211,7 +211,7 @@ class Machine:
         return [] if self._replaying or self.blocked is not None else commands
 
     def outstanding(self) -> list[Command]:
-        """Everything that is still wanted of the world; what a node does first after a replay."""
+        """All open commands; a node carries them out after a replay."""
         if self.blocked is not None or self._closed is not None:
             return []
         commands = list(self._fold.outstanding())
@@ -226,13 +226,13 @@ class Machine:
         return commands
 
     def waits(self) -> str:
-        """What the code waits for, in words and with its line: `task:extract (review.py:27)`."""
+        """The steps that the code waits for, as text, with the line number: `task:extract (review.py:27)`."""
         asks, site = self._fold.asks()
         line = str(site) if site is not None else self._standing()
         return (asks or "nothing that is durable") + (f" ({line})" if line else "")
 
     def close(self) -> None:
-        """Drop the code, in silence: `finally` blocks of the user run, what they ask for goes nowhere."""
+        """Drop the code without warnings. The user's `finally` blocks run; their calls have no effect."""
         self.unfinished = False
         if self._main is None:
             return
@@ -242,14 +242,14 @@ class Machine:
         self._fold.forget()
 
     def __del__(self) -> None:
-        self.close()  # a machine that was merely forgotten is dropped as silently as one that was closed
+        self.close()  # drop a forgotten machine without warnings too
 
     def interrupt(self) -> bool:
-        """Break into an `apply` that takes too long, from another thread (a watchdog); False when none runs, or when a
-        debugger holds it.
+        """Interrupt an `apply` that takes too long, from another thread (a watchdog). False: none runs, or a debugger
+        has stopped it.
 
-        The run is then BLOCKED with the line that it stood at. Code that waits inside C (`time.sleep`) is reached only
-        when that returns; call it again until it answers False.
+        The run becomes BLOCKED with the line that it executed. Code that waits inside C (`time.sleep`) is interrupted
+        when that returns: call this again until it returns False.
         """
         with _INTERRUPTING:
             thread = self._thread
@@ -310,7 +310,8 @@ class Machine:
             self._main.cancel()
 
     def _close(self, entry: Entry, body: Close) -> None:
-        """The run is over. The node alone may end one whose code still waits: when its time for clean-up is over."""
+        """The run is closed. If its code still waits, only its node can have closed it: its time for clean-up was
+        over."""
         canceled = self._fold.canceled
         cut_off = body.state is State.TIMED_OUT or (canceled is not None and canceled.forced)
         if not cut_off and not _same_end(self.result, body):
@@ -361,7 +362,7 @@ class Machine:
         self._finished(Close(State.FAILED, failure=failure_of(error)))
 
     def _translated(self, error: BaseException) -> BaseException:
-        """asyncio's own words for what can't be durable, as NotDurable."""
+        """An error of asyncio for a call that cannot be durable, as NotDurable."""
         if not isinstance(error, RuntimeError):
             return error
         words = str(error)
@@ -414,12 +415,12 @@ class Machine:
         with _INTERRUPTING:
             thread, self._thread = self._thread, 0
             if self._interrupted is not None:
-                _raise_in(thread, None)  # take back what has not struck yet
+                _raise_in(thread, None)  # cancel an interrupt that has not happened yet
 
-    # ── what the context and the loop reach for ──────────────────────────────────────────────────────────────────────
+    # ── called by the context and the loop ───────────────────────────────────────────────────────────────────────────
 
     def show(self, view: Payload) -> None:
-        """The code published; of several in one entry the last one counts."""
+        """The code has published a view. Of several in one entry the last one counts."""
         if self._main is None:
             return
         self.view = view
@@ -431,7 +432,7 @@ class Machine:
         self.say(logging.WARNING, message)
 
     def say(self, level: int, message: str) -> None:
-        """Log for the workflow, unless this has been said before the crash."""
+        """Log for the workflow, unless it was logged before the crash."""
         if self._replaying or self._main is None:
             return
         if self._log is not None:
@@ -445,10 +446,12 @@ def _platform(runtime: str) -> str:
 
 
 def unreadable(entry: Entry, body: UnreadableEntry, agreed: int) -> Mismatch:
-    """How a run is blocked by an entry that this release cannot read."""
+    """The diff of a run that is blocked by an entry that this release cannot read."""
     what = f"entry {entry.n} {entry.name or 'without a name'} cannot be read by nervenet {version('nervenet')} ({body.why})"
     if body.newer:
-        words = f"{what}: a newer version wrote it. A node of that version goes on with the workflow: start one, or upgrade."
+        words = (
+            f"{what}: a newer version wrote it. A node of that version continues the workflow: start one, or upgrade."
+        )
     else:
         words = (
             f"{what}: it is damaged. Nothing else is affected; cancel the workflow, or start it again under another id."
@@ -457,7 +460,7 @@ def unreadable(entry: Entry, body: UnreadableEntry, agreed: int) -> Mismatch:
 
 
 def canceled_close(canceled: Cancel) -> Close:
-    """How a run ends that was canceled and said nothing else."""
+    """The end of a run that was canceled and has no other result."""
     if canceled.timeout:
         state, code, kind = State.TIMED_OUT, FailureCode.TIMEOUT, ""
     elif canceled.journal_full:
@@ -474,7 +477,7 @@ def _same_end(ours: Close | None, theirs: Close) -> bool:
 
 
 def _same_value(ours: Payload | None, theirs: Payload | None) -> bool:
-    """Equal bytes, or equal JSON (a journal that went through a tool may be spaced in another way)."""
+    """Equal bytes, or equal JSON: a tool may have changed the spaces in a journal."""
     if ours == theirs:
         return True
     if ours is None or theirs is None or ours.form != "json" or theirs.form != "json":

@@ -1,25 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step that workflow code waits for, and what the world still has to do for it."""
+"""One step that workflow code waits for, and the command that it still needs."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from typing import Any
 
-from nervenet.durable.commands import Command, Dispatch, Escalate, Expire, FailStep, Withdraw
+from nervenet.durable.commands import Command, Dispatch, EscalateStep, Expire, FailStep, Withdraw
 from nervenet.durable.lines import Site
 from nervenet.durable.retry import Tally
 from nervenet.options import DEFAULTS, Resolved
 from nervenet.payloads import Codec
 from nervenet.records import NOTHING, Action, Attempt, Decided, Entry, Failure, FailureCode, Outcome, Payload, Question
 
-SENT, FAILING, ASKING, OPEN, SETTLED = "sent", "failing", "asking", "open", "settled"
-"""Where a step is: with the agents · out of attempts, its failure not yet recorded · its question not yet recorded ·
-with a human · decided, its outcome is the next entry."""
+
+class Phase(enum.Enum):
+    """Where a pending step is."""
+
+    SENT = "sent"
+    """An agent works on it, or will."""
+    FAILING = "failing"
+    """It has no attempts left; its failure is not recorded yet."""
+    ASKING = "asking"
+    """A human must decide; the question is not recorded yet."""
+    OPEN = "open"
+    """The question is recorded; a human has not decided yet."""
+    SETTLED = "settled"
+    """A human has decided; the next entry is the step's outcome."""
+
+
+SENT, FAILING, ASKING, OPEN, SETTLED = Phase  # as globals: `Phase.SENT` costs ten times as much, for each entry
 
 
 class Contradiction(Exception):
-    """The journal has `expected`, this code asks for `found` (None: whatever it waits for now)."""
+    """The journal has `expected`, but this code asks for `found` (None: for the steps that it waits for now)."""
 
     def __init__(self, expected: str, found: str | None = None, site: Site | None = None) -> None:
         super().__init__(expected, found)
@@ -91,53 +106,53 @@ class Pending:
 
     @property
     def lost(self) -> int:
-        """Agents that died with this step."""
+        """The number of agents that died with this step."""
         return self.tally.lost
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.step} #{self.attempt} {self.phase} since {self.since_ms}>"
+        return f"<{self.kind} {self.step} #{self.attempt} {self.phase.value} since {self.since_ms}>"
 
     def wanted(self) -> Command | None:
-        """What the world still has to do for this step."""
-        match self.phase:
-            case "sent":
-                return Dispatch(
-                    self.step,
-                    self.attempt,
-                    self.capability,
-                    self.version,
-                    self.input,
-                    self.digest,
-                    self.options,
-                    self.at_ms,
-                    self.total_due_ms,
-                    self.hint,
-                    self.avoid,
-                )
-            case "failing":
-                return FailStep(self.step, self._outcome(None, self.failure))
-            case "asking":
-                assert self.question is not None
-                return Escalate(self.step, self.k, self.question)
-            case "open":
-                return self._expiry()
+        """The command that the node must still carry out for this step."""
+        phase = self.phase
+        if phase is SENT:
+            return Dispatch(
+                self.step,
+                self.attempt,
+                self.capability,
+                self.version,
+                self.input,
+                self.digest,
+                self.options,
+                self.at_ms,
+                self.total_due_ms,
+                self.hint,
+                self.avoid,
+            )
+        if phase is FAILING:
+            return FailStep(self.step, self._outcome(None, self.failure))
+        if phase is ASKING:
+            assert self.question is not None
+            return EscalateStep(self.step, self.k, self.question)
+        if phase is OPEN:
+            return self._expiry()
         return None
 
     def fits(self, body: Outcome | Attempt) -> bool:
-        """Whether it may speak of this very call: the same capability and input, as far as it tells."""
+        """Whether the entry can be about this call: it has the same capability and input, if it has them."""
         if body.capability and body.capability != self.capability:
             return False
         return not body.digest or not self.digest or body.digest == self.digest
 
     def check(self, entry: Entry, body: Outcome | Attempt) -> None:
-        """Raises Contradiction where the entry speaks of another call."""
+        """Raise Contradiction if the entry is about another call."""
         if not self.fits(body):
             both = ((body.capability, body.digest), (self.capability, self.digest))
             theirs, ours = (f"{name} {digest.hex()}" for name, digest in both)
             raise Contradiction(f"{entry.name} ({theirs})", f"{entry.name} ({ours})", self.site)
 
     def begin(self, step: str) -> None:
-        """Under this name, with its first attempt or question."""
+        """Begin the step under this name, with its first attempt or question."""
         self.step, self.at_ms = step, 0
         if self.kind == "ask":
             self.k, self.phase = 1, ASKING
@@ -160,5 +175,5 @@ class Pending:
         return Outcome(output, failure, self.capability, self.digest, self.attempt)
 
     def withdrawal(self) -> Withdraw:
-        """What the world has to do when the code gives this step up."""
+        """The command that the node must carry out when the code gives this step up."""
         return Withdraw(self.step, self.attempt, self.options.on_cancel == "wait")

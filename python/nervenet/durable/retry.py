@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows a failed attempt: another one and when, or the end. Pure, so that it is the same on every replay.
+"""The decision after a failed attempt: another one, and when; or the end. Pure, so it is the same on each replay.
 
-Chance comes in only as jitter, and that is derived from the names of workflow, run, step and attempt: two nodes that
-fold the same entry arrive at the same millisecond.
+The only random part is the jitter. It is derived from the names of workflow, run, step and attempt, so two nodes that
+fold the same entry get the same millisecond.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from nervenet.options import Resolved
 from nervenet.records import Failure, FailureCode
 
 LOST_LIMIT = 3
-"""From this loss in a row on, the blame of a step adds up; at `FULL_BLAME` it is suspected of ending its agents
+"""From this consecutive loss on, the blame of a step is added up. At `FULL_BLAME` it is suspected of ending its agents
 (decision 0026)."""
 
 FULL_BLAME = 100
-"""Percent: a loss that can be explained by nothing but this step. What an entry without blame counts as."""
+"""Percent: the loss can only be explained by this step. Also the blame of an entry that has none."""
 
 LOST_MOST = 20
-"""A step that has lost so many agents in a row is suspected, however little each loss blames it: every retry ends."""
+"""A step that has lost this number of agents in a row is suspected, even with little blame, so that its retries end."""
 
 NEVER_AGAIN = frozenset(
     {
@@ -36,7 +36,7 @@ NEVER_AGAIN = frozenset(
 
 
 class Loss(NamedTuple):
-    """One agent that a step has lost: when, which, in which words, and how much that blames the step, in percent."""
+    """One agent that a step has lost: the time, the agent, the message, and the blame of the step in percent."""
 
     at_ms: int
     agent_id: str
@@ -45,10 +45,10 @@ class Loss(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How a step has fared so far; `limit` is None without one, and moves when a human grants more.
+    """The attempts of a step so far. `limit` is their maximum, None without one; it rises when a human grants more.
 
-    `lost` counts every lost agent, `row` has those in a row that blame the step: an attempt that fails while its agent
-    lives ends the row, a loss without any blame (its agent was told to end) neither ends nor prolongs it.
+    `lost` counts all lost agents. `row` has the consecutive losses that blame the step: a failed attempt whose agent is
+    alive ends the row; a loss without blame (its agent was stopped) neither ends nor extends it.
     """
 
     limit: int | None
@@ -57,7 +57,7 @@ class Tally(NamedTuple):
     row: tuple[Loss, ...] = ()
 
     def after(self, failure: Failure, *, at_ms: int = 0, agent_id: str = "", blame: int | None = None) -> Tally:
-        """This tally with one more failed attempt, recorded at `at_ms`."""
+        """The tally after one more failed attempt, recorded at `at_ms`."""
         if failure.code is FailureCode.AGENT_DRAINED:
             return self
         if failure.code is FailureCode.AGENT_LOST:
@@ -66,11 +66,11 @@ class Tally(NamedTuple):
         return self._replace(used=self.used + 1, row=())
 
     def grant(self, attempts: int) -> Tally:
-        """A human allows that many more."""
+        """The tally after a human has granted more attempts."""
         return Tally(self.used + max(1, attempts), self.used)
 
     def suspected(self, *more: int) -> bool:
-        """Whether the step is taken for what ends its agents; `more`: the blame of losses to come."""
+        """Whether the step is suspected of ending its agents. `more` is the blame of losses to come."""
         blames = [*(loss.blame for loss in self.row), *more]
         return sum(blames[LOST_LIMIT - 1 :]) >= FULL_BLAME or len(blames) >= LOST_MOST
 
@@ -82,13 +82,13 @@ class Again(NamedTuple):
 
 
 class Exhausted(NamedTuple):
-    """No further attempt; `failure` is what the step fails with, unless the policy asks a human."""
+    """No further attempt. The step fails with `failure`, unless the policy asks a human."""
 
     failure: Failure
 
 
 class Suspected(NamedTuple):
-    """No further attempt: the step is taken for what ends its agents. `failure` says so, with each of them."""
+    """No further attempt: the step is suspected of ending its agents. `failure` lists them."""
 
     failure: Failure
 
@@ -96,10 +96,10 @@ class Suspected(NamedTuple):
 def next_attempt(
     options: Resolved, failure: Failure, tally: Tally, *, now_ms: int, total_due_ms: int | None, seed: str
 ) -> Again | Exhausted | Suspected:
-    """Decide after `failure`, which `tally` has counted; `seed` names workflow, run, step and attempt.
+    """Decide after `failure`, which `tally` includes. `seed` has the names of workflow, run, step and attempt.
 
-    A lost or drained agent uses up no attempt. The first loss in a row is followed by the next attempt at once, each
-    further one by the policy's pause.
+    A lost or drained agent uses up no attempt. After the first loss in a row the next attempt follows at once, after
+    each further one with the policy's pause.
     """
     if not may_repeat(failure, options.non_retryable):
         return Exhausted(failure)
@@ -118,14 +118,14 @@ def next_attempt(
 
 
 def _suspicion(row: tuple[Loss, ...]) -> str:
-    """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`; the last few of many."""
-    told = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
-    earlier = [f"{len(row) - len(told)} earlier"] if len(row) > len(told) else []
-    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *told])}"
+    """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`, at most the last few."""
+    latest = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
+    earlier = [f"{len(row) - len(latest)} earlier"] if len(row) > len(latest) else []
+    return f"{len(row)} agents in a row were lost with it: {'; '.join([*earlier, *latest])}"
 
 
 def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:
-    """Whether neither the failure nor any of its causes forbids another attempt."""
+    """Whether the failure and its causes allow another attempt."""
     if failure.code in NEVER_AGAIN:
         return False
     cause: Failure | None = failure
@@ -137,7 +137,8 @@ def may_repeat(failure: Failure, non_retryable: tuple[str, ...]) -> bool:
 
 
 def backoff_ms(options: Resolved, used: int, retry_after_ms: int | None, seed: str) -> int:
-    """The pause after the `used`-th failure: exponential, capped, jittered; never shorter than the agent asked for."""
+    """The pause after the `used`-th failure: exponential, with a limit and jitter; at least what the agent asked
+    for."""
     try:
         delay = min(float(options.max_ms), options.initial_ms * options.multiplier ** (max(used, 1) - 1))
     except OverflowError:
@@ -147,7 +148,7 @@ def backoff_ms(options: Resolved, used: int, retry_after_ms: int | None, seed: s
 
 
 def chance(seed: str) -> float:
-    """A number in [0, 1) that depends on nothing but the seed."""
+    """A number in [0, 1) that depends only on the seed."""
     return int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=6).digest(), "big") / (1 << 48)
 
 

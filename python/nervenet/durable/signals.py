@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which signals a workflow receives, found in its code: so that a misspelt name is refused where it is sent.
+"""The signals that a workflow receives, found in its code, so that a wrong name is refused when it is sent.
 
     signals_of(review).names         # {"approve": (the codec of Approval,)}
     signals_of(review).complete      # True: there are no others
 
-`ctx.receive` takes a `Signal`, and a Signal that code can receive is somewhere in its reach: a global of the function or
-of one that it refers to, an attribute of a module, a class or an object, an element of a list, something that a function
-imports. So everything in reach is looked at, and every Signal found is taken for one that is received. Too many are
-harmless: one more name is accepted.
+`ctx.receive` takes a `Signal`, and the code can only receive a Signal that it can reach: a global of the function or of
+one that it refers to, an attribute of a module, a class or an object, an element of a list, or an import in a function.
+So all reachable objects are searched, and each Signal found counts as received. Too many do no harm: they are accepted
+too.
 
-`complete` is False where a Signal may come from elsewhere: the code in reach makes some (`Signal(f"approve-{x}", …)`), looks
-names up (`getattr`), uses a name or a module that is not there yet, goes on as a workflow whose code is not here, or is too
-much to look at. Then any name is accepted, unless `@mesh.workflow(signals=[…])` says which there are.
+`complete` is False if a Signal may come from another place: the code creates Signals (`Signal(f"approve-{x}", …)`),
+looks up names (`getattr`), uses a name or a module that does not exist yet, continues as a workflow whose code is not
+here, or has too many objects. Then any name is accepted, unless `@mesh.workflow(signals=[…])` lists the signals.
 
-Functions and classes of the standard library, of nervenet itself and of installed packages that do not use nervenet are
-not looked into: user code must have given them their Signals. No code of the user runs. Rejected: reading only the calls of
-`ctx.receive` in the source, which does not see what a helper's parameter is.
+Functions and classes of the standard library, of nervenet and of installed packages without nervenet are not searched:
+user code must have passed them their Signals. No user code runs. Rejected: reading the calls of `ctx.receive` in the
+source. They do not show the value of a helper's parameter.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ from nervenet.payloads import Codec
 __all__ = ["Signals", "signals_of"]
 
 MOST: Final = 10_000
-"""Objects in reach after which the search is given up."""
+"""The number of reachable objects after which the search ends."""
 _DYNAMIC: Final = frozenset({"getattr", "globals", "locals", "vars", "eval", "exec", "__import__", "import_module"})
-"""Names of what gives code things by a name that only its run knows."""
+"""Functions that look up objects by a name that is only known at run time."""
 _PLAIN: Final = (str, bytes, int, float, complex, type(None), CodeType, ModuleType)
 _HOLDERS: Final = frozenset(
     {"builtins", "types", "collections", "functools", "contextvars", "weakref", "queue", "enum"}
 )
-"""Modules of the standard library whose objects hold those of others."""
+"""Modules of the standard library whose objects contain other objects."""
 
 
 @dataclass(frozen=True)
 class Signals:
-    """What signals there are, by name, and what each may carry; `complete`: and no others."""
+    """The signals by name, with the codecs of their payloads. `complete`: there are no others."""
 
     names: Mapping[str, tuple[Codec[Any], ...]] = field(default_factory=dict)
     complete: bool = False
 
 
 def signals_of(workflow: Workflow[Any, Any]) -> Signals:
-    """Those of a workflow whose code is here. A workflow given as data receives none."""
+    """The signals of a workflow whose code is here. A workflow given as data receives none."""
     search = _Search()
     if workflow.fn is not None:
         search.look(workflow)
@@ -66,7 +66,7 @@ def signals_of(workflow: Workflow[Any, Any]) -> Signals:
 
 
 class _Search:
-    """Walks what is in reach, each object once."""
+    """Searches all reachable objects, each once."""
 
     def __init__(self) -> None:
         self.names: dict[str, list[Codec[Any]]] = {}
@@ -99,7 +99,7 @@ class _Search:
             self._left.append(thing)
 
     def _next_runs(self) -> None:
-        """`ctx.continue_as_new`: signals that nobody has read go along."""
+        """`ctx.continue_as_new`: the next run gets the unread signals."""
         for workflow in self._workflows:
             if workflow.fn is None:
                 self.complete = False
@@ -109,7 +109,7 @@ class _Search:
         self._workflows.clear()
 
     def _reached(self, thing: Any) -> Iterator[Any]:
-        """What this one refers to."""
+        """The objects that this one refers to."""
         if thing is Signal:
             self.complete = False
         elif isinstance(thing, Target):
@@ -166,7 +166,7 @@ class _Search:
                     yield thing
 
     def _modules(self, code: CodeType, function: FunctionType) -> Iterator[ModuleType]:
-        """What the code itself imports. A global name or a module that is not there yet may become anything."""
+        """The imports of the code itself. A global name or a module that does not exist yet may become anything."""
         there = function.__globals__
         before: list[Any] = [None, None]
         for instruction in dis.get_instructions(code):
@@ -206,7 +206,7 @@ def _evaluated(annotation: Any, function: FunctionType) -> Any:
 
 
 def _held(thing: Any) -> Iterator[Any]:
-    """What an object that is no function refers to."""
+    """The objects that an object other than a function refers to."""
     if isinstance(thing, property):
         yield from (thing.fget, thing.fset)
     elif isinstance(thing, dict):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another world for the replay check: another chance, another clock, another environment, for the workflow's code alone.
+"""Another world for the replay check: other random numbers, another time, another environment, only for workflow code.
 
     with another_world(seed):
-        machine = rebuild(workflow, …)          # time.time() is 19 days on, os.environ says what it never says
+        machine = rebuild(workflow, …)          # time.time() is 19 days later, os.environ has other values
 
-Code that looks there asks for something else in it than it asked before, and is found out by that. Only a read by a file
-of the user's, in this thread, sees it; the standard library, installed packages and nervenet see the truth, so nothing
-around the workflow breaks. Rejected: tracing every read and refusing it at once, which would also block code that reads
-a variable for its log and asks the same whatever it says.
+Code that depends on them asks for other steps than before, and is found by that. Only a read in a user's file, in this
+thread, gets other values; the standard library, installed packages and nervenet get the real ones, so nothing else
+breaks. Rejected: to trace and refuse each read. That would also block code that reads a variable for its log, and asks
+for the same steps with any value.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GOING_BETWEEN: Final = ("<frozen os>", "<frozen _collections_abc>", os.__file__
 
 @contextmanager
 def another_world(seed: int) -> Iterator[None]:
-    """For as long as the block runs. `seed` is of the module `random`, whose state is put back."""
+    """Enter another world for the block. `seed` is for the module `random`, whose state is restored."""
     chance, thread = random.getstate(), threading.get_ident()
     true_clocks = {name: getattr(time, name) for clock in _CLOCKS for name in (clock, f"{clock}_ns")}
     environ: Any = type(os.environ)
@@ -66,7 +66,7 @@ def _later(clock: Callable[[], Any], by: int, thread: int) -> Callable[[], Any]:
 
 
 def _is_users(frame: FrameType | None) -> bool:
-    """Whether a file of the user's asks, itself or through `os.getenv` and `environ.get`."""
+    """Whether a user's file reads, directly or with `os.getenv` and `environ.get`."""
     while frame is not None and frame.f_code.co_filename in _GOING_BETWEEN:
         frame = frame.f_back
     return frame is not None and not is_machinery(frame.f_code.co_filename)

@@ -6,7 +6,7 @@
     double.names, double.kind                                # {"steps.extract"}, "dyn"
     double({"steps.extract": {"pages": 4}})                  # 8, or ExpressionFailed
 
-It hides the library, which is Google's own for Python (docs/decisions/0013), and mends the one thing in it that does
+It hides the library, which is Google's own for Python (docs/decisions/0013), and fixes the one thing in it that does
 not replay: a map is gone through in the order of its hash table, another one in each process. So the checked tree is
 rewritten before it is planned: whatever a comprehension goes through is first put in order. For the same reason the keys
 of every map that comes out are sorted.
@@ -52,7 +52,7 @@ class BadExpression(NervenetError, ValueError):
 
 class ExpressionFailed(NervenetError):
     """It is sound, but not for these values (a key that is not there, a division by zero): the definition's fault, or
-    that of whoever gave the values."""
+    that of the caller that gave the values."""
 
 
 class Expression:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from nervenet.node.guards.watchdog import Watchdog
     from nervenet.node.status import NodeStatus
     from nervenet.node.timers import MeshClock, Timers
+    from nervenet.redis_link.link import Link
     from nervenet.registry.table import Table
-    from nervenet.streams.journal import Journal
+    from nervenet.streams.journal import JournalStore
     from nervenet.streams.keys import Keys
-    from nervenet.streams.link import Link
     from nervenet.streams.ownership import Ownership
     from nervenet.streams.queues import Queues
     from nervenet.telemetry import Telemetry
@@ -45,7 +45,7 @@ class NodeContext:
     """The release of nervenet that this node runs."""
     link: Link
     keys: Keys
-    journal: Journal
+    journal: JournalStore
     queues: Queues
     ownership: Ownership
     table: Table

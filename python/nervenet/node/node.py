@@ -57,20 +57,21 @@ from nervenet.node.workflows.placement import Placement
 from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
 from nervenet.node.workflows.wakes import WakeReader, Wakes
+from nervenet.redis_link.durability import check_strict
+from nervenet.redis_link.faults import LinkError, UnfitServer
+from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, News, Table
+from nervenet.registry.table import How, Table, TableChange
 from nervenet.registry.views import AgentView
-from nervenet.streams.durability import check_strict
-from nervenet.streams.faults import LinkError, UnfitServer
-from nervenet.streams.journal import Journal
+from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
-from nervenet.timing import NODE_LEASE
+from nervenet.timing import NODE_LEASE, NODE_LEAVE_PATIENCE
 from nervenet.wire import encode_node_record
 
 if TYPE_CHECKING:
@@ -82,13 +83,11 @@ if TYPE_CHECKING:
     from nervenet.node.served import Served
     from nervenet.node.workflows.load import LastLine
     from nervenet.records import Start
-    from nervenet.streams.link import ServerIdentity
+    from nervenet.redis_link.dial import ServerIdentity
 
 _log = logging.getLogger(__name__)
 
 LEASE = NODE_LEASE
-PATIENCE_S = 5.0
-"""Seconds for which a node that stops waits for what is under way."""
 WORTH_TELLING = 2
 """Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
 BEYOND_REPAIR = 10
@@ -288,7 +287,7 @@ class Node:
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
         async with AsyncExitStack() as stack:
-            link = await Link.open(config.require("redis", "a node"), name=node_id)
+            link = await open_link(config.require("redis", "a node"), name=node_id, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             if config.durability == "strict":
                 await check_strict(link)
@@ -310,7 +309,7 @@ class Node:
                 release=release_of(runtime()),
                 link=link,
                 keys=keys,
-                journal=Journal(link, keys),
+                journal=JournalStore(link, keys),
                 queues=Queues(link, keys),
                 ownership=Ownership(link, keys),
                 table=table,
@@ -362,7 +361,7 @@ class Node:
                 for coordinator in tuple(self.hosted.coordinators.values()):
                     self.hosted.forget(coordinator)
                 try:
-                    async with asyncio.timeout(PATIENCE_S):
+                    async with asyncio.timeout(NODE_LEAVE_PATIENCE):
                         self.bookkeeping.flush()
                         await context.background.settle()
                 except TimeoutError:  # Redis is away or slow: what was under way is found by another node's sweep
@@ -373,7 +372,7 @@ class Node:
     async def _supervised(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part for as long as the node lives: one that fails is repeated, and the node says NOT_SERVING meanwhile.
 
-        Without its membership or its wake a node is worse than a dead one, whose workflows go on elsewhere. When one
+        Without its membership or its wake a node is worse than a dead one, whose workflows continue on other nodes. When one
         of these two fails BEYOND_REPAIR times in a row, the node ends.
         """
         name, failures = part.__qualname__, 0
@@ -404,7 +403,7 @@ class Node:
         except EtcdError as error:  # who gives us something meanwhile gives it to a dead node: the sweep finds it
             _log.warning("%s: leaves without a word to the registry: %s", self.node_id, error)
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(NODE_LEAVE_PATIENCE):
                 await self.loader.idle()
         stayed, _ = await asyncio.gather(self._sweeper.hand_over_all(), self.gateway.drain())
         if stayed:
@@ -458,7 +457,7 @@ class Node:
                 await asyncio.sleep(0.2)
 
     async def _crowding(self) -> None:
-        """The registry is told when this node is full, and when it has room again: where starts are to go."""
+        """Tell the registry when this node is full and when it has room again, so that starts go to nodes with room."""
         told = False
         while True:
             await asyncio.sleep(1)
@@ -498,7 +497,7 @@ class Node:
         self.placement.nodes_changed()
         self.checks.nodes_changed()
 
-    def _registry_news(self, news: News) -> None:
+    def _registry_news(self, news: TableChange) -> None:
         self.failure_detector.registry_news(news.id, node=news.kind == "nodes", removed=news.how.removed)
         if news.kind == "nodes":
             self._nodes_changed()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nervenet.clock import Clock
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.link import Link
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

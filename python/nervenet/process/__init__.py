@@ -3,10 +3,9 @@
 
     raise SystemExit(run_node(mesh, Config.load(listen="127.0.0.1:0")))
 
-`run_node` and `run_agent` set up logging, telemetry and the event loop (uvloop where it is there), say on stderr when they
-serve, and come back with the exit code once a signal has drained them. What hinders a start is one NervenetError with a
-sentence: ConfigError, or Unavailable for servers that do not answer. Import order matters for the time a start
-takes: a node imports no agent runtime and the other way round.
+`run_node` and `run_agent` set up logging, telemetry and the event loop (uvloop where it is installed), print a line on stderr
+when they serve, and return the exit code after a signal has drained them. A start that fails raises ConfigError, or
+Unavailable for servers that do not answer. To start quickly, a node imports no agent runtime, and an agent no node.
 """
 
 from __future__ import annotations
@@ -25,21 +24,22 @@ from nervenet import telemetry
 from nervenet.errors import ConfigError
 from nervenet.imports import refuse_here
 from nervenet.process import logs
-from nervenet.process.signals import Stop, run
+from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-    from nervenet.mesh import Mesh
+    from nervenet.definitions import Agent, MeshDefinitions
 
 __all__ = ["run_agent", "run_mesh", "run_node"]
 
 
-def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False) -> int:
-    """Serve as a node until SIGTERM or SIGINT, hand the workflows over, and give the exit code."""
+def run_node(
+    mesh: MeshDefinitions, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False
+) -> int:
+    """Serve as a node until SIGTERM or SIGINT, move the workflows to other nodes, and return the exit code."""
 
-    async def node(stop: Stop) -> None:
+    async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.guards.crash_line import last_line
         from nervenet.node.node import Node
         from nervenet.node.services import serve
@@ -55,7 +55,7 @@ def run_node(mesh: Mesh, config: Config, *, ready_file: Path | str | None = None
 
 
 def run_agent(
-    mesh: Mesh,
+    mesh: MeshDefinitions,
     config: Config,
     *,
     only: Collection[str] = (),
@@ -64,9 +64,10 @@ def run_agent(
     ready_file: Path | str | None = None,
     quiet: bool = False,
 ) -> int:
-    """Take tasks for the mesh's agents (or those in `only`) until SIGTERM or SIGINT, drain, and give the exit code."""
+    """Run tasks of the mesh's agents (or of those in `only`) until SIGTERM or SIGINT, drain, and return the exit
+    code."""
 
-    async def agent(stop: Stop) -> None:
+    async def agent(stop: ShutdownSignals) -> None:
         from nervenet.agent.runtime import AgentRuntime, chosen
 
         agents = chosen(mesh, only)
@@ -85,10 +86,10 @@ def run_agent(
     return _run(agent, mesh, config, "agent", quiet)
 
 
-def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
-    """Both roles in this process until SIGTERM or SIGINT, then drain, and give the exit code."""
+def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]) -> int:
+    """Run both roles in this process until SIGTERM or SIGINT, drain, and return the exit code."""
 
-    async def both(stop: Stop) -> None:
+    async def both(stop: ShutdownSignals) -> None:
         from nervenet.process.together import together
 
         async with together(mesh, config, node=node, agents=agents) as here:
@@ -100,14 +101,14 @@ def run_mesh(mesh: Mesh, config: Config, *, node: bool, agents: bool | Collectio
     return _run(both, mesh, config, "node" if node else "agent", quiet=False)
 
 
-def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, quiet: bool) -> int:
+def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
     logs.set_up(config.log, config.log_level)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
 
-    async def whole(stop: Stop) -> None:
+    async def whole(stop: ShutdownSignals) -> None:
         with in_words("a node" if role == "node" else "an agent"):
             await main(stop)
 
@@ -119,7 +120,7 @@ def _run(main: Callable[[Stop], Any], mesh: Mesh, config: Config, role: str, qui
 
 @contextmanager
 def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, quiet: bool) -> Iterator[None]:
-    """Say that it serves; the file appears whole or not at all, and goes with the process."""
+    """Report that the process serves. The ready file appears whole or not at all, and is removed at the end."""
     _spare_the_collector()
     if not quiet:
         sys.stderr.write(f"{line}   pid {os.getpid()}\n")
@@ -136,15 +137,19 @@ def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, 
 
 
 def _spare_the_collector() -> None:
-    """What was made by now stays: never look at it again. And look for cycles seldom, since almost everything is freed
-    without: at CPython's own pace (700, 10, 10) that took 15 % of a busy node's CPU, and pauses with it."""
+    """Keep Python's garbage collector away from objects that stay, and let it run seldom.
+
+    Almost everything is freed without it. At CPython's own pace (700, 10, 10) it took 15 % of the CPU of a busy node,
+    and
+    caused pauses.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Who waits for the file to appear never reads half of it."""
+    """Write a file at once, so that a process that waits for it never reads half of it."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8")

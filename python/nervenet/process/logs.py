@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logging of a process: one line per record on stderr, for people on a terminal, as JSON for everything else.
 
-What a caller adds with `extra={"workflow_id": …}` is shown on both. Only the root logger's handlers are set, and only
-by a process that nervenet runs: a library must not configure the program it is used in.
+Both forms show what a caller adds with `extra={"workflow_id": …}`. Only the handlers of the root logger are set, and only in
+a process that nervenet runs: a library must not configure the program that uses it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LETTERS = {"DEBUG": "debug", "INFO": "info ", "WARNING": "warn ", "ERROR": "err
 
 
 def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
-    """Log to `stream` (stderr). Libraries below us speak from warnings on, whatever our own level."""
+    """Log to `stream` (default: stderr). Other libraries log warnings and errors only, whatever our level is."""
     stream = stream or sys.stderr
     pretty = form == "pretty" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
@@ -34,7 +34,7 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given by `extra`."""
+    """The values that `extra=` added to a record."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("_")}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping: the first SIGTERM or SIGINT drains, a second one stops now, a third does not even clean up.
+"""Stopping: the first SIGTERM or SIGINT drains, a second one stops at once, a third one skips the clean-up too.
 
 A signal that comes before the process serves stops it at once: there is nothing to drain. The main coroutine is run on
 uvloop where it is installed.
@@ -20,8 +20,8 @@ _log = logging.getLogger("nervenet.process")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stop:
-    """What the signals want; made by `run`."""
+class ShutdownSignals:
+    """What signals ask for. Made by `run`."""
 
     def __init__(self, main: asyncio.Task[Any]) -> None:
         self._main = main
@@ -37,8 +37,9 @@ class Stop:
         *,
         broken: Coroutine[Any, Any, None] | None = None,
     ) -> None:
-        """Serve until a signal asks to stop, then drain for at most `grace` seconds. `broken` ends with an error when
-        the role fails by itself."""
+        """Serve until a signal asks to stop, then drain for at most `grace` seconds. `broken` raises when the role has
+        failed.
+        """
         self._serving = True
         waiting = asyncio.ensure_future(self._asked.wait())
         failing = asyncio.ensure_future(broken) if broken is not None else None
@@ -59,7 +60,7 @@ class Stop:
         if self._signals > 2:
             os._exit(128 + signum)
         if self._serving and not self._asked.is_set():
-            _log.info("%s: draining; a second one stops now", signal.Signals(signum).name)
+            _log.info("%s: draining; a second signal stops at once", signal.Signals(signum).name)
             self._asked.set()
         else:
             self._main.cancel()
@@ -70,24 +71,24 @@ async def _within(drain: Callable[[], Awaitable[None]], grace: float | None) -> 
         async with asyncio.timeout(grace):
             await drain()
     except TimeoutError:
-        _log.warning("not drained after %.0f s: the rest goes on elsewhere", grace or 0)
+        _log.warning("not drained after %.0f s: other processes continue the rest", grace or 0)
 
 
-def run(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> int:
-    """Run `main` until it ends; 0 when it did, 128 + the signal when a signal cut it short."""
+def run(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:
+    """Run `main` until it ends. Returns 0, or 128 + the number of the signal that interrupted it."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_supervised(main))
 
 
-async def _supervised(main: Callable[[Stop], Coroutine[Any, Any, None]]) -> int:
+async def _supervised(main: Callable[[ShutdownSignals], Coroutine[Any, Any, None]]) -> int:
     loop = asyncio.get_running_loop()
-    made: asyncio.Future[Stop] = loop.create_future()
+    made: asyncio.Future[ShutdownSignals] = loop.create_future()
 
     async def begin() -> None:
         await main(await made)
 
     task = asyncio.ensure_future(begin())
-    stop = Stop(task)
+    stop = ShutdownSignals(task)
     made.set_result(stop)
     for signum in SIGNALS:
         loop.add_signal_handler(signum, stop.signal, signum)

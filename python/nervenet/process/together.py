@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node, an agent, or both, within a process and loop that are somebody else's: behind `Mesh.serve`, `Mesh.run` and
+"""A node, an agent, or both, inside the process and event loop of a user's program: for `Mesh.serve`, `Mesh.run` and
 `nervenet.dev.running`.
 
     async with serving(mesh, Config.load(), node=False, agents=[think]) as client:
         ...                                    # a web application, a notebook, a test
 
-Nothing of the process is touched (no signals, no logging, no telemetry of its own): who owns it decides. Leaving drains:
-the agent finishes what it runs, then the node hands its workflows over. A node that fails ends the block: it is cancelled
-where it waits, and NervenetError says why.
+Signals, logging and telemetry stay as the program has them. Leaving drains: the agent finishes what it runs, then the node
+moves its workflows to other nodes. A node that fails ends the block: it is cancelled at its next `await`, and NervenetError
+says why.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from nervenet.agent.runtime import AgentRuntime
     from nervenet.client.client import Client
     from nervenet.config import Config
-    from nervenet.definitions import Agent
-    from nervenet.mesh import Mesh
+    from nervenet.definitions import Agent, MeshDefinitions
     from nervenet.node.node import Node
 
 __all__ = ["Together", "serving", "together"]
@@ -38,7 +37,7 @@ _log = logging.getLogger("nervenet.process")
 
 
 class Together(NamedTuple):
-    """What runs here; `config` is the way in, through the node of this process where there is one."""
+    """What runs here. `config` is how a client connects: through the node of this process, if there is one."""
 
     node: Node | None
     agent: AgentRuntime | None
@@ -47,7 +46,7 @@ class Together(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+    mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Client]:
     """A client of the mesh, whose roles run here until the block is left."""
     from nervenet.client.client import Client
@@ -62,9 +61,9 @@ async def serving(
 
 @asynccontextmanager
 async def together(
-    mesh: Mesh, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
+    mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool | Collection[Agent[Any, Any]]
 ) -> AsyncIterator[Together]:
-    """Both serve when it is entered. Raises ConfigError and Unavailable, in words, where one cannot."""
+    """Both roles serve once the block is entered. Raises ConfigError and Unavailable where one cannot."""
     refuse_here(f"mesh {mesh.name}")
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
@@ -83,7 +82,7 @@ async def together(
 
 
 class _NodeFailure:
-    """Ends the block that a node serves beside, as `asyncio.timeout` does, when the node can't go on."""
+    """Ends the block beside which a node serves when the node has failed, as `asyncio.timeout` ends its block."""
 
     def __init__(self) -> None:
         self.error: Exception | None = None
@@ -112,11 +111,11 @@ class _NodeFailure:
             return
         cancels = block.uncancel()
         if kind is None or (issubclass(kind, asyncio.CancelledError) and cancels <= self._cancels):
-            words = f"node {self._node} has failed and serves no more, its workflows go on at other nodes"
+            words = f"node {self._node} has failed and stopped, its workflows continue on other nodes"
             raise NervenetError(f"{words}: {detail(self.error)}") from self.error
 
 
-async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
+async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
     from nervenet.node.guards.crash_line import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
@@ -131,14 +130,14 @@ async def _node(mesh: Mesh, config: Config, stack: AsyncExitStack, failure: _Nod
             async with asyncio.timeout(config.drain_ms / 1000):
                 await node.drain()
         except TimeoutError:
-            _log.warning("%s: not drained in time: the rest goes on elsewhere", node.node_id)
+            _log.warning("%s: not drained in time: other processes continue the rest", node.node_id)
 
     stack.push_async_callback(drain)
     return node
 
 
-def _chosen(mesh: Mesh, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
-    """`True` also suits a mesh without agents of its own; a named agent must be one that can run here."""
+def _chosen(mesh: MeshDefinitions, agents: bool | Collection[Agent[Any, Any]]) -> list[Agent[Any, Any]]:
+    """The agents to serve. True also fits a mesh without agents of its own; a named agent must have a handler here."""
     if isinstance(agents, bool):
         return [agent for agent in mesh.agents.values() if agents and agent.fn is not None]
     if not agents:
@@ -149,7 +148,7 @@ def _chosen(mesh: Mesh, agents: bool | Collection[Agent[Any, Any]]) -> list[Agen
 
 
 def _through(node: Node, config: Config) -> Config:
-    """What the agent and the client beside this node use: the node's address, and no port that it has taken."""
+    """Settings of the agent and client beside this node: the address of the node, and no port that it uses."""
     changed: dict[str, Any] = {"address": config.advertised(node.address)}
     if config.listen is not None:
         host, _, _ = config.listen.rpartition(":")
@@ -160,10 +159,10 @@ def _through(node: Node, config: Config) -> Config:
 
 
 async def _tell_if_broken(agent: AgentRuntime | None) -> None:
-    """Nobody else waits for it here, and the program around goes on."""
+    """Log the failure of the agent: the program around it continues, and nothing else awaits it."""
     if agent is None:
         return
     try:
         await agent.stopped()
     except Exception as error:  # noqa: BLE001  # whatever it is, people must hear it
-        _log.critical("%s takes no tasks any more: %s", agent.agent_id, detail(error))
+        _log.critical("%s no longer takes tasks: %s", agent.agent_id, detail(error))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of our two back ends as what they mean to whoever starts a role."""
+"""Errors of Redis and etcd, translated for the person who starts a node or an agent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nervenet.errors import ConfigError, NervenetError, Unavailable
 @contextmanager
 def in_words(who: str) -> Iterator[None]:
     """Raises ConfigError for servers that cannot be used, Unavailable for those that do not answer."""
+    from nervenet.redis_link.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
     from nervenet.registry.etcd import EtcdError
-    from nervenet.streams.faults import AuthenticationFailed, BadAddress, LinkError, UnfitServer
 
     try:
         yield
@@ -31,7 +31,7 @@ def in_words(who: str) -> Iterator[None]:
 
 
 def _the_one(error: BaseException) -> BaseException:
-    """A group of one says no more than the one in it."""
+    """The only error of a group of one."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is alive, what they can do, how busy they are: the only door to etcd, and the choice that is made from it.
+"""The registry in etcd: which processes are alive, what they can do and how busy they are; and the selection of agents.
 
-`etcd/` is a thin client that could live on its own; `session` is a lease as an object; `table` is the cache of the
-registry that every node holds; `pools` keeps count beside it; `selection` chooses, purely.
+    etcd/           a thin client, which could be used on its own
+    session.py      a lease as an object
+    table.py        each node's cache of the registry
+    pools.py        the load of the agents, with the tasks that this node has assigned
+    selection.py    the choice of an agent: pure functions
+    rendezvous.py   the node that a workflow belongs to
+    layout.py codec.py views.py tombstone.py    keys, stored records, records as values, proofs of death
+
+Only this package uses etcd.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stored records (proto JSON of the contract's AgentRecord, Load, NodeRecord) → views.
 
-Why `json` and not the generated messages: a load report arrives for every agent some times a second on every node, and
-protobuf's JSON parser takes ten times as long. Fields that we do not know are ignored, so newer writers do no harm.
-A record that makes no sense raises ValueError.
+Why `json` and not the generated messages: each node gets a few load reports a second of each agent, and protobuf's JSON
+parser takes ten times as long. Unknown fields are ignored, so records of newer releases are readable. An invalid record
+raises ValueError.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ V = TypeVar("V")
 
 
 class Decoders(NamedTuple):
-    """How the table reads values: (id from the key, stored bytes) → view, or ValueError."""
+    """The functions that decode values for the table: (id from the key, stored bytes) → view. They raise ValueError."""
 
     agent: Callable[[str, bytes], AgentView]
     load: Callable[[str, bytes], LoadView]
@@ -66,7 +66,9 @@ def decode_node(id: str, data: bytes) -> NodeView:
         id=id,
         address=_text(raw, "address"),
         definitions=frozenset(_definition(_fields(d)) for d in _list(raw, "definitions")),
-        state=_enum(raw, "state", "AGENT_STATE_", "ACTIVE"),
+        state=_enum(raw, "state", "NODE_STATE_", "ACTIVE").removeprefix(
+            "AGENT_STATE_"
+        ),  # as releases before 1.0 wrote it
         owned=_whole(raw, "ownedWorkflows"),
         max_workflows=_whole(raw, "maxWorkflows"),
         refuses=raw.get("full") is True,
@@ -76,7 +78,7 @@ def decode_node(id: str, data: bytes) -> NodeView:
 
 
 def release_of(runtime: str) -> tuple[int, ...]:
-    """From a node's `python 3.11.7, nervenet 0.2.0`: (0, 2, 0); () where it does not say."""
+    """The release of a node: (0, 2, 0) from `python 3.11.7, nervenet 0.2.0`; () if the text has none."""
     found = _RELEASE.search(runtime)
     return tuple(map(int, found[1].split("."))) if found is not None else ()
 
@@ -97,7 +99,7 @@ def _checked(decode: Callable[[str, bytes], V]) -> Callable[[str, bytes], V]:
 PROTO_JSON: Final = Decoders(_checked(decode_agent), _checked(decode_load), _checked(decode_node))
 
 
-# ── fields of a record: absent = the default, of another type = ValueError ───────────────────────────────────────────
+# ── fields of a record: a missing one has its default, one of another type raises ValueError ─────────────────────────
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -177,7 +179,7 @@ def _definition(raw: dict[str, Any]) -> DefinitionView:
 
 
 def _enum(raw: dict[str, Any], name: str, prefix: str, unset: str) -> str:
-    """A name that only a newer release knows is kept: it equals none that anything depends on."""
+    """The name of an enum value. One of a newer release stays as it is: no decision depends on it."""
     value = raw.get(name)
     found = str(value or "").removeprefix(prefix)
     return unset if found in ("", "UNSPECIFIED") else found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things stand in etcd: `/nervenet/<namespace>/<kind>/<id>`, readable with `etcdctl get --prefix /nervenet`.
+"""The keys in etcd: `/nervenet/<namespace>/<kind>/<id>`, readable with `etcdctl get --prefix /nervenet`.
 
 | kind | value | lease |
 | --- | --- | --- |
@@ -8,7 +8,7 @@
 | `nodes` | NodeRecord | the node's |
 | `tombstones` | `{"reason": …, "by": …}` | its own, a minute |
 
-Record and load are two keys, or each load report would wake everybody who watches records.
+Record and load are two keys, so that a load report does not wake the watchers of records.
 """
 
 from __future__ import annotations

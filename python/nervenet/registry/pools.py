@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The score of every agent, kept current, and for each requirement the agents that meet it.
+"""The current score of each agent, and for each requirement the agents that meet it.
 
-An agent's report is always a little old. So beside it we count what we have assigned since, and what came back since;
-both are dropped when a report arrives that was measured after them. Clocks differ, so a sample's time is moved by the
-least distance seen between an agent's sampling and our receiving: what is left is the delay.
+An agent's load report is always a little old. So this node counts the tasks that it has assigned since, and those that
+have ended since; both counts are dropped when a report arrives that was measured after them. Clocks differ, so the time
+of a sample is corrected by the smallest difference ever seen between an agent's sampling and this node's receiving.
+What remains is the delay.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
     from nervenet.options import Policy
 
 IN_TRANSIT_MS: Final = 50
-"""A task assigned this shortly before a sample may not have reached the agent yet: it is still counted as ours."""
+"""A task that was assigned this shortly before a sample may not have reached the agent yet, so it still counts."""
 
 KEPT_REQUIREMENTS: Final = 256
 KEPT_KEYS: Final = 10_000
-"""Whose agents are remembered; labels and the keys of conversations come from callers, so there is an end to it."""
+"""Requirements whose agents are remembered. There is a limit because labels and keys come from callers."""
 
 _NO_LOAD: Final = LoadView()
 
 
 class Candidate:
-    """One capability of one agent. `score` is what selection compares: the share of slots taken; inf = no room. `load` is
-    the same as a number for people: 1.0 and more means full."""
+    """One capability of one agent. `score` is compared by the selection: the share of taken slots; inf: no room.
+
+    `load` is the same as a number for people: 1.0 and more means full.
+    """
 
     __slots__ = (
         "_assigned",
@@ -52,7 +55,7 @@ class Candidate:
         self.capability = capability
         self.labels: Mapping[str, str] = {**standing.agent.labels, **capability.labels}
         self.score = self.load = 0.0
-        self.seats: list[tuple[list[float], int]] = []  # where else its score is written down
+        self.seats: list[tuple[list[float], int]] = []  # other places that have a copy of its score
         self._reported = 0
         self._assigned: list[int] = []
         self._finished = 0
@@ -66,23 +69,23 @@ class Candidate:
 
     @property
     def stream(self) -> str:
-        """The id in `inbox:{…}` that its tasks go to."""
+        """The id of the inbox that its tasks are sent to."""
         return self.standing.agent.stream
 
     @property
     def barred(self) -> str:
-        """Why it gets nothing at all for now ("" = it may)."""
+        """The reason why it gets no tasks for now; "": it gets tasks."""
         return self.standing.barred
 
     @property
     def quality(self) -> tuple[float, int]:
-        """What decides between two equals: fewer failures, then the faster one."""
+        """Decides between two equal scores: fewer failures, then the faster agent."""
         load = self.standing.load
         return load.error_rate, load.average_ms
 
     @property
     def in_flight(self) -> int:
-        """Of this capability: reported, plus assigned since, less what came back since."""
+        """Its tasks of this capability: reported, plus assigned since, minus ended since."""
         return max(0, self._reported - self._finished) + len(self._assigned)
 
     @property
@@ -118,11 +121,11 @@ class Candidate:
 
     @property
     def since_report(self) -> int:
-        """Assigned less finished since the last report."""
+        """Tasks assigned minus tasks ended since the last report."""
         return len(self._assigned) - self._finished
 
     def rescore(self, whole: int, share: float) -> None:
-        """Its agent has so many slots as a whole, and that share of them is taken."""
+        """Set the slots of the whole agent, and the share of them that is taken."""
         self.load = load = max(self.in_flight / min(whole, self.capability.slots or whole), share)
         self.score = score = load if load < 1.0 else inf
         for scores, place in self.seats:
@@ -130,7 +133,7 @@ class Candidate:
 
 
 class Standing:
-    """One agent: its record, its last report, and its candidates, one for each capability."""
+    """One agent: its record, its last report, and a candidate for each capability."""
 
     __slots__ = ("_skew", "agent", "candidates", "ejected", "load")
 
@@ -158,7 +161,7 @@ class Standing:
         return f"ejected: {self.ejected}" if self.ejected else ""
 
     def inherit(self, before: Standing) -> None:
-        """The record changed, the agent is the same: its counts go on."""
+        """Take over a new record of the same agent; the counts stay."""
         self.load, self.ejected, self._skew = before.load, before.ejected, before._skew
         for name, candidate in self.candidates.items():
             if name in before.candidates:
@@ -180,7 +183,7 @@ class Standing:
 
 
 class Pools:
-    """All agents as candidates. The table feeds it; the owner of a task tells it what it assigned and got back."""
+    """All agents as candidates. The table updates it; the owner of a task reports assigned and ended tasks."""
 
     def __init__(self, chance: Callable[[], float] | None = None) -> None:
         self._chance = chance or random.Random().random
@@ -201,7 +204,7 @@ class Pools:
         avoid: Collection[str] = (),
         sticky_key: str | None = None,
     ) -> Choice:
-        """The agent for one task, or the queue. Say `assign` when it was really sent."""
+        """Choose an agent for one task, or the queue. Call `assign` when the task was sent."""
         eligible = self._eligible.get(requirement)
         if eligible is None:
             eligible = self._find(requirement)
@@ -220,7 +223,7 @@ class Pools:
         avoid: Collection[str] = (),
         sticky_key: str | None = None,
     ) -> Explained:
-        """What `choose` would say now, with a verdict on every agent of the capability; changes nothing."""
+        """What `choose` would return now, with the score of each agent of the capability. It changes nothing."""
         return explain(
             self.candidates(requirement.capability),
             requirement,
@@ -232,36 +235,36 @@ class Pools:
         )
 
     def candidates(self, capability: str) -> list[Candidate]:
-        """Every registered agent with this capability, whatever its state, by id."""
+        """All registered agents with this capability, in any state, by id."""
         serving = self._by_capability.get(capability, {})
         return [serving[agent_id] for agent_id in sorted(serving)]
 
     def assign(self, agent_id: str, capability: str, now_ms: int) -> None:
-        """A task was sent to its inbox at `now_ms` (our clock)."""
+        """Count a task that was sent to the agent's inbox at `now_ms`, by this node's clock."""
         standing = self._standings.get(agent_id)
         if standing and (candidate := standing.candidates.get(capability)):
             candidate.take(now_ms)
             standing.rescore()
 
     def release(self, agent_id: str, capability: str, assigned_ms: int) -> None:
-        """That task (told by the time it was assigned at; 0 when it came from a queue) is no longer with the agent."""
+        """Count the end of a task, identified by the time of its assignment (0: it came from a queue)."""
         standing = self._standings.get(agent_id)
         if standing and (candidate := standing.candidates.get(capability)):
             candidate.give_back(assigned_ms)
             standing.rescore()
 
     def others(self, requirement: Requirement, avoid: Collection[str]) -> bool:
-        """Whether an agent that is not to be avoided meets this requirement now."""
+        """Whether an agent that is not in `avoid` meets this requirement now."""
         eligible = self._eligible.get(requirement) or self._find(requirement)
         return any(candidate.agent_id not in avoid for candidate in eligible.candidates)
 
     def reports_room(self, agent_id: str) -> bool:
-        """Whether it said itself, at its last report, that it could run more."""
+        """Whether the agent had free slots in its last report."""
         standing = self._standings.get(agent_id)
         return standing is not None and standing.load.active < standing.slots
 
     def eject(self, agent_id: str, why: str) -> None:
-        """Give it nothing until `readmit`: it accepts nothing, or fails everything."""
+        """Send no tasks to this agent until `readmit`: it accepts none, or fails all of them."""
         self._set_ejected(agent_id, why)
 
     def readmit(self, agent_id: str) -> None:
@@ -274,7 +277,7 @@ class Pools:
             self._forget(standing.agent)
 
     def put_agent(self, agent: AgentView) -> None:
-        """New or changed; counts and ejection outlive a change of the record."""
+        """Add or change an agent. Its counts and its ejection survive a change of the record."""
         before = self._standings.get(agent.id)
         standing = Standing(agent)
         if before:
@@ -303,7 +306,7 @@ class Pools:
             standing.report(load, received_ms)
 
     def _keeper(self, requirement: Requirement, key: str, eligible: Eligible) -> Choice:
-        # Weighing a thousand agents costs more than anything else here, and gives the same until the agents change.
+        # Ranking a thousand agents costs more than all else here, and the result stays the same until the agents change.
         choice = self._keepers.get((requirement, key))
         if choice is None:
             choice = select(eligible, "sticky", chance=self._chance, sticky_key=key)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Highest random weight: everybody who knows the same members names the same one for a key, without talking.
+"""Highest random weight: all processes that know the same members choose the same one for a key, without messages.
 
-When a member goes, only its keys move; when one comes, it takes an even share from all (Thaler and Ravishankar, 1998).
+When a member leaves, only its keys move; a new member takes an even share from all (Thaler and Ravishankar, 1998).
 The weight is part of the protocol between nodes of different releases, so it is defined by numbers, not by Python's
 `hash`: with `h(s)` the first 53 bits of BLAKE2b-64 of the UTF-8 text s,
 
     unit(member) = h(member) / 2**53          (0 ≤ unit < 1)
-    spread(key)  = 2**20 + h(key) / 2**25     (so that the product's fraction is chance)
+    spread(key)  = 2**20 + h(key) / 2**25     (so that the product's fraction is random)
     weight       = fraction(unit(member) * spread(key)) in IEEE double precision; a tie goes to the greater name
 
-Why not one hash of both: for a thousand members that costs more than half a millisecond, this a fifth of it.
+Rejected: one hash of both. For a thousand members it takes more than half a millisecond, this a fifth of that.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rendezvous(key: str, members: Iterable[str]) -> str | None:
 
 
 def ranked(key: str, members: Iterable[str]) -> list[str]:
-    """All members, the one that `key` belongs to first, then the one that takes over from it, and so on."""
+    """All members: first the one that `key` belongs to, then the one that would replace it, and so on."""
     factor = spread(key)
     return sorted(members, key=lambda member: (unit(member) * factor % 1.0, member), reverse=True)
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which agent gets a task: pure functions over candidates that are at hand.
+"""Which agent gets a task: pure functions over the present candidates.
 
-`select` is the hot path: a pass over numbers that are kept current, nothing is computed about an agent. `explain`
-says the same at leisure: every candidate, its score, and why it is out. An answer without an agent means the shared
-queue of the requirement, where the first agent with room takes the task: late binding beats a stale guess.
+`select` is on the hot path: it compares numbers that are always current, and computes nothing about an agent. `explain`
+returns the same choice with each candidate, its score, and why it was rejected. A choice without an agent means the
+shared queue of the requirement, where the first agent with room takes the task: late binding is better than an outdated
+guess.
 
-Why every agent is looked at, and no heap is kept: a heap must be mended at each report and each assignment, for each
-requirement; the pass over a thousand agents costs less than sending the task.
+Rejected: a heap. It must be updated at each report and each assignment, for each requirement, while comparing a
+thousand agents costs less than sending the task.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Requirement(NamedTuple):
-    """What a task asks of an agent. Hashable; make it with `require`."""
+    """What a task requires of an agent. Hashable; make it with `require`."""
 
     capability: str
     match: tuple[tuple[str, str], ...] = ()
@@ -35,7 +36,7 @@ class Requirement(NamedTuple):
         return requirement_hash(self.match, self.version)
 
     def missing(self, version: str, labels: Mapping[str, str]) -> str:
-        """What a capability of this version and labels lacks ("" = nothing)."""
+        """The reason why a capability of this version and labels does not meet the requirement; "": it does."""
         if self.version and version != self.version:
             return f"version {version or 'unknown'}, asked for {self.version}"
         for key, value in self.match:
@@ -49,7 +50,7 @@ def require(capability: str, match: Mapping[str, str] | None = None, version: st
 
 
 def requirement_hash(match: Mapping[str, str] | Iterable[tuple[str, str]], version: str | None = None) -> str:
-    """What stands behind the capability in `queue:{<capability>/<hash>}`; "" when nothing is asked for.
+    """The hash in `queue:{<capability>/<hash>}`; "" if nothing is required.
 
     The first 16 hex digits of SHA-256 over the UTF-8 text: version, then for each label, sorted by its key as UTF-8
     bytes, a NUL, the key, a NUL, the value. Agents in other languages compute it too.
@@ -62,14 +63,15 @@ def requirement_hash(match: Mapping[str, str] | Iterable[tuple[str, str]], versi
 
 
 class Choice(NamedTuple):
-    """The agent, or None for the shared queue; `why` is for people."""
+    """The chosen agent, or None for the shared queue. `why` is the reason, for people."""
 
     agent: Candidate | None
     why: str
 
 
-class Verdict(NamedTuple):
-    """One agent in the eyes of `explain`. Less `score` is better; `rejected` is "" for those that could have it."""
+class AgentScore(NamedTuple):
+    """One agent in the result of `explain`. A lower `score` is better. `rejected` is the reason, "" if it may get the
+    task."""
 
     agent_id: str
     score: float
@@ -78,7 +80,7 @@ class Verdict(NamedTuple):
 
 class Explained(NamedTuple):
     choice: Choice
-    verdicts: list[Verdict]
+    verdicts: list[AgentScore]
 
 
 BY_POLICY = Choice(None, "the policy is queue")
@@ -87,10 +89,10 @@ ALL_BUSY = Choice(None, "no agent has a free slot")
 
 
 class Eligible:
-    """The agents that meet a requirement, are active and not ejected, by id, with their scores side by side.
+    """The agents that meet a requirement, are active and not ejected, by id, and a list of their scores.
 
-    `scores` is written by the candidates themselves when they change (`Candidate.seats`), so that a choice among a
-    thousand reads one list of numbers.
+    The candidates write their changed scores into `scores` (`Candidate.seats`), so that a choice among a thousand
+    agents reads one list of numbers.
     """
 
     __slots__ = ("candidates", "places", "scores", "units")
@@ -102,7 +104,7 @@ class Eligible:
         self.places = {candidate.agent_id: place for place, candidate in enumerate(self.candidates)}
 
     def without(self, avoid: Collection[str]) -> list[int]:
-        """Where those to be avoided stand; nowhere when no other agent lives."""
+        """The positions of the agents to avoid; none if no other agent is alive."""
         places = [self.places[agent_id] for agent_id in avoid if agent_id in self.places]
         return places if len(places) < len(self.candidates) else []
 
@@ -118,8 +120,8 @@ def select(
 ) -> Choice:
     """The choice among the eligible agents.
 
-    `chance` gives numbers in [0, 1); `turn` counts up for ROUND_ROBIN. Agents in `avoid` get the task only when no
-    other lives. STICKY without a key is LEAST_LOADED.
+    `chance` returns numbers in [0, 1); `turn` is a counter for ROUND_ROBIN. Agents in `avoid` get the task only if no
+    other agent is alive. STICKY without a key is LEAST_LOADED.
     """
     if policy == "queue":
         return BY_POLICY
@@ -144,7 +146,7 @@ def _least_loaded(eligible: Eligible, scores: list[float], chance: Callable[[], 
         return ALL_BUSY
     if scores.count(least) == 1:
         return Choice(eligible.candidates[scores.index(least)], "least loaded")
-    # Two of the equals by chance, so that nodes which see the same table do not all choose the same one.
+    # Two random ones of the equals, so that nodes with the same table do not all choose the same agent.
     one = eligible.candidates[_place(scores, least, chance())]
     other = eligible.candidates[_place(scores, least, chance())]
     return Choice(one if one.quality <= other.quality else other, "least loaded, by chance among equals")
@@ -168,7 +170,7 @@ def _next(eligible: Eligible, scores: list[float], turn: int) -> Choice:
 
 
 def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
-    # Room does not matter: a conversation waits for its agent, unless the accept timeout moves it.
+    # Free slots do not matter: a conversation waits for its agent, until the accept timeout moves it.
     factor = spread(key)
     weights = [each * factor % 1.0 for each in eligible.units]
     for place in out:
@@ -177,7 +179,7 @@ def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
 
 
 def explain(
-    everybody: Iterable[Candidate],
+    candidates: Iterable[Candidate],
     requirement: Requirement,
     policy: Policy,
     *,
@@ -186,8 +188,8 @@ def explain(
     sticky_key: str | None = None,
     turn: int = 0,
 ) -> Explained:
-    """`select` over all agents of the capability, with a verdict on each: the chosen first, then by score."""
-    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in everybody}
+    """`select` over all agents of the capability, with the score of each: the chosen one first, then by score."""
+    reasons = {candidate: candidate.barred or candidate.lacks(requirement) for candidate in candidates}
     eligible = Eligible(candidate for candidate, reason in reasons.items() if not reason)
     choice = select(eligible, policy, chance=chance, avoid=avoid, sticky_key=sticky_key, turn=turn)
     out = eligible.without(avoid)
@@ -196,7 +198,7 @@ def explain(
             reasons[candidate] = "to be avoided: it failed this task before"
         elif candidate.score == inf and candidate is not choice.agent:
             reasons[candidate] = f"no free slot ({candidate.occupancy})"
-    verdicts = [Verdict(candidate.agent_id, candidate.load, reason) for candidate, reason in reasons.items()]
+    verdicts = [AgentScore(candidate.agent_id, candidate.load, reason) for candidate, reason in reasons.items()]
     chosen = choice.agent.agent_id if choice.agent else ""
     verdicts.sort(key=lambda v: (v.agent_id != chosen, bool(v.rejected), v.score, v.agent_id))
     return Explained(choice, verdicts)

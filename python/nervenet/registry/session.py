@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lease as an object: while it is alive, the keys put through it stand; when it is lost, so are they.
+"""A lease as an object: the keys that are put through it exist as long as the lease.
 
     session = await Session.open(etcd, ttl=5)
     await session.put("/nervenet/default/nodes/n-3f…", record)   # then announce ready
     …
-    await session.lost.wait()   # come back under a new id: one id is one incarnation
+    await session.lost.wait()   # then register under a new id: one id is one incarnation
 
-Two different questions: `alive` is what we may claim (our own deadline, counted from when the last acknowledged
-keep-alive was *sent*, so never later than etcd's), `lost` is what etcd has said (the lease is gone for good). Between
-the two, with etcd out of reach, a session is neither: it goes on trying.
+`alive` is this process' own view: its deadline begins when the last acknowledged keep-alive was *sent*, so it is never
+later than etcd's. `lost` is etcd's answer: the lease is gone. While etcd does not answer, a session may be neither
+alive nor lost: it tries again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """Made by `open` (a lease of its own) or `resume` (one that stands); `close` revokes it."""
+    """Made by `open`, with a new lease, or `resume`, with an existing one. `close` revokes the lease."""
 
     def __init__(self, etcd: Etcd, lease: int, ttl: float, deadline: float, clock: Clock) -> None:
         self.id = lease
@@ -47,7 +47,7 @@ class Session:
 
     @classmethod
     async def resume(cls, etcd: Etcd, lease: int, *, clock: Clock = SYSTEM) -> Self:
-        """Keep a lease that somebody else was granted. Raises LeaseNotFound when it is gone."""
+        """Keep a lease that was granted to another process. Raises LeaseNotFound if it is gone."""
         sent = clock.monotonic()
         ttl = await etcd.keep_alive(lease)
         return cls(etcd, lease, ttl, sent + ttl, clock)
@@ -58,21 +58,22 @@ class Session:
 
     @property
     def remaining(self) -> float:
-        """Seconds for which etcd surely still holds the lease; 0 once it may be gone."""
+        """Seconds for which etcd certainly still has the lease; 0 if it may be gone."""
         if self._closed or self.lost.is_set():
             return 0.0
         return max(0.0, self._deadline - self._clock.monotonic())
 
     @property
     def alive(self) -> bool:
-        """Whether we may act as a member of the mesh: bury, adopt, claim to be there."""
+        """Whether this process may act as a member of the mesh: adopt workflows, declare others dead, appear as
+        alive."""
         return self.remaining > 0.0
 
     async def put(self, key: str, value: bytes) -> int:
-        """The key stands as long as the lease → its revision. Raises LeaseNotFound (and the session is lost).
+        """Put a key that exists as long as the lease; returns its revision. Raises LeaseNotFound: the session is lost.
 
-        Each write names the revision that it replaces: one that was given up, and sits in a frozen member until that
-        thaws, then changes nothing. A plain put would bring the older value back.
+        Each write names the revision that it replaces. A write that was given up may stay in a suspended member and
+        arrive much later: then it changes nothing. A plain put would restore the older value.
         """
         async with self._writing:
             expected = self._revisions.get(key, 0)
@@ -91,9 +92,9 @@ class Session:
         await self._etcd.delete(key)
 
     async def close(self) -> None:
-        """Stop keeping the lease, and revoke it, so that everybody learns at once. With etcd away it just expires.
+        """Stop keeping the lease, and revoke it, so that all watchers see it at once. Without etcd it just expires.
 
-        Closed or abandoned before: nothing happens.
+        It has no effect on a session that was closed or abandoned before.
         """
         if self._closed:
             return
@@ -106,7 +107,7 @@ class Session:
                 log.info("lease %x not revoked, it will expire: %s", self.id, fault)
 
     async def abandon(self) -> None:
-        """Stop keeping the lease and leave it standing: somebody else resumes it."""
+        """Stop keeping the lease without revoking it, for another process that resumes it."""
         self._closed = True
         await self._stop()
 
@@ -122,7 +123,7 @@ class Session:
         self._keeper.cancel()
         await asyncio.wait([self._keeper])
         if not self._keeper.cancelled():
-            self._keeper.result()  # it ended by itself: lost, or an error nobody thought of
+            self._keeper.result()  # it has ended: lost, or by an unexpected error
 
     async def _live(self) -> None:
         try:
@@ -131,10 +132,10 @@ class Session:
             self._lose()
 
     async def _keep(self) -> None:
-        """Until the lease is gone, which is raised."""
+        """Keep the lease until it is gone; then raise LeaseNotFound."""
         period = self.ttl / 3
         pause = period
-        since: float | None = None  # when etcd went out of reach
+        since: float | None = None  # the time at which etcd stopped answering
         while True:
             await asyncio.sleep(pause)
             sent = self._clock.monotonic()
@@ -147,7 +148,7 @@ class Session:
             except LeaseNotFound:
                 raise
             except EtcdUnavailable as fault:
-                if since is None:  # ten tries a second follow
+                if since is None:  # ten tries a second follow, so log it once
                     since = sent
                     log.warning("lease %x not renewed, %.1f s left, trying on: %s", self.id, self.remaining, fault)
                 pause = 0.1

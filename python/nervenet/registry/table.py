@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registry as every node holds it: agents, their load, nodes. List, then watch; reading costs a dict look-up.
+"""Each node's copy of the registry: agents, their load, nodes. It lists, then watches; reading costs a dict look-up.
 
     async with Table(etcd, "default") as table:      # entered = synced
         choice = table.pools.choose(require("classify"))
-        table.on_change(lambda news: print(news.how, news.kind, news.id))
+        table.on_change(lambda change: print(change.how, change.kind, change.id))
 
-It is a cache. With etcd out of reach it keeps what it knew and says `fresh = False`; afterwards it catches up, and a
-removal that happened meanwhile is told like any other.
+It is a cache. While etcd does not answer it keeps its content and `fresh` is False. Afterwards it catches up, and
+reports the removals of that time like any others.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from nervenet.supervision import supervise
 log = logging.getLogger(__name__)
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-"""What an id of a node or an agent may look like: it becomes part of keys in Redis."""
+"""The form of a node's or an agent's id, which becomes part of keys in Redis."""
 
 View: TypeAlias = AgentView | LoadView | NodeView
 
 
 class How(enum.StrEnum):
-    """What happened to a record. EXPIRED: its lease is gone, by time or by leave; TOMBSTONED: its death was proven."""
+    """The cause of a change. EXPIRED: its lease ended, by time or by revocation; TOMBSTONED: its death was proven."""
 
     PUT = "put"
     LOAD = "load"
@@ -51,8 +51,8 @@ class How(enum.StrEnum):
         return self in (How.EXPIRED, How.TOMBSTONED)
 
 
-class News(NamedTuple):
-    """One change: `kind` is `agents`, `nodes` or `load`; `old` None = it is new, `new` None = it is gone."""
+class TableChange(NamedTuple):
+    """One change. `kind` is `agents`, `nodes` or `load`. `old` is None for a new record, `new` for a removed one."""
 
     kind: str
     id: str
@@ -63,7 +63,7 @@ class News(NamedTuple):
 
 
 class Table:
-    """Start it with `async with` (waits until it has everything) or `start`; the callbacks run in its own task."""
+    """Start it with `async with`, which waits for the first list, or `start`. The callbacks run in its own task."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Table:
         self.revision = 0
         self._leases: dict[str, int] = {}
         self._tombstones: dict[str, bytes] = {}
-        self._listeners: list[Callable[[News], None]] = []
+        self._listeners: list[Callable[[TableChange], None]] = []
         self._decoders, self._clock = decoders, clock
         self._etcd = etcd
         self._watch: Watch = etcd.watch(self.layout.prefix)
@@ -95,11 +95,12 @@ class Table:
 
     @property
     def fresh(self) -> bool:
-        """Whether etcd is telling us news. When not, what stands here is the past: nobody is buried on its word."""
+        """Whether etcd sends changes. If not, the content may be outdated, and no process may be declared dead by
+        it."""
         return self._watch.live
 
     def lease(self, process_id: str) -> int:
-        """The lease that its record was put with; 0 = it has no record (or no lease)."""
+        """The lease of its record; 0 if it has no record or no lease."""
         return self._leases.get(process_id, 0)
 
     def lives(self, process_id: str) -> bool:
@@ -107,12 +108,12 @@ class Table:
         return process_id in self.agents or process_id in self.nodes
 
     def answers(self, process_id: str) -> bool:
-        """Whether it lives, and is in touch: an agent whose gateway has lost sight of it is STARTING again."""
+        """Whether it is alive and connected. An agent that its gateway has lost is STARTING again, so it is not."""
         agent = self.agents.get(process_id)
         return process_id in self.nodes if agent is None else not agent.away
 
     def tombstone(self, process_id: str) -> bytes | None:
-        """The proof of its death, as JSON, for as long as it stands."""
+        """The proof of its death, as JSON, while the tombstone exists."""
         return self._tombstones.get(process_id)
 
     def nodes_for(self, definition: str, version: int, python: str, *, draining: bool = False) -> list[NodeView]:
@@ -124,20 +125,20 @@ class Table:
         ]
 
     def newer(self, node_ids: Iterable[str], release: tuple[int, ...]) -> list[str]:
-        """Those of these nodes that are of a newer release than this one."""
+        """The nodes among these that have a newer release than this one."""
         return [n for n in node_ids if (node := self.nodes.get(n)) is not None and node.release > release]
 
     def owner_for(self, workflow_id: str, nodes: Iterable[NodeView]) -> str | None:
         """The node among these that a workflow belongs to by rendezvous."""
         return rendezvous(workflow_id, (node.id for node in nodes))
 
-    def on_change(self, listener: Callable[[News], None]) -> Callable[[], None]:
-        """Called for each change, in order, after the table shows it. → a function that ends it."""
+    def on_change(self, listener: Callable[[TableChange], None]) -> Callable[[], None]:
+        """Call `listener` for each change, in order, after the table has it. Returns a function that ends this."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     async def start(self) -> None:
-        """Until the first list is in. Raises EtcdRefused when etcd refuses it; waits as long as etcd is away."""
+        """Wait for the first list. Raises EtcdRefused if etcd refuses it; waits as long as etcd does not answer."""
         self._task = asyncio.create_task(
             supervise(f"the registry's table of {self.layout.namespace}", self._follow, fatal=(EtcdRefused,)),
             name=f"registry-table-{self.layout.namespace}",
@@ -155,7 +156,7 @@ class Table:
             self._task.cancel()
             await asyncio.wait([self._task])
             if not self._task.cancelled():
-                self._task.result()  # it ended by itself: say why
+                self._task.result()  # it has ended: raise its error
 
     async def __aenter__(self) -> Self:
         try:
@@ -171,7 +172,7 @@ class Table:
         await self.close()
 
     async def _follow(self) -> None:
-        """One try. A later one begins with a list, so that nothing is missed of what the one before it failed on."""
+        """One try. Each try begins with a list, so that it misses nothing of a try that failed."""
         if self.synced.is_set():
             self._watch = self._etcd.watch(self.layout.prefix)
         try:
@@ -196,7 +197,7 @@ class Table:
         self.revision = item.revision
 
     def _compare(self, snapshot: Snapshot) -> None:
-        """Bring the table to what stands now; removals last, when every tombstone is known."""
+        """Make the table equal to a snapshot. Removals come last, when all tombstones are known."""
         standing: dict[str, set[str]] = {AGENTS: set(), LOAD: set(), NODES: set(), TOMBSTONES: set()}
         for kv in sorted(snapshot.kvs, key=lambda kv: kv.mod_revision):
             kind, name = self.layout.split(kv.key)
@@ -213,7 +214,7 @@ class Table:
             if not _ID.fullmatch(name):
                 raise ValueError("it is no id of a process")
             self._store(kind, name, kv)
-        except Exception as error:  # noqa: BLE001 - one record, whoever wrote it, keeps no other from being read
+        except Exception as error:  # noqa: BLE001 - one unreadable record must not keep others from being read
             log.warning("%r makes no sense and is left out: %r", kv.key, error)
             self._remove(kind, name, kv.mod_revision)
 
@@ -223,27 +224,27 @@ class Table:
             old_load, self.loads[name] = self.loads.get(name), load
             if load != old_load:
                 self.pools.put_load(name, load, self._clock.now_ms())
-                self._tell(News(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
+                self._tell(TableChange(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
         elif kind == AGENTS:
             agent = self._decoders.agent(name, kv.value)
             self._leases[name] = kv.lease
             old_agent, self.agents[name] = self.agents.get(name), agent
             if agent != old_agent:
                 self._put_in_pools(agent, known=old_agent is not None)
-                self._tell(News(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
+                self._tell(TableChange(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
         elif kind == NODES:
             node = self._decoders.node(name, kv.value)
             self._leases[name] = kv.lease
             old_node, self.nodes[name] = self.nodes.get(name), node
             if node != old_node:
-                self._tell(News(NODES, name, old_node, node, How.PUT, kv.mod_revision))
+                self._tell(TableChange(NODES, name, old_node, node, How.PUT, kv.mod_revision))
         elif kind == TOMBSTONES:
             self._tombstones[name] = kv.value
 
     def _put_in_pools(self, agent: AgentView, *, known: bool) -> None:
         self.pools.put_agent(agent)
         load = self.loads.get(agent.id)
-        if load is not None and not known:  # the two keys come in any order
+        if load is not None and not known:  # the two keys may arrive in any order
             self.pools.put_load(agent.id, load, self._clock.now_ms())
 
     def _remove(self, kind: str, name: str, revision: int) -> None:
@@ -260,9 +261,9 @@ class Table:
             old = self.nodes.pop(name, None)
         if old is not None:
             self._leases.pop(name, None)
-            self._tell(News(kind, name, old, None, how, revision))
+            self._tell(TableChange(kind, name, old, None, how, revision))
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: TableChange) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener(news)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof of death, told to everybody: a tombstone beside the record, then the dead one's lease revoked at once.
+"""The proof of a process' death: put a tombstone next to its record, then revoke its lease.
 
-In this order, so that whoever watches sees the tombstone before the record goes, and can tell death, which sends its
-work elsewhere at once, from a lease that merely expired. The tombstone expires by itself; ids are never used again.
+In this order watchers see the tombstone before the record is removed. So they can distinguish a proven death, after
+which other processes take over at once, from a lease that expired. The tombstone expires; ids are never used again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from nervenet.registry.etcd import Etcd
 from nervenet.registry.layout import Layout
 
 STANDS_FOR: Final = 60
-"""Seconds: longer than any watcher is away without reading the whole table again."""
+"""Seconds that a tombstone exists: longer than a watcher can be disconnected without a new list."""
 
 
 async def certify_death(etcd: Etcd, layout: Layout, process_id: str, lease: int, *, reason: str, by: str) -> None:
-    """Only with proof. `lease` is the one that the record was put with (`Table.lease`); doing it twice is harmless."""
+    """Declare a process dead. Call it only with proof. `lease` is that of its record (`Table.lease`). It may be
+    repeated."""
     tombstone = json.dumps({"reason": reason, "by": by}, ensure_ascii=False).encode()
     await etcd.put(layout.tombstone(process_id), tombstone, lease=await etcd.grant(STANDS_FOR))
     await etcd.revoke(lease)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the registry says, as plain values: agents, their load, nodes. Read often, made only when a record changes.
+"""The records of the registry as plain values: agents, their load, nodes. Made when a record changes, and read often.
 
-`record` keeps the stored JSON beside what selection needs, so that whoever serves the whole record need not read etcd.
+`record` has the stored JSON, so that a service can return the whole record without reading etcd.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class CapabilityView(NamedTuple):
-    """One thing that an agent does. `slots` 0: as many at once as the agent has."""
+    """One capability of an agent. `slots` 0: as many at the same time as the agent has."""
 
     name: str
     version: str = ""
     labels: Mapping[str, str] = NONE
     slots: int = 0
-    input_schema: str = ""  # where it may be checked
+    input_schema: str = ""  # for calls that can be checked
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,17 +41,18 @@ class AgentView:
 
     @property
     def away(self) -> bool:
-        """Whether its gateway has lost sight of it; for a while it may come back."""
+        """Whether its gateway has lost it. It may come back for a while."""
         return self.transport == "GATEWAY" and self.state == "STARTING"
 
     @property
     def stream(self) -> str:
-        """Whose inbox its assigned tasks go to: its own, or that of the node whose gateway it is connected to."""
+        """The process whose inbox gets its tasks: the agent itself, or the node whose gateway it is connected to."""
         return self.inbox or self.id
 
 
 class LoadView(NamedTuple):
-    """How busy an agent was at `sample_ms` by its own clock. The key outlives outages: judge age by the sample."""
+    """The load of an agent at `sample_ms` by its own clock. The key survives outages, so only the sample has its
+    age."""
 
     active: int = 0
     queued: int = 0
@@ -66,7 +67,8 @@ class LoadView(NamedTuple):
 class DefinitionView(NamedTuple):
     """A workflow definition that a node has code for; `python` is the minor that it replays alike on.
 
-    `signals` are pairs of a name and a JSON Schema. `marked`: the schemas say where the code accepts more than they do.
+    `signals` are pairs of a name and a JSON Schema. `marked`: the schemas mark where the code accepts more than they
+    do.
     """
 
     name: str
@@ -81,7 +83,7 @@ class DefinitionView(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class NodeView:
-    """One incarnation of a node. `state` is ACTIVE or DRAINING; `owned` is about right."""
+    """One incarnation of a node. `state` is ACTIVE or DRAINING; `owned` is approximate."""
 
     id: str
     address: str = ""
@@ -90,7 +92,7 @@ class NodeView:
     owned: int = 0
     max_workflows: int = 0
     record: bytes = field(default=b"", repr=False)
-    refuses: bool = False  # it says so itself, for whatever reason
+    refuses: bool = False  # as the node itself reports, for any reason
     release: tuple[int, ...] = ()
 
     @property
@@ -98,5 +100,5 @@ class NodeView:
         return self.refuses or 0 < self.max_workflows <= self.owned
 
     def runs(self, name: str, version: int, python: str) -> bool:
-        """Whether it has this definition; ownership moves only among nodes that have."""
+        """Whether it has this definition. Only such nodes can own its workflows."""
         return any((d.name, d.version, d.python) == (name, version, python) for d in self.definitions)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gRPC plumbing: how the contract is dialed (`channels`), served (`server`, `guard`) and refused (`status`)."""
+"""gRPC: channels to nodes and agents (`channels`), servers (`server`, `guard`), errors as statuses (`status`)."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dialing: addresses, TLS, token, keepalive and limits of a connection to a node or an agent.
+"""Channels: addresses, TLS, token, keepalive and limits of a connection to a node or an agent.
 
-One `Channel` is one target. Which of several nodes is used, and what is tried again, is decided above
-(`client/nodes.py`): a list of channels of our own tells which node answered, which gRPC's balancing does not.
+One `Channel` has one target. `client/nodes.py` decides which of several nodes is used and what is retried: with its own
+list of channels it knows which node answered, which gRPC's load balancing does not report.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from nervenet.errors import ConfigError, Unavailable
-from nervenet.rpc.methods import METHODS, Method
+from nervenet.rpc.methods import METHODS, RpcMethod
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -30,20 +30,24 @@ TOKEN_KEY: Final = "authorization"  # noqa: S105  # the name of a header
 
 
 def split_addresses(address: str) -> list[str]:
-    """`a:1,b:2` → two targets; `dns:///name:1` is one, whose addresses gRPC finds and turns through."""
+    """The targets of an address: `a:1,b:2` are two. `dns:///name:1` is one; gRPC resolves it and rotates its
+    addresses."""
     if address.startswith("dns:///"):
         return [address]
     return [one.strip() for one in address.split(",")]
 
 
 def receive_limit(payload_limit: int) -> int:
-    """CONTRACT 4: two payloads and 4 MiB around them. Whoever only dials does not know a node's limit: its most."""
+    """The largest message: two payloads and 4 MiB. A client does not know a node's limit, so it uses the maximum."""
     return 2 * payload_limit + (4 << 20)
 
 
 def metadata_of(config: Config) -> Metadata:
-    """Namespace and token, as every call carries them; the token may have been rotated since the last one. Raises
-    Unavailable where it cannot be read: nothing was sent, and a file that is being rewritten is whole in a moment."""
+    """Namespace and token, the metadata of each call. The token is read again, because it may have been rotated.
+
+    Raises Unavailable if it cannot be read: nothing was sent, and a file that is being rewritten is complete in a
+    moment.
+    """
     try:
         token = config.current_token()
     except ConfigError as error:
@@ -59,18 +63,18 @@ _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),  # also the least time that a connection attempt gets
+    ("grpc.min_reconnect_backoff_ms", 1_000),  # also the minimum for a connection attempt
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", receive_limit(4 << 20)),
     ("grpc.max_send_message_length", -1),  # the receiver's limit counts
-    ("grpc.enable_retries", 0),  # what may be repeated is ours to know
+    ("grpc.enable_retries", 0),  # our code decides what may be repeated
     ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # one client's broken connection is not another's
+    ("grpc.use_local_subchannel_pool", 1),  # clients do not share a broken connection
 )
 
 
 class Channel:
-    """A connection to one target, made at its first call, with its methods prepared as they are used."""
+    """A connection to one target. It connects at the first call, and prepares a method at its first use."""
 
     __slots__ = ("_channel", "_methods", "target")
 
@@ -93,8 +97,8 @@ class Channel:
             prepared = self._methods[name] = self.prepared(METHODS[name])
         return prepared
 
-    def prepared(self, method: Method) -> Any:
-        """The multi-callable of a method that need not be of the contract."""
+    def prepared(self, method: RpcMethod) -> Any:
+        """The multi-callable of a method that may be outside the contract."""
         shape = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
         return getattr(self._channel, shape)(
             method.path,
@@ -108,7 +112,7 @@ class Channel:
 
 def _credentials(target: str, config: Config, tls: ssl.SSLContext | bool | None) -> grpc.ChannelCredentials | None:
     roots: bytes | None = None
-    if isinstance(tls, ssl.SSLContext):  # gRPC has its own TLS: what it can take over is whom to trust
+    if isinstance(tls, ssl.SSLContext):  # gRPC has its own TLS: it can only use the trusted authorities
         roots = "".join(map(ssl.DER_cert_to_PEM_cert, tls.get_ca_certs(binary_form=True))).encode() or None
     elif tls is False:
         return None

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the bytes of a request to its message: a message, or a RequestError that says what is wrong with them.
+"""From the bytes of a request to its message, or a RequestError with the reason.
 
     decode = decoder(pb.StartWorkflowsRequest)
     decode(raw)          # raises RequestError: INVALID_ARGUMENT, reason UNDECODABLE or INVALID_FIELD
 
-`MOST_ENTRIES`, `MORE` and `MOST_FIELDS` are the limits. They are counted in the bytes, before anything is built: an
-empty entry takes two bytes on the wire and up to two hundred in memory, so 6 MB could become 400 MB. A body that is too
-short to exceed a limit is not counted at all, which is nearly every body.
+`MOST_ENTRIES`, `MORE` and `MOST_FIELDS` are the limits. Entries and fields are counted in the bytes, before any object
+is created: an empty entry has two bytes on the wire and up to two hundred in memory, so 6 MB could become 400 MB. A
+body that is too short to exceed a limit is not counted; these are nearly all.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from nervenet.rpc.status import invalid
 __all__ = ["MORE", "MOST_ENTRIES", "MOST_FIELDS", "decoder"]
 
 MOST_ENTRIES: Final = 1_000
-"""Entries of a repeated field or a map in one message, unless `MORE` says otherwise."""
+"""Entries of a repeated field or a map in one message, except those in `MORE`."""
 MOST_FIELDS: Final = 100_000
-"""Fields of a whole request with everything inside it. Counting them takes 50 ms at most."""
+"""Fields of a whole request, at all depths. Counting them takes 50 ms at most."""
 MORE: Final[dict[str, int]] = {
     "nervenet.v1.AwaitWorkflowsRequest.workflow_ids": 10_000,
     "nervenet.v1.AwaitWorkflowsRequest.forget_workflow_ids": 10_000,
     "nervenet.v1.ConnectRequest.items": 10_000,
-    "nervenet.v1.Hello.running": 10_000,  # an agent holds at most as many tasks as it may have credit
-    "google.protobuf.Struct.fields": MOST_FIELDS,  # a payload as `value` has a limit of its own, in bytes
+    "nervenet.v1.Hello.running": 10_000,  # an agent has at most as many tasks as its credit allows
+    "google.protobuf.Struct.fields": MOST_FIELDS,  # a payload as `value` has its own limit, in bytes
     "google.protobuf.ListValue.values": MOST_FIELDS,
 }
 
 _DEEPEST: Final = 100  # protobuf reads no deeper either
 _CONTINUED: Final = bytes(range(0x80, 0x100))
-"""All bytes of a varint but its last."""
+"""All bytes of a varint except the last one."""
 _VARINT, _BYTES = 0, 2
 _FIXED: Final = {1: 8, 5: 4}
 _NEVER_PACKED: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE)
 
 
 def decoder(kind: Any) -> Callable[[bytes], Any]:
-    """What makes messages of this class of bytes."""
+    """A function that decodes messages of this class."""
     build, descriptor = kind.FromString, kind.DESCRIPTOR
     name = descriptor.full_name
 
@@ -67,7 +67,7 @@ def decoder(kind: Any) -> Callable[[bytes], Any]:
 
 
 class _Field(NamedTuple):
-    """What is counted of a field: `most` entries (0: it is not repeated), and what is inside each."""
+    """The limits of a field: `most` entries (0: it is not repeated), and the limits inside each entry."""
 
     name: str
     most: int
@@ -76,14 +76,15 @@ class _Field(NamedTuple):
 
 
 _plans: Final[dict[Any, dict[int, _Field]]] = {}
-"""By descriptor, made when first needed: it follows from the contract, so it is a cache and no state."""
+"""The limits by descriptor, determined at the first use. They follow from the contract, so this is a cache, not
+state."""
 
 
 def _plan(descriptor: Any) -> dict[int, _Field]:
     plan = _plans.get(descriptor)
     if plan is None:
         proto = DescriptorProto()
-        descriptor.CopyToProto(proto)  # the one place where each release of protobuf says what is repeated
+        descriptor.CopyToProto(proto)  # works in all releases of protobuf
         repeated = {field.number for field in proto.field if field.label == field.LABEL_REPEATED}
         plan = _plans[descriptor] = {
             field.number: _Field(
@@ -99,16 +100,16 @@ def _plan(descriptor: Any) -> dict[int, _Field]:
 
 
 class _Count:
-    """The fields of one body, counted without building anything."""
+    """Counts the fields of one body without creating objects."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._left = MOST_FIELDS
-        # What is shorter exceeds no limit of its own; it is looked into only where the whole may have too many fields.
+        # A shorter part cannot exceed its own limit. It is counted only if the whole may have too many fields.
         self._least = 0 if len(raw) >= 2 * MOST_FIELDS else MOST_ENTRIES
 
     def message(self, at: int, end: int, descriptor: Any, path: tuple[str, ...]) -> None:
-        """Raises InvalidRequest where a limit is exceeded, DecodeError or IndexError for what is no message."""
+        """Raise InvalidRequest if a limit is exceeded, DecodeError or IndexError if the bytes are no message."""
         if len(path) > _DEEPEST:
             raise DecodeError(f"more than {_DEEPEST} messages within each other")
         raw, plan = self._raw, _plan(descriptor)
@@ -144,7 +145,7 @@ class _Count:
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """The number that begins here, and where it ends."""
+    """The number that begins here, and the position after it."""
     value = raw[at]
     if value < 0x80:
         return value, at + 1

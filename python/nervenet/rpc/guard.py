@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands before every method that we serve: who calls is checked first, then the request is read, then it is served.
+"""The guard of each served method: it checks the caller first, then reads the request, then calls the method.
 
     guard = Guard(config, Tokens(config), translate)
     guard.add(SERVED["nervenet.v1.AgentService"], servicer)
     server.add_generic_rpc_handlers((guard,))
 
-gRPC asks the guard for a handler as soon as the metadata of a call is there. A call that is refused gets a handler that
-never reads the body, so a caller without the token cannot make us build anything. The others get theirs, which makes the
-message of the bytes itself: gRPC answers UNKNOWN with a traceback where a deserializer of its own fails.
+gRPC asks the guard for a handler as soon as it has the metadata of a call. A refused call gets a handler that never
+reads the body, so a caller without a token cannot make the server create objects. Other calls get the handler of their
+method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
 
-A servicer behind a guard raises RequestError (or whatever `translate` makes one of) and never touches gRPC's own
-statuses. gRPC's interceptors would do the same with a coroutine for each call. Streams are async generators and stay so.
+A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's
+statuses. Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nervenet.wire import has_checks
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
-    from nervenet.rpc.methods import Method
+    from nervenet.rpc.methods import RpcMethod
     from nervenet.rpc.tokens import Tokens
 
 __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
@@ -43,8 +43,8 @@ __all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
 _OPEN: Final = frozenset({HEALTH_CHECK.path, HEALTH_WATCH.path})
-"""Answered without a token and in any namespace: probes of Kubernetes and of load balancers have none, and nodes follow
-each other by them. They tell no more than whether a name that the caller knows is served here."""
+"""Methods without a token and in any namespace: the probes of Kubernetes and load balancers have none, and nodes watch
+each other with them. They only tell whether a name that the caller knows is served here."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,23 +53,23 @@ Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
 def time_to_wait(wait: float, context: grpc.aio.ServicerContext[Any, Any]) -> float:
-    """Seconds that a call may be kept open: what it asks for, at most a minute, ending before its deadline does."""
-    left: float | None = context.time_remaining()  # None: it has no deadline, which the types do not say
+    """Seconds that a call may stay open: the requested time, at most a minute, and less than its deadline."""
+    left: float | None = context.time_remaining()  # None: it has no deadline; gRPC's types do not have this
     return max(0.0, min(wait, LONGEST_WAIT, (left or LONGEST_WAIT + _ROOM) - _ROOM))
 
 
 def trace_of(context: grpc.aio.ServicerContext[Any, Any]) -> Trace:
-    """The W3C context that came in the call's metadata."""
+    """The W3C trace context in the call's metadata."""
     return from_metadata(context.invocation_metadata())
 
 
 async def _later(request: Any, context: Any) -> Any:
-    """What a servicer does not have."""
+    """The method for those that a servicer does not have."""
     raise not_yet("this process does not serve that call in this version")
 
 
 class Guard(grpc.GenericRpcHandler):
-    """One for each server."""
+    """The guard of one server."""
 
     def __init__(self, config: Config, tokens: Tokens, translate: Translate = lambda error: None) -> None:
         self._namespace = config.namespace
@@ -77,8 +77,8 @@ class Guard(grpc.GenericRpcHandler):
         self._translate = translate
         self._handlers: dict[str, Any] = {}
 
-    def add(self, methods: Iterable[Method], servicer: object) -> None:
-        """Serve these by the servicer's methods of the same names."""
+    def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
+        """Serve these methods with the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
             guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
@@ -87,7 +87,7 @@ class Guard(grpc.GenericRpcHandler):
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
 
     def service(self, handler_call_details: Any) -> Any:
-        """Called by gRPC for each call. None: there is no such method."""
+        """Called by gRPC for each call. None: the method does not exist."""
         if handler_call_details.method not in _OPEN:
             try:
                 self._check(handler_call_details.invocation_metadata)
@@ -111,13 +111,13 @@ class Guard(grpc.GenericRpcHandler):
                 reason="WRONG_NAMESPACE",
             )
 
-    def _once(self, rpc: Method, method: Any) -> Any:
+    def _once(self, rpc: RpcMethod, method: Any) -> Any:
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> Any:
             try:
                 return await method(read(raw), context)
-            except Exception as error:  # noqa: BLE001  # every one is answered, the unknown ones logged too
+            except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
                 status = self._status(error, rpc)
             del raw
             await context.abort(*status)
@@ -125,7 +125,7 @@ class Guard(grpc.GenericRpcHandler):
 
         return guarded
 
-    def _stream(self, rpc: Method, method: Any) -> Any:
+    def _stream(self, rpc: RpcMethod, method: Any) -> Any:
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
@@ -141,11 +141,11 @@ class Guard(grpc.GenericRpcHandler):
 
         return guarded
 
-    def _status(self, error: Exception, rpc: Method) -> Status:
-        """What the caller is told.
+    def _status(self, error: Exception, rpc: RpcMethod) -> Status:
+        """The status for the caller.
 
-        Nothing of the request may be left when gRPC aborts the call: it keeps the exception of that until the garbage
-        collector comes by, and with it whatever our frames hold, which may be megabytes.
+        No reference to the request may remain when gRPC aborts the call: gRPC keeps the exception until the next
+        garbage collection, and with it the local variables of our frames, which may be megabytes.
         """
         if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError)):
             raise error
@@ -157,8 +157,8 @@ class Guard(grpc.GenericRpcHandler):
         return status_of(refusal)
 
 
-def _reader(rpc: Method) -> Callable[[Any], Any]:
-    """Makes the request of what gRPC hands over: a message of bytes, or a stream of messages of a stream of bytes."""
+def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
+    """A function that decodes a call's request: bytes to a message, or a stream of bytes to a stream of messages."""
     decode, checks = decoder(rpc.request), has_checks(rpc.request)
 
     def read(raw: bytes) -> Any:
@@ -175,7 +175,7 @@ def _reader(rpc: Method) -> Callable[[Any], Any]:
 
 
 def _refusing(error: RequestError) -> Any:
-    """A handler for a call of any shape, which answers without a look at what the caller sends."""
+    """A handler for a call of any kind, which answers without reading the request."""
     status = status_of(error)
 
     async def refuse(requests: Any, context: Any) -> None:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process' gRPC server: our services, and health, reflection and channelz beside them, all behind one guard.
+"""The gRPC server of a process: our services, health, reflection and channelz, all behind one guard.
 
-    stopping = asyncio.Event()
-    server = await Server.start(config, "node", [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping)
-    server.address           # what it is bound to; port 0 has become a number
-    await server.stop(5.0)
+    stopping = asyncio.Event() server = await GrpcServer.start(config, "node",
+    [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping) server.address           # what it is bound
+    to; port 0 has become a number await server.stop(5.0)
 
-Streams that last end themselves when `stopping` is set: gRPC's own grace only waits for calls and then cuts them. Nodes
-and agents are served by the same code.
+Long streams must end when `stopping` is set: gRPC's own grace only waits for calls and then cuts them. Nodes and agents
+use the same server.
 """
 
 from __future__ import annotations
@@ -20,16 +19,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import grpc
 import grpc.aio
-from google.rpc import error_details_pb2  # in the pool of descriptors, so that reflection can explain our details
+from google.rpc import (
+    error_details_pb2,
+)  # adds it to the descriptor pool, so that reflection can describe our error details
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection
 
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Translate
 from nervenet.rpc.methods import SERVED, methods_of
+from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
 from nervenet.rpc.tokens import Tokens
@@ -37,22 +39,22 @@ from nervenet.rpc.tokens import Tokens
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["Server", "Service"]
+__all__ = ["GrpcServer", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
-_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **methods_of(reflection_pb2)}
+_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
 _log = logging.getLogger(__name__)
 
 
 class Service(NamedTuple):
-    """One service of the contract: its full name, and what answers."""
+    """One service of the contract: its full name, and its servicer."""
 
     name: str
     servicer: object
 
 
-class Server:
+class GrpcServer:
     """Made by `start`."""
 
     def __init__(
@@ -65,7 +67,7 @@ class Server:
         self.address = address
 
     def __repr__(self) -> str:
-        return f"<Server at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
+        return f"<GrpcServer at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
 
     @classmethod
     async def start(
@@ -77,18 +79,19 @@ class Server:
         *,
         translate: Translate = lambda error: None,
         serving: bool = True,
-    ) -> Server:
-        """Bind and serve. Raises ConfigError where the address is taken, or a certificate or the token is not there."""
+    ) -> GrpcServer:
+        """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
         tokens, checks = Tokens(config), _Health(stopping)
         guard = Guard(config, tokens, translate)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
+        reflecting = reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS)
         beside = {
             "grpc.health.v1.Health": checks,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
-            reflection.SERVICE_NAME: reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS),
+            **dict.fromkeys(REFLECTION, reflecting),
         }
         for name, servicer in beside.items():
             guard.add(_BESIDE[name], servicer)
@@ -109,7 +112,8 @@ class Server:
     _id = ""
 
     async def answer_to(self, process_id: str) -> None:
-        """Health is told under this name too, and no longer under an earlier id: who asks learns who answers."""
+        """Report the health under this id too, and no longer under an earlier one, so that callers know which process
+        answers."""
         if self._id and self._id != process_id:
             await self._health.set(self._id, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
             self._names = [name for name in self._names if name != self._id]
@@ -118,14 +122,14 @@ class Server:
         await self.serve(self._serving)
 
     async def serve(self, serving: bool) -> None:
-        """What the health service says: false while draining."""
+        """Set the status of the health service: false while draining."""
         self._serving = serving
         kind = health_pb2.HealthCheckResponse
         for name in self._names:
             await self._health.set(name, kind.SERVING if serving else kind.NOT_SERVING)
 
     async def stop(self, grace: float = 5.0) -> None:
-        """Say that it is over, end the long streams, let calls under way finish for `grace` seconds."""
+        """Report NOT_SERVING, end the long streams, and let other calls finish for `grace` seconds."""
         self._stopping.set()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
@@ -133,7 +137,7 @@ class Server:
 
 
 class _Health(health.aio.HealthServicer):
-    """The standard one, whose watchers are let go when the server stops: nodes follow each other by such a stream."""
+    """The standard health service. Its streams end when the server stops, because nodes watch each other with them."""
 
     def __init__(self, stopping: asyncio.Event) -> None:
         super().__init__()
@@ -156,30 +160,30 @@ class _Health(health.aio.HealthServicer):
 
 def _options(config: Config) -> Sequence[tuple[str, Any]]:
     return (
-        ("grpc.so_reuseport", 0),  # a second process on the same port shall fail, not share
+        ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
         ("grpc.enable_channelz", 1),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),  # of pings received; clients send them each 30 s
+        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),  # for received pings; clients send one each 30 s
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.max_connection_age_ms", 30 * 60_000),  # so that long streams spread over nodes that came later
-        ("grpc.max_connection_age_grace_ms", 75_000),  # longer than any wait
+        ("grpc.max_connection_age_ms", 30 * 60_000),  # so that long streams move to newer nodes too
+        ("grpc.max_connection_age_grace_ms", 75_000),  # longer than any call may wait
         ("grpc.max_receive_message_length", receive_limit(config.payload_limit)),
         ("grpc.max_send_message_length", -1),
     )
 
 
 def _open_to_all(config: Config, role: str, host: str, address: str) -> str:
-    """What the operator is told at the start if whoever can reach this process may call it; else nothing."""
+    """The warning for the operator if any process that reaches this one may call it; otherwise empty."""
     if config.has_token or is_loopback(host):
         return ""
     tls = config.tls_for(address)
-    if tls not in ("on", "off"):  # an authority's file: callers show a certificate
+    if tls not in ("on", "off"):  # a file of authorities: callers need a certificate
         return ""
     without = "without a token" if tls == "on" else "without TLS and without a token"
     return (
-        f"this {role} listens on {address} {without}: whoever can reach it can read, start and cancel everything; "
+        f"this {role} listens on {address} {without}: any process that reaches it can read, start and cancel everything; "
         "set NERVENET_TOKEN_FILE (or NERVENET_TOKEN) for all processes of the mesh"
     )
 
@@ -195,8 +199,8 @@ def _bind(server: grpc.aio.Server, listen: str, config: Config) -> int:
 
 
 def _why(listen: str, error: RuntimeError) -> str:
-    """gRPC says in its log only why it could not bind: ask the system."""
-    import socket  # only on the way out
+    """The reason why the address cannot be bound. gRPC has it only in its log, so ask the system."""
+    import socket  # only for the error message
 
     host, port = split_host_port(listen)
     try:

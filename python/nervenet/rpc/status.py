@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refusals ⇄ google.rpc.Status: the one place where a RequestError becomes a gRPC status, and back (CONTRACT 4).
+"""Errors ⇄ google.rpc.Status: here a RequestError becomes a gRPC status, and a status becomes a RequestError.
 
-Each refusal carries ErrorInfo (domain, reason, metadata); wrong input adds BadRequest with the field paths, what passes
-adds RetryInfo. A status without our ErrorInfo did not come from a node of ours but from the way to it.
+Each error has ErrorInfo (domain, reason, metadata). Wrong input also has BadRequest with the paths of the fields; a
+temporary error has RetryInfo. A status without our ErrorInfo is not from a node, but from the network or a proxy.
 """
 
 from __future__ import annotations
@@ -75,18 +75,18 @@ _COME_AGAIN: Final = {
 }
 
 
-# ── made in the service layer ────────────────────────────────────────────────────────────────────────────────────────
+# ── created by services ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> InvalidRequest:
-    """The caller's input is wrong: which field (`requests[2].workflow_id`), and what it should be."""
+    """Wrong input: the field (`requests[2].workflow_id`), and what it should be."""
     error = InvalidRequest(f"{field}: {message}", code="INVALID_ARGUMENT", reason=reason)
     error.fields = ((field, message),)
     return error
 
 
 def invalid_all(fields: Sequence[tuple[str, str]]) -> InvalidRequest:
-    """The same with several of them; the message says the first, and how many there are."""
+    """Wrong input in several fields. The message has the first one, and their number."""
     (field, message), more = fields[0], len(fields) - 1
     ending = f" (and {more} more)" if more else ""
     error = InvalidRequest(f"{field}: {message}{ending}", code="INVALID_ARGUMENT", reason="INVALID_FIELD")
@@ -95,13 +95,14 @@ def invalid_all(fields: Sequence[tuple[str, str]]) -> InvalidRequest:
 
 
 def check_values(message: Message, at: str = "") -> None:
-    """Raises InvalidRequest where a time, an enum or a number is out of its bounds; `at` stands before the paths."""
+    """Raise InvalidRequest if a time, an enum or a number is out of bounds. `at` is a prefix of the paths."""
     if found := mistakes(message, at):
         raise invalid_all(found)
 
 
 def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> NotFound:
-    """`what` is workflow, agent, node, lease, escalation or definition. The namespace is what was asked wrongly most often."""
+    """`what` is workflow, agent, node, lease, escalation or definition. The message has the namespace, which is the
+    most frequent mistake."""
     where = f" in namespace {namespace}" if namespace else ""
     return NotFound(
         message or f"there is no {what} {id!r}{where}",
@@ -118,7 +119,7 @@ def already_closed(what: str, id: str, message: str, **metadata: str) -> Already
 
 
 def not_yet(message: str) -> RequestError:
-    """The contract has it, this version does not."""
+    """The method is in the contract, but not in this version."""
     return RequestError(message, code="UNIMPLEMENTED", reason="NOT_YET")
 
 
@@ -126,7 +127,7 @@ def not_yet(message: str) -> RequestError:
 
 
 def status_of(error: RequestError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
-    """Code, message and trailing metadata, as `context.abort` takes them."""
+    """Code, message and trailing metadata, the arguments of `context.abort`."""
     code, message = grpc.StatusCode[error.code], clipped(error.message, MOST_MESSAGE)
     metadata = {key: clipped(value, MOST_VALUE) for key, value in error.metadata.items()}
     info = details.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=metadata)
@@ -143,18 +144,18 @@ MOST_MESSAGE: Final = 1_000
 MOST_VALUE: Final = 300
 MOST_WHY: Final = 500
 MOST_DETAILS: Final = 5_600
-"""Bytes of a refusal. It travels as metadata, of which gRPC takes 8 KiB, base64 included: what a caller sent is named in
-it, and may be of any size."""
+"""The largest error in bytes. It is sent as metadata, for which gRPC allows 8 KiB, as base64; and it may quote input of
+any size."""
 
 
 def clipped(text: str, most: int) -> str:
-    """At most so many bytes of UTF-8."""
+    """At most this number of bytes of UTF-8."""
     data = text.encode(errors="replace")
     return text if len(data) <= most else data[: most - 3].decode(errors="ignore") + "…"
 
 
 def _bad_request(fields: Sequence[tuple[str, str]], room: int) -> details.BadRequest:
-    """The first fields, as many as there is room for."""
+    """The first fields, as many as fit."""
     bad = details.BadRequest()
     for name, why in fields:
         bad.field_violations.add(field=clipped(name, MOST_VALUE), description=clipped(why, MOST_WHY))
@@ -165,7 +166,7 @@ def _bad_request(fields: Sequence[tuple[str, str]], room: int) -> details.BadReq
 
 
 def to_outcome(error: RequestError) -> pb.RequestStatus:
-    """The same inside a batch."""
+    """An error inside a batch."""
     after = _retry_after(error)
     return pb.RequestStatus(
         code=grpc.StatusCode[error.code].value[0],
@@ -197,7 +198,7 @@ def _duration(span: timedelta) -> Duration:
 
 
 def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
-    """What the other side refused; or, without our details, that the way to `where` is broken."""
+    """The error of the other side. Without our details: `where` cannot be reached."""
     code = error.code()
     packed = dict(error.trailing_metadata() or ()).get(DETAILS_KEY)
     if not isinstance(packed, bytes):
@@ -213,7 +214,7 @@ def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
 
 
 def from_outcome(status: pb.RequestStatus) -> RequestError:
-    """A refusal out of a batch."""
+    """An error from a batch."""
     found = _made(_NAMES.get(status.code, "UNKNOWN"), status.message, status.reason, dict(status.metadata))
     found.fields = tuple((problem.field, problem.description) for problem in status.fields)
     if status.HasField("retry_after"):
@@ -229,14 +230,14 @@ def _made(code: str, message: str, reason: str, metadata: dict[str, str]) -> Req
     return kind(message, code=code, reason=reason, metadata=metadata)
 
 
-# grpc.aio's own words for a stream that broke while we wrote to it, said before the stream's true status has come.
+# grpc.aio's message for a stream that broke during a write, before the stream's real status has arrived.
 _NOT_SENT: Final = "Internal error from Core"
 
 
 def _of_the_way(code: grpc.StatusCode, words: str, where: str) -> RequestError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"no answer from {where}: {words}", code=code.name)
-    if code is grpc.StatusCode.CANCELLED:  # not by us, who would not read it: a server that stops drops calls like this
+    if code is grpc.StatusCode.CANCELLED:  # not cancelled by the caller: a server that stops drops calls like this
         return Unavailable(f"{where} dropped the call: it stops", code=grpc.StatusCode.UNAVAILABLE.name)
     if code is grpc.StatusCode.INTERNAL and words == _NOT_SENT:
         return Unavailable(f"{where} went away in the middle", code=grpc.StatusCode.UNAVAILABLE.name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The descriptors that server reflection looks in: protobuf's own pool, in which methods are found too.
+"""The descriptors for server reflection: protobuf's pool, extended by methods.
 
-Reflection's contract counts `package.Service.Method` among the symbols that a client may ask for, and clients do (ghz).
-protobuf's pool knows messages, their fields and services by that way only, and grpcio-reflection asks it as it is.
+The contract of reflection allows a client to ask for `package.Service.Method`, and some do (ghz). protobuf's pool finds
+messages, fields and services by name, but no methods, and grpcio-reflection uses the pool directly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["SYMBOLS"]
 
 
 class _Symbols:
-    """Stands before a pool."""
+    """Wraps a pool."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -24,11 +24,11 @@ class _Symbols:
         return getattr(self._pool, name)
 
     def FindFileContainingSymbol(self, name: str) -> Any:  # noqa: N802  # the pool's name
-        """Raises KeyError, as the pool does."""
+        """The file of a symbol. Raises KeyError, as the pool does."""
         try:
             return self._pool.FindFileContainingSymbol(name)
         except KeyError:
             return self._pool.FindMethodByName(name).containing_service.file
 
 
-SYMBOLS: Final[Any] = _Symbols(descriptor_pool.Default())  # as much of a pool as reflection asks for
+SYMBOLS: Final[Any] = _Symbols(descriptor_pool.Default())  # the part of a pool that reflection uses

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which token a caller must show now, on the side that serves: fails closed (docs/decisions/0022).
+"""The token that a caller must have now, on the server's side. It fails closed (docs/decisions/0022).
 
-    tokens = Tokens(config)               # ConfigError: there should be a token, and none can be read
-    tokens.check("Bearer s3cret")         # raises Unauthorized or Unavailable for a call that may not be served
-    await tokens.follow()                 # for ever: what is rotated under the running process holds within 1.25 s
+    tokens = Tokens(config)               # ConfigError: a token is configured, and cannot be read
+    tokens.check("Bearer s3cret")         # raises Unauthorized or Unavailable if the call must be refused
+    await tokens.follow()                 # for ever: a rotated token is valid within 1.25 s
 
-While the file cannot be used, which a rewrite looks like for a moment, the last good token is accepted for `GRACE`
-seconds, then none. A text that is new is accepted when two readings have found it: the first may have met half of what
-is being written.
+While the file is unreadable, as it is for a moment when it is rewritten, the last good token is accepted for `TOKEN_GRACE`
+seconds, then none. A new text is accepted when two readings have found it: the first may have read half of a file that is
+being written.
 """
 
 from __future__ import annotations
@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import ConfigError, Unauthorized, Unavailable
+from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["GRACE", "Tokens"]
+__all__ = ["TOKEN_GRACE", "Tokens"]
 
-LOOK_EVERY: Final = 1.0
-LOOK_AGAIN: Final = 0.25
-"""Seconds between two readings while the file cannot be used, or has just changed."""
-GRACE: Final = 5.0
-"""Seconds after its last reading for which the last good token is accepted when the file cannot be used."""
 LOG_EVERY: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -43,7 +39,7 @@ class Tokens:
         self._clock = clock
         self._open = not config.has_token
         self._right: bytes | None = None if self._open else self._read()
-        """The only right value of the header; None: there is none."""
+        """The only valid value of the header; None: there is none."""
         self._new: bytes | None = None
         self._good_at = clock.monotonic()
         self._logged_at = float("-inf")
@@ -52,7 +48,7 @@ class Tokens:
         return f"<Tokens {'none wanted' if self._open else 'unreadable' if self._right is None else 'wanted'}>"
 
     def check(self, authorization: str) -> None:
-        """Whether a call with this header may be served."""
+        """Raise Unauthorized or Unavailable if a call with this header must be refused."""
         if self._open:
             return
         if self._right is not None and hmac.compare_digest(self._right, str(authorization).encode()):
@@ -67,32 +63,32 @@ class Tokens:
         raise Unauthorized(words, code="UNAUTHENTICATED", reason="BAD_TOKEN")
 
     async def follow(self) -> None:
-        """Read the file again and again. Never ends by itself."""
+        """Read the file repeatedly, without end."""
         while True:  # noqa: ASYNC110  # a file has no event
             await asyncio.sleep(self.look())
 
     def look(self) -> float:
-        """Read it once; seconds until the next time."""
+        """Read it once; returns the seconds until the next reading."""
         if self._config.token_file is None:
-            return LOOK_EVERY
+            return TOKEN_LOOK_EVERY
         now = self._clock.monotonic()
         try:
             found = self._read()
-        except Exception as error:  # noqa: BLE001  # whatever it is: without a readable token nobody is served
+        except Exception as error:  # noqa: BLE001  # any error: without a readable token no call is served
             self._new = None
             self._doubt(now, str(error))
-            return LOOK_AGAIN
+            return TOKEN_LOOK_AGAIN
         if found not in (self._right, self._new):
             self._new = found
             self._doubt(now, "")
-            return LOOK_AGAIN
+            return TOKEN_LOOK_AGAIN
         if self._logged_at > self._good_at:
             _log.warning("token_file %s can be read again", self._config.token_file)
         self._right, self._new, self._good_at = found, None, now
-        return LOOK_EVERY
+        return TOKEN_LOOK_EVERY
 
     def _doubt(self, now: float, why: str) -> None:
-        over = self._right is not None and now - self._good_at >= GRACE
+        over = self._right is not None and now - self._good_at >= TOKEN_GRACE
         if over:
             self._right = None
         if over and not why:
@@ -100,7 +96,9 @@ class Tokens:
         if over or (why and now - self._logged_at >= LOG_EVERY):
             self._logged_at = now
             until = (
-                "nobody is served" if self._right is None else f"the last good token counts, for {GRACE:g} s at most"
+                "nobody is served"
+                if self._right is None
+                else f"the last good token counts, for {TOKEN_GRACE:g} s at most"
             )
             _log.error("%s; until then %s", why, until)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the journal's scripts answer, as values. Each status is explained where the script lists its answers.
+"""The answers of the journal's scripts, as values. Each script explains its statuses, in its first lines.
 
-The fields of a head that an answer carries (owner, run, state) are read totally: whoever appended must hear that it is
-done, whatever else stands in that head. `Created`, `Adopted` and `Look`, by which it is decided who runs a workflow, raise
-ValueError instead, and their caller makes it `Unreadable`.
+`Appended`, `Decision`, `Claimed` and `Restored` accept any content of the head's fields (owner, run, state): the caller
+must learn that its entry was appended, even if the head is damaged. `Created`, `Adopted` and `Look` decide which node
+runs a workflow, so they raise ValueError for unreadable fields; their caller turns it into `Unreadable`.
 """
 
 from __future__ import annotations
@@ -55,14 +55,15 @@ _APPEND_STATUSES: Final[dict[bytes, AppendStatus]] = {
 
 
 class NewWorkflow(NamedTuple):
-    """What a start brings. `created_ms` is the score that `running_add` gave; `labels` is JSON text, `req` a sha256."""
+    """The values of a start. `created_ms` is the score that `running_add` returned; `labels` is JSON text;
+    `request_hash` is a sha256; `runtime` is what can run the definition, such as `3.11` or `declared-1`."""
 
     workflow_id: str
     owner: str
     definition: str
     version: int
-    python: str
-    req: bytes
+    runtime: str
+    request_hash: bytes
     entry: bytes
     created_ms: int
     not_after_ms: int
@@ -71,7 +72,8 @@ class NewWorkflow(NamedTuple):
 
 
 class Created(NamedTuple):
-    """`head` is that of the workflow which was there before, None unless `exists`. Finding *me* as owner is success."""
+    """`head` is the head of the existing workflow, None unless `status` is `exists`. If its owner is the caller, the
+    start has succeeded: an earlier reply was lost."""
 
     status: Literal["created", "exists", "expired"]
     id: bytes
@@ -88,7 +90,7 @@ class Created(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """`id` is the journal id under which the name stands, b"" if it does not; `owner` is whom to wake."""
+    """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake."""
 
     status: AppendStatus
     id: bytes
@@ -101,7 +103,7 @@ class Appended(NamedTuple):
         status, where, owner, run, state = reply
         try:
             number = int(run)
-        except ValueError:  # zero-cost where it is one
+        except ValueError:  # a `try` costs nothing where nothing is raised
             number = 0
         return cls(
             _APPEND_STATUSES[status],
@@ -113,12 +115,12 @@ class Appended(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Whether the name stands in the journal now, by whomever."""
+        """Whether the journal has an entry of that name now, from this append or an earlier one."""
         return self.id != b""
 
 
 class Decision(NamedTuple):
-    """The ids are those under which the three names stand, b"" where one does not."""
+    """The journal ids of the three entries, b"" for an entry that does not exist."""
 
     status: DecideStatus
     owner: str
@@ -147,7 +149,7 @@ class Decision(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """`checkpoint` is the step's last one, only with `run` and from the second attempt on."""
+    """`checkpoint` is the step's last one. It is only set with status `run`, from the second attempt on."""
 
     status: ClaimStatus
     owner: str
@@ -160,7 +162,7 @@ class Claimed(NamedTuple):
 
 
 class RawEntry(NamedTuple):
-    """One journal entry as it lies there; `data` is its message without sequence and time, which are `n` and `ms`."""
+    """One journal entry as it is stored. `data` is its message without sequence and time: those are `n` and `ms`."""
 
     id: bytes
     n: int
@@ -170,7 +172,7 @@ class RawEntry(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """`written` entries went back in; `moved` of others, appended meanwhile, stand behind them now."""
+    """`written` is the number of entries that were written back, `moved` the number of later entries now after them."""
 
     status: RestoreStatus
     owner: str
@@ -185,7 +187,8 @@ class Restored(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """`entries` are the journal's first; there are more while the last one's `n` is below that of `head.last`."""
+    """`entries` are the first of the journal. There are more if the `n` of the last one is less than that of
+    `head.last`."""
 
     status: AdoptStatus
     head: Head | None
@@ -201,12 +204,12 @@ class Adopted(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether `entries` is the whole journal (as of the adoption)."""
+        """Whether `entries` is the whole journal, as of the adoption."""
         return self.head is not None and bool(self.entries) and self.entries[-1].id == self.head.last
 
 
 class Look(NamedTuple):
-    """What an owner sees of its pending steps without reading the journal (the watch of law 3)."""
+    """An owner's view of its pending steps, read from the head alone (see `journal.JournalStore.look`)."""
 
     run: int
     owner: str
@@ -215,7 +218,7 @@ class Look(NamedTuple):
     done: frozenset[str]
     claims: dict[str, Claim]
     unreadable: tuple[str, ...] = ()
-    """Steps whose claim is none: nobody can claim them until it is gone."""
+    """Steps with an unreadable claim: no agent can claim them until it is deleted."""
 
     @classmethod
     def parse(cls, steps: Sequence[str], reply: Sequence[bytes | None]) -> Look | None:
@@ -237,8 +240,8 @@ class Look(NamedTuple):
 
 
 def parse_entries(reply: Sequence[Any]) -> list[RawEntry]:
-    """From the pages of a journal: `[id, [b"n", name, b"e", data]]` each. One of another form has no name, which no reader
-    of entries knows: it blocks its workflow like any entry that cannot be read."""
+    """From a page of a journal: a list of `[id, [b"n", name, b"e", data]]`. An entry of another form gets the name "":
+    it blocks its workflow, as any unreadable entry does."""
     found = []
     for where, fields in reply:
         ms, _, n = where.partition(b"-")

@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows as data, stored: `nn:<ns>:definition:{<name>}`, a hash from version to the message, each written once.
+"""Workflow definitions given as data: `nn:<ns>:definition:{<name>}` is a hash from version to message, each written
+once.
 
-HSETNX is the whole protocol: the first writer of a version wins, everybody else reads what he wrote. The names stand in a
-set of their own, `nn:<ns>:definitions`, written first: what a crash leaves in it is a name without versions, which no
-reader shows.
+HSETNX is the whole protocol: the first writer of a version succeeds, all others read what it wrote. The set
+`nn:<ns>:definitions` has the names. It is written first, so a crash may leave a name without versions, which readers
+skip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Link
 
-__all__ = ["Definitions"]
+__all__ = ["DefinitionStore"]
 
 _PAGE = 500
 
 
-class Definitions:
+class DefinitionStore:
     """The stored definitions of one namespace, as bytes."""
 
     __slots__ = ("_keys", "_link")
@@ -29,7 +30,8 @@ class Definitions:
         self._keys = keys
 
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
-        """None: it is stored. Else what is stored under that name and version already."""
+        """Store a version. Returns None if it was stored now, else the data that was stored under that version
+        before."""
         await Derived(self._link, self._keys.definitions, ("SADD", self._keys.definitions, name))
         if await self._link.call("HSETNX", self._keys.definition(name), version, data):
             return None
@@ -44,12 +46,12 @@ class Definitions:
         return [data for data in found if data is not None]
 
     async def versions(self, name: str) -> list[int]:
-        """The highest first; empty: no such definition."""
+        """All versions, the highest first. Empty if there is no such definition."""
         found = await self._link.call("HKEYS", self._keys.definition(name))
         return sorted((int(version) for version in found if version.isdigit()), reverse=True)
 
     async def names(self) -> list[str]:
-        """In order."""
+        """All names, sorted."""
         found: set[str] = set()
         cursor, key = b"0", self._keys.definitions
         while True:

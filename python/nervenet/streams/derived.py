@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys that are derived from journals or heads may be thrown away and made again; this is where it is done.
+"""Repair of keys that are derived from journals and heads: they may be deleted and made again.
 
-Sets, lists and streams that only carry (DESIGN, law 3) can hold another type of value after somebody wrote there by
-mistake. Every command on such a key is refused from then on, which would stop starts, or a queue, for the whole mesh.
-What is derived is deleted then, and whoever owns its content lists it again: nodes their workflows, agents their inbox.
+After a mistake of some program a set, list or stream may hold another type of value. Redis then refuses each command on
+that key, which would stop all starts, or one queue, for the whole mesh. Such a key is deleted, and the processes fill
+it again: nodes list their workflows, agents make their inbox.
 
-Heads and journals are never touched here: they are the truth of one workflow.
+Heads and journals are never deleted here: they are the only record of a workflow.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import logging
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any
 
-from nervenet.streams.faults import RedisRefused
+from nervenet.redis_link.faults import RedisRefused
 
 if TYPE_CHECKING:
-    from nervenet.streams.connection import Arg
-    from nervenet.streams.link import Link
+    from nervenet.redis_link.connection import Arg
+    from nervenet.redis_link.link import Link
 
 __all__ = ["Derived"]
 
@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 class Derived:
-    """A command on a derived key, which has been issued: awaiting it gives the reply.
+    """A command on a derived key. It has already been sent; awaiting it returns the reply.
 
-    If the key turns out to hold another type it is deleted and the command repeated. Not a coroutine, because one that
-    nobody came to await would be warned of.
+    If the key holds another type, the key is deleted and the command is repeated. It is no coroutine, because Python
+    warns of a coroutine that is never awaited.
     """
 
     __slots__ = ("_key", "_link", "_reply", "_words")
@@ -49,6 +49,6 @@ class Derived:
         except RedisRefused as refused:
             if not refused.wrong_type:
                 raise
-        _log.error("%s held another type of value: deleted, what belongs there is listed again", self._key.decode())
+        _log.error("%s held another type of value: it was deleted and will be filled again", self._key.decode())
         await self._link.call("DEL", self._key)
         return await self._link.call(*self._words)

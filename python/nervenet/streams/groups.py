@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking into the streams, and cleaning up behind the dead (Bury).
+"""Consumer groups of inboxes and queues: where an entry is, and the clean-up of what dead processes leave.
 
-Hides what Redis says about groups, consumers and pending lists. Everything here may be done by any node, at any time,
-twice and by several at once; it takes no lock and copies nothing. Cleaning is not rescue: what is deleted here too early is sent
-again by its owner. The one thing that would lose more is never done: a consumer goes only while nothing is pending
-under its name, in one script.
+It hides Redis' replies about groups, consumers and pending lists. Any node may call everything here, at any time,
+repeatedly, also at the same time as other nodes: there is no lock, and nothing is copied. Deleting a task too early
+does no harm, because its owner sends it again. Deleting a consumer with pending entries would lose them, so one script
+deletes it only while nothing is pending under its name.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from nervenet.streams.faults import RedisRefused
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.link import Link
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.queues import GROUP
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["Groups", "Pending", "Place"]
+__all__ = ["EntryPlace", "Groups", "PendingDelivery"]
 
 PlaceKind: TypeAlias = Literal["gone", "unread", "pending", "lost"]
 
 _TRIM_PAGE: Final = 500
 
 
-class Place(NamedTuple):
-    """Where a stream entry is. `lost` = delivered and pending nowhere: as good as `gone`, delete it and send again."""
+class EntryPlace(NamedTuple):
+    """Where a stream entry is. `lost`: it was delivered and is pending nowhere. Treat it as `gone`: delete and send
+    again."""
 
     kind: PlaceKind
     consumer: str = ""
 
 
-class Pending(NamedTuple):
+class PendingDelivery(NamedTuple):
     """One line of a group's pending list."""
 
     id: bytes
@@ -51,13 +53,16 @@ class Groups:
         self._keys = keys
         self._scripts = {script.name: script for script in packaged_scripts()}
 
-    async def place(self, stream: bytes, id: bytes) -> Place:
-        """The third look of an owner at a step that nobody claimed."""
+    async def place(self, stream: bytes, id: bytes) -> EntryPlace:
+        """Where the entry of a task is. An owner asks this when no agent has claimed the step."""
         kind, *consumer = await self._link.script(self._scripts["entry_place"], (stream,), (GROUP, id))
-        return Place(kind.decode(), _name(consumer[0]) if consumer else "")
+        return EntryPlace(kind.decode(), _name(consumer[0]) if consumer else "")
 
-    async def pending(self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b"") -> list[Pending]:
-        """The group's pending list, or a consumer's share of it, from behind `after` on; [] also without stream or group."""
+    async def pending(
+        self, stream: bytes, consumer: str = "", count: int = 100, after: bytes = b""
+    ) -> list[PendingDelivery]:
+        """The group's pending list, or one consumer's part of it, after the id `after`. [] if the stream or group is
+        missing."""
         words: list[Arg] = ["XPENDING", stream, GROUP, b"(" + after if after else "-", "+", count]
         try:
             reply = await self._link.call(*words, *((consumer,) if consumer else ()))
@@ -65,10 +70,10 @@ class Groups:
             if error.code != "NOGROUP":
                 raise
             return []
-        return [Pending(at, _name(who), idle, times) for at, who, idle, times in reply]
+        return [PendingDelivery(at, _name(who), idle, times) for at, who, idle, times in reply]
 
     async def consumers(self, stream: bytes) -> list[str]:
-        """Who ever read from the group, dead or alive."""
+        """The consumers that have ever read from the group, dead or alive."""
         try:
             reply = await self._link.call("XINFO", "CONSUMERS", stream, GROUP)
         except RedisRefused as error:
@@ -78,11 +83,11 @@ class Groups:
         return [_name(dict(zip(row[::2], row[1::2], strict=True))[b"name"]) for row in reply]
 
     async def drop_consumer(self, stream: bytes, consumer: str) -> bool:
-        """Delete a dead process' consumer; False while something is pending under it (drop that first)."""
+        """Delete the consumer of a dead process. False: entries are pending under its name; drop them first."""
         return bool(await self._link.script(self._scripts["consumer_drop"], (stream,), (GROUP, consumer)))
 
     async def trim(self, stream: bytes) -> int:
-        """Remove what was delivered and is pending nowhere; how many entries that were."""
+        """Delete the entries that were delivered and are pending nowhere. Returns their number."""
         removed, start = 0, b"-"
         while start:
             keys, args = (stream,), (GROUP, start, _TRIM_PAGE)
@@ -90,21 +95,21 @@ class Groups:
             removed += count
         return removed
 
-    async def bury(self, process_id: str) -> None:
-        """Delete the inbox and the wake of a process that is gone for a lease."""
+    async def delete_streams(self, process_id: str) -> None:
+        """Delete the inbox and the wake of a dead process. Call it one lease after its death at the earliest."""
         await self._link.call("DEL", self._keys.inbox(process_id))
         await self._link.call("DEL", self._keys.wake(process_id))
 
     async def depth(self, stream: bytes) -> int:
-        """Entries in the stream: waiting ones, and those that somebody works on."""
+        """The number of entries in the stream: those that wait, and those that an agent works on."""
         return int(await self._link.call("XLEN", stream))
 
     async def names(self, kind: str, count: int = 1_000) -> AsyncIterator[list[str]]:
-        """What stands between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
+        """The text between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
         async for keys in self._link.scan(self._keys.every(kind), count):
             yield [tag for key in keys if (tag := self._keys.tag_or_none(key)) is not None]
 
 
 def _name(raw: bytes) -> str:
-    """Of a consumer: whoever reads under a name that is no text is nobody whom we know."""
+    """A consumer's name. One that is no text is none of our agents, so an approximate text will do."""
     return raw.decode(errors="replace")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the head of a workflow says: its fields, and the claims of its running steps.
+"""The head of a workflow: its fields, and the claims of its running steps.
 
-Hides the spelling of the hash from everybody else. A head is what lists, reads and the owner's look need without the
-journal; whatever is in it and not derived by the owner (`at`, `note`, `state`, `blocked`) is kept true by the scripts.
+It hides the fields of the Redis hash. Lists, reads and the owner's check of pending steps need the head only, not the
+journal. The scripts keep its fields consistent with the journal; the owner writes `at`, `note`, `state` and `blocked`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FIELDS: Final = {
     "closed_ms": b"closed",
     "definition": b"definition",
     "version": b"version",
-    "python": b"python",
-    "req": b"req",
+    "runtime": b"python",
+    "request_hash": b"req",
     "labels": b"labels",
     "at": b"at",
     "note": b"note",
@@ -44,16 +44,19 @@ _NUMBERS: Final = frozenset(
 )
 _LARGEST: Final = dict.fromkeys(("run", "version", "suppressed", "adoptions"), (1 << 31) - 1)
 _IDS: Final = frozenset({"last"})
-_BYTES: Final = frozenset({"req", "blocked", "adopted_at"})
+_BYTES: Final = frozenset({"request_hash", "blocked", "adopted_at"})
 STATES: Final = {state.value.encode(): state for state in State}
 
 
 class Head(NamedTuple):
-    """The head of one workflow. Fields that were not asked for, or never set, hold their default.
+    """The head of one workflow. A field that was not read, or never set, has its default.
 
-    `last` is the id of the last journal entry, `size` the bytes of all entries, `req` the sha256 that makes a second start the same, `labels` JSON text,
-    `suppressed` how many duplicates were turned away, `adoptions` how many adoptions in a row no entry followed,
-    `adopted_at` what `last` was at the latest one (empty once that node has replayed it and lived), `blocked` the diff of a BLOCKED run.
+    `last` is the id of the last journal entry, `size` the number of bytes in all entries, `labels` JSON text.
+    `request_hash` is the sha256 of the start request: a second start with the same hash is the same start. `runtime` is
+    what can run the definition: a Python version such as `3.11`, or `declared-1`. `suppressed` counts the duplicates
+    that were refused. `adoptions` counts the consecutive adoptions without a new entry, `adopted_at` is the value of
+    `last` at the latest of them (empty once that node has replayed the workflow and survived). `blocked` is the diff of
+    a BLOCKED run.
     """
 
     run: int = 1
@@ -65,8 +68,8 @@ class Head(NamedTuple):
     closed_ms: int = 0
     definition: str = ""
     version: int = 0
-    python: str = ""
-    req: bytes = b""
+    runtime: str = ""
+    request_hash: bytes = b""
     labels: str = ""
     at: str = ""
     note: str = ""
@@ -82,13 +85,17 @@ class Head(NamedTuple):
         return self.closed_ms != 0
 
     @property
-    def untold(self) -> int:
-        """Adoptions in a row after which nobody told that he lived: it may have killed those nodes."""
+    def unconfirmed_adoptions(self) -> int:
+        """Consecutive adoptions whose node never confirmed a successful replay: the workflow may have killed those
+        nodes."""
         return self.adoptions if self.adopted_at == self.last else 0
 
 
 class Claim(NamedTuple):
-    """Who runs a step, by Redis' clock. A claim of a lower attempt than the pending one is none: it waits for override."""
+    """The agent that runs a step, with times by Redis' clock.
+
+    A claim of a lower attempt than the pending one does not count: the next claim replaces it.
+    """
 
     step: str
     attempt: int
@@ -100,22 +107,23 @@ class Claim(NamedTuple):
 
     @staticmethod
     def ended(text: bytes) -> bytes:
-        """The same claim, but over: for who knows that its agent is dead."""
+        """The text of the same claim, already expired. For a caller that knows that the agent is dead."""
         attempt, agent, since, _, rest = text.split(b" ", 4)
         return b" ".join((attempt, agent, since, b"0", rest))
 
     @classmethod
     def parse(cls, step: str, text: bytes) -> Claim:
-        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat count from since. Raises ValueError."""
+        """From `<attempt> <agent> <since> <until> <beat> <fraction>`; until and beat are ms after since. Raises
+        ValueError."""
         attempt, agent, since_text, until, beat, fraction = text.split(b" ")
         since = int(since_text)
         return cls(step, int(attempt), agent.decode(), since, since + int(until), since + int(beat), float(fraction))
 
 
 def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
-    """From hash fields (by their Redis names) to values. Raises ValueError, which names the field.
+    """From hash fields, under their names in Redis, to a head. Raises ValueError, which names the field.
 
-    A state that only a newer release knows reads UNRECOGNIZED: lists show it, and nothing is decided by it.
+    A state that only a newer release knows becomes UNRECOGNIZED: lists show it, no decision depends on it.
     """
     found: dict[str, object] = {}
     for attribute, field in FIELDS.items():
@@ -140,7 +148,7 @@ def parse_head(values: Mapping[bytes, bytes | None]) -> Head:
 
 
 def number(value: bytes, largest: int) -> int:
-    """Raises ValueError, also for what no counter or clock comes to."""
+    """An integer; raises ValueError for any other text, and for a number that no counter or clock reaches."""
     found = int(value)
     if not -largest <= found <= largest:
         raise ValueError(value)
@@ -148,14 +156,14 @@ def number(value: bytes, largest: int) -> int:
 
 
 def owner_of(value: bytes) -> str:
-    """A node's id; no head is without one."""
+    """A node's id; raises ValueError for empty text, because each head has an owner."""
     if not value:
         raise ValueError("no owner")
     return value.decode()
 
 
 def journal_id(value: bytes) -> bytes:
-    """The same, if it reads `<ms>-<n>`; else ValueError."""
+    """Return the value if it has the form `<ms>-<n>`; raise ValueError otherwise."""
     ms, dash, n = value.partition(b"-")
     if not (dash and ms.isdigit() and n.isdigit() and len(value) < 40):
         raise ValueError(value)
@@ -163,7 +171,7 @@ def journal_id(value: bytes) -> bytes:
 
 
 def parse_claims(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, Claim]:
-    """From pairs of a step and the text of its claim. One that cannot be read counts as none: its step is sent again."""
+    """From pairs of a step and the text of its claim. An unreadable claim is left out: its step is sent again."""
     found: dict[str, Claim] = {}
     for raw, text in pairs:
         with suppress(ValueError):

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A workflow's journal, head and claims as typed calls: law 2 (every fact once, under its name) lives in these scripts.
+"""A workflow's journal, head and claims as typed calls. The scripts behind them implement law 2: each fact is recorded
+once, under its name.
 
-Hides the scripts' arguments and answers. Invariants that callers may lean on:
+It hides the arguments and answers of the scripts. Callers can rely on this:
 
-- one script is one step: it happens whole or (a full Redis, a lost connection) not at all;
-- an answer carries the owner as of that very step, so whoever appended knows whom to wake;
-- everything is safe to repeat: after a lost reply it reads `exists`, `closed`, `mine` or `run` the next time;
-- entries are opaque bytes, their sequence and time are the journal id's (`<ms>-<n>`, n dense from 1).
+- a script is atomic: it has its whole effect, or none (Redis is full, the connection is lost);
+- an answer has the owner as of that moment, so the caller knows which node to wake;
+- each call may be repeated: after a lost reply the next answer is `exists`, `closed`, `mine` or `run`;
+- entries are opaque bytes; their journal id `<ms>-<n>` has the time and the sequence number (1, 2, 3, … without gaps).
 
-Every method issues its command when it is called, not when it is awaited, so what one tick asks for leaves in one write.
-The calls of the hot path have a second form, `…_nowait`: one try, the future of the raw reply, and `Claimed.parse` or
-`Appended.parse` for it. It saves the coroutines that retry, about a third of a call's cost.
+A method sends its command when it is called, not when it is awaited, so all commands of one tick leave in one write.
+The calls on the hot path have a second form, `…_nowait`: one try, and a future with the raw reply, for `Claimed.parse`
+or `Appended.parse`. It needs no coroutine for retries, which is about a third of a call's cost.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, S
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused, Unreadable
+from nervenet.redis_link.link import Link
 from nervenet.streams.answers import (
     Adopted,
     Appended,
@@ -34,14 +38,12 @@ from nervenet.streams.answers import (
     parse_entries,
     parse_status,
 )
-from nervenet.streams.faults import RedisRefused, Unreadable
 from nervenet.streams.heads import FIELDS, Head, parse_head
 from nervenet.streams.keys import Keys
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 from nervenet.timing import CLAIM_TTL_MS
 
-__all__ = ["CLAIM_TTL_MS", "Journal"]
+__all__ = ["CLAIM_TTL_MS", "JournalStore"]
 
 PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = 1024 * 1024
@@ -52,8 +54,8 @@ NOTE_BYTES: Final = 60
 _T = TypeVar("_T")
 
 
-class Journal:
-    """The journals of one namespace. Holds no state but the way to Redis."""
+class JournalStore:
+    """The journals of one namespace. It has no state of its own."""
 
     __slots__ = ("_append", "_claim", "_close", "_create", "_keys", "_link", "_renew", "_scripts")
 
@@ -70,7 +72,7 @@ class Journal:
     # ── life of a workflow ───────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, new: NewWorkflow) -> Awaitable[Created]:
-        """Third step of a start, after `running_add` and `own` (see ownership.py for the order and its crashes)."""
+        """Create a workflow: the third step of a start, after `running_add` and `own` (see `ownership`)."""
         return _parsed(self._link.call(*self._creating(new)), Created.parse, new.workflow_id)
 
     def create_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
@@ -78,7 +80,8 @@ class Journal:
         return self._link.send(*self._creating(new))
 
     def adopt(self, workflow_id: str, new_owner: str, expected_owner: str) -> Awaitable[Adopted]:
-        """Compare-and-set of the owner, with what a replay begins with; `expected_owner=new_owner` loads one's own."""
+        """Replace the owner if it is `expected_owner`, and read what a replay needs first. With
+        `expected_owner=new_owner` a node loads a workflow of its own."""
         keys = (self._keys.head(workflow_id), self._keys.journal(workflow_id))
         args = (new_owner, expected_owner, ADOPT_ENTRIES, ADOPT_BYTES)
         return _parsed(self._link.script(self._scripts["workflow_adopt"], keys, args), Adopted.parse, workflow_id)
@@ -94,9 +97,10 @@ class Journal:
         at: str = "",
         note: str = "",
     ) -> Awaitable[Appended]:
-        """Entry, state and retention in one. `closed` = it was already; the book-keeping (`finish`) is still to be done.
+        """Append the last entry, set the state and start the retention. Status `closed`: it was closed before. The
+        caller must still update the index (`Ownership.finish`).
 
-        `at`, `note`: the step that it failed at, and why, for lists.
+        `at` and `note` are the step that failed and the reason, for lists.
         """
         return _parsed(
             self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note)),
@@ -131,9 +135,10 @@ class Journal:
         *,
         not_after_ms: int = 0,
     ) -> Awaitable[Appended]:
-        """The next run, in one step; `folded` is the last entry that was folded, `unread` what of that goes along.
+        """Begin the next run, atomically. `folded` is the id of the last entry that was folded; `unread` are the ids of
+        the entries up to it that the next run must still read.
 
-        With `owner` "" a closed workflow is begun again, by whoever asks first, and before the date that its mark gives.
+        With `owner` "" it begins a closed workflow again: the first caller succeeds, until `not_after_ms`.
         """
         fields = [word for pair in head.items() for word in pair]
         keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
@@ -152,9 +157,9 @@ class Journal:
         closed: State | None = None,
         retention_ms: int = 0,
     ) -> Awaitable[Restored]:
-        """Write back what a Redis without its tail lacks of these remembered entries (dense, under their own ids).
+        """Write back those of the remembered entries that Redis has lost. They have their own ids, without gaps.
 
-        `head` are the fields of a head that may be gone altogether; only with entries from the run's first on.
+        `head` has the fields of the head, in case that it is lost too; only with entries from the first of the run on.
         """
         fields = [word for pair in (head or {}).items() for word in pair]
         args: list[Arg] = [run, node_id, taken_from, "0" if head is None else "1", closed.value if closed else ""]
@@ -169,7 +174,8 @@ class Journal:
     def append(
         self, workflow_id: str, run: int, name: str, entry: bytes, *, owner: str | None = None
     ) -> Awaitable[Appended]:
-        """Append once under `name`; with `owner` only while that node owns the workflow (what coordinators decide)."""
+        """Append an entry once under `name`. With `owner`, only while that node owns the workflow (entries of
+        coordinators)."""
         reply = self._link.call(*self._appending(workflow_id, run, name, entry, owner))
         return _parsed(reply, Appended.parse, workflow_id)
 
@@ -184,33 +190,34 @@ class Journal:
         workflow_id: str,
         run: int,
         step: str,
-        k: int,
+        question_number: int,
         decided: bytes,
         *,
         outcome: bytes | None = None,
         cancel: bytes | None = None,
         owner: str | None = None,
     ) -> Awaitable[Decision]:
-        """Decide escalation `<step>#<k>` once. Without `outcome` the step stays open (a granted retry)."""
+        """Decide escalation `<step>#<question_number>`, once. Without `outcome` the step stays open (a human granted a
+        retry)."""
         keys = self._keys.written(workflow_id)
-        args = (run, step, k, owner or "", decided, outcome or b"", cancel or b"")
+        args = (run, step, question_number, owner or "", decided, outcome or b"", cancel or b"")
         return _parsed(self._link.script(self._scripts["decision_append"], keys, args), Decision.parse, workflow_id)
 
     async def read(
         self, workflow_id: str, after: bytes | str = b"", count: int = PAGE_ENTRIES, room: int = PAGE_BYTES
     ) -> list[RawEntry]:
-        """One page of entries behind the id `after`; an empty one is the end. Raises `Unreadable`."""
+        """One page of the entries after the id `after`; an empty page is the end. Raises `Unreadable`."""
         start: bytes | str = "-" if not after else b"(" + (after if isinstance(after, bytes) else after.encode())
         keys = (self._keys.journal(workflow_id),)
         reply = self._link.script(self._scripts["journal_read"], keys, (start, count, room))
         return await _parsed(reply, parse_entries, workflow_id)
 
     async def entry_id(self, workflow_id: str, name: str) -> bytes:
-        """The id under which an entry of that name stands; b"" = there is none."""
+        """The journal id of the entry of that name; b"" if there is none."""
         return await self._link.call("HGET", self._keys.head(workflow_id), f"e:{name}") or b""
 
     async def outcome_id(self, workflow_id: str, step: str) -> bytes:
-        """The same of a step's outcome; b"" = it is not over."""
+        """The journal id of a step's outcome; b"" if the step is not over."""
         return await self.entry_id(workflow_id, f"task:{step}")
 
     async def has(self, workflow_id: str, name: str) -> bool:
@@ -218,7 +225,7 @@ class Journal:
         return bool(await self._link.call("HEXISTS", self._keys.head(workflow_id), f"e:{name}"))
 
     async def entry(self, workflow_id: str, at: bytes) -> tuple[str, bytes] | None:
-        """Name and entry that stand under one id."""
+        """Name and data of the entry with that journal id."""
         found = await self._link.call("XRANGE", self._keys.journal(workflow_id), at, at)
         (raw,) = parse_entries(found) if found else (None,)
         return (raw.name, raw.data) if raw is not None else None
@@ -228,7 +235,7 @@ class Journal:
     def claim(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int = CLAIM_TTL_MS
     ) -> Awaitable[Claimed]:
-        """Ask to run one attempt. Only `run` is a yes."""
+        """Ask to run one attempt. The agent may run it only if the status is `run`."""
         reply = self._link.call(*self._claiming(workflow_id, run, step, attempt, agent_id, ttl_ms))
         return _parsed(reply, Claimed.parse, workflow_id)
 
@@ -251,7 +258,7 @@ class Journal:
         beat: bool = True,
         ttl_ms: int = CLAIM_TTL_MS,
     ) -> Awaitable[bool]:
-        """Extend a claim; False = gone, the handler has to stop. `beat` = the handler gave a sign of life."""
+        """Extend a claim. False: the claim is gone, the handler must stop. `beat`: the handler gave a sign of life."""
         head, checkpoints = self._keys.head(workflow_id), self._keys.checkpoints(workflow_id)
         done = "" if fraction is None else f"{fraction:.4g}"
         args: list[Arg] = [run, step, attempt, agent_id, ttl_ms, done, "1" if beat else "0"]
@@ -260,7 +267,8 @@ class Journal:
         return _parsed(self._link.call("EVALSHA", self._renew, 2, head, checkpoints, *args), bool, workflow_id)
 
     def forget_claim(self, workflow_id: str, step: str) -> Awaitable[int]:
-        """The owner's: delete a claim that cannot be read; one of an agent that lives is renewed by taking it again."""
+        """Delete an unreadable claim; only the owner does this. If its agent is alive, the agent claims the attempt
+        again."""
         return self._link.call("HDEL", self._keys.head(workflow_id), f"c:{step}")
 
     # ── the head ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,9 +276,10 @@ class Journal:
     async def heads(
         self, workflow_ids: Iterable[str], fields: Sequence[str] | None = None
     ) -> list[tuple[str, Head | None]]:
-        """Many heads in one write, in their order; `fields` (attributes of `Head`) spares reading the rest.
+        """Many heads with one write, in the order of the ids. `fields` (attributes of `Head`) limits what is read.
 
-        None = no head. One that cannot be read is left out and counted (`Link.skips`): it costs its own workflow only.
+        None: there is no head. An unreadable head is left out and counted (`Link.skips`), so it affects its own
+        workflow only.
         """
         names = _names(fields)
         ids = list(workflow_ids)
@@ -288,13 +297,14 @@ class Journal:
         return found
 
     def head(self, workflow_id: str, fields: Sequence[str] | None = None) -> Awaitable[Head | None]:
-        """One head; None = there is none. Raises `Unreadable`."""
+        """One head; None if there is none. Raises `Unreadable`."""
         names = _names(fields)
         reply = self._link.call("HMGET", self._keys.head(workflow_id), *names)
         return _parsed(reply, lambda values: _head(names, values), workflow_id)
 
     def look(self, workflow_id: str, steps: Sequence[str]) -> Awaitable[Look | None]:
-        """Which of these pending steps are over, and who runs the others. None = no head. Raises `Unreadable`."""
+        """Which of these pending steps are over, and which agents run the others. None: no head. Raises
+        `Unreadable`."""
         fields = [f"{kind}:{step}" for step in steps for kind in ("e:task", "c")]
         reply = self._link.call("HMGET", self._keys.head(workflow_id), "run", "closed", "owner", "last", *fields)
         return _parsed(reply, lambda values: Look.parse(steps, values), workflow_id)
@@ -312,10 +322,10 @@ class Journal:
         view: bytes | None = None,
         survived: bool = False,
     ) -> Awaitable[AppendStatus]:
-        """What the owner shows to lists and watchers; None leaves a field as it is. `new` = written.
+        """Write the fields that lists and watchers see; None leaves a field as it is. Status `new`: written.
 
-        `survived`: the run was adopted and replayed, and its node lives: that adoption is not held against it, whoever owns
-        it by now.
+        `survived`: the node adopted and replayed the run, and is alive, so this adoption no longer counts as
+        unconfirmed. This holds even if another node owns the workflow by now.
         """
         args: list[Arg] = [run, owner, "0" if view is None else "1", view or b"", "1" if survived else "0"]
         if state is not None:
@@ -330,7 +340,8 @@ class Journal:
         return _parsed(self._link.script(self._scripts["head_set"], keys, args), parse_status, workflow_id)
 
     async def is_damaged(self, workflow_id: str) -> bool:
-        """Whether head or journal hold something else than a head or a journal: nothing but their own content says so."""
+        """Whether the keys of head or journal hold other data than a head or a journal. Only their content can show
+        it."""
         head, journal, _ = self._keys.written(workflow_id)
         kinds = [self._link.call("TYPE", key) for key in (head, journal)]
         of_head, of_journal = [(await kind).lower() for kind in kinds]
@@ -343,16 +354,17 @@ class Journal:
         return False
 
     async def discard(self, workflow_id: str) -> None:
-        """Delete head, journal and checkpoints, because something else stands there; only to write them again."""
+        """Delete head, journal and checkpoints that hold other data. The caller must write them again."""
         await self._link.call("DEL", *self._keys.written(workflow_id))
 
     def watch(self, workflow_id: str, for_ms: int) -> Awaitable[bool]:
-        """Have every entry published for so long; False = no head, or closed: nothing more will happen."""
+        """Publish each new entry, for `for_ms` from now. False: there is no head or it is closed, so no entry will
+        follow."""
         reply = self._link.script(self._scripts["head_watch"], (self._keys.head(workflow_id),), (for_ms,))
         return _parsed(reply, bool, workflow_id)
 
     async def view(self, workflow_id: str) -> bytes | None:
-        """What the workflow's code published last."""
+        """The view that the workflow's code published last."""
         try:
             value: bytes | None = await self._link.call("GET", self._keys.view(workflow_id))
         except RedisRefused as error:
@@ -367,11 +379,11 @@ class Journal:
         seconds, micros = await self._link.call("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
-    # ── the words of the hot scripts, built without detours ──────────────────────────────────────────────────────────
+    # ── the commands of the scripts on the hot path ──────────────────────────────────────────────────────────────────
 
     def _creating(self, new: NewWorkflow) -> tuple[Arg, ...]:
         head: tuple[Arg, ...] = ("owner", new.owner, "definition", new.definition, "version", new.version)
-        head += ("python", new.python, "created", new.created_ms, "req", new.req)
+        head += ("python", new.runtime, "created", new.created_ms, "req", new.request_hash)
         if new.labels:
             head += ("labels", new.labels)
         if new.trace:
@@ -395,8 +407,8 @@ class Journal:
     ) -> tuple[Arg, ...]:
         k = self._keys
         keys = (*k.written(workflow_id), k.live(workflow_id), k.view(workflow_id))
-        told = (_clipped(at), _clipped(note))
-        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *told)
+        texts = (_clipped(at), _clipped(note))
+        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *texts)
 
     def _claiming(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int
@@ -405,11 +417,11 @@ class Journal:
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
 
 
-class _parsed(Awaitable[_T]):  # noqa: N801 - it reads like the function that it stands for
-    """A reply that is parsed when it is awaited; `Unreadable` where what stands there is something else.
+class _parsed(Awaitable[_T]):  # noqa: N801 - it is used like a function
+    """A reply that is parsed when it is awaited. Raises `Unreadable` if the keys hold other data.
 
-    No coroutine, for the same reason as `Link.call`: of many that were issued together, the rest are dropped when the first
-    one fails, and a coroutine that is never awaited is warned of.
+    It is no coroutine, as in `Link.call`: when one of many calls fails the caller drops the others, and Python warns of
+    a coroutine that is never awaited.
     """
 
     __slots__ = ("_parse", "_reply", "_workflow_id")
@@ -437,5 +449,5 @@ def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None
 
 
 def _clipped(text: str) -> str:
-    """At most 60 bytes, so that the head stays a listpack; never half a character."""
+    """At most 60 bytes, so that Redis keeps the head as a listpack. It never cuts a character in two."""
     return text.encode()[:NOTE_BYTES].decode(errors="ignore")

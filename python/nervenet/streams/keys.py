@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything lies in Redis, and which names may become part of a key.
+"""The key layout: the name of everything in Redis, and which names may become part of a key.
 
-Hides the spelling of keys and escalation ids: nobody else puts a colon or a brace together. Braces are Redis
-Cluster hash tags, so all keys of one workflow share a slot and one script may touch them.
+It hides the spelling of keys and of escalation ids; no other module builds a key. Braces are Redis Cluster hash tags:
+all keys of one workflow are in one slot, so one script may use them.
 
-Why checked here: an id goes into keys, channels, hash fields and log lines unescaped. The check is a border function,
-called once where a name comes in (`check_workflow_id`, and `check_name`, which the options own); the methods of `Keys` trust their arguments,
-because they are called for every command.
+Names are checked at the border, once, when they arrive (`check_workflow_id`, and `check_name` of `options`), because
+they go into keys, channels, hash fields and log lines unescaped. The methods of `Keys` trust their arguments: they run
+for every command.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Keys:
     def __repr__(self) -> str:
         return f"<Keys {self.namespace}>"
 
-    # ── of one workflow; all in one slot ─────────────────────────────────────────────────────────────────────────────
+    # ── of one workflow; all of them are in one slot ─────────────────────────────────────────────────────────────────
 
     def head(self, workflow_id: str) -> bytes:
         return self._wf + workflow_id.encode() + b"}"
@@ -88,12 +88,12 @@ class Keys:
         return self._wf + workflow_id.encode() + b"}:view"
 
     def written(self, workflow_id: str) -> tuple[bytes, bytes, bytes]:
-        """Head, journal and checkpoints at once: what an append writes, on the hot path."""
+        """Head, journal and checkpoints: the keys that an append writes. One call, because this is on the hot path."""
         head = self._wf + workflow_id.encode() + b"}"
         return head, head + b":journal", head + b":ckpt"
 
     def events(self, workflow_id: str) -> bytes:
-        """The pub/sub channel on which a hint comes when something happened to that workflow."""
+        """The pub/sub channel that announces each change of the workflow. Messages may get lost."""
         return self._events + workflow_id.encode() + b"}"
 
     # ── of one process ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -107,10 +107,11 @@ class Keys:
     def owned(self, node_id: str) -> bytes:
         return self._owned + node_id.encode() + b"}"
 
-    # ── of all ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── of the whole namespace ───────────────────────────────────────────────────────────────────────────────────────
 
     def queue(self, capability: str, requirement: str = "") -> bytes:
-        """The shared queue of a capability; `requirement` is the hash of labels and version that its tasks ask for."""
+        """The shared queue of a capability. `requirement` is the hash of the labels and version that its tasks
+        require."""
         tag = f"{capability}/{requirement}" if requirement else capability
         return self._queue + tag.encode() + b"}"
 
@@ -123,18 +124,18 @@ class Keys:
     def definition(self, name: str) -> bytes:
         return self._ns + b"definition:{" + name.encode() + b"}"
 
-    # ── and back: whose key or channel is this ───────────────────────────────────────────────────────────────────────
+    # ── from a key or channel to its name ────────────────────────────────────────────────────────────────────────────
 
     def every(self, kind: str) -> str:
         """The SCAN pattern for all keys of a kind: `inbox`, `wake`, `owned`, `queue`, `queues`, `closed`."""
         return f"nn:{self.namespace}:{kind}:{{*}}"
 
     def tag(self, key: bytes) -> str:
-        """What stands between the braces of a key or channel: a workflow id, a process id, a capability, a day."""
+        """The text between the braces of a key or channel: a workflow id, a process id, a capability or a day."""
         return key[key.index(b"{") + 1 : key.rindex(b"}")].decode()
 
     def tag_or_none(self, key: bytes) -> str | None:
-        """`tag` of a key that anybody may have written."""
+        """The same for a key that any program may have written; None where it has no tag."""
         try:
             return self.tag(key)
         except ValueError:
@@ -145,26 +146,26 @@ class Keys:
 
 
 class EscalationId(NamedTuple):
-    """`<workflow_id>/<step>#<k>`, taken apart."""
+    """The parts of `<workflow_id>/<step>#<question number>`. The first question of a step has number 1."""
 
     workflow_id: str
     step: str
-    k: int
+    question_number: int
 
 
-def escalation_id(workflow_id: str, step: str, k: int) -> str:
-    return f"{workflow_id}/{step}#{k}"
+def escalation_id(workflow_id: str, step: str, question_number: int) -> str:
+    return f"{workflow_id}/{step}#{question_number}"
 
 
 def parse_escalation_id(text: str) -> EscalationId:
-    """Takes `<workflow_id>/<step>#<k>` apart; ValueError where it is none."""
+    """The parts of an escalation id; raises ValueError for any other text."""
     workflow_id, slash, rest = text.rpartition("/")
-    step, hash_, k = rest.rpartition("#")
-    if not (slash and hash_ and step and k.isascii() and k.isdigit()):
+    step, hash_, number = rest.rpartition("#")
+    if not (slash and hash_ and step and number.isascii() and number.isdigit()):
         raise ValueError(
             f"{text!r} is not an escalation id: it reads <workflow id>/<step>#<number>, like review-7/ask#1"
         )
-    return EscalationId(check_workflow_id(workflow_id), step, int(k))
+    return EscalationId(check_workflow_id(workflow_id), step, int(number))
 
 
 # ── checks at the border ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,12 +180,12 @@ def check_namespace(namespace: str) -> str:
 
 
 def check_workflow_id(workflow_id: str) -> str:
-    """Returns it, or raises ValueError with a sentence for whoever chose it."""
+    """Return the id, or raise ValueError with a message for the user who chose it."""
     return _check_id(workflow_id, "workflow id")
 
 
 def check_signal_id(signal_id: str) -> str:
-    """A signal id becomes part of an entry's name, so it is spelled like a workflow id."""
+    """Return the id, or raise ValueError. It becomes part of an entry's name, so the rules of workflow ids apply."""
     return _check_id(signal_id, "signal id")
 
 

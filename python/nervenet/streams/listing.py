@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Walking the sorted sets that list workflows and escalations, page by page, without losing or repeating any.
+"""Lists of workflows and escalations: sorted sets, read page by page without losing or repeating a row.
 
-A cursor is (score, member), not an offset: what comes or goes between two pages shifts nothing. Redis can't begin a range by
-score at a member, so a page begins at the score and skips what the cursor has passed; where more than a page shares
-one score (a batch of starts in one millisecond) the page is read wider.
+A cursor is (score, member), not an offset, so rows that come or go between two pages shift nothing. Redis cannot begin
+a range by score at a member. So a page begins at the score of the cursor and skips the rows up to the cursor; if more
+rows than a page have the same score (many starts in one millisecond) a larger page is read.
 
-Escalations are derived: the owner sets and clears them from the fold, the record itself is in the journal.
+The list of escalations is derived: the owner adds and removes them from the fold; the record itself is in the journal.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import math
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
+from nervenet.redis_link.connection import Arg
+from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.link import Link
 from nervenet.streams.derived import Derived
-from nervenet.streams.faults import RedisRefused
 from nervenet.streams.keys import EscalationId, Keys, escalation_id, parse_escalation_id
-from nervenet.streams.link import Arg, Link
 from nervenet.streams.script import packaged_scripts
 
 __all__ = ["Listed", "Listing"]
 
 
 class Listed(NamedTuple):
-    """One row, and the cursor behind it. The score is a time in ms (a start's, a deadline's; inf = no deadline)."""
+    """One row, which is also the cursor after it. The score is the time in ms of a start or a deadline (inf: no
+    deadline)."""
 
     score: float
     member: str
@@ -42,17 +44,17 @@ class Listing:
         self._scripts = {script.name: script for script in packaged_scripts()}
 
     async def running(self, after: Listed | None = None, count: int = 500, *, newest: bool = False) -> list[Listed]:
-        """Open workflows by start time (and ids whose start is under way), oldest first unless `newest`."""
+        """Open workflows by start time, and ids that are just being started. Oldest first unless `newest`."""
         return await self._page(self._keys.running, after, count, newest)
 
     async def restarting(self, after: Listed | None = None, count: int = 500) -> list[Listed]:
-        """Closed workflows that somebody is beginning again, by when he began."""
+        """Closed workflows that a node is starting again, by the time at which it began."""
         return await self._page(self._keys.restarting, after, count, newest=False)
 
     async def closed(
         self, day: str, after: Listed | None = None, count: int = 500, *, newest: bool = True
     ) -> list[Listed]:
-        """Workflows that were closed on that day, by start time. A head may be gone before its row."""
+        """Workflows that were closed on that day, by start time. A head may expire before its row."""
         return await self._page(self._keys.closed(day), after, count, newest)
 
     async def escalations(self, after: Listed | None = None, count: int = 500) -> list[Listed]:
@@ -60,30 +62,33 @@ class Listing:
         return await self._page(self._keys.escalations, after, count, newest=False)
 
     async def count(self, *keys: bytes) -> int:
-        """How many rows there are in these lists together."""
+        """The number of rows in these lists together."""
         return sum(await asyncio.gather(*(Derived(self._link, key, ("ZCARD", key)) for key in keys)))
 
-    def escalation_set(self, workflow_id: str, step: str, k: int, deadline_ms: int | None) -> Awaitable[int]:
+    def escalation_set(
+        self, workflow_id: str, step: str, question_number: int, deadline_ms: int | None
+    ) -> Awaitable[int]:
         score = "+inf" if deadline_ms is None else deadline_ms
-        return self._escalations("ZADD", score, escalation_id(workflow_id, step, k))
+        return self._escalations("ZADD", score, escalation_id(workflow_id, step, question_number))
 
-    def escalation_clear(self, workflow_id: str, step: str, k: int) -> Awaitable[int]:
-        """After the reply of what decided it (or of the workflow's close)."""
-        return self._escalations("ZREM", escalation_id(workflow_id, step, k))
+    def escalation_clear(self, workflow_id: str, step: str, question_number: int) -> Awaitable[int]:
+        """Remove an escalation. Call it after the reply of its decision, or of the workflow's close."""
+        return self._escalations("ZREM", escalation_id(workflow_id, step, question_number))
 
     def _escalations(self, command: str, *args: Arg) -> Awaitable[int]:
         key = self._keys.escalations
         return Derived(self._link, key, (command, key, *args))
 
     async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
-        """Which of these are open no more: decided, their step or workflow over, or their workflow gone (or no question)."""
-        asked = [_parsed(row.member) for row in found]
-        marks = [(f"e:decided:{one.step}#{one.k}", f"e:task:{one.step}") for one in asked]
+        """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or
+        the row is no escalation id."""
+        ids = [_parsed(row.member) for row in found]
+        marks = [(f"e:decided:{one.step}#{one.question_number}", f"e:task:{one.step}") for one in ids]
         replies = [
             self._link.call("HMGET", self._keys.head(one.workflow_id), "run", "closed", *mark)
-            for one, mark in zip(asked, marks, strict=True)
+            for one, mark in zip(ids, marks, strict=True)
         ]
-        return [await self._is_over(one, reply) for one, reply in zip(asked, replies, strict=True)]
+        return [await self._is_over(one, reply) for one, reply in zip(ids, replies, strict=True)]
 
     async def _is_over(self, one: EscalationId, reply: Awaitable[Any]) -> bool:
         try:
@@ -96,7 +101,7 @@ class Listing:
         return run is None or any(over)
 
     async def escalation_forget(self, found: Listed) -> None:
-        """The sweep's: off the list, unless it stands there with another deadline by now (the next run asks too)."""
+        """Remove a row, for the sweep. A row that has another deadline by now stays: the next run has asked again."""
         keys, args = (self._keys.escalations,), (found.member, _score(found.score))
         await self._link.script(self._scripts["running_remove"], keys, args)
 
@@ -119,7 +124,7 @@ class Listing:
 
 
 def _parsed(member: str) -> EscalationId:
-    """Of what is no escalation id: one that no workflow has."""
+    """The parts of a row. A row that is no escalation id becomes an id that no workflow has."""
     try:
         return parse_escalation_id(member)
     except ValueError:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of the last seconds, packed: a Redis that came back may have lost them, and else nobody ever reads them.
+"""The records of the last seconds, packed into bytes. They are only read when Redis is back and may have lost them.
 
-A busy process remembers tens of thousands. As objects they would lie among the short-lived ones: the collector looks at
-each of them, and memory that is still in the cache is not used again. So some at a time become the bytes of a page, which
-goes as a whole, when its last record is old enough.
+A busy process remembers tens of thousands of records. As Python objects they would cost time: the garbage collector
+visits each of them, and they keep memory that is in the CPU cache from being used again. So a few records at a time
+become the bytes of a page, and a page is forgotten as a whole, when its last record is old enough.
 """
 
 from __future__ import annotations
@@ -15,62 +15,65 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-AT_ONCE: Final = 8
-"""Eight closed workflows of some KB are still in the cache, and what they pack to is below malloc's limit for mapped blocks."""
-IN_PLACE: Final = 2
-"""The format of marshal that writes each value where it stands; later ones look for equal objects first."""
-LONG_AGO: Final = float("-inf")
+RECORDS_A_PAGE: Final = 8
+"""Records of a page. Eight closed workflows of a few KB each are still in the CPU cache, and their packed bytes are
+below malloc's limit for mapped blocks."""
+MARSHAL_VERSION: Final = 2
+"""The version of marshal's format. Later versions search for equal objects first, which takes time."""
+NEVER: Final = float("-inf")
 
 Record: TypeAlias = tuple[Any, ...]
-"""Of numbers, str, bytes, and tuples and lists of them."""
+"""Numbers, str, bytes, and tuples and lists of them."""
 Page: TypeAlias = tuple[float, int, bytes]
-"""The time of its last record, what all of them were said to weigh, and they. A bare tuple: the collector lets go of those."""
+"""The time of the last record, the size of all records as the caller gave it, and their bytes. It is a plain tuple
+because the garbage collector stops tracking tuples of such values."""
 
 
 class Pages:
-    """`span`: how much later than the first the last record of a page may be, in whatever the caller's times count."""
+    """`span`: how much later than the first record of a page its last one may be, in the unit of the caller's times."""
 
     def __init__(self, span: float) -> None:
         self._span = span
         self._full: deque[Page] = deque()
         self._fresh: list[Record] = []
         self._fresh_size = 0
-        self._until = self._latest = LONG_AGO
+        self._until = self._latest = NEVER
         self.size = 0
 
     def put(self, now: float, record: Record, size: int) -> bool:
-        """Whether that began a page: a good time to forget. Times never go back."""
-        turned = now > self._until or len(self._fresh) == AT_ONCE
-        if turned:
-            self._turn()
+        """Add a record. True if it began a new page, which is a good moment to call `forget`. Times must not
+        decrease."""
+        finished = now > self._until or len(self._fresh) == RECORDS_A_PAGE
+        if finished:
+            self._finish_page()
             self._until = now + self._span
         self._fresh.append(record)
         self._fresh_size += size
         self.size += size
         self._latest = now
-        return turned
+        return finished
 
-    def _turn(self) -> None:
+    def _finish_page(self) -> None:
         if self._fresh:
-            self._full.append((self._latest, self._fresh_size, marshal.dumps(self._fresh, IN_PLACE)))
-            self._fresh, self._fresh_size, self._until = [], 0, LONG_AGO
+            self._full.append((self._latest, self._fresh_size, marshal.dumps(self._fresh, MARSHAL_VERSION)))
+            self._fresh, self._fresh_size, self._until = [], 0, NEVER
 
     def forget(self, before: float) -> None:
-        """The pages that have no later record."""
+        """Drop the pages whose last record is older than `before`."""
         while self._full and self._full[0][0] < before:
             self.forget_oldest()
         if self._fresh and self._latest < before:
             self.forget_oldest()
 
     def forget_oldest(self) -> None:
-        """One page, where there is one."""
+        """Drop the oldest page, if there is one."""
         if not self._full:
-            self._turn()
+            self._finish_page()
         if self._full:
             self.size -= self._full.popleft()[1]
 
     def records(self) -> Iterator[Record]:
-        """All of now, the oldest first, whatever happens to the pages meanwhile."""
+        """All present records, the oldest first. Later changes do not affect the iterator."""
         return _unpacked(tuple(self._full), tuple(self._fresh))
 
 

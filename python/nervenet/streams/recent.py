@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent (or a gateway for its agents) has recorded lately: a Redis that came back may have lost it, and nobody
-else may have heard of it.
+"""The outcomes that an agent, or a gateway for its agents, recorded in the last seconds: written again if Redis loses
+them.
 
-With `appendfsync everysec` an outcome can be acknowledged and lost a moment later, before its owner read the news. The
-step would be done again, which is allowed, but need not be: the outcome is appended once more under its name, which is
-a no-op where it survived. Five seconds are more than a crash takes; 16 MiB are the most that is kept.
+With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has
+read it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
+appended again under its name, which has no effect where it survived. Five seconds are longer than Redis can lose; the
+memory is limited to 16 MiB.
 """
 
 from __future__ import annotations
@@ -14,29 +15,33 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.streams.faults import LinkClosed, LinkError
+from nervenet.redis_link.faults import LinkClosed, LinkError
+from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.pages import Pages
-from nervenet.streams.queues import News
+from nervenet.streams.queues import OutgoingWake
 
 if TYPE_CHECKING:
     from nervenet.clock import Clock
+    from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.answers import Appended
-    from nervenet.streams.journal import Journal
-    from nervenet.streams.link import ServerIdentity
+    from nervenet.streams.journal import JournalStore
     from nervenet.streams.queues import Queues
 
-KEEP_S: Final = 5.0
-SPAN_S: Final = 0.5
-KEEP_BYTES: Final = 16 * 1024 * 1024
-PAGE: Final = 500
-TRIES: Final = 20
-PAUSE: Final = 0.25
+REMEMBER_SECONDS: Final = 5.0
+"""Seconds for which an outcome is remembered."""
+PAGE_SECONDS: Final = 0.5
+"""Seconds that one page of them covers at most."""
+REMEMBER_BYTES: Final = 16 * 1024 * 1024
+OUTCOMES_AT_ONCE: Final = 500
+"""Outcomes that are written again at the same time."""
+APPEND_TRIES: Final = 20
+APPEND_PAUSE: Final = 0.25
 
 _log = logging.getLogger(__name__)
 
 
 class Recorded(NamedTuple):
-    """One append that was acknowledged."""
+    """One outcome whose append was acknowledged."""
 
     workflow_id: str
     run: int
@@ -47,31 +52,32 @@ class Recorded(NamedTuple):
 class Recent:
     """One for each process that records outcomes."""
 
-    def __init__(self, journal: Journal, queues: Queues, clock: Clock) -> None:
+    def __init__(self, journal: JournalStore, queues: Queues, clock: Clock) -> None:
         self._journal = journal
         self._queues = queues
         self._clock = clock
-        self._kept = Pages(SPAN_S)
+        self._pages = Pages(PAGE_SECONDS)
         self.written_back = 0
 
     def recorded(self, workflow_id: str, run: int, name: str, entry: bytes) -> None:
-        """It is in the journal now, says Redis."""
-        kept, now = self._kept, self._clock.monotonic()
-        if kept.put(now, (workflow_id, run, name, entry), len(entry)):
-            kept.forget(now - KEEP_S)
-        while kept.size > KEEP_BYTES:
-            kept.forget_oldest()
+        """Remember an outcome: Redis has acknowledged its append."""
+        pages, now = self._pages, self._clock.monotonic()
+        if pages.put(now, (workflow_id, run, name, entry), len(entry)):
+            pages.forget(now - REMEMBER_SECONDS)
+        while pages.size > REMEMBER_BYTES:
+            pages.forget_oldest()
 
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
-        """Append all of it again; a workflow that Redis does not know (yet) is one that its owner still writes back."""
-        kept, before = itertools.starmap(Recorded, self._kept.records()), self.written_back
-        while some := list(itertools.islice(kept, PAGE)):
-            await asyncio.gather(*map(self._again, some))
+        """Append all of them again. Where Redis does not know the workflow, its owner has not written it back yet:
+        retry."""
+        remembered, before = itertools.starmap(Recorded, self._pages.records()), self.written_back
+        while some := list(itertools.islice(remembered, OUTCOMES_AT_ONCE)):
+            await asyncio.gather(*map(self._append_again, some))
         if self.written_back > before:
-            _log.warning("Redis came back, and %d outcomes were written back", self.written_back - before)
+            _log.warning("Redis is back: %d outcomes were written again", self.written_back - before)
 
-    async def _again(self, one: Recorded) -> None:
-        for _ in range(TRIES):
+    async def _append_again(self, one: Recorded) -> None:
+        for _ in range(APPEND_TRIES):
             try:
                 appended = await self._journal.append(one.workflow_id, one.run, one.name, one.entry)
             except LinkClosed:
@@ -80,17 +86,12 @@ class Recent:
                 _log.debug("not yet written back: %s", error)
             else:
                 if appended.status != "unknown":
-                    self._told(one, appended)
+                    self._wake_owner(one, appended)
                     return
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(APPEND_PAUSE)
 
-    def _told(self, one: Recorded, appended: Appended) -> None:
+    def _wake_owner(self, one: Recorded, appended: Appended) -> None:
         if appended.status == "new":
             self.written_back += 1
-            news = News(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
-            self._queues.wake_nowait(news).add_done_callback(_heard)
-
-
-def _heard(future: asyncio.Future[object]) -> None:
-    if not future.cancelled():
-        future.exception()
+            wake = OutgoingWake(appended.owner, one.workflow_id, one.run, appended.id, one.name, one.entry)
+            self._queues.wake_nowait(wake).add_done_callback(ignore_error)

@@ -1,42 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Lua script as a value: its text and the name (sha1) that Redis knows it by."""
+"""The Lua scripts of the data plane: the files in `streams/scripts/`, each with its keys, arguments and answers."""
 
 from __future__ import annotations
 
-import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from nervenet.redis_link.script import LuaScript
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from importlib.resources.abc import Traversable
 
-__all__ = ["Script", "packaged_scripts"]
-
-
-class Script:
-    """`Script("journal_append")` is the text of `streams/scripts/journal_append.lua`; `source` gives another text."""
-
-    __slots__ = ("name", "sha", "source")
-
-    def __init__(self, name: str, source: str | None = None) -> None:
-        self.name = name
-        self.source = source if source is not None else (_folder().joinpath(f"{name}.lua")).read_text(encoding="utf-8")
-        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-
-    def __repr__(self) -> str:
-        return f"<Script {self.name} {self.sha[:8]}>"
+__all__ = ["packaged_scripts"]
 
 
-def packaged_scripts() -> Iterable[Script]:
-    """Every script that ships with the package, by name."""
-    folder = _folder()
+def packaged_scripts() -> Iterable[LuaScript]:
+    """Every script of the data plane, in the order of the names. A script has the name of its file without `.lua`."""
+    folder = files("nervenet.streams").joinpath("scripts")
     if not folder.is_dir():
         return
-    for name in sorted(entry.name for entry in folder.iterdir()):
-        if name.endswith(".lua"):
-            yield Script(name.removesuffix(".lua"))
-
-
-def _folder() -> Traversable:
-    return files("nervenet.streams").joinpath("scripts")
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".lua"):
+            yield LuaScript(file.name.removesuffix(".lua"), file.read_text(encoding="utf-8"))

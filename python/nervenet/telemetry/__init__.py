@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only door to OpenTelemetry: one workflow is one trace (CONTRACT 5), configured by the standard OTEL_* alone.
+"""The only door to OpenTelemetry: one workflow is one trace, configured by the standard OTEL_* alone.
 
     telemetry = start("licence-audit", "node")     # first thing in the process; reads OTEL_*, off when they are silent
     ...
@@ -9,7 +9,7 @@
 `current()`. Off is a plain object that does nothing: neither the SDK nor the exporter is imported.
 
 `context` has W3C contexts and computed span ids, `spans` the plain values, `ambient` the API of OpenTelemetry, `sdk` the
-rest of it. Nobody but this package imports the last two.
+rest of it. Only this package imports the last two.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from nervenet.telemetry.context import (
     to_metadata,
     trace_id,
 )
-from nervenet.telemetry.spans import OFF, Attributes, Call, Handling, Kind, Span, Telemetry
+from nervenet.telemetry.spans import OFF, Attributes, Handling, Kind, RpcSpan, Span, Telemetry
 
 __all__ = [
     "OFF",
     "Attributes",
-    "Call",
     "Handling",
     "Kind",
+    "RpcSpan",
     "Span",
     "Telemetry",
     "checked",
@@ -62,7 +62,7 @@ _process: Telemetry | None = None
 
 
 def wanted(environ: Mapping[str, str]) -> bool:
-    """Whether OTEL_* ask for traces: an exporter or an endpoint is named, and nothing says no."""
+    """Whether OTEL_* ask for traces: an exporter or an endpoint is set, and nothing disables them."""
     if _disabled(environ):
         return False
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
@@ -76,7 +76,7 @@ def _disabled(environ: Mapping[str, str]) -> bool:
 
 
 def start(service_name: str, role: str, instance_id: str = "") -> Telemetry:
-    """The process's telemetry. The first call decides; names are those of the resource, where OTEL_* give none."""
+    """The telemetry of the process. The first call decides. The names are defaults of the resource."""
     global _process
     if _process is None:
         _process = _made(service_name, role, instance_id or new_id(role))
@@ -84,7 +84,7 @@ def start(service_name: str, role: str, instance_id: str = "") -> Telemetry:
 
 
 def current() -> Telemetry:
-    """What `start` decided; off before it."""
+    """What `start` decided. Off before that."""
     return _process or OFF
 
 

@@ -19,7 +19,7 @@ _baggage = W3CBaggagePropagator()
 
 
 def here() -> Trace:
-    """The current span, whoever started it, and the current baggage."""
+    """The current span of any library, and the current baggage."""
     context = api.get_current_span().get_span_context()
     if not context.is_valid:
         return NO_TRACE

@@ -23,7 +23,7 @@ _LONGEST_BAGGAGE = 8192
 
 
 def checked(trace: Trace) -> Trace:
-    """A context from outside as it may be used: a malformed one is no context, what is too long is left out."""
+    """A context from outside, made safe: a malformed one is dropped, and parts that are too long are left out."""
     if not trace.traceparent:
         return NO_TRACE
     if not _TRACEPARENT.fullmatch(trace.traceparent) or trace.traceparent.startswith("ff"):
@@ -35,7 +35,7 @@ def checked(trace: Trace) -> Trace:
 
 
 def from_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
-    """The caller's context in the metadata of a call; repeated headers are joined, as W3C says."""
+    """The caller's context in the metadata of a call. Repeated headers are joined (W3C Trace Context)."""
     found: dict[str, str] = {}
     for key, value in metadata or ():
         if key in _KEYS and isinstance(value, str):
@@ -44,7 +44,7 @@ def from_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
 
 
 def to_metadata(trace: Trace) -> list[tuple[str, str]]:
-    """Metadata that carries a context; none for none."""
+    """Metadata that carries a context. Empty without a context."""
     if not trace.traceparent:
         return []
     values = (trace.traceparent, trace.tracestate, trace.baggage)
@@ -52,41 +52,41 @@ def to_metadata(trace: Trace) -> list[tuple[str, str]]:
 
 
 def trace_id(trace: Trace) -> str:
-    """The trace id in hex; "" where nobody traces."""
+    """The trace id in hex. `""` without a trace."""
     return trace.traceparent[3:35]
 
 
 def span_of(trace: Trace) -> bytes:
-    """The span that this context speaks of; b"" where nobody traces."""
+    """The span of this context. `b""` without a trace."""
     return bytes.fromhex(trace.traceparent[36:52])
 
 
 def continued(trace: Trace, span: bytes) -> Trace:
-    """The same trace, seen from inside another span."""
+    """The same trace, inside another span."""
     return Trace(f"{trace.traceparent[:36]}{span.hex()}{trace.traceparent[52:]}", trace.tracestate, trace.baggage)
 
 
 def span_id(trace: Trace, *parts: str | int) -> bytes:
-    """Eight bytes that follow from the trace id and what the span is about."""
+    """Eight bytes, computed from the trace id and what the span is about."""
     text = "\0".join([trace_id(trace), *map(str, parts)])
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
 def task_span_id(trace: Trace, task_id: str) -> bytes:
-    """Of `invoke_agent`, which spans a task from dispatch to outcome."""
+    """Id of `invoke_agent`, the span of a task from dispatch to outcome."""
     return span_id(trace, task_id)
 
 
 def send_span_id(trace: Trace, task_id: str, attempt: int) -> bytes:
-    """Of `send queue:…`, the PRODUCER of one attempt; its context travels in the envelope."""
+    """Id of `send queue:…`, the PRODUCER span of one attempt. The envelope carries its context."""
     return span_id(trace, task_id, attempt)
 
 
 def process_span_id(trace: Trace, task_id: str, attempt: int, agent_id: str) -> bytes:
-    """Of `process queue:…`, the CONSUMER in one agent: a retry's send can link to it without asking anybody."""
+    """Id of `process queue:…`, the CONSUMER span in one agent. A retry's send can link to it without a lookup."""
     return span_id(trace, task_id, attempt, agent_id)
 
 
 def producer(trace: Trace, task_id: str, attempt: int) -> Trace:
-    """What an envelope carries."""
+    """The context that an envelope carries."""
     return continued(trace, send_span_id(trace, task_id, attempt))

@@ -32,7 +32,7 @@ from nervenet.clock import SYSTEM
 from nervenet.records import Trace
 from nervenet.telemetry.ambient import activated, context_with, here, span_context, trace_of
 from nervenet.telemetry.context import checked
-from nervenet.telemetry.spans import Attributes, Call, Handling, Kind, Span, Telemetry, is_error, rpc_attributes
+from nervenet.telemetry.spans import Attributes, Handling, Kind, RpcSpan, Span, Telemetry, is_error, rpc_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ _LONGEST = 1_000
 
 
 class ExporterMissing(Exception):
-    """OTEL_TRACES_EXPORTER names what is not installed."""
+    """OTEL_TRACES_EXPORTER names an exporter that is not installed."""
 
 
 class Tracing(Telemetry):
@@ -103,13 +103,13 @@ class Tracing(Telemetry):
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def outgoing(self, method: str, attributes: Attributes | None = None) -> Call:
+    def outgoing(self, method: str, attributes: Attributes | None = None) -> RpcSpan:
         return self._call(method, "client", here(), attributes)
 
-    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> Call:
+    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> RpcSpan:
         return self._call(method, "server", checked(trace), attributes)
 
-    def _call(self, method: str, kind: Kind, parent: Trace, attributes: Attributes | None) -> Call:
+    def _call(self, method: str, kind: Kind, parent: Trace, attributes: Attributes | None) -> RpcSpan:
         """Asks the sampler as a tracer would; what it does not take goes on as it came."""
         if parent.traceparent:
             above = span_context(parent, remote=kind == "server")
@@ -120,7 +120,7 @@ class Tracing(Telemetry):
             flags = api.TraceFlags(api.TraceFlags.SAMPLED)
         answer = self._sampler.should_sample(context, trace_id, method, _KINDS[kind], attributes, ())
         if answer.decision is not Decision.RECORD_AND_SAMPLE:
-            return Call(parent)
+            return RpcSpan(parent)
         mine = api.SpanContext(trace_id, self._ids.generate_span_id(), False, flags, answer.trace_state)
         return _TracedCall(self, method, kind, parent, trace_of(mine, parent.baggage), attributes or {})
 
@@ -176,7 +176,7 @@ class _OwnSpan(SdkSpan):
     """A recording span with an id that we choose: the SDK's constructor is open to subclasses only."""
 
 
-class _TracedCall(Call):
+class _TracedCall(RpcSpan):
     __slots__ = ("_attributes", "_kind", "_method", "_over", "_parent", "_start_ns", "_tracing")
 
     def __init__(
@@ -248,13 +248,13 @@ class _Handling(Handling):
 
 
 def existing() -> Tracing | None:
-    """Of the provider that the process has already."""
+    """Tracing with the provider that the process has already."""
     provider = api.get_tracer_provider()
     return Tracing(provider, ours=False) if isinstance(provider, TracerProvider) else None
 
 
 def configured(service_name: str, role: str, instance_id: str) -> Tracing:
-    """As OTEL_* says. Raises ExporterMissing."""
+    """Tracing as OTEL_* configure it. Raises ExporterMissing."""
     exporters = [_exporter(name.strip()) for name in os.environ.get("OTEL_TRACES_EXPORTER", "otlp").split(",")]
     provider = TracerProvider(resource=_resource(service_name, role, instance_id), shutdown_on_exit=False)
     for exporter in exporters:
@@ -266,14 +266,16 @@ def configured(service_name: str, role: str, instance_id: str) -> Tracing:
 
 
 def _resource(service_name: str, role: str, instance_id: str) -> Resource:
-    """Ours are defaults: what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before."""
+    """Our names are defaults: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are stronger."""
     mine = {"service.name": service_name, "service.instance.id": instance_id, "nervenet.role": role}
     said = OTELResourceDetector().detect().attributes
     return Resource.create({key: value for key, value in mine.items() if key not in said})
 
 
 def _exporter(name: str) -> SpanExporter:
-    """By OpenTelemetry's registry of exporters: OTLP over gRPC comes with nervenet, whatever is installed works too."""
+    """An exporter from OpenTelemetry's registry. OTLP over gRPC comes with nervenet; others work if they are
+    installed.
+    """
     if name == "otlp":
         protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         name = "otlp_proto_http" if (protocol or "grpc").startswith("http") else "otlp_proto_grpc"

@@ -42,8 +42,8 @@ class Span(NamedTuple):
     remote: bool = False  # the parent is in another process
 
 
-class Call:
-    """One RPC, seen from one end. `trace` is the context to go on with: the call's own span, if there is one.
+class RpcSpan:
+    """One RPC, seen from one end. `trace` is the context to continue with: the call's own span, if there is one.
 
     As a context manager it ends with the code of the RequestError that leaves it.
     """
@@ -101,13 +101,13 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"<Telemetry {'on' if self.on else 'off'}>"
 
-    def outgoing(self, method: str, attributes: Attributes | None = None) -> Call:
-        """A CLIENT span below the caller's current span. Off: the caller's own context still goes along."""
-        return Call(self.here())
+    def outgoing(self, method: str, attributes: Attributes | None = None) -> RpcSpan:
+        """A CLIENT span below the caller's current span. When off, the caller's own context is still passed on."""
+        return RpcSpan(self.here())
 
-    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> Call:
+    def incoming(self, method: str, trace: Trace, attributes: Attributes | None = None) -> RpcSpan:
         """A SERVER span below the caller's (`trace`, checked), where that is sampled or the sampler takes it."""
-        return Call(trace)
+        return RpcSpan(trace)
 
     def handling(
         self, name: str, trace: Trace, span_id: bytes, attributes: Attributes, *, start_ns: int | None = None
@@ -120,18 +120,18 @@ class Telemetry:
         return nullcontext()
 
     def here(self) -> Trace:
-        """The current context of the calling code, if it uses OpenTelemetry at all."""
+        """The current context of the calling code, if it uses OpenTelemetry."""
         if "opentelemetry.trace" not in sys.modules:
             return NO_TRACE
-        from nervenet.telemetry.ambient import here  # only where the caller has imported OpenTelemetry himself
+        from nervenet.telemetry.ambient import here  # only if the caller has imported OpenTelemetry
 
         return here()
 
     def export(self, spans: Iterable[Span]) -> None:
-        """Hand finished spans over; returns at once."""
+        """Pass finished spans on. Returns at once."""
 
     def shutdown(self, grace: float = 3.0) -> None:
-        """Send what is left, for at most so many seconds; blocking."""
+        """Send what is left. Blocks for at most `grace` seconds."""
 
 
 OFF = Telemetry()

@@ -11,8 +11,8 @@
 A handler alone: `await run_agent(greet, "Ada")`, or `AgentTest(attempt=2, checkpoint=…)`. A whole mesh: the pytest fixture
 `mesh_client` (see `plugin`).
 
-Time skips to whatever comes next. After every entry the workflow is dropped and rebuilt from its journal, as by a
-crash, and must want the same as before: code that is not deterministic fails the test with its line.
+Time skips to the next event. After every entry the workflow is dropped and rebuilt from its journal, as after a crash,
+and must ask for the same things: code that is not deterministic fails the test, which names the line.
 """
 
 from importlib import import_module

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import ParamSpec, TypeVar
 
 from nervenet.agent.executors.common import Resources
-from nervenet.agent.task import Facts, Task
+from nervenet.agent.task import Task, TaskFacts
 from nervenet.agent.verdicts import accepted, answered, raised
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent
@@ -45,7 +45,7 @@ _LIMIT = 1 << 20
 
 @dataclass
 class _Notes:
-    """What the handler said: the Reporter of its Task."""
+    """What the handler reported: the Reporter of its Task."""
 
     cancelled: bool = False
     parts: list[Any] = field(default_factory=list)
@@ -53,7 +53,7 @@ class _Notes:
     said: list[tuple[float | None, str]] = field(default_factory=list)
 
     def alive(self) -> None:
-        """Nobody counts here."""
+        """Not counted here."""
 
     def progress(self, fraction: float | None, message: str) -> None:
         self.said.append((fraction, message))
@@ -66,7 +66,15 @@ class _Notes:
 
 
 class AgentRun(Generic[T_co]):
-    """How it went. `parts`, `checkpoints` and `progress` are what the handler said, in order, as plain JSON values."""
+    """One run of a handler in a test, from `AgentTest.run`.
+
+    Attributes:
+        error: What the handler raised. None: nothing.
+        parts: What it emitted, as plain JSON values.
+        checkpoints: Its checkpoints, as plain JSON values.
+        progress: Its reports of progress: fraction and message.
+        usage: Tokens that it reported.
+    """
 
     def __init__(self, value: T_co | None, error: BaseException | None, notes: _Notes, task: Task[Any]) -> None:
         self._value = value
@@ -84,18 +92,30 @@ class AgentRun(Generic[T_co]):
 
     @property
     def result(self) -> T_co:
-        """What the handler returned, or raise what it raised: its own exception, Escalate, CancelledError; CallFailed
-        where its input or result does not fit the annotation."""
+        """What the handler returned.
+
+        Raises:
+            Exception: What the handler raised: its own exception, Escalate or CancelledError.
+            CallFailed: The input or the result does not fit the annotation.
+        """
         if self.error is not None:
             raise self.error
         return self._value  # type: ignore[return-value]  # set where there is no error
 
 
 class AgentTest:
-    """The attempt as the handler sees it.
+    """Runs a handler alone, with a Task that the test describes.
 
-    `checkpoint` is what `task.restore` gives, `hint` what a human wrote, `resource` stands for what the lifespan gives
-    (without it, the agent's own lifespan is entered), and `cancel_after` cancels the attempt so long after its start.
+        run = await AgentTest(attempt=2, checkpoint=["line 1"]).run(ocr, Page(1, 3))
+        assert run.result.lines[0] == "line 1"
+
+    Args:
+        attempt: Number of the attempt.
+        checkpoint: What `task.restore` returns.
+        resource: What `task.resource` is. Default: the agent's own lifespan is entered.
+        cancel_after: When the attempt is cancelled, counted from its start. Default: never.
+        hint: What `task.hint` is.
+        labels: What `task.labels` is.
     """
 
     def __init__(
@@ -116,9 +136,18 @@ class AgentTest:
         self.labels = labels
 
     async def run(self, agent: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> AgentRun[O]:
-        """Run the handler once: a coroutine here, a plain function in a thread (run="process" too)."""
+        """Run the handler once: a coroutine here, a plain function in a thread (also with `run="process"`).
+
+        Args:
+            agent: An agent whose handler is at hand.
+            args: Its input, one value or none.
+
+        Raises:
+            InvalidPayload: The input cannot be encoded.
+            TypeError: There is no handler, or more than one input.
+        """
         if not isinstance(agent, Agent) or agent.fn is None:
-            raise TypeError(f"an agent whose handler is at hand can be run alone, not {agent!r}")
+            raise TypeError(f"AgentTest.run takes an agent with a handler in this process, not {agent!r}")
         if len(args) > 1:
             raise TypeError(f"{agent.name!r} takes one value, got {len(args)}: make them one model or dataclass")
         given: Payload = agent.input.encode(args[0] if args else None)
@@ -153,9 +182,9 @@ class AgentTest:
         finally:
             await entered.close()
 
-    def _facts(self, agent: Agent[Any, Any]) -> Facts:
+    def _facts(self, agent: Agent[Any, Any]) -> TaskFacts:
         saved = None if self.checkpoint is None else ANY.encode(self.checkpoint)
-        return Facts(
+        return TaskFacts(
             f"test/{agent.name}",
             "test",
             agent.name,
@@ -189,12 +218,21 @@ class AgentTest:
 
 
 async def run_agent(agent: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> O:
-    """What the handler makes of this input, at its first attempt; raises what the handler raises."""
+    """Run a handler once and return its result: `assert await run_agent(greet, "Ada") == "Hello, Ada"`.
+
+    Args:
+        agent: An agent whose handler is at hand.
+        args: Its input, one value or none.
+
+    Raises:
+        Exception: What the handler raised.
+        CallFailed: The input or the result does not fit the annotation.
+    """
     return (await AgentTest().run(agent, *args, **kwargs)).result
 
 
 def _judged(agent: Agent[Any, Any], error: BaseException) -> BaseException:
-    """An Escalate whose suggestion does not fit never reaches a human; everything else is what it is."""
+    """An Escalate whose suggestion does not fit fails the attempt, as in a mesh. Other errors are unchanged."""
     if isinstance(error, Escalate):
         verdict = raised(agent, error, _LIMIT, SYSTEM.now_ms())
         if isinstance(verdict, Failure):

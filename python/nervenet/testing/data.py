@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A workflow given as data, for a test: `t.run(declared(yaml.safe_load(text)), doc)`."""
+"""A workflow given as data, for a test: `t.run(declared(json.loads(text)), doc)`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from nervenet.wire import declaration_from_json
 
 
 def declared(definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
-    """The workflow that this definition describes (plain data, as JSON or YAML has it); ValueError tells every problem."""
+    """A workflow given as data, for a test: `t.run(declared(json.loads(text)), doc)`.
+
+    Args:
+        definition: The definition as plain data, as a JSON or YAML parser gives it.
+
+    Raises:
+        ValueError: The definition is wrong. The message has every problem with its path.
+    """
     declaration, problems = declaration_from_json(definition)
     if problems:
         raise ValueError("\n".join(map(str, problems)))

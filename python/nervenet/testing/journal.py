@@ -20,7 +20,13 @@ from nervenet.records import Entry
 
 
 class Journal:
-    """The entries of one run, in order."""
+    """The entries of one run, in order.
+
+    Attributes:
+        workflow_id: The workflow.
+        run: Which run of it.
+        entries: The entries.
+    """
 
     def __init__(self, workflow_id: str, run: int, entries: Iterable[Entry]) -> None:
         self.workflow_id = workflow_id
@@ -39,7 +45,11 @@ class Journal:
         return [entry.name for entry in self.entries]
 
     def dump(self, path: Path | str) -> None:
-        """Write it to a file, making the folders above it."""
+        """Write it to a file, and make the folders above it.
+
+        Args:
+            path: The file.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
@@ -51,14 +61,29 @@ class Journal:
 
     @staticmethod
     def load(path: Path | str) -> Journal:
-        """Read what `dump` wrote."""
+        """Read what `dump` or `nervenet journal export` wrote.
+
+        Args:
+            path: The file.
+        """
         content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         entries = [wire.entry_from_json(item) for item in content["entries"]]
         return Journal(content.get("workflowId", ""), content.get("run", 1), entries)
 
 
 def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
-    """Hold a recorded journal against today's code; AssertionError with the two columns where they disagree."""
+    """Replay a recorded journal with today's code.
+
+        def test_old_runs_still_replay() -> None:
+            replay(review, Journal.load("tests/journals/review.json"))
+
+    Args:
+        workflow: The workflow, with its code at hand.
+        journal: The journal.
+
+    Raises:
+        AssertionError: Code and journal disagree. The message shows both in two columns.
+    """
     __tracebackhide__ = True
     machine = Machine(workflow, journal.workflow_id, journal.run)
     machine.foresee(journal.entries)

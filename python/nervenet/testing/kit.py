@@ -30,7 +30,11 @@ _NOW = timedelta(0)
 
 
 class Run(Generic[T_co]):
-    """How it went."""
+    """One run of a workflow in a test, from `WorkflowTest.run`.
+
+    Attributes:
+        journal: Its entries.
+    """
 
     def __init__(self, workflow: Workflow[Any, T_co], machine: Machine, simulation: Simulation) -> None:
         self._workflow = workflow
@@ -48,7 +52,12 @@ class Run(Generic[T_co]):
 
     @property
     def result(self) -> T_co:
-        """What the workflow returned; WorkflowFailed or WorkflowCanceled if it did not."""
+        """What the workflow returned.
+
+        Raises:
+            WorkflowFailed: It failed or timed out.
+            WorkflowCanceled: It was canceled.
+        """
         close = self._machine.result
         assert close is not None
         if close.state is State.SUCCEEDED:
@@ -65,16 +74,20 @@ class Run(Generic[T_co]):
 
     @property
     def view(self) -> Any:
-        """What the code published last (None: nothing)."""
+        """What the code published last. None: nothing."""
         return None if self._machine.view is None else ANY.decode(self._machine.view)
 
     def calls(self, agent: Agent[I, Any] | Workflow[I, Any], /) -> list[I]:
-        """The input of each call of this agent, in order; attempts do not count."""
+        """The input of each call of an agent or child workflow, in order. Further attempts of a call are not counted.
+
+        Args:
+            agent: The agent or workflow.
+        """
         return list(self._calls.get(agent.name, ()))
 
 
 class Script:
-    """Something that will happen at a time after the start."""
+    """Something that will happen at a time after the start, from `WorkflowTest.after`."""
 
     def __init__(self, test: WorkflowTest, after_ms: int) -> None:
         self._test = test
@@ -85,7 +98,12 @@ class Script:
     @overload
     def signal(self, signal: Target[P, None], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
     def signal(self, signal: Any, /, *args: Any, **kwargs: Any) -> None:
-        """A signal comes in."""
+        """A signal arrives.
+
+        Args:
+            signal: The signal.
+            args: What it carries, one value or none.
+        """
         if not isinstance(signal, Signal):
             raise TypeError(f"t.after(…).signal takes a Signal, not {signal!r}")
         value = args[0] if args else None
@@ -98,12 +116,23 @@ class Script:
 
 
 class WorkflowTest:
-    """The world around a workflow, as a test wants it. One instance may run several workflows, one after another.
+    """Runs workflows in an ordinary test function: no servers, no event loop, and time that skips.
 
-    `seed` decides `ctx.random` and `ctx.uuid`. With `crash_everywhere` the workflow is dropped and rebuilt after every
-    entry (every second one past 100, every third past 200 …, none past 1,000), in a world with another clock, chance
-    and environment. With `other_process` that is done in another process too, under another hash seed: the order of
-    a set of strings shows nowhere else. It takes about half a second for each run, and a workflow at the top of a module.
+        t = WorkflowTest()
+        t.stub(greet, lambda name: f"Hello, {name}")
+        assert t.run(welcome, ["Ada"]).result == ["Hello, Ada"]
+
+    After every entry the workflow is dropped and rebuilt from its journal, with another clock, other random numbers and
+    another environment. If its code then asks for something else, the test fails and names the line. One instance may
+    run several workflows, one after another.
+
+    Args:
+        seed: Decides `ctx.random` and `ctx.uuid`.
+        crash_everywhere: Rebuild the workflow after every entry (every second one after 100, every third after 200, …,
+            none after 1,000). False: never.
+        other_process: Rebuild it in another process as well, with another hash seed. Only this finds code that depends
+            on the order of a set of strings. It takes about half a second for each run, and the workflow must be at
+            the top level of a module.
     """
 
     def __init__(self, *, seed: int = 0, crash_everywhere: bool = True, other_process: bool = False) -> None:
@@ -122,20 +151,30 @@ class WorkflowTest:
         *,
         takes: timedelta = _NOW,
     ) -> None:
-        """What answers in the agent's place: a function of the input, an exception, or a list, one per attempt.
+        """What answers instead of an agent or child workflow. A call without a stub fails the test.
 
-        `takes` is how long each attempt lasts, in the workflow's time.
+        Args:
+            agent: The agent or workflow.
+            fn: A function of the input, an exception, or a list of results and exceptions, one for each attempt.
+            takes: How long each attempt lasts, in the workflow's time.
         """
         self._stubs[agent.name] = Stub(agent, answers_of(agent, fn), _ms(takes))
 
     def after(self, delay: timedelta, /) -> Script:
-        """`t.after(timedelta(days=3)).signal(approve, …)`: counted from the start."""
+        """Script something: `t.after(timedelta(days=3)).signal(approve, …)`.
+
+        Args:
+            delay: When it happens, counted from the start.
+        """
         return Script(self, _ms(delay))
 
     def answer(self, question: str, value: object, /, *, after: timedelta = _NOW) -> None:
-        """What a human says to this question, so long after it is asked; said again, it is for the next time.
+        """What a human answers to a question. Call it again for the next time that the same question is asked.
 
-        An exception as value refuses: the step fails with it.
+        Args:
+            question: The words of the question.
+            value: The answer. An exception refuses to answer: the step fails with it.
+            after: How long the human takes.
         """
         self._answers.setdefault(question, []).append(Said(value, _ms(after)))
 
@@ -144,10 +183,23 @@ class WorkflowTest:
     @overload
     def run(self, workflow: Target[P, O], /, *args: P.args, **kwargs: P.kwargs) -> Run[O]: ...
     def run(self, workflow: Any, /, *args: Any, **kwargs: Any) -> Run[Any]:
-        """Run the workflow to its end."""
+        """Run a workflow to its end.
+
+        Args:
+            workflow: A workflow whose code is at hand.
+            args: Its input, one value or none.
+
+        Returns:
+            The run, with its result and its journal.
+
+        Raises:
+            AssertionError: It waits for something that the test does not script, a call has no stub, or its code does
+                not
+                replay. The message names the line.
+        """
         __tracebackhide__ = True
         if not isinstance(workflow, Workflow) or workflow.fn is None:
-            raise TypeError(f"t.run takes a workflow whose code is at hand, not {workflow!r}")
+            raise TypeError(f"t.run takes a workflow with code in this process, not {workflow!r}")
         given = workflow.input.encode(args[0] if args else None)
         with _elsewhere(workflow) if self.other_process else nullcontext() as elsewhere:
             world = Simulation(

@@ -6,8 +6,8 @@
     async def test_welcome(mesh_client: Client) -> None:
         assert await mesh_client.run(app.welcome, ["Ada"]) == ["Hello, Ada"]
 
-Valkey and etcd are started once per pytest session (and xdist worker), each test has a namespace of its own. pytest
-loads this file in every run of whoever has nervenet installed, so it imports nothing until a fixture is used.
+Valkey and etcd start once for each pytest session (and xdist worker); each test has its own namespace. pytest loads this
+file wherever nervenet is installed, so it imports nothing until a fixture is used.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _mesh(request: pytest.FixtureRequest) -> Mesh:
         found = getattr(request.module, "mesh", None)
     if not isinstance(found, Mesh):
         raise pytest.UsageError(
-            f"mesh_client needs to know which mesh: {request.module.__name__} has no Mesh called `mesh`, "
+            f"mesh_client finds no mesh: {request.module.__name__} has no Mesh called `mesh`, "
             "and there is no fixture `mesh`. Write: from app import mesh"
         )
     return found

@@ -25,7 +25,7 @@ from nervenet.durable import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
@@ -71,7 +71,7 @@ BEGIN_MS = 1_704_067_200_000  # Monday 2024-01-01 00:00 UTC: a date that a reade
 
 @dataclass(frozen=True)
 class Stub:
-    """What stands for an agent or a child: `answer` is asked once per attempt and takes `takes_ms` of the test's time."""
+    """What answers instead of an agent or child: `answer` is asked once for each attempt and takes `takes_ms`."""
 
     agent: Agent[Any, Any] | Workflow[Any, Any]
     answer: Callable[[Any], Any]
@@ -80,7 +80,7 @@ class Stub:
 
 @dataclass(frozen=True)
 class Said:
-    """What a human will say to a question, and how long they think."""
+    """What a human answers to a question, and how long they take."""
 
     value: object
     after_ms: int
@@ -142,7 +142,7 @@ class Simulation:
     def _stuck(self) -> str:
         waits = self.machine.waits()
         return (
-            f"{self.workflow.name} waits for {waits}, and nothing that this test scripts will ever bring it: "
+            f"{self.workflow.name} waits for {waits}, and this test scripts nothing that provides it: "
             "t.after(…).signal(…), t.answer(…, …)"
         )
 
@@ -193,7 +193,7 @@ class Simulation:
                 self._timers.discard(k)
             case FailStep(step=step, outcome=outcome):
                 self._later(f"task:{step}", outcome)
-            case Escalate(step=step, k=k, question=question):
+            case EscalateStep(step=step, k=k, question=question):
                 self.at(self.now_ms, lambda: self._escalate(step, k, question))
             case Expire():
                 self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))
@@ -214,7 +214,7 @@ class Simulation:
         start = self.entries[0].body
         assert isinstance(start, Start)
         if command.definition != self.workflow.name:
-            raise AssertionError(f"this test ends where {self.workflow.name} goes on as {command.definition}")
+            raise AssertionError(f"this test ends where {self.workflow.name} continues as {command.definition}")
         self.machine.close()
         self.machine = Machine(self.workflow, self.machine.workflow_id, self.machine.run + 1)
         self.entries, self._names, self._timers = [], set(), set()
@@ -351,7 +351,7 @@ class Simulation:
         self.append(f"signal:test-{number}", body)
 
     def cancel(self) -> None:
-        self.append("cancel", Cancel("the test said so", "test"))
+        self.append("cancel", Cancel("canceled by the test", "test"))
 
 
 def answers_of(agent: Agent[Any, Any] | Workflow[Any, Any], fn: Any) -> Callable[[Any], Any]:

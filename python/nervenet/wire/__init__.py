@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records ⇄ the contract's messages: the one place where journal entries and task envelopes become bytes and back.
+"""Records ⇄ the contract's messages: here journal entries and task envelopes become bytes, and bytes become records.
 
-It hides protobuf from everything that only thinks in records (`records.py`): the replay machine, the agent runtime,
-the node's coordinators. What a stored entry leaves out (name, sequence, time) is what its journal id and field `n`
-say already. Decoding what was stored is total: `decode_entry` gives an `UnreadableEntry` body where another release or a
-broken program wrote what this one cannot read. A value of a newer release reads as a neutral one where nothing depends on it.
+It hides protobuf from the modules that work with records (`records.py`): the replay machine, the agent runtime, the
+node's coordinators. A stored entry has no name, sequence number or time, because its journal id and field `n` have
+them. Decoding is total: `decode_entry` returns an `UnreadableEntry` body for bytes of a newer release or a broken
+program. An enum value of a newer release becomes a neutral one if nothing depends on it.
 
-These functions are on the hot path. Messages are built in one constructor call, since setting a message field by
-field costs half as much again.
+These functions are on the hot path. A message is built in one constructor call: setting its fields one by one costs
+half as much again.
 """
 
 from nervenet.wire.declarations import declaration_from_json, declaration_in, decode_declaration, definition_from_json

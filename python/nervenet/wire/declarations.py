@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows as data: the contract's Definition → the plain records that everybody else works with.
+"""Workflows as data: the contract's Definition → plain records.
 
-What a message can hold and an option can't (a backoff below 1) is a problem of the definition like those that
-`declarations.check` finds, so all of them are told together, each with its path.
+A message may have values that an option does not accept, such as a backoff below 1. These are problems of the
+definition, like those that `declarations.check` finds, so all of them are reported together, each with its path.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from nervenet.declarations import (
     Action,
-    Ask,
-    Call,
-    Child,
-    Compute,
+    AskAction,
+    CallAction,
+    ChildAction,
+    ComputeAction,
     Declaration,
     DeclaredStep,
     ForEach,
     Problem,
-    Sleep,
+    SleepAction,
     check,
 )
 from nervenet.options import CallOptions, RetryPolicy, Selection, Timeouts
@@ -47,29 +47,31 @@ _FIELDS: Final = {"multiplier": "backoff_multiplier", "non_retryable": "non_retr
 
 
 def declaration_in(message: workflow.Definition) -> tuple[Declaration, list[Problem]]:
-    """The declaration, and everything that is wrong with it; without problems it can be interpreted."""
+    """The declaration and all its problems. Without problems it can be interpreted."""
     out_of_bounds = mistakes(message)
-    reading = _Reading()
+    reading = _DeclarationReader()
     declaration = reading.declaration(message)
-    told = {problem.path for problem in out_of_bounds}
-    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in told]
+    paths = {problem.path for problem in out_of_bounds}
+    more = [problem for problem in (*reading.problems, *check(declaration)) if problem.path not in paths]
     return declaration, [*out_of_bounds, *more]
 
 
 def definition_from_json(data: Any) -> tuple[workflow.Definition, list[Problem]]:
-    """The message that a person wrote as JSON or YAML; whether it makes sense is for a node to say."""
+    """The message from JSON or YAML that a person wrote. A node checks whether it is valid."""
     return from_json(data, workflow.Definition)
 
 
 def declaration_from_json(data: Any) -> tuple[Declaration, list[Problem]]:
-    """The same of what a person wrote, as far as it can be read; what only follows from what cannot is left out."""
+    """The declaration and its problems, from text that a person wrote. Problems that only follow from an unreadable
+    field are left out."""
     message, problems = from_json(data, workflow.Definition)
     declaration, more = declaration_in(message)
     return declaration, [*problems, *(problem for problem in more if not _follows(problem, problems))]
 
 
 def _follows(problem: Problem, unread: Sequence[Problem]) -> bool:
-    """Whether it may be so only because a field could not be read: in, around or beside it, or a step's name."""
+    """Whether a problem may exist only because a field is unreadable: in, around or next to it, or the name of a
+    step."""
     for other in unread:
         place = _unread(other)
         if place is None:
@@ -85,7 +87,7 @@ def _follows(problem: Problem, unread: Sequence[Problem]) -> bool:
 
 
 def _unread(problem: Problem) -> str | None:
-    """Which field could not be read; None: one that there is not, and that is like none that there is."""
+    """The path of the unreadable field. None: the field does not exist, and resembles no existing one."""
     if not problem.words.startswith("no field "):
         return problem.path
     meant = _MEANT.search(problem.words)
@@ -97,12 +99,12 @@ def _is_below(path: str, other: str) -> bool:
 
 
 def decode_declaration(data: bytes) -> Declaration:
-    """One that is stored, and was checked before."""
-    return _Reading().declaration(workflow.Definition.FromString(data))
+    """The declaration from a stored message, which was checked before."""
+    return _DeclarationReader().declaration(workflow.Definition.FromString(data))
 
 
 @dataclass
-class _Reading:
+class _DeclarationReader:
     problems: list[Problem] = field(default_factory=list)
 
     def declaration(self, message: workflow.Definition) -> Declaration:
@@ -144,7 +146,7 @@ class _Reading:
         return CallOptions(**given)
 
     def _made(self, at: str, kind: Callable[..., T], values: Mapping[str, Any]) -> T | None:
-        """Every field that is refused is told: without it, what else is wrong shows."""
+        """The options, with a problem for each field that is refused. The others are checked without it."""
         left, wrong = dict(values), False
         while True:
             try:
@@ -163,24 +165,26 @@ class _Reading:
     def _action(self, at: str, message: workflow.Step) -> Action | None:
         match message.WhichOneof("action"):
             case "call":
-                return Call(message.call.capability, message.call.input.strip())
+                return CallAction(message.call.capability, message.call.input.strip())
             case "ask":
                 return self._ask(f"{at}ask", message.ask)
             case "workflow":
-                return Child(message.workflow.definition, message.workflow.version, message.workflow.input.strip())
+                return ChildAction(
+                    message.workflow.definition, message.workflow.version, message.workflow.input.strip()
+                )
             case "value":
-                return Compute(message.value.strip())
+                return ComputeAction(message.value.strip())
             case "sleep":
-                return Sleep(optional_ms(message, "sleep") or 0)
+                return SleepAction(optional_ms(message, "sleep") or 0)
         return None
 
-    def _ask(self, at: str, message: workflow.AskAction) -> Ask:
+    def _ask(self, at: str, message: workflow.AskAction) -> AskAction:
         schema = default = None
         if message.HasField("answer_schema"):
             schema = self._plain(f"{at}.answer_schema", message.answer_schema)
         if message.HasField("default_answer"):
             default = (self._plain(f"{at}.default_answer", message.default_answer),)
-        return Ask(
+        return AskAction(
             message.question.strip(),
             tuple(message.choices),
             schema,
@@ -199,7 +203,7 @@ class _Reading:
 
 
 def _spans(message: common.Timeouts | common.RetryPolicy, names: Sequence[str]) -> dict[str, timedelta]:
-    """The durations that are set, without those that are out of their bounds."""
+    """The durations that are set, without those that are out of bounds."""
     spans = {name: optional_ms(message, name) for name in names}
     return {
         name: timedelta(milliseconds=ms)

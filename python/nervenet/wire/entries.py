@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Journal entries ⇄ what is stored in the journal and served to watchers.
 
-What a stored entry leaves out (name, sequence, time) is what its journal id and field `n` say already.
+A stored entry has no name, sequence number or time, because its journal id and field `n` have them.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
 
 
 def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
-    """Raises Newer where the outcome is of a kind that this release does not know: what follows depends on it."""
+    """Raises Newer for an outcome of a kind that this release does not know: the workflow's next steps depend on it."""
     usage = tuple(Usage(u.model, u.input_tokens, u.output_tokens) for u in message.usage) if message.usage else ()
     which = message.WhichOneof("outcome")
     failure = _known(failure_in(message.failure), message.failure) if which == "failure" else None
@@ -237,7 +237,7 @@ _ACTIONS = {
 
 
 def action_in(number: workflow.EscalationAction) -> Action:
-    """Raises Newer (a ValueError) for one that this release does not know."""
+    """Raises Newer (a ValueError) for a body that this release does not know."""
     action = _ACTIONS.get(number)
     if action is None:
         raise Newer(f"action {number}")
@@ -265,7 +265,7 @@ def state_in(number: workflow.WorkflowState) -> State:
 
 
 def entry_message(body: Body, actor: str = "") -> workflow.JournalEntry:  # noqa: C901  # one case for each kind of entry
-    """The entry without what its journal id and name say."""
+    """The entry without the parts that its journal id and name have."""
     match body:
         case Outcome() | Attempt():
             return workflow.JournalEntry(actor=actor, task=_task_fields(body))
@@ -316,12 +316,13 @@ def _optional_failure(failure: Failure | None) -> common.Failure | None:
 
 
 def encode_entry(body: Body, actor: str = "") -> bytes:
-    """What is stored in the journal's field `e`."""
+    """The bytes for the journal's field `e`."""
     return entry_message(body, actor).SerializeToString()
 
 
 def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
-    """A stored entry with what its id (`<ms>-<n>`) and name say. Never raises: what cannot be read is `UnreadableEntry`."""
+    """A stored entry, with its journal id (`<ms>-<n>`) and name. Never raises: an unreadable body is
+    `UnreadableEntry`."""
     try:
         return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
     except Newer as error:
@@ -331,18 +332,18 @@ def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
 
 
 class Newer(ValueError):
-    """A value that a newer release of the contract may know; the words say which."""
+    """A value that a newer release of the contract may know. The message names it."""
 
 
 def _known(failure: Failure, message: common.Failure) -> Failure:
-    """The failure, if its code is known: retries and the workflow's own code depend on it."""
+    """The failure. Raises Newer for an unknown code: retries and the workflow's code depend on it."""
     if failure.code is FailureCode.UNRECOGNIZED:
         raise Newer(f"failure code {message.code}")
     return failure
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
-    """An entry as its JournalEntry in proto JSON, name, number and time included; payloads keep their very bytes."""
+    """An entry as JournalEntry in proto JSON, with name, number and time. Payloads keep their exact bytes."""
     message = entry_message(entry.body, entry.actor)
     message.name, message.sequence = entry.name, entry.n
     message.time.CopyFrom(timestamp(entry.time_ms) or Timestamp())
@@ -350,7 +351,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
 
 
 def entry_from_json(data: Mapping[str, Any]) -> Entry:
-    """What `entry_to_json` made, or any other JournalEntry in proto JSON."""
+    """An entry from the result of `entry_to_json`, or any other JournalEntry in proto JSON."""
     message = json_format.ParseDict(dict(data), workflow.JournalEntry())
     return _entry_in(message, message.name, message.sequence, timestamp_ms(message.time))
 
@@ -370,7 +371,7 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
 
 
 def _check_name(name: str, kind: str) -> None:
-    """Raises ValueError where an entry's name does not go with its attributes."""
+    """Raise ValueError if an entry's name does not match its attributes."""
     if _ATTRIBUTES.get(name.partition(":")[0]) != kind:
         raise ValueError(f"{kind} attributes under the name {name!r}" if name else "an entry without a name")
     if kind in _NUMBERED and not _is_numbered(name):
@@ -381,7 +382,7 @@ _ATTRIBUTES = {"task": "task", "attempt": "task"} | {
     kind: kind
     for kind in ("start", "timer", "signal", "sent", "child", "escalated", "decided", "patch", "cancel", "close")
 }
-"""What stands before the colon of an entry's name → the attributes that it has."""
+"""The part of an entry's name before the colon → the attributes of such an entry."""
 _NUMBERED = frozenset({"task", "escalated", "decided"})
 
 
@@ -392,7 +393,7 @@ def _is_numbered(name: str) -> bool:
 
 
 def _close_in(message: workflow.CloseAttributes) -> Close:
-    """Nothing follows an end, so a state of a newer release is only shown."""
+    """The state of a closed run. Nothing follows it, so a state of a newer release is only shown."""
     return Close(
         state=_STATES_IN.get(message.state, State.UNRECOGNIZED),
         output=payload_in(message.output) if message.HasField("output") else None,

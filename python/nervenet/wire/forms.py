@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A message of the contract from the JSON that a person wrote, with every mistake told by its path.
+"""A message of the contract from JSON that a person wrote, with the path of each mistake.
 
-protobuf's own parser stops at the first mistake and says little of where; this looks at the whole against the message's
-descriptor first. It also takes what people write by hand: `5m` and `7d` for a duration ("300s"), `escalate` for an enum's
-value ("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in either spelling, null for "not set".
+protobuf's own parser stops at the first mistake and hardly reports its place. This one first checks the whole text
+against the message's descriptor. It also accepts short forms: `5m` and `7d` for a duration ("300s"), `escalate` for an
+enum's value ("ON_EXHAUSTED_ESCALATE"). All else is proto JSON: field names in both spellings, null for "not set".
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _KINDS: Final[dict[int, tuple[Any, str]]] = {
 
 
 def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
-    """The message; with problems it has what could be read."""
-    reading = _Reading()
+    """The message, and its problems. With problems the message has the readable fields."""
+    reading = _FormReader()
     ready = reading.message("", data, kind.DESCRIPTOR)
     message = kind()
     try:
@@ -46,8 +46,8 @@ def from_json(data: Any, kind: type[M]) -> tuple[M, list[Problem]]:
     return message, reading.problems
 
 
-class _Reading:
-    """Collects the problems; what it returns is what protobuf's parser takes."""
+class _FormReader:
+    """Collects the problems, and returns data for protobuf's parser."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -66,7 +66,7 @@ class _Reading:
                 self._unknown(at, key, [each.name for each in kind.fields])
                 continue
             if field.name in ready:
-                self.problems.append(Problem(at, f"{field.name} stands there twice"))
+                self.problems.append(Problem(at, f"{field.name} is given twice"))
             if value is None and not _is_value(field):
                 continue
             oneof = field.containing_oneof
@@ -140,7 +140,7 @@ class _Reading:
         if needed == "a text" and isinstance(data, (bool, int, float)):
             cure = "; put it in quotes"
         elif needed == "a text" and isinstance(data, (Mapping, list)):
-            cure = "; in YAML a text with braces or brackets stands in quotes, or as a block below |"
+            cure = "; in YAML, quote a text with braces or brackets, or write it as a block below |"
         self.problems.append(Problem(path, f"{_shown(data)}, {needed} is needed{cure}"))
 
     def _unknown(self, path: str, key: Any, known: list[str]) -> None:
@@ -150,7 +150,7 @@ class _Reading:
 
 
 def _has_parts(field: FieldDescriptor) -> bool:
-    """Whether some of it may be read where some cannot: our own messages, alone or in a list."""
+    """Whether the other fields of this field can be read if one cannot: for our own messages, alone or in a list."""
     kind = field.message_type
     return kind is not None and not kind.full_name.startswith("google.protobuf.") and not kind.GetOptions().map_entry
 

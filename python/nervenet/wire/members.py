@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record under which a node stands in the registry."""
+"""A node's record in the registry."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nervenet.definitions import Workflow
     from nervenet.payloads import Codec
 
-    class Signals(Protocol):
-        """Those that a definition receives: `durable.signals` finds them."""
+    class DeclaredSignals(Protocol):
+        """The signals that a definition receives, found by `durable.signals`."""
 
         @property
         def names(self) -> Mapping[str, tuple[Codec[Any], ...]]: ...
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def encode_node_record(
     node_id: str,
     address: str,
-    definitions: Iterable[tuple[Workflow[Any, Any], Signals]],
+    definitions: Iterable[tuple[Workflow[Any, Any], DeclaredSignals]],
     *,
     state: str,
     max_workflows: int,
@@ -40,7 +40,7 @@ def encode_node_record(
     runtime: str,
     pid: int,
 ) -> bytes:
-    """A NodeRecord as it stands in etcd; `runtime` is for people."""
+    """A NodeRecord as it is stored in etcd. `runtime` is for people."""
     refs = [
         agent.DefinitionRef(
             name=d.name,
@@ -64,7 +64,7 @@ def encode_node_record(
         node_id=node_id,
         address=address,
         definitions=refs,
-        state=f"AGENT_STATE_{state}",
+        state=None if state == "ACTIVE" else f"NODE_STATE_{state}",  # older nodes read an unset state as ACTIVE
         register_time=timestamp(now_ms),
         max_workflows=max_workflows,
         owned_workflows=owned,

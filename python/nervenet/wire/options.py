@@ -36,7 +36,8 @@ _FIELDS = {"multiplier": "backoff_multiplier", "non_retryable": "non_retryable_t
 
 
 def refused_option(error: Exception) -> tuple[str, str]:
-    """The contract's path of what an option's class refused (`retry.backoff_multiplier`, "" = unknown), and why."""
+    """The contract's path of the value that an option's class refused (`retry.backoff_multiplier`; "": unknown), and
+    the reason."""
     refused = _REFUSED.fullmatch(str(error))
     if refused is None:
         return "", str(error)

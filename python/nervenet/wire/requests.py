@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times, enums and numbers of a request, looked at in one place before anything reads them.
+"""The check of all times, enums and numbers of a request, before any code reads them.
 
-protobuf takes any integer where the contract means a duration, a timestamp or an enum's value. `mistakes` names each that is
-out of its bounds, with its path; past it, reading one cannot fail and arithmetic with it cannot overflow:
+protobuf accepts any integer for a duration, a timestamp or an enum's value. `mistakes` returns each value that is out
+of bounds, with its path. After it reading a value cannot fail, and arithmetic with it cannot overflow:
 
 - a duration is from 0 to 10 years,
 - a timestamp is one that protobuf knows: the years 1 to 9999,
 - an enum has a value that this version knows,
 - a floating-point number is finite.
 
-What to look at follows from the descriptors, so a new field cannot be forgotten. It is worked out once for each type of
-message, since the start of a workflow is on the hot path.
+The fields to check follow from the descriptors, so a new field cannot be forgotten. They are determined once for each
+type of message, because the start of a workflow is on the hot path.
 """
 
 from __future__ import annotations
@@ -40,28 +40,30 @@ _EACH_ON_ITS_OWN: Final = frozenset(
         "nervenet.v1.ConnectRequest.items",
     }
 )
-"""Fields whose parts are judged by who reads them: one of many is refused alone, or its mistakes are told with others."""
+"""Fields whose parts are checked by the code that reads them: it refuses one of many alone, or reports more
+problems."""
 
 
 def mistakes(message: Message, at: str = "") -> list[Problem]:
-    """Everything that is out of its bounds; `at` stands before the paths (`requests[3].`)."""
+    """All values that are out of bounds. `at` is a prefix of the paths (`requests[3].`)."""
     plan = _plan_of(message.DESCRIPTOR)
     return [Problem(path, words) for path, words, _, _ in _find(message, plan, at)] if plan else []
 
 
 def clear_mistakes(message: Message) -> None:
-    """Unset what is out of its bounds: for what must not be refused, as the result of a task that was done."""
+    """Clear the fields that are out of bounds, in a message that must not be refused, such as the result of a task."""
     for _, _, where, name in list(_find(message, _plan_of(message.DESCRIPTOR), "")):
         where.ClearField(name)
 
 
 def has_checks(kind: type[Message]) -> bool:
-    """Whether messages of this type have anything to look at."""
+    """Whether messages of this type have fields to check."""
     return bool(_plan_of(kind.DESCRIPTOR))
 
 
 class _Look(NamedTuple):
-    """One field. Either `wrong` says what is wrong with its value ("": nothing), or its message is looked into."""
+    """One field to check. `wrong` returns the mistake of its value ("": none), or the fields of its message are
+    checked."""
 
     name: str
     wrong: Callable[[Any], str] | None
@@ -77,7 +79,7 @@ def _find(message: Any, plan: list[_Look], at: str) -> Iterator[tuple[str, str, 
         if look.is_message and not look.is_repeated and not message.HasField(name):
             continue
         value = getattr(message, name)
-        if not value and not look.is_message:  # 0 is always right
+        if not value and not look.is_message:  # 0 is always valid
             continue
         for path, part in _parts(f"{at}{name}", value, look):
             if look.wrong is None:
@@ -92,7 +94,7 @@ def _parts(path: str, value: Any, look: _Look) -> Iterable[tuple[str, Any]]:
     return ((f"{path}[{key}]", part) for key, part in (value.items() if look.is_map else enumerate(value)))
 
 
-# ── what is wrong with a value ───────────────────────────────────────────────────────────────────────────────────────
+# ── the mistake of a value ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _wrong_duration(value: Any) -> str:
@@ -128,7 +130,7 @@ _TIMES: Final[dict[str, Callable[[Any], str]]] = {
 }
 
 
-# ── what there is to look at ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the fields to check ──────────────────────────────────────────────────────────────────────────────────────────────
 
 _plans: dict[str, list[_Look]] = {}
 
@@ -136,7 +138,7 @@ _plans: dict[str, list[_Look]] = {}
 def _plan_of(kind: Any) -> list[_Look]:  # a Descriptor, of either implementation
     plan = _plans.get(kind.full_name)
     if plan is None:
-        plan = _plans[kind.full_name] = []  # there before it is complete: a failure has a cause, which is a failure
+        plan = _plans[kind.full_name] = []  # set before it is complete: a failure has a cause, which is a failure
         plan += [look for field in kind.fields if (look := _look_at(field)) is not None]
     return plan
 
@@ -165,7 +167,7 @@ def _leaf(field: FieldDescriptor) -> Callable[[Any], str] | None:
 
 
 def _leads_somewhere(kind: Descriptor, seen: set[str]) -> bool:
-    """Whether anything inside such a message, however deep, is looked at. google.protobuf.Value is read as it is."""
+    """Whether any field inside such a message, at any depth, is checked. google.protobuf.Value is not checked."""
     if kind.full_name in seen or kind.file.package != "nervenet.v1":
         return False
     seen.add(kind.full_name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task envelopes, and what a running attempt says."""
+"""Task envelopes, and the progress of a running attempt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def task_id(workflow_id: str, run: int, step: str) -> str:
 
 @dataclass(slots=True)
 class Envelope:
-    """One attempt at one task, as it travels; see TaskEnvelope in the contract for what the fields mean."""
+    """One attempt at one task, as it is sent to an agent. See TaskEnvelope in the contract for its fields."""
 
     workflow_id: str
     run: int
@@ -115,11 +115,11 @@ def decode_envelope(data: bytes) -> Envelope:
     )
 
 
-# ── what a running attempt says ──────────────────────────────────────────────────────────────────────────────────────
+# ── progress of a running attempt ────────────────────────────────────────────────────────────────────────────────────
 
 
 def encode_payload(payload: Payload) -> bytes:
-    """A payload alone, as checkpoints are stored."""
+    """A single payload, as for checkpoints."""
     return payload_out(payload).SerializeToString()
 
 
@@ -138,7 +138,7 @@ def encode_progress(
     partial: Payload | None = None,
     sequence: int = 0,
 ) -> bytes:
-    """One TaskProgress, as it lies in a live stream."""
+    """One TaskProgress, as stored in a live stream."""
     return task.TaskProgress(
         step=step,
         attempt=attempt,

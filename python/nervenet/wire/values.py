@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times, payloads, failures and trace contexts: what entries, envelopes and requests are made of."""
+"""Times, payloads, failures and trace contexts: the parts of entries, envelopes and requests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def duration_ms(message: Duration) -> int:
 
 
 def optional_ms(message: Message, name: str) -> int | None:
-    """A Duration or Timestamp field as milliseconds, None where it is not set."""
+    """A Duration or Timestamp field in milliseconds; None if it is not set."""
     if not message.HasField(name):
         return None
     value = getattr(message, name)
@@ -64,7 +64,8 @@ def payload_out(payload: Payload) -> common.Payload:
 
 
 def payload_fields(payload: Payload) -> dict[str, Any]:
-    """A message within another is filled from a dict in place, for half of what making and copying it costs."""
+    """The dict for a payload within another message: it is filled in place, at half the cost of creating and copying
+    it."""
     form, data, about = payload
     fields: dict[str, Any]
     if form == "bytes":
@@ -72,8 +73,8 @@ def payload_fields(payload: Payload) -> dict[str, Any]:
     else:
         fields = {} if form == "none" else {form: data.decode()}
     if about:
-        told = common.Payload.FromString(about)
-        fields |= {field.name: value for field, value in told.ListFields()}
+        message = common.Payload.FromString(about)
+        fields |= {field.name: value for field, value in message.ListFields()}
     return fields
 
 
@@ -83,7 +84,7 @@ def timestamp_fields(ms: int | None) -> dict[str, int] | None:
 
 def payload_in(message: common.Payload) -> Payload:
     form = message.WhichOneof("body")
-    if form == "json":  # of the others' fields it says nothing: a node and an agent never look into JSON
+    if form == "json":  # not parsed: nodes and agents never look into JSON
         return Payload("json", message.json.encode())
     if form is None:
         return NOTHING
@@ -95,7 +96,7 @@ def payload_in(message: common.Payload) -> Payload:
 
 
 def _about(message: common.Payload) -> bytes:
-    """What a payload says of itself beside its value, to be passed on as it is."""
+    """The fields of a payload except its value, to be passed on unchanged."""
     if not (message.content_type or message.encoding or message.size_bytes or message.sha256):
         return b""
     return common.Payload(
@@ -107,7 +108,7 @@ def _about(message: common.Payload) -> bytes:
 
 
 def _json_of(value: Value) -> bytes:
-    """Compact JSON; a Value knows only doubles, so what is whole becomes an integer again."""
+    """Compact JSON. A Value has only doubles, so whole numbers become integers again."""
     return json.dumps(whole(json_format.MessageToDict(value)), separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -121,22 +122,22 @@ def whole(value: Any) -> Any:
 
 VALUE_LIMIT = 64 * 1024
 VALUE_DEPTH = 28
-"""Levels of JSON that fit into a Value which any reader takes: protobuf allows 100 messages in each other, three a level."""
+"""Levels of JSON in a Value that any reader accepts: protobuf allows 100 nested messages, a level has three."""
 EXACT = 1 << 53
 
 
 class _Inexact(ValueError):
-    """A google.protobuf.Value cannot carry that JSON as it is."""
+    """A google.protobuf.Value cannot represent this JSON exactly."""
 
 
 def payload_for_people(payload: Payload) -> common.Payload:
-    """As google.protobuf.Value where that loses nothing and stays small, else as it is."""
+    """As google.protobuf.Value if that is exact and small, else as bytes."""
     if payload.form != "json" or payload.size > VALUE_LIMIT:
         return payload_out(payload)
     message = common.Payload()
     try:
         _fill(message.value, _READER(payload.data.decode()), VALUE_DEPTH)
-    except (ValueError, RecursionError):  # ValueError: no JSON, not exact, or no text that UTF-8 can carry
+    except (ValueError, RecursionError):  # ValueError: no JSON, not exact, or no valid UTF-8 text
         return payload_out(payload)
     return message
 
@@ -181,7 +182,7 @@ def _constant_in(word: str) -> None:
 
 def _pairs_in(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):  # a name that is there twice
+    if len(found) < len(pairs):  # a name that occurs twice
         raise _Inexact
     return found
 
@@ -207,7 +208,7 @@ def failure_out(failure: Failure) -> common.Failure:
         code=_FAILURE_NUMBERS[failure.code],
         message=failure.message,
         type=failure.type,
-        retryable=cast(bool, failure.retryable),  # None is "not set", which the generated types do not say
+        retryable=cast(bool, failure.retryable),  # None is "not set", which the generated types do not allow
         retry_after=duration(failure.retry_after_ms),
         source=failure.source,
         stack_trace=failure.stack_trace,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- An agent asks whether it shall run this attempt of this step.
+-- An agent asks whether it may run this attempt of this step.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}        head: run, closed, owner, e:task:<step>, e:attempt:<step>#<n>, and the claim
 --                                   c:<step> → '<attempt> <agent> <since> <until> <beat> <fraction>', where since is

@@ -46,7 +46,7 @@ func main() {
 	if os.Getenv("CONFORMANCE") != "" {
 		a.handlers = work.Conformance
 	}
-	a.hello = &pb.Hello{Credit: 4, Agent: &pb.AgentRecord{Name: work.Env("NERVENET_AGENT_NAME", "go"), Runtime: work.Runtime()}}
+	a.hello = &pb.Hello{ProtocolVersion: 1, Credit: 4, Agent: &pb.AgentRecord{Name: work.Env("NERVENET_AGENT_NAME", "go"), Runtime: work.Runtime()}}
 	for _, name := range slices.Sorted(maps.Keys(a.handlers)) {
 		a.hello.Agent.Capabilities = append(a.hello.Agent.Capabilities, &pb.Capability{Name: name, Slots: 4})
 	}

@@ -32,7 +32,7 @@ func (a *agent) begin(task *pb.TaskEnvelope) {
 		progress.Attempt = task.Attempt
 		a.Lock()
 		defer a.Unlock()
-		a.send(&item{Item: &pb.ConnectRequestItem_TaskProgress{TaskProgress: &pb.TaskReport{TaskId: task.TaskId, Progress: progress}}})
+		a.send(&item{Item: &pb.ConnectRequestItem_TaskReport{TaskReport: &pb.TaskReport{TaskId: task.TaskId, Progress: progress}}})
 	}
 	go func() {
 		result := work.Run(ctx, a.handlers[task.Capability], &work.Task{TaskEnvelope: task, Checkpoint: task.Checkpoint, Report: report})
@@ -42,7 +42,7 @@ func (a *agent) begin(task *pb.TaskEnvelope) {
 			failure.Code = pb.FailureCode_FAILURE_CODE_AGENT_DRAINED
 		}
 		completion := &pb.TaskCompletion{TaskId: task.TaskId, Result: result}
-		one.result = &item{Item: &pb.ConnectRequestItem_TaskResult{TaskResult: completion}}
+		one.result = &item{Item: &pb.ConnectRequestItem_TaskCompletion{TaskCompletion: completion}}
 		a.send(one.result)
 	}()
 }

@@ -112,7 +112,7 @@ func holders(texts []string) []holder {
 	return found
 }
 
-// named is the holder without address and flourish, and the years that stand behind the name instead of before it.
+// named is the holder without address and flourish, and the years that follow the name instead of preceding it.
 func named(raw string) (string, []string) {
 	name, years := strings.Join(fields(address.ReplaceAllString(raw, " ")), " "), []string(nil)
 	for at := tail.FindStringSubmatchIndex(name); at != nil; at = tail.FindStringSubmatchIndex(name) {

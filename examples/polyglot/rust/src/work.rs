@@ -25,7 +25,7 @@ impl Task {
     pub fn report(&self, news: TaskProgress) {
         let progress = TaskProgress { attempt: self.envelope.attempt, ..news };
         let report = TaskReport { task_id: self.envelope.task_id.clone(), progress: Some(progress) };
-        let _ = self.say.send(Ours::TaskProgress(report));
+        let _ = self.say.send(Ours::TaskReport(report));
     }
 }
 
@@ -59,7 +59,7 @@ pub fn start(envelope: TaskEnvelope, say: UnboundedSender<Ours>) -> AbortHandle 
         let outcome = Some(answer.map_or_else(Outcome::Failure, Outcome::Output));
         let result =
             TaskResult { outcome, attempt, start_time, end_time: Some(SystemTime::now().into()), ..Default::default() };
-        let _ = say.send(Ours::TaskResult(TaskCompletion { task_id, result: Some(result) }));
+        let _ = say.send(Ours::TaskCompletion(TaskCompletion { task_id, result: Some(result) }));
     });
     stop
 }

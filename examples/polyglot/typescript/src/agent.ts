@@ -19,6 +19,7 @@ type Held = { task: HeldTask; stop: AbortController; result?: Item };
 const credit = 4;
 const handlers = process.env.CONFORMANCE ? conformance : { validate };
 const hello = Hello.fromPartial({
+  protocolVersion: 1,
   credit,
   agent: {
     name: process.env.NERVENET_AGENT_NAME ?? "typescript",
@@ -92,11 +93,11 @@ async function begin(task: TaskEnvelope): Promise<void> {
   const one: Held = { task: { task: { ...task, input: undefined }, startTime: new Date() }, stop: new AbortController() };
   held.set(key(task), one);
   const report = (news: Parameters<typeof TaskProgress.fromPartial>[0]) =>
-    send({ $case: "taskProgress", value: { taskId: task.taskId, progress: { ...TaskProgress.fromPartial(news), attempt: task.attempt } } });
+    send({ $case: "taskReport", value: { taskId: task.taskId, progress: { ...TaskProgress.fromPartial(news), attempt: task.attempt } } });
   const result = await run(handlers[task.capability as keyof typeof handlers], { ...task, report, signal: one.stop.signal });
   if (drained && result.outcome?.$case === "failure" && result.outcome.value.code === FailureCode.FAILURE_CODE_CANCELED)
     result.outcome.value.code = FailureCode.FAILURE_CODE_AGENT_DRAINED;
-  send((one.result = { $case: "taskResult", value: { taskId: task.taskId, result } }));
+  send((one.result = { $case: "taskCompletion", value: { taskId: task.taskId, result } }));
 }
 
 /** Finish what runs within our patience, give back the rest, say goodbye. */

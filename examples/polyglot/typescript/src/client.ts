@@ -3,7 +3,7 @@
 //
 //     node dist/client.js REQUEST_ID CAPABILITY JSON
 //
-// The request id is the task's name. Whoever asks again with it, after a crash, from another machine, gets the one result.
+// The request id is the task's name. A caller that asks again with it, after a crash or from another machine, gets the one result.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { PayloadFormat } from "@nervenet/protos/nervenet/v1/common";

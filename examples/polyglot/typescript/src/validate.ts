@@ -37,7 +37,7 @@ function declaration({ expression, licence, classifiers = [] }: Declared): [stri
   return [said, source, [[said, new Set()]]];
 }
 
-/** Every single id that is meant; a vague wording only where no id says it more exactly. */
+/** Every exact id; a vague wording only if no id is more exact. */
 function narrowed(meant: Meant): string {
   const exact = [...new Set(meant.filter(([, options]) => options.size === 1).flatMap(([, options]) => [...options]))].sort();
   const vague = meant.filter(([, options]) => !exact.some((one) => options.has(one))).map(([wording]) => wording);

@@ -25,11 +25,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// An agent's life.
+// An agent's state.
 type AgentState int32
 
 const (
-	// Not told.
+	// Unspecified.
 	AgentState_AGENT_STATE_UNSPECIFIED AgentState = 0
 	// Registered, not yet reading.
 	AgentState_AGENT_STATE_STARTING AgentState = 1
@@ -37,7 +37,7 @@ const (
 	AgentState_AGENT_STATE_ACTIVE AgentState = 2
 	// Finishes what it runs, takes nothing new.
 	AgentState_AGENT_STATE_DRAINING AgentState = 3
-	// Runs nothing any more.
+	// Runs nothing.
 	AgentState_AGENT_STATE_DRAINED AgentState = 4
 )
 
@@ -86,13 +86,66 @@ func (AgentState) EnumDescriptor() ([]byte, []int) {
 	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{0}
 }
 
+// A node's state.
+type NodeState int32
+
+const (
+	// Unspecified; read as ACTIVE.
+	NodeState_NODE_STATE_UNSPECIFIED NodeState = 0
+	// Takes workflows. (The numbers are those of AgentState, which nodes used before.)
+	NodeState_NODE_STATE_ACTIVE NodeState = 2
+	// Gives its workflows to other nodes, takes nothing new.
+	NodeState_NODE_STATE_DRAINING NodeState = 3
+)
+
+// Enum value maps for NodeState.
+var (
+	NodeState_name = map[int32]string{
+		0: "NODE_STATE_UNSPECIFIED",
+		2: "NODE_STATE_ACTIVE",
+		3: "NODE_STATE_DRAINING",
+	}
+	NodeState_value = map[string]int32{
+		"NODE_STATE_UNSPECIFIED": 0,
+		"NODE_STATE_ACTIVE":      2,
+		"NODE_STATE_DRAINING":    3,
+	}
+)
+
+func (x NodeState) Enum() *NodeState {
+	p := new(NodeState)
+	*p = x
+	return p
+}
+
+func (x NodeState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NodeState) Descriptor() protoreflect.EnumDescriptor {
+	return file_nervenet_v1_agent_proto_enumTypes[1].Descriptor()
+}
+
+func (NodeState) Type() protoreflect.EnumType {
+	return &file_nervenet_v1_agent_proto_enumTypes[1]
+}
+
+func (x NodeState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NodeState.Descriptor instead.
+func (NodeState) EnumDescriptor() ([]byte, []int) {
+	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{1}
+}
+
 // How tasks reach an agent.
 type Transport int32
 
 const (
 	// REDIS.
 	Transport_TRANSPORT_UNSPECIFIED Transport = 0
-	// It reads its streams itself.
+	// It reads its streams directly.
 	Transport_TRANSPORT_REDIS Transport = 1
 	// Over a node's gateway.
 	Transport_TRANSPORT_GATEWAY Transport = 2
@@ -123,11 +176,11 @@ func (x Transport) String() string {
 }
 
 func (Transport) Descriptor() protoreflect.EnumDescriptor {
-	return file_nervenet_v1_agent_proto_enumTypes[1].Descriptor()
+	return file_nervenet_v1_agent_proto_enumTypes[2].Descriptor()
 }
 
 func (Transport) Type() protoreflect.EnumType {
-	return &file_nervenet_v1_agent_proto_enumTypes[1]
+	return &file_nervenet_v1_agent_proto_enumTypes[2]
 }
 
 func (x Transport) Number() protoreflect.EnumNumber {
@@ -136,7 +189,7 @@ func (x Transport) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Transport.Descriptor instead.
 func (Transport) EnumDescriptor() ([]byte, []int) {
-	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{1}
+	return file_nervenet_v1_agent_proto_rawDescGZIP(), []int{2}
 }
 
 // Something an agent can do.
@@ -503,7 +556,7 @@ type DefinitionRef struct {
 	Version int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// What replays alike, for example "3.11".
 	Runtime string `protobuf:"bytes,3,opt,name=runtime,proto3" json:"runtime,omitempty"`
-	// Stands for the code: a node with another one tries a blocked run once.
+	// Identifies the code: a node with another fingerprint tries a blocked run once.
 	Fingerprint string `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// JSON Schema of the input.
 	InputSchema string `protobuf:"bytes,5,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
@@ -686,8 +739,8 @@ type NodeRecord struct {
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// What it has code for.
 	Definitions []*DefinitionRef `protobuf:"bytes,3,rep,name=definitions,proto3" json:"definitions,omitempty"`
-	// ACTIVE or DRAINING.
-	State AgentState `protobuf:"varint,4,opt,name=state,proto3,enum=nervenet.v1.AgentState" json:"state,omitempty"`
+	// Its state.
+	State NodeState `protobuf:"varint,4,opt,name=state,proto3,enum=nervenet.v1.NodeState" json:"state,omitempty"`
 	// When it registered.
 	RegisterTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=register_time,json=registerTime,proto3" json:"register_time,omitempty"`
 	// How many workflows it takes.
@@ -698,7 +751,7 @@ type NodeRecord struct {
 	Runtime string `protobuf:"bytes,8,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Process id on its host, for people and tools there.
 	Pid int32 `protobuf:"varint,9,opt,name=pid,proto3" json:"pid,omitempty"`
-	// It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+	// It takes no workflows for now: it is at its limit of workflows or of memory.
 	Full          bool `protobuf:"varint,10,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -755,11 +808,11 @@ func (x *NodeRecord) GetDefinitions() []*DefinitionRef {
 	return nil
 }
 
-func (x *NodeRecord) GetState() AgentState {
+func (x *NodeRecord) GetState() NodeState {
 	if x != nil {
 		return x.State
 	}
-	return AgentState_AGENT_STATE_UNSPECIFIED
+	return NodeState_NODE_STATE_UNSPECIFIED
 }
 
 func (x *NodeRecord) GetRegisterTime() *timestamppb.Timestamp {
@@ -866,13 +919,13 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	" \x01(\bR\rschemasMarked\"7\n" +
 	"\tSignalRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06schema\x18\x02 \x01(\tR\x06schema\"\xfb\x02\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\"\xfa\x02\n" +
 	"\n" +
 	"NodeRecord\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12<\n" +
-	"\vdefinitions\x18\x03 \x03(\v2\x1a.nervenet.v1.DefinitionRefR\vdefinitions\x12-\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x17.nervenet.v1.AgentStateR\x05state\x12?\n" +
+	"\vdefinitions\x18\x03 \x03(\v2\x1a.nervenet.v1.DefinitionRefR\vdefinitions\x12,\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x16.nervenet.v1.NodeStateR\x05state\x12?\n" +
 	"\rregister_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fregisterTime\x12#\n" +
 	"\rmax_workflows\x18\x06 \x01(\x05R\fmaxWorkflows\x12'\n" +
 	"\x0fowned_workflows\x18\a \x01(\x05R\x0eownedWorkflows\x12\x18\n" +
@@ -886,7 +939,11 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\x14AGENT_STATE_STARTING\x10\x01\x12\x16\n" +
 	"\x12AGENT_STATE_ACTIVE\x10\x02\x12\x18\n" +
 	"\x14AGENT_STATE_DRAINING\x10\x03\x12\x17\n" +
-	"\x13AGENT_STATE_DRAINED\x10\x04*R\n" +
+	"\x13AGENT_STATE_DRAINED\x10\x04*W\n" +
+	"\tNodeState\x12\x1a\n" +
+	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11NODE_STATE_ACTIVE\x10\x02\x12\x17\n" +
+	"\x13NODE_STATE_DRAINING\x10\x03*R\n" +
 	"\tTransport\x12\x19\n" +
 	"\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTRANSPORT_REDIS\x10\x01\x12\x15\n" +
@@ -905,37 +962,38 @@ func file_nervenet_v1_agent_proto_rawDescGZIP() []byte {
 	return file_nervenet_v1_agent_proto_rawDescData
 }
 
-var file_nervenet_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_nervenet_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_nervenet_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_nervenet_v1_agent_proto_goTypes = []any{
 	(AgentState)(0),               // 0: nervenet.v1.AgentState
-	(Transport)(0),                // 1: nervenet.v1.Transport
-	(*Capability)(nil),            // 2: nervenet.v1.Capability
-	(*Load)(nil),                  // 3: nervenet.v1.Load
-	(*AgentRecord)(nil),           // 4: nervenet.v1.AgentRecord
-	(*DefinitionRef)(nil),         // 5: nervenet.v1.DefinitionRef
-	(*SignalRef)(nil),             // 6: nervenet.v1.SignalRef
-	(*NodeRecord)(nil),            // 7: nervenet.v1.NodeRecord
-	nil,                           // 8: nervenet.v1.Capability.LabelsEntry
-	nil,                           // 9: nervenet.v1.Load.ActiveByCapabilityEntry
-	nil,                           // 10: nervenet.v1.AgentRecord.LabelsEntry
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(NodeState)(0),                // 1: nervenet.v1.NodeState
+	(Transport)(0),                // 2: nervenet.v1.Transport
+	(*Capability)(nil),            // 3: nervenet.v1.Capability
+	(*Load)(nil),                  // 4: nervenet.v1.Load
+	(*AgentRecord)(nil),           // 5: nervenet.v1.AgentRecord
+	(*DefinitionRef)(nil),         // 6: nervenet.v1.DefinitionRef
+	(*SignalRef)(nil),             // 7: nervenet.v1.SignalRef
+	(*NodeRecord)(nil),            // 8: nervenet.v1.NodeRecord
+	nil,                           // 9: nervenet.v1.Capability.LabelsEntry
+	nil,                           // 10: nervenet.v1.Load.ActiveByCapabilityEntry
+	nil,                           // 11: nervenet.v1.AgentRecord.LabelsEntry
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_nervenet_v1_agent_proto_depIdxs = []int32{
-	8,  // 0: nervenet.v1.Capability.labels:type_name -> nervenet.v1.Capability.LabelsEntry
-	11, // 1: nervenet.v1.Load.average_task_time:type_name -> google.protobuf.Duration
-	12, // 2: nervenet.v1.Load.sample_time:type_name -> google.protobuf.Timestamp
-	9,  // 3: nervenet.v1.Load.active_by_capability:type_name -> nervenet.v1.Load.ActiveByCapabilityEntry
-	2,  // 4: nervenet.v1.AgentRecord.capabilities:type_name -> nervenet.v1.Capability
+	9,  // 0: nervenet.v1.Capability.labels:type_name -> nervenet.v1.Capability.LabelsEntry
+	12, // 1: nervenet.v1.Load.average_task_time:type_name -> google.protobuf.Duration
+	13, // 2: nervenet.v1.Load.sample_time:type_name -> google.protobuf.Timestamp
+	10, // 3: nervenet.v1.Load.active_by_capability:type_name -> nervenet.v1.Load.ActiveByCapabilityEntry
+	3,  // 4: nervenet.v1.AgentRecord.capabilities:type_name -> nervenet.v1.Capability
 	0,  // 5: nervenet.v1.AgentRecord.state:type_name -> nervenet.v1.AgentState
-	1,  // 6: nervenet.v1.AgentRecord.transport:type_name -> nervenet.v1.Transport
-	10, // 7: nervenet.v1.AgentRecord.labels:type_name -> nervenet.v1.AgentRecord.LabelsEntry
-	12, // 8: nervenet.v1.AgentRecord.register_time:type_name -> google.protobuf.Timestamp
-	6,  // 9: nervenet.v1.DefinitionRef.signals:type_name -> nervenet.v1.SignalRef
-	5,  // 10: nervenet.v1.NodeRecord.definitions:type_name -> nervenet.v1.DefinitionRef
-	0,  // 11: nervenet.v1.NodeRecord.state:type_name -> nervenet.v1.AgentState
-	12, // 12: nervenet.v1.NodeRecord.register_time:type_name -> google.protobuf.Timestamp
+	2,  // 6: nervenet.v1.AgentRecord.transport:type_name -> nervenet.v1.Transport
+	11, // 7: nervenet.v1.AgentRecord.labels:type_name -> nervenet.v1.AgentRecord.LabelsEntry
+	13, // 8: nervenet.v1.AgentRecord.register_time:type_name -> google.protobuf.Timestamp
+	7,  // 9: nervenet.v1.DefinitionRef.signals:type_name -> nervenet.v1.SignalRef
+	6,  // 10: nervenet.v1.NodeRecord.definitions:type_name -> nervenet.v1.DefinitionRef
+	1,  // 11: nervenet.v1.NodeRecord.state:type_name -> nervenet.v1.NodeState
+	13, // 12: nervenet.v1.NodeRecord.register_time:type_name -> google.protobuf.Timestamp
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
@@ -953,7 +1011,7 @@ func file_nervenet_v1_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_agent_proto_rawDesc), len(file_nervenet_v1_agent_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -433,7 +433,7 @@ type DrainAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty = the agent that serves this call.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// How long running tasks may go on; unset = the agent's own setting.
+	// How long running tasks may continue; unset = the agent's own setting.
 	Grace         *durationpb.Duration `protobuf:"bytes,2,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -635,11 +635,11 @@ type CancelTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty = the agent that serves this call.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// Which.
+	// The task.
 	TaskId string `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// The workflow's run.
 	Run int32 `protobuf:"varint,3,opt,name=run,proto3" json:"run,omitempty"`
-	// Only this attempt; 0 = whichever runs.
+	// Only this attempt; 0 = the one that runs.
 	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Why.
 	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -758,7 +758,7 @@ func (x *CancelTaskResponse) GetFound() bool {
 	return false
 }
 
-// From a gateway agent to its node. Whatever is pending SHOULD travel in one message.
+// From a gateway agent to its node. All pending items SHOULD travel in one message.
 type ConnectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order. The first item of a stream is the hello, and no other is.
@@ -804,7 +804,7 @@ func (x *ConnectRequest) GetItems() []*ConnectRequestItem {
 	return nil
 }
 
-// One thing that a gateway agent says. Each is a sign of life.
+// One item from a gateway agent. Each is a sign of life.
 type ConnectRequestItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -813,8 +813,8 @@ type ConnectRequestItem struct {
 	//
 	//	*ConnectRequestItem_Hello
 	//	*ConnectRequestItem_TaskAck
-	//	*ConnectRequestItem_TaskProgress
-	//	*ConnectRequestItem_TaskResult
+	//	*ConnectRequestItem_TaskReport
+	//	*ConnectRequestItem_TaskCompletion
 	//	*ConnectRequestItem_Status
 	//	*ConnectRequestItem_Goodbye
 	Item          isConnectRequestItem_Item `protobuf_oneof:"item"`
@@ -877,19 +877,19 @@ func (x *ConnectRequestItem) GetTaskAck() *TaskAck {
 	return nil
 }
 
-func (x *ConnectRequestItem) GetTaskProgress() *TaskReport {
+func (x *ConnectRequestItem) GetTaskReport() *TaskReport {
 	if x != nil {
-		if x, ok := x.Item.(*ConnectRequestItem_TaskProgress); ok {
-			return x.TaskProgress
+		if x, ok := x.Item.(*ConnectRequestItem_TaskReport); ok {
+			return x.TaskReport
 		}
 	}
 	return nil
 }
 
-func (x *ConnectRequestItem) GetTaskResult() *TaskCompletion {
+func (x *ConnectRequestItem) GetTaskCompletion() *TaskCompletion {
 	if x != nil {
-		if x, ok := x.Item.(*ConnectRequestItem_TaskResult); ok {
-			return x.TaskResult
+		if x, ok := x.Item.(*ConnectRequestItem_TaskCompletion); ok {
+			return x.TaskCompletion
 		}
 	}
 	return nil
@@ -927,18 +927,18 @@ type ConnectRequestItem_TaskAck struct {
 	TaskAck *TaskAck `protobuf:"bytes,2,opt,name=task_ack,json=taskAck,proto3,oneof"`
 }
 
-type ConnectRequestItem_TaskProgress struct {
+type ConnectRequestItem_TaskReport struct {
 	// How far a task is, a piece of its output, a checkpoint. Optional.
-	TaskProgress *TaskReport `protobuf:"bytes,3,opt,name=task_progress,json=taskProgress,proto3,oneof"`
+	TaskReport *TaskReport `protobuf:"bytes,3,opt,name=task_report,json=taskReport,proto3,oneof"`
 }
 
-type ConnectRequestItem_TaskResult struct {
-	// What became of a task. Each task is answered once, also one that was canceled.
-	TaskResult *TaskCompletion `protobuf:"bytes,4,opt,name=task_result,json=taskResult,proto3,oneof"`
+type ConnectRequestItem_TaskCompletion struct {
+	// The outcome of a task. Each task is answered once, also one that was canceled.
+	TaskCompletion *TaskCompletion `protobuf:"bytes,4,opt,name=task_completion,json=taskCompletion,proto3,oneof"`
 }
 
 type ConnectRequestItem_Status struct {
-	// At each `status_interval`, if there was nothing else to say.
+	// At each `status_interval`, if there was nothing else to send.
 	Status *Status `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
 }
 
@@ -951,9 +951,9 @@ func (*ConnectRequestItem_Hello) isConnectRequestItem_Item() {}
 
 func (*ConnectRequestItem_TaskAck) isConnectRequestItem_Item() {}
 
-func (*ConnectRequestItem_TaskProgress) isConnectRequestItem_Item() {}
+func (*ConnectRequestItem_TaskReport) isConnectRequestItem_Item() {}
 
-func (*ConnectRequestItem_TaskResult) isConnectRequestItem_Item() {}
+func (*ConnectRequestItem_TaskCompletion) isConnectRequestItem_Item() {}
 
 func (*ConnectRequestItem_Status) isConnectRequestItem_Item() {}
 
@@ -963,17 +963,19 @@ func (*ConnectRequestItem_Goodbye) isConnectRequestItem_Item() {}
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-	// empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+	// empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
 	Agent *AgentRecord `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
-	// How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+	// How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
 	Credit int32 `protobuf:"varint,2,opt,name=credit,proto3" json:"credit,omitempty"`
 	// The lease of `agent_id`, when it comes back; 0 = new.
 	LeaseId int64 `protobuf:"varint,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
 	// When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-	// once, so that nobody else gets it. What is not named here the agent does not have.
-	Running       []*HeldTask `protobuf:"bytes,4,rep,name=running,proto3" json:"running,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// once, so that no other agent gets it. The agent does not have tasks that are not named here.
+	Running []*HeldTask `protobuf:"bytes,4,rep,name=running,proto3" json:"running,omitempty"`
+	// The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+	ProtocolVersion int32 `protobuf:"varint,5,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -1034,6 +1036,13 @@ func (x *Hello) GetRunning() []*HeldTask {
 	return nil
 }
 
+func (x *Hello) GetProtocolVersion() int32 {
+	if x != nil {
+		return x.ProtocolVersion
+	}
+	return 0
+}
+
 // A task that an agent still answers for.
 type HeldTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1042,7 +1051,7 @@ type HeldTask struct {
 	// When its handler began.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-	// been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+	// been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
 	Checkpoint    *Payload `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1210,7 +1219,7 @@ func (x *TaskReport) GetProgress() *TaskProgress {
 	return nil
 }
 
-// What became of a task.
+// The outcome of a task.
 type TaskCompletion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The envelope's task_id.
@@ -1366,7 +1375,7 @@ func (x *Goodbye) GetReason() string {
 	return ""
 }
 
-// From a node to a gateway agent. Whatever is pending travels in one message.
+// From a node to a gateway agent. All pending items travel in one message.
 type ConnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order. The first item of a stream is the welcome.
@@ -1412,7 +1421,7 @@ func (x *ConnectResponse) GetItems() []*ConnectResponseItem {
 	return nil
 }
 
-// One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
+// One item from a node. Each is a sign of life. An agent ignores items that it does not know.
 type ConnectResponseItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -1561,17 +1570,17 @@ type ConnectResponseItem_Welcome struct {
 }
 
 type ConnectResponseItem_Task struct {
-	// Do this. The claim is taken already, in the agent's name.
+	// Run this task. It is already claimed in the agent's name.
 	Task *TaskEnvelope `protobuf:"bytes,2,opt,name=task,proto3,oneof"`
 }
 
 type ConnectResponseItem_ResultAck struct {
-	// A result is durable, or needless: forget it.
+	// A result is durable, or not needed: forget it.
 	ResultAck *ResultAck `protobuf:"bytes,3,opt,name=result_ack,json=resultAck,proto3,oneof"`
 }
 
 type ConnectResponseItem_TaskCancel struct {
-	// Stop this; it is to be answered all the same.
+	// Stop this task; the agent must still answer it.
 	TaskCancel *TaskCancel `protobuf:"bytes,4,opt,name=task_cancel,json=taskCancel,proto3,oneof"`
 }
 
@@ -1581,7 +1590,7 @@ type ConnectResponseItem_Drain struct {
 }
 
 type ConnectResponseItem_Rejected struct {
-	// An item was refused; the stream goes on.
+	// An item was refused; the stream continues.
 	Rejected *Rejected `protobuf:"bytes,6,opt,name=rejected,proto3,oneof"`
 }
 
@@ -1591,7 +1600,7 @@ type ConnectResponseItem_Resume struct {
 }
 
 type ConnectResponseItem_StatusAck struct {
-	// A status was heard.
+	// A status was received.
 	StatusAck *StatusAck `protobuf:"bytes,8,opt,name=status_ack,json=statusAck,proto3,oneof"`
 }
 
@@ -1625,7 +1634,7 @@ type Welcome struct {
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Its lease, for the next hello.
 	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+	// The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
 	StatusInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=status_interval,json=statusInterval,proto3" json:"status_interval,omitempty"`
 	// The node that answers.
 	NodeId string `protobuf:"bytes,4,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
@@ -1633,17 +1642,19 @@ type Welcome struct {
 	Namespace string `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long the registration lives without a stream.
 	LeaseTtl *durationpb.Duration `protobuf:"bytes,6,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
-	// Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+	// An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
 	// tasks go to others, and it gets a new id when it comes back.
 	ReconnectWithin *durationpb.Duration `protobuf:"bytes,7,opt,name=reconnect_within,json=reconnectWithin,proto3" json:"reconnect_within,omitempty"`
 	// The largest payload in bytes; a larger result is recorded as the failure PAYLOAD_TOO_LARGE.
 	PayloadLimit int64 `protobuf:"varint,8,opt,name=payload_limit,json=payloadLimit,proto3" json:"payload_limit,omitempty"`
 	// The largest credit that this node grants.
 	MaxCredit int32 `protobuf:"varint,9,opt,name=max_credit,json=maxCredit,proto3" json:"max_credit,omitempty"`
-	// Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
-	Nodes         []string `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
+	Nodes []string `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+	ProtocolVersion int32 `protobuf:"varint,11,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -1746,14 +1757,21 @@ func (x *Welcome) GetNodes() []string {
 	return nil
 }
 
-// A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+func (x *Welcome) GetProtocolVersion() int32 {
+	if x != nil {
+		return x.ProtocolVersion
+	}
+	return 0
+}
+
+// A result is durable, or not needed: the agent forgets the task, and its credit is free again.
 type ResultAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The envelope's task_id.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which attempt.
+	// The envelope's attempt.
 	Attempt int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+	// True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
 	Recorded      bool `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1810,12 +1828,12 @@ func (x *ResultAck) GetRecorded() bool {
 	return false
 }
 
-// Stop a task: nobody waits for it any more, or its time is over.
+// Stop a task: its result is no longer needed, or its time is over.
 type TaskCancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The envelope's task_id.
 	TaskId string `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	// Which attempt.
+	// The envelope's attempt.
 	Attempt int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Why, for people.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1877,7 +1895,7 @@ func (x *TaskCancel) GetReason() string {
 // Finish what runs, take nothing new.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long running tasks may go on; then they are canceled, and sent to others.
+	// How long running tasks may continue; then they are canceled, and sent to others.
 	Grace         *durationpb.Duration `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1957,7 +1975,7 @@ func (*Resume) Descriptor() ([]byte, []int) {
 	return file_nervenet_v1_agent_service_proto_rawDescGZIP(), []int{28}
 }
 
-// A status was heard.
+// A status was received.
 type StatusAck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long the registration lives from now on.
@@ -2003,7 +2021,7 @@ func (x *StatusAck) GetLeaseTtl() *durationpb.Duration {
 	return nil
 }
 
-// The agent is to connect to another node.
+// The agent should connect to another node.
 type Reconnect struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where: nodes that have room, `host:port`, the best one first; empty = any other.
@@ -2184,21 +2202,22 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\x12CancelTaskResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\"G\n" +
 	"\x0eConnectRequest\x125\n" +
-	"\x05items\x18\x01 \x03(\v2\x1f.nervenet.v1.ConnectRequestItemR\x05items\"\xdc\x02\n" +
+	"\x05items\x18\x01 \x03(\v2\x1f.nervenet.v1.ConnectRequestItemR\x05items\"\xe0\x02\n" +
 	"\x12ConnectRequestItem\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x12.nervenet.v1.HelloH\x00R\x05hello\x121\n" +
-	"\btask_ack\x18\x02 \x01(\v2\x14.nervenet.v1.TaskAckH\x00R\ataskAck\x12>\n" +
-	"\rtask_progress\x18\x03 \x01(\v2\x17.nervenet.v1.TaskReportH\x00R\ftaskProgress\x12>\n" +
-	"\vtask_result\x18\x04 \x01(\v2\x1b.nervenet.v1.TaskCompletionH\x00R\n" +
-	"taskResult\x12-\n" +
+	"\btask_ack\x18\x02 \x01(\v2\x14.nervenet.v1.TaskAckH\x00R\ataskAck\x12:\n" +
+	"\vtask_report\x18\x03 \x01(\v2\x17.nervenet.v1.TaskReportH\x00R\n" +
+	"taskReport\x12F\n" +
+	"\x0ftask_completion\x18\x04 \x01(\v2\x1b.nervenet.v1.TaskCompletionH\x00R\x0etaskCompletion\x12-\n" +
 	"\x06status\x18\x05 \x01(\v2\x13.nervenet.v1.StatusH\x00R\x06status\x120\n" +
 	"\agoodbye\x18\x06 \x01(\v2\x14.nervenet.v1.GoodbyeH\x00R\agoodbyeB\x06\n" +
-	"\x04item\"\x9b\x01\n" +
+	"\x04item\"\xc6\x01\n" +
 	"\x05Hello\x12.\n" +
 	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12\x16\n" +
 	"\x06credit\x18\x02 \x01(\x05R\x06credit\x12\x19\n" +
 	"\blease_id\x18\x03 \x01(\x03R\aleaseId\x12/\n" +
-	"\arunning\x18\x04 \x03(\v2\x15.nervenet.v1.HeldTaskR\arunning\"\xaa\x01\n" +
+	"\arunning\x18\x04 \x03(\v2\x15.nervenet.v1.HeldTaskR\arunning\x12)\n" +
+	"\x10protocol_version\x18\x05 \x01(\x05R\x0fprotocolVersion\"\xaa\x01\n" +
 	"\bHeldTask\x12-\n" +
 	"\x04task\x18\x01 \x01(\v2\x19.nervenet.v1.TaskEnvelopeR\x04task\x129\n" +
 	"\n" +
@@ -2237,7 +2256,7 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
 	"status_ack\x18\b \x01(\v2\x16.nervenet.v1.StatusAckH\x00R\tstatusAck\x126\n" +
 	"\treconnect\x18\t \x01(\v2\x16.nervenet.v1.ReconnectH\x00R\treconnectB\x06\n" +
-	"\x04item\"\x92\x03\n" +
+	"\x04item\"\xbd\x03\n" +
 	"\aWelcome\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\x03R\aleaseId\x12B\n" +
@@ -2250,7 +2269,8 @@ const file_nervenet_v1_agent_service_proto_rawDesc = "" +
 	"\n" +
 	"max_credit\x18\t \x01(\x05R\tmaxCredit\x12\x14\n" +
 	"\x05nodes\x18\n" +
-	" \x03(\tR\x05nodes\"Z\n" +
+	" \x03(\tR\x05nodes\x12)\n" +
+	"\x10protocol_version\x18\v \x01(\x05R\x0fprotocolVersion\"Z\n" +
 	"\tResultAck\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x1a\n" +
@@ -2353,8 +2373,8 @@ var file_nervenet_v1_agent_service_proto_depIdxs = []int32{
 	14, // 8: nervenet.v1.ConnectRequest.items:type_name -> nervenet.v1.ConnectRequestItem
 	15, // 9: nervenet.v1.ConnectRequestItem.hello:type_name -> nervenet.v1.Hello
 	17, // 10: nervenet.v1.ConnectRequestItem.task_ack:type_name -> nervenet.v1.TaskAck
-	18, // 11: nervenet.v1.ConnectRequestItem.task_progress:type_name -> nervenet.v1.TaskReport
-	19, // 12: nervenet.v1.ConnectRequestItem.task_result:type_name -> nervenet.v1.TaskCompletion
+	18, // 11: nervenet.v1.ConnectRequestItem.task_report:type_name -> nervenet.v1.TaskReport
+	19, // 12: nervenet.v1.ConnectRequestItem.task_completion:type_name -> nervenet.v1.TaskCompletion
 	20, // 13: nervenet.v1.ConnectRequestItem.status:type_name -> nervenet.v1.Status
 	21, // 14: nervenet.v1.ConnectRequestItem.goodbye:type_name -> nervenet.v1.Goodbye
 	32, // 15: nervenet.v1.Hello.agent:type_name -> nervenet.v1.AgentRecord
@@ -2413,8 +2433,8 @@ func file_nervenet_v1_agent_service_proto_init() {
 	file_nervenet_v1_agent_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*ConnectRequestItem_Hello)(nil),
 		(*ConnectRequestItem_TaskAck)(nil),
-		(*ConnectRequestItem_TaskProgress)(nil),
-		(*ConnectRequestItem_TaskResult)(nil),
+		(*ConnectRequestItem_TaskReport)(nil),
+		(*ConnectRequestItem_TaskCompletion)(nil),
 		(*ConnectRequestItem_Status)(nil),
 		(*ConnectRequestItem_Goodbye)(nil),
 	}

@@ -34,7 +34,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+// Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
 type AgentServiceClient interface {
 	// Who the agent is and how busy.
 	DescribeAgent(ctx context.Context, in *DescribeAgentRequest, opts ...grpc.CallOption) (*DescribeAgentResponse, error)
@@ -138,7 +138,7 @@ type AgentService_ConnectClient = grpc.BidiStreamingClient[ConnectRequest, Conne
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
 //
-// One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+// Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
 type AgentServiceServer interface {
 	// Who the agent is and how busy.
 	DescribeAgent(context.Context, *DescribeAgentRequest) (*DescribeAgentResponse, error)

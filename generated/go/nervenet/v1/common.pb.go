@@ -148,7 +148,7 @@ const (
 	SelectionPolicy_SELECTION_POLICY_ROUND_ROBIN SelectionPolicy = 2
 	// The same agent for the same key while it lives.
 	SelectionPolicy_SELECTION_POLICY_STICKY SelectionPolicy = 3
-	// No choice: the shared queue, whoever is free first.
+	// No choice: the shared queue, for the first agent with a free slot.
 	SelectionPolicy_SELECTION_POLICY_QUEUE SelectionPolicy = 4
 )
 
@@ -201,7 +201,7 @@ func (SelectionPolicy) EnumDescriptor() ([]byte, []int) {
 type FailureCode int32
 
 const (
-	// Not told; read as APPLICATION.
+	// Unspecified; read as APPLICATION.
 	FailureCode_FAILURE_CODE_UNSPECIFIED FailureCode = 0
 	// The handler or workflow code failed.
 	FailureCode_FAILURE_CODE_APPLICATION FailureCode = 1
@@ -209,7 +209,7 @@ const (
 	FailureCode_FAILURE_CODE_INVALID_INPUT FailureCode = 2
 	// A time limit passed.
 	FailureCode_FAILURE_CODE_TIMEOUT FailureCode = 3
-	// Somebody canceled it.
+	// It was canceled.
 	FailureCode_FAILURE_CODE_CANCELED FailureCode = 4
 	// The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss.
 	FailureCode_FAILURE_CODE_AGENT_LOST FailureCode = 5
@@ -219,13 +219,13 @@ const (
 	FailureCode_FAILURE_CODE_RATE_LIMITED FailureCode = 7
 	// An outside system is broken.
 	FailureCode_FAILURE_CODE_DEPENDENCY FailureCode = 8
-	// The agent shut down before it was done; sent again at once, counted nowhere.
+	// The agent shut down before it was done; sent again at once; uses up no attempt.
 	FailureCode_FAILURE_CODE_AGENT_DRAINED FailureCode = 9
 	// A rule forbids it; never retried.
 	FailureCode_FAILURE_CODE_POLICY_DENIED FailureCode = 10
 	// The value is above the limit; never retried.
 	FailureCode_FAILURE_CODE_PAYLOAD_TOO_LARGE FailureCode = 11
-	// nervenet itself is at fault.
+	// An error in nervenet.
 	FailureCode_FAILURE_CODE_INTERNAL FailureCode = 12
 )
 
@@ -451,7 +451,7 @@ type Payload_Data struct {
 }
 
 type Payload_Uri struct {
-	// A claim check: where the value is kept, for what is too large to travel.
+	// The address of the value, if it is too large to travel.
 	Uri string `protobuf:"bytes,5,opt,name=uri,proto3,oneof"`
 }
 
@@ -465,10 +465,10 @@ func (*Payload_Data) isPayload_Body() {}
 
 func (*Payload_Uri) isPayload_Body() {}
 
-// W3C trace context. Empty when nobody traces.
+// W3C trace context. Empty if nothing is traced.
 type TraceContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The traceparent header; its sampled flag decides whether anybody makes spans.
+	// The traceparent header; its sampled flag decides whether spans are made.
 	Traceparent string `protobuf:"bytes,1,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// The tracestate header.
 	Tracestate string `protobuf:"bytes,2,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
@@ -652,7 +652,7 @@ type Timeouts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From dispatch until some agent has claimed it; past it the step fails.
 	Queue *durationpb.Duration `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	// From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+	// From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
 	Accept *durationpb.Duration `protobuf:"bytes,2,opt,name=accept,proto3" json:"accept,omitempty"`
 	// For one attempt, from its claim.
 	Attempt *durationpb.Duration `protobuf:"bytes,3,opt,name=attempt,proto3" json:"attempt,omitempty"`

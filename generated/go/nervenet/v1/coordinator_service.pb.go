@@ -86,7 +86,7 @@ func (IfExists) EnumDescriptor() ([]byte, []int) {
 type Durability int32
 
 const (
-	// Whatever the mesh has.
+	// The setting of the mesh.
 	Durability_DURABILITY_UNSPECIFIED Durability = 0
 	// At most the last second can be lost.
 	Durability_DURABILITY_NORMAL Durability = 1
@@ -138,7 +138,7 @@ func (Durability) EnumDescriptor() ([]byte, []int) {
 // See StartWorkflow.
 type StartWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+	// Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The definition's name.
 	Definition string `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
@@ -148,17 +148,17 @@ type StartWorkflowRequest struct {
 	Input *Payload `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
 	// For lists and tasks.
 	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How long the run may take; unset = for ever.
+	// How long the run may take; unset = no limit.
 	Timeout *durationpb.Duration `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// When the id exists.
 	IfExists IfExists `protobuf:"varint,7,opt,name=if_exists,json=ifExists,proto3,enum=nervenet.v1.IfExists" json:"if_exists,omitempty"`
 	// An assertion about the mesh.
 	Durability Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=nervenet.v1.Durability" json:"durability,omitempty"`
-	// Wait so long for the result; at most 60 s and the call's deadline.
+	// How long to wait for the result; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,9,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,10,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
-	// The caller's trace, where it does not travel in the call's metadata (batches).
+	// The caller's trace, if it does not travel in the call's metadata (batches).
 	Trace *TraceContext `protobuf:"bytes,11,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Who starts it; information only.
 	Starter       string `protobuf:"bytes,12,opt,name=starter,proto3" json:"starter,omitempty"`
@@ -338,7 +338,7 @@ func (x *StartWorkflowResponse) GetCreated() bool {
 // See StartWorkflows.
 type StartWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each as in StartWorkflow; `wait` is not heeded.
+	// Each as in StartWorkflow; `wait` is ignored.
 	Requests      []*StartWorkflowRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -456,7 +456,7 @@ type RequestStatus struct {
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The ErrorInfo metadata.
 	Metadata map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// When to come again.
+	// How long to wait before the next try.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// What is wrong with the request, as BadRequest has it.
 	Fields        []*FieldProblem `protobuf:"bytes,6,rep,name=fields,proto3" json:"fields,omitempty"`
@@ -640,9 +640,9 @@ func (x *StartWorkflowsResponse) GetOutcomes() []*StartOutcome {
 // See AwaitWorkflows.
 type AwaitWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whom to wait for; may be told before or after they are started.
+	// Workflows to wait for; they may be started before or after this.
 	WorkflowIds []string `protobuf:"bytes,1,rep,name=workflow_ids,json=workflowIds,proto3" json:"workflow_ids,omitempty"`
-	// Whom not to wait for any more.
+	// Workflows that are no longer waited for.
 	ForgetWorkflowIds []string `protobuf:"bytes,2,rep,name=forget_workflow_ids,json=forgetWorkflowIds,proto3" json:"forget_workflow_ids,omitempty"`
 	// How the answers carry payloads; the first message decides.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -759,9 +759,9 @@ func (x *AwaitWorkflowsResponse) GetUnknownWorkflowIds() []string {
 // See GetWorkflow.
 type GetWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// Wait so long for its end; at most 60 s and the call's deadline.
+	// How long to wait for its end; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -878,9 +878,9 @@ func (x *GetWorkflowResponse) GetWorkflow() *Workflow {
 // See ListWorkflows.
 type ListWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only these states.
 	States []WorkflowState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=nervenet.v1.WorkflowState" json:"states,omitempty"`
@@ -971,12 +971,12 @@ type ListWorkflowsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Without payloads and tasks.
 	Workflows []*Workflow `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
-	// Empty = that was all. A short page may have one.
+	// Empty = this was the last page. A short page may have a token.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// All workflows of the namespace that are not yet expired, whatever their state.
-	TotalCount    int64 `protobuf:"varint,3,opt,name=total_count,json=totalCount,proto3" json:"total_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// All workflows of the namespace that have not expired yet. The filters of the request do not change it.
+	NamespaceCount int64 `protobuf:"varint,3,opt,name=namespace_count,json=namespaceCount,proto3" json:"namespace_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListWorkflowsResponse) Reset() {
@@ -1023,9 +1023,9 @@ func (x *ListWorkflowsResponse) GetNextPageToken() string {
 	return ""
 }
 
-func (x *ListWorkflowsResponse) GetTotalCount() int64 {
+func (x *ListWorkflowsResponse) GetNamespaceCount() int64 {
 	if x != nil {
-		return x.TotalCount
+		return x.NamespaceCount
 	}
 	return 0
 }
@@ -1033,11 +1033,11 @@ func (x *ListWorkflowsResponse) GetTotalCount() int64 {
 // See ListJournal.
 type ListJournalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only entries above this.
 	AfterSequence int64 `protobuf:"varint,4,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
@@ -1117,7 +1117,7 @@ type ListJournalResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In order.
 	Entries []*JournalEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1170,7 +1170,7 @@ func (x *ListJournalResponse) GetNextPageToken() string {
 // See WatchWorkflow.
 type WatchWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// Only entries above this; 0 = from the first.
 	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
@@ -1298,13 +1298,13 @@ func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
 // See SignalWorkflow.
 type SignalWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// To whom.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The signal's name.
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// Its value.
 	Payload *Payload `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
-	// Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+	// A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Who sends it; information only.
 	Sender string `protobuf:"bytes,5,opt,name=sender,proto3" json:"sender,omitempty"`
@@ -1444,7 +1444,7 @@ func (x *SignalWorkflowResponse) GetCreated() bool {
 // See CancelWorkflow.
 type CancelWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1563,9 +1563,9 @@ func (x *CancelWorkflowResponse) GetCreated() bool {
 // See RunTask.
 type RunTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Makes a repeated request the same task; the workflow is `task/<request_id>`.
+	// A repeated request with the same id is the same task; the workflow is `task/<request_id>`.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What to do.
+	// The capability.
 	Capability string `protobuf:"bytes,2,opt,name=capability,proto3" json:"capability,omitempty"`
 	// The one input.
 	Input *Payload `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
@@ -1577,7 +1577,7 @@ type RunTaskRequest struct {
 	Selection *Selection `protobuf:"bytes,6,opt,name=selection,proto3" json:"selection,omitempty"`
 	// For lists and tasks.
 	Labels map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Wait so long for the result; at most 60 s and the call's deadline.
+	// How long to wait for the result; at most 60 s and the call's deadline.
 	Wait *durationpb.Duration `protobuf:"bytes,8,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,9,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -1727,9 +1727,9 @@ func (x *RunTaskResponse) GetWorkflow() *Workflow {
 // See ListEscalations.
 type ListEscalationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only of this workflow.
 	WorkflowId string `protobuf:"bytes,3,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
@@ -1802,9 +1802,9 @@ type ListEscalationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The earliest deadline first.
 	Escalations []*Escalation `protobuf:"bytes,1,rep,name=escalations,proto3" json:"escalations,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// All open ones of the namespace.
+	// All open escalations of the namespace. The filters of the request do not change it.
 	OpenCount     int64 `protobuf:"varint,3,opt,name=open_count,json=openCount,proto3" json:"open_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2057,7 +2057,7 @@ func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
 // See PutDefinition.
 type PutDefinitionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The whole of it.
+	// The whole definition.
 	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
 	// Check it and store nothing.
 	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
@@ -2114,7 +2114,7 @@ type PutDefinitionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As it is stored.
 	Definition *Definition `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
-	// False: it was there already, or nothing was to be stored.
+	// False: it existed already, or the request was only a check.
 	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2272,7 +2272,7 @@ type ListDefinitionsRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the page before.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2334,7 +2334,7 @@ type ListDefinitionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ordered by name, then version, the highest first; steps and expressions are left out.
 	Definitions []*Definition `protobuf:"bytes,1,rep,name=definitions,proto3" json:"definitions,omitempty"`
-	// Empty: that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2464,12 +2464,11 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\rstarted_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fstartedAfter\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
 	"\x15ListWorkflowsResponse\x123\n" +
 	"\tworkflows\x18\x01 \x03(\v2\x15.nervenet.v1.WorkflowR\tworkflows\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1f\n" +
-	"\vtotal_count\x18\x03 \x01(\x03R\n" +
-	"totalCount\"\xdb\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fnamespace_count\x18\x03 \x01(\x03R\x0enamespaceCount\"\xdb\x01\n" +
 	"\x12ListJournalRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x1b\n" +

@@ -53,7 +53,7 @@ type CoordinatorServiceClient interface {
 	StartWorkflow(ctx context.Context, in *StartWorkflowRequest, opts ...grpc.CallOption) (*StartWorkflowResponse, error)
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(ctx context.Context, in *StartWorkflowsRequest, opts ...grpc.CallOption) (*StartWorkflowsResponse, error)
-	// Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
 	AwaitWorkflows(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AwaitWorkflowsRequest, AwaitWorkflowsResponse], error)
 	// Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
 	GetWorkflow(ctx context.Context, in *GetWorkflowRequest, opts ...grpc.CallOption) (*GetWorkflowResponse, error)
@@ -68,7 +68,7 @@ type CoordinatorServiceClient interface {
 	// workflow's code receives none of that name, or its value does not fit.
 	SignalWorkflow(ctx context.Context, in *SignalWorkflowRequest, opts ...grpc.CallOption) (*SignalWorkflowResponse, error)
 	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-	// closed before anybody asked: FAILED_PRECONDITION.
+	// closed before it was asked to stop: FAILED_PRECONDITION.
 	CancelWorkflow(ctx context.Context, in *CancelWorkflowRequest, opts ...grpc.CallOption) (*CancelWorkflowResponse, error)
 	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
 	// request_id with another capability or input: ALREADY_EXISTS.
@@ -77,7 +77,7 @@ type CoordinatorServiceClient interface {
 	ListEscalations(ctx context.Context, in *ListEscalationsRequest, opts ...grpc.CallOption) (*ListEscalationsResponse, error)
 	// Reads one escalation.
 	GetEscalation(ctx context.Context, in *GetEscalationRequest, opts ...grpc.CallOption) (*GetEscalationResponse, error)
-	// Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+	// Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
 	// answered like the first one.
 	ResolveEscalation(ctx context.Context, in *ResolveEscalationRequest, opts ...grpc.CallOption) (*ResolveEscalationResponse, error)
 	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field
@@ -283,7 +283,7 @@ type CoordinatorServiceServer interface {
 	StartWorkflow(context.Context, *StartWorkflowRequest) (*StartWorkflowResponse, error)
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(context.Context, *StartWorkflowsRequest) (*StartWorkflowsResponse, error)
-	// Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
 	AwaitWorkflows(grpc.BidiStreamingServer[AwaitWorkflowsRequest, AwaitWorkflowsResponse]) error
 	// Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
 	GetWorkflow(context.Context, *GetWorkflowRequest) (*GetWorkflowResponse, error)
@@ -298,7 +298,7 @@ type CoordinatorServiceServer interface {
 	// workflow's code receives none of that name, or its value does not fit.
 	SignalWorkflow(context.Context, *SignalWorkflowRequest) (*SignalWorkflowResponse, error)
 	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-	// closed before anybody asked: FAILED_PRECONDITION.
+	// closed before it was asked to stop: FAILED_PRECONDITION.
 	CancelWorkflow(context.Context, *CancelWorkflowRequest) (*CancelWorkflowResponse, error)
 	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
 	// request_id with another capability or input: ALREADY_EXISTS.
@@ -307,7 +307,7 @@ type CoordinatorServiceServer interface {
 	ListEscalations(context.Context, *ListEscalationsRequest) (*ListEscalationsResponse, error)
 	// Reads one escalation.
 	GetEscalation(context.Context, *GetEscalationRequest) (*GetEscalationResponse, error)
-	// Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+	// Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
 	// answered like the first one.
 	ResolveEscalation(context.Context, *ResolveEscalationRequest) (*ResolveEscalationResponse, error)
 	// Stores a workflow as data; the same content again changes nothing. Every problem of the definition is one field

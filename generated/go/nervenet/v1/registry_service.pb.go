@@ -30,13 +30,13 @@ type AgentEventType int32
 const (
 	// Keep-alive.
 	AgentEventType_AGENT_EVENT_TYPE_UNSPECIFIED AgentEventType = 0
-	// It is there, or its record changed.
+	// It was added, or its record changed.
 	AgentEventType_AGENT_EVENT_TYPE_PUT AgentEventType = 1
 	// Its load changed.
 	AgentEventType_AGENT_EVENT_TYPE_LOAD AgentEventType = 2
 	// It is gone.
 	AgentEventType_AGENT_EVENT_TYPE_REMOVED AgentEventType = 3
-	// Everything that was there has been sent.
+	// All existing records have been sent.
 	AgentEventType_AGENT_EVENT_TYPE_SYNCED AgentEventType = 4
 )
 
@@ -216,7 +216,7 @@ func (x *RegisterAgentResponse) GetNodeId() string {
 // See Heartbeat.
 type HeartbeatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who; needed in the first message only.
+	// The agent's id; needed in the first message only.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Its lease; needed in the first message only.
 	LeaseId int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
@@ -286,14 +286,14 @@ func (x *HeartbeatRequest) GetState() AgentState {
 	return AgentState_AGENT_STATE_UNSPECIFIED
 }
 
-// What a node wants of an agent.
+// What a node asks of an agent.
 type HeartbeatResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ACTIVE or DRAINING; UNSPECIFIED = as it is.
 	DesiredState AgentState `protobuf:"varint,1,opt,name=desired_state,json=desiredState,proto3,enum=nervenet.v1.AgentState" json:"desired_state,omitempty"`
 	// The lease is gone: come back under a new id.
 	LeaseLost bool `protobuf:"varint,2,opt,name=lease_lost,json=leaseLost,proto3" json:"lease_lost,omitempty"`
-	// Until when the lease lives without another heartbeat.
+	// The time until which the lease lives without another heartbeat.
 	Ttl           *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -353,7 +353,7 @@ func (x *HeartbeatResponse) GetTtl() *durationpb.Duration {
 // See DeregisterAgent.
 type DeregisterAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who.
+	// The agent's id.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Its lease.
 	LeaseId       int64 `protobuf:"varint,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
@@ -445,7 +445,7 @@ func (*DeregisterAgentResponse) Descriptor() ([]byte, []int) {
 // See GetAgent.
 type GetAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who.
+	// The agent's id.
 	AgentId       string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -592,11 +592,11 @@ func (x *AgentEntry) GetLoad() *Load {
 // See ListAgents.
 type ListAgentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only those that serve it.
+	// Only agents with this capability.
 	Capability string `protobuf:"bytes,3,opt,name=capability,proto3" json:"capability,omitempty"`
 	// Only with all of these labels.
 	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -758,7 +758,7 @@ type ListAgentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By id.
 	Agents []*AgentEntry `protobuf:"bytes,1,rep,name=agents,proto3" json:"agents,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Queues with something in them; on the first page only.
 	Queues        []*QueueInfo `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
@@ -822,7 +822,7 @@ type WatchAgentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resume after this revision; 0 = send everything first.
 	AfterRevision int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
-	// Only those that serve it.
+	// Only agents with this capability.
 	Capability    string `protobuf:"bytes,2,opt,name=capability,proto3" json:"capability,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -939,15 +939,15 @@ func (x *WatchAgentsResponse) GetRevision() int64 {
 // See SelectAgent.
 type SelectAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is to be done.
+	// The capability that is needed.
 	Capability string `protobuf:"bytes,1,opt,name=capability,proto3" json:"capability,omitempty"`
 	// How to pick.
 	Selection *Selection `protobuf:"bytes,2,opt,name=selection,proto3" json:"selection,omitempty"`
 	// Only this version; empty = any.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Not these.
+	// Agents to avoid.
 	AvoidAgents []string `protobuf:"bytes,4,rep,name=avoid_agents,json=avoidAgents,proto3" json:"avoid_agents,omitempty"`
-	// Say how every candidate fared.
+	// Explain the choice: the score of every candidate, or why it was excluded.
 	Explain       bool `protobuf:"varint,5,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1018,14 +1018,14 @@ func (x *SelectAgentRequest) GetExplain() bool {
 	return false
 }
 
-// How a candidate fared.
+// The score of a candidate, or why it was excluded.
 type Candidate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who.
+	// The agent's id.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Share of its slots in use; the least wins.
 	Score float64 `protobuf:"fixed64,2,opt,name=score,proto3" json:"score,omitempty"`
-	// Why it was out of the question; empty = it was not.
+	// Why it was excluded; empty = it was not.
 	Rejected      string `protobuf:"bytes,3,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1087,7 +1087,7 @@ type SelectAgentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty = none has room: the task would wait in the shared queue.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// With `explain`.
+	// Set if `explain` was requested.
 	Candidates    []*Candidate `protobuf:"bytes,2,rep,name=candidates,proto3" json:"candidates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1140,9 +1140,9 @@ func (x *SelectAgentResponse) GetCandidates() []*Candidate {
 // See ListNodes.
 type ListNodesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many; default 50, at most 1,000.
+	// How many a page has at most; default 50, at most 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// From the previous answer.
+	// `next_page_token` of the previous answer. All filters must be as in the previous request.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1197,7 +1197,7 @@ type ListNodesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By id.
 	Nodes []*NodeRecord `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	// Empty = that was all.
+	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1250,7 +1250,7 @@ func (x *ListNodesResponse) GetNextPageToken() string {
 // See DrainNode.
 type DrainNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which.
+	// The node.
 	NodeId        string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1297,8 +1297,8 @@ func (x *DrainNodeRequest) GetNodeId() string {
 type DrainNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// DRAINING.
-	State AgentState `protobuf:"varint,1,opt,name=state,proto3,enum=nervenet.v1.AgentState" json:"state,omitempty"`
-	// What it owned when it was asked.
+	State NodeState `protobuf:"varint,1,opt,name=state,proto3,enum=nervenet.v1.NodeState" json:"state,omitempty"`
+	// How many workflows it owned when it was asked.
 	OwnedWorkflows int32 `protobuf:"varint,2,opt,name=owned_workflows,json=ownedWorkflows,proto3" json:"owned_workflows,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1334,11 +1334,11 @@ func (*DrainNodeResponse) Descriptor() ([]byte, []int) {
 	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *DrainNodeResponse) GetState() AgentState {
+func (x *DrainNodeResponse) GetState() NodeState {
 	if x != nil {
 		return x.State
 	}
-	return AgentState_AGENT_STATE_UNSPECIFIED
+	return NodeState_NODE_STATE_UNSPECIFIED
 }
 
 func (x *DrainNodeResponse) GetOwnedWorkflows() int32 {
@@ -1444,9 +1444,9 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"\x05nodes\x18\x01 \x03(\v2\x17.nervenet.v1.NodeRecordR\x05nodes\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n" +
 	"\x10DrainNodeRequest\x12\x17\n" +
-	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"k\n" +
-	"\x11DrainNodeResponse\x12-\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x17.nervenet.v1.AgentStateR\x05state\x12'\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"j\n" +
+	"\x11DrainNodeResponse\x12,\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x16.nervenet.v1.NodeStateR\x05state\x12'\n" +
 	"\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*\xa2\x01\n" +
 	"\x0eAgentEventType\x12 \n" +
 	"\x1cAGENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1512,6 +1512,7 @@ var file_nervenet_v1_registry_service_proto_goTypes = []any{
 	(AgentState)(0),                 // 27: nervenet.v1.AgentState
 	(*Selection)(nil),               // 28: nervenet.v1.Selection
 	(*NodeRecord)(nil),              // 29: nervenet.v1.NodeRecord
+	(NodeState)(0),                  // 30: nervenet.v1.NodeState
 }
 var file_nervenet_v1_registry_service_proto_depIdxs = []int32{
 	24, // 0: nervenet.v1.RegisterAgentRequest.agent:type_name -> nervenet.v1.AgentRecord
@@ -1535,7 +1536,7 @@ var file_nervenet_v1_registry_service_proto_depIdxs = []int32{
 	28, // 18: nervenet.v1.SelectAgentRequest.selection:type_name -> nervenet.v1.Selection
 	16, // 19: nervenet.v1.SelectAgentResponse.candidates:type_name -> nervenet.v1.Candidate
 	29, // 20: nervenet.v1.ListNodesResponse.nodes:type_name -> nervenet.v1.NodeRecord
-	27, // 21: nervenet.v1.DrainNodeResponse.state:type_name -> nervenet.v1.AgentState
+	30, // 21: nervenet.v1.DrainNodeResponse.state:type_name -> nervenet.v1.NodeState
 	1,  // 22: nervenet.v1.RegistryService.RegisterAgent:input_type -> nervenet.v1.RegisterAgentRequest
 	3,  // 23: nervenet.v1.RegistryService.Heartbeat:input_type -> nervenet.v1.HeartbeatRequest
 	5,  // 24: nervenet.v1.RegistryService.DeregisterAgent:input_type -> nervenet.v1.DeregisterAgentRequest

@@ -40,7 +40,7 @@ const (
 type RegistryServiceClient interface {
 	// Registers an agent under a lease of its own, which the heartbeat keeps.
 	RegisterAgent(ctx context.Context, in *RegisterAgentRequest, opts ...grpc.CallOption) (*RegisterAgentResponse, error)
-	// Load up, desired state down, to any node; its break is a hint of death, never the proof.
+	// The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
 	Heartbeat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HeartbeatRequest, HeartbeatResponse], error)
 	// Leaves at once.
 	DeregisterAgent(ctx context.Context, in *DeregisterAgentRequest, opts ...grpc.CallOption) (*DeregisterAgentResponse, error)
@@ -54,8 +54,8 @@ type RegistryServiceClient interface {
 	SelectAgent(ctx context.Context, in *SelectAgentRequest, opts ...grpc.CallOption) (*SelectAgentResponse, error)
 	// Lists nodes.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
-	// A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-	// stopped. Any node passes the wish on. Draining a node that drains is no error.
+	// A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+	// stopped. Any node forwards the request. Draining a node that drains is not an error.
 	DrainNode(ctx context.Context, in *DrainNodeRequest, opts ...grpc.CallOption) (*DrainNodeResponse, error)
 }
 
@@ -177,7 +177,7 @@ func (c *registryServiceClient) DrainNode(ctx context.Context, in *DrainNodeRequ
 type RegistryServiceServer interface {
 	// Registers an agent under a lease of its own, which the heartbeat keeps.
 	RegisterAgent(context.Context, *RegisterAgentRequest) (*RegisterAgentResponse, error)
-	// Load up, desired state down, to any node; its break is a hint of death, never the proof.
+	// The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
 	Heartbeat(grpc.BidiStreamingServer[HeartbeatRequest, HeartbeatResponse]) error
 	// Leaves at once.
 	DeregisterAgent(context.Context, *DeregisterAgentRequest) (*DeregisterAgentResponse, error)
@@ -191,8 +191,8 @@ type RegistryServiceServer interface {
 	SelectAgent(context.Context, *SelectAgentRequest) (*SelectAgentResponse, error)
 	// Lists nodes.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
-	// A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-	// stopped. Any node passes the wish on. Draining a node that drains is no error.
+	// A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+	// stopped. Any node forwards the request. Draining a node that drains is not an error.
 	DrainNode(context.Context, *DrainNodeRequest) (*DrainNodeResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }

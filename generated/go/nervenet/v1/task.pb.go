@@ -28,7 +28,7 @@ const (
 type QuestionSource int32
 
 const (
-	// Not told.
+	// Unspecified.
 	QuestionSource_QUESTION_SOURCE_UNSPECIFIED QuestionSource = 0
 	// Workflow code.
 	QuestionSource_QUESTION_SOURCE_WORKFLOW QuestionSource = 1
@@ -85,7 +85,7 @@ func (QuestionSource) EnumDescriptor() ([]byte, []int) {
 type TaskState int32
 
 const (
-	// Not told.
+	// Unspecified.
 	TaskState_TASK_STATE_UNSPECIFIED TaskState = 0
 	// Waits: for a retry's delay, an agent or a free slot.
 	TaskState_TASK_STATE_QUEUED TaskState = 1
@@ -159,7 +159,7 @@ type TaskEnvelope struct {
 	WorkflowId string `protobuf:"bytes,2,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The step's name within the workflow.
 	Step string `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
-	// What the agent shall do.
+	// What the agent must do.
 	Capability string `protobuf:"bytes,4,opt,name=capability,proto3" json:"capability,omitempty"`
 	// From 1.
 	Attempt int32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -167,7 +167,7 @@ type TaskEnvelope struct {
 	Input *Payload `protobuf:"bytes,6,opt,name=input,proto3" json:"input,omitempty"`
 	// Context of the PRODUCER span; the agent continues it.
 	Trace *TraceContext `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
-	// When the whole call is over, whatever happens; unset = never.
+	// When the whole call ends in any case; unset = never.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// The limits that the agent enforces itself: attempt and heartbeat.
 	Timeouts *Timeouts `protobuf:"bytes,9,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
@@ -349,7 +349,7 @@ func (x *TaskEnvelope) GetCheckpoint() *Payload {
 	return nil
 }
 
-// What became of one attempt.
+// The outcome of one attempt.
 type TaskResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one.
@@ -366,7 +366,7 @@ type TaskResult struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// When it ended.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Who did it.
+	// The agent that ran it.
 	AgentId string `protobuf:"bytes,7,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// Which attempt it was, from 1.
 	Attempt int32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -548,11 +548,12 @@ type Question struct {
 	Context *Payload `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
 	// An answer that the asker proposes.
 	Suggestion *Payload `protobuf:"bytes,5,opt,name=suggestion,proto3" json:"suggestion,omitempty"`
-	// JSON Schema of the answer; empty = any JSON, or one of `choices`.
+	// JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+	// `choices`.
 	AnswerSchema string `protobuf:"bytes,6,opt,name=answer_schema,json=answerSchema,proto3" json:"answer_schema,omitempty"`
-	// What stands when the deadline passes; unset = the step fails with TIMEOUT.
+	// The answer if the deadline passes; unset = the step fails with TIMEOUT.
 	DefaultAnswer *Payload `protobuf:"bytes,7,opt,name=default_answer,json=defaultAnswer,proto3" json:"default_answer,omitempty"`
-	// Until when; unset = for ever.
+	// The latest time for an answer; unset = no limit.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Who should answer; information only.
 	Assignee string `protobuf:"bytes,9,opt,name=assignee,proto3" json:"assignee,omitempty"`
@@ -681,7 +682,7 @@ type TaskProgress struct {
 	PartialSequence int64 `protobuf:"varint,7,opt,name=partial_sequence,json=partialSequence,proto3" json:"partial_sequence,omitempty"`
 	// When, by the agent's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
-	// What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+	// What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
 	Checkpoint    *Payload `protobuf:"bytes,9,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

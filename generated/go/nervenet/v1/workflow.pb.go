@@ -30,13 +30,13 @@ const (
 type WorkflowState int32
 
 const (
-	// Not told.
+	// Unspecified.
 	WorkflowState_WORKFLOW_STATE_UNSPECIFIED WorkflowState = 0
-	// It goes on.
+	// It is running.
 	WorkflowState_WORKFLOW_STATE_RUNNING WorkflowState = 1
 	// Everything that is pending waits for a human.
 	WorkflowState_WORKFLOW_STATE_WAITING_FOR_HUMAN WorkflowState = 2
-	// Code and journal disagree; nothing is lost or retried until other code comes.
+	// Code and journal disagree; nothing is lost or retried until a node has code that fits.
 	WorkflowState_WORKFLOW_STATE_BLOCKED WorkflowState = 3
 	// A cancel is recorded, clean-up runs.
 	WorkflowState_WORKFLOW_STATE_CANCELING WorkflowState = 4
@@ -107,7 +107,7 @@ func (WorkflowState) EnumDescriptor() ([]byte, []int) {
 type EscalationState int32
 
 const (
-	// Not told; as a filter: OPEN.
+	// Unspecified; as a filter: OPEN.
 	EscalationState_ESCALATION_STATE_UNSPECIFIED EscalationState = 0
 	// Waits for a human.
 	EscalationState_ESCALATION_STATE_OPEN EscalationState = 1
@@ -168,11 +168,11 @@ func (EscalationState) EnumDescriptor() ([]byte, []int) {
 type EscalationAction int32
 
 const (
-	// Not told; refused.
+	// Unspecified; refused.
 	EscalationAction_ESCALATION_ACTION_UNSPECIFIED EscalationAction = 0
 	// Try again, with more attempts.
 	EscalationAction_ESCALATION_ACTION_RETRY EscalationAction = 1
-	// Take this value as the step's result.
+	// Use this value as the step's result.
 	EscalationAction_ESCALATION_ACTION_COMPLETE EscalationAction = 2
 	// The step fails.
 	EscalationAction_ESCALATION_ACTION_FAIL EscalationAction = 3
@@ -319,9 +319,9 @@ func (x *Blocked) GetTime() *timestamppb.Timestamp {
 // One durable run of a definition.
 type Workflow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Chosen by whoever started it.
+	// Chosen by the caller that started it.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// Its 1st, 2nd, … life.
+	// The number of the run, from 1.
 	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
 	// The definition's name.
 	Definition string `protobuf:"bytes,3,opt,name=definition,proto3" json:"definition,omitempty"`
@@ -359,7 +359,7 @@ type Workflow struct {
 	Adoptions int32 `protobuf:"varint,19,opt,name=adoptions,proto3" json:"adoptions,omitempty"`
 	// Entries in its journal.
 	JournalEntries int64 `protobuf:"varint,20,opt,name=journal_entries,json=journalEntries,proto3" json:"journal_entries,omitempty"`
-	// What it is at, for lists.
+	// The step that it is at, for lists.
 	At string `protobuf:"bytes,21,opt,name=at,proto3" json:"at,omitempty"`
 	// One short line, for lists.
 	Note string `protobuf:"bytes,22,opt,name=note,proto3" json:"note,omitempty"`
@@ -636,7 +636,7 @@ type StartAttributes struct {
 	Runtime string `protobuf:"bytes,3,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// The input.
 	Input *Payload `protobuf:"bytes,4,opt,name=input,proto3" json:"input,omitempty"`
-	// Sixteen random bytes: the seed of all chance in this run.
+	// Sixteen random bytes: the seed of all random numbers in this run.
 	Seed []byte `protobuf:"bytes,5,opt,name=seed,proto3" json:"seed,omitempty"`
 	// Labels for lists and tasks.
 	Labels map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -930,7 +930,7 @@ type DecidedAttributes struct {
 	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
 	// Who decided.
 	Resolver string `protobuf:"bytes,5,opt,name=resolver,proto3" json:"resolver,omitempty"`
-	// Nobody did: the deadline passed.
+	// No one did: the deadline passed.
 	Expired       bool `protobuf:"varint,6,opt,name=expired,proto3" json:"expired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1011,7 +1011,7 @@ func (x *DecidedAttributes) GetExpired() bool {
 // `patch:<name>`.
 type PatchAttributes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the code was told.
+	// What `ctx.patched` returned.
 	Answer        bool `protobuf:"varint,1,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1121,7 +1121,7 @@ func (x *ChildAttributes) GetFailure() *Failure {
 // `sent:<step>`.
 type SentAttributes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// To whom.
+	// The receiving workflow.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
 	// The signal's name.
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
@@ -1323,7 +1323,7 @@ func (x *CloseAttributes) GetFailure() *Failure {
 // time are the stored entry's id and empty in Redis.
 type JournalEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Dense from 1.
+	// From 1, without gaps.
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The write-once name, for example "task:classify" or "attempt:classify#2".
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -1331,7 +1331,7 @@ type JournalEntry struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Who appended it: a node, an agent, a person.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
-	// By the kind of name.
+	// Which one depends on the kind of name.
 	//
 	// Types that are valid to be assigned to Attributes:
 	//
@@ -1616,7 +1616,7 @@ func (*JournalEntry_Sent) isJournalEntry_Attributes() {}
 // A human's decision.
 type EscalationResolution struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What.
+	// The decision.
 	Action EscalationAction `protobuf:"varint,1,opt,name=action,proto3,enum=nervenet.v1.EscalationAction" json:"action,omitempty"`
 	// For COMPLETE: the value; it must fit the question's schema or choices.
 	Value *Payload `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
@@ -1624,7 +1624,7 @@ type EscalationResolution struct {
 	Attempts int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// For people; with RETRY the handler reads it as its hint; with FAIL it is the failure's message.
 	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
-	// Who decides; empty = whoever the token belongs to.
+	// Who decides; empty = the owner of the token.
 	Resolver      string `protobuf:"bytes,5,opt,name=resolver,proto3" json:"resolver,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1851,7 +1851,7 @@ type Definition struct {
 	Retry *RetryPolicy `protobuf:"bytes,6,opt,name=retry,proto3" json:"retry,omitempty"`
 	// What the steps inherit, field by field.
 	Timeouts *Timeouts `protobuf:"bytes,7,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
-	// How long a run may take whose start does not say; unset = for ever.
+	// How long a run may take if its start does not set it; unset = no limit.
 	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// When it was stored; not part of the content.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1981,7 +1981,7 @@ type Step struct {
 	Selection *Selection `protobuf:"bytes,12,opt,name=selection,proto3" json:"selection,omitempty"`
 	// For call: labels of the task.
 	Labels map[string]string `protobuf:"bytes,13,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+	// Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
 	// failure fails the run.
 	Recover string `protobuf:"bytes,14,opt,name=recover,proto3" json:"recover,omitempty"`
 	// Expression: what watchers see as the workflow's view from when the step begins. Empty = no change.
@@ -2162,7 +2162,7 @@ type Step_Workflow struct {
 }
 
 type Step_Value struct {
-	// Expression: the step's value is computed, nobody is asked.
+	// Expression: the step's value is computed, no agent or human is asked.
 	Value string `protobuf:"bytes,8,opt,name=value,proto3,oneof"`
 }
 
@@ -2298,13 +2298,14 @@ type AskAction struct {
 	Question string `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
 	// The answers to choose from; empty = see `answer_schema`.
 	Choices []string `protobuf:"bytes,2,rep,name=choices,proto3" json:"choices,omitempty"`
-	// JSON Schema of the answer; without choices and schema any JSON will do.
+	// JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+	// and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
 	AnswerSchema *structpb.Struct `protobuf:"bytes,3,opt,name=answer_schema,json=answerSchema,proto3" json:"answer_schema,omitempty"`
 	// Expression: what helps to decide. Empty = nothing.
 	Context string `protobuf:"bytes,4,opt,name=context,proto3" json:"context,omitempty"`
-	// How long the question stands; unset = for ever.
+	// How long the question stays open; unset = no limit.
 	Deadline *durationpb.Duration `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	// The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+	// The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
 	DefaultAnswer *structpb.Value `protobuf:"bytes,6,opt,name=default_answer,json=defaultAnswer,proto3" json:"default_answer,omitempty"`
 	// Who should answer; information only.
 	Assignee      string `protobuf:"bytes,7,opt,name=assignee,proto3" json:"assignee,omitempty"`

@@ -16,6 +16,12 @@ class AgentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AGENT_STATE_DRAINING: _ClassVar[AgentState]
     AGENT_STATE_DRAINED: _ClassVar[AgentState]
 
+class NodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NODE_STATE_UNSPECIFIED: _ClassVar[NodeState]
+    NODE_STATE_ACTIVE: _ClassVar[NodeState]
+    NODE_STATE_DRAINING: _ClassVar[NodeState]
+
 class Transport(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TRANSPORT_UNSPECIFIED: _ClassVar[Transport]
@@ -26,6 +32,9 @@ AGENT_STATE_STARTING: AgentState
 AGENT_STATE_ACTIVE: AgentState
 AGENT_STATE_DRAINING: AgentState
 AGENT_STATE_DRAINED: AgentState
+NODE_STATE_UNSPECIFIED: NodeState
+NODE_STATE_ACTIVE: NodeState
+NODE_STATE_DRAINING: NodeState
 TRANSPORT_UNSPECIFIED: Transport
 TRANSPORT_REDIS: Transport
 TRANSPORT_GATEWAY: Transport
@@ -164,11 +173,11 @@ class NodeRecord(_message.Message):
     node_id: str
     address: str
     definitions: _containers.RepeatedCompositeFieldContainer[DefinitionRef]
-    state: AgentState
+    state: NodeState
     register_time: _timestamp_pb2.Timestamp
     max_workflows: int
     owned_workflows: int
     runtime: str
     pid: int
     full: bool
-    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., definitions: _Optional[_Iterable[_Union[DefinitionRef, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., max_workflows: _Optional[int] = ..., owned_workflows: _Optional[int] = ..., runtime: _Optional[str] = ..., pid: _Optional[int] = ..., full: bool = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ..., definitions: _Optional[_Iterable[_Union[DefinitionRef, _Mapping]]] = ..., state: _Optional[_Union[NodeState, str]] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., max_workflows: _Optional[int] = ..., owned_workflows: _Optional[int] = ..., runtime: _Optional[str] = ..., pid: _Optional[int] = ..., full: bool = ...) -> None: ...

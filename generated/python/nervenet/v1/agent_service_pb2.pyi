@@ -125,32 +125,34 @@ class ConnectRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ConnectRequestItem, _Mapping]]] = ...) -> None: ...
 
 class ConnectRequestItem(_message.Message):
-    __slots__ = ("hello", "task_ack", "task_progress", "task_result", "status", "goodbye")
+    __slots__ = ("hello", "task_ack", "task_report", "task_completion", "status", "goodbye")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     TASK_ACK_FIELD_NUMBER: _ClassVar[int]
-    TASK_PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    TASK_RESULT_FIELD_NUMBER: _ClassVar[int]
+    TASK_REPORT_FIELD_NUMBER: _ClassVar[int]
+    TASK_COMPLETION_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     task_ack: TaskAck
-    task_progress: TaskReport
-    task_result: TaskCompletion
+    task_report: TaskReport
+    task_completion: TaskCompletion
     status: Status
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., task_ack: _Optional[_Union[TaskAck, _Mapping]] = ..., task_progress: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskCompletion, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., task_ack: _Optional[_Union[TaskAck, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_completion: _Optional[_Union[TaskCompletion, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent", "credit", "lease_id", "running")
+    __slots__ = ("agent", "credit", "lease_id", "running", "protocol_version")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     agent: _agent_pb2.AgentRecord
     credit: int
     lease_id: int
     running: _containers.RepeatedCompositeFieldContainer[HeldTask]
-    def __init__(self, agent: _Optional[_Union[_agent_pb2.AgentRecord, _Mapping]] = ..., credit: _Optional[int] = ..., lease_id: _Optional[int] = ..., running: _Optional[_Iterable[_Union[HeldTask, _Mapping]]] = ...) -> None: ...
+    protocol_version: int
+    def __init__(self, agent: _Optional[_Union[_agent_pb2.AgentRecord, _Mapping]] = ..., credit: _Optional[int] = ..., lease_id: _Optional[int] = ..., running: _Optional[_Iterable[_Union[HeldTask, _Mapping]]] = ..., protocol_version: _Optional[int] = ...) -> None: ...
 
 class HeldTask(_message.Message):
     __slots__ = ("task", "start_time", "checkpoint")
@@ -229,7 +231,7 @@ class ConnectResponseItem(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., task: _Optional[_Union[_task_pb2.TaskEnvelope, _Mapping]] = ..., result_ack: _Optional[_Union[ResultAck, _Mapping]] = ..., task_cancel: _Optional[_Union[TaskCancel, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., rejected: _Optional[_Union[Rejected, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., status_ack: _Optional[_Union[StatusAck, _Mapping]] = ..., reconnect: _Optional[_Union[Reconnect, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("agent_id", "lease_id", "status_interval", "node_id", "namespace", "lease_ttl", "reconnect_within", "payload_limit", "max_credit", "nodes")
+    __slots__ = ("agent_id", "lease_id", "status_interval", "node_id", "namespace", "lease_ttl", "reconnect_within", "payload_limit", "max_credit", "nodes", "protocol_version")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_INTERVAL_FIELD_NUMBER: _ClassVar[int]
@@ -240,6 +242,7 @@ class Welcome(_message.Message):
     PAYLOAD_LIMIT_FIELD_NUMBER: _ClassVar[int]
     MAX_CREDIT_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     lease_id: int
     status_interval: _duration_pb2.Duration
@@ -250,7 +253,8 @@ class Welcome(_message.Message):
     payload_limit: int
     max_credit: int
     nodes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, agent_id: _Optional[str] = ..., lease_id: _Optional[int] = ..., status_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., node_id: _Optional[str] = ..., namespace: _Optional[str] = ..., lease_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., reconnect_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_limit: _Optional[int] = ..., max_credit: _Optional[int] = ..., nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+    protocol_version: int
+    def __init__(self, agent_id: _Optional[str] = ..., lease_id: _Optional[int] = ..., status_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., node_id: _Optional[str] = ..., namespace: _Optional[str] = ..., lease_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., reconnect_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_limit: _Optional[int] = ..., max_credit: _Optional[int] = ..., nodes: _Optional[_Iterable[str]] = ..., protocol_version: _Optional[int] = ...) -> None: ...
 
 class ResultAck(_message.Message):
     __slots__ = ("task_id", "attempt", "recorded")

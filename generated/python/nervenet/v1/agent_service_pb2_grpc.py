@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AgentServiceStub(object):
-    """One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+    """Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
     """
 
     def __init__(self, channel):
@@ -73,7 +73,7 @@ class AgentServiceStub(object):
 
 
 class AgentServiceServicer(object):
-    """One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+    """Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
     """
 
     def DescribeAgent(self, request, context):
@@ -173,7 +173,7 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService(object):
-    """One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+    """Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
     """
 
     @staticmethod

@@ -144,7 +144,7 @@ class CoordinatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AwaitWorkflows(self, request_iterator, context):
-        """Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+        """Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +189,7 @@ class CoordinatorServiceServicer(object):
 
     def CancelWorkflow(self, request, context):
         """Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-        closed before anybody asked: FAILED_PRECONDITION.
+        closed before it was asked to stop: FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,7 +218,7 @@ class CoordinatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveEscalation(self, request, context):
-        """Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+        """Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
         answered like the first one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -224,6 +224,6 @@ class DrainNodeResponse(_message.Message):
     __slots__ = ("state", "owned_workflows")
     STATE_FIELD_NUMBER: _ClassVar[int]
     OWNED_WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
-    state: _agent_pb2.AgentState
+    state: _agent_pb2.NodeState
     owned_workflows: int
-    def __init__(self, state: _Optional[_Union[_agent_pb2.AgentState, str]] = ..., owned_workflows: _Optional[int] = ...) -> None: ...
+    def __init__(self, state: _Optional[_Union[_agent_pb2.NodeState, str]] = ..., owned_workflows: _Optional[int] = ...) -> None: ...

@@ -94,7 +94,7 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Heartbeat(self, request_iterator, context):
-        """Load up, desired state down, to any node; its break is a hint of death, never the proof.
+        """The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,8 +143,8 @@ class RegistryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainNode(self, request, context):
-        """A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-        stopped. Any node passes the wish on. Draining a node that drains is no error.
+        """A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+        stopped. Any node forwards the request. Draining a node that drains is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

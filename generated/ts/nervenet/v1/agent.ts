@@ -11,9 +11,9 @@ import { Timestamp } from "../../google/protobuf/timestamp.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
 
-/** An agent's life. */
+/** An agent's state. */
 export enum AgentState {
-  /** AGENT_STATE_UNSPECIFIED - Not told. */
+  /** AGENT_STATE_UNSPECIFIED - Unspecified. */
   AGENT_STATE_UNSPECIFIED = 0,
   /** AGENT_STATE_STARTING - Registered, not yet reading. */
   AGENT_STATE_STARTING = 1,
@@ -21,7 +21,7 @@ export enum AgentState {
   AGENT_STATE_ACTIVE = 2,
   /** AGENT_STATE_DRAINING - Finishes what it runs, takes nothing new. */
   AGENT_STATE_DRAINING = 3,
-  /** AGENT_STATE_DRAINED - Runs nothing any more. */
+  /** AGENT_STATE_DRAINED - Runs nothing. */
   AGENT_STATE_DRAINED = 4,
   UNRECOGNIZED = -1,
 }
@@ -68,11 +68,54 @@ export function agentStateToJSON(object: AgentState): string {
   }
 }
 
+/** A node's state. */
+export enum NodeState {
+  /** NODE_STATE_UNSPECIFIED - Unspecified; read as ACTIVE. */
+  NODE_STATE_UNSPECIFIED = 0,
+  /** NODE_STATE_ACTIVE - Takes workflows. (The numbers are those of AgentState, which nodes used before.) */
+  NODE_STATE_ACTIVE = 2,
+  /** NODE_STATE_DRAINING - Gives its workflows to other nodes, takes nothing new. */
+  NODE_STATE_DRAINING = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function nodeStateFromJSON(object: any): NodeState {
+  switch (object) {
+    case 0:
+    case "NODE_STATE_UNSPECIFIED":
+      return NodeState.NODE_STATE_UNSPECIFIED;
+    case 2:
+    case "NODE_STATE_ACTIVE":
+      return NodeState.NODE_STATE_ACTIVE;
+    case 3:
+    case "NODE_STATE_DRAINING":
+      return NodeState.NODE_STATE_DRAINING;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return NodeState.UNRECOGNIZED;
+  }
+}
+
+export function nodeStateToJSON(object: NodeState): string {
+  switch (object) {
+    case NodeState.NODE_STATE_UNSPECIFIED:
+      return "NODE_STATE_UNSPECIFIED";
+    case NodeState.NODE_STATE_ACTIVE:
+      return "NODE_STATE_ACTIVE";
+    case NodeState.NODE_STATE_DRAINING:
+      return "NODE_STATE_DRAINING";
+    case NodeState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** How tasks reach an agent. */
 export enum Transport {
   /** TRANSPORT_UNSPECIFIED - REDIS. */
   TRANSPORT_UNSPECIFIED = 0,
-  /** TRANSPORT_REDIS - It reads its streams itself. */
+  /** TRANSPORT_REDIS - It reads its streams directly. */
   TRANSPORT_REDIS = 1,
   /** TRANSPORT_GATEWAY - Over a node's gateway. */
   TRANSPORT_GATEWAY = 2,
@@ -209,7 +252,7 @@ export interface DefinitionRef {
   version: number;
   /** What replays alike, for example "3.11". */
   runtime: string;
-  /** Stands for the code: a node with another one tries a blocked run once. */
+  /** Identifies the code: a node with another fingerprint tries a blocked run once. */
   fingerprint: string;
   /** JSON Schema of the input. */
   inputSchema: string;
@@ -244,8 +287,8 @@ export interface NodeRecord {
   address: string;
   /** What it has code for. */
   definitions: DefinitionRef[];
-  /** ACTIVE or DRAINING. */
-  state: AgentState;
+  /** Its state. */
+  state: NodeState;
   /** When it registered. */
   registerTime?:
     | Date
@@ -258,7 +301,7 @@ export interface NodeRecord {
   runtime: string;
   /** Process id on its host, for people and tools there. */
   pid: number;
-  /** It takes no workflows for now: it has as many as it may, or uses as much memory as it may. */
+  /** It takes no workflows for now: it is at its limit of workflows or of memory. */
   full: boolean;
 }
 
@@ -1770,7 +1813,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
       definitions: globalThis.Array.isArray(object?.definitions)
         ? object.definitions.map((e: any) => DefinitionRef.fromJSON(e))
         : [],
-      state: isSet(object.state) ? agentStateFromJSON(object.state) : 0,
+      state: isSet(object.state) ? nodeStateFromJSON(object.state) : 0,
       registerTime: isSet(object.registerTime)
         ? fromJsonTimestamp(object.registerTime)
         : isSet(object.register_time)
@@ -1804,7 +1847,7 @@ export const NodeRecord: MessageFns<NodeRecord> = {
       obj.definitions = message.definitions.map((e) => DefinitionRef.toJSON(e));
     }
     if (message.state !== 0) {
-      obj.state = agentStateToJSON(message.state);
+      obj.state = nodeStateToJSON(message.state);
     }
     if (message.registerTime !== undefined) {
       obj.registerTime = message.registerTime.toISOString();

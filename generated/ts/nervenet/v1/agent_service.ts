@@ -98,7 +98,7 @@ export interface ListActiveTasksResponse {
 export interface DrainAgentRequest {
   /** Empty = the agent that serves this call. */
   agentId: string;
-  /** How long running tasks may go on; unset = the agent's own setting. */
+  /** How long running tasks may continue; unset = the agent's own setting. */
   grace?: Duration | undefined;
 }
 
@@ -126,11 +126,11 @@ export interface ResumeAgentResponse {
 export interface CancelTaskRequest {
   /** Empty = the agent that serves this call. */
   agentId: string;
-  /** Which. */
+  /** The task. */
   taskId: string;
   /** The workflow's run. */
   run: number;
-  /** Only this attempt; 0 = whichever runs. */
+  /** Only this attempt; 0 = the one that runs. */
   attempt: number;
   /** Why. */
   reason: string;
@@ -142,13 +142,13 @@ export interface CancelTaskResponse {
   found: boolean;
 }
 
-/** From a gateway agent to its node. Whatever is pending SHOULD travel in one message. */
+/** From a gateway agent to its node. All pending items SHOULD travel in one message. */
 export interface ConnectRequest {
   /** In order. The first item of a stream is the hello, and no other is. */
   items: ConnectRequestItem[];
 }
 
-/** One thing that a gateway agent says. Each is a sign of life. */
+/** One item from a gateway agent. Each is a sign of life. */
 export interface ConnectRequestItem {
   /** Exactly one. */
   item?:
@@ -160,12 +160,12 @@ export interface ConnectRequestItem {
     { $case: "taskAck"; value: TaskAck }
     | //
     /** How far a task is, a piece of its output, a checkpoint. Optional. */
-    { $case: "taskProgress"; value: TaskReport }
+    { $case: "taskReport"; value: TaskReport }
     | //
-    /** What became of a task. Each task is answered once, also one that was canceled. */
-    { $case: "taskResult"; value: TaskCompletion }
+    /** The outcome of a task. Each task is answered once, also one that was canceled. */
+    { $case: "taskCompletion"; value: TaskCompletion }
     | //
-    /** At each `status_interval`, if there was nothing else to say. */
+    /** At each `status_interval`, if there was nothing else to send. */
     { $case: "status"; value: Status }
     | //
     /** Last: it leaves for good. */
@@ -177,20 +177,22 @@ export interface ConnectRequestItem {
 export interface Hello {
   /**
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    */
   agent?:
     | AgentRecord
     | undefined;
-  /** How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with. */
+  /** How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with. */
   credit: number;
   /** The lease of `agent_id`, when it comes back; 0 = new. */
   leaseId: bigint;
   /**
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    */
   running: HeldTask[];
+  /** The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes. */
+  protocolVersion: number;
 }
 
 /** A task that an agent still answers for. */
@@ -205,7 +207,7 @@ export interface HeldTask {
     | undefined;
   /**
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    */
   checkpoint?: Payload | undefined;
 }
@@ -229,7 +231,7 @@ export interface TaskReport {
   progress?: TaskProgress | undefined;
 }
 
-/** What became of a task. */
+/** The outcome of a task. */
 export interface TaskCompletion {
   /** The envelope's task_id. */
   taskId: string;
@@ -253,13 +255,13 @@ export interface Goodbye {
   reason: string;
 }
 
-/** From a node to a gateway agent. Whatever is pending travels in one message. */
+/** From a node to a gateway agent. All pending items travel in one message. */
 export interface ConnectResponse {
   /** In order. The first item of a stream is the welcome. */
   items: ConnectResponseItem[];
 }
 
-/** One thing that a node says. Each is a sign of life. An agent passes over items that it does not know. */
+/** One item from a node. Each is a sign of life. An agent ignores items that it does not know. */
 export interface ConnectResponseItem {
   /** Exactly one. */
   item?:
@@ -267,25 +269,25 @@ export interface ConnectResponseItem {
     /** First: who the agent is from now on, and the limits. */
     { $case: "welcome"; value: Welcome }
     | //
-    /** Do this. The claim is taken already, in the agent's name. */
+    /** Run this task. It is already claimed in the agent's name. */
     { $case: "task"; value: TaskEnvelope }
     | //
-    /** A result is durable, or needless: forget it. */
+    /** A result is durable, or not needed: forget it. */
     { $case: "resultAck"; value: ResultAck }
     | //
-    /** Stop this; it is to be answered all the same. */
+    /** Stop this task; the agent must still answer it. */
     { $case: "taskCancel"; value: TaskCancel }
     | //
     /** Finish what runs; nothing new comes until `resume`. */
     { $case: "drain"; value: Drain }
     | //
-    /** An item was refused; the stream goes on. */
+    /** An item was refused; the stream continues. */
     { $case: "rejected"; value: Rejected }
     | //
     /** A drain is over: new tasks may come. */
     { $case: "resume"; value: Resume }
     | //
-    /** A status was heard. */
+    /** A status was received. */
     { $case: "statusAck"; value: StatusAck }
     | //
     /** This node leaves, or has too many agents: go to another one, now, with what runs. */
@@ -299,7 +301,7 @@ export interface Welcome {
   agentId: string;
   /** Its lease, for the next hello. */
   leaseId: bigint;
-  /** The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node. */
+  /** The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node. */
   statusInterval?:
     | Duration
     | undefined;
@@ -312,7 +314,7 @@ export interface Welcome {
     | Duration
     | undefined;
   /**
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    */
   reconnectWithin?:
@@ -322,25 +324,27 @@ export interface Welcome {
   payloadLimit: bigint;
   /** The largest credit that this node grants. */
   maxCredit: number;
-  /** Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more. */
+  /** Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers. */
   nodes: string[];
+  /** The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node. */
+  protocolVersion: number;
 }
 
-/** A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again. */
+/** A result is durable, or not needed: the agent forgets the task, and its credit is free again. */
 export interface ResultAck {
-  /** Which. */
+  /** The envelope's task_id. */
   taskId: string;
-  /** Which attempt. */
+  /** The envelope's attempt. */
   attempt: number;
-  /** True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt). */
+  /** True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt). */
   recorded: boolean;
 }
 
-/** Stop a task: nobody waits for it any more, or its time is over. */
+/** Stop a task: its result is no longer needed, or its time is over. */
 export interface TaskCancel {
-  /** Which. */
+  /** The envelope's task_id. */
   taskId: string;
-  /** Which attempt. */
+  /** The envelope's attempt. */
   attempt: number;
   /** Why, for people. */
   reason: string;
@@ -348,7 +352,7 @@ export interface TaskCancel {
 
 /** Finish what runs, take nothing new. */
 export interface Drain {
-  /** How long running tasks may go on; then they are canceled, and sent to others. */
+  /** How long running tasks may continue; then they are canceled, and sent to others. */
   grace?: Duration | undefined;
 }
 
@@ -356,13 +360,13 @@ export interface Drain {
 export interface Resume {
 }
 
-/** A status was heard. */
+/** A status was received. */
 export interface StatusAck {
   /** How long the registration lives from now on. */
   leaseTtl?: Duration | undefined;
 }
 
-/** The agent is to connect to another node. */
+/** The agent should connect to another node. */
 export interface Reconnect {
   /** Where: nodes that have room, `host:port`, the best one first; empty = any other. */
   nodes: string[];
@@ -1651,10 +1655,10 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
       case "taskAck":
         TaskAck.encode(message.item.value, writer.uint32(18).fork()).join();
         break;
-      case "taskProgress":
+      case "taskReport":
         TaskReport.encode(message.item.value, writer.uint32(26).fork()).join();
         break;
-      case "taskResult":
+      case "taskCompletion":
         TaskCompletion.encode(message.item.value, writer.uint32(34).fork()).join();
         break;
       case "status":
@@ -1701,7 +1705,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
               break;
             }
 
-            message.item = { $case: "taskProgress", value: TaskReport.decode(reader, reader.uint32()) };
+            message.item = { $case: "taskReport", value: TaskReport.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -1709,7 +1713,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
               break;
             }
 
-            message.item = { $case: "taskResult", value: TaskCompletion.decode(reader, reader.uint32()) };
+            message.item = { $case: "taskCompletion", value: TaskCompletion.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -1748,14 +1752,14 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
         ? { $case: "taskAck", value: TaskAck.fromJSON(object.taskAck) }
         : isSet(object.task_ack)
         ? { $case: "taskAck", value: TaskAck.fromJSON(object.task_ack) }
-        : isSet(object.taskProgress)
-        ? { $case: "taskProgress", value: TaskReport.fromJSON(object.taskProgress) }
-        : isSet(object.task_progress)
-        ? { $case: "taskProgress", value: TaskReport.fromJSON(object.task_progress) }
-        : isSet(object.taskResult)
-        ? { $case: "taskResult", value: TaskCompletion.fromJSON(object.taskResult) }
-        : isSet(object.task_result)
-        ? { $case: "taskResult", value: TaskCompletion.fromJSON(object.task_result) }
+        : isSet(object.taskReport)
+        ? { $case: "taskReport", value: TaskReport.fromJSON(object.taskReport) }
+        : isSet(object.task_report)
+        ? { $case: "taskReport", value: TaskReport.fromJSON(object.task_report) }
+        : isSet(object.taskCompletion)
+        ? { $case: "taskCompletion", value: TaskCompletion.fromJSON(object.taskCompletion) }
+        : isSet(object.task_completion)
+        ? { $case: "taskCompletion", value: TaskCompletion.fromJSON(object.task_completion) }
         : isSet(object.status)
         ? { $case: "status", value: Status.fromJSON(object.status) }
         : isSet(object.goodbye)
@@ -1770,10 +1774,10 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
       obj.hello = Hello.toJSON(message.item.value);
     } else if (message.item?.$case === "taskAck") {
       obj.taskAck = TaskAck.toJSON(message.item.value);
-    } else if (message.item?.$case === "taskProgress") {
-      obj.taskProgress = TaskReport.toJSON(message.item.value);
-    } else if (message.item?.$case === "taskResult") {
-      obj.taskResult = TaskCompletion.toJSON(message.item.value);
+    } else if (message.item?.$case === "taskReport") {
+      obj.taskReport = TaskReport.toJSON(message.item.value);
+    } else if (message.item?.$case === "taskCompletion") {
+      obj.taskCompletion = TaskCompletion.toJSON(message.item.value);
     } else if (message.item?.$case === "status") {
       obj.status = Status.toJSON(message.item.value);
     } else if (message.item?.$case === "goodbye") {
@@ -1800,15 +1804,15 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
         }
         break;
       }
-      case "taskProgress": {
+      case "taskReport": {
         if (object.item?.value !== undefined && object.item?.value !== null) {
-          message.item = { $case: "taskProgress", value: TaskReport.fromPartial(object.item.value) };
+          message.item = { $case: "taskReport", value: TaskReport.fromPartial(object.item.value) };
         }
         break;
       }
-      case "taskResult": {
+      case "taskCompletion": {
         if (object.item?.value !== undefined && object.item?.value !== null) {
-          message.item = { $case: "taskResult", value: TaskCompletion.fromPartial(object.item.value) };
+          message.item = { $case: "taskCompletion", value: TaskCompletion.fromPartial(object.item.value) };
         }
         break;
       }
@@ -1830,7 +1834,7 @@ export const ConnectRequestItem: MessageFns<ConnectRequestItem> = {
 };
 
 function createBaseHello(): Hello {
-  return { agent: undefined, credit: 0, leaseId: 0n, running: [] };
+  return { agent: undefined, credit: 0, leaseId: 0n, running: [], protocolVersion: 0 };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -1849,6 +1853,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.running) {
       HeldTask.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.protocolVersion !== 0) {
+      writer.uint32(40).int32(message.protocolVersion);
     }
     return writer;
   },
@@ -1898,6 +1905,14 @@ export const Hello: MessageFns<Hello> = {
             message.running.push(HeldTask.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.protocolVersion = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1916,6 +1931,11 @@ export const Hello: MessageFns<Hello> = {
       credit: isSet(object.credit) ? globalThis.Number(object.credit) : 0,
       leaseId: isSet(object.leaseId) ? BigInt(object.leaseId) : isSet(object.lease_id) ? BigInt(object.lease_id) : 0n,
       running: globalThis.Array.isArray(object?.running) ? object.running.map((e: any) => HeldTask.fromJSON(e)) : [],
+      protocolVersion: isSet(object.protocolVersion)
+        ? globalThis.Number(object.protocolVersion)
+        : isSet(object.protocol_version)
+        ? globalThis.Number(object.protocol_version)
+        : 0,
     };
   },
 
@@ -1933,6 +1953,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.running?.length) {
       obj.running = message.running.map((e) => HeldTask.toJSON(e));
     }
+    if (message.protocolVersion !== 0) {
+      obj.protocolVersion = Math.round(message.protocolVersion);
+    }
     return obj;
   },
 
@@ -1947,6 +1970,7 @@ export const Hello: MessageFns<Hello> = {
     message.credit = object.credit ?? 0;
     message.leaseId = (object.leaseId !== undefined && object.leaseId !== null) ? BigInt(object.leaseId) : 0n;
     message.running = object.running?.map((e) => HeldTask.fromPartial(e)) || [];
+    message.protocolVersion = object.protocolVersion ?? 0;
     return message;
   },
 };
@@ -2820,6 +2844,7 @@ function createBaseWelcome(): Welcome {
     payloadLimit: 0n,
     maxCredit: 0,
     nodes: [],
+    protocolVersion: 0,
   };
 }
 
@@ -2860,6 +2885,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     for (const v of message.nodes) {
       writer.uint32(82).string(v!);
+    }
+    if (message.protocolVersion !== 0) {
+      writer.uint32(88).int32(message.protocolVersion);
     }
     return writer;
   },
@@ -2957,6 +2985,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.nodes.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.protocolVersion = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3011,6 +3047,11 @@ export const Welcome: MessageFns<Welcome> = {
       nodes: globalThis.Array.isArray(object?.nodes)
         ? object.nodes.map((e: any) => globalThis.String(e))
         : [],
+      protocolVersion: isSet(object.protocolVersion)
+        ? globalThis.Number(object.protocolVersion)
+        : isSet(object.protocol_version)
+        ? globalThis.Number(object.protocol_version)
+        : 0,
     };
   },
 
@@ -3046,6 +3087,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.nodes?.length) {
       obj.nodes = message.nodes;
     }
+    if (message.protocolVersion !== 0) {
+      obj.protocolVersion = Math.round(message.protocolVersion);
+    }
     return obj;
   },
 
@@ -3072,6 +3116,7 @@ export const Welcome: MessageFns<Welcome> = {
       : 0n;
     message.maxCredit = object.maxCredit ?? 0;
     message.nodes = object.nodes?.map((e) => e) || [];
+    message.protocolVersion = object.protocolVersion ?? 0;
     return message;
   },
 };
@@ -3688,7 +3733,7 @@ export const Rejected: MessageFns<Rejected> = {
   },
 };
 
-/** One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach. */
+/** Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
   /** Who the agent is and how busy. */

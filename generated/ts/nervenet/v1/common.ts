@@ -117,7 +117,7 @@ export enum SelectionPolicy {
   SELECTION_POLICY_ROUND_ROBIN = 2,
   /** SELECTION_POLICY_STICKY - The same agent for the same key while it lives. */
   SELECTION_POLICY_STICKY = 3,
-  /** SELECTION_POLICY_QUEUE - No choice: the shared queue, whoever is free first. */
+  /** SELECTION_POLICY_QUEUE - No choice: the shared queue, for the first agent with a free slot. */
   SELECTION_POLICY_QUEUE = 4,
   UNRECOGNIZED = -1,
 }
@@ -166,7 +166,7 @@ export function selectionPolicyToJSON(object: SelectionPolicy): string {
 
 /** What kind of failure it was. */
 export enum FailureCode {
-  /** FAILURE_CODE_UNSPECIFIED - Not told; read as APPLICATION. */
+  /** FAILURE_CODE_UNSPECIFIED - Unspecified; read as APPLICATION. */
   FAILURE_CODE_UNSPECIFIED = 0,
   /** FAILURE_CODE_APPLICATION - The handler or workflow code failed. */
   FAILURE_CODE_APPLICATION = 1,
@@ -174,7 +174,7 @@ export enum FailureCode {
   FAILURE_CODE_INVALID_INPUT = 2,
   /** FAILURE_CODE_TIMEOUT - A time limit passed. */
   FAILURE_CODE_TIMEOUT = 3,
-  /** FAILURE_CODE_CANCELED - Somebody canceled it. */
+  /** FAILURE_CODE_CANCELED - It was canceled. */
   FAILURE_CODE_CANCELED = 4,
   /** FAILURE_CODE_AGENT_LOST - The agent died or went silent with the task. Does not use up max_attempts; see RetryPolicy.on_agent_loss. */
   FAILURE_CODE_AGENT_LOST = 5,
@@ -184,13 +184,13 @@ export enum FailureCode {
   FAILURE_CODE_RATE_LIMITED = 7,
   /** FAILURE_CODE_DEPENDENCY - An outside system is broken. */
   FAILURE_CODE_DEPENDENCY = 8,
-  /** FAILURE_CODE_AGENT_DRAINED - The agent shut down before it was done; sent again at once, counted nowhere. */
+  /** FAILURE_CODE_AGENT_DRAINED - The agent shut down before it was done; sent again at once; uses up no attempt. */
   FAILURE_CODE_AGENT_DRAINED = 9,
   /** FAILURE_CODE_POLICY_DENIED - A rule forbids it; never retried. */
   FAILURE_CODE_POLICY_DENIED = 10,
   /** FAILURE_CODE_PAYLOAD_TOO_LARGE - The value is above the limit; never retried. */
   FAILURE_CODE_PAYLOAD_TOO_LARGE = 11,
-  /** FAILURE_CODE_INTERNAL - nervenet itself is at fault. */
+  /** FAILURE_CODE_INTERNAL - An error in nervenet. */
   FAILURE_CODE_INTERNAL = 12,
   UNRECOGNIZED = -1,
 }
@@ -297,7 +297,7 @@ export interface Payload {
     /** Raw bytes. */
     { $case: "data"; value: Uint8Array }
     | //
-    /** A claim check: where the value is kept, for what is too large to travel. */
+    /** The address of the value, if it is too large to travel. */
     { $case: "uri"; value: string }
     | undefined;
   /** Media type, where the form alone does not say it. */
@@ -310,9 +310,9 @@ export interface Payload {
   sha256: Uint8Array;
 }
 
-/** W3C trace context. Empty when nobody traces. */
+/** W3C trace context. Empty if nothing is traced. */
 export interface TraceContext {
-  /** The traceparent header; its sampled flag decides whether anybody makes spans. */
+  /** The traceparent header; its sampled flag decides whether spans are made. */
   traceparent: string;
   /** The tracestate header. */
   tracestate: string;
@@ -352,7 +352,7 @@ export interface Timeouts {
   queue?:
     | Duration
     | undefined;
-  /** From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere. */
+  /** From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent. */
   accept?:
     | Duration
     | undefined;

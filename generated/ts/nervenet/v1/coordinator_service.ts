@@ -102,7 +102,7 @@ export function ifExistsToJSON(object: IfExists): string {
 
 /** What a mesh promises to keep when Redis crashes. */
 export enum Durability {
-  /** DURABILITY_UNSPECIFIED - Whatever the mesh has. */
+  /** DURABILITY_UNSPECIFIED - The setting of the mesh. */
   DURABILITY_UNSPECIFIED = 0,
   /** DURABILITY_NORMAL - At most the last second can be lost. */
   DURABILITY_NORMAL = 1,
@@ -145,7 +145,7 @@ export function durabilityToJSON(object: Durability): string {
 
 /** See StartWorkflow. */
 export interface StartWorkflowRequest {
-  /** Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one. */
+  /** Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow. */
   workflowId: string;
   /** The definition's name. */
   definition: string;
@@ -157,7 +157,7 @@ export interface StartWorkflowRequest {
     | undefined;
   /** For lists and tasks. */
   labels: { [key: string]: string };
-  /** How long the run may take; unset = for ever. */
+  /** How long the run may take; unset = no limit. */
   timeout?:
     | Duration
     | undefined;
@@ -165,13 +165,13 @@ export interface StartWorkflowRequest {
   ifExists: IfExists;
   /** An assertion about the mesh. */
   durability: Durability;
-  /** Wait so long for the result; at most 60 s and the call's deadline. */
+  /** How long to wait for the result; at most 60 s and the call's deadline. */
   wait?:
     | Duration
     | undefined;
   /** How the answer carries payloads. */
   payloadFormat: PayloadFormat;
-  /** The caller's trace, where it does not travel in the call's metadata (batches). */
+  /** The caller's trace, if it does not travel in the call's metadata (batches). */
   trace?:
     | TraceContext
     | undefined;
@@ -196,7 +196,7 @@ export interface StartWorkflowResponse {
 
 /** See StartWorkflows. */
 export interface StartWorkflowsRequest {
-  /** Each as in StartWorkflow; `wait` is not heeded. */
+  /** Each as in StartWorkflow; `wait` is ignored. */
   requests: StartWorkflowRequest[];
 }
 
@@ -220,7 +220,7 @@ export interface RequestStatus {
   reason: string;
   /** The ErrorInfo metadata. */
   metadata: { [key: string]: string };
-  /** When to come again. */
+  /** How long to wait before the next try. */
   retryAfter?:
     | Duration
     | undefined;
@@ -249,9 +249,9 @@ export interface StartWorkflowsResponse {
 
 /** See AwaitWorkflows. */
 export interface AwaitWorkflowsRequest {
-  /** Whom to wait for; may be told before or after they are started. */
+  /** Workflows to wait for; they may be started before or after this. */
   workflowIds: string[];
-  /** Whom not to wait for any more. */
+  /** Workflows that are no longer waited for. */
   forgetWorkflowIds: string[];
   /** How the answers carry payloads; the first message decides. */
   payloadFormat: PayloadFormat;
@@ -267,9 +267,9 @@ export interface AwaitWorkflowsResponse {
 
 /** See GetWorkflow. */
 export interface GetWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
-  /** Wait so long for its end; at most 60 s and the call's deadline. */
+  /** How long to wait for its end; at most 60 s and the call's deadline. */
   wait?:
     | Duration
     | undefined;
@@ -287,9 +287,9 @@ export interface GetWorkflowResponse {
 
 /** See ListWorkflows. */
 export interface ListWorkflowsRequest {
-  /** At most so many; default 50, at most 1,000. */
+  /** How many a page has at most; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only these states. */
   states: WorkflowState[];
@@ -310,19 +310,19 @@ export interface ListWorkflowsRequest_LabelsEntry {
 export interface ListWorkflowsResponse {
   /** Without payloads and tasks. */
   workflows: Workflow[];
-  /** Empty = that was all. A short page may have one. */
+  /** Empty = this was the last page. A short page may have a token. */
   nextPageToken: string;
-  /** All workflows of the namespace that are not yet expired, whatever their state. */
-  totalCount: bigint;
+  /** All workflows of the namespace that have not expired yet. The filters of the request do not change it. */
+  namespaceCount: bigint;
 }
 
 /** See ListJournal. */
 export interface ListJournalRequest {
-  /** Whose. */
+  /** The workflow's id. */
   workflowId: string;
-  /** At most so many; default 50, at most 1,000. */
+  /** How many a page has at most; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only entries above this. */
   afterSequence: bigint;
@@ -334,13 +334,13 @@ export interface ListJournalRequest {
 export interface ListJournalResponse {
   /** In order. */
   entries: JournalEntry[];
-  /** Empty = that was all. */
+  /** Empty = this was the last page. */
   nextPageToken: string;
 }
 
 /** See WatchWorkflow. */
 export interface WatchWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
   /** Only entries above this; 0 = from the first. */
   afterSequence: bigint;
@@ -360,7 +360,7 @@ export interface WatchWorkflowResponse {
 
 /** See SignalWorkflow. */
 export interface SignalWorkflowRequest {
-  /** To whom. */
+  /** The workflow's id. */
   workflowId: string;
   /** The signal's name. */
   signal: string;
@@ -368,7 +368,7 @@ export interface SignalWorkflowRequest {
   payload?:
     | Payload
     | undefined;
-  /** Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry. */
+  /** A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry. */
   requestId: string;
   /** Who sends it; information only. */
   sender: string;
@@ -386,7 +386,7 @@ export interface SignalWorkflowResponse {
 
 /** See CancelWorkflow. */
 export interface CancelWorkflowRequest {
-  /** Which. */
+  /** The workflow's id. */
   workflowId: string;
   /** Why. */
   reason: string;
@@ -404,9 +404,9 @@ export interface CancelWorkflowResponse {
 
 /** See RunTask. */
 export interface RunTaskRequest {
-  /** Makes a repeated request the same task; the workflow is `task/<request_id>`. */
+  /** A repeated request with the same id is the same task; the workflow is `task/<request_id>`. */
   requestId: string;
-  /** What to do. */
+  /** The capability. */
   capability: string;
   /** The one input. */
   input?:
@@ -426,7 +426,7 @@ export interface RunTaskRequest {
     | undefined;
   /** For lists and tasks. */
   labels: { [key: string]: string };
-  /** Wait so long for the result; at most 60 s and the call's deadline. */
+  /** How long to wait for the result; at most 60 s and the call's deadline. */
   wait?:
     | Duration
     | undefined;
@@ -447,9 +447,9 @@ export interface RunTaskResponse {
 
 /** See ListEscalations. */
 export interface ListEscalationsRequest {
-  /** At most so many; default 50, at most 1,000. */
+  /** How many a page has at most; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
   /** Only of this workflow. */
   workflowId: string;
@@ -461,9 +461,9 @@ export interface ListEscalationsRequest {
 export interface ListEscalationsResponse {
   /** The earliest deadline first. */
   escalations: Escalation[];
-  /** Empty = that was all. */
+  /** Empty = this was the last page. */
   nextPageToken: string;
-  /** All open ones of the namespace. */
+  /** All open escalations of the namespace. The filters of the request do not change it. */
   openCount: bigint;
 }
 
@@ -495,7 +495,7 @@ export interface ResolveEscalationResponse {
 
 /** See PutDefinition. */
 export interface PutDefinitionRequest {
-  /** The whole of it. */
+  /** The whole definition. */
   definition?:
     | Definition
     | undefined;
@@ -509,7 +509,7 @@ export interface PutDefinitionResponse {
   definition?:
     | Definition
     | undefined;
-  /** False: it was there already, or nothing was to be stored. */
+  /** False: it existed already, or the request was only a check. */
   created: boolean;
 }
 
@@ -533,7 +533,7 @@ export interface ListDefinitionsRequest {
   name: string;
   /** Default 50, at most 1,000. */
   pageSize: number;
-  /** From the page before. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
 }
 
@@ -541,7 +541,7 @@ export interface ListDefinitionsRequest {
 export interface ListDefinitionsResponse {
   /** Ordered by name, then version, the highest first; steps and expressions are left out. */
   definitions: Definition[];
-  /** Empty: that was all. */
+  /** Empty = this was the last page. */
   nextPageToken: string;
 }
 
@@ -2320,7 +2320,7 @@ export const ListWorkflowsRequest_LabelsEntry: MessageFns<ListWorkflowsRequest_L
 };
 
 function createBaseListWorkflowsResponse(): ListWorkflowsResponse {
-  return { workflows: [], nextPageToken: "", totalCount: 0n };
+  return { workflows: [], nextPageToken: "", namespaceCount: 0n };
 }
 
 export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
@@ -2331,11 +2331,11 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
     }
-    if (message.totalCount !== 0n) {
-      if (BigInt.asIntN(64, message.totalCount) !== message.totalCount) {
-        throw new globalThis.Error("value provided for field message.totalCount of type int64 too large");
+    if (message.namespaceCount !== 0n) {
+      if (BigInt.asIntN(64, message.namespaceCount) !== message.namespaceCount) {
+        throw new globalThis.Error("value provided for field message.namespaceCount of type int64 too large");
       }
-      writer.uint32(24).int64(message.totalCount);
+      writer.uint32(24).int64(message.namespaceCount);
     }
     return writer;
   },
@@ -2374,7 +2374,7 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
               break;
             }
 
-            message.totalCount = reader.int64() as bigint;
+            message.namespaceCount = reader.int64() as bigint;
             continue;
           }
         }
@@ -2399,10 +2399,10 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
-      totalCount: isSet(object.totalCount)
-        ? BigInt(object.totalCount)
-        : isSet(object.total_count)
-        ? BigInt(object.total_count)
+      namespaceCount: isSet(object.namespaceCount)
+        ? BigInt(object.namespaceCount)
+        : isSet(object.namespace_count)
+        ? BigInt(object.namespace_count)
         : 0n,
     };
   },
@@ -2415,8 +2415,8 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
-    if (message.totalCount !== 0n) {
-      obj.totalCount = message.totalCount.toString();
+    if (message.namespaceCount !== 0n) {
+      obj.namespaceCount = message.namespaceCount.toString();
     }
     return obj;
   },
@@ -2428,8 +2428,8 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     const message = createBaseListWorkflowsResponse();
     message.workflows = object.workflows?.map((e) => Workflow.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
-    message.totalCount = (object.totalCount !== undefined && object.totalCount !== null)
-      ? BigInt(object.totalCount)
+    message.namespaceCount = (object.namespaceCount !== undefined && object.namespaceCount !== null)
+      ? BigInt(object.namespaceCount)
       : 0n;
     return message;
   },
@@ -4864,7 +4864,7 @@ export const CoordinatorServiceService = {
       Buffer.from(StartWorkflowsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StartWorkflowsResponse => StartWorkflowsResponse.decode(value),
   },
-  /** Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers. */
+  /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows: {
     path: "/nervenet.v1.CoordinatorService/AwaitWorkflows" as const,
     requestStream: true as const,
@@ -4936,7 +4936,7 @@ export const CoordinatorServiceService = {
   },
   /**
    * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-   * closed before anybody asked: FAILED_PRECONDITION.
+   * closed before it was asked to stop: FAILED_PRECONDITION.
    */
   cancelWorkflow: {
     path: "/nervenet.v1.CoordinatorService/CancelWorkflow" as const,
@@ -4986,7 +4986,7 @@ export const CoordinatorServiceService = {
     responseDeserialize: (value: Buffer): GetEscalationResponse => GetEscalationResponse.decode(value),
   },
   /**
-   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
    * answered like the first one.
    */
   resolveEscalation: {
@@ -5044,7 +5044,7 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   startWorkflow: handleUnaryCall<StartWorkflowRequest, StartWorkflowResponse>;
   /** Starts many in one call; each has its own outcome. */
   startWorkflows: handleUnaryCall<StartWorkflowsRequest, StartWorkflowsResponse>;
-  /** Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers. */
+  /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows: handleBidiStreamingCall<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;
   /** Reads one workflow; with `wait` it answers when the workflow closes or the time is over. */
   getWorkflow: handleUnaryCall<GetWorkflowRequest, GetWorkflowResponse>;
@@ -5062,7 +5062,7 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   signalWorkflow: handleUnaryCall<SignalWorkflowRequest, SignalWorkflowResponse>;
   /**
    * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-   * closed before anybody asked: FAILED_PRECONDITION.
+   * closed before it was asked to stop: FAILED_PRECONDITION.
    */
   cancelWorkflow: handleUnaryCall<CancelWorkflowRequest, CancelWorkflowResponse>;
   /**
@@ -5075,7 +5075,7 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   /** Reads one escalation. */
   getEscalation: handleUnaryCall<GetEscalationRequest, GetEscalationResponse>;
   /**
-   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
    * answered like the first one.
    */
   resolveEscalation: handleUnaryCall<ResolveEscalationRequest, ResolveEscalationResponse>;
@@ -5123,7 +5123,7 @@ export interface CoordinatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StartWorkflowsResponse) => void,
   ): ClientUnaryCall;
-  /** Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers. */
+  /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows(): ClientDuplexStream<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;
   awaitWorkflows(options: Partial<CallOptions>): ClientDuplexStream<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;
   awaitWorkflows(
@@ -5210,7 +5210,7 @@ export interface CoordinatorServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-   * closed before anybody asked: FAILED_PRECONDITION.
+   * closed before it was asked to stop: FAILED_PRECONDITION.
    */
   cancelWorkflow(
     request: CancelWorkflowRequest,
@@ -5279,7 +5279,7 @@ export interface CoordinatorServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetEscalationResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+   * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
    * answered like the first one.
    */
   resolveEscalation(

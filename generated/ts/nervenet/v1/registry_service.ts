@@ -23,7 +23,17 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
-import { AgentRecord, AgentState, agentStateFromJSON, agentStateToJSON, Load, NodeRecord } from "./agent.js";
+import {
+  AgentRecord,
+  AgentState,
+  agentStateFromJSON,
+  agentStateToJSON,
+  Load,
+  NodeRecord,
+  NodeState,
+  nodeStateFromJSON,
+  nodeStateToJSON,
+} from "./agent.js";
 import { Selection } from "./common.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
@@ -32,13 +42,13 @@ import { Selection } from "./common.js";
 export enum AgentEventType {
   /** AGENT_EVENT_TYPE_UNSPECIFIED - Keep-alive. */
   AGENT_EVENT_TYPE_UNSPECIFIED = 0,
-  /** AGENT_EVENT_TYPE_PUT - It is there, or its record changed. */
+  /** AGENT_EVENT_TYPE_PUT - It was added, or its record changed. */
   AGENT_EVENT_TYPE_PUT = 1,
   /** AGENT_EVENT_TYPE_LOAD - Its load changed. */
   AGENT_EVENT_TYPE_LOAD = 2,
   /** AGENT_EVENT_TYPE_REMOVED - It is gone. */
   AGENT_EVENT_TYPE_REMOVED = 3,
-  /** AGENT_EVENT_TYPE_SYNCED - Everything that was there has been sent. */
+  /** AGENT_EVENT_TYPE_SYNCED - All existing records have been sent. */
   AGENT_EVENT_TYPE_SYNCED = 4,
   UNRECOGNIZED = -1,
 }
@@ -113,7 +123,7 @@ export interface RegisterAgentResponse {
 
 /** See Heartbeat. */
 export interface HeartbeatRequest {
-  /** Who; needed in the first message only. */
+  /** The agent's id; needed in the first message only. */
   agentId: string;
   /** Its lease; needed in the first message only. */
   leaseId: bigint;
@@ -125,19 +135,19 @@ export interface HeartbeatRequest {
   state: AgentState;
 }
 
-/** What a node wants of an agent. */
+/** What a node asks of an agent. */
 export interface HeartbeatResponse {
   /** ACTIVE or DRAINING; UNSPECIFIED = as it is. */
   desiredState: AgentState;
   /** The lease is gone: come back under a new id. */
   leaseLost: boolean;
-  /** Until when the lease lives without another heartbeat. */
+  /** The time until which the lease lives without another heartbeat. */
   ttl?: Duration | undefined;
 }
 
 /** See DeregisterAgent. */
 export interface DeregisterAgentRequest {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
   /** Its lease. */
   leaseId: bigint;
@@ -149,7 +159,7 @@ export interface DeregisterAgentResponse {
 
 /** See GetAgent. */
 export interface GetAgentRequest {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
 }
 
@@ -171,11 +181,11 @@ export interface AgentEntry {
 
 /** See ListAgents. */
 export interface ListAgentsRequest {
-  /** At most so many; default 50, at most 1,000. */
+  /** How many a page has at most; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
-  /** Only those that serve it. */
+  /** Only agents with this capability. */
   capability: string;
   /** Only with all of these labels. */
   labels: { [key: string]: string };
@@ -213,7 +223,7 @@ export interface QueueInfo_MatchLabelsEntry {
 export interface ListAgentsResponse {
   /** By id. */
   agents: AgentEntry[];
-  /** Empty = that was all. */
+  /** Empty = this was the last page. */
   nextPageToken: string;
   /** Queues with something in them; on the first page only. */
   queues: QueueInfo[];
@@ -223,7 +233,7 @@ export interface ListAgentsResponse {
 export interface WatchAgentsRequest {
   /** Resume after this revision; 0 = send everything first. */
   afterRevision: bigint;
-  /** Only those that serve it. */
+  /** Only agents with this capability. */
   capability: string;
 }
 
@@ -241,7 +251,7 @@ export interface WatchAgentsResponse {
 
 /** See SelectAgent. */
 export interface SelectAgentRequest {
-  /** What is to be done. */
+  /** The capability that is needed. */
   capability: string;
   /** How to pick. */
   selection?:
@@ -249,19 +259,19 @@ export interface SelectAgentRequest {
     | undefined;
   /** Only this version; empty = any. */
   version: string;
-  /** Not these. */
+  /** Agents to avoid. */
   avoidAgents: string[];
-  /** Say how every candidate fared. */
+  /** Explain the choice: the score of every candidate, or why it was excluded. */
   explain: boolean;
 }
 
-/** How a candidate fared. */
+/** The score of a candidate, or why it was excluded. */
 export interface Candidate {
-  /** Who. */
+  /** The agent's id. */
   agentId: string;
   /** Share of its slots in use; the least wins. */
   score: number;
-  /** Why it was out of the question; empty = it was not. */
+  /** Why it was excluded; empty = it was not. */
   rejected: string;
 }
 
@@ -269,15 +279,15 @@ export interface Candidate {
 export interface SelectAgentResponse {
   /** Empty = none has room: the task would wait in the shared queue. */
   agentId: string;
-  /** With `explain`. */
+  /** Set if `explain` was requested. */
   candidates: Candidate[];
 }
 
 /** See ListNodes. */
 export interface ListNodesRequest {
-  /** At most so many; default 50, at most 1,000. */
+  /** How many a page has at most; default 50, at most 1,000. */
   pageSize: number;
-  /** From the previous answer. */
+  /** `next_page_token` of the previous answer. All filters must be as in the previous request. */
   pageToken: string;
 }
 
@@ -285,21 +295,21 @@ export interface ListNodesRequest {
 export interface ListNodesResponse {
   /** By id. */
   nodes: NodeRecord[];
-  /** Empty = that was all. */
+  /** Empty = this was the last page. */
   nextPageToken: string;
 }
 
 /** See DrainNode. */
 export interface DrainNodeRequest {
-  /** Which. */
+  /** The node. */
   nodeId: string;
 }
 
 /** See DrainNode. */
 export interface DrainNodeResponse {
   /** DRAINING. */
-  state: AgentState;
-  /** What it owned when it was asked. */
+  state: NodeState;
+  /** How many workflows it owned when it was asked. */
   ownedWorkflows: number;
 }
 
@@ -2618,7 +2628,7 @@ export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
 
   fromJSON(object: any): DrainNodeResponse {
     return {
-      state: isSet(object.state) ? agentStateFromJSON(object.state) : 0,
+      state: isSet(object.state) ? nodeStateFromJSON(object.state) : 0,
       ownedWorkflows: isSet(object.ownedWorkflows)
         ? globalThis.Number(object.ownedWorkflows)
         : isSet(object.owned_workflows)
@@ -2630,7 +2640,7 @@ export const DrainNodeResponse: MessageFns<DrainNodeResponse> = {
   toJSON(message: DrainNodeResponse): unknown {
     const obj: any = {};
     if (message.state !== 0) {
-      obj.state = agentStateToJSON(message.state);
+      obj.state = nodeStateToJSON(message.state);
     }
     if (message.ownedWorkflows !== 0) {
       obj.ownedWorkflows = Math.round(message.ownedWorkflows);
@@ -2663,7 +2673,7 @@ export const RegistryServiceService = {
       Buffer.from(RegisterAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RegisterAgentResponse => RegisterAgentResponse.decode(value),
   },
-  /** Load up, desired state down, to any node; its break is a hint of death, never the proof. */
+  /** The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof. */
   heartbeat: {
     path: "/nervenet.v1.RegistryService/Heartbeat" as const,
     requestStream: true as const,
@@ -2736,8 +2746,8 @@ export const RegistryServiceService = {
     responseDeserialize: (value: Buffer): ListNodesResponse => ListNodesResponse.decode(value),
   },
   /**
-   * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-   * stopped. Any node passes the wish on. Draining a node that drains is no error.
+   * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+   * stopped. Any node forwards the request. Draining a node that drains is not an error.
    */
   drainNode: {
     path: "/nervenet.v1.RegistryService/DrainNode" as const,
@@ -2753,7 +2763,7 @@ export const RegistryServiceService = {
 export interface RegistryServiceServer extends UntypedServiceImplementation {
   /** Registers an agent under a lease of its own, which the heartbeat keeps. */
   registerAgent: handleUnaryCall<RegisterAgentRequest, RegisterAgentResponse>;
-  /** Load up, desired state down, to any node; its break is a hint of death, never the proof. */
+  /** The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof. */
   heartbeat: handleBidiStreamingCall<HeartbeatRequest, HeartbeatResponse>;
   /** Leaves at once. */
   deregisterAgent: handleUnaryCall<DeregisterAgentRequest, DeregisterAgentResponse>;
@@ -2768,8 +2778,8 @@ export interface RegistryServiceServer extends UntypedServiceImplementation {
   /** Lists nodes. */
   listNodes: handleUnaryCall<ListNodesRequest, ListNodesResponse>;
   /**
-   * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-   * stopped. Any node passes the wish on. Draining a node that drains is no error.
+   * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+   * stopped. Any node forwards the request. Draining a node that drains is not an error.
    */
   drainNode: handleUnaryCall<DrainNodeRequest, DrainNodeResponse>;
 }
@@ -2791,7 +2801,7 @@ export interface RegistryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RegisterAgentResponse) => void,
   ): ClientUnaryCall;
-  /** Load up, desired state down, to any node; its break is a hint of death, never the proof. */
+  /** The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof. */
   heartbeat(): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;
   heartbeat(options: Partial<CallOptions>): ClientDuplexStream<HeartbeatRequest, HeartbeatResponse>;
   heartbeat(
@@ -2886,8 +2896,8 @@ export interface RegistryServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListNodesResponse) => void,
   ): ClientUnaryCall;
   /**
-   * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-   * stopped. Any node passes the wish on. Draining a node that drains is no error.
+   * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+   * stopped. Any node forwards the request. Draining a node that drains is not an error.
    */
   drainNode(
     request: DrainNodeRequest,

@@ -13,7 +13,7 @@ import { Failure, Payload, Timeouts, TokenUsage, TraceContext } from "./common.j
 
 /** Who asks a human. */
 export enum QuestionSource {
-  /** QUESTION_SOURCE_UNSPECIFIED - Not told. */
+  /** QUESTION_SOURCE_UNSPECIFIED - Unspecified. */
   QUESTION_SOURCE_UNSPECIFIED = 0,
   /** QUESTION_SOURCE_WORKFLOW - Workflow code. */
   QUESTION_SOURCE_WORKFLOW = 1,
@@ -63,7 +63,7 @@ export function questionSourceToJSON(object: QuestionSource): string {
 
 /** A step's state as people see it. */
 export enum TaskState {
-  /** TASK_STATE_UNSPECIFIED - Not told. */
+  /** TASK_STATE_UNSPECIFIED - Unspecified. */
   TASK_STATE_UNSPECIFIED = 0,
   /** TASK_STATE_QUEUED - Waits: for a retry's delay, an agent or a free slot. */
   TASK_STATE_QUEUED = 1,
@@ -140,7 +140,7 @@ export interface TaskEnvelope {
   workflowId: string;
   /** The step's name within the workflow. */
   step: string;
-  /** What the agent shall do. */
+  /** What the agent must do. */
   capability: string;
   /** From 1. */
   attempt: number;
@@ -152,7 +152,7 @@ export interface TaskEnvelope {
   trace?:
     | TraceContext
     | undefined;
-  /** When the whole call is over, whatever happens; unset = never. */
+  /** When the whole call ends in any case; unset = never. */
   deadline?:
     | Date
     | undefined;
@@ -187,7 +187,7 @@ export interface TaskEnvelope_LabelsEntry {
   value: string;
 }
 
-/** What became of one attempt. */
+/** The outcome of one attempt. */
 export interface TaskResult {
   /** Exactly one. */
   outcome?:
@@ -211,7 +211,7 @@ export interface TaskResult {
   endTime?:
     | Date
     | undefined;
-  /** Who did it. */
+  /** The agent that ran it. */
   agentId: string;
   /** Which attempt it was, from 1. */
   attempt: number;
@@ -246,13 +246,16 @@ export interface Question {
   suggestion?:
     | Payload
     | undefined;
-  /** JSON Schema of the answer; empty = any JSON, or one of `choices`. */
+  /**
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
+   */
   answerSchema: string;
-  /** What stands when the deadline passes; unset = the step fails with TIMEOUT. */
+  /** The answer if the deadline passes; unset = the step fails with TIMEOUT. */
   defaultAnswer?:
     | Payload
     | undefined;
-  /** Until when; unset = for ever. */
+  /** The latest time for an answer; unset = no limit. */
   deadline?:
     | Date
     | undefined;
@@ -286,7 +289,7 @@ export interface TaskProgress {
   time?:
     | Date
     | undefined;
-  /** What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it. */
+  /** What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it. */
   checkpoint?: Payload | undefined;
 }
 

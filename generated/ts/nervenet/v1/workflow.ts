@@ -16,13 +16,13 @@ import { Question, Task, TaskProgress, TaskResult } from "./task.js";
 
 /** A workflow's state. */
 export enum WorkflowState {
-  /** WORKFLOW_STATE_UNSPECIFIED - Not told. */
+  /** WORKFLOW_STATE_UNSPECIFIED - Unspecified. */
   WORKFLOW_STATE_UNSPECIFIED = 0,
-  /** WORKFLOW_STATE_RUNNING - It goes on. */
+  /** WORKFLOW_STATE_RUNNING - It is running. */
   WORKFLOW_STATE_RUNNING = 1,
   /** WORKFLOW_STATE_WAITING_FOR_HUMAN - Everything that is pending waits for a human. */
   WORKFLOW_STATE_WAITING_FOR_HUMAN = 2,
-  /** WORKFLOW_STATE_BLOCKED - Code and journal disagree; nothing is lost or retried until other code comes. */
+  /** WORKFLOW_STATE_BLOCKED - Code and journal disagree; nothing is lost or retried until a node has code that fits. */
   WORKFLOW_STATE_BLOCKED = 3,
   /** WORKFLOW_STATE_CANCELING - A cancel is recorded, clean-up runs. */
   WORKFLOW_STATE_CANCELING = 4,
@@ -101,7 +101,7 @@ export function workflowStateToJSON(object: WorkflowState): string {
 
 /** An escalation's state. */
 export enum EscalationState {
-  /** ESCALATION_STATE_UNSPECIFIED - Not told; as a filter: OPEN. */
+  /** ESCALATION_STATE_UNSPECIFIED - Unspecified; as a filter: OPEN. */
   ESCALATION_STATE_UNSPECIFIED = 0,
   /** ESCALATION_STATE_OPEN - Waits for a human. */
   ESCALATION_STATE_OPEN = 1,
@@ -158,11 +158,11 @@ export function escalationStateToJSON(object: EscalationState): string {
 
 /** What a human can decide. */
 export enum EscalationAction {
-  /** ESCALATION_ACTION_UNSPECIFIED - Not told; refused. */
+  /** ESCALATION_ACTION_UNSPECIFIED - Unspecified; refused. */
   ESCALATION_ACTION_UNSPECIFIED = 0,
   /** ESCALATION_ACTION_RETRY - Try again, with more attempts. */
   ESCALATION_ACTION_RETRY = 1,
-  /** ESCALATION_ACTION_COMPLETE - Take this value as the step's result. */
+  /** ESCALATION_ACTION_COMPLETE - Use this value as the step's result. */
   ESCALATION_ACTION_COMPLETE = 2,
   /** ESCALATION_ACTION_FAIL - The step fails. */
   ESCALATION_ACTION_FAIL = 3,
@@ -231,9 +231,9 @@ export interface Blocked {
 
 /** One durable run of a definition. */
 export interface Workflow {
-  /** Chosen by whoever started it. */
+  /** Chosen by the caller that started it. */
   workflowId: string;
-  /** Its 1st, 2nd, … life. */
+  /** The number of the run, from 1. */
   run: number;
   /** The definition's name. */
   definition: string;
@@ -285,7 +285,7 @@ export interface Workflow {
   adoptions: number;
   /** Entries in its journal. */
   journalEntries: bigint;
-  /** What it is at, for lists. */
+  /** The step that it is at, for lists. */
   at: string;
   /** One short line, for lists. */
   note: string;
@@ -323,7 +323,7 @@ export interface StartAttributes {
   input?:
     | Payload
     | undefined;
-  /** Sixteen random bytes: the seed of all chance in this run. */
+  /** Sixteen random bytes: the seed of all random numbers in this run. */
   seed: Uint8Array;
   /** Labels for lists and tasks. */
   labels: { [key: string]: string };
@@ -386,13 +386,13 @@ export interface DecidedAttributes {
   comment: string;
   /** Who decided. */
   resolver: string;
-  /** Nobody did: the deadline passed. */
+  /** No one did: the deadline passed. */
   expired: boolean;
 }
 
 /** `patch:<name>`. */
 export interface PatchAttributes {
-  /** What the code was told. */
+  /** What `ctx.patched` returned. */
   answer: boolean;
 }
 
@@ -408,7 +408,7 @@ export interface ChildAttributes {
 
 /** `sent:<step>`. */
 export interface SentAttributes {
-  /** To whom. */
+  /** The receiving workflow. */
   workflowId: string;
   /** The signal's name. */
   signal: string;
@@ -445,7 +445,7 @@ export interface CloseAttributes {
  * time are the stored entry's id and empty in Redis.
  */
 export interface JournalEntry {
-  /** Dense from 1. */
+  /** From 1, without gaps. */
   sequence: bigint;
   /** The write-once name, for example "task:classify" or "attempt:classify#2". */
   name: string;
@@ -455,7 +455,7 @@ export interface JournalEntry {
     | undefined;
   /** Who appended it: a node, an agent, a person. */
   actor: string;
-  /** By the kind of name. */
+  /** Which one depends on the kind of name. */
   attributes?:
     | //
     /** `start`. */
@@ -498,7 +498,7 @@ export interface JournalEntry {
 
 /** A human's decision. */
 export interface EscalationResolution {
-  /** What. */
+  /** The decision. */
   action: EscalationAction;
   /** For COMPLETE: the value; it must fit the question's schema or choices. */
   value?:
@@ -508,7 +508,7 @@ export interface EscalationResolution {
   attempts: number;
   /** For people; with RETRY the handler reads it as its hint; with FAIL it is the failure's message. */
   comment: string;
-  /** Who decides; empty = whoever the token belongs to. */
+  /** Who decides; empty = the owner of the token. */
   resolver: string;
 }
 
@@ -576,7 +576,7 @@ export interface Definition {
   timeouts?:
     | Timeouts
     | undefined;
-  /** How long a run may take whose start does not say; unset = for ever. */
+  /** How long a run may take if its start does not set it; unset = no limit. */
   timeout?:
     | Duration
     | undefined;
@@ -608,7 +608,7 @@ export interface Step {
     /** Run another workflow as a child. */
     { $case: "workflow"; value: WorkflowAction }
     | //
-    /** Expression: the step's value is computed, nobody is asked. */
+    /** Expression: the step's value is computed, no agent or human is asked. */
     { $case: "value"; value: string }
     | //
     /** Wait; the value is null. */
@@ -629,7 +629,7 @@ export interface Step {
   /** For call: labels of the task. */
   labels: { [key: string]: string };
   /**
-   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
    * failure fails the run.
    */
   recover: string;
@@ -664,17 +664,20 @@ export interface AskAction {
   question: string;
   /** The answers to choose from; empty = see `answer_schema`. */
   choices: string[];
-  /** JSON Schema of the answer; without choices and schema any JSON will do. */
+  /**
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
+   */
   answerSchema?:
     | { [key: string]: any }
     | undefined;
   /** Expression: what helps to decide. Empty = nothing. */
   context: string;
-  /** How long the question stands; unset = for ever. */
+  /** How long the question stays open; unset = no limit. */
   deadline?:
     | Duration
     | undefined;
-  /** The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT. */
+  /** The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT. */
   defaultAnswer?:
     | any
     | undefined;

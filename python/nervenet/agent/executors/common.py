@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every executor does around the call of a handler, and the interface that the runtime knows them by."""
+"""The interface of executors, and what all of them do around the call of a handler."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nervenet.agent.task import Facts, Reporter, Task
-from nervenet.agent.verdicts import Finished, Verdict, accepted, finished
+from nervenet.agent.task import Reporter, Task, TaskFacts
+from nervenet.agent.verdicts import Verdict, accepted, outcome_entry
 from nervenet.records import Failure, Payload
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """Runs handlers of one kind. `run` returns what is to be recorded; None: nothing, the mesh gave the attempt up."""
+    """Runs handlers of one kind. `run` returns the entry to record; None: the mesh no longer needs the attempt."""
 
     async def start(self) -> None: ...
-    async def run(self, running: Running) -> Finished | None: ...
+    async def run(self, running: Running) -> OutcomeEntry | None: ...
     async def close(self) -> None: ...
 
 
 class Resources:
-    """The lifespans of one process: each function entered once, whoever names it, left in reverse order."""
+    """The lifespans of one process: each function is entered once, and left in reverse order."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -62,14 +63,14 @@ def prepare(
     checkpoint: Payload | None,
     payload_limit: int,
 ) -> tuple[tuple[Any, ...], Task[Any] | None] | Failure:
-    """The handler's arguments and its Task, if it takes one; a Failure where the input does not fit."""
+    """The handler's arguments, and its Task if it takes one; a Failure if the input does not match its type."""
     arguments = accepted(agent, envelope.input)
     if isinstance(arguments, Failure) or not agent.takes_task:
         return arguments if isinstance(arguments, Failure) else (arguments, None)
     ends = [envelope.deadline_ms] if envelope.deadline_ms else []
     if envelope.attempt_timeout_ms:
         ends.append(started_ms + envelope.attempt_timeout_ms)
-    facts = Facts(
+    facts = TaskFacts(
         envelope.task_id,
         envelope.workflow_id,
         envelope.capability,
@@ -84,13 +85,16 @@ def prepare(
     return (task, *arguments), task
 
 
-def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> Finished | None:
-    """The entry of an attempt that ended here. A value counts even if it comes too late; an attempt that was stopped
-    says why, whatever its handler raised then, unless that was said already."""
+def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> OutcomeEntry | None:
+    """The entry of an attempt that has ended.
+
+    A value counts even if it comes too late. If the attempt was stopped, the reason of the stop is recorded, not the
+    exception of the handler; nothing, if it is recorded already.
+    """
     if running.stop is not None and not isinstance(verdict, Payload):
-        failure = running.stop.failure(running.envelope.capability)
+        failure = running.stop.failure(running.envelope.capability, "agent")
         if failure is None or running.recorded:
             return None
         verdict = failure
     spent = task.spent if task is not None else ()
-    return finished(running.envelope, running.agent_id, verdict, running.started_ms, clock.now_ms(), spent)
+    return outcome_entry(running.envelope, running.agent_id, verdict, running.started_ms, clock.now_ms(), spent)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an agent and its pool processes talk: frames of four bytes of length and one marshalled tuple.
+"""The messages between an agent and its pool processes: frames of four bytes of length and one marshalled tuple.
 
-`marshal` is the fastest way to carry bytes, numbers and strings between two processes of one and the same Python; it
-carries no objects, so nothing of the user's is ever pickled. Never used between different processes' files or hosts.
+`marshal` is the fastest way to send bytes, numbers and strings between two processes of the same Python. It cannot send
+objects, so no user object is ever pickled. It is never used for files, or between hosts.
 
 To the worker   ("setup", sys.path, agents, payload limit) · ("run", envelope, agent id, started, checkpoint or None)
                 · ("cancel",) · ("close",)
@@ -23,7 +23,7 @@ def pack(*frame: Any) -> bytes:
 
 
 class Unpacker:
-    """Takes bytes as they come, gives whole frames."""
+    """Takes bytes in any portions, and returns complete frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`async def` handlers: they run in the very asyncio task that their attempt has anyway."""
+"""Runs `async def` handlers, in the asyncio task of their attempt."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
-from nervenet.agent.verdicts import Finished, answered, raised
+from nervenet.agent.verdicts import answered, raised
 from nervenet.records import Failure
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from nervenet.agent.running import Running
@@ -22,12 +23,12 @@ class LoopExecutor:
         self._limit = payload_limit
 
     async def start(self) -> None:
-        """Nothing to start: the loop runs."""
+        """Nothing to start: the loop runs already."""
 
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         agent, limit = running.agent, self._limit
         prepared = prepare(
             agent,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`run="process"` handlers: in processes of their own, single ones of which can be stopped, killed and replaced.
+"""Runs `run="process"` handlers in a pool of processes, each of which can be stopped, killed and replaced.
 
-Each worker is a fresh Python (never a fork: gRPC's threads would not survive it) at the other end of a socketpair. A
-worker that dies fails only the task it ran, as AGENT_LOST with its exit code, so that a task which kills worker after
-worker meets the limit that the mesh has for such tasks. Why not concurrent.futures: one killed worker breaks its pool
-for good, and it costs three times as much per task.
+Each worker is a new Python process at the other end of a socketpair; never a fork, because gRPC's threads do not
+survive one. If a worker dies, only its task fails, as AGENT_LOST with the exit code, so that a task which kills each
+worker reaches the mesh's limit for such tasks. Rejected: concurrent.futures. One killed worker breaks its pool
+permanently, and a task costs three times as much.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from nervenet import telemetry
 from nervenet.agent.executors.common import conclude
 from nervenet.agent.executors.frames import Unpacker, pack
-from nervenet.agent.verdicts import Finished
 from nervenet.errors import NervenetError, detail
 from nervenet.records import Failure, FailureCode, Payload
+from nervenet.streams.tasks.attempt import OutcomeEntry
 from nervenet.wire import encode_envelope, encode_payload
 
 if TYPE_CHECKING:
@@ -95,20 +95,20 @@ class PoolWorker(asyncio.Protocol):
                 raise WorkerBroken(f"a pool process did not start: {detail(error)}") from None
             raise
 
-    async def run(self, running: Running) -> Finished:
-        """What the handler came to. Raises WorkerDied."""
+    async def run(self, running: Running) -> OutcomeEntry:
+        """Run one task; returns its entry. Raises WorkerDied."""
         self._running = running
         self._answer = asyncio.get_running_loop().create_future()
         restored = None if running.restored is None else encode_payload(running.restored)
         self._write(pack("run", encode_envelope(running.envelope), running.agent_id, running.started_ms, restored))
         running.interrupt = lambda: self._stop(running)
         try:
-            return Finished(*await self._answer)
+            return OutcomeEntry(*await self._answer)
         finally:
             self._running = running.interrupt = None
 
     async def close(self) -> None:
-        """Let it leave its lifespans; an unwilling or busy one is killed."""
+        """Let the worker leave its lifespans. Kill it if it is busy or does not end."""
         if self._running is None and not self.lost:
             self._write(pack("close"))
             with suppress(TimeoutError):
@@ -130,9 +130,9 @@ class PoolWorker(asyncio.Protocol):
 
     def _stop(self, running: Running) -> None:
         self._write(pack("cancel"))
-        asyncio.get_running_loop().call_later(KILL_AFTER, self._insist, running)
+        asyncio.get_running_loop().call_later(KILL_AFTER, self._kill_if_running, running)
 
-    def _insist(self, running: Running) -> None:
+    def _kill_if_running(self, running: Running) -> None:
         if self._running is running:
             _log.warning("%s did not stop within %g s, its process is killed", running.envelope.task_id, KILL_AFTER)
             self.kill()
@@ -148,14 +148,14 @@ class PoolWorker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for frame in self._unpacker.feed(data):
-            self._heard(*frame)
+            self._on_frame(*frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         if not self._answer.done():
             self._answer.set_exception(WorkerDied("it ended"))
 
-    def _heard(self, kind: str, *rest: Any) -> None:
+    def _on_frame(self, kind: str, *rest: Any) -> None:
         if kind in ("done", "ready"):
             if not self._answer.done():
                 self._answer.set_result(rest)
@@ -203,7 +203,7 @@ class ProcessExecutor:
             task.cancel()
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         worker = await self._take()
         end = None
         try:

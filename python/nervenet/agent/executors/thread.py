@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`def` handlers: in threads of this process, as many as there are slots, made when they are needed.
+"""Runs `def` handlers in threads of this process: at most one for each slot, created when needed.
 
-The threads are daemons and our own, not concurrent.futures': that pool joins its threads at exit, and a handler that never
-looks up would keep a drained process alive for ever. Nothing can stop a thread from outside; a cancelled handler finds out
-at its next `progress/emit/checkpoint/check`.
+The threads are daemon threads. Those of concurrent.futures are not: it joins its threads at exit, so a handler that
+never checks for cancellation would keep a drained process alive for ever. A thread cannot be stopped from outside; a
+cancelled handler learns it at its next `progress`, `emit`, `checkpoint` or `check`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
-from nervenet.agent.verdicts import Finished, Verdict, answered, raised
+from nervenet.agent.verdicts import Verdict, answered, raised
 from nervenet.records import Failure
+from nervenet.streams.tasks.attempt import OutcomeEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +43,11 @@ class ThreadExecutor:
         self._loop = asyncio.get_running_loop()
 
     async def close(self) -> None:
-        """Idle threads end now, busy ones after their handler or with the process."""
+        """Idle threads end now, busy ones after their handler, or with the process."""
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    async def run(self, running: Running) -> Finished | None:
+    async def run(self, running: Running) -> OutcomeEntry | None:
         agent, limit, clock = running.agent, self._limit, self._clock
         prepared = prepare(
             agent,
@@ -93,7 +94,7 @@ class ThreadExecutor:
             verdict = call()
             try:
                 self._loop.call_soon_threadsafe(self._finish, future, verdict)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+            except RuntimeError:  # the loop is closed, so no caller waits
                 return
 
     def _finish(self, future: asyncio.Future[Verdict], verdict: Verdict) -> None:

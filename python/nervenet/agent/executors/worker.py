@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs inside a pool process: imports the handlers, enters their lifespans, runs one task after the other.
+"""The program of a pool process: it imports the handlers, enters their lifespans, and runs one task after the other.
 
-The handler has the main thread (signals, C libraries and event loops of its own expect that); a second thread listens
-to the agent. When the agent is gone, so is the worker, at once and in the middle of a handler: what it does would be
-done twice.
+The handler runs in the main thread, as signals, C libraries and its own event loops expect. A second thread reads the
+agent's messages. When the agent dies the worker ends at once, even in the middle of a handler: another agent runs the
+task again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from nervenet import telemetry
 from nervenet.agent.executors.common import Resources, prepare
 from nervenet.agent.executors.frames import Unpacker, pack
-from nervenet.agent.verdicts import Verdict, answered, finished, raised
+from nervenet.agent.verdicts import Verdict, answered, outcome_entry, raised
 from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, define_agent
 from nervenet.imports import end_with_owner, load_definitions
@@ -32,8 +32,8 @@ from nervenet.wire import decode_envelope, decode_payload
 _ALIVE_EVERY = 0.1
 
 
-class Place(NamedTuple):
-    """Where a function is found: by import, or (of a script that was run) in its file."""
+class FunctionLocation(NamedTuple):
+    """Where a function is: in a module, or in the file of a script."""
 
     module: str
     file: str
@@ -46,8 +46,8 @@ class Place(NamedTuple):
         return found
 
 
-def load_agent(place: Place, name: str, lifespan: Place | None) -> Agent[Any, Any]:
-    """The agent of that name: the name in the module is it, or the plain function that it was made of."""
+def load_agent(place: FunctionLocation, name: str, lifespan: FunctionLocation | None) -> Agent[Any, Any]:
+    """The agent of that name. The name in the module is the agent, or the plain function that it was made from."""
     found = place.load()
     if isinstance(found, Agent) and found.name == name:
         return found
@@ -62,7 +62,7 @@ class Pipe:
         self.cancelled = False
         self._sock = sock
         self._lock = threading.Lock()
-        self._said_at = 0.0
+        self._sent_at = 0.0
 
     def send(self, *frame: Any) -> None:
         with self._lock:
@@ -70,8 +70,8 @@ class Pipe:
 
     def alive(self) -> None:
         now = time.monotonic()
-        if now - self._said_at >= _ALIVE_EVERY:
-            self._said_at = now
+        if now - self._sent_at >= _ALIVE_EVERY:
+            self._sent_at = now
             self.send("alive")
 
     def progress(self, fraction: float | None, message: str) -> None:
@@ -99,7 +99,7 @@ class Worker:
         threading.Thread(target=self._listen, name="nervenet-pipe", daemon=True).start()
         try:
             self._set_up(*self._frames.get()[1:])
-        except BaseException as error:  # noqa: BLE001 - the agent shall say it
+        except BaseException as error:  # noqa: BLE001 - the agent reports it
             self._pipe.send("broken", "".join(traceback.format_exception(error)))
             return 1
         self._pipe.send("ready")
@@ -123,7 +123,9 @@ class Worker:
         sys.path[:] = path
         self._limit = limit
         for name, place, lifespan in agents:
-            self._agents[name] = load_agent(Place(*place), name, Place(*lifespan) if lifespan else None)
+            self._agents[name] = load_agent(
+                FunctionLocation(*place), name, FunctionLocation(*lifespan) if lifespan else None
+            )
         if service:  # after the imports: the user's code may have set up OpenTelemetry itself
             self._telemetry = telemetry.start(service, "agent")
         self._loop.run_until_complete(self._resources.enter(self._agents.values()))
@@ -150,7 +152,7 @@ class Worker:
             with self._telemetry.activated(envelope.trace):
                 verdict = self._call(agent, arguments)
             usage = task.spent if task is not None else ()
-        self._pipe.send("done", *finished(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
+        self._pipe.send("done", *outcome_entry(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
 
     def _call(self, agent: Agent[Any, Any], arguments: tuple[Any, ...]) -> Verdict:
         assert agent.fn is not None
@@ -162,10 +164,10 @@ class Worker:
 
 
 def main(descriptor: int, agent_pid: int) -> None:
-    """The process' entry. Signals that a terminal or a service manager sends to all are the agent's to answer."""
+    """The entry point of the process. It ignores SIGTERM: the agent handles signals that all processes get."""
     end_with_owner(agent_pid, descriptor)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = Worker(socket.socket(fileno=descriptor)).main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # threads that a library left behind shall not keep the process
+    os._exit(code)  # not sys.exit: threads of a library would keep the process alive

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One module per command: ask the mesh, hand the answer to `render`. No formatting and no generated code here."""
+"""One module for each command: ask the mesh, pass the answer to `render`. No formatting and no generated code here."""

@@ -6,14 +6,11 @@ from __future__ import annotations
 import argparse
 
 from nervenet.cli.commands.app import load_app
-from nervenet.cli.failures import UsageError
 from nervenet.cli.values import words
 from nervenet.config import Config
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.slots is not None and args.slots < 1:
-        raise UsageError(f"--slots {args.slots}: it must be at least 1")
     config = Config.load(address=args.address, namespace=args.namespace, listen=args.listen)
     config.require("redis", "an agent")
     mesh = load_app(args.app)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Importing what `APP` names, for the commands that run a role of it."""
+"""Import the mesh that `APP` names, for the commands that run a role of it."""
 
 from __future__ import annotations
 

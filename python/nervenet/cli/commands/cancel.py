@@ -29,6 +29,6 @@ def run(args: argparse.Namespace) -> int:
 def _confirm(session: Session) -> None:
     many = f"{len(session.args.ids)} workflows"
     if not session.screen.interactive:
-        raise UsageError(f"cancel {many}: --yes says that it is meant, where nobody can be asked")
+        raise UsageError(f"cancel {many}: pass --yes to confirm (there is no terminal to ask)")
     if session.screen.ask(f"Cancel {many}? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("nothing was canceled")

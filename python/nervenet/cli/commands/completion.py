@@ -1,204 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nervenet completion SHELL` prints a script that never changes; what it offers, `nervenet __complete` says.
+"""Completion in shells, by argcomplete: `nervenet completion SHELL` prints its script, which asks `nervenet` at each Tab.
 
-Commands and flags come from the argument tables, ids and names from the mesh, which has 0.3 s to answer: completion is
-silent where no node does. Where nothing is offered, the shell completes file names.
+Commands and flags come from the parser. Ids and names come from the mesh, which has 0.3 s to answer: if no node does, nothing
+is offered and nothing is printed. File names are offered where a command takes a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import shlex
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final
 
-from nervenet.cli.arguments import COMMANDS, actions_of
+import argcomplete
+from argcomplete.completers import FilesCompleter, SuppressCompleter
+from argcomplete.shell_integration import shellcode
+
 from nervenet.cli.values import STATES
 
 LIMIT: Final = 0.3
-
-SCRIPTS: Final = {
-    # bash splits words at : and = too, so it hands over the line
-    "bash": """\
-_nervenet() {
-    local IFS=$'\\n'
-    COMPREPLY=($(nervenet __complete bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
-}
-complete -o bashdefault -o default -F _nervenet nervenet
-""",
-    "zsh": """\
-#compdef nervenet
-_nervenet() {
-    local -a found
-    found=("${(@f)$(nervenet __complete zsh "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-    if [[ -n "${found[1]}" ]]; then compadd -a found; else _files; fi
-}
-compdef _nervenet nervenet
-""",
-    "fish": """\
-function __nervenet
-    set -l found (nervenet __complete fish (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)
-    if set -q found[1]
-        printf '%s\\n' $found
-    else
-        __fish_complete_path (commandline -ct)
-    end
-end
-complete -c nervenet -f -a '(__nervenet)'
-""",
-}
+"""Seconds that the mesh has to answer."""
 
 
 def run(args: argparse.Namespace) -> int:
-    sys.stdout.write(SCRIPTS[args.shell])
+    sys.stdout.write(shellcode(["nervenet"], shell=args.shell))
     return 0
 
 
-def run_complete(args: argparse.Namespace) -> int:
-    """One candidate a line. `args.words`: the shell, then what stands behind `nervenet`, the word at the cursor last."""
-    shell, *words = args.words
-    if shell == "bash":
-        words = _split(words[0] if words else "")
-    current = words[-1] if words else ""
-    found = sorted({one for one in offered(words or [""]) if one.startswith(current)})
-    drop = max(current.rfind(":"), current.rfind("=")) + 1 if shell == "bash" else 0
-    sys.stdout.write("".join(f"{one[drop:]}\n" for one in found))
-    return 0
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell that asks, and exit."""
+    _attach(parser, "")
+    argcomplete.autocomplete(parser, always_complete_options=False, default_completer=SuppressCompleter())
 
 
-def _split(line: str) -> list[str]:
-    """The words of bash's line up to the cursor, without the first; an open quote hides nothing."""
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        words = line.split()
-    return [*words[1:], ""] if line[-1:].isspace() else words[1:]
+def _attach(parser: argparse.ArgumentParser, command: str) -> None:
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public list of them
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # nor a public name for this
+            for name, child in action.choices.items():
+                _attach(child, f"{command} {name}".strip())
+        elif action.dest in _FILES:
+            action.completer = FilesCompleter()  # type: ignore[attr-defined]  # as below
+        elif action.dest == "state":
+            action.completer = _states  # type: ignore[attr-defined]  # argcomplete's protocol
+        elif kind := _kind(command, action):
+            action.completer = partial(_names, kind, command)  # type: ignore[attr-defined]  # as above
 
 
-# ── which word it is ─────────────────────────────────────────────────────────────────────────────────────────────────
+def _states(*, prefix: str, **_: object) -> list[str]:
+    return _listed(prefix, STATES)
 
 
-class Place(NamedTuple):
-    """Where the cursor is: the command, what it takes there (None: nothing more), and the flags given before."""
-
-    command: str
-    takes: argparse.Action | None
-    given: dict[str, str]
-
-
-def offered(words: Sequence[str]) -> Iterable[str]:
-    """Candidates for the last word, whether or not they begin like it."""
-    *before, current = words
-    first = next((word for word in _plain(before)), None)
-    seconds = [name.split()[1] for name in _names() if " " in name and name.split()[0] == first]
-    if first is None:
-        return {name.split()[0] for name in _names()} if not current.startswith("-") else _flags("version")
-    if seconds and not any(word in seconds for word in before):
-        return seconds
-    command = f"{first} {next(word for word in before if word in seconds)}" if seconds else first
-    if command not in _names():
-        return ()
-    place = _place(command, before)
-    if place.takes is None or (current.startswith("-") and not _is_value(place.takes)):
-        return _flags(command) if current.startswith("-") else ()
-    return _values(place, current)
-
-
-def _names() -> list[str]:
-    return [command.name for command in COMMANDS]
-
-
-def _plain(words: Sequence[str]) -> Iterable[str]:
-    """Without the common flags that may stand before the command."""
-    skip = False
-    for word in words:
-        if skip or word.startswith("-"):
-            skip = not skip and word in ("--address", "--namespace", "--color")
-        else:
-            yield word
-
-
-def _flags(command: str) -> list[str]:
-    return [flag for action in actions_of(command) for flag in action.option_strings if flag.startswith("--")]
-
-
-def _is_value(action: argparse.Action) -> bool:
-    return bool(action.option_strings)
-
-
-def _place(command: str, words: Sequence[str]) -> Place:
-    """`words` with the command's own among them: common flags may stand before those."""
-    actions = actions_of(command)
-    flags = {flag: action for action in actions for flag in action.option_strings}
-    positional = [action for action in actions if not action.option_strings]
-    given: dict[str, str] = {}
-    seen, waits = -len(command.split()), None
-    for word in words:
-        if waits is not None:
-            given[waits.dest], waits = word, None
-        elif word.startswith("-") and len(word) > 1:
-            action = flags.get(word)
-            waits = action if action is not None and action.nargs != 0 else None
-        else:
-            seen += 1
-    if waits is not None:
-        return Place(command, waits, given)
-    if seen < len(positional):
-        return Place(command, positional[seen], given)
-    last = positional[-1] if positional else None
-    return Place(command, last if last is not None and last.nargs in ("*", "+") else None, given)
-
-
-# ── what may stand there ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _values(place: Place, current: str) -> Iterable[str]:
-    action = place.takes
-    assert action is not None
-    if action.choices is not None:
-        return [str(choice) for choice in action.choices]
-    if action.dest == "state":
-        return _listed(current, STATES)
-    kind = _KINDS.get(action.dest, "")
+def _kind(command: str, action: argparse.Action) -> str:
+    """Which names of the mesh this argument takes; empty: none."""
     if action.dest == "id":
-        kind = (
-            ""
-            if action.option_strings
-            else {"E": "escalations", "A": "agents", "NODE": "nodes"}.get(str(action.metavar), "ids")
-        )
-    if action.dest == "name" and place.command.startswith("definitions"):
-        kind = "stored"
-    if not kind:
-        return ()
-    found = _asked(kind, place)
-    return _listed(current, found) if action.dest == "only" else found
+        return "" if action.option_strings else _IDS.get(str(action.metavar), "ids")
+    if action.dest == "name" and command.startswith("definitions"):
+        return "stored"
+    return _KINDS.get(action.dest, "")
 
 
+_FILES: Final = frozenset({"app", "data", "file", "journals", "ready_file"})
+_IDS: Final = {"E": "escalations", "A": "agents", "NODE": "nodes"}
 _KINDS: Final = {
     "ids": "ids", "workflow": "ids", "definition": "definitions", "capability": "capabilities", "only": "capabilities",
 }  # fmt: skip
 
 
+def _names(
+    kind: str, command: str, *, prefix: str, action: argparse.Action, parsed_args: argparse.Namespace, **_: object
+) -> list[str]:
+    found = _asked(kind, command, parsed_args)
+    return _listed(prefix, found) if action.dest == "only" else found
+
+
 def _listed(current: str, words: Iterable[str]) -> list[str]:
-    """Behind the last comma."""
+    """The words after the last comma of a list."""
     head, comma, _ = current.rpartition(",")
     return [f"{head}{comma}{word}" for word in words]
 
 
-def _asked(kind: str, place: Place) -> list[str]:
+def _asked(kind: str, command: str, args: argparse.Namespace) -> list[str]:
     from nervenet.client.raw import RawClient
     from nervenet.config import Config
 
     async def ask() -> list[str]:
-        config = Config.load(address=place.given.get("address"), namespace=place.given.get("namespace"))
+        config = Config.load(address=getattr(args, "address", None), namespace=getattr(args, "namespace", None))
         async with RawClient(config) as mesh, asyncio.timeout(LIMIT):
-            return await _ASK[kind](mesh, place.command)
+            return await _ASK[kind](mesh, command)
 
     try:
         return asyncio.run(ask())
-    except Exception:  # noqa: BLE001  # whatever is wrong, whoever presses Tab wants no message
+    except Exception:  # noqa: BLE001  # a person who presses Tab wants no message, whatever is wrong
         return []
 
 

@@ -49,7 +49,7 @@ def run_put(args: argparse.Namespace) -> int:
 
 
 async def put(session: Session, file: str, *, check: bool = False) -> Any:
-    """Store what the file says. Every problem is told with its line; raises InvalidRequest."""
+    """Store the definition in a file. Raises InvalidRequest, which has the line number of each problem."""
     source = read(file)
     definition, unread = definition_from_json(source.data)
     if unread:  # no node is asked: what else is wrong is found here

@@ -11,10 +11,6 @@ from nervenet.config import Config
 
 
 def run(args: argparse.Namespace) -> int:
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port {args.port}: a port is a number from 0 (any free one) to 65535")
-    if args.nodes < 1:
-        raise UsageError(f"--nodes {args.nodes}: it must be at least 1")
     from nervenet.dev.describe import CannotLoad
     from nervenet.dev.folder import DataInUse
     from nervenet.dev.roles import RoleEnded

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nervenet escalations list|show|resolve`: what waits for a human, and the answer.
 
-Without a flag `resolve` asks on a terminal. Who answers something that is decided already is told who did, and when.
+Without a flag `resolve` asks on a terminal. If the question is decided already, the message says who decided it, and when.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import escalations as render
 from nervenet.cli.render.screen import Screen
 from nervenet.cli.session import Session, ask_mesh
-from nervenet.cli.values import escalation_id, read_json
+from nervenet.cli.values import escalation_id, read_json, repeated
 from nervenet.errors import AlreadyClosed
 
 
 def run_list(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: it must be at least 1")
-
     async def work(session: Session) -> None:
         response = await session.mesh.call(
             "ListEscalations",
@@ -37,7 +34,8 @@ def run_list(args: argparse.Namespace) -> int:
             return
         view = screen.view()
         screen.lines(render.listed(response, view))
-        screen.note(render.list_footer(response, view, session.config.namespace))
+        command = repeated("nervenet escalations list", args, "workflow")
+        screen.note(render.list_footer(response, view, session.config.namespace, command))
 
     return ask_mesh(args, work)
 
@@ -58,8 +56,6 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_resolve(args: argparse.Namespace) -> int:
     which = escalation_id(args.id)
-    if args.retry is not None and args.retry < 1:
-        raise UsageError(f"--retry {args.retry}: at least 1 attempt more")
     given = {"complete": read_json(args.complete, "--complete")} if args.complete is not None else {}
 
     async def work(session: Session) -> None:
@@ -87,7 +83,7 @@ def _is_given(args: argparse.Namespace) -> bool:
 
 
 def _decision(session: Session, found: Any, complete: str | None) -> dict[str, Any]:
-    """The EscalationResolution that the flags, or the answers on a terminal, stand for."""
+    """The EscalationResolution for the flags, or for the answers on a terminal."""
     args = session.args
     made: dict[str, Any] = {"comment": args.comment or "", "resolver": session.me()}
     if complete is not None:
@@ -103,11 +99,11 @@ def _decision(session: Session, found: Any, complete: str | None) -> dict[str, A
 
 
 def _asked(session: Session, found: Any) -> dict[str, Any]:
-    """Ask whoever sits at the terminal."""
+    """Ask the person at the terminal."""
     screen = session.screen
     if not screen.interactive:
         choice = " | ".join(f"--answer {shlex.quote(word)}" for word in found.question.choices)
-        raise UsageError(f"say what to decide: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
+        raise UsageError(f"decide with one of: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")
     screen.note(*render.shown(found, screen.view(), prompted=True))
     said = _word(screen, found)
     if said == "retry":
@@ -115,7 +111,7 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
     if said == "fail":
         return {"action": "ESCALATION_ACTION_FAIL", "comment": screen.ask("message: ")}
     if said == "complete":
-        said = screen.ask("value (JSON; empty takes the suggestion): ") or render.suggestion_json(found.question) or ""
+        said = screen.ask("value (JSON; empty: the suggestion): ") or render.suggestion_json(found.question) or ""
         return {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": read_json(said, "value")}}
     return {
         "action": "ESCALATION_ACTION_COMPLETE",
@@ -125,10 +121,10 @@ def _asked(session: Session, found: Any) -> dict[str, Any]:
 
 
 def _word(screen: Screen, found: Any) -> str:
-    """What somebody typed; asked again while it is none of the choices."""
+    """What the person typed. Asks again until it is one of the choices."""
     choices = found.question.choices
     while said := screen.ask(f"answer ({', '.join(render.answers(found.question))}): "):
         if not choices or said in choices:
             return said
-        screen.complain(Text(f"{said} is none of the choices", style="red"))
+        screen.complain(Text(f"{said} is not one of the choices", style="red"))
     raise Refused("nothing was decided")

@@ -24,7 +24,7 @@ PATIENCE = 15.0
 async def follow(
     session: Session, workflow_id: str, *, progress: bool = True, partials: bool = False
 ) -> AsyncIterator[Any]:
-    """Entries and news of a workflow from its first one, until it is closed."""
+    """Entries and reports of a workflow, from the first one until it is closed."""
     seen, silent_since, begun = 0, SYSTEM.monotonic(), False
     while True:
         try:
@@ -51,10 +51,11 @@ async def follow(
 
 
 async def finish(session: Session, begun: Any, limit: float | None, *, answer: Any = None) -> int:
-    """Wait for the end, tell on the way what people should know, print the result; gives the exit code.
+    """Wait for the end, print on the way what people should know, print the result, and return the exit code.
 
-    `begun` is the workflow as it was when waiting began; `answer` the StartWorkflowResponse that `--json` prints, with the closed workflow in it; without one it is a
-    GetWorkflowResponse.
+    `begun` is the workflow as it was when the wait began. `answer` is the StartWorkflowResponse that `--json` prints,
+    with
+    the closed workflow in it; without one, `--json` prints a GetWorkflowResponse.
     """
     workflow_id = begun.workflow_id
     try:
@@ -62,7 +63,7 @@ async def finish(session: Session, begun: Any, limit: float | None, *, answer: A
             if not workflows.closed(begun):
                 await _tell(session, begun)
     except TimeoutError:
-        raise StillRunning(f"{workflow_id} is still running: nervenet result {workflow_id} waits on") from None
+        raise StillRunning(f"{workflow_id} is still running. To keep waiting: nervenet result {workflow_id}") from None
     response = await session.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
     found, screen = response.workflow, session.screen
     screen.note(workflows.ended(found))
@@ -78,7 +79,7 @@ async def finish(session: Session, begun: Any, limit: float | None, *, answer: A
 
 
 async def _tell(session: Session, begun: Any) -> None:
-    """The live line, and a line for each question that nobody had answered when waiting began."""
+    """The live line, and a line for each question that was open when the wait began."""
     screen = session.screen
     async for response in follow(session, begun.workflow_id, progress=screen.animated):
         entry = response.entry

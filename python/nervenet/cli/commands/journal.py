@@ -25,7 +25,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 async def entries_of(session: Session, workflow_id: str) -> AsyncIterator[Any]:
-    """Every JournalEntry, with payloads as the very bytes that they are."""
+    """Every JournalEntry, with unchanged payload bytes."""
     token = ""
     while True:
         page = await session.mesh.call(

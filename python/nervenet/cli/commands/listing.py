@@ -6,18 +6,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nervenet.cli.failures import UsageError
 from nervenet.cli.render import workflows
 from nervenet.cli.session import Session, ask_mesh
-from nervenet.cli.values import labels, since, states
+from nervenet.cli.values import labels, repeated, since, states
 from nervenet.clock import SYSTEM
 
 PAGE = 1000
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: it must be at least 1")
     wanted = states(args.state)
     filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
     if args.since:
@@ -31,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
             return
         screen.lines(workflows.listed(response, screen.view()))
         filtered = bool(args.definition or args.label or args.since)
-        screen.note(workflows.list_footer(response, session.config.namespace, wanted=wanted, filtered=filtered))
+        command = repeated("nervenet list", args, "state", "definition", "label", "since")
+        namespace = session.config.namespace
+        screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 
     return ask_mesh(args, work)
 
@@ -51,7 +50,7 @@ async def _collect(session: Session, limit: int, token: str, wanted: list[str], 
             whole = page
         else:
             whole.workflows.extend(page.workflows)
-            whole.next_page_token, whole.total_count = page.next_page_token, page.total_count
+            whole.next_page_token, whole.namespace_count = page.next_page_token, page.namespace_count
         token = page.next_page_token
         if not token or len(whole.workflows) >= limit:
             return whole

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nervenet replay`: hold journals against the code at hand, from files or of everything in flight. Changes nothing.
+"""`nervenet replay`: replay journals with the current code, from files or of all open workflows. Changes nothing.
 
 Exit code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
 (`nervenet replay app.py --running`).
@@ -31,7 +31,7 @@ AT_ONCE = 16
 
 
 class Held(NamedTuple):
-    """A journal that was held against the code; `problem` is empty where they agree."""
+    """A journal that was replayed. `problem` is empty if it agrees with the code."""
 
     name: str
     problem: str
@@ -39,7 +39,7 @@ class Held(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     if bool(args.journals) == args.running:
-        raise UsageError("replay takes journal files or --running: one of them")
+        raise UsageError("replay needs either journal files or --running")
     mesh = _code(args.app)
     if not args.running:
         found = list(_files(mesh, args.journals))
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Code(NamedTuple):
-    """What journals are held against: an app's workflows, or the one that a file gives as data."""
+    """What journals are replayed with: an app's workflows, or a workflow that a file gives as data."""
 
     name: str
     workflows: Mapping[tuple[str, int], Workflow[Any, Any]]
@@ -97,14 +97,14 @@ def _files(mesh: Code, paths: Sequence[str]) -> Iterator[Held]:
             raise UsageError(f"{path}: {error.strerror or error}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"{path} is no journal: {error}",
+                f"{path} is not a journal: {error}",
                 "nervenet journal export ID > FILE, or run.journal.dump(FILE) in a test",
             ) from None
         yield Held(path, _against(mesh, journal))
 
 
 def _against(mesh: Code, journal: Journal) -> str:
-    """What is wrong with it, in words."""
+    """What is wrong with the journal, in words."""
     start = journal.entries[0].body if journal.entries else None
     if not isinstance(start, Start):
         return "it does not begin with a start entry"
@@ -120,7 +120,7 @@ def _against(mesh: Code, journal: Journal) -> str:
 
 def _missing(mesh: Code, definition: str, version: int) -> str:
     versions = sorted(v for name, v in mesh.workflows if name == definition)
-    there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow of that name"
+    there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow with this name"
     return f"it is of {definition} v{version}, and {mesh.name} has {there}: it would wait for a node with that code"
 
 
@@ -128,7 +128,7 @@ def _missing(mesh: Code, definition: str, version: int) -> str:
 
 
 async def _in_flight(session: Session, mesh: Code) -> tuple[list[Any], int]:
-    """Open workflows of this mesh's definitions, and how many others there are: those are another mesh's."""
+    """Open workflows of this mesh's definitions, and how many others there are: those belong to other meshes."""
     names = {name for name, _ in mesh.workflows}
     ours: list[Any] = []
     strangers, token = 0, ""
@@ -148,7 +148,7 @@ async def _in_flight(session: Session, mesh: Code) -> tuple[list[Any], int]:
 
 
 async def _running(session: Session, mesh: Code, running: Sequence[Any]) -> AsyncIterator[Held]:
-    """Some journals are fetched while others are replayed; those that are gone meanwhile are left out."""
+    """Fetch some journals while others are replayed. Workflows that end meanwhile are left out."""
     for at in range(0, len(running), AT_ONCE):
         journals = await asyncio.gather(*(_fetched(session, one) for one in running[at : at + AT_ONCE]))
         for journal in journals:

@@ -12,7 +12,7 @@ from nervenet.cli.session import Session, ask_mesh
 from nervenet.errors import NotFound
 
 QUESTIONS = 100
-"""So many answers are asked for; who wants more of them reads the journal."""
+"""The most results that are fetched. The journal has all of them."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _decided(session: Session, found: Any) -> dict[str, Any]:
-    """What humans said when steps asked them, by escalation id."""
+    """What humans answered, by escalation id."""
     asked = [step.escalation_id for step in found.tasks if step.escalation_id]
     closed = [which for which in asked if which not in found.open_escalations][:QUESTIONS]
     answers = await asyncio.gather(*(_escalation(session, which) for which in closed))
@@ -46,7 +46,7 @@ async def _decided(session: Session, found: Any) -> dict[str, Any]:
 
 
 async def _escalation(session: Session, which: str) -> Any:
-    """None when it is gone: the next run of its workflow began meanwhile."""
+    """One escalation. None if it is gone: the next run of its workflow has begun."""
     try:
         return (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
     except NotFound:
@@ -54,7 +54,7 @@ async def _escalation(session: Session, which: str) -> Any:
 
 
 async def _journal(session: Session) -> None:
-    """Page by page; with `--json` each page is a message of its own."""
+    """The journal, page by page. With `--json` each page is a message."""
     screen, token = session.screen, ""
     while True:
         page = await session.mesh.call(

@@ -15,7 +15,7 @@ from nervenet.clock import new_workflow_id
 
 def run(args: argparse.Namespace) -> int:
     if args.timeout is not None and not args.wait:
-        raise UsageError("--timeout says how long --wait waits: give both, or neither")
+        raise UsageError("--timeout needs --wait: it limits how long --wait waits")
     if args.definition is None and args.file is None:
         raise UsageError("start: missing: NAME", "nervenet start NAME [INPUT], or nervenet start -f FILE [INPUT]")
     if args.file is not None:
@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shift(args: argparse.Namespace) -> None:
-    """With a file the first word behind it is the input: the name stands in the file."""
+    """With a file, the first word after it is the input: the file has the name."""
     if args.input is not None or args.version:
         extra = "--version" if args.version else args.definition
-        raise UsageError(f"start -f {args.file}: name and version stand in the file; {extra} is one too many")
+        raise UsageError(f"start -f {args.file}: the file has name and version, so leave out {extra}")
     args.input = args.definition
 
 

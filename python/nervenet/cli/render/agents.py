@@ -66,7 +66,7 @@ def queues(response: registry.ListAgentsResponse, view: View) -> list[Text]:
 
 def list_footer(response: registry.ListAgentsResponse, namespace: str) -> str:
     if not response.agents:
-        return f"No agent is alive in namespace {namespace}. Start one: nervenet agent APP"
+        return f"Namespace {namespace} has no live agent. Start one: nervenet agent APP"
     slots = sum(_all_slots(one) for one in response.agents)
     return f"{text.plural(len(response.agents), 'agent')}, {text.plural(slots, 'slot')}."
 
@@ -102,7 +102,7 @@ def described(response: agent_service.DescribeAgentResponse, view: View) -> list
 
 
 def seconds(span: float) -> Duration:
-    """For a request."""
+    """A duration of a request."""
     return Duration(seconds=int(span), nanos=round(span % 1 * 1e9))
 
 

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from io import StringIO
 
-import yaml
 from google.protobuf.json_format import MessageToDict
 from rich.text import Text
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import walk_tree
 
 from nervenet.cli.render import text
 from nervenet.cli.render.table import Column, ids, prose, table
@@ -28,28 +29,22 @@ def listed(response: pb.ListDefinitionsResponse, view: View) -> list[Text]:
 
 def counted(response: pb.ListDefinitionsResponse, namespace: str) -> list[str]:
     if not response.definitions:
-        return [f"No definition is stored in namespace {namespace}; nervenet nodes list shows those that are code."]
+        return [f"Namespace {namespace} has no stored definition. To list workflows in code: nervenet nodes list"]
     return ["There are more."] if response.next_page_token else []
 
 
 def put(response: pb.PutDefinitionResponse, *, check: bool) -> str:
     which = f"{response.definition.name} v{response.definition.version}"
     if check:
-        return f"{which} is sound: {text.plural(len(response.definition.steps), 'step')}"
+        return f"{which} is valid: {text.plural(len(response.definition.steps), 'step')}"
     return f"{which} stored" if response.created else f"{which} was stored already, with the same content"
 
 
 def as_yaml(definition: workflow.Definition) -> str:
     data = MessageToDict(definition, preserving_proto_field_name=True)
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, as people write expressions."""
-
-    def represent_text(self, data: str) -> Any:
-        style = "|" if "\n" in data else None
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
+    walk_tree(data)  # texts of several lines become blocks, as people write expressions
+    yaml, out = YAML(), StringIO()
+    yaml.width = 100
+    yaml.indent(mapping=2, sequence=2, offset=0)
+    yaml.dump(data, out)
+    return out.getvalue().rstrip("\n")

@@ -34,19 +34,26 @@ def listed(response: service.ListEscalationsResponse, view: View) -> list[Text]:
     return table(_COLUMNS, rows, view) if rows else []
 
 
-def list_footer(response: service.ListEscalationsResponse, view: View, namespace: str) -> str:
+def list_footer(
+    response: service.ListEscalationsResponse, view: View, namespace: str, command: str = "nervenet escalations list"
+) -> str:
+    """How many are open, and how to list the next page: by `command`, which has the same filters."""
     found = response.escalations
     if not found:
-        return f"Nothing waits for a human in namespace {namespace}."
+        return f"Namespace {namespace} has no open question."
     oldest = min(text.millis(one.create_time) for one in found)
-    more = f" More: nervenet escalations list --next {response.next_page_token}" if response.next_page_token else ""
-    again = " An id ends in #k when a step asks again." if any("#" in short(one.escalation_id) for one in found) else ""
+    more = f" More: {command} --next {response.next_page_token}" if response.next_page_token else ""
+    again = (
+        " An id ends in #2, #3, … when a step asks again."
+        if any("#" in short(one.escalation_id) for one in found)
+        else ""
+    )
     age = text.span((view.now_ms - oldest) / 1000)
     return f"{max(response.open_count, len(found))} open, oldest {age}.{again}{more}"
 
 
 def shown(one: workflow.Escalation, view: View, *, prompted: bool = False) -> list[Text]:
-    """The question with everything that helps to answer it; what comes behind it says how, when somebody is `prompted`."""
+    """The question with everything that helps to answer it. If a person is `prompted`, how to answer comes after it."""
     asked = one.question
     lines = [Text(f"{_symbol(one)} {short(one.escalation_id)}", style=_style(one)), Text(f"  {text.clean(asked.text)}")]
     facts = [
@@ -101,7 +108,7 @@ def is_open(one: workflow.Escalation) -> bool:
 
 
 def short(escalation_id: str) -> str:
-    """The first time that a step asks needs no number."""
+    """The id as people see it: without `#1`, the number of the first question of a step."""
     return escalation_id.removesuffix("#1")
 
 
@@ -120,7 +127,7 @@ def _from(one: workflow.Escalation) -> str:
 
 
 def answers(asked: task.Question) -> list[str]:
-    """What may be said: the choices, those of the schema, or the decisions that are left."""
+    """The possible answers: the choices, those of the schema, or the decisions that are possible."""
     if asked.choices:
         return [text.clean(choice) for choice in asked.choices]
     schema = _schema(asked)
@@ -133,7 +140,7 @@ def answers(asked: task.Question) -> list[str]:
 
 
 def answer_json(asked: task.Question, said: str) -> str:
-    """What somebody typed as an answer, as JSON: a word stays a word where the question wants words."""
+    """What a person typed as an answer, as JSON. Plain words stay text where the question asks for text."""
     kind = _schema(asked).get("type")
     if said in asked.choices or kind == "string":
         return json.dumps(said, ensure_ascii=False)

@@ -40,7 +40,7 @@ def partial(entry: workflow.JournalEntry) -> str | None:
 
 
 def doing(entry: workflow.JournalEntry) -> Text | None:
-    """For a live line: what goes on, in short. None when the entry says nothing about that."""
+    """What happens now, for a live line. None: the entry says nothing about that."""
     kind = entry.WhichOneof("attributes") or ""
     if kind not in ("progress", "task", "signal"):
         return None

@@ -23,8 +23,8 @@ def summary(app: str, held: int, bad: int, namespace: str, strangers: int) -> Te
     """`namespace` where journals came from a mesh, `strangers` how many of its workflows are none of this app's."""
     others = f" {plural(strangers, 'workflow')} of other apps left out." if strangers else ""
     if not held:
-        return Text(f"No workflow of {app} is in flight in namespace {namespace}.{others}")
+        return Text(f"Namespace {namespace} has no open workflow of {app}.{others}")
     if bad:
-        return Text(f"{bad} of {plural(held, 'journal')} would not go on with {app}.{others}", style="red")
+        return Text(f"{bad} of {plural(held, 'journal')} would not continue with {app}.{others}", style="red")
     agree = "agrees" if held == 1 else "agree"
     return Text(f"✓ {plural(held, 'journal')} {agree} with {app}.{others}", style="green")

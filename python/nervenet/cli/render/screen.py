@@ -40,35 +40,35 @@ class Screen:
 
     @property
     def interactive(self) -> bool:
-        """Somebody is there to answer."""
+        """Whether a person can answer."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
     def animated(self) -> bool:
-        """The live line is shown."""
+        """Whether the live line is shown."""
         return self._err.is_terminal and not (self.quiet or self.json)
 
     def view(self) -> View:
-        """For whom stdout's text is, as of now."""
+        """How text on stdout is shown, as of now."""
         people = sys.stdout.isatty()
         return View(people=people, width=self._out.width if people and not self.wide else 0, now_ms=SYSTEM.now_ms())
 
     def lines(self, lines: Iterable[Text | str]) -> None:
-        """Data."""
+        """Print data."""
         self._clear()
         for line in lines:
             _print(self._out, line)
         self._out.file.flush()
 
     def note(self, *lines: Text | str) -> None:
-        """A comment, for people."""
+        """Print a comment for people."""
         self._clear()
         if not (self.quiet or self.json):
             for line in lines:
                 self._say(line)
 
     def complain(self, line: Text) -> None:
-        """What must be said even with `--quiet`."""
+        """Print what people must know even with `--quiet`."""
         self._clear()
         self._say(line)
 
@@ -78,15 +78,15 @@ class Screen:
             _print(self._err, part)
 
     def message(self, message: object) -> None:
-        """The contract's message, one line of proto JSON."""
+        """Print a message of the contract, as one line of proto JSON."""
         self._raw(proto_json(message))
 
     def verbatim(self, text: str) -> None:
-        """Data that is JSON already."""
+        """Print data that is JSON already."""
         self._raw(text)
 
     def payload(self, message: common.Payload) -> None:
-        """A value as a program wants it: JSON text as it was written, or the very bytes."""
+        """Print a value for a program: its JSON text as it was written, or its bytes."""
         found = value(message)
         if isinstance(found, bytes):
             self._clear()
@@ -97,7 +97,7 @@ class Screen:
             self._raw(found)
 
     def live(self, line: Text) -> None:
-        """One line at the bottom of a terminal that the next one replaces; nothing where nobody looks."""
+        """Show one line at the bottom of a terminal, which the next one replaces. Nothing without a terminal."""
         if self.animated:
             line.truncate(self._err.width - 1, overflow="ellipsis")
             self._err.file.write("\r\x1b[K")
@@ -106,7 +106,7 @@ class Screen:
             self._live = True
 
     def ask(self, question: str) -> str:
-        """What somebody types in answer; on stderr, so that stdout stays data."""
+        """Ask on stderr and return what the person types, so that stdout stays data."""
         self._clear()
         _print(self._err, question, end="")
         self._err.file.flush()

@@ -12,6 +12,6 @@ from nervenet.cli.render.text import View
 
 
 def shown(rows: Sequence[tuple[str, str, str]], view: View) -> list[Text]:
-    """What was set stands out from what is a default."""
+    """Settings that are set stand out from defaults."""
     cells = [(name, Text(value, style="" if source == "default" else "cyan"), source) for name, value, source in rows]
     return table((Column("SETTING"), prose("VALUE", 20), Column("FROM")), cells, view)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nervenet show`: one workflow with its steps as bars over time, its input, result and view.
 
-For people each step is a bar on one scale; piped, the bars would mean nothing, so begin and end stand there instead.
+On a terminal each step is a bar on one scale. In piped output each step has its begin and end instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPEN = (task.TASK_STATE_QUEUED, task.TASK_STATE_RUNNING, task.TASK_STATE_WAITIN
 BAR = (12, 48)
 """The least and the most characters of a bar; between them a quarter of the terminal."""
 NARROW = 100
-"""On a terminal of fewer columns a question does not stand beside its answer."""
+"""A terminal with fewer columns shows a question above its answer, not in the same line."""
 
 
 Decided = Mapping[str, workflow.Escalation]
@@ -61,7 +61,7 @@ def shown(
     for escalation in one.open_escalations:
         lines.append(Text(f"? answer: nervenet escalations resolve {escalation.removesuffix('#1')}", style="yellow"))
     if one.partial:
-        lines.append(Text("Its node is out of reach just now: what is pending, and why, is missing here.", style="dim"))
+        lines.append(Text("Its node cannot be reached, so pending steps are missing here.", style="dim"))
     return lines
 
 
@@ -166,7 +166,7 @@ def _who(step: task.Task, decided: Decided) -> str:
 
 
 def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, *, brief: bool) -> str:
-    """The remark for a line of a terminal: what counts stands in front, and nothing that a line below says again."""
+    """The remark for a line of a terminal: the most important part first, without what a line below repeats."""
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"

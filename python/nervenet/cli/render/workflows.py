@@ -75,25 +75,36 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
 
 
 def list_footer(
-    response: service.ListWorkflowsResponse, namespace: str, *, wanted: Sequence[str] = (), filtered: bool = False
+    response: service.ListWorkflowsResponse,
+    namespace: str,
+    *,
+    wanted: Sequence[str] = (),
+    filtered: bool = False,
+    command: str = "nervenet list",
 ) -> str:
-    """What the list leaves out. `wanted` are the states asked for, `filtered` whether anything else was."""
-    shown, total = len(response.workflows), response.total_count
+    """What the list leaves out.
+
+    `wanted` are the states asked for, `filtered` whether there were other filters. `command` with a page's token lists
+    the next page; it has the same filters, because a token belongs to them.
+    """
+    shown, total = len(response.workflows), response.namespace_count
     if not shown:
-        return _empty(response, namespace, wanted, filtered=filtered)
-    more = f" More: nervenet list --next {response.next_page_token}" if response.next_page_token else ""
+        return _empty(response, namespace, wanted, command, filtered=filtered)
+    more = f" More: {command} --next {response.next_page_token}" if response.next_page_token else ""
     return f"{shown} of {max(total, shown)}.{more}"
 
 
-def _empty(response: service.ListWorkflowsResponse, namespace: str, wanted: Sequence[str], *, filtered: bool) -> str:
-    if not response.total_count:
+def _empty(
+    response: service.ListWorkflowsResponse, namespace: str, wanted: Sequence[str], command: str, *, filtered: bool
+) -> str:
+    if not response.namespace_count:
         return f"No workflow in namespace {namespace} yet. Start one: nervenet start NAME INPUT"
     if response.next_page_token:
-        return f"None on this page. Go on: nervenet list --next {response.next_page_token}"
+        return f"No workflow on this page. Next page: {command} --next {response.next_page_token}"
     if wanted and not filtered:
         names = " or ".join(_word(state) for state in wanted)
-        return f"No workflow is {names} in namespace {namespace}; {response.total_count} in other states."
-    return f"No workflow in namespace {namespace} is like that; {text.plural(response.total_count, 'other')}."
+        return f"No workflow is {names} in namespace {namespace}; {response.namespace_count} in other states."
+    return f"No workflow in namespace {namespace} matches; {text.plural(response.namespace_count, 'other')}."
 
 
 def _word(state: str) -> str:
@@ -149,7 +160,7 @@ def started(response: service.StartWorkflowResponse) -> Text:
     if response.created:
         return Text(f"● {one.workflow_id} started ({definition(one)})", style="cyan")
     mark = mark_of(STATES, one.state)
-    return mark.text(f"{one.workflow_id} was there already ({definition(one)}, {mark.word})")
+    return mark.text(f"{one.workflow_id} existed before ({definition(one)}, {mark.word})")
 
 
 def ended(one: workflow.Workflow) -> Text:
@@ -173,9 +184,9 @@ def asks(escalation_id: str, question: str) -> Text:
 
 def signaled(response: service.SignalWorkflowResponse, workflow_id: str, signal: str) -> str:
     said = f"{workflow_id} has signal {signal}: entry {response.sequence}"
-    return said if response.created else f"{said}, it was there already"
+    return said if response.created else f"{said} (recorded before)"
 
 
 def canceled(response: service.CancelWorkflowResponse, workflow_id: str) -> Text:
     mark = mark_of(STATES, response.state)
-    return mark.text(f"{workflow_id} {mark.word}" + ("" if response.created else ", it was canceled before"))
+    return mark.text(f"{workflow_id} {mark.word}" + ("" if response.created else " (canceled before)"))

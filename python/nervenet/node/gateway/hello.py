@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent says of itself when it connects: is it a hello that makes sense? No I/O."""
+"""The first message of an agent, checked, and the record that is made of it. No I/O."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nervenet.v1.task_pb2 import TaskEnvelope
 
 MAX_CREDIT: Final = 10_000
+PROTOCOL_VERSION: Final = 1
+"""The newest version of the gateway protocol that this node speaks; protos/README.md says when it changes."""
 MAX_CAPABILITIES: Final = 200
 MAX_RECORD: Final = 256 * 1024
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
@@ -59,14 +61,14 @@ def check_credit(credit: int, field: str, *, least: int = 0) -> None:
 
 
 def record_of(hello: pb.Hello, *, now_ms: int) -> agent_pb2.AgentRecord:
-    """What is registered, as far as the hello decides it; the node fills in who and where."""
-    told = hello.agent
+    """The record to register, as far as the hello has it. The node adds the ids and addresses."""
+    agent = hello.agent
     record = agent_pb2.AgentRecord(
-        name=told.name,
-        capabilities=told.capabilities,
+        name=agent.name,
+        capabilities=agent.capabilities,
         transport=agent_pb2.TRANSPORT_GATEWAY,
-        labels=told.labels,
-        runtime=told.runtime,
+        labels=agent.labels,
+        runtime=agent.runtime,
         slots=hello.credit,
     )
     record.register_time.FromMilliseconds(now_ms)
@@ -91,11 +93,13 @@ def _check_agent(agent: agent_pb2.AgentRecord) -> None:
 
 
 def _check_return(hello: pb.Hello) -> None:
-    """An agent that comes back names id and lease; a new one neither, and brings nothing along."""
+    """An agent that comes back sends id and lease. A new one sends neither, and runs no task."""
     agent_id = hello.agent.agent_id
     if bool(agent_id) != bool(hello.lease_id):
         wrong = "lease_id" if agent_id else "agent.agent_id"
-        raise invalid(f"{_AT}.{wrong}", "who comes back names agent_id and lease_id; who is new leaves both empty")
+        raise invalid(
+            f"{_AT}.{wrong}", "an agent that comes back sends agent_id and lease_id; a new agent leaves both empty"
+        )
     if agent_id and not _AGENT_ID.fullmatch(agent_id):
         raise invalid(f"{_AT}.agent.agent_id", f"{agent_id!r} is no id that a welcome gave")
     if hello.running and not agent_id:
@@ -112,7 +116,7 @@ def _check_held(task: TaskEnvelope, at: str) -> None:
     if task.attempt < 1:
         raise invalid(f"{at}.attempt", "attempts count from 1")
     if (task.workflow_id, task.run, task.step) != address:
-        raise invalid(f"{at}.workflow_id", "the envelope is to be named as it came (only its input may be left out)")
+        raise invalid(f"{at}.workflow_id", "send the envelope back as it came (only its input may be left out)")
 
 
 def _check_name(name: str, what: str, field: str) -> None:

@@ -1,72 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gateway agent's result comes to: the journal entry that says so, or nothing. No I/O.
+"""From what a connected agent answers to the journal entry that records it, or nothing. No I/O.
 
-The rules are those of the Python agent (`agent/verdicts.py`): a value is the step's outcome, everything else an attempt;
-a payload above the limit and a result that is none are failures that another try would not mend. What the agent may not
-decide (whose, which, of what) is filled in from the envelope.
+The rules are those of the Python agent (`agent/verdicts.py`): a value is the step's outcome, everything else an attempt. A
+payload above the limit and an answer without an outcome are failures that another try would repeat. What the agent must
+not decide (whose task it is, and which attempt) is filled in from the envelope.
 """
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nervenet.payloads import PayloadTooLarge, check_json, check_size
 from nervenet.schemas import malformed
+from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry, StopReason
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
-from nervenet.wire import clear_mistakes, payload_in, payload_out
+from nervenet.wire import clear_mistakes, failure_out, payload_in, payload_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST_TEXT: Final = 16_000
 
-
-class Stop(enum.Enum):
-    """Why a task is to stop, and what is recorded if its agent does not end it well."""
-
-    GONE = "nobody waits for it any more"
-    TIMEOUT = "it took longer than its attempt timeout"
-    SILENT = "it gave no sign of life within its heartbeat timeout"
-    DRAINED = "its agent was drained"
-    LEFT = "its agent has left"
-
-    def failure(self, capability: str) -> common.Failure | None:
-        """The failed attempt that this stop means; None: nothing is recorded."""
-        if self is Stop.GONE:
-            return None
-        if self in (Stop.DRAINED, Stop.LEFT):
-            code, kind = common.FAILURE_CODE_AGENT_DRAINED, "AgentDrained"
-        else:
-            code, kind = common.FAILURE_CODE_TIMEOUT, "Timeout"
-        return common.Failure(code=code, message=f"{capability}: {self.value}", type=kind, source="gateway")
-
-
-class Verdict(NamedTuple):
-    """An entry ready to be appended. `failed` is for the agent's error rate (a question is no failure)."""
-
-    name: str
-    entry: bytes
-    failed: bool
-
-
-class Attempted(NamedTuple):
-    """What is known of an attempt beside what its agent says of it."""
+class AttemptFacts(NamedTuple):
+    """What the node knows of an attempt."""
 
     envelope: task.TaskEnvelope
     agent_id: str
     started_ms: int
 
 
-def verdict_on(about: Attempted, said: task.TaskResult, stop: Stop | None, limit: int, now_ms: int) -> Verdict | None:
-    """None: nothing is to be recorded. A good value counts however late it is."""
-    kind = said.WhichOneof("outcome")
+def outcome_of(
+    about: AttemptFacts, answer: task.TaskResult, stop: StopReason | None, limit: int, now_ms: int
+) -> OutcomeEntry | None:
+    """None: nothing is recorded. A good value counts however late it is."""
+    kind = answer.WhichOneof("outcome")
     if stop is not None and kind != "output":
-        return given_up(about, stop, now_ms)
+        return stop_outcome(about, stop, now_ms)
     result = task.TaskResult()
-    result.CopyFrom(said)
+    result.CopyFrom(answer)
     clear_mistakes(result)
     wrong = _mend(result, kind, about.envelope.capability, limit)
     if wrong is not None:
@@ -74,14 +46,14 @@ def verdict_on(about: Attempted, said: task.TaskResult, stop: Stop | None, limit
     return _entry(about, result, now_ms)
 
 
-def given_up(about: Attempted, stop: Stop, now_ms: int) -> Verdict | None:
-    """The attempt's end when the node ends it."""
-    failure = stop.failure(about.envelope.capability)
-    return None if failure is None else _entry(about, task.TaskResult(failure=failure), now_ms)
+def stop_outcome(about: AttemptFacts, stop: StopReason, now_ms: int) -> OutcomeEntry | None:
+    """The attempt's outcome when the node ends it. None: nothing is recorded."""
+    failure = stop.failure(about.envelope.capability, "gateway")
+    return None if failure is None else _entry(about, task.TaskResult(failure=failure_out(failure)), now_ms)
 
 
 def same_result(entry: bytes, agent_id: str, attempt: int) -> bool:
-    """Whether what stands in the journal is this agent's answer to this attempt: a result that was sent twice."""
+    """Whether an entry of the journal is this agent's answer to this attempt: a result that was sent twice."""
     stored = workflow.JournalEntry.FromString(entry)
     return stored.task.agent_id == agent_id and attempt in (stored.task.attempt, stored.task.failure.attempt, 0)
 
@@ -140,20 +112,20 @@ def _chain(failure: common.Failure) -> Iterator[common.Failure]:
 
 
 def stored_payload(payload: common.Payload, what: str, limit: int) -> common.Payload:
-    """As it is stored. Raises PayloadTooLarge above the limit, ValueError where it is no JSON."""
-    kept = common.Payload()
-    kept.CopyFrom(payload)
-    _store(kept, what, limit)
-    return kept
+    """In the form in which it is stored. Raises PayloadTooLarge above the limit, ValueError where it is no JSON."""
+    stored = common.Payload()
+    stored.CopyFrom(payload)
+    _store(stored, what, limit)
+    return stored
 
 
 def _store(payload: common.Payload, what: str, limit: int) -> None:
     if payload.WhichOneof("body") == "value":
         payload.CopyFrom(payload_out(payload_in(payload)))
-    kept = payload_in(payload)
-    check_size(kept, limit, what)
-    if kept.form == "json":
-        check_json(kept.data, what)
+    stored = payload_in(payload)
+    check_size(stored, limit, what)
+    if stored.form == "json":
+        check_json(stored.data, what)
 
 
 def _invalid(capability: str, words: str) -> common.Failure:
@@ -161,7 +133,7 @@ def _invalid(capability: str, words: str) -> common.Failure:
     return common.Failure(code=code, message=text, type="InvalidResult", retryable=False, source="gateway")
 
 
-def _entry(about: Attempted, result: task.TaskResult, now_ms: int) -> Verdict:
+def _entry(about: AttemptFacts, result: task.TaskResult, now_ms: int) -> OutcomeEntry:
     envelope, agent_id, started_ms = about
     result.agent_id = agent_id
     result.capability = envelope.capability
@@ -177,4 +149,4 @@ def _entry(about: Attempted, result: task.TaskResult, now_ms: int) -> Verdict:
     if kind == "failure":
         result.failure.attempt, result.failure.agent_id = envelope.attempt, agent_id
     entry = workflow.JournalEntry(actor=agent_id, task=result)
-    return Verdict(name, entry.SerializeToString(), kind == "failure")
+    return OutcomeEntry(name, entry.SerializeToString(), kind == "failure")

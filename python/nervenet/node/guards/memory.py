@@ -134,7 +134,7 @@ class Memory:
         return self.used + cost <= self.limit
 
     def promise(self, cost: int) -> None:
-        """So many bytes are about to be used."""
+        """Count these bytes as used: an allocation of this size follows."""
         self._promises.append((self._now(), cost))
         self._promised += cost
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from nervenet.definitions import Workflow, define_workflow
 from nervenet.durable.check import Wishes, compare, refold, wishes
 from nervenet.imports import MARK, end_with_owner, load_definitions, refuse_here
+from nervenet.timing import REPLAY_PROCESS_PATIENCE
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
@@ -41,8 +42,6 @@ __all__ = ["CodeLocation", "ReplayProcess", "environment", "find", "place", "rec
 
 _log = logging.getLogger(__name__)
 
-PATIENCE: Final = 10.0
-"""Seconds without a word. A few entries were folded since the last one: code that takes so long hangs."""
 BATCH: Final = 50
 """Entries in one message: pickling holds the interpreter's lock, for less than a millisecond."""
 SEEDS: Final = ("1", "2")
@@ -140,7 +139,7 @@ class ReplayProcess:
         if (ours := self._ours) is None:
             return None
         try:
-            ours.settimeout(PATIENCE)
+            ours.settimeout(REPLAY_PROCESS_PATIENCE)
             send(ours, (key, machine.workflow_id, machine.run, machine.payload_limit, len(entries)))
             for at in range(0, len(entries), BATCH):
                 send(ours, entries[at : at + BATCH])
@@ -160,7 +159,7 @@ class ReplayProcess:
         try:
             ours.settimeout(timeout)
             ours.recv(1, socket.MSG_PEEK)
-            ours.settimeout(PATIENCE)
+            ours.settimeout(REPLAY_PROCESS_PATIENCE)
             self._absent = receive(ours)
         except (BlockingIOError, TimeoutError):
             return False

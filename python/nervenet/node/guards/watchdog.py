@@ -15,15 +15,15 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Self
 
+from nervenet.timing import BLOCKED_LOOP_LIMIT, WATCHDOG_LOOK_EVERY
+
 if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.durable import Machine
 
 _log = logging.getLogger(__name__)
 
-LIMIT = 2.0
-LOOK_EVERY = 0.25
-MOST_A_LOOK = 1.2 * LOOK_EVERY
+MOST_A_LOOK = 1.2 * WATCHDOG_LOOK_EVERY
 """What one look can add, in seconds, however long ago the one before was."""
 
 
@@ -60,10 +60,14 @@ class Watchdog:
         elif applying is not None:
             self._ran += min(now - self._looked, MOST_A_LOOK)
         self._looked = now
-        return applying[0] if applying is not None and self._ran > LIMIT else None
+        return applying[0] if applying is not None and self._ran > BLOCKED_LOOP_LIMIT else None
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_EVERY):
+        while not self._stop.wait(WATCHDOG_LOOK_EVERY):
             machine = self.look()
             if machine is not None and machine.interrupt():
-                _log.error("%s ran for more than %g s without waiting and was interrupted", machine.workflow_id, LIMIT)
+                _log.error(
+                    "%s ran for more than %g s without waiting and was interrupted",
+                    machine.workflow_id,
+                    BLOCKED_LOOP_LIMIT,
+                )

@@ -13,8 +13,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.groups import Groups
+from nervenet.timing import REAPER_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.handover import Handover
 
 _log = logging.getLogger(__name__)
-
-EVERY = 30.0
 
 
 class Reaper:
@@ -39,7 +38,7 @@ class Reaper:
     async def run(self) -> None:
         """For as long as the node lives."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(REAPER_EVERY)
             if self._context.status.alive and self._context.table.fresh:
                 try:
                     await self.walk()
@@ -51,7 +50,7 @@ class Reaper:
         missing = {name async for name in self._processes() if not self._context.table.lives(name)}
         gone, self._suspects = missing & self._suspects, missing
         for name in gone:
-            await self._groups.bury(name)
+            await self._groups.delete_streams(name)
             await self._clean_owned(name)
         await self._clean_queues(gone)
         if gone:

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nervenet.node.workflows.start import request_hash
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Mismatch, Start, State
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.answers import RawEntry
-from nervenet.streams.faults import LinkClosed, LinkError
 from nervenet.streams.pages import Pages
+from nervenet.timing import CLAIM_TAKEN_BACK_MS, FLUSHED_CLAIM_TAKEN_BACK_MS, RECENT_WRITES_MS
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
@@ -47,23 +48,19 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.owned_journal import EntryLog
     from nervenet.records import Close
+    from nervenet.redis_link.connection import Arg
+    from nervenet.redis_link.faults import Unreadable
     from nervenet.streams.answers import Look, Restored
-    from nervenet.streams.faults import Unreadable
-    from nervenet.streams.link import Arg
     from nervenet.streams.pages import Record
 
 _log = logging.getLogger(__name__)
 
 MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Stored entries that a node keeps in memory. Above that, the journals hosted longest keep only their last entries."""
-RECENT_MS: Final = 10_000
 SPAN_MS: Final = 1_000
 PAGE: Final = 500
 CHUNK_BYTES: Final = 1024 * 1024
 AT_ONCE: Final = 50
-RECLAIM_MS: Final = 500
-RECLAIM_FLUSHED_MS: Final = 2_000
-"""Time in which agents have taken back a lost claim: at once when they meet another server, else at the next renewal."""
 TRIES: Final = 20
 PAUSE: Final = 0.25
 
@@ -227,13 +224,13 @@ class RedisRecovery:
 
     def _forget_past(self, now_ms: int) -> None:
         if self._done.is_set():
-            since = now_ms - RECENT_MS
+            since = now_ms - RECENT_WRITES_MS
             self._ends.forget(since)
             while self._facts and self._facts[0][0] < since:
                 self._facts.popleft()
 
     def _forget_old(self) -> None:
-        since, enough = self._context.clock.now_ms() - RECENT_MS, MEMORY_BYTES * 3 // 4
+        since, enough = self._context.clock.now_ms() - RECENT_WRITES_MS, MEMORY_BYTES * 3 // 4
         while self._ends.size and self._bytes > enough and self._done.is_set():
             self._ends.forget_oldest()
         for coordinator in self._hosted.coordinators.values():
@@ -306,7 +303,7 @@ class RedisRecovery:
         if turn != self.times:
             return
         heads = self.heads_back - before[1]
-        self.claims_return_ms = context.clock.now_ms() + (RECLAIM_FLUSHED_MS if heads else RECLAIM_MS)
+        self.claims_return_ms = context.clock.now_ms() + (FLUSHED_CLAIM_TAKEN_BACK_MS if heads else CLAIM_TAKEN_BACK_MS)
         context.spawn(self._look_later(coordinators))
         _log.warning(
             "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",

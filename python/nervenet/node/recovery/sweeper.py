@@ -26,10 +26,10 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from nervenet.node.workflows.start import GRACE_MS
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.faults import LinkError
 from nervenet.streams.listing import Listed, Listing
+from nervenet.timing import DEAD_NODE_REMEMBERED, HEIR_WINDOW, START_GRACE_MS, SWEEP_OWNED_EVERY, SWEEP_RUNNING_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,19 +46,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-OWN_EVERY = 5.0
-RUNNING_EVERY = 60.0
-PATIENCE = 10.0
-"""Seconds after a node's death from which any capable node may adopt its workflows, not only the one chosen by rendezvous
-hashing: that one may not have noticed, or may be failing too."""
-REMEMBERED = 90.0
-"""Seconds for which a dead node's set is looked at: longer than the time between two walks over `running`."""
 PAGE = 500
 AT_ONCE = 64
 """Workflows that are adopted at a time: about 30 ms of the event loop, so that many adoptions delay neither other workflows
 nor the lease."""
 FIELDS = (
-    "owner", "state", "definition", "version", "python", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
+    "owner", "state", "definition", "version", "runtime", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
 )  # fmt: skip
 
 
@@ -100,11 +93,11 @@ class Sweeper:
             self._news.clear()
             await self._walk(self.dead_sets)
             if loop.time() >= next_own:
-                next_own = loop.time() + OWN_EVERY
+                next_own = loop.time() + SWEEP_OWNED_EVERY
                 await self._walk(self.own_set)
                 await self._walk(self.hand_on_unreadable)
             if loop.time() >= next_running and self._may() and not self._news.is_set():
-                next_running = loop.time() + RUNNING_EVERY
+                next_running = loop.time() + SWEEP_RUNNING_EVERY
                 await self._walk(self.running)
                 await self._walk(self.escalations)
             try:
@@ -171,8 +164,8 @@ class Sweeper:
     def _never_started(self, headless: list[str]) -> list[str]:
         """Those that had no head one grace period ago either."""
         now = _now()
-        self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * GRACE_MS / 1000}
-        return [w for w in headless if now - self._headless.setdefault(w, now) > GRACE_MS / 1000]
+        self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * START_GRACE_MS / 1000}
+        return [w for w in headless if now - self._headless.setdefault(w, now) > START_GRACE_MS / 1000]
 
     async def hand_on_unreadable(self) -> None:
         """A workflow that is blocked because a newer release wrote to its journal goes to a node of a newer release."""
@@ -205,7 +198,7 @@ class Sweeper:
             for node_id, since in tuple(self._dead.items()):
                 age = _now() - since
                 if self._context.table.lives(node_id) or (
-                    await self._look(node_id, orphans, anybody=age > PATIENCE) and age > REMEMBERED
+                    await self._look(node_id, orphans, anybody=age > HEIR_WINDOW) and age > DEAD_NODE_REMEMBERED
                 ):
                     self._dead.pop(node_id, None)
             for part in in_turn(orphans):
@@ -241,7 +234,7 @@ class Sweeper:
         return self._placement.belongs_to(workflow_id, head) == self._context.status.node_id
 
     def _has_code(self, head: Head) -> bool:
-        return self._context.status.node_id in self._placement.able(head.definition, head.version, head.python)
+        return self._context.status.node_id in self._placement.able(head.definition, head.version, head.runtime)
 
     async def _adopt(self, orphans: list[tuple[str, Head]]) -> int:
         """Adopt these together. Returns how many are hosted now."""
@@ -281,7 +274,7 @@ class Sweeper:
             mine: list[tuple[str, Head]] = []
             for workflow_id, head in heads:
                 if head is None:
-                    if scores[workflow_id] + GRACE_MS < now:
+                    if scores[workflow_id] + START_GRACE_MS < now:
                         await context.ownership.running_remove(workflow_id, scores[workflow_id])
                 elif head.closed:
                     self._bookkeeping.finish(
@@ -320,7 +313,7 @@ class Sweeper:
                 if head is not None and not head.closed:
                     await context.ownership.reopen(workflow_id, mark)
                     await context.ownership.own(head.owner, workflow_id)
-                elif mark + GRACE_MS > now:
+                elif mark + START_GRACE_MS > now:
                     continue
                 await context.ownership.restart_unmark(workflow_id, mark)
 
@@ -374,8 +367,8 @@ def in_turn(orphans: list[tuple[str, Head]]) -> list[list[tuple[str, Head]]]:
     that may have killed its last adopter comes last and alone: if it kills this node too, no other workflow that is being
     adopted is blamed for that.
     """
-    safe = sorted((one for one in orphans if not one[1].untold), key=_last_ms, reverse=True)
-    suspected = [[one] for one in orphans if one[1].untold]
+    safe = sorted((one for one in orphans if not one[1].unconfirmed_adoptions), key=_last_ms, reverse=True)
+    suspected = [[one] for one in orphans if one[1].unconfirmed_adoptions]
     return [safe[start : start + AT_ONCE] for start in range(0, len(safe), AT_ONCE)] + suspected
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import Unavailable
+from nervenet.node.gateway.connected_agent import state_number
 from nervenet.node.gateway.gateway import running
-from nervenet.node.gateway.guest import state_number
 from nervenet.node.services.records import agent_record, load_of
 from nervenet.rpc.status import invalid, not_found
 from nervenet.v1 import agent_pb2
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from nervenet.node.context import NodeContext
-    from nervenet.node.gateway.door import Door
+    from nervenet.node.gateway.connect import ConnectHandler
+    from nervenet.node.gateway.connected_agent import ConnectedAgent, GatewayTask
     from nervenet.node.gateway.gateway import Gateway
-    from nervenet.node.gateway.guest import Guest, Held
     from nervenet.node.services.heartbeats import Heartbeats
     from nervenet.node.services.peers import Peers
     from nervenet.registry.views import AgentView
@@ -38,21 +38,26 @@ class Agents:
     """The servicer."""
 
     def __init__(
-        self, context: NodeContext, gateway: Gateway, peers: Peers, heartbeats: Heartbeats, door: Door
+        self,
+        context: NodeContext,
+        gateway: Gateway,
+        peers: Peers,
+        heartbeats: Heartbeats,
+        connect_handler: ConnectHandler,
     ) -> None:
         self._table = context.table
         self._clock = context.clock
         self._gateway = gateway
         self._peers = peers
         self._heartbeats = heartbeats
-        self.Connect = door.connect
+        self.Connect = connect_handler.connect
 
     async def DescribeAgent(self, request: pb.DescribeAgentRequest, context: Any) -> pb.DescribeAgentResponse:
-        if (guest := self._guest(request.agent_id)) is not None:
+        if (connected := self._connected(request.agent_id)) is not None:
             record = agent_pb2.AgentRecord()
-            record.CopyFrom(guest.record)
-            record.state = state_of(guest)
-            return pb.DescribeAgentResponse(agent=record, load=guest.load(self._clock.now_ms()))
+            record.CopyFrom(connected.record)
+            record.state = state_of(connected)
+            return pb.DescribeAgentResponse(agent=record, load=connected.load(self._clock.now_ms()))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.DescribeAgentResponse = await self._ask(agent, "DescribeAgent", request)
@@ -61,8 +66,8 @@ class Agents:
             return pb.DescribeAgentResponse(agent=agent_record(agent.record), load=load_of(self._table, agent.id))
 
     async def GetLoad(self, request: pb.GetLoadRequest, context: Any) -> pb.GetLoadResponse:
-        if (guest := self._guest(request.agent_id)) is not None:
-            return pb.GetLoadResponse(load=guest.load(self._clock.now_ms()))
+        if (connected := self._connected(request.agent_id)) is not None:
+            return pb.GetLoadResponse(load=connected.load(self._clock.now_ms()))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.GetLoadResponse = await self._ask(agent, "GetLoad", request)
@@ -71,15 +76,15 @@ class Agents:
             return pb.GetLoadResponse(load=load_of(self._table, agent.id))
 
     async def ListActiveTasks(self, request: pb.ListActiveTasksRequest, context: Any) -> pb.ListActiveTasksResponse:
-        if (guest := self._guest(request.agent_id)) is not None:
-            return pb.ListActiveTasksResponse(tasks=[_active(held) for held in running(guest)])
+        if (connected := self._connected(request.agent_id)) is not None:
+            return pb.ListActiveTasksResponse(tasks=[_active(task) for task in running(connected)])
         answer: pb.ListActiveTasksResponse = await self._ask(self._agent(request.agent_id), "ListActiveTasks", request)
         return answer
 
     async def DrainAgent(self, request: pb.DrainAgentRequest, context: Any) -> pb.DrainAgentResponse:
-        if (guest := self._guest(request.agent_id)) is not None:
-            self._gateway.drain_agent(guest, optional_ms(request, "grace"))
-            return pb.DrainAgentResponse(state=state_of(guest), active=len(guest.tasks))
+        if (connected := self._connected(request.agent_id)) is not None:
+            self._gateway.drain_agent(connected, optional_ms(request, "grace"))
+            return pb.DrainAgentResponse(state=state_of(connected), active=len(connected.tasks))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.DrainAgentResponse = await self._ask(agent, "DrainAgent", request)
@@ -91,9 +96,9 @@ class Agents:
             return pb.DrainAgentResponse(state=agent_pb2.AGENT_STATE_DRAINING, active=active)
 
     async def ResumeAgent(self, request: pb.ResumeAgentRequest, context: Any) -> pb.ResumeAgentResponse:
-        if (guest := self._guest(request.agent_id)) is not None:
-            self._gateway.resume_agent(guest)
-            return pb.ResumeAgentResponse(state=state_of(guest))
+        if (connected := self._connected(request.agent_id)) is not None:
+            self._gateway.resume_agent(connected)
+            return pb.ResumeAgentResponse(state=state_of(connected))
         agent = self._agent(request.agent_id)
         try:
             answer: pb.ResumeAgentResponse = await self._ask(agent, "ResumeAgent", request)
@@ -106,15 +111,15 @@ class Agents:
         # First by task: what an agent began under an earlier id still runs here.
         if self._gateway.cancel(request.task_id, request.attempt, request.reason):
             return pb.CancelTaskResponse(found=True)
-        if self._guest(request.agent_id) is not None:
+        if self._connected(request.agent_id) is not None:
             return pb.CancelTaskResponse(found=False)
         answer: pb.CancelTaskResponse = await self._ask(self._agent(request.agent_id), "CancelTask", request)
         return answer
 
-    def _guest(self, agent_id: str) -> Guest | None:
+    def _connected(self, agent_id: str) -> ConnectedAgent | None:
         """The agent, if it is connected to this very node."""
-        guest = self._gateway.guests.get(agent_id)
-        return guest if guest is not None and guest.line is not None else None
+        connected = self._gateway.agents.get(agent_id)
+        return connected if connected is not None and connected.outbox is not None else None
 
     def _agent(self, agent_id: str) -> AgentView:
         if not agent_id:
@@ -138,22 +143,22 @@ class Agents:
         await self._heartbeats.set_state(agent.id, self._table.lease(agent.id), state)
 
 
-def state_of(guest: Guest) -> agent_pb2.AgentState:
-    return state_number(guest.state)
+def state_of(connected: ConnectedAgent) -> agent_pb2.AgentState:
+    return state_number(connected.state)
 
 
-def _active(held: Held) -> pb.ActiveTask:
-    workflow_id, run, step, attempt, _ = held.claim
-    task = pb.ActiveTask(
-        task_id=held.envelope.task_id,
+def _active(task: GatewayTask) -> pb.ActiveTask:
+    workflow_id, run, step, attempt = task.key
+    active = pb.ActiveTask(
+        task_id=task.envelope.task_id,
         workflow_id=workflow_id,
         step=step,
         run=run,
         attempt=attempt,
-        capability=held.envelope.capability,
-        start_time=timestamp(held.acked_ms or held.started_ms),
-        message=held.message,
+        capability=task.envelope.capability,
+        start_time=timestamp(task.acked_ms or task.started_ms),
+        message=task.message,
     )
-    if held.fraction is not None:
-        task.fraction = held.fraction
-    return task
+    if task.fraction is not None:
+        active.fraction = task.fraction
+    return active

@@ -3,7 +3,7 @@
 """CoordinatorService: starts, reads, watches and steers workflows; every node answers for every workflow.
 
 A thin face: what is asked is checked here or beside (`starts`, `people`), done by the parts of the node, and read by `reads`. No
-method waits beyond what its caller allows, and none makes up a DEADLINE_EXCEEDED (CONTRACT 4).
+method waits beyond what its caller allows, and none makes up a DEADLINE_EXCEEDED (docs/architecture.md, How to add an RPC).
 """
 
 from __future__ import annotations

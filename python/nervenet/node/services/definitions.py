@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workflows as data, over gRPC: put, get, list.
 
-A definition is looked at as a whole, and every problem becomes one field violation, so that an author mends all of them
+A definition is looked at as a whole, and every problem becomes one field violation, so that an author can fix all of them
 at once. What is stored stays: the same content again is no change, other content wants another version.
 """
 
@@ -81,7 +81,7 @@ class Definitions:
 
     async def list(self, request: pb.ListDefinitionsRequest) -> pb.ListDefinitionsResponse:
         size, store = page_size(request.page_size), self._stored.store
-        cursor = token_in("definitions", request.page_token, str, int)
+        cursor = token_in(request, str, int)
         after = None if cursor is None else (cursor[0], -cursor[1])
         names = [_name(request.name)] if request.name else await store.names()
         answer, room = pb.ListDefinitionsResponse(), Room()
@@ -95,7 +95,7 @@ class Definitions:
                 found = _outline(workflow.Definition.FromString(data))
                 if len(answer.definitions) == size or not room.takes(found.ByteSize()):
                     last = answer.definitions[-1]
-                    answer.next_page_token = token_out("definitions", last.name, last.version)
+                    answer.next_page_token = token_out(request, last.name, last.version)
                     return answer
                 answer.definitions.append(found)
         return answer

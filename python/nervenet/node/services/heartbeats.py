@@ -18,7 +18,7 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.node.services.records import agent_record
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.rpc.status import invalid, not_found
-from nervenet.timing import AGENT_LEASE
+from nervenet.timing import AGENT_LEASE, ETCD_PATIENCE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, to_json
@@ -34,8 +34,6 @@ __all__ = ["LEASE_SECONDS", "Heartbeats"]
 
 LEASE_SECONDS: Final = AGENT_LEASE
 KEEP_EVERY: Final = 1.0
-PATIENCE: Final = LEASE_SECONDS / 3
-"""With etcd: agents leave a node that is silent for twice as long."""
 LOAD_LEAST: Final = 0.25
 LOAD_MOST: Final = 5.0
 SETTLED: Final = 2.0
@@ -122,7 +120,7 @@ class _Beat:
     async def _keep(self, now: float) -> bool:
         """With etcd out of reach the agent goes on: its lease outlives what it can't hear of."""
         try:
-            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=PATIENCE)
+            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=ETCD_PATIENCE)
         except EtcdUnavailable:
             return False
         self._kept = now
@@ -135,7 +133,7 @@ class _Beat:
             return
         try:
             key = self._all.table.layout.load(self.agent_id)
-            await self._all.etcd.put(key, to_json(load), lease=self._lease, patience=PATIENCE)
+            await self._all.etcd.put(key, to_json(load), lease=self._lease, patience=ETCD_PATIENCE)
         except EtcdUnavailable:
             self._heard_of = False
             return

@@ -48,7 +48,7 @@ class Lists:
 
     async def workflows(self, request: pb.ListWorkflowsRequest) -> pb.ListWorkflowsResponse:
         size = page_size(request.page_size)
-        cursor = token_in("workflows", request.page_token, float, str)
+        cursor = token_in(request, float, str)
         after = Listed(*cursor) if cursor is not None else None
         try:
             states = {state_in(number) for number in request.states}
@@ -71,8 +71,8 @@ class Lists:
                     found.setdefault(row.member, (row, head))
         return pb.ListWorkflowsResponse(
             workflows=await self._told(found.values()),
-            next_page_token=token_out("workflows", after.score, after.member) if more and after is not None else "",
-            total_count=await total,
+            next_page_token=token_out(request, after.score, after.member) if more and after is not None else "",
+            namespace_count=await total,
         )
 
     async def _rows(
@@ -86,7 +86,7 @@ class Lists:
             wanted += [self._listing.closed(day, after, count) for day in self._days()]
         pages = await asyncio.gather(*wanted)
         merged = heapq.merge(*pages, reverse=True)
-        rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may stand in two of them
+        rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may be in two of them
         more = sum(map(len, pages)) > len(rows) or any(len(page) == count for page in pages)
         if request.HasField("started_after"):
             least = timestamp_ms(request.started_after)
@@ -103,7 +103,7 @@ class Lists:
         return await self._listing.count(self._context.keys.running, *map(self._context.keys.closed, self._days()))
 
     async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
-        """With the failure of those that failed, which stands in their last entry."""
+        """With the failure of those that failed, which their last entry has."""
         told = [(from_head(row.member, head), head) for row, head in found]
         failed = [(workflow, head) for workflow, head in told if head.closed and head.state is not State.SUCCEEDED]
         reads = [self._context.journal.read(workflow.workflow_id, before(head.last), 1) for workflow, head in failed]
@@ -120,21 +120,17 @@ class Lists:
 
     async def journal(self, request: pb.ListJournalRequest) -> pb.ListJournalResponse:
         size = page_size(request.page_size)
-        cursor = token_in("journal", request.page_token, str, str)
-        if cursor is not None and cursor[0] != request.workflow_id:
-            raise invalid("page_token", f"it is a token of {cursor[0]}")
+        cursor = token_in(request, str)
         head = await self._context.journal.head(request.workflow_id, ("last",))
         if head is None:
             raise not_found("workflow", request.workflow_id, namespace=self._context.config.namespace)
         entries: list[workflow_pb2.JournalEntry] = []
-        last, room = "" if cursor is None else cursor[1], Room()
+        last, room = "" if cursor is None else cursor[0], Room()
         async for raw in self._entries(request.workflow_id, last):
             if raw.n <= request.after_sequence:
                 continue
             if len(entries) == size or not room.takes(len(raw.data)):
-                return pb.ListJournalResponse(
-                    entries=entries, next_page_token=token_out("journal", request.workflow_id, last)
-                )
+                return pb.ListJournalResponse(entries=entries, next_page_token=token_out(request, last))
             entries.append(entry_out(raw, request.payload_format))
             last = raw.id.decode()
         return pb.ListJournalResponse(entries=entries)

@@ -14,6 +14,7 @@ import grpc.aio
 from nervenet.errors import Unavailable
 from nervenet.rpc.channels import Channel, Metadata, metadata_of
 from nervenet.rpc.status import error_of
+from nervenet.timing import PEER_CALL_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
 from nervenet.v1 import coordinator_service_pb2 as coordinators
 from nervenet.v1 import registry_service_pb2 as registries
@@ -28,7 +29,6 @@ __all__ = ["HOP_KEY", "Peers"]
 
 HOP_KEY: Final = "nervenet-hop"
 """In the metadata of a question that a node has passed on: it is answered, not passed on again."""
-WITHIN: Final = 1.0
 
 
 class Peers:
@@ -40,15 +40,15 @@ class Peers:
 
     async def workflow(self, address: str, request: coordinators.GetWorkflowRequest) -> workflow_pb2.Workflow:
         """What the owner of a workflow says about it."""
-        answer = await self._ask(address, "GetWorkflow", request, WITHIN, ((HOP_KEY, "1"),))
+        answer = await self._ask(address, "GetWorkflow", request, PEER_CALL_TIMEOUT, ((HOP_KEY, "1"),))
         found: workflow_pb2.Workflow = answer.workflow
         return found
 
     async def drain_node(self, address: str, request: registries.DrainNodeRequest) -> registries.DrainNodeResponse:
-        answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, WITHIN)
+        answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, PEER_CALL_TIMEOUT)
         return answer
 
-    async def agent(self, address: str, name: str, request: Message, within: float = WITHIN) -> Any:
+    async def agent(self, address: str, name: str, request: Message, within: float = PEER_CALL_TIMEOUT) -> Any:
         """A call of AgentService at the agent itself."""
         return await self._ask(address, name, request, within)
 
@@ -56,7 +56,7 @@ class Peers:
         self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
     ) -> bool:
         request = agents.CancelTaskRequest(agent_id=agent_id, task_id=task_id, run=run, attempt=attempt, reason=reason)
-        answer: agents.CancelTaskResponse = await self._ask(endpoint, "CancelTask", request, WITHIN)
+        answer: agents.CancelTaskResponse = await self._ask(endpoint, "CancelTask", request, PEER_CALL_TIMEOUT)
         return answer.found
 
     async def _ask(self, address: str, name: str, request: Message, within: float, more: Metadata = ()) -> Any:

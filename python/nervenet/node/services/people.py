@@ -57,7 +57,7 @@ class People:
             return pb.ListEscalationsResponse(escalations=found[:size], open_count=count)
         if state != workflow_pb2.ESCALATION_STATE_OPEN:
             raise invalid("state", "others than OPEN are listed for one workflow: name its workflow_id")
-        cursor = token_in("escalations", request.page_token, float, str)
+        cursor = token_in(request, float, str)
         after = Listed(*cursor) if cursor is not None else None
         rows = await self._listing.escalations(after, size)
         more, room = len(rows) == size, Room()
@@ -71,7 +71,7 @@ class People:
             after = row
             if escalation is not None:
                 escalations.append(escalation)
-        token = token_out("escalations", after.score, after.member) if more and after is not None else ""
+        token = token_out(request, after.score, after.member) if more and after is not None else ""
         return pb.ListEscalationsResponse(escalations=escalations, next_page_token=token, open_count=count)
 
     async def _open(self, id: str) -> workflow_pb2.Escalation | None:
@@ -79,7 +79,7 @@ class People:
         where = parse_escalation_id(id)
         history = await self._reads.history(where.workflow_id)
         for asked in history.asked:
-            if (asked.step, asked.k, asked.state) == (where.step, where.k, "OPEN"):
+            if (asked.step, asked.k, asked.state) == (where.step, where.question_number, "OPEN"):
                 return _told(where.workflow_id, 1, history, asked)
         return None
 

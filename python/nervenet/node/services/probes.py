@@ -22,24 +22,24 @@ from nervenet.errors import Unavailable
 from nervenet.node.served import Answer
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
+from nervenet.timing import PROBE_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from nervenet.config import Config
-    from nervenet.rpc.server import Server
+    from nervenet.rpc.server import GrpcServer
 
 __all__ = ["Probes"]
 
-WITHIN: Final = 1.0
 _THERE: Final = (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 class Probes:
     """The `Contact` of a node that serves at `server`."""
 
-    def __init__(self, config: Config, server: Server) -> None:
+    def __init__(self, config: Config, server: GrpcServer) -> None:
         self._config = config
         self._server = server
 
@@ -48,7 +48,7 @@ class Probes:
 
     async def ask(self, address: str, process_id: str, *, node: bool) -> Answer:
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(PROBE_TIMEOUT):
                 if await _refuses(address):
                     return Answer.REFUSED
                 itself = await (self._node(address, process_id) if node else self._agent(address, process_id))
@@ -56,7 +56,7 @@ class Probes:
         except TimeoutError:
             return Answer.SILENT
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but nobody of this name
+            if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but not under this name
                 return Answer.ANOTHER
             return Answer.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else Answer.UNCLEAR
         except (OSError, Unavailable):  # or our own token cannot be read just now
@@ -76,13 +76,13 @@ class Probes:
     async def _node(self, address: str, node_id: str) -> bool:
         async with self._channel(address) as channel:
             request = health_pb2.HealthCheckRequest(service=node_id)
-            answer = await channel.prepared(HEALTH_CHECK)(request, timeout=WITHIN)
+            answer = await channel.prepared(HEALTH_CHECK)(request, timeout=PROBE_TIMEOUT)
         return answer.status in _THERE
 
     async def _agent(self, address: str, agent_id: str) -> bool:
         async with self._channel(address) as channel:
             request = agents.DescribeAgentRequest(agent_id=agent_id)
-            answer = await channel["DescribeAgent"](request, timeout=WITHIN, metadata=metadata_of(self._config))
+            answer = await channel["DescribeAgent"](request, timeout=PROBE_TIMEOUT, metadata=metadata_of(self._config))
         return bool(answer.agent.agent_id == agent_id)
 
     @asynccontextmanager

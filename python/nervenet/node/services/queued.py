@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import Requirement, require
-from nervenet.streams.faults import RedisRefused
 from nervenet.streams.groups import Groups
-from nervenet.streams.queues import GROUP, Asked, parse_requirement
+from nervenet.streams.queues import GROUP, QueueRequirement, parse_requirement
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration
 
@@ -76,7 +76,7 @@ class Queued:
 
     async def _requirement(self, capability: str, hash_: str) -> Requirement:
         says = (await self._context.queues.queues(capability)).get(hash_, b"") if hash_ else b""
-        asked = parse_requirement(says) or Asked({}, "")
+        asked = parse_requirement(says) or QueueRequirement({}, "")
         return require(capability, asked.match, asked.version or None)
 
     def _able(self, requirement: Requirement) -> int:

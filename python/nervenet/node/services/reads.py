@@ -13,6 +13,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.durable.pending import OPEN
 from nervenet.errors import RequestError
 from nervenet.node.services.history import Asked, History, Step
 from nervenet.node.services.pages import Room
@@ -233,7 +234,7 @@ class Reads:
     ) -> task_pb2.Task:
         sent = coordinator.sent.get(pending.step)
         running = claim if claim is not None and claim.attempt == pending.attempt else None
-        human = pending.phase == "open"
+        human = pending.phase is OPEN
         state = "WAITING_FOR_HUMAN" if human else "QUEUED" if running is None else "RUNNING"
         told = task_pb2.Task(
             task_id=task_id(coordinator.workflow_id, coordinator.run, pending.step),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registry records as the contract's messages: what stands in etcd is their proto JSON."""
+"""Registry records as the contract's messages: etcd has their proto JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def _agent(stored: bytes) -> agent_pb2.AgentRecord:
 
 @lru_cache(maxsize=256)
 def node_record(stored: bytes) -> agent_pb2.NodeRecord:
-    return json_format.Parse(stored, agent_pb2.NodeRecord(), ignore_unknown_fields=True)
+    stored = stored.replace(b'"AGENT_STATE_', b'"NODE_STATE_')  # an older node wrote it
+    record = json_format.Parse(stored, agent_pb2.NodeRecord(), ignore_unknown_fields=True)
+    record.state = record.state or agent_pb2.NODE_STATE_ACTIVE
+    return record
 
 
 def load_of(table: Table, agent_id: str) -> agent_pb2.Load | None:

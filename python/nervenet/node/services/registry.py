@@ -21,13 +21,14 @@ from nervenet.node.services.heartbeats import LEASE_SECONDS, Heartbeats
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.queued import Queued
 from nervenet.node.services.records import agent_record, entry_of, load_of, node_record
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import LeaseNotFound
 from nervenet.registry.selection import require
-from nervenet.registry.table import How, News
+from nervenet.registry.table import How, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
-from nervenet.streams.faults import LinkError
 from nervenet.streams.keys import check_name
+from nervenet.timing import WATCH_KEEP_ALIVE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, policy_in, timestamp, to_json
@@ -43,7 +44,6 @@ __all__ = ["Registry"]
 
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
 KEPT_NEWS: Final = 1_000
-KEEP_ALIVE: Final = 15.0
 
 
 class Registry:
@@ -69,7 +69,7 @@ class Registry:
         self._heartbeats = Heartbeats(etcd, context.table, death, stopping)
         self._queued = Queued(context)
         self._since = context.table.revision
-        self._kept: deque[News] = deque(maxlen=KEPT_NEWS)
+        self._kept: deque[TableChange] = deque(maxlen=KEPT_NEWS)
         self._watchers: set[asyncio.Event] = set()
         self._leave = context.table.on_change(self._changed)
 
@@ -131,7 +131,7 @@ class Registry:
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:
         size = page_size(request.page_size)
-        cursor = token_in("agents", request.page_token, str)
+        cursor = token_in(request, str)
         states = {agent_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_") for state in request.states}
         fitting = [
             agent
@@ -150,18 +150,18 @@ class Registry:
         more = len(fitting) > len(entries)
         return pb.ListAgentsResponse(
             agents=entries,
-            next_page_token=token_out("agents", entries[-1].agent.agent_id) if more else "",
+            next_page_token=token_out(request, entries[-1].agent.agent_id) if more else "",
             queues=await self._queued.all() if cursor is None else (),
         )
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
         size = page_size(request.page_size)
-        cursor = token_in("nodes", request.page_token, str)
+        cursor = token_in(request, str)
         nodes = [node for key, node in sorted(self._table.nodes.items()) if cursor is None or key > cursor[0]]
         shown = nodes[:size]
         response = pb.ListNodesResponse(
             nodes=[node_record(node.record) for node in shown],
-            next_page_token=token_out("nodes", shown[-1].id) if len(nodes) > size else "",
+            next_page_token=token_out(request, shown[-1].id) if len(nodes) > size else "",
         )
         counts = [self._context.ownership.owned_count_nowait(node.id) for node in shown]
         with suppress(LinkError):  # who is alive is known without Redis
@@ -179,9 +179,7 @@ class Registry:
         if not context.status.draining:
             context.status.draining = True  # at once: the work for it begins a moment later
             context.spawn(self._drain())
-        return pb.DrainNodeResponse(
-            state=agent_pb2.AGENT_STATE_DRAINING, owned_workflows=len(self._hosted.coordinators)
-        )
+        return pb.DrainNodeResponse(state=agent_pb2.NODE_STATE_DRAINING, owned_workflows=len(self._hosted.coordinators))
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection
@@ -206,7 +204,7 @@ class Registry:
 
     # ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _changed(self, news: News) -> None:
+    def _changed(self, news: TableChange) -> None:
         if news.kind == "nodes":
             return
         if len(self._kept) == KEPT_NEWS:
@@ -226,7 +224,7 @@ class Registry:
                     yield answer
             elif after < self._since:
                 raise InvalidRequest(
-                    f"what happened after revision {after} is not kept any more: list, then watch",
+                    f"the events after revision {after} are no longer kept: list the agents, then watch again",
                     code="OUT_OF_RANGE",
                     reason="WATCH_COMPACTED",
                     metadata={"revision": str(self._table.revision)},
@@ -238,7 +236,7 @@ class Registry:
                     if _concerns(change, self._table.agents, request.capability):
                         yield self._told(change)
                 try:
-                    async with asyncio.timeout(KEEP_ALIVE):
+                    async with asyncio.timeout(WATCH_KEEP_ALIVE):
                         await news.wait()
                 except TimeoutError:
                     yield pb.WatchAgentsResponse(revision=max(after, self._table.revision))
@@ -253,7 +251,7 @@ class Registry:
         ]
         return [*standing, pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_SYNCED, revision=revision)]
 
-    def _told(self, change: News) -> pb.WatchAgentsResponse:
+    def _told(self, change: TableChange) -> pb.WatchAgentsResponse:
         if change.how.removed:
             gone = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id))
             kind = pb.AGENT_EVENT_TYPE_REMOVED
@@ -274,7 +272,7 @@ def _carries(agent: AgentView, capability: str, labels: Mapping[str, str]) -> bo
     return any(all({**agent.labels, **own}.get(k) == v for k, v in labels.items()) for own in carried or [{}])
 
 
-def _concerns(change: News, agents: Mapping[str, AgentView], capability: str) -> bool:
+def _concerns(change: TableChange, agents: Mapping[str, AgentView], capability: str) -> bool:
     if not capability:
         return True
     for view in (change.new, change.old, agents.get(change.id)):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.json_format import MessageToDict
 
 from nervenet.errors import NervenetError, RequestError
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.keys import escalation_id
 from nervenet.v1 import workflow_pb2
 

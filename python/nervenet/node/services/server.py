@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import RequestError, Unavailable
-from nervenet.node.gateway.door import Door
+from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
 from nervenet.node.services.coordinator import Coordinators
@@ -26,13 +26,13 @@ from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
+from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
-from nervenet.rpc.server import Server, Service
-from nervenet.streams.faults import LinkError, Unreadable
+from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
     from nervenet.node.node import Node
-    from nervenet.registry.table import News
+    from nervenet.registry.table import TableChange
 
 __all__ = ["serve"]
 
@@ -66,14 +66,14 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         closings,
         stopping,
     )
-    agents = Agents(context, node.gateway, peers, registry.heartbeats, Door(node.gateway, stopping))
+    agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
     services = [
         Service("nervenet.v1.CoordinatorService", coordinators),
         Service("nervenet.v1.RegistryService", registry),
         Service("nervenet.v1.AgentService", agents),
     ]
 
-    def gone(news: News) -> None:
+    def gone(news: TableChange) -> None:
         if getattr(news.old, "transport", "") == "GATEWAY":  # its address is its node's
             return
         address = getattr(news.old, "control_endpoint", "") or getattr(news.old, "address", "")
@@ -83,7 +83,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     leave = (context.table.on_change(gone), node.escalations.on_open(reminders.opened))
     await hints.start()
     try:
-        server = await Server.start(context.config, "node", services, stopping, translate=translate)
+        server = await GrpcServer.start(context.config, "node", services, stopping, translate=translate)
         telling = asyncio.create_task(_follow_health(node, server))
         try:
             yield Served(context.config.advertised(server.address), peers, Probes(context.config, server))
@@ -99,7 +99,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await peers.close()
 
 
-async def _follow_health(node: Node, server: Server) -> None:
+async def _follow_health(node: Node, server: GrpcServer) -> None:
     """The health service follows the node: one that drains, or of which a part keeps failing, wants no new calls."""
     serving = True
     while True:  # the node has flags, and no event for the service above it

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nervenet.node.workflows.start import Started, Starter, StartRequest
-    from nervenet.telemetry import Call, Telemetry
+    from nervenet.telemetry import RpcSpan, Telemetry
 
 
-def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> Call:
+def incoming(telemetry: Telemetry, method: str, start: StartRequest) -> RpcSpan:
     """The call that starts this workflow. A trace begins here where the caller has none and the sampler takes it."""
     attributes = {"nervenet.workflow.id": start.workflow_id}
     return telemetry.incoming(f"nervenet.v1.CoordinatorService/{method}", start.trace, attributes)
 
 
-def inside(call: Call, start: StartRequest) -> StartRequest:
+def inside(call: RpcSpan, start: StartRequest) -> StartRequest:
     """The start as a child of its call."""
     return start if call.trace is start.trace else replace(start, trace=call.trace)
 

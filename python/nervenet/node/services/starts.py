@@ -34,7 +34,7 @@ MOST_LABEL_BYTES = 4096
 
 
 def start_of(message: pb.StartWorkflowRequest, config: Config, trace: Trace = NO_TRACE, at: str = "") -> StartRequest:
-    """`at` stands before field names in refusals (`requests[3].`). Raises RequestError."""
+    """`at` precedes field names in errors (`requests[3].`). Raises RequestError."""
     try:
         definition = check_name(message.definition, "definition")
     except ValueError as error:

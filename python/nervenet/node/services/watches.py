@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Unavailable
 from nervenet.node.services.payloads import reshape
+from nervenet.timing import WATCH_KEEP_ALIVE
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import timestamp
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WatchStream", "entry_out"]
 
-KEEP_ALIVE: Final = 15.0
 WATCHED_MS: Final = 30_000
 RENEW: Final = 10.0
 POLL: Final = 0.2
@@ -76,7 +76,7 @@ class WatchStream:
                     said = self._loop.time()
                 if self._closed:
                     return
-                if self._loop.time() - said >= KEEP_ALIVE:
+                if self._loop.time() - said >= WATCH_KEEP_ALIVE:
                     yield pb.WatchWorkflowResponse()
                     said = self._loop.time()
                 await self._rest()

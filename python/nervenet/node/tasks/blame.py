@@ -11,7 +11,7 @@ look alike to the journal, so the owner, who sees the mesh, puts a number beside
 - other agents that died without this task lower it: to a half where they are a quarter of all, to a fifth where as many
   died as there are. Those do not count that ran another task with two losses in a row, which may be what ended them.
 
-A loss that would have the task suspected is recorded up to `WAIT_MS` later, since a storm that has just begun looks like
+A loss that would have the task suspected is recorded up to `BLAME_WAIT_MS` later, since a storm that has just begun looks like
 a poison: the next death without this task tells them apart. And from its second loss in a row on, a task gets an agent
 without another such task, so that a third loss does not have to be shared.
 
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.durable.retry import FULL_BLAME, LOST_LIMIT
 from nervenet.registry.views import AgentView, NodeView
+from nervenet.timing import BLAME_TOGETHER_MS, BLAME_WAIT_MS, BLAME_WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -34,24 +35,15 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
-    from nervenet.registry.table import News
+    from nervenet.registry.table import TableChange
     from nervenet.streams.heads import Claim
 
 _log = logging.getLogger(__name__)
 
-WINDOW_MS: Final = 15_000
-"""Deaths of others count from so long before a loss, and from the beginning of the attempt if that is earlier."""
-WAIT_MS: Final = 7_000
-"""How long a loss that would have its task suspected waits for deaths of others: longer than a claim lasts, so that silence
-is noticed, too."""
-TOGETHER_MS: Final = 250
-"""Processes of one host that end within so long of one another ended for a reason of the host's."""
 SILENCE: Final = 0.5
 """What silence weighs; a proven death weighs 1."""
 HALVES: Final = 0.25
 """Deaths without this task that lower the weight to a half, as a share of the agents there are."""
-SEPARATE_MS: Final = 5_000
-"""How long a task that has lost two agents in a row waits for an agent without another such task."""
 ENDING: Final = frozenset(("DRAINING", "DRAINED"))
 """States of an agent that was told to end."""
 MOST: Final = 1_000
@@ -81,7 +73,7 @@ def weigh(*, proven: bool, peers: int, dead: int, alive: int) -> int:
 def is_end_of_host(agent_id: str, death: ProcessEnd, deaths: dict[str, ProcessEnd], lost: Collection[str]) -> bool:
     """Whether another process of the same host, which did not have the task, ended at about the same moment."""
     return bool(death.host) and any(
-        other.host == death.host and abs(other.at_ms - death.at_ms) <= TOGETHER_MS and not other.ordered
+        other.host == death.host and abs(other.at_ms - death.at_ms) <= BLAME_TOGETHER_MS and not other.ordered
         for process_id, other in deaths.items()
         if process_id != agent_id and process_id not in lost
     )
@@ -100,7 +92,7 @@ class Blame:
     def __repr__(self) -> str:
         return f"<Blame {len(self._deaths)} deaths seen, {len(self._suspects)} tasks kept apart>"
 
-    def process_gone(self, news: News) -> None:
+    def process_gone(self, news: TableChange) -> None:
         """The registry has lost an agent or a node."""
         view = news.old
         if not isinstance(view, (AgentView, NodeView)):
@@ -123,7 +115,7 @@ class Blame:
     def _remember(self, process_id: str, death: ProcessEnd) -> ProcessEnd:
         before = self._deaths.pop(process_id, None)
         self._deaths[process_id] = death  # the latest stands last
-        if before is None or before.at_ms < death.at_ms - 2 * WAIT_MS:
+        if before is None or before.at_ms < death.at_ms - 2 * BLAME_WAIT_MS:
             self._boards.pop(process_id, None)
         while len(self._deaths) > MOST:
             oldest = next(iter(self._deaths))
@@ -140,13 +132,13 @@ class Blame:
         row = pending.tally.row if pending is not None else ()
         sent.lost_ms = sent.lost_ms or now
         death = self._deaths.get(agent_id)
-        if death is None or (death.silent and death.at_ms < now - 2 * WAIT_MS):  # it came back, and is lost again
+        if death is None or (death.silent and death.at_ms < now - 2 * BLAME_WAIT_MS):  # it came back, and is lost again
             death = self._remember(agent_id, self._silent(agent_id, now))
         board = self._boards.get(agent_id)
         if board is None:
             board = self._boards[agent_id] = list(self._on_board(agent_id))
         lost = {agent_id, *(loss.agent_id for loss in row)}
-        since = min(claim.since_ms, sent.lost_ms - WINDOW_MS)
+        since = min(claim.since_ms, sent.lost_ms - BLAME_WINDOW_MS)
         gone = {a for a, d in self._deaths.items() if not d.node and not d.ordered and d.at_ms >= since}
         explained = {a for a in gone if max(self._boards.get(a, ()), default=0) >= LOST_LIMIT - 1}
         peers = max(1, sum(length >= len(row) for length in board), 0 if row else death.active)
@@ -155,7 +147,7 @@ class Blame:
             percent = 0
         else:
             percent = weigh(proven=proven, peers=peers, dead=dead, alive=alive)
-            if pending is not None and pending.tally.suspected(percent) and now < sent.lost_ms + WAIT_MS:
+            if pending is not None and pending.tally.suspected(percent) and now < sent.lost_ms + BLAME_WAIT_MS:
                 return None
         words = "%s: %s is lost to %s, its loss number %d in a row: blamed for %d %% (shared by %d, %d other agents died, %d live)"
         _log.info(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
-from nervenet.node.tasks.blame import SEPARATE_MS
 from nervenet.node.timers import Round
 from nervenet.node.workflows.attempt import Sending
+from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import require
-from nervenet.streams.faults import RedisRefused
 from nervenet.telemetry import producer
+from nervenet.timing import BLAME_SEPARATE_MS, DISPATCH_RETRY_MS, FULL_QUEUE_RETRY_MS, QUEUE_NAME_AGAIN_MS
 from nervenet.wire import Envelope, encode_envelope, task_id
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
     from nervenet.registry.selection import Requirement
 
 _log = logging.getLogger(__name__)
-
-AGAIN_MS = 500
-"""Delay before a send that failed is repeated: the link was down or full."""
-
-NAME_AGAIN_MS = 5_000
-"""Least time between two writes of the name of a queue in which tasks wait. Another program may have changed it."""
-
-FULL_MS = 1_000
-"""Delay before the owner of a task tries a full queue again."""
 
 MOST_KNOWN = 10_000
 """Limit of remembered requirements: workflows choose the labels, so there can be any number."""
@@ -78,16 +69,16 @@ class Dispatcher:
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         self.release(sent)
         now = sent.sent_ms = self._context.clock.now_ms()
-        if apart and now < sent.due_ms + SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
+        if apart and now < sent.due_ms + BLAME_SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
             sent.entry_id = sent.stream = b""
-            sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+            sent.timers.append(self._context.timers.at(now + DISPATCH_RETRY_MS, self._again, coordinator, sent, now))
             return
         agent = choice.agent
         agent_id = sent.agent_id = agent.agent_id if agent is not None else ""
         sent.entry_id = b""
         if agent is None and self._admission.queue_full(requirement):
             sent.stream = b""
-            self._context.timers.at(now + FULL_MS, self._again, coordinator, sent, now)
+            self._context.timers.at(now + FULL_QUEUE_RETRY_MS, self._again, coordinator, sent, now)
             return
         envelope = encode_envelope(
             Envelope(
@@ -161,7 +152,7 @@ class Dispatcher:
         """A task waits in its queue: write the queue's requirement again, in case it was changed."""
         dispatch, now = sent.dispatch, self._context.clock.now_ms()
         requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
-        if requirement in self._made and now - self._named.get(requirement, 0) >= NAME_AGAIN_MS:
+        if requirement in self._made and now - self._named.get(requirement, 0) >= QUEUE_NAME_AGAIN_MS:
             self._named[requirement] = now
             self._context.spawn(self._name(requirement))
 
@@ -198,7 +189,7 @@ class Dispatcher:
             _log.debug("%s not sent: %s", sent, error)
             if isinstance(error, RedisRefused) and error.wrong_type:
                 self._made.clear()  # the queue is made again before its next task
-            due = self._context.clock.now_ms() + AGAIN_MS
+            due = self._context.clock.now_ms() + DISPATCH_RETRY_MS
             sent.timers.append(self._context.timers.at(due, self._again, coordinator, sent, at_ms))
         elif (entry_id := reply.result()) is None:  # that inbox no longer exists: another agent
             self.send(coordinator, sent, (*avoid, sent.agent_id))
@@ -220,7 +211,7 @@ class Dispatcher:
             return
         sent.sent_ms = now = self._context.clock.now_ms()
         sent.stream = sent.entry_id = b""
-        sent.timers.append(self._context.timers.at(now + AGAIN_MS, self._again, coordinator, sent, now))
+        sent.timers.append(self._context.timers.at(now + DISPATCH_RETRY_MS, self._again, coordinator, sent, now))
 
     def release(self, sent: DispatchedAttempt) -> None:
         """The task is no longer with the agent that we assigned it to."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.durable.retry import may_repeat
 from nervenet.records import FailureCode
+from nervenet.timing import EJECTION_BASE_MS, EJECTION_LONGEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 IN_A_ROW: Final = 5
-BASE_MS: Final = 10_000
-LONGEST_MS: Final = 300_000
 AT_FAULT: Final = frozenset(
     {FailureCode.APPLICATION, FailureCode.DEPENDENCY, FailureCode.INTERNAL, FailureCode.TIMEOUT}
 )
@@ -62,7 +61,7 @@ class Ejected(NamedTuple):
 
 def for_how_long(times: int) -> int:
     """The n-th ejection, in ms."""
-    return int(min(LONGEST_MS, BASE_MS * 2 ** min(times - 1, 10)))
+    return int(min(EJECTION_LONGEST_MS, EJECTION_BASE_MS * 2 ** min(times - 1, 10)))
 
 
 class OutlierEjection:
@@ -122,7 +121,7 @@ class OutlierEjection:
             self._eject(agent_id, words, stuck=False)
 
     def gone(self, agent_id: str) -> None:
-        """It is not registered any more."""
+        """It is no longer registered."""
         self._ejected.pop(agent_id, None)
         for key in [key for key in self._streaks if key[0] == agent_id]:
             del self._streaks[key]
@@ -136,7 +135,7 @@ class OutlierEjection:
     def _eject(self, agent_id: str, why: str, *, stuck: bool) -> None:
         now = self._context.clock.now_ms()
         before = self._ejected.get(agent_id)
-        times = before.times + 1 if before and before.until_ms + LONGEST_MS > now else 1
+        times = before.times + 1 if before and before.until_ms + EJECTION_LONGEST_MS > now else 1
         until = now + for_how_long(times)
         self._ejected[agent_id] = Ejected(until, times, stuck)
         self._pools.eject(agent_id, why)

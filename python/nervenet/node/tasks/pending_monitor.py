@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
-from nervenet.streams.faults import LinkError, RedisRefused, Unreadable
+from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import Groups
+from nervenet.timing import ATTEMPT_OVERTIME_MS, DOUBTFUL_CLAIM_CHECK_MS, IDLE_WORKFLOW_CHECK_MS, PENDING_MONITOR_TICK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,15 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ASLEEP_MS = 60_000
-"""Workflows that only wait for timers, signals or people are looked at once a minute."""
-DOUBT_MS = 1_000
-"""Delay before a claim is looked at again when the registry has lost its holder: it may end before the next round."""
-TICK = 0.1
 BATCH = 1_000
 HELD_PAGE = 500
-OVERTIME_MS = 2_000
-"""Milliseconds after the end of an attempt's time at which the owner ends it. Normally its agent does that itself."""
 
 
 class Case(enum.Enum):
@@ -64,7 +58,7 @@ def judge(sent: DispatchedAttempt, claim: Claim | None, *, now_ms: int, dead: bo
         limit = sent.dispatch.options.attempt_ms
         if dead or claim.until_ms < now_ms:
             return Case.LOST
-        if limit is not None and claim.since_ms + limit + OVERTIME_MS < now_ms:
+        if limit is not None and claim.since_ms + limit + ATTEMPT_OVERTIME_MS < now_ms:
             return Case.OVERTIME
         return Case.FINE
     if sent.dispatch.at_ms > now_ms:
@@ -113,14 +107,14 @@ class PendingMonitor:
         self._look_at_children = look_at_children
         self._groups = Groups(context.link, context.keys)
         self._awake = hosted.to_look_at
-        self._asleep: Round[Coordinator] = Round(context.clock, ASLEEP_MS)
-        self._doubtful: Round[Coordinator] = Round(context.clock, DOUBT_MS)
+        self._asleep: Round[Coordinator] = Round(context.clock, IDLE_WORKFLOW_CHECK_MS)
+        self._doubtful: Round[Coordinator] = Round(context.clock, DOUBTFUL_CLAIM_CHECK_MS)
         self._in_doubt: set[Coordinator] = set()
 
     async def run(self) -> None:
         """For as long as the node lives."""
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(PENDING_MONITOR_TICK)
             try:
                 await self._tick()
             except LinkError as error:

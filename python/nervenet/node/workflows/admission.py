@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Overloaded
 from nervenet.node.guards.memory import Memory
+from nervenet.timing import QUEUE_LENGTH_FRESH_MS
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LOOK_MS: Final = 1_000
-"""Greatest age of a queue length on which a decision is based."""
 WARN: Final = 0.8
 SIGNALS: Final = 0.9
 """Parts of the journal's limit at which its owner is warned, and from which signals are refused."""
@@ -108,7 +107,7 @@ class Admission:
     def queue_full(self, requirement: Requirement) -> bool:
         """Whether that queue holds as much as it may. Asking also has its length looked at, once a second."""
         now = self._context.clock.now_ms()
-        if now - self._looked.get(requirement, 0) >= LOOK_MS:
+        if now - self._looked.get(requirement, 0) >= QUEUE_LENGTH_FRESH_MS:
             self._looked.pop(requirement, None)  # so that the one that was looked at longest ago stands first
             self._looked[requirement] = now
             if len(self._looked) > MOST_LOOKED:
@@ -151,7 +150,7 @@ class Admission:
         if entries >= limit:
             return (
                 f"its journal has {entries} entries, the limit is {limit} (NERVENET_JOURNAL_LIMIT): "
-                "go on with a fresh one before, by ctx.continue_as_new(...), or do less in one workflow"
+                "begin a fresh one before that, with ctx.continue_as_new(...), or do less in one workflow"
             )
         if entries == self.long:
             _log.warning(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nervenet.streams.ownership import Closed
+from nervenet.streams.ownership import ClosedWorkflow
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
@@ -21,13 +21,13 @@ class CloseBookkeeping:
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self._finished: list[Closed] = []
+        self._finished: list[ClosedWorkflow] = []
 
     def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int, score: int = 0) -> None:
         """It has closed: move it from the open workflows to the closed ones, soon."""
         if not self._finished:
             self._loop.call_later(TOGETHER_S, self.flush)
-        self._finished.append(Closed(workflow_id, owner, created_ms, closed_ms, score))
+        self._finished.append(ClosedWorkflow(workflow_id, owner, created_ms, closed_ms, score))
 
     def flush(self) -> None:
         """Write now what waits."""

@@ -106,9 +106,9 @@ class Checks:
         if coordinator is not None:
             workflow = coordinator.machine.workflow
             return workflow.name, workflow.version, workflow.runtime
-        fields = ("definition", "version", "python", "closed_ms")
+        fields = ("definition", "version", "runtime", "closed_ms")
         head = await self._context.journal.head(workflow_id, fields)
-        return None if head is None or head.closed else (head.definition, head.version, head.python)
+        return None if head is None or head.closed else (head.definition, head.version, head.runtime)
 
     def _signal(
         self, key: tuple[str, int, str], name: str, payload: Payload, *, undeclared: bool

@@ -28,7 +28,7 @@ from nervenet.records import (
     SignalSent,
     Start,
 )
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
 from nervenet.streams.keys import check_workflow_id
 from nervenet.wire import decode_entry, task_id
 

@@ -18,23 +18,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
-from nervenet.streams.faults import LinkError
+from nervenet.redis_link.faults import LinkError
+from nervenet.timing import UNKNOWN_WORKFLOW_AFTER
 from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.redis_link.subscription import Subscription
     from nervenet.streams.heads import Head
-    from nervenet.streams.link import Subscription
 
 __all__ = ["CloseNotifier", "Closed", "Hints"]
 
 SLICES: Final = 10
 SLICE_SECONDS: Final = 0.5
 """Every follower is told to look once in SLICES × SLICE_SECONDS, a slice of them at a time."""
-UNKNOWN_AFTER: Final = 2.0
-"""Seconds after which an id without a head is unknown: waiting may be asked for before the start is through."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -186,10 +184,10 @@ class CloseNotifier:
             return head.closed
         now = self._loop.time()
         since = self._without_head.setdefault(workflow_id, now)
-        if now - since >= UNKNOWN_AFTER:
+        if now - since >= UNKNOWN_WORKFLOW_AFTER:
             self._tell(Closed(workflow_id, 0, None))
         elif since == now:
-            self._loop.call_later(UNKNOWN_AFTER, self._look, workflow_id)
+            self._loop.call_later(UNKNOWN_WORKFLOW_AFTER, self._look, workflow_id)
         return False
 
     async def _read_closes(self, over: Iterable[tuple[str, Head | None]]) -> None:

@@ -17,8 +17,8 @@ from nervenet.errors import RequestError
 from nervenet.node.workflows.start import request_hash
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Entry, Start
+from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
-from nervenet.streams.faults import LinkError
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:

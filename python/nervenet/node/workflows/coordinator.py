@@ -21,7 +21,7 @@ from nervenet.durable import (
     Command,
     ContinueRun,
     Dispatch,
-    Escalate,
+    EscalateStep,
     Expire,
     FailStep,
     Machine,
@@ -52,6 +52,7 @@ from nervenet.records import (
     TimerFired,
     UnreadableEntry,
 )
+from nervenet.timing import STOPPED_TASK_ASK_AGAIN, WORKFLOW_CLEAN_UP_MS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -62,12 +63,10 @@ if TYPE_CHECKING:
     from nervenet.node.timers import RoundItem, Timer
     from nervenet.node.workflows.attempt import Sending
     from nervenet.records import Mismatch
-    from nervenet.streams.faults import Unreadable
+    from nervenet.redis_link.faults import Unreadable
 
 _log = logging.getLogger(__name__)
 
-ASK_AGAIN = 0.2
-"""Seconds between two questions to an agent whether it has stopped a task."""
 STEP = "step"
 """What entries wait for while the code of one entry runs in parts, so that the node's event loop is never blocked for long."""
 REST = "rest"
@@ -76,8 +75,6 @@ CALLBACKS_AT_A_TIME = 500
 COMMANDS_AT_A_TIME = 200
 CHECK = "check"
 """What entries wait for while a second machine folds the journal again, in development."""
-CLEAN_UP_MS = 30_000
-"""Time that a workflow has to clean up after its timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ class Effects:
     """An agent has failed a task: agent id, capability, failure, time."""
 
     # questions to people
-    ask: Callable[[Coordinator, Escalate], None]
+    ask: Callable[[Coordinator, EscalateStep], None]
     expire_at: Callable[[Coordinator, Expire], None]
     list_question: Callable[[Coordinator, Entry], None]
     clear_question: Callable[[Coordinator, str], None]
@@ -166,9 +163,7 @@ class Coordinator(OwnedJournal):
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
         self.req = b""  # of a run behind the first, whose start does not tell it
-        self.listed_questions: tuple[
-            tuple[str, int], ...
-        ] = ()  # its questions that stand in the list of open escalations
+        self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
         self.sent: dict[str, DispatchedAttempt] = {}
         self.recovered = False
         self.watched: RoundItem[Coordinator] | None = None
@@ -223,7 +218,7 @@ class Coordinator(OwnedJournal):
         if cancel is None and self.timeout_ms is not None:
             self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
         elif cancel is not None and cancel.forced:
-            self._timers[0] = timers.at(self._context.clock.now_ms() + CLEAN_UP_MS, self._clean_up_is_over)
+            self._timers[0] = timers.at(self._context.clock.now_ms() + WORKFLOW_CLEAN_UP_MS, self._clean_up_is_over)
 
     def _time_is_up(self) -> None:
         self.record(
@@ -234,7 +229,7 @@ class Coordinator(OwnedJournal):
         assert self.machine.cancel is not None
         end = canceled_close(self.machine.cancel)
         assert end.failure is not None
-        words = f"{end.failure.message}; its clean-up took more than {CLEAN_UP_MS // 1000} s"
+        words = f"{end.failure.message}; its clean-up took more than {WORKFLOW_CLEAN_UP_MS // 1000} s"
         self._close(replace(end, failure=replace(end.failure, message=words)))
 
     def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
@@ -397,7 +392,7 @@ class Coordinator(OwnedJournal):
             case FailStep():
                 self._over(command.step)
                 self.record(f"task:{command.step}", command.outcome)
-            case Escalate():
+            case EscalateStep():
                 self._effects.ask(self, command)
             case Expire():
                 self._effects.expire_at(self, command)
@@ -506,7 +501,7 @@ class Coordinator(OwnedJournal):
                 await self.append(f"attempt:{step}#{attempt}", failed)
             if found is False or not await effects.claimed(self, step, attempt):
                 return
-            await asyncio.sleep(ASK_AGAIN)
+            await asyncio.sleep(STOPPED_TASK_ASK_AGAIN)
 
     def _stop_timer(self, command: StopTimer) -> None:
         if (timer := self._timers.pop(command.k, None)) is not None:

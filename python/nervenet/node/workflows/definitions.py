@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from nervenet.durable.declared import workflow_of
 from nervenet.expressions import BadExpression
-from nervenet.streams.definitions import Definitions
+from nervenet.streams.definitions import DefinitionStore
 from nervenet.wire import decode_declaration
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class StoredDefinitions:
     def __init__(self, context: NodeContext, placement: Placement) -> None:
         self._context = context
         self._placement = placement
-        self.store = Definitions(context.link, context.keys)
+        self.store = DefinitionStore(context.link, context.keys)
         self._read: dict[tuple[str, int], Workflow[Any, Any]] = {}
         self._data: dict[tuple[str, int], bytes] = {}
         self._highest: dict[str, int] = {}

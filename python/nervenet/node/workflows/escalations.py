@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from nervenet.durable.pending import OPEN
 from nervenet.records import Cancel, Escalated
 from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
@@ -21,7 +22,7 @@ from nervenet.wire import encode_entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from nervenet.durable import Escalate, Expire
+    from nervenet.durable import EscalateStep, Expire
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.wakes import Wakes
@@ -51,11 +52,11 @@ class Escalations:
         self._on_open.append(tell)
         return lambda: self._on_open.remove(tell)
 
-    def ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    def ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         """Append the question. It is listed when the entry is in."""
         self._context.spawn(self._ask(coordinator, command))
 
-    async def _ask(self, coordinator: Coordinator, command: Escalate) -> None:
+    async def _ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
         name = f"escalated:{command.step}#{command.k}"
         await coordinator.append(name, Escalated(command.question))
 
@@ -68,7 +69,7 @@ class Escalations:
         """After a replay: the previous owner may have died before it listed a question or removed one."""
         standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
-            if pending.question is not None and pending.phase == "open":
+            if pending.question is not None and pending.phase is OPEN:
                 standing.add((pending.step, pending.k))
                 self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
@@ -112,7 +113,7 @@ class Escalations:
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)
-        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase == "open":
+        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase is OPEN:
             self._context.spawn(
                 self.decide(
                     coordinator.workflow_id,

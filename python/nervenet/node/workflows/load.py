@@ -116,7 +116,7 @@ class Loader:
     async def load(self, workflow_id: str, dead: str | None = None) -> bool:
         """Host a workflow: one's own that is not loaded yet, or with `dead` that of a node that is gone.
 
-        True when it is hosted afterwards, or needs no host any more.
+        True when it is hosted afterwards, or no longer needs a host.
         """
         self._under_way += 1
         self._idle.clear()
@@ -178,7 +178,7 @@ class Loader:
             return True
         coordinator.mirrored = (head.state, head.note)
         self._hosted.attach(coordinator)
-        if adopted.status == "adopted" or head.untold:  # or taken over before, and the answer was lost
+        if adopted.status == "adopted" or head.unconfirmed_adoptions:  # or taken over before, and the answer was lost
             self._recovered(coordinator, head, dead, began_ns)
         claims = adopted.claims
         coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
@@ -196,7 +196,7 @@ class Loader:
         self.recovered += 1
         if coordinator.machine.blocked is None:
             context.spawn(context.journal.set_head(workflow_id, head.run, context.status.node_id, survived=True))
-        _log.info("%s goes on here, after %d entries", workflow_id, coordinator.applied)
+        _log.info("%s continues on this node, after %d entries", workflow_id, coordinator.applied)
         if coordinator.span_id and context.telemetry.on:
             export_recovered(context, coordinator, dead or "", began_ns)
 
@@ -212,9 +212,9 @@ class Loader:
 
     async def _has_code(self, head: Head) -> bool:
         """Whether it can run here. A stored definition is read for that."""
-        if not self._placement.has(head.definition, head.version, head.python):
+        if not self._placement.has(head.definition, head.version, head.runtime):
             return False
-        return head.python != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
+        return head.runtime != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
 
     async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
         """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
@@ -227,11 +227,11 @@ class Loader:
             await self._without_start(workflow_id, head, entries, start)
             return None
         coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start)
-        adoptions = head.adoptions if adopted.status == "adopted" else head.untold
+        adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
             self._stop_killer(coordinator, entries, head.blocked)
         if head.run > 1:
-            coordinator.req = head.req
+            coordinator.req = head.request_hash
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)

@@ -17,8 +17,8 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.records import Cancel, Entry
+from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.streams.answers import Appended
-from nervenet.streams.faults import LinkError, Unreadable
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class OwnedJournal:
         self._context = context
         self.workflow_id = workflow_id
         self.run = run
-        self.applied = 0  # in a later run: n goes on from the run before
+        self.applied = 0  # in a later run, n continues from the run before
         self.applied_ms = 0
         self.created_ms = 0
         self.entry_log: EntryLog | None = None
@@ -288,7 +288,7 @@ class OwnedJournal:
 
 
 def blocked_json(blocked: Mismatch, now_ms: int) -> bytes:
-    """As it stands in the head."""
+    """As the head has it."""
     return json.dumps(
         {
             "expected": blocked.expected,

@@ -66,4 +66,4 @@ class Placement:
 
     def belongs_to(self, workflow_id: str, head: Head) -> str | None:
         """Which node adopts a workflow whose owner is gone."""
-        return rendezvous(workflow_id, self.able(head.definition, head.version, head.python))
+        return rendezvous(workflow_id, self.able(head.definition, head.version, head.runtime))

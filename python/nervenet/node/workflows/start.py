@@ -25,10 +25,11 @@ from nervenet.node.workflows.wakes import send_wake
 from nervenet.options import resolve_start
 from nervenet.payloads import read_json
 from nervenet.records import NO_TRACE, Entry, ParentStep, Payload, Start, Trace
+from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.replies import settled
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.answers import Created, NewWorkflow
-from nervenet.streams.faults import LinkError
-from nervenet.streams.link import settled
+from nervenet.timing import START_GRACE_MS
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-GRACE_MS = 60_000
-"""Longest time of a start. An id in `running` without a head is removed after it; a creation is refused after half of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -209,7 +207,7 @@ class Starter:
     ) -> list[_Plan | Started | Exception]:
         """An earlier version of the code accepted an input that no longer fits: answer the same start as then."""
         unfit = {request.workflow_id for request, plan in zip(requests, plans, strict=True) if isinstance(plan, Misfit)}
-        heads = dict(await self._context.journal.heads(unfit, ("owner", "req", "closed_ms")))
+        heads = dict(await self._context.journal.heads(unfit, ("owner", "request_hash", "closed_ms")))
         return [
             Started(request.workflow_id, False, head.owner)
             if isinstance(plan, Misfit)
@@ -329,11 +327,11 @@ class Starter:
             owner=plan.owner,
             definition=request.definition,
             version=plan.version,
-            python=plan.start.python,
-            req=plan.req,
+            runtime=plan.start.python,
+            request_hash=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
-            not_after_ms=seen_ms + GRACE_MS // 2,
+            not_after_ms=seen_ms + START_GRACE_MS // 2,
             labels=_labels(request),
             trace=request.trace.traceparent if request.trace.sampled else "",
         )
@@ -381,8 +379,8 @@ class Starter:
         ):
             # my own creation whose answer was lost, or mine and not yet loaded
             await self._load(workflow_id)
-        if plan.request.if_exists == "error" or head.req != plan.req:
-            return self._taken(plan, head.state, head.req)
+        if plan.request.if_exists == "error" or head.request_hash != plan.req:
+            return self._taken(plan, head.state, head.request_hash)
         return Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: _Plan) -> bool:
@@ -434,7 +432,7 @@ class Starter:
                 "labels": _labels(request),
                 "trace": request.trace.traceparent if request.trace.sampled else "",
             },
-            not_after_ms=mark + GRACE_MS // 2,
+            not_after_ms=mark + START_GRACE_MS // 2,
         )
         return mark, answer
 
@@ -487,7 +485,7 @@ def _misfit(problems: list[Problem]) -> Misfit:
 
 def _is_answered(request: StartRequest, head: Head) -> bool:
     """Whether the existing workflow is what this start asks for."""
-    same = head.req == request_hash(request.definition, request.identity or request.input)
+    same = head.request_hash == request_hash(request.definition, request.identity or request.input)
     return same and (request.if_exists == "same" or (request.if_exists == "restart_if_closed" and not head.closed))
 
 

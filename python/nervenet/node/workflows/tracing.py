@@ -267,7 +267,7 @@ async def export_closed(context: NodeContext, coordinator: Coordinator) -> None:
 
 
 def export_recovered(context: NodeContext, coordinator: Coordinator, lost_node: str, began_ns: int) -> None:
-    """`recover_workflow`: this node goes on with it. Linked to the tasks that it goes on with, else to the caller."""
+    """`recover_workflow`: this node continues it. Linked to the tasks that it continues, else to the caller."""
     trace, workflow_id, run = coordinator.trace, coordinator.workflow_id, coordinator.run
     pending = [step for step, one in coordinator.machine.pending.items() if one.kind == "call"]
     links = tuple(task_span_id(trace, task_id(workflow_id, run, step)) for step in pending)

@@ -11,8 +11,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from nervenet.streams.faults import LinkError, RedisRefused
-from nervenet.streams.queues import LOOK, NOT_YOU, News, Wake, parse_wakes
+from nervenet.redis_link.faults import LinkError, RedisRefused
+from nervenet.streams.queues import LOOK, NOT_YOU, OutgoingWake, Wake, parse_wakes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ def send_wake(
     context: NodeContext, owner: str, workflow_id: str, run: int, journal_id: bytes, name: str, data: bytes = b""
 ) -> None:
     """Tell another node of an entry of its workflow."""
-    context.queues.wake_nowait(News(owner, workflow_id, run, journal_id, name, data)).add_done_callback(_sent)
+    context.queues.wake_nowait(OutgoingWake(owner, workflow_id, run, journal_id, name, data)).add_done_callback(_sent)
 
 
 def _sent(future: asyncio.Future[Any]) -> None:

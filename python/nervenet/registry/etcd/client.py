@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client: keys, leases, watches. Every method either did what it says or raises what became of it.
+"""The client: keys, leases, watches. A method that returns has succeeded; otherwise its error has the outcome.
 
-A write that was sent and got no answer may have happened. `put` and `compare_and_set` then look: a value that stands
-there with our lease is ours. So a lost reply is not reported as a lost race.
+A write without an answer may have happened. `put` and `compare_and_set` then read the key: if it has our value and our
+lease, the write has happened. So a lost reply is not reported as a lost race.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Final, NamedTuple, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy
 from nervenet.registry._etcd import etcd_pb2 as pb
-from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, LeaseNotFound
 from nervenet.registry.etcd.keepalive import KeepAlives
-from nervenet.registry.etcd.keys import KeyValue, Listing, as_key_value, prefix_end, to_bytes
-from nervenet.registry.etcd.transport import Method, Transport
+from nervenet.registry.etcd.keys import KeyListing, KeyValue, as_key_value, prefix_end, to_bytes
+from nervenet.registry.etcd.transport import EtcdMethod, Transport
 from nervenet.registry.etcd.watch import Watch
 
-_RANGE: Final = Method[pb.RangeRequest, pb.RangeResponse]("/etcdserverpb.KV/Range", pb.RangeResponse)
-_PUT: Final = Method[pb.PutRequest, pb.PutResponse]("/etcdserverpb.KV/Put", pb.PutResponse)
-_DELETE: Final = Method[pb.DeleteRangeRequest, pb.DeleteRangeResponse](
+_RANGE: Final = EtcdMethod[pb.RangeRequest, pb.RangeResponse]("/etcdserverpb.KV/Range", pb.RangeResponse)
+_PUT: Final = EtcdMethod[pb.PutRequest, pb.PutResponse]("/etcdserverpb.KV/Put", pb.PutResponse)
+_DELETE: Final = EtcdMethod[pb.DeleteRangeRequest, pb.DeleteRangeResponse](
     "/etcdserverpb.KV/DeleteRange", pb.DeleteRangeResponse
 )
-_TXN: Final = Method[pb.TxnRequest, pb.TxnResponse]("/etcdserverpb.KV/Txn", pb.TxnResponse)
-_GRANT: Final = Method[pb.LeaseGrantRequest, pb.LeaseGrantResponse](
+_TXN: Final = EtcdMethod[pb.TxnRequest, pb.TxnResponse]("/etcdserverpb.KV/Txn", pb.TxnResponse)
+_GRANT: Final = EtcdMethod[pb.LeaseGrantRequest, pb.LeaseGrantResponse](
     "/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantResponse
 )
-_REVOKE: Final = Method[pb.LeaseRevokeRequest, pb.LeaseRevokeResponse](
+_REVOKE: Final = EtcdMethod[pb.LeaseRevokeRequest, pb.LeaseRevokeResponse](
     "/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeResponse
 )
-_TIME_TO_LIVE: Final = Method[pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse](
+_TIME_TO_LIVE: Final = EtcdMethod[pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse](
     "/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveResponse
 )
-_STATUS: Final = Method[pb.StatusRequest, pb.StatusResponse]("/etcdserverpb.Maintenance/Status", pb.StatusResponse)
-_MEMBERS: Final = Method[pb.MemberListRequest, pb.MemberListResponse](
+_STATUS: Final = EtcdMethod[pb.StatusRequest, pb.StatusResponse]("/etcdserverpb.Maintenance/Status", pb.StatusResponse)
+_MEMBERS: Final = EtcdMethod[pb.MemberListRequest, pb.MemberListResponse](
     "/etcdserverpb.Cluster/MemberList", pb.MemberListResponse
 )
 
@@ -47,14 +47,14 @@ PATIENCE: Final = 5.0
 
 
 class Swap(NamedTuple):
-    """Whether a compare-and-set took effect, and what stands there now (None: no such key)."""
+    """Whether a compare-and-set took effect, and the key as it is now (None: it does not exist)."""
 
     done: bool
     current: KeyValue | None
 
 
 class MemberStatus(NamedTuple):
-    """One endpoint as it answered, or the error that it gave instead."""
+    """The answer of one endpoint, or its error."""
 
     endpoint: str
     version: str = ""
@@ -64,7 +64,8 @@ class MemberStatus(NamedTuple):
 
 
 class Etcd:
-    """One client, any number of users; connects on first use. Close it, or use it as an async context manager."""
+    """A client for any number of users. It connects at the first use. Close it, or use it as an async context
+    manager."""
 
     def __init__(self, transport: Transport, entropy: Entropy = os.urandom) -> None:
         self._transport, self._entropy = transport, entropy
@@ -80,8 +81,9 @@ class Etcd:
         clock: Clock = SYSTEM,
         chance: random.Random | None = None,
     ) -> Self:
-        """`http(s)://user:password@a:2379,b:2379`. `patience`: seconds that a call goes on trying the members."""
-        return cls(Transport(Address.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
+        """A client for `http(s)://user:password@a:2379,b:2379`. `patience`: seconds for which a call tries the
+        members."""
+        return cls(Transport(EtcdAddress.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
 
     def __repr__(self) -> str:
         return f"<Etcd {','.join(self._transport.address.endpoints)} at {self._transport.current.name}>"
@@ -91,20 +93,20 @@ class Etcd:
         return as_key_value(answer.kvs[0]) if answer.kvs else None
 
     async def get_at(self, key: str, revision: int) -> KeyValue | None:
-        """The key as it stood at that revision. Raises Compacted where that is no longer, or not yet, history."""
+        """The key as of that revision. Raises Compacted if the revision is too old, or in the future."""
         request = pb.RangeRequest(key=to_bytes(key), revision=revision)
         answer = await self._transport.call(_RANGE, request, repeat=True)
         return as_key_value(answer.kvs[0]) if answer.kvs else None
 
-    async def range(self, prefix: str) -> Listing:
-        """Everything under `prefix`, as of one revision, read in pages."""
+    async def range(self, prefix: str) -> KeyListing:
+        """All keys that begin with `prefix`, as of one revision, read in pages."""
         while True:
             try:
                 return await self._pages(prefix)
-            except Compacted:  # while we turned the pages
+            except Compacted:  # between two pages
                 continue
 
-    async def _pages(self, prefix: str) -> Listing:
+    async def _pages(self, prefix: str) -> KeyListing:
         request = pb.RangeRequest(key=to_bytes(prefix), range_end=prefix_end(prefix), limit=PAGE)
         kvs: list[KeyValue] = []
         while True:
@@ -112,14 +114,14 @@ class Etcd:
             request.revision = request.revision or answer.header.revision
             kvs += map(as_key_value, answer.kvs)
             if not answer.more:
-                return Listing(kvs, request.revision)
+                return KeyListing(kvs, request.revision)
             request.key = answer.kvs[-1].key + b"\0"
 
     async def put(self, key: str, value: bytes, *, lease: int = 0, patience: float | None = None) -> int:
-        """→ the revision at which it stands. Raises LeaseNotFound when the lease is gone.
+        """Put a key; returns its revision. Raises LeaseNotFound if the lease is gone.
 
-        One that was given up may still arrive, late (a frozen member thaws), and undo a newer one: where the value of a
-        key changes, use `compare_and_set` (`Session.put` does).
+        A put that was given up may still arrive much later, when a suspended member continues, and undo a newer one.
+        For a key whose value changes use `compare_and_set`, as `Session.put` does.
         """
         request = pb.PutRequest(key=to_bytes(key), value=value, lease=lease)
         patience = self._transport.patience if patience is None else patience
@@ -135,9 +137,8 @@ class Etcd:
                 return found.mod_revision
 
     async def put_many(self, puts: Iterable[tuple[str, bytes, int]], *, patience: float | None = None) -> None:
-        """(key, value, lease), at most 128, all or none in one call: for values of which any later one is as good.
-
-        Raises LeaseNotFound when one of the leases is gone.
+        """Put (key, value, lease), at most 128, all or none. For values that are replaced often, so that a late put
+        does no harm. Raises LeaseNotFound if one of the leases is gone.
         """
         request = pb.TxnRequest(
             success=[
@@ -148,9 +149,10 @@ class Etcd:
         await self._transport.call(_TXN, request, repeat=False, patience=patience)
 
     async def compare_and_set(self, key: str, value: bytes, *, expected: int, lease: int = 0) -> Swap:
-        """Put it if the key's mod_revision is `expected` (0: if there is no such key). Values must tell writers apart.
+        """Put the key if its mod_revision is `expected` (0: if it does not exist). Each writer must have its own
+        values.
 
-        Repeating it is safe: what happened once fails the second time, and is then found to be ours.
+        It may be repeated: after a success the second try fails, finds our value, and returns success.
         """
         name = to_bytes(key)
         request = pb.TxnRequest(
@@ -169,16 +171,16 @@ class Etcd:
         return Swap(ours, current)
 
     async def delete(self, key: str) -> None:
-        """Gone afterwards, whether or not it was there."""
+        """Delete the key, if it exists."""
         await self._transport.call(_DELETE, pb.DeleteRangeRequest(key=to_bytes(key)), repeat=True)
 
     def watch(self, prefix: str) -> Watch:
-        """A Snapshot, then Changes, for as long as it is iterated."""
+        """A watch: iterate over it for a Snapshot, then Changes."""
         return Watch(self._transport, self.range, self.get_at, prefix)
 
     async def grant(self, ttl: int) -> int:
-        """A new lease of `ttl` seconds (etcd gives at least its own least, about two) → its id."""
-        lease = int.from_bytes(self._entropy(8), "big") >> 1 or 1  # ours to choose: so a lost reply costs nothing
+        """Grant a lease of `ttl` seconds (etcd has a minimum of about two); returns its id."""
+        lease = int.from_bytes(self._entropy(8), "big") >> 1 or 1  # chosen by the client, so a lost reply does no harm
         try:
             return (await self._transport.call(_GRANT, pb.LeaseGrantRequest(ttl=ttl, id=lease), repeat=True)).id
         except EtcdRefused as refusal:
@@ -187,18 +189,18 @@ class Etcd:
             return lease
 
     async def keep_alive(self, lease: int, *, patience: float = PATIENCE) -> int:
-        """→ the seconds that it lives from when this was sent. Raises LeaseNotFound when it is gone."""
+        """Renew a lease; returns the seconds that it lives, from the time of sending. Raises LeaseNotFound."""
         return await self._leases.renew(lease, patience)
 
     async def revoke(self, lease: int, *, patience: float | None = None) -> None:
-        """The lease and all its keys are gone afterwards, whether or not it was there."""
+        """Revoke a lease, if it exists, and delete all its keys."""
         try:
             await self._transport.call(_REVOKE, pb.LeaseRevokeRequest(id=lease), repeat=True, patience=patience)
         except LeaseNotFound:
             pass
 
     async def time_to_live(self, lease: int) -> int:
-        """Whole seconds left, so 0 in the last one; -1: it is gone."""
+        """The whole seconds that a lease still lives, so 0 in its last second; -1: it is gone."""
         answer = await self._transport.call(_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(id=lease), repeat=True)
         return answer.ttl
 
@@ -208,7 +210,7 @@ class Etcd:
         return [url for member in answer.members for url in member.client_urls]
 
     async def status(self, *, patience: float = 1.0) -> list[MemberStatus]:
-        """Every configured endpoint asked by itself: for `doctor`."""
+        """The answer of each configured endpoint, for `nervenet doctor`."""
         clock, rows = self._transport.clock, []
         for endpoint in self._transport.endpoints:
             began = clock.monotonic()

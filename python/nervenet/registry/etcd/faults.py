@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong between us and etcd: gRPC statuses translated once, at the border.
+"""The errors of etcd: gRPC statuses become one of these.
 
-The question that matters about a failed write is whether it may have happened. `EtcdUnavailable.sent` answers it, and
-is true wherever we can't know.
+A caller must know whether a failed write may have happened. `EtcdUnavailable.sent` is true if it may have, or if this
+is not known.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from nervenet.errors import ConfigError, NervenetError
 
 
 class EtcdError(NervenetError):
-    """Something between us and etcd."""
+    """An error of the connection to etcd, or of etcd."""
 
 
 class EtcdUnavailable(EtcdError, ConnectionError):
-    """No member answered in time, after trying the others. `sent` is false when the request surely had no effect."""
+    """No member answered in time. `sent` is false if the request certainly had no effect."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class EtcdUnavailable(EtcdError, ConnectionError):
 
 
 class EtcdRefused(EtcdError):
-    """etcd said no: a wrong password, no permission, no space left. Repeating it changes nothing; ask the operator."""
+    """etcd refused: a wrong password, no permission, no space left. Retrying does not help; the operator must act."""
 
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
@@ -34,26 +34,26 @@ class EtcdRefused(EtcdError):
 
 
 class LeaseNotFound(EtcdError):
-    """The lease expired or was revoked, and its keys are gone with it."""
+    """The lease has expired or was revoked; its keys are deleted."""
 
 
 class Compacted(EtcdError):
-    """The revision that was asked for is not kept, any more or yet: list again."""
+    """The requested revision is too old or in the future: list again."""
 
 
 class StaleToken(EtcdRefused):
-    """The log-in is not (or no longer) accepted: log in and repeat. Callers see it only when that did not help."""
+    """The login is not accepted, or no longer. The client logs in and repeats; callers see it only if that fails."""
 
 
-class BadAddress(EtcdError, ConfigError):
-    """The etcd URL cannot be used; the message shows the form that can. The configuration's fault."""
+class BadEtcdAddress(EtcdError, ConfigError):
+    """The etcd URL cannot be used. The message has the valid form: correct the configuration."""
 
 
 _TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,  # the server's side went away in the middle
+        grpc.StatusCode.CANCELLED,  # the server closed the connection
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.INTERNAL,  # RST_STREAM, from proxies and members that stop
         grpc.StatusCode.UNKNOWN,
@@ -64,7 +64,7 @@ _HAD_NO_EFFECT = ("no leader", "failed to connect", "too many requests")
 
 
 def translate(error: grpc.aio.AioRpcError) -> EtcdError:
-    """The error of our tree that says the same as this gRPC status."""
+    """The error for a gRPC status."""
     code, text = error.code(), error.details() or ""
     if any(phrase in text for phrase in _NOT_LOGGED_IN) or code is grpc.StatusCode.UNAUTHENTICATED:
         return StaleToken(text, code=code.name)

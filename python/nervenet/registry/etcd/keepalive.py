@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All leases of one client kept over one stream: a node keeps a thousand agents' leases beside its own.
+"""Renews all leases of one client over one stream: a node keeps the leases of a thousand agents, and its own.
 
-A stream that does not answer in time is broken for everybody on it; each waiting caller learns it and tries again, on
+A stream that does not answer in time counts as broken for all callers. Each of them gets an error and tries again, on
 another member.
 """
 
@@ -13,17 +13,17 @@ from typing import Final, TypeAlias
 
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.faults import EtcdError, EtcdUnavailable, LeaseNotFound
-from nervenet.registry.etcd.transport import Method, Stream, Transport
+from nervenet.registry.etcd.transport import EtcdMethod, Stream, Transport
 
 _Stream: TypeAlias = Stream[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse]
 
-_KEEP_ALIVE: Final = Method[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse](
+_KEEP_ALIVE: Final = EtcdMethod[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse](
     "/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveResponse
 )
 
 
 class KeepAlives:
-    """`renew(lease)` → seconds that it now lives."""
+    """`renew(lease)` returns the seconds that the lease now lives."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -33,7 +33,7 @@ class KeepAlives:
         self._turn = asyncio.Lock()  # gRPC takes one write at a time
 
     async def renew(self, lease: int, patience: float) -> int:
-        """Raises LeaseNotFound when it is gone, EtcdUnavailable when nobody answered within `patience`."""
+        """Renew a lease. Raises LeaseNotFound if it is gone, EtcdUnavailable if no member answers within `patience`."""
         stream: _Stream | None = None
         endpoint = self._transport.current
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -48,7 +48,7 @@ class KeepAlives:
             fault = EtcdUnavailable(f"no answer to a keep-alive in {patience:.1f} s", sent=True)
             if stream is not None:
                 self._break(stream, fault)
-            else:  # not even connected, and we could not wait until that failed by itself
+            else:  # not connected yet: this connection attempt is given up
                 self._transport.rotate(endpoint)
             raise fault from None
         except EtcdUnavailable as fault:
@@ -86,7 +86,7 @@ class KeepAlives:
             self._break(stream, fault)
         except asyncio.CancelledError:
             self._break(stream, EtcdUnavailable("the keep-alive stream was cancelled", sent=True))
-        except Exception as error:  # noqa: BLE001 - whoever waits hears it; the next one opens another stream
+        except Exception as error:  # noqa: BLE001 - the waiting callers get it; the next caller opens another stream
             self._break(stream, EtcdUnavailable(f"the keep-alive stream failed: {error!r}", sent=True))
 
     def _break(self, stream: _Stream, fault: EtcdError) -> None:
@@ -99,10 +99,10 @@ class KeepAlives:
         for future in (future for waiting in orphans.values() for future in waiting):
             if not future.done():
                 future.set_exception(fault)
-                future.exception()  # its caller may have failed in sending, and will not ask
+                future.exception()  # its caller may have failed to send and never await it
 
     def _forget(self, lease: int, answer: asyncio.Future[int]) -> None:
-        # A caller that gave up must not take the answer of the next one.
+        # The answer to a caller that gave up must not go to the next caller.
         waiting = self._waiting.get(lease)
         if waiting is None:
             return
@@ -111,4 +111,4 @@ class KeepAlives:
         if not waiting:
             del self._waiting[lease]
         if answer.done() and not answer.cancelled():
-            answer.exception()  # seen, whoever was told
+            answer.exception()  # mark the exception as read

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys and what stands under them. Keys are text here: ours are paths (`/nervenet/…`); other bytes survive the trip."""
+"""Keys and values. Keys are text: ours are paths (`/nervenet/…`); keys with other bytes are converted without loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nervenet.registry._etcd import etcd_pb2 as pb
 
 
 class KeyValue(NamedTuple):
-    """One key as it stands. `mod_revision` orders all writes of the store; `lease` 0 = it stays until deleted."""
+    """One key. `mod_revision` orders all writes of the store. `lease` 0: the key exists until it is deleted."""
 
     key: str
     value: bytes
@@ -19,8 +19,8 @@ class KeyValue(NamedTuple):
     version: int = 0
 
 
-class Listing(NamedTuple):
-    """Everything under a prefix, all of it as of `revision`."""
+class KeyListing(NamedTuple):
+    """All keys that begin with a prefix, as of `revision`."""
 
     kvs: list[KeyValue]
     revision: int
@@ -36,6 +36,6 @@ def as_key_value(kv: pb.KeyValue) -> KeyValue:
 
 
 def prefix_end(prefix: str) -> bytes:
-    """The first key after all that begin with `prefix` (`\\0`: to the end of the store)."""
+    """The first key after all keys that begin with `prefix` (`\\0`: the end of the store)."""
     head = to_bytes(prefix).rstrip(b"\xff")
     return head[:-1] + bytes([head[-1] + 1]) if head else b"\0"

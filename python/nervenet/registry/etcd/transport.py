@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One gRPC channel per member, one of them in use; rotation, log-in and the rule of what may be repeated.
+"""One gRPC channel for each member, one of them in use; rotation, login, and the rule about what may be repeated.
 
-Why not one channel over all members with gRPC's own balancing: a frozen member or one without a leader looks healthy to
-a balancer. Here whoever meets an error moves everybody on to the next member.
+Rejected: one channel for all members with gRPC's load balancing. A suspended member, or one without a leader, looks
+healthy to it. Here an error of any call makes all calls use the next member.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from nervenet.backoff import Backoff
 from nervenet.clock import SYSTEM, Clock
 from nervenet.registry._etcd import etcd_pb2 as pb
-from nervenet.registry.etcd.address import Address, Tls
+from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import EtcdError, EtcdRefused, EtcdUnavailable, StaleToken, translate
 
 Q = TypeVar("Q", bound=Message)
@@ -28,54 +29,37 @@ A = TypeVar("A", bound=Message)
 
 CONNECT_WITHIN: Final = 2.0
 ANSWER_WITHIN: Final = 2.0
-"""Seconds for one try at one member: a frozen one must not use up the patience of a whole call."""
+"""Seconds for one try at one member, so that a suspended member does not use up the time of a whole call."""
 
 _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
-    # Find a frozen member in some seconds. etcd allows a ping every five, and none without a call (it answers GOAWAY).
+    # Detect a suspended member within seconds. etcd allows a ping every five, and none without a call (it sends GOAWAY).
     ("grpc.keepalive_time_ms", 6_000),
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.http2.max_pings_without_data", 0),
-    # A cluster that comes back gives each lease its whole time once more, and in that time everybody has to be there.
+    # A cluster that is back gives each lease its full time again; all processes must reconnect within it.
     ("grpc.initial_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # the least time that an attempt gets, TLS handshake included
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # the minimum for an attempt, with the TLS handshake
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
-    ("grpc.enable_retries", 0),  # we know better what may be repeated
+    ("grpc.enable_retries", 0),  # this client decides what may be repeated
     ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),  # one client's broken connection is not another's
+    ("grpc.use_local_subchannel_pool", 1),  # clients do not share a broken connection
 )
 
 
-@dataclass(frozen=True)  # no slots: 3.11 cannot make a slotted frozen Generic
-class Method(Generic[Q, A]):
-    """A method of etcd by its path: our messages carry other names than etcd's."""
+@dataclass(frozen=True)  # no slots: Python 3.11 cannot make a frozen Generic with slots
+class EtcdMethod(Generic[Q, A]):
+    """A method of etcd, by its path: our messages have other names than etcd's."""
 
     path: str
     answer: type[A]
 
 
-_LOGIN: Final = Method[pb.AuthenticateRequest, pb.AuthenticateResponse](
+_LOGIN: Final = EtcdMethod[pb.AuthenticateRequest, pb.AuthenticateResponse](
     "/etcdserverpb.Auth/Authenticate", pb.AuthenticateResponse
 )
-
-
-class Backoff:
-    """Seconds until the next try: doubling from 20 ms, bounded, each between half of it and the whole."""
-
-    __slots__ = ("_chance", "_longest", "_seconds")
-
-    def __init__(self, chance: random.Random, longest: float = 0.5) -> None:
-        self._chance, self._longest = chance, longest
-        self._seconds = 0.02
-
-    def next(self) -> float:
-        seconds, self._seconds = self._seconds, min(self._seconds * 2, self._longest)
-        return seconds * self._chance.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        self._seconds = 0.02
 
 
 class Endpoint:
@@ -95,7 +79,7 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.name}>"
 
-    def unary(self, method: Method[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
+    def unary(self, method: EtcdMethod[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
         call = self._unary.get(method.path)
         if call is None:
             call = self._unary[method.path] = self.channel.unary_unary(
@@ -104,7 +88,7 @@ class Endpoint:
         return call
 
     async def ready(self, patience: float) -> None:
-        """Connected, or EtcdUnavailable that surely sent nothing: this is how a write knows that it did not happen."""
+        """Wait for the connection. EtcdUnavailable from here means that nothing was sent, so a write did not happen."""
         state = self.channel.get_state(try_to_connect=True)
         if state is grpc.ChannelConnectivity.READY:
             return
@@ -120,7 +104,7 @@ class Endpoint:
 
 
 class Stream(Generic[Q, A]):
-    """A bidirectional call whose errors are ours."""
+    """A bidirectional call that raises our errors."""
 
     __slots__ = ("_call", "endpoint")
 
@@ -152,29 +136,36 @@ class Transport:
     """The members, and the one that is in use."""
 
     def __init__(
-        self, address: Address, tls: Tls, *, patience: float, clock: Clock = SYSTEM, chance: random.Random | None = None
+        self,
+        address: EtcdAddress,
+        tls: Tls,
+        *,
+        patience: float,
+        clock: Clock = SYSTEM,
+        chance: random.Random | None = None,
     ) -> None:
         self.address, self.clock, self.chance = address, clock, chance or random.Random()
         self.patience = patience
         credentials = _credentials(tls) if address.secure else None
-        names = self.chance.sample(address.endpoints, len(address.endpoints))  # clients spread over the members
+        names = self.chance.sample(address.endpoints, len(address.endpoints))  # so that clients use different members
         self.endpoints = [Endpoint(name, credentials) for name in names]
         self.current = self.endpoints[0]
         self._token = ""
-        self._open_house = False  # a user is configured, but the server has authentication switched off
+        self._open_house = False  # a user is configured, but authentication is off in the server
         self._login_lock = asyncio.Lock()
         self._closed = False
 
     def rotate(self, failed: Endpoint) -> None:
-        """Move on from `failed`; many calls that fail together move one step, not many."""
+        """Use the next member after `failed`. Many calls that fail together move one step, not many."""
         if failed is self.current:
             at = self.endpoints.index(failed)
             self.current = self.endpoints[(at + 1) % len(self.endpoints)]
 
-    async def call(self, method: Method[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
-        """One answer from whichever member gives it. `repeat`: having it happen twice would be harmless.
+    async def call(self, method: EtcdMethod[Q, A], request: Q, *, repeat: bool, patience: float | None = None) -> A:
+        """The answer of any member. `repeat`: the request may happen twice without harm.
 
-        Raises EtcdUnavailable when patience ran out, or at once when it was sent, perhaps happened and must not twice.
+        Raises EtcdUnavailable when the time is over, or at once if the request may have happened and must not be
+        repeated.
         """
         deadline = self.clock.monotonic() + (self.patience if patience is None else patience)
         backoff, logins = Backoff(self.chance), 0
@@ -195,7 +186,7 @@ class Transport:
                     raise
                 await asyncio.sleep(min(backoff.next(), left))
 
-    async def once(self, endpoint: Endpoint, method: Method[Q, A], request: Q, patience: float) -> A:
+    async def once(self, endpoint: Endpoint, method: EtcdMethod[Q, A], request: Q, patience: float) -> A:
         """One try at one member."""
         self._check_open()
         await endpoint.ready(min(patience, CONNECT_WITHIN))
@@ -206,8 +197,8 @@ class Transport:
         except grpc.aio.AioRpcError as error:
             raise translate(error) from None
 
-    async def stream(self, method: Method[Q, A]) -> Stream[Q, A]:
-        """A new stream to the member in use; the caller repeats, and rotates when it breaks."""
+    async def stream(self, method: EtcdMethod[Q, A]) -> Stream[Q, A]:
+        """A new stream to the member in use. The caller retries, and calls `rotate` when the stream breaks."""
         self._check_open()
         endpoint = self.current
         try:
@@ -222,7 +213,7 @@ class Transport:
         return Stream(endpoint, open_stream(metadata=self._metadata(token)))
 
     def forget_token(self) -> None:
-        """The next call logs in first: a watch was refused for its token."""
+        """Log in before the next call: a watch was refused because of its token."""
         self._token = ""
 
     async def close(self) -> None:
@@ -234,11 +225,11 @@ class Transport:
             raise EtcdError("this etcd client is closed")
 
     def _metadata(self, token: str) -> grpc.aio.Metadata:
-        # hasleader: a member that lost its leader says so at once, instead of keeping us waiting.
+        # hasleader: a member without a leader reports it at once, instead of letting the call wait.
         pairs = [("hasleader", "true"), ("token", token)] if token else [("hasleader", "true")]
         return grpc.aio.Metadata(*pairs)
 
-    async def _authority(self, method: Method[Any, Any]) -> str:
+    async def _authority(self, method: EtcdMethod[Any, Any]) -> str:
         if method is _LOGIN:
             return ""
         if self.address.user and not self._token and not self._open_house:
@@ -247,7 +238,7 @@ class Transport:
 
     async def _login(self, stale: str) -> None:
         async with self._login_lock:
-            if self._token != stale:  # somebody else just did
+            if self._token != stale:  # another call just did
                 return
             request = pb.AuthenticateRequest(name=self.address.user, password=self.address.password)
             try:
@@ -255,7 +246,7 @@ class Transport:
             except EtcdRefused as refusal:
                 if "not enabled" not in str(refusal):
                     raise
-                self._open_house = True  # until a call is refused for want of a token
+                self._open_house = True  # until a call is refused because it has no token
             else:
                 self._open_house = False
 

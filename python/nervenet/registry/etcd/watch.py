@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List, then watch: everything that happens under a prefix, with nothing missed and nothing twice.
+"""List, then watch: all changes under a prefix, without losing or repeating one.
 
-Hides disconnects, members that freeze or lose their leader, fragments and compaction. The one number that matters is
-the next revision wanted: one past the last event that was handed on, never the revision of an answer's header, which
-runs ahead of the events still to come.
+It hides disconnects, members that are suspended or lose their leader, fragments and compaction. It continues from the
+next revision after the last event that was returned, never from the revision in a header: that may be ahead of events
+which are still to come.
 """
 
 from __future__ import annotations
@@ -14,59 +14,61 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
+from nervenet.backoff import Backoff
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, StaleToken
-from nervenet.registry.etcd.keys import KeyValue, Listing, as_key_value, prefix_end, to_bytes
-from nervenet.registry.etcd.transport import Backoff, Method, Stream, Transport
+from nervenet.registry.etcd.keys import KeyListing, KeyValue, as_key_value, prefix_end, to_bytes
+from nervenet.registry.etcd.transport import EtcdMethod, Stream, Transport
 
 log = logging.getLogger(__name__)
 
-_WATCH: Final = Method[pb.WatchRequest, pb.WatchResponse]("/etcdserverpb.Watch/Watch", pb.WatchResponse)
+_WATCH: Final = EtcdMethod[pb.WatchRequest, pb.WatchResponse]("/etcdserverpb.Watch/Watch", pb.WatchResponse)
 
 CREATED_WITHIN: Final = 3.0
 
 
 class Change(NamedTuple):
-    """One key was put, or (`deleted`) removed; then `kv` has key and mod_revision only."""
+    """One key was put, or deleted (`deleted`): then `kv` has only key and mod_revision."""
 
     kv: KeyValue
     deleted: bool
 
 
 class Changes(NamedTuple):
-    """What happened, in order, up to `revision`; a revision is never split over two of these."""
+    """The events up to `revision`, in order. A revision is never split over two of these."""
 
     changes: list[Change]
     revision: int
 
 
 class Snapshot(NamedTuple):
-    """All that stands under the prefix at `revision`: what is not in it does not exist (any more)."""
+    """All keys under the prefix as of `revision`. Any other key does not exist."""
 
     kvs: list[KeyValue]
     revision: int
 
 
 class Watch:
-    """Iterate it: a Snapshot, then Changes for ever. A Snapshot again means that history was lost: compare, go on.
+    """Iterate over it: a Snapshot, then Changes for ever. Another Snapshot means that history was lost: compare with
+    it.
 
-    `live` is true while a member is connected and tells news; false is no error, only age. The iteration ends with an
-    error only when etcd refuses the very first list.
+    `live` is true while a member is connected and sends changes. False is no error: the content is outdated. The
+    iteration raises an error only if etcd refuses the first list.
     """
 
     def __init__(
         self,
         transport: Transport,
-        list_all: Callable[[str], Awaitable[Listing]],
+        list_all: Callable[[str], Awaitable[KeyListing]],
         get_at: Callable[[str, int], Awaitable[KeyValue | None]],
         prefix: str,
     ) -> None:
         self._transport, self._list, self._get_at, self._prefix = transport, list_all, get_at, prefix
         self._backoff = Backoff(transport.chance, longest=2.0)
         self._next = 0
-        self._seen: KeyValue | None = None  # the newest put: by it a history is known again
+        self._seen: KeyValue | None = None  # the newest put, which identifies this history
         self._listed = False
-        self._told = False  # of an interruption that still goes on
+        self._told = False  # of the present interruption
         self.live = False
 
     def __repr__(self) -> str:
@@ -93,7 +95,7 @@ class Watch:
                     self._transport.forget_token()
             await asyncio.sleep(self._backoff.next())
 
-    async def _snapshot(self) -> Listing:
+    async def _snapshot(self) -> KeyListing:
         while True:
             try:
                 listing = await self._list(self._prefix)
@@ -126,7 +128,7 @@ class Watch:
                     yield Changes(held, held[-1].kv.mod_revision)
                     held = []
                 elif not answer.created:
-                    # A progress notice, which the server sends only to a watch that has everything up to here.
+                    # A progress notice: the server sends it only to a watch that has all events up to here.
                     self._next = max(self._next, answer.header.revision + 1)
         except EtcdUnavailable:
             self._transport.rotate(stream.endpoint)
@@ -152,11 +154,11 @@ class Watch:
         await self._same_history(created.header.revision)
 
     async def _same_history(self, revision: int) -> None:
-        """Raises Compacted where a store answers that is not the one we know: made anew, or restored from a backup.
+        """Raise Compacted if this is another store than before: a new one, or one restored from a backup.
 
-        Such a store counts its revisions from an older one. A watch of what is still to come there would wait in silence;
-        or, once the store has been written to as often, go on in the middle of a stranger's history, without a gap
-        to see. Neither its id nor its raft term tells: a member that begins anew with the same flags has the same.
+        Such a store counts its revisions from a lower number. A watch for a future revision would wait in silence. Or,
+        after as many writes, it would continue in the middle of an unrelated history, without a visible gap. The
+        cluster id and the raft term do not help: a new member with the same flags has the same ones.
         """
         if self._seen is not None:
             if await self._get_at(self._seen.key, self._seen.mod_revision) != self._seen:

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Decides an escalation, once, together with what follows from it: no decision stands beside an outcome it lost to.
+-- Decides an escalation, once, together with its consequences: if the step has another outcome, no decision is written.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}           head, as in journal_append
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>, n dense from 1
@@ -7,7 +7,7 @@
 -- ARGV     run, step, k, owner ('' = anyone), the entries of `decided:<step>#<k>`, `task:<step>` and `cancel`
 --          ('' = none: a granted retry leaves the step open)
 -- Answers  {status, owner, run, state, id of decided, id of task, id of cancel}
---          'new' · 'exists' somebody decided before (his id) · 'over' the step has an outcome (its id stands second)
+--          'new' · 'exists' it was decided before (with that id) · 'over' the step has an outcome (the second id)
 --          · 'not_asked' no such escalation · 'not_owner' · 'stale' · 'closed' · 'unknown'
 local head, step = KEYS[1], ARGV[2]
 local decided, task = 'decided:' .. step .. '#' .. ARGV[3], 'task:' .. step
@@ -53,7 +53,7 @@ end
 
 h[7] = append(decided, ARGV[5])
 if ARGV[7] ~= '' and not h[10] then
-  h[10] = append('cancel', ARGV[7]) -- before the outcome: the code shall meet the cancel, not a failed step
+  h[10] = append('cancel', ARGV[7]) -- before the outcome: the code must see the cancel, not a failed step
 end
 if ARGV[6] ~= '' then
   h[8] = append(task, ARGV[6])

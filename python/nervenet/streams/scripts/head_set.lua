@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner writes what lists and watchers see but no replay needs: state, at, note, blocked, and the published view; and
--- whoever has adopted and replayed a workflow says that he lives, even if he was robbed of it meanwhile.
+-- The owner writes the fields that lists and watchers see and no replay needs: state, at, note, blocked, and the
+-- published view. A node that has adopted and replayed a workflow confirms that it survived, even if another node
+-- owns it by now.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}        head
 -- KEYS[2]  nn:<ns>:wf:{<id>}:view   string: what the code published last

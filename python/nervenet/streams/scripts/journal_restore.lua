@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Redis came back without its tail, or empty: whoever remembers a journal writes back what it lacks, under the same ids.
+-- Redis is back without its last entries, or empty: a node that remembers a journal writes back what is missing, under
+-- the same ids.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}           head, as in journal_append
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>, n dense from 1
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: step → last checkpoint
--- ARGV     run, who remembers, from whom the workflow may be taken ('' = nobody), '1' = the entries begin with the
---          run's first, so a head that is gone may be made again, the state of a closed run ('' = it is open),
+-- ARGV     run, the node that remembers, from which node the workflow may be taken ('' = none), '1' = the entries begin with
+--          the run's first, so a lost head may be created again, the state of a closed run ('' = it is open),
 --          retention in ms, how many words of head fields and values follow, those, then the remembered entries, dense
 --          and in order: id, name, entry
--- Answers  {status, owner, last journal id, how many were written back, how many others' now stand behind them}
+-- Answers  {status, owner, last journal id, how many were written back, how many others now follow them}
 --          'whole'      nothing is missing; the journal may be longer
 --          'restored'   it is whole again
 --          'created'    head and journal were gone, or still those of an earlier run
@@ -17,8 +18,8 @@
 --          'closed'     it is closed; what was missing before its `close` was written back
 --          'stale' a later run by now · 'unknown' no head, and not enough is remembered to make one
 --
--- What somebody appended to the shortened journal, before this, happened later than what was lost: it goes behind it. A
--- name that stands on both sides is the remembered one's: the code has gone on from that.
+-- An entry that was appended to the shortened journal before this call happened later than the lost ones, so it follows
+-- them. If both have an entry of one name, the remembered one counts: the code has already used it.
 local head, journal, ckpt = KEYS[1], KEYS[2], KEYS[3]
 local run, me, from, complete, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
 local first = 8 + tonumber(ARGV[7])

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- First step of a start: puts a workflow id into `running`, before it has a head. Also behind the beginning of a closed
--- one's next run: then with a score above all that the books of its end can mean (`running_done`).
+-- First step of a start: puts a workflow id into `running`, before it has a head. Also after a closed
+-- workflow's next run has begun: then with a score above all that the end of its last run can remove (`running_done`).
 --
 -- KEYS[1]  nn:<ns>:running      zset: start time in ms → workflow id
 --          nn:<ns>:restarting   zset: likewise, the mark before that beginning

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Bury: removes from a group's stream what was delivered and is pending nowhere; nobody would ever get it again.
+-- Removes from a group's stream the entries that were delivered and are pending nowhere: no consumer would get them
+-- again.
 --
 -- KEYS[1]  nn:<ns>:inbox:{<process id>} | nn:<ns>:queue:{<capability>…}   stream with one group
 -- ARGV     group, where to go on ('-' at first), most pending entries to look at

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner closes a run: entry, state and retention in one, so that no closed workflow stays for ever.
+-- The owner closes a run: entry, state and retention in one, so that no closed workflow stays without end.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}           head, as in journal_append
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>, n dense from 1

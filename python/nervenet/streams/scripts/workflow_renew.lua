@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Begins the next run of a workflow in one step: the journal, its markers and its claims are gone, what nobody has read
--- yet comes along, and n goes on rising, so that whoever counts entries never meets a number twice.
+-- Begins the next run of a workflow in one step: the journal, its markers and its claims are deleted, unread entries are
+-- kept, and n continues to rise, so that a reader that counts entries never sees a number twice.
 --
 -- KEYS[1]  nn:<ns>:wf:{<id>}           head, as in journal_append
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>

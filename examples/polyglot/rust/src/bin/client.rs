@@ -3,7 +3,7 @@
 //!
 //!     client REQUEST_ID CAPABILITY JSON
 //!
-//! The request id is the task's name. Whoever asks again with it, after a crash, from another machine, gets the one result.
+//! The request id is the task's name. A caller that asks again with it, after a crash or from another machine, gets the one result.
 
 use std::{env, time::Duration};
 

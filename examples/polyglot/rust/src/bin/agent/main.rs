@@ -50,7 +50,7 @@ impl Agent {
             capabilities: work::capabilities().iter().map(capability).collect(),
             ..Default::default()
         };
-        let hello = Hello { agent: Some(record), credit: CREDIT, ..Default::default() };
+        let hello = Hello { protocol_version: 1, agent: Some(record), credit: CREDIT, ..Default::default() };
         let (stream, _) = unbounded_channel(); // nobody hears us yet
         let beat = beat(Duration::from_secs(1));
         Self { hello, held: HashMap::new(), stream, beat, handlers, leaving: None, drained: false }
@@ -77,7 +77,7 @@ impl Agent {
                 _ = int.recv() => self.leave(),
                 _ = time::sleep_until(self.leaving.unwrap_or_else(Instant::now)), if self.leaving.is_some() => {
                     if self.drained {
-                        break; // nobody acknowledges: the mesh finds out by itself
+                        break; // no one acknowledges: the mesh finds out on its own
                     }
                     self.give_back();
                 }

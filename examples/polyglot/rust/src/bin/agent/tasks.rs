@@ -69,7 +69,7 @@ impl Agent {
 
     /// News of a handler, or its result; said only while the task is still ours.
     pub fn told(&mut self, mut item: Ours) {
-        if let Ours::TaskResult(TaskCompletion { task_id, result: Some(result) }) = &mut item {
+        if let Ours::TaskCompletion(TaskCompletion { task_id, result: Some(result) }) = &mut item {
             if let Some(Outcome::Failure(failure)) = &mut result.outcome
                 && failure.code() == FailureCode::Canceled
                 && self.drained

@@ -114,24 +114,26 @@ public final class Agent {
       ")\n\020signals_complete\030\t \001(\010R\017signalsComple" +
       "te\022%\n\016schemas_marked\030\n \001(\010R\rschemasMarke" +
       "d\"7\n\tSignalRef\022\022\n\004name\030\001 \001(\tR\004name\022\026\n\006sc" +
-      "hema\030\002 \001(\tR\006schema\"\373\002\n\nNodeRecord\022\027\n\007nod" +
+      "hema\030\002 \001(\tR\006schema\"\372\002\n\nNodeRecord\022\027\n\007nod" +
       "e_id\030\001 \001(\tR\006nodeId\022\030\n\007address\030\002 \001(\tR\007add" +
       "ress\022<\n\013definitions\030\003 \003(\0132\032.nervenet.v1." +
-      "DefinitionRefR\013definitions\022-\n\005state\030\004 \001(" +
-      "\0162\027.nervenet.v1.AgentStateR\005state\022?\n\rreg" +
-      "ister_time\030\005 \001(\0132\032.google.protobuf.Times" +
-      "tampR\014registerTime\022#\n\rmax_workflows\030\006 \001(" +
-      "\005R\014maxWorkflows\022\'\n\017owned_workflows\030\007 \001(\005" +
-      "R\016ownedWorkflows\022\030\n\007runtime\030\010 \001(\tR\007runti" +
-      "me\022\020\n\003pid\030\t \001(\005R\003pid\022\022\n\004full\030\n \001(\010R\004full" +
-      "*\216\001\n\nAgentState\022\033\n\027AGENT_STATE_UNSPECIFI" +
-      "ED\020\000\022\030\n\024AGENT_STATE_STARTING\020\001\022\026\n\022AGENT_" +
-      "STATE_ACTIVE\020\002\022\030\n\024AGENT_STATE_DRAINING\020\003" +
-      "\022\027\n\023AGENT_STATE_DRAINED\020\004*R\n\tTransport\022\031" +
-      "\n\025TRANSPORT_UNSPECIFIED\020\000\022\023\n\017TRANSPORT_R" +
-      "EDIS\020\001\022\025\n\021TRANSPORT_GATEWAY\020\002B8\n\017dev.ner" +
-      "venet.v1P\001Z#nervenet.dev/nervenet/v1;ner" +
-      "venetv1b\006proto3"
+      "DefinitionRefR\013definitions\022,\n\005state\030\004 \001(" +
+      "\0162\026.nervenet.v1.NodeStateR\005state\022?\n\rregi" +
+      "ster_time\030\005 \001(\0132\032.google.protobuf.Timest" +
+      "ampR\014registerTime\022#\n\rmax_workflows\030\006 \001(\005" +
+      "R\014maxWorkflows\022\'\n\017owned_workflows\030\007 \001(\005R" +
+      "\016ownedWorkflows\022\030\n\007runtime\030\010 \001(\tR\007runtim" +
+      "e\022\020\n\003pid\030\t \001(\005R\003pid\022\022\n\004full\030\n \001(\010R\004full*" +
+      "\216\001\n\nAgentState\022\033\n\027AGENT_STATE_UNSPECIFIE" +
+      "D\020\000\022\030\n\024AGENT_STATE_STARTING\020\001\022\026\n\022AGENT_S" +
+      "TATE_ACTIVE\020\002\022\030\n\024AGENT_STATE_DRAINING\020\003\022" +
+      "\027\n\023AGENT_STATE_DRAINED\020\004*W\n\tNodeState\022\032\n" +
+      "\026NODE_STATE_UNSPECIFIED\020\000\022\025\n\021NODE_STATE_" +
+      "ACTIVE\020\002\022\027\n\023NODE_STATE_DRAINING\020\003*R\n\tTra" +
+      "nsport\022\031\n\025TRANSPORT_UNSPECIFIED\020\000\022\023\n\017TRA" +
+      "NSPORT_REDIS\020\001\022\025\n\021TRANSPORT_GATEWAY\020\002B8\n" +
+      "\017dev.nervenet.v1P\001Z#nervenet.dev/nervene" +
+      "t/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,

@@ -23,7 +23,7 @@ public enum AgentEventType
   AGENT_EVENT_TYPE_UNSPECIFIED(0),
   /**
    * <pre>
-   * It is there, or its record changed.
+   * It was added, or its record changed.
    * </pre>
    *
    * <code>AGENT_EVENT_TYPE_PUT = 1;</code>
@@ -47,7 +47,7 @@ public enum AgentEventType
   AGENT_EVENT_TYPE_REMOVED(3),
   /**
    * <pre>
-   * Everything that was there has been sent.
+   * All existing records have been sent.
    * </pre>
    *
    * <code>AGENT_EVENT_TYPE_SYNCED = 4;</code>
@@ -66,7 +66,7 @@ public enum AgentEventType
   public static final int AGENT_EVENT_TYPE_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * It is there, or its record changed.
+   * It was added, or its record changed.
    * </pre>
    *
    * <code>AGENT_EVENT_TYPE_PUT = 1;</code>
@@ -90,7 +90,7 @@ public enum AgentEventType
   public static final int AGENT_EVENT_TYPE_REMOVED_VALUE = 3;
   /**
    * <pre>
-   * Everything that was there has been sent.
+   * All existing records have been sent.
    * </pre>
    *
    * <code>AGENT_EVENT_TYPE_SYNCED = 4;</code>

@@ -4,7 +4,7 @@ import static io.grpc.MethodDescriptor.generateFullMethodName;
 
 /**
  * <pre>
- * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+ * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
  * </pre>
  */
 @io.grpc.stub.annotations.GrpcGenerated
@@ -293,7 +293,7 @@ public final class AgentServiceGrpc {
 
   /**
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public interface AsyncService {
@@ -373,7 +373,7 @@ public final class AgentServiceGrpc {
   /**
    * Base class for the server implementation of the service AgentService.
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public static abstract class AgentServiceImplBase
@@ -387,7 +387,7 @@ public final class AgentServiceGrpc {
   /**
    * A stub to allow clients to do asynchronous rpc calls to service AgentService.
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public static final class AgentServiceStub
@@ -485,7 +485,7 @@ public final class AgentServiceGrpc {
   /**
    * A stub to allow clients to do synchronous rpc calls to service AgentService.
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public static final class AgentServiceBlockingV2Stub
@@ -578,7 +578,7 @@ public final class AgentServiceGrpc {
   /**
    * A stub to allow clients to do limited synchronous rpc calls to service AgentService.
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public static final class AgentServiceBlockingStub
@@ -658,7 +658,7 @@ public final class AgentServiceGrpc {
   /**
    * A stub to allow clients to do ListenableFuture-style rpc calls to service AgentService.
    * <pre>
-   * One service, two hosts: each agent serves it for itself, each node by `agent_id` for all agents it can reach.
+   * Served by each agent for itself, and by each node, by `agent_id`, for all agents that it can reach.
    * </pre>
    */
   public static final class AgentServiceFutureStub

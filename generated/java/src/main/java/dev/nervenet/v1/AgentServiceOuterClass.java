@@ -220,86 +220,88 @@ public final class AgentServiceOuterClass {
       "(\tR\006reason\"*\n\022CancelTaskResponse\022\024\n\005foun" +
       "d\030\001 \001(\010R\005found\"G\n\016ConnectRequest\0225\n\005item" +
       "s\030\001 \003(\0132\037.nervenet.v1.ConnectRequestItem" +
-      "R\005items\"\334\002\n\022ConnectRequestItem\022*\n\005hello\030" +
+      "R\005items\"\340\002\n\022ConnectRequestItem\022*\n\005hello\030" +
       "\001 \001(\0132\022.nervenet.v1.HelloH\000R\005hello\0221\n\010ta" +
       "sk_ack\030\002 \001(\0132\024.nervenet.v1.TaskAckH\000R\007ta" +
-      "skAck\022>\n\rtask_progress\030\003 \001(\0132\027.nervenet." +
-      "v1.TaskReportH\000R\014taskProgress\022>\n\013task_re" +
-      "sult\030\004 \001(\0132\033.nervenet.v1.TaskCompletionH" +
-      "\000R\ntaskResult\022-\n\006status\030\005 \001(\0132\023.nervenet" +
-      ".v1.StatusH\000R\006status\0220\n\007goodbye\030\006 \001(\0132\024." +
-      "nervenet.v1.GoodbyeH\000R\007goodbyeB\006\n\004item\"\233" +
-      "\001\n\005Hello\022.\n\005agent\030\001 \001(\0132\030.nervenet.v1.Ag" +
-      "entRecordR\005agent\022\026\n\006credit\030\002 \001(\005R\006credit" +
-      "\022\031\n\010lease_id\030\003 \001(\003R\007leaseId\022/\n\007running\030\004" +
-      " \003(\0132\025.nervenet.v1.HeldTaskR\007running\"\252\001\n" +
-      "\010HeldTask\022-\n\004task\030\001 \001(\0132\031.nervenet.v1.Ta" +
-      "skEnvelopeR\004task\0229\n\nstart_time\030\002 \001(\0132\032.g" +
-      "oogle.protobuf.TimestampR\tstartTime\0224\n\nc" +
-      "heckpoint\030\003 \001(\0132\024.nervenet.v1.PayloadR\nc" +
-      "heckpoint\"<\n\007TaskAck\022\027\n\007task_id\030\001 \001(\tR\006t" +
-      "askId\022\030\n\007attempt\030\002 \001(\005R\007attempt\"\\\n\nTaskR" +
-      "eport\022\027\n\007task_id\030\001 \001(\tR\006taskId\0225\n\010progre" +
-      "ss\030\002 \001(\0132\031.nervenet.v1.TaskProgressR\010pro" +
-      "gress\"Z\n\016TaskCompletion\022\027\n\007task_id\030\001 \001(\t" +
-      "R\006taskId\022/\n\006result\030\002 \001(\0132\027.nervenet.v1.T" +
-      "askResultR\006result\"W\n\006Status\022%\n\004load\030\001 \001(" +
-      "\0132\021.nervenet.v1.LoadR\004load\022\033\n\006credit\030\002 \001" +
-      "(\005H\000R\006credit\210\001\001B\t\n\007_credit\"!\n\007Goodbye\022\026\n" +
-      "\006reason\030\001 \001(\tR\006reason\"I\n\017ConnectResponse" +
-      "\0226\n\005items\030\001 \003(\0132 .nervenet.v1.ConnectRes" +
-      "ponseItemR\005items\"\366\003\n\023ConnectResponseItem" +
-      "\0220\n\007welcome\030\001 \001(\0132\024.nervenet.v1.WelcomeH" +
-      "\000R\007welcome\022/\n\004task\030\002 \001(\0132\031.nervenet.v1.T" +
-      "askEnvelopeH\000R\004task\0227\n\nresult_ack\030\003 \001(\0132" +
-      "\026.nervenet.v1.ResultAckH\000R\tresultAck\022:\n\013" +
-      "task_cancel\030\004 \001(\0132\027.nervenet.v1.TaskCanc" +
-      "elH\000R\ntaskCancel\022*\n\005drain\030\005 \001(\0132\022.nerven" +
-      "et.v1.DrainH\000R\005drain\0223\n\010rejected\030\006 \001(\0132\025" +
-      ".nervenet.v1.RejectedH\000R\010rejected\022-\n\006res" +
-      "ume\030\007 \001(\0132\023.nervenet.v1.ResumeH\000R\006resume" +
-      "\0227\n\nstatus_ack\030\010 \001(\0132\026.nervenet.v1.Statu" +
-      "sAckH\000R\tstatusAck\0226\n\treconnect\030\t \001(\0132\026.n" +
-      "ervenet.v1.ReconnectH\000R\treconnectB\006\n\004ite" +
-      "m\"\222\003\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007agentId" +
-      "\022\031\n\010lease_id\030\002 \001(\003R\007leaseId\022B\n\017status_in" +
-      "terval\030\003 \001(\0132\031.google.protobuf.DurationR" +
-      "\016statusInterval\022\027\n\007node_id\030\004 \001(\tR\006nodeId" +
-      "\022\034\n\tnamespace\030\005 \001(\tR\tnamespace\0226\n\tlease_" +
-      "ttl\030\006 \001(\0132\031.google.protobuf.DurationR\010le" +
-      "aseTtl\022D\n\020reconnect_within\030\007 \001(\0132\031.googl" +
-      "e.protobuf.DurationR\017reconnectWithin\022#\n\r" +
-      "payload_limit\030\010 \001(\003R\014payloadLimit\022\035\n\nmax" +
-      "_credit\030\t \001(\005R\tmaxCredit\022\024\n\005nodes\030\n \003(\tR" +
-      "\005nodes\"Z\n\tResultAck\022\027\n\007task_id\030\001 \001(\tR\006ta" +
-      "skId\022\030\n\007attempt\030\002 \001(\005R\007attempt\022\032\n\010record" +
-      "ed\030\003 \001(\010R\010recorded\"W\n\nTaskCancel\022\027\n\007task" +
-      "_id\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007atte" +
-      "mpt\022\026\n\006reason\030\003 \001(\tR\006reason\"8\n\005Drain\022/\n\005" +
-      "grace\030\001 \001(\0132\031.google.protobuf.DurationR\005" +
-      "grace\"\010\n\006Resume\"C\n\tStatusAck\0226\n\tlease_tt" +
-      "l\030\001 \001(\0132\031.google.protobuf.DurationR\010leas" +
-      "eTtl\"9\n\tReconnect\022\024\n\005nodes\030\001 \003(\tR\005nodes\022" +
-      "\026\n\006reason\030\002 \001(\tR\006reason\"o\n\010Rejected\022\026\n\006r" +
-      "eason\030\001 \001(\tR\006reason\022\030\n\007message\030\002 \001(\tR\007me" +
-      "ssage\022\027\n\007task_id\030\003 \001(\tR\006taskId\022\030\n\007attemp" +
-      "t\030\004 \001(\005R\007attempt2\304\004\n\014AgentService\022V\n\rDes" +
-      "cribeAgent\022!.nervenet.v1.DescribeAgentRe" +
-      "quest\032\".nervenet.v1.DescribeAgentRespons" +
-      "e\022D\n\007GetLoad\022\033.nervenet.v1.GetLoadReques" +
-      "t\032\034.nervenet.v1.GetLoadResponse\022\\\n\017ListA" +
-      "ctiveTasks\022#.nervenet.v1.ListActiveTasks" +
-      "Request\032$.nervenet.v1.ListActiveTasksRes" +
-      "ponse\022M\n\nDrainAgent\022\036.nervenet.v1.DrainA" +
-      "gentRequest\032\037.nervenet.v1.DrainAgentResp" +
-      "onse\022P\n\013ResumeAgent\022\037.nervenet.v1.Resume" +
-      "AgentRequest\032 .nervenet.v1.ResumeAgentRe" +
-      "sponse\022M\n\nCancelTask\022\036.nervenet.v1.Cance" +
-      "lTaskRequest\032\037.nervenet.v1.CancelTaskRes" +
-      "ponse\022H\n\007Connect\022\033.nervenet.v1.ConnectRe" +
-      "quest\032\034.nervenet.v1.ConnectResponse(\0010\001B" +
-      "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
-      "net/v1;nervenetv1b\006proto3"
+      "skAck\022:\n\013task_report\030\003 \001(\0132\027.nervenet.v1" +
+      ".TaskReportH\000R\ntaskReport\022F\n\017task_comple" +
+      "tion\030\004 \001(\0132\033.nervenet.v1.TaskCompletionH" +
+      "\000R\016taskCompletion\022-\n\006status\030\005 \001(\0132\023.nerv" +
+      "enet.v1.StatusH\000R\006status\0220\n\007goodbye\030\006 \001(" +
+      "\0132\024.nervenet.v1.GoodbyeH\000R\007goodbyeB\006\n\004it" +
+      "em\"\306\001\n\005Hello\022.\n\005agent\030\001 \001(\0132\030.nervenet.v" +
+      "1.AgentRecordR\005agent\022\026\n\006credit\030\002 \001(\005R\006cr" +
+      "edit\022\031\n\010lease_id\030\003 \001(\003R\007leaseId\022/\n\007runni" +
+      "ng\030\004 \003(\0132\025.nervenet.v1.HeldTaskR\007running" +
+      "\022)\n\020protocol_version\030\005 \001(\005R\017protocolVers" +
+      "ion\"\252\001\n\010HeldTask\022-\n\004task\030\001 \001(\0132\031.nervene" +
+      "t.v1.TaskEnvelopeR\004task\0229\n\nstart_time\030\002 " +
+      "\001(\0132\032.google.protobuf.TimestampR\tstartTi" +
+      "me\0224\n\ncheckpoint\030\003 \001(\0132\024.nervenet.v1.Pay" +
+      "loadR\ncheckpoint\"<\n\007TaskAck\022\027\n\007task_id\030\001" +
+      " \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007attempt\"\\" +
+      "\n\nTaskReport\022\027\n\007task_id\030\001 \001(\tR\006taskId\0225\n" +
+      "\010progress\030\002 \001(\0132\031.nervenet.v1.TaskProgre" +
+      "ssR\010progress\"Z\n\016TaskCompletion\022\027\n\007task_i" +
+      "d\030\001 \001(\tR\006taskId\022/\n\006result\030\002 \001(\0132\027.nerven" +
+      "et.v1.TaskResultR\006result\"W\n\006Status\022%\n\004lo" +
+      "ad\030\001 \001(\0132\021.nervenet.v1.LoadR\004load\022\033\n\006cre" +
+      "dit\030\002 \001(\005H\000R\006credit\210\001\001B\t\n\007_credit\"!\n\007Goo" +
+      "dbye\022\026\n\006reason\030\001 \001(\tR\006reason\"I\n\017ConnectR" +
+      "esponse\0226\n\005items\030\001 \003(\0132 .nervenet.v1.Con" +
+      "nectResponseItemR\005items\"\366\003\n\023ConnectRespo" +
+      "nseItem\0220\n\007welcome\030\001 \001(\0132\024.nervenet.v1.W" +
+      "elcomeH\000R\007welcome\022/\n\004task\030\002 \001(\0132\031.nerven" +
+      "et.v1.TaskEnvelopeH\000R\004task\0227\n\nresult_ack" +
+      "\030\003 \001(\0132\026.nervenet.v1.ResultAckH\000R\tresult" +
+      "Ack\022:\n\013task_cancel\030\004 \001(\0132\027.nervenet.v1.T" +
+      "askCancelH\000R\ntaskCancel\022*\n\005drain\030\005 \001(\0132\022" +
+      ".nervenet.v1.DrainH\000R\005drain\0223\n\010rejected\030" +
+      "\006 \001(\0132\025.nervenet.v1.RejectedH\000R\010rejected" +
+      "\022-\n\006resume\030\007 \001(\0132\023.nervenet.v1.ResumeH\000R" +
+      "\006resume\0227\n\nstatus_ack\030\010 \001(\0132\026.nervenet.v" +
+      "1.StatusAckH\000R\tstatusAck\0226\n\treconnect\030\t " +
+      "\001(\0132\026.nervenet.v1.ReconnectH\000R\treconnect" +
+      "B\006\n\004item\"\275\003\n\007Welcome\022\031\n\010agent_id\030\001 \001(\tR\007" +
+      "agentId\022\031\n\010lease_id\030\002 \001(\003R\007leaseId\022B\n\017st" +
+      "atus_interval\030\003 \001(\0132\031.google.protobuf.Du" +
+      "rationR\016statusInterval\022\027\n\007node_id\030\004 \001(\tR" +
+      "\006nodeId\022\034\n\tnamespace\030\005 \001(\tR\tnamespace\0226\n" +
+      "\tlease_ttl\030\006 \001(\0132\031.google.protobuf.Durat" +
+      "ionR\010leaseTtl\022D\n\020reconnect_within\030\007 \001(\0132" +
+      "\031.google.protobuf.DurationR\017reconnectWit" +
+      "hin\022#\n\rpayload_limit\030\010 \001(\003R\014payloadLimit" +
+      "\022\035\n\nmax_credit\030\t \001(\005R\tmaxCredit\022\024\n\005nodes" +
+      "\030\n \003(\tR\005nodes\022)\n\020protocol_version\030\013 \001(\005R" +
+      "\017protocolVersion\"Z\n\tResultAck\022\027\n\007task_id" +
+      "\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002 \001(\005R\007attempt" +
+      "\022\032\n\010recorded\030\003 \001(\010R\010recorded\"W\n\nTaskCanc" +
+      "el\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\030\n\007attempt\030\002" +
+      " \001(\005R\007attempt\022\026\n\006reason\030\003 \001(\tR\006reason\"8\n" +
+      "\005Drain\022/\n\005grace\030\001 \001(\0132\031.google.protobuf." +
+      "DurationR\005grace\"\010\n\006Resume\"C\n\tStatusAck\0226" +
+      "\n\tlease_ttl\030\001 \001(\0132\031.google.protobuf.Dura" +
+      "tionR\010leaseTtl\"9\n\tReconnect\022\024\n\005nodes\030\001 \003" +
+      "(\tR\005nodes\022\026\n\006reason\030\002 \001(\tR\006reason\"o\n\010Rej" +
+      "ected\022\026\n\006reason\030\001 \001(\tR\006reason\022\030\n\007message" +
+      "\030\002 \001(\tR\007message\022\027\n\007task_id\030\003 \001(\tR\006taskId" +
+      "\022\030\n\007attempt\030\004 \001(\005R\007attempt2\304\004\n\014AgentServ" +
+      "ice\022V\n\rDescribeAgent\022!.nervenet.v1.Descr" +
+      "ibeAgentRequest\032\".nervenet.v1.DescribeAg" +
+      "entResponse\022D\n\007GetLoad\022\033.nervenet.v1.Get" +
+      "LoadRequest\032\034.nervenet.v1.GetLoadRespons" +
+      "e\022\\\n\017ListActiveTasks\022#.nervenet.v1.ListA" +
+      "ctiveTasksRequest\032$.nervenet.v1.ListActi" +
+      "veTasksResponse\022M\n\nDrainAgent\022\036.nervenet" +
+      ".v1.DrainAgentRequest\032\037.nervenet.v1.Drai" +
+      "nAgentResponse\022P\n\013ResumeAgent\022\037.nervenet" +
+      ".v1.ResumeAgentRequest\032 .nervenet.v1.Res" +
+      "umeAgentResponse\022M\n\nCancelTask\022\036.nervene" +
+      "t.v1.CancelTaskRequest\032\037.nervenet.v1.Can" +
+      "celTaskResponse\022H\n\007Connect\022\033.nervenet.v1" +
+      ".ConnectRequest\032\034.nervenet.v1.ConnectRes" +
+      "ponse(\0010\001B8\n\017dev.nervenet.v1P\001Z#nervenet" +
+      ".dev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -399,13 +401,13 @@ public final class AgentServiceOuterClass {
     internal_static_nervenet_v1_ConnectRequestItem_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ConnectRequestItem_descriptor,
-        new java.lang.String[] { "Hello", "TaskAck", "TaskProgress", "TaskResult", "Status", "Goodbye", "Item", });
+        new java.lang.String[] { "Hello", "TaskAck", "TaskReport", "TaskCompletion", "Status", "Goodbye", "Item", });
     internal_static_nervenet_v1_Hello_descriptor =
       getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_Hello_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Hello_descriptor,
-        new java.lang.String[] { "Agent", "Credit", "LeaseId", "Running", });
+        new java.lang.String[] { "Agent", "Credit", "LeaseId", "Running", "ProtocolVersion", });
     internal_static_nervenet_v1_HeldTask_descriptor =
       getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_HeldTask_fieldAccessorTable = new
@@ -459,7 +461,7 @@ public final class AgentServiceOuterClass {
     internal_static_nervenet_v1_Welcome_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Welcome_descriptor,
-        new java.lang.String[] { "AgentId", "LeaseId", "StatusInterval", "NodeId", "Namespace", "LeaseTtl", "ReconnectWithin", "PayloadLimit", "MaxCredit", "Nodes", });
+        new java.lang.String[] { "AgentId", "LeaseId", "StatusInterval", "NodeId", "Namespace", "LeaseTtl", "ReconnectWithin", "PayloadLimit", "MaxCredit", "Nodes", "ProtocolVersion", });
     internal_static_nervenet_v1_ResultAck_descriptor =
       getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_ResultAck_fieldAccessorTable = new

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * An agent's life.
+ * An agent's state.
  * </pre>
  *
  * Protobuf enum {@code nervenet.v1.AgentState}
@@ -15,7 +15,7 @@ public enum AgentState
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>AGENT_STATE_UNSPECIFIED = 0;</code>
@@ -47,7 +47,7 @@ public enum AgentState
   AGENT_STATE_DRAINING(3),
   /**
    * <pre>
-   * Runs nothing any more.
+   * Runs nothing.
    * </pre>
    *
    * <code>AGENT_STATE_DRAINED = 4;</code>
@@ -58,7 +58,7 @@ public enum AgentState
 
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>AGENT_STATE_UNSPECIFIED = 0;</code>
@@ -90,7 +90,7 @@ public enum AgentState
   public static final int AGENT_STATE_DRAINING_VALUE = 3;
   /**
    * <pre>
-   * Runs nothing any more.
+   * Runs nothing.
    * </pre>
    *
    * <code>AGENT_STATE_DRAINED = 4;</code>

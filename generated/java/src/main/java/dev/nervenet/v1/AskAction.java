@@ -153,7 +153,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Struct answerSchema_;
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -165,7 +166,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -177,7 +179,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -238,7 +241,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration deadline_;
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -250,7 +253,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -262,7 +265,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -276,7 +279,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Value defaultAnswer_;
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -288,7 +291,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -300,7 +303,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1139,7 +1142,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Struct, com.google.protobuf.Struct.Builder, com.google.protobuf.StructOrBuilder> answerSchemaBuilder_;
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1150,7 +1154,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1165,7 +1170,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1185,7 +1191,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1203,7 +1210,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1228,7 +1236,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1245,7 +1254,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1257,7 +1267,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1272,7 +1283,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; without choices and schema any JSON will do.
+     * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+     * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
      * </pre>
      *
      * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -1388,7 +1400,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> deadlineBuilder_;
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1399,7 +1411,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1414,7 +1426,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1434,7 +1446,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1452,7 +1464,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1477,7 +1489,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1494,7 +1506,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1506,7 +1518,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1521,7 +1533,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long the question stands; unset = for ever.
+     * How long the question stays open; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -1545,7 +1557,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Value, com.google.protobuf.Value.Builder, com.google.protobuf.ValueOrBuilder> defaultAnswerBuilder_;
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1556,7 +1568,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1571,7 +1583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1591,7 +1603,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1609,7 +1621,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1634,7 +1646,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1651,7 +1663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1663,7 +1675,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -1678,7 +1690,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+     * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>

@@ -71,7 +71,8 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -80,7 +81,8 @@ public interface AskActionOrBuilder extends
   boolean hasAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -89,7 +91,8 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Struct getAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; without choices and schema any JSON will do.
+   * JSON Schema of the answer; without choices and schema any JSON will do. People write definitions, so this is a Struct
+   * and `default_answer` a Value; a Question, which programs make of it, has the same as JSON text.
    * </pre>
    *
    * <code>.google.protobuf.Struct answer_schema = 3 [json_name = "answerSchema"];</code>
@@ -118,7 +121,7 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -127,7 +130,7 @@ public interface AskActionOrBuilder extends
   boolean hasDeadline();
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -136,7 +139,7 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Duration getDeadline();
   /**
    * <pre>
-   * How long the question stands; unset = for ever.
+   * How long the question stays open; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration deadline = 5 [json_name = "deadline"];</code>
@@ -145,7 +148,7 @@ public interface AskActionOrBuilder extends
 
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -154,7 +157,7 @@ public interface AskActionOrBuilder extends
   boolean hasDefaultAnswer();
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>
@@ -163,7 +166,7 @@ public interface AskActionOrBuilder extends
   com.google.protobuf.Value getDefaultAnswer();
   /**
    * <pre>
-   * The answer when nobody gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
+   * The answer if no one gave one in time (`expired` is true then); unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.google.protobuf.Value default_answer = 6 [json_name = "defaultAnswer"];</code>

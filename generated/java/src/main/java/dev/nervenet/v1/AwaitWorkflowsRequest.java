@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -77,7 +77,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -89,7 +89,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -107,7 +107,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -119,7 +119,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -596,7 +596,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -609,7 +609,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -620,7 +620,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -632,7 +632,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -645,7 +645,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -664,7 +664,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -682,7 +682,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -700,7 +700,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -715,7 +715,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom to wait for; may be told before or after they are started.
+     * Workflows to wait for; they may be started before or after this.
      * </pre>
      *
      * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -743,7 +743,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -767,7 +767,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -779,7 +779,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -792,7 +792,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -811,7 +811,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -829,7 +829,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -847,7 +847,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -862,7 +862,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Whom not to wait for any more.
+     * Workflows that are no longer waited for.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>

@@ -10,7 +10,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -20,7 +20,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
       getWorkflowIdsList();
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -29,7 +29,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   int getWorkflowIdsCount();
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -39,7 +39,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   java.lang.String getWorkflowIds(int index);
   /**
    * <pre>
-   * Whom to wait for; may be told before or after they are started.
+   * Workflows to wait for; they may be started before or after this.
    * </pre>
    *
    * <code>repeated string workflow_ids = 1 [json_name = "workflowIds"];</code>
@@ -51,7 +51,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -61,7 +61,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
       getForgetWorkflowIdsList();
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -70,7 +70,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   int getForgetWorkflowIdsCount();
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -80,7 +80,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   java.lang.String getForgetWorkflowIds(int index);
   /**
    * <pre>
-   * Whom not to wait for any more.
+   * Workflows that are no longer waited for.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>

@@ -98,7 +98,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -119,7 +119,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -159,7 +159,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Only this attempt; 0 = whichever runs.
+   * Only this attempt; 0 = the one that runs.
    * </pre>
    *
    * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -736,7 +736,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The task.
      * </pre>
      *
      * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The task.
      * </pre>
      *
      * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -777,7 +777,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The task.
      * </pre>
      *
      * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -794,7 +794,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The task.
      * </pre>
      *
      * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -808,7 +808,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The task.
      * </pre>
      *
      * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -872,7 +872,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>
@@ -900,7 +900,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only this attempt; 0 = whichever runs.
+     * Only this attempt; 0 = the one that runs.
      * </pre>
      *
      * <code>int32 attempt = 4 [json_name = "attempt"];</code>

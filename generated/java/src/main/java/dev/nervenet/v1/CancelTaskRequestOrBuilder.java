@@ -30,7 +30,7 @@ public interface CancelTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -39,7 +39,7 @@ public interface CancelTaskRequestOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The task.
    * </pre>
    *
    * <code>string task_id = 2 [json_name = "taskId"];</code>
@@ -60,7 +60,7 @@ public interface CancelTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only this attempt; 0 = whichever runs.
+   * Only this attempt; 0 = the one that runs.
    * </pre>
    *
    * <code>int32 attempt = 4 [json_name = "attempt"];</code>

@@ -10,7 +10,7 @@ public interface CancelWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface CancelWorkflowRequestOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * How a candidate fared.
+ * The score of a candidate, or why it was excluded.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.Candidate}
@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object agentId_ = "";
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -112,7 +112,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object rejected_ = "";
   /**
    * <pre>
-   * Why it was out of the question; empty = it was not.
+   * Why it was excluded; empty = it was not.
    * </pre>
    *
    * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -133,7 +133,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Why it was out of the question; empty = it was not.
+   * Why it was excluded; empty = it was not.
    * </pre>
    *
    * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -335,7 +335,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How a candidate fared.
+   * The score of a candidate, or why it was excluded.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.Candidate}
@@ -536,7 +536,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object agentId_ = "";
     /**
      * <pre>
-     * Who.
+     * The agent's id.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -556,7 +556,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who.
+     * The agent's id.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -577,7 +577,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who.
+     * The agent's id.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -594,7 +594,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who.
+     * The agent's id.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -608,7 +608,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who.
+     * The agent's id.
      * </pre>
      *
      * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -672,7 +672,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object rejected_ = "";
     /**
      * <pre>
-     * Why it was out of the question; empty = it was not.
+     * Why it was excluded; empty = it was not.
      * </pre>
      *
      * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -692,7 +692,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why it was out of the question; empty = it was not.
+     * Why it was excluded; empty = it was not.
      * </pre>
      *
      * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -713,7 +713,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why it was out of the question; empty = it was not.
+     * Why it was excluded; empty = it was not.
      * </pre>
      *
      * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -730,7 +730,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why it was out of the question; empty = it was not.
+     * Why it was excluded; empty = it was not.
      * </pre>
      *
      * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -744,7 +744,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Why it was out of the question; empty = it was not.
+     * Why it was excluded; empty = it was not.
      * </pre>
      *
      * <code>string rejected = 3 [json_name = "rejected"];</code>

@@ -10,7 +10,7 @@ public interface CandidateOrBuilder extends
 
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -19,7 +19,7 @@ public interface CandidateOrBuilder extends
   java.lang.String getAgentId();
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -40,7 +40,7 @@ public interface CandidateOrBuilder extends
 
   /**
    * <pre>
-   * Why it was out of the question; empty = it was not.
+   * Why it was excluded; empty = it was not.
    * </pre>
    *
    * <code>string rejected = 3 [json_name = "rejected"];</code>
@@ -49,7 +49,7 @@ public interface CandidateOrBuilder extends
   java.lang.String getRejected();
   /**
    * <pre>
-   * Why it was out of the question; empty = it was not.
+   * Why it was excluded; empty = it was not.
    * </pre>
    *
    * <code>string rejected = 3 [json_name = "rejected"];</code>

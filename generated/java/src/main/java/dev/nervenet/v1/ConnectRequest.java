@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * From a gateway agent to its node. Whatever is pending SHOULD travel in one message.
+ * From a gateway agent to its node. All pending items SHOULD travel in one message.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectRequest}
@@ -266,7 +266,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From a gateway agent to its node. Whatever is pending SHOULD travel in one message.
+   * From a gateway agent to its node. All pending items SHOULD travel in one message.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectRequest}

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * One thing that a gateway agent says. Each is a sign of life.
+ * One item from a gateway agent. Each is a sign of life.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -51,8 +51,8 @@ private static final long serialVersionUID = 0L;
           com.google.protobuf.AbstractMessage.InternalOneOfEnum {
     HELLO(1),
     TASK_ACK(2),
-    TASK_PROGRESS(3),
-    TASK_RESULT(4),
+    TASK_REPORT(3),
+    TASK_COMPLETION(4),
     STATUS(5),
     GOODBYE(6),
     ITEM_NOT_SET(0);
@@ -74,8 +74,8 @@ private static final long serialVersionUID = 0L;
       switch (value) {
         case 1: return HELLO;
         case 2: return TASK_ACK;
-        case 3: return TASK_PROGRESS;
-        case 4: return TASK_RESULT;
+        case 3: return TASK_REPORT;
+        case 4: return TASK_COMPLETION;
         case 5: return STATUS;
         case 6: return GOODBYE;
         case 0: return ITEM_NOT_SET;
@@ -179,17 +179,17 @@ private static final long serialVersionUID = 0L;
     return dev.nervenet.v1.TaskAck.getDefaultInstance();
   }
 
-  public static final int TASK_PROGRESS_FIELD_NUMBER = 3;
+  public static final int TASK_REPORT_FIELD_NUMBER = 3;
   /**
    * <pre>
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-   * @return Whether the taskProgress field is set.
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+   * @return Whether the taskReport field is set.
    */
   @java.lang.Override
-  public boolean hasTaskProgress() {
+  public boolean hasTaskReport() {
     return itemCase_ == 3;
   }
   /**
@@ -197,11 +197,11 @@ private static final long serialVersionUID = 0L;
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-   * @return The taskProgress.
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+   * @return The taskReport.
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskReport getTaskProgress() {
+  public dev.nervenet.v1.TaskReport getTaskReport() {
     if (itemCase_ == 3) {
        return (dev.nervenet.v1.TaskReport) item_;
     }
@@ -212,39 +212,39 @@ private static final long serialVersionUID = 0L;
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder() {
+  public dev.nervenet.v1.TaskReportOrBuilder getTaskReportOrBuilder() {
     if (itemCase_ == 3) {
        return (dev.nervenet.v1.TaskReport) item_;
     }
     return dev.nervenet.v1.TaskReport.getDefaultInstance();
   }
 
-  public static final int TASK_RESULT_FIELD_NUMBER = 4;
+  public static final int TASK_COMPLETION_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-   * @return Whether the taskResult field is set.
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+   * @return Whether the taskCompletion field is set.
    */
   @java.lang.Override
-  public boolean hasTaskResult() {
+  public boolean hasTaskCompletion() {
     return itemCase_ == 4;
   }
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-   * @return The taskResult.
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+   * @return The taskCompletion.
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskCompletion getTaskResult() {
+  public dev.nervenet.v1.TaskCompletion getTaskCompletion() {
     if (itemCase_ == 4) {
        return (dev.nervenet.v1.TaskCompletion) item_;
     }
@@ -252,13 +252,13 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
    */
   @java.lang.Override
-  public dev.nervenet.v1.TaskCompletionOrBuilder getTaskResultOrBuilder() {
+  public dev.nervenet.v1.TaskCompletionOrBuilder getTaskCompletionOrBuilder() {
     if (itemCase_ == 4) {
        return (dev.nervenet.v1.TaskCompletion) item_;
     }
@@ -268,7 +268,7 @@ private static final long serialVersionUID = 0L;
   public static final int STATUS_FIELD_NUMBER = 5;
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -280,7 +280,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -295,7 +295,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -442,12 +442,12 @@ private static final long serialVersionUID = 0L;
             .equals(other.getTaskAck())) return false;
         break;
       case 3:
-        if (!getTaskProgress()
-            .equals(other.getTaskProgress())) return false;
+        if (!getTaskReport()
+            .equals(other.getTaskReport())) return false;
         break;
       case 4:
-        if (!getTaskResult()
-            .equals(other.getTaskResult())) return false;
+        if (!getTaskCompletion()
+            .equals(other.getTaskCompletion())) return false;
         break;
       case 5:
         if (!getStatus()
@@ -481,12 +481,12 @@ private static final long serialVersionUID = 0L;
         hash = (53 * hash) + getTaskAck().hashCode();
         break;
       case 3:
-        hash = (37 * hash) + TASK_PROGRESS_FIELD_NUMBER;
-        hash = (53 * hash) + getTaskProgress().hashCode();
+        hash = (37 * hash) + TASK_REPORT_FIELD_NUMBER;
+        hash = (53 * hash) + getTaskReport().hashCode();
         break;
       case 4:
-        hash = (37 * hash) + TASK_RESULT_FIELD_NUMBER;
-        hash = (53 * hash) + getTaskResult().hashCode();
+        hash = (37 * hash) + TASK_COMPLETION_FIELD_NUMBER;
+        hash = (53 * hash) + getTaskCompletion().hashCode();
         break;
       case 5:
         hash = (37 * hash) + STATUS_FIELD_NUMBER;
@@ -598,7 +598,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * One thing that a gateway agent says. Each is a sign of life.
+   * One item from a gateway agent. Each is a sign of life.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectRequestItem}
@@ -640,11 +640,11 @@ private static final long serialVersionUID = 0L;
       if (taskAckBuilder_ != null) {
         taskAckBuilder_.clear();
       }
-      if (taskProgressBuilder_ != null) {
-        taskProgressBuilder_.clear();
+      if (taskReportBuilder_ != null) {
+        taskReportBuilder_.clear();
       }
-      if (taskResultBuilder_ != null) {
-        taskResultBuilder_.clear();
+      if (taskCompletionBuilder_ != null) {
+        taskCompletionBuilder_.clear();
       }
       if (statusBuilder_ != null) {
         statusBuilder_.clear();
@@ -702,12 +702,12 @@ private static final long serialVersionUID = 0L;
         result.item_ = taskAckBuilder_.build();
       }
       if (itemCase_ == 3 &&
-          taskProgressBuilder_ != null) {
-        result.item_ = taskProgressBuilder_.build();
+          taskReportBuilder_ != null) {
+        result.item_ = taskReportBuilder_.build();
       }
       if (itemCase_ == 4 &&
-          taskResultBuilder_ != null) {
-        result.item_ = taskResultBuilder_.build();
+          taskCompletionBuilder_ != null) {
+        result.item_ = taskCompletionBuilder_.build();
       }
       if (itemCase_ == 5 &&
           statusBuilder_ != null) {
@@ -772,12 +772,12 @@ private static final long serialVersionUID = 0L;
           mergeTaskAck(other.getTaskAck());
           break;
         }
-        case TASK_PROGRESS: {
-          mergeTaskProgress(other.getTaskProgress());
+        case TASK_REPORT: {
+          mergeTaskReport(other.getTaskReport());
           break;
         }
-        case TASK_RESULT: {
-          mergeTaskResult(other.getTaskResult());
+        case TASK_COMPLETION: {
+          mergeTaskCompletion(other.getTaskCompletion());
           break;
         }
         case STATUS: {
@@ -834,14 +834,14 @@ private static final long serialVersionUID = 0L;
             } // case 18
             case 26: {
               input.readMessage(
-                  getTaskProgressFieldBuilder().getBuilder(),
+                  getTaskReportFieldBuilder().getBuilder(),
                   extensionRegistry);
               itemCase_ = 3;
               break;
             } // case 26
             case 34: {
               input.readMessage(
-                  getTaskResultFieldBuilder().getBuilder(),
+                  getTaskCompletionFieldBuilder().getBuilder(),
                   extensionRegistry);
               itemCase_ = 4;
               break;
@@ -1249,17 +1249,17 @@ private static final long serialVersionUID = 0L;
     }
 
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder> taskProgressBuilder_;
+        dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder> taskReportBuilder_;
     /**
      * <pre>
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-     * @return Whether the taskProgress field is set.
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+     * @return Whether the taskReport field is set.
      */
     @java.lang.Override
-    public boolean hasTaskProgress() {
+    public boolean hasTaskReport() {
       return itemCase_ == 3;
     }
     /**
@@ -1267,19 +1267,19 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-     * @return The taskProgress.
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+     * @return The taskReport.
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskReport getTaskProgress() {
-      if (taskProgressBuilder_ == null) {
+    public dev.nervenet.v1.TaskReport getTaskReport() {
+      if (taskReportBuilder_ == null) {
         if (itemCase_ == 3) {
           return (dev.nervenet.v1.TaskReport) item_;
         }
         return dev.nervenet.v1.TaskReport.getDefaultInstance();
       } else {
         if (itemCase_ == 3) {
-          return taskProgressBuilder_.getMessage();
+          return taskReportBuilder_.getMessage();
         }
         return dev.nervenet.v1.TaskReport.getDefaultInstance();
       }
@@ -1289,17 +1289,17 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
-    public Builder setTaskProgress(dev.nervenet.v1.TaskReport value) {
-      if (taskProgressBuilder_ == null) {
+    public Builder setTaskReport(dev.nervenet.v1.TaskReport value) {
+      if (taskReportBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
         }
         item_ = value;
         onChanged();
       } else {
-        taskProgressBuilder_.setMessage(value);
+        taskReportBuilder_.setMessage(value);
       }
       itemCase_ = 3;
       return this;
@@ -1309,15 +1309,15 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
-    public Builder setTaskProgress(
+    public Builder setTaskReport(
         dev.nervenet.v1.TaskReport.Builder builderForValue) {
-      if (taskProgressBuilder_ == null) {
+      if (taskReportBuilder_ == null) {
         item_ = builderForValue.build();
         onChanged();
       } else {
-        taskProgressBuilder_.setMessage(builderForValue.build());
+        taskReportBuilder_.setMessage(builderForValue.build());
       }
       itemCase_ = 3;
       return this;
@@ -1327,10 +1327,10 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
-    public Builder mergeTaskProgress(dev.nervenet.v1.TaskReport value) {
-      if (taskProgressBuilder_ == null) {
+    public Builder mergeTaskReport(dev.nervenet.v1.TaskReport value) {
+      if (taskReportBuilder_ == null) {
         if (itemCase_ == 3 &&
             item_ != dev.nervenet.v1.TaskReport.getDefaultInstance()) {
           item_ = dev.nervenet.v1.TaskReport.newBuilder((dev.nervenet.v1.TaskReport) item_)
@@ -1341,9 +1341,9 @@ private static final long serialVersionUID = 0L;
         onChanged();
       } else {
         if (itemCase_ == 3) {
-          taskProgressBuilder_.mergeFrom(value);
+          taskReportBuilder_.mergeFrom(value);
         } else {
-          taskProgressBuilder_.setMessage(value);
+          taskReportBuilder_.setMessage(value);
         }
       }
       itemCase_ = 3;
@@ -1354,10 +1354,10 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
-    public Builder clearTaskProgress() {
-      if (taskProgressBuilder_ == null) {
+    public Builder clearTaskReport() {
+      if (taskReportBuilder_ == null) {
         if (itemCase_ == 3) {
           itemCase_ = 0;
           item_ = null;
@@ -1368,7 +1368,7 @@ private static final long serialVersionUID = 0L;
           itemCase_ = 0;
           item_ = null;
         }
-        taskProgressBuilder_.clear();
+        taskReportBuilder_.clear();
       }
       return this;
     }
@@ -1377,22 +1377,22 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
-    public dev.nervenet.v1.TaskReport.Builder getTaskProgressBuilder() {
-      return getTaskProgressFieldBuilder().getBuilder();
+    public dev.nervenet.v1.TaskReport.Builder getTaskReportBuilder() {
+      return getTaskReportFieldBuilder().getBuilder();
     }
     /**
      * <pre>
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder() {
-      if ((itemCase_ == 3) && (taskProgressBuilder_ != null)) {
-        return taskProgressBuilder_.getMessageOrBuilder();
+    public dev.nervenet.v1.TaskReportOrBuilder getTaskReportOrBuilder() {
+      if ((itemCase_ == 3) && (taskReportBuilder_ != null)) {
+        return taskReportBuilder_.getMessageOrBuilder();
       } else {
         if (itemCase_ == 3) {
           return (dev.nervenet.v1.TaskReport) item_;
@@ -1405,16 +1405,16 @@ private static final long serialVersionUID = 0L;
      * How far a task is, a piece of its output, a checkpoint. Optional.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+     * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
      */
     private com.google.protobuf.SingleFieldBuilderV3<
         dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder> 
-        getTaskProgressFieldBuilder() {
-      if (taskProgressBuilder_ == null) {
+        getTaskReportFieldBuilder() {
+      if (taskReportBuilder_ == null) {
         if (!(itemCase_ == 3)) {
           item_ = dev.nervenet.v1.TaskReport.getDefaultInstance();
         }
-        taskProgressBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+        taskReportBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             dev.nervenet.v1.TaskReport, dev.nervenet.v1.TaskReport.Builder, dev.nervenet.v1.TaskReportOrBuilder>(
                 (dev.nervenet.v1.TaskReport) item_,
                 getParentForChildren(),
@@ -1423,92 +1423,92 @@ private static final long serialVersionUID = 0L;
       }
       itemCase_ = 3;
       onChanged();
-      return taskProgressBuilder_;
+      return taskReportBuilder_;
     }
 
     private com.google.protobuf.SingleFieldBuilderV3<
-        dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder> taskResultBuilder_;
+        dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder> taskCompletionBuilder_;
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-     * @return Whether the taskResult field is set.
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+     * @return Whether the taskCompletion field is set.
      */
     @java.lang.Override
-    public boolean hasTaskResult() {
+    public boolean hasTaskCompletion() {
       return itemCase_ == 4;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-     * @return The taskResult.
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+     * @return The taskCompletion.
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskCompletion getTaskResult() {
-      if (taskResultBuilder_ == null) {
+    public dev.nervenet.v1.TaskCompletion getTaskCompletion() {
+      if (taskCompletionBuilder_ == null) {
         if (itemCase_ == 4) {
           return (dev.nervenet.v1.TaskCompletion) item_;
         }
         return dev.nervenet.v1.TaskCompletion.getDefaultInstance();
       } else {
         if (itemCase_ == 4) {
-          return taskResultBuilder_.getMessage();
+          return taskCompletionBuilder_.getMessage();
         }
         return dev.nervenet.v1.TaskCompletion.getDefaultInstance();
       }
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
-    public Builder setTaskResult(dev.nervenet.v1.TaskCompletion value) {
-      if (taskResultBuilder_ == null) {
+    public Builder setTaskCompletion(dev.nervenet.v1.TaskCompletion value) {
+      if (taskCompletionBuilder_ == null) {
         if (value == null) {
           throw new NullPointerException();
         }
         item_ = value;
         onChanged();
       } else {
-        taskResultBuilder_.setMessage(value);
+        taskCompletionBuilder_.setMessage(value);
       }
       itemCase_ = 4;
       return this;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
-    public Builder setTaskResult(
+    public Builder setTaskCompletion(
         dev.nervenet.v1.TaskCompletion.Builder builderForValue) {
-      if (taskResultBuilder_ == null) {
+      if (taskCompletionBuilder_ == null) {
         item_ = builderForValue.build();
         onChanged();
       } else {
-        taskResultBuilder_.setMessage(builderForValue.build());
+        taskCompletionBuilder_.setMessage(builderForValue.build());
       }
       itemCase_ = 4;
       return this;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
-    public Builder mergeTaskResult(dev.nervenet.v1.TaskCompletion value) {
-      if (taskResultBuilder_ == null) {
+    public Builder mergeTaskCompletion(dev.nervenet.v1.TaskCompletion value) {
+      if (taskCompletionBuilder_ == null) {
         if (itemCase_ == 4 &&
             item_ != dev.nervenet.v1.TaskCompletion.getDefaultInstance()) {
           item_ = dev.nervenet.v1.TaskCompletion.newBuilder((dev.nervenet.v1.TaskCompletion) item_)
@@ -1519,9 +1519,9 @@ private static final long serialVersionUID = 0L;
         onChanged();
       } else {
         if (itemCase_ == 4) {
-          taskResultBuilder_.mergeFrom(value);
+          taskCompletionBuilder_.mergeFrom(value);
         } else {
-          taskResultBuilder_.setMessage(value);
+          taskCompletionBuilder_.setMessage(value);
         }
       }
       itemCase_ = 4;
@@ -1529,13 +1529,13 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
-    public Builder clearTaskResult() {
-      if (taskResultBuilder_ == null) {
+    public Builder clearTaskCompletion() {
+      if (taskCompletionBuilder_ == null) {
         if (itemCase_ == 4) {
           itemCase_ = 0;
           item_ = null;
@@ -1546,31 +1546,31 @@ private static final long serialVersionUID = 0L;
           itemCase_ = 0;
           item_ = null;
         }
-        taskResultBuilder_.clear();
+        taskCompletionBuilder_.clear();
       }
       return this;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
-    public dev.nervenet.v1.TaskCompletion.Builder getTaskResultBuilder() {
-      return getTaskResultFieldBuilder().getBuilder();
+    public dev.nervenet.v1.TaskCompletion.Builder getTaskCompletionBuilder() {
+      return getTaskCompletionFieldBuilder().getBuilder();
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
     @java.lang.Override
-    public dev.nervenet.v1.TaskCompletionOrBuilder getTaskResultOrBuilder() {
-      if ((itemCase_ == 4) && (taskResultBuilder_ != null)) {
-        return taskResultBuilder_.getMessageOrBuilder();
+    public dev.nervenet.v1.TaskCompletionOrBuilder getTaskCompletionOrBuilder() {
+      if ((itemCase_ == 4) && (taskCompletionBuilder_ != null)) {
+        return taskCompletionBuilder_.getMessageOrBuilder();
       } else {
         if (itemCase_ == 4) {
           return (dev.nervenet.v1.TaskCompletion) item_;
@@ -1580,19 +1580,19 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What became of a task. Each task is answered once, also one that was canceled.
+     * The outcome of a task. Each task is answered once, also one that was canceled.
      * </pre>
      *
-     * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+     * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
      */
     private com.google.protobuf.SingleFieldBuilderV3<
         dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder> 
-        getTaskResultFieldBuilder() {
-      if (taskResultBuilder_ == null) {
+        getTaskCompletionFieldBuilder() {
+      if (taskCompletionBuilder_ == null) {
         if (!(itemCase_ == 4)) {
           item_ = dev.nervenet.v1.TaskCompletion.getDefaultInstance();
         }
-        taskResultBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+        taskCompletionBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
             dev.nervenet.v1.TaskCompletion, dev.nervenet.v1.TaskCompletion.Builder, dev.nervenet.v1.TaskCompletionOrBuilder>(
                 (dev.nervenet.v1.TaskCompletion) item_,
                 getParentForChildren(),
@@ -1601,14 +1601,14 @@ private static final long serialVersionUID = 0L;
       }
       itemCase_ = 4;
       onChanged();
-      return taskResultBuilder_;
+      return taskCompletionBuilder_;
     }
 
     private com.google.protobuf.SingleFieldBuilderV3<
         dev.nervenet.v1.Status, dev.nervenet.v1.Status.Builder, dev.nervenet.v1.StatusOrBuilder> statusBuilder_;
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1620,7 +1620,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1642,7 +1642,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1662,7 +1662,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1680,7 +1680,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1707,7 +1707,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1730,7 +1730,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1740,7 +1740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -1758,7 +1758,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At each `status_interval`, if there was nothing else to say.
+     * At each `status_interval`, if there was nothing else to send.
      * </pre>
      *
      * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>

@@ -67,58 +67,58 @@ public interface ConnectRequestItemOrBuilder extends
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-   * @return Whether the taskProgress field is set.
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+   * @return Whether the taskReport field is set.
    */
-  boolean hasTaskProgress();
+  boolean hasTaskReport();
   /**
    * <pre>
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
-   * @return The taskProgress.
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
+   * @return The taskReport.
    */
-  dev.nervenet.v1.TaskReport getTaskProgress();
+  dev.nervenet.v1.TaskReport getTaskReport();
   /**
    * <pre>
    * How far a task is, a piece of its output, a checkpoint. Optional.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskReport task_progress = 3 [json_name = "taskProgress"];</code>
+   * <code>.nervenet.v1.TaskReport task_report = 3 [json_name = "taskReport"];</code>
    */
-  dev.nervenet.v1.TaskReportOrBuilder getTaskProgressOrBuilder();
+  dev.nervenet.v1.TaskReportOrBuilder getTaskReportOrBuilder();
 
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-   * @return Whether the taskResult field is set.
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+   * @return Whether the taskCompletion field is set.
    */
-  boolean hasTaskResult();
+  boolean hasTaskCompletion();
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
-   * @return The taskResult.
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
+   * @return The taskCompletion.
    */
-  dev.nervenet.v1.TaskCompletion getTaskResult();
+  dev.nervenet.v1.TaskCompletion getTaskCompletion();
   /**
    * <pre>
-   * What became of a task. Each task is answered once, also one that was canceled.
+   * The outcome of a task. Each task is answered once, also one that was canceled.
    * </pre>
    *
-   * <code>.nervenet.v1.TaskCompletion task_result = 4 [json_name = "taskResult"];</code>
+   * <code>.nervenet.v1.TaskCompletion task_completion = 4 [json_name = "taskCompletion"];</code>
    */
-  dev.nervenet.v1.TaskCompletionOrBuilder getTaskResultOrBuilder();
+  dev.nervenet.v1.TaskCompletionOrBuilder getTaskCompletionOrBuilder();
 
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -127,7 +127,7 @@ public interface ConnectRequestItemOrBuilder extends
   boolean hasStatus();
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>
@@ -136,7 +136,7 @@ public interface ConnectRequestItemOrBuilder extends
   dev.nervenet.v1.Status getStatus();
   /**
    * <pre>
-   * At each `status_interval`, if there was nothing else to say.
+   * At each `status_interval`, if there was nothing else to send.
    * </pre>
    *
    * <code>.nervenet.v1.Status status = 5 [json_name = "status"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * From a node to a gateway agent. Whatever is pending travels in one message.
+ * From a node to a gateway agent. All pending items travel in one message.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectResponse}
@@ -266,7 +266,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From a node to a gateway agent. Whatever is pending travels in one message.
+   * From a node to a gateway agent. All pending items travel in one message.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectResponse}

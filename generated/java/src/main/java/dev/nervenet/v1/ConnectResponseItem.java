@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
+ * One item from a node. Each is a sign of life. An agent ignores items that it does not know.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ConnectResponseItem}
@@ -145,7 +145,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_FIELD_NUMBER = 2;
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -172,7 +172,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -188,7 +188,7 @@ private static final long serialVersionUID = 0L;
   public static final int RESULT_ACK_FIELD_NUMBER = 3;
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -200,7 +200,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -215,7 +215,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -231,7 +231,7 @@ private static final long serialVersionUID = 0L;
   public static final int TASK_CANCEL_FIELD_NUMBER = 4;
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -243,7 +243,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -258,7 +258,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -317,7 +317,7 @@ private static final long serialVersionUID = 0L;
   public static final int REJECTED_FIELD_NUMBER = 6;
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -329,7 +329,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -344,7 +344,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -403,7 +403,7 @@ private static final long serialVersionUID = 0L;
   public static final int STATUS_ACK_FIELD_NUMBER = 8;
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -415,7 +415,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -430,7 +430,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -778,7 +778,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * One thing that a node says. Each is a sign of life. An agent passes over items that it does not know.
+   * One item from a node. Each is a sign of life. An agent ignores items that it does not know.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ConnectResponseItem}
@@ -1308,7 +1308,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskEnvelope, dev.nervenet.v1.TaskEnvelope.Builder, dev.nervenet.v1.TaskEnvelopeOrBuilder> taskBuilder_;
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1320,7 +1320,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1342,7 +1342,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1362,7 +1362,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1380,7 +1380,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1407,7 +1407,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1430,7 +1430,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1440,7 +1440,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1458,7 +1458,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Do this. The claim is taken already, in the agent's name.
+     * Run this task. It is already claimed in the agent's name.
      * </pre>
      *
      * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -1486,7 +1486,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.ResultAck, dev.nervenet.v1.ResultAck.Builder, dev.nervenet.v1.ResultAckOrBuilder> resultAckBuilder_;
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1498,7 +1498,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1520,7 +1520,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1540,7 +1540,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1558,7 +1558,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1585,7 +1585,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1608,7 +1608,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1618,7 +1618,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1636,7 +1636,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A result is durable, or needless: forget it.
+     * A result is durable, or not needed: forget it.
      * </pre>
      *
      * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -1664,7 +1664,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.TaskCancel, dev.nervenet.v1.TaskCancel.Builder, dev.nervenet.v1.TaskCancelOrBuilder> taskCancelBuilder_;
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1676,7 +1676,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1698,7 +1698,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1718,7 +1718,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1736,7 +1736,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1763,7 +1763,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1786,7 +1786,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1796,7 +1796,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -1814,7 +1814,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stop this; it is to be answered all the same.
+     * Stop this task; the agent must still answer it.
      * </pre>
      *
      * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -2020,7 +2020,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Rejected, dev.nervenet.v1.Rejected.Builder, dev.nervenet.v1.RejectedOrBuilder> rejectedBuilder_;
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2032,7 +2032,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2054,7 +2054,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2074,7 +2074,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2092,7 +2092,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2119,7 +2119,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2142,7 +2142,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2152,7 +2152,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2170,7 +2170,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * An item was refused; the stream goes on.
+     * An item was refused; the stream continues.
      * </pre>
      *
      * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -2376,7 +2376,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.StatusAck, dev.nervenet.v1.StatusAck.Builder, dev.nervenet.v1.StatusAckOrBuilder> statusAckBuilder_;
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2388,7 +2388,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2410,7 +2410,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2430,7 +2430,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2448,7 +2448,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2475,7 +2475,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2498,7 +2498,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2508,7 +2508,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -2526,7 +2526,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A status was heard.
+     * A status was received.
      * </pre>
      *
      * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>

@@ -37,7 +37,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -46,7 +46,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasTask();
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -55,7 +55,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.TaskEnvelope getTask();
   /**
    * <pre>
-   * Do this. The claim is taken already, in the agent's name.
+   * Run this task. It is already claimed in the agent's name.
    * </pre>
    *
    * <code>.nervenet.v1.TaskEnvelope task = 2 [json_name = "task"];</code>
@@ -64,7 +64,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -73,7 +73,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasResultAck();
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -82,7 +82,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.ResultAck getResultAck();
   /**
    * <pre>
-   * A result is durable, or needless: forget it.
+   * A result is durable, or not needed: forget it.
    * </pre>
    *
    * <code>.nervenet.v1.ResultAck result_ack = 3 [json_name = "resultAck"];</code>
@@ -91,7 +91,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -100,7 +100,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasTaskCancel();
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -109,7 +109,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.TaskCancel getTaskCancel();
   /**
    * <pre>
-   * Stop this; it is to be answered all the same.
+   * Stop this task; the agent must still answer it.
    * </pre>
    *
    * <code>.nervenet.v1.TaskCancel task_cancel = 4 [json_name = "taskCancel"];</code>
@@ -145,7 +145,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -154,7 +154,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasRejected();
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -163,7 +163,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.Rejected getRejected();
   /**
    * <pre>
-   * An item was refused; the stream goes on.
+   * An item was refused; the stream continues.
    * </pre>
    *
    * <code>.nervenet.v1.Rejected rejected = 6 [json_name = "rejected"];</code>
@@ -199,7 +199,7 @@ public interface ConnectResponseItemOrBuilder extends
 
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -208,7 +208,7 @@ public interface ConnectResponseItemOrBuilder extends
   boolean hasStatusAck();
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>
@@ -217,7 +217,7 @@ public interface ConnectResponseItemOrBuilder extends
   dev.nervenet.v1.StatusAck getStatusAck();
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * <code>.nervenet.v1.StatusAck status_ack = 8 [json_name = "statusAck"];</code>

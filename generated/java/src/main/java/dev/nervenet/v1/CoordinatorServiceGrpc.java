@@ -605,7 +605,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
      * </pre>
      */
     default io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsRequest> awaitWorkflows(
@@ -668,7 +668,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-     * closed before anybody asked: FAILED_PRECONDITION.
+     * closed before it was asked to stop: FAILED_PRECONDITION.
      * </pre>
      */
     default void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
@@ -709,7 +709,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
      * answered like the first one.
      * </pre>
      */
@@ -813,7 +813,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
      * </pre>
      */
     public io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsRequest> awaitWorkflows(
@@ -882,7 +882,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-     * closed before anybody asked: FAILED_PRECONDITION.
+     * closed before it was asked to stop: FAILED_PRECONDITION.
      * </pre>
      */
     public void cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request,
@@ -927,7 +927,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
      * answered like the first one.
      * </pre>
      */
@@ -1016,7 +1016,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Ids in as they are started, each workflow out when it closes: one stream serves thousands of waiting callers.
+     * Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
@@ -1083,7 +1083,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-     * closed before anybody asked: FAILED_PRECONDITION.
+     * closed before it was asked to stop: FAILED_PRECONDITION.
      * </pre>
      */
     public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) throws io.grpc.StatusException {
@@ -1124,7 +1124,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
      * answered like the first one.
      * </pre>
      */
@@ -1263,7 +1263,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-     * closed before anybody asked: FAILED_PRECONDITION.
+     * closed before it was asked to stop: FAILED_PRECONDITION.
      * </pre>
      */
     public dev.nervenet.v1.CancelWorkflowResponse cancelWorkflow(dev.nervenet.v1.CancelWorkflowRequest request) {
@@ -1304,7 +1304,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
      * answered like the first one.
      * </pre>
      */
@@ -1438,7 +1438,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
-     * closed before anybody asked: FAILED_PRECONDITION.
+     * closed before it was asked to stop: FAILED_PRECONDITION.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.CancelWorkflowResponse> cancelWorkflow(
@@ -1483,7 +1483,7 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
-     * Decides an escalation; of two people at once one wins and the other is told. The very same decision again is
+     * Decides an escalation; of two people at once one wins and the other learns the decision. The same decision again is
      * answered like the first one.
      * </pre>
      */

@@ -283,130 +283,130 @@ public final class CoordinatorServiceOuterClass {
       "tryR\006labels\022?\n\rstarted_after\030\006 \001(\0132\032.goo" +
       "gle.protobuf.TimestampR\014startedAfter\0329\n\013" +
       "LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002" +
-      " \001(\tR\005value:\0028\001\"\225\001\n\025ListWorkflowsRespons" +
+      " \001(\tR\005value:\0028\001\"\235\001\n\025ListWorkflowsRespons" +
       "e\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workf" +
       "lowR\tworkflows\022&\n\017next_page_token\030\002 \001(\tR" +
-      "\rnextPageToken\022\037\n\013total_count\030\003 \001(\003R\ntot" +
-      "alCount\"\333\001\n\022ListJournalRequest\022\037\n\013workfl" +
-      "ow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001" +
-      "(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageTo" +
-      "ken\022%\n\016after_sequence\030\004 \001(\003R\rafterSequen" +
-      "ce\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1" +
-      ".PayloadFormatR\rpayloadFormat\"r\n\023ListJou" +
-      "rnalResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet" +
-      ".v1.JournalEntryR\007entries\022&\n\017next_page_t" +
-      "oken\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkf" +
-      "lowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflo" +
-      "wId\022%\n\016after_sequence\030\002 \001(\003R\rafterSequen" +
-      "ce\022)\n\020include_progress\030\003 \001(\010R\017includePro" +
-      "gress\022)\n\020include_partials\030\004 \001(\010R\017include" +
-      "Partials\022A\n\016payload_format\030\005 \001(\0162\032.nerve" +
-      "net.v1.PayloadFormatR\rpayloadFormat\"H\n\025W" +
-      "atchWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.ne" +
-      "rvenet.v1.JournalEntryR\005entry\"\327\001\n\025Signal" +
-      "WorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nwo" +
-      "rkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007payl" +
-      "oad\030\003 \001(\0132\024.nervenet.v1.PayloadR\007payload" +
-      "\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sende" +
-      "r\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010R\nund" +
-      "eclared\"N\n\026SignalWorkflowResponse\022\032\n\010seq" +
-      "uence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 \001(\010R\007" +
-      "created\"n\n\025CancelWorkflowRequest\022\037\n\013work" +
-      "flow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason\030\002 \001(" +
-      "\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequester\"" +
-      "d\n\026CancelWorkflowResponse\0220\n\005state\030\001 \001(\016" +
-      "2\032.nervenet.v1.WorkflowStateR\005state\022\030\n\007c" +
-      "reated\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest" +
-      "\022\035\n\nrequest_id\030\001 \001(\tR\trequestId\022\036\n\ncapab" +
-      "ility\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024" +
-      ".nervenet.v1.PayloadR\005input\022.\n\005retry\030\004 \001" +
-      "(\0132\030.nervenet.v1.RetryPolicyR\005retry\0221\n\010t" +
-      "imeouts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010ti" +
-      "meouts\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1." +
-      "SelectionR\tselection\022?\n\006labels\030\007 \003(\0132\'.n" +
-      "ervenet.v1.RunTaskRequest.LabelsEntryR\006l" +
-      "abels\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Du" +
-      "rationR\004wait\022A\n\016payload_format\030\t \001(\0162\032.n" +
-      "ervenet.v1.PayloadFormatR\rpayloadFormat\032" +
-      "9\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005valu" +
-      "e\030\002 \001(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n" +
-      "\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010" +
-      "workflow\"\251\001\n\026ListEscalationsRequest\022\033\n\tp" +
-      "age_size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002" +
-      " \001(\tR\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nwo" +
-      "rkflowId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Es" +
-      "calationStateR\005state\"\233\001\n\027ListEscalations" +
-      "Response\0229\n\013escalations\030\001 \003(\0132\027.nervenet" +
-      ".v1.EscalationR\013escalations\022&\n\017next_page" +
-      "_token\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_coun" +
-      "t\030\003 \001(\003R\topenCount\";\n\024GetEscalationReque" +
-      "st\022#\n\rescalation_id\030\001 \001(\tR\014escalationId\"" +
-      "P\n\025GetEscalationResponse\0227\n\nescalation\030\001" +
-      " \001(\0132\027.nervenet.v1.EscalationR\nescalatio" +
-      "n\"\202\001\n\030ResolveEscalationRequest\022#\n\rescala" +
-      "tion_id\030\001 \001(\tR\014escalationId\022A\n\nresolutio" +
-      "n\030\002 \001(\0132!.nervenet.v1.EscalationResoluti" +
-      "onR\nresolution\"T\n\031ResolveEscalationRespo" +
-      "nse\0227\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Es" +
-      "calationR\nescalation\"t\n\024PutDefinitionReq" +
-      "uest\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.D" +
-      "efinitionR\ndefinition\022#\n\rvalidate_only\030\002" +
-      " \001(\010R\014validateOnly\"j\n\025PutDefinitionRespo" +
-      "nse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.De" +
-      "finitionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007c" +
-      "reated\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001" +
-      " \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025" +
-      "GetDefinitionResponse\0227\n\ndefinition\030\001 \001(" +
-      "\0132\027.nervenet.v1.DefinitionR\ndefinition\"h" +
-      "\n\026ListDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004" +
-      "name\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npag" +
-      "e_token\030\003 \001(\tR\tpageToken\"|\n\027ListDefiniti" +
-      "onsResponse\0229\n\013definitions\030\001 \003(\0132\027.nerve" +
-      "net.v1.DefinitionR\013definitions\022&\n\017next_p" +
-      "age_token\030\002 \001(\tR\rnextPageToken*o\n\010IfExis" +
-      "ts\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXIS" +
-      "TS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXI" +
-      "STS_RESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n" +
-      "\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_" +
-      "NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\240\013\n\022Coor" +
-      "dinatorService\022V\n\rStartWorkflow\022!.nerven" +
-      "et.v1.StartWorkflowRequest\032\".nervenet.v1" +
-      ".StartWorkflowResponse\022Y\n\016StartWorkflows" +
-      "\022\".nervenet.v1.StartWorkflowsRequest\032#.n" +
-      "ervenet.v1.StartWorkflowsResponse\022]\n\016Awa" +
-      "itWorkflows\022\".nervenet.v1.AwaitWorkflows" +
-      "Request\032#.nervenet.v1.AwaitWorkflowsResp" +
-      "onse(\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.Ge" +
-      "tWorkflowRequest\032 .nervenet.v1.GetWorkfl" +
-      "owResponse\022V\n\rListWorkflows\022!.nervenet.v" +
-      "1.ListWorkflowsRequest\032\".nervenet.v1.Lis" +
-      "tWorkflowsResponse\022P\n\013ListJournal\022\037.nerv" +
-      "enet.v1.ListJournalRequest\032 .nervenet.v1" +
-      ".ListJournalResponse\022X\n\rWatchWorkflow\022!." +
-      "nervenet.v1.WatchWorkflowRequest\032\".nerve" +
-      "net.v1.WatchWorkflowResponse0\001\022Y\n\016Signal" +
-      "Workflow\022\".nervenet.v1.SignalWorkflowReq" +
-      "uest\032#.nervenet.v1.SignalWorkflowRespons" +
-      "e\022Y\n\016CancelWorkflow\022\".nervenet.v1.Cancel" +
-      "WorkflowRequest\032#.nervenet.v1.CancelWork" +
-      "flowResponse\022D\n\007RunTask\022\033.nervenet.v1.Ru" +
-      "nTaskRequest\032\034.nervenet.v1.RunTaskRespon" +
-      "se\022\\\n\017ListEscalations\022#.nervenet.v1.List" +
-      "EscalationsRequest\032$.nervenet.v1.ListEsc" +
-      "alationsResponse\022V\n\rGetEscalation\022!.nerv" +
-      "enet.v1.GetEscalationRequest\032\".nervenet." +
-      "v1.GetEscalationResponse\022b\n\021ResolveEscal" +
-      "ation\022%.nervenet.v1.ResolveEscalationReq" +
-      "uest\032&.nervenet.v1.ResolveEscalationResp" +
-      "onse\022V\n\rPutDefinition\022!.nervenet.v1.PutD" +
-      "efinitionRequest\032\".nervenet.v1.PutDefini" +
-      "tionResponse\022V\n\rGetDefinition\022!.nervenet" +
-      ".v1.GetDefinitionRequest\032\".nervenet.v1.G" +
-      "etDefinitionResponse\022\\\n\017ListDefinitions\022" +
-      "#.nervenet.v1.ListDefinitionsRequest\032$.n" +
-      "ervenet.v1.ListDefinitionsResponseB8\n\017de" +
-      "v.nervenet.v1P\001Z#nervenet.dev/nervenet/v" +
-      "1;nervenetv1b\006proto3"
+      "\rnextPageToken\022\'\n\017namespace_count\030\003 \001(\003R" +
+      "\016namespaceCount\"\333\001\n\022ListJournalRequest\022\037" +
+      "\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_" +
+      "size\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\t" +
+      "R\tpageToken\022%\n\016after_sequence\030\004 \001(\003R\raft" +
+      "erSequence\022A\n\016payload_format\030\005 \001(\0162\032.ner" +
+      "venet.v1.PayloadFormatR\rpayloadFormat\"r\n" +
+      "\023ListJournalResponse\0223\n\007entries\030\001 \003(\0132\031." +
+      "nervenet.v1.JournalEntryR\007entries\022&\n\017nex" +
+      "t_page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Wa" +
+      "tchWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR" +
+      "\nworkflowId\022%\n\016after_sequence\030\002 \001(\003R\raft" +
+      "erSequence\022)\n\020include_progress\030\003 \001(\010R\017in" +
+      "cludeProgress\022)\n\020include_partials\030\004 \001(\010R" +
+      "\017includePartials\022A\n\016payload_format\030\005 \001(\016" +
+      "2\032.nervenet.v1.PayloadFormatR\rpayloadFor" +
+      "mat\"H\n\025WatchWorkflowResponse\022/\n\005entry\030\001 " +
+      "\001(\0132\031.nervenet.v1.JournalEntryR\005entry\"\327\001" +
+      "\n\025SignalWorkflowRequest\022\037\n\013workflow_id\030\001" +
+      " \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal" +
+      "\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR" +
+      "\007payload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022" +
+      "\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 " +
+      "\001(\010R\nundeclared\"N\n\026SignalWorkflowRespons" +
+      "e\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created" +
+      "\030\002 \001(\010R\007created\"n\n\025CancelWorkflowRequest" +
+      "\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006rea" +
+      "son\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\tre" +
+      "quester\"d\n\026CancelWorkflowResponse\0220\n\005sta" +
+      "te\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005st" +
+      "ate\022\030\n\007created\030\002 \001(\010R\007created\"\202\004\n\016RunTas" +
+      "kRequest\022\035\n\nrequest_id\030\001 \001(\tR\trequestId\022" +
+      "\036\n\ncapability\030\002 \001(\tR\ncapability\022*\n\005input" +
+      "\030\003 \001(\0132\024.nervenet.v1.PayloadR\005input\022.\n\005r" +
+      "etry\030\004 \001(\0132\030.nervenet.v1.RetryPolicyR\005re" +
+      "try\0221\n\010timeouts\030\005 \001(\0132\025.nervenet.v1.Time" +
+      "outsR\010timeouts\0224\n\tselection\030\006 \001(\0132\026.nerv" +
+      "enet.v1.SelectionR\tselection\022?\n\006labels\030\007" +
+      " \003(\0132\'.nervenet.v1.RunTaskRequest.Labels" +
+      "EntryR\006labels\022-\n\004wait\030\010 \001(\0132\031.google.pro" +
+      "tobuf.DurationR\004wait\022A\n\016payload_format\030\t" +
+      " \001(\0162\032.nervenet.v1.PayloadFormatR\rpayloa" +
+      "dFormat\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key" +
+      "\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"D\n\017RunTaskRes" +
+      "ponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Wo" +
+      "rkflowR\010workflow\"\251\001\n\026ListEscalationsRequ" +
+      "est\022\033\n\tpage_size\030\001 \001(\005R\010pageSize\022\035\n\npage" +
+      "_token\030\002 \001(\tR\tpageToken\022\037\n\013workflow_id\030\003" +
+      " \001(\tR\nworkflowId\0222\n\005state\030\004 \001(\0162\034.nerven" +
+      "et.v1.EscalationStateR\005state\"\233\001\n\027ListEsc" +
+      "alationsResponse\0229\n\013escalations\030\001 \003(\0132\027." +
+      "nervenet.v1.EscalationR\013escalations\022&\n\017n" +
+      "ext_page_token\030\002 \001(\tR\rnextPageToken\022\035\n\no" +
+      "pen_count\030\003 \001(\003R\topenCount\";\n\024GetEscalat" +
+      "ionRequest\022#\n\rescalation_id\030\001 \001(\tR\014escal" +
+      "ationId\"P\n\025GetEscalationResponse\0227\n\nesca" +
+      "lation\030\001 \001(\0132\027.nervenet.v1.EscalationR\ne" +
+      "scalation\"\202\001\n\030ResolveEscalationRequest\022#" +
+      "\n\rescalation_id\030\001 \001(\tR\014escalationId\022A\n\nr" +
+      "esolution\030\002 \001(\0132!.nervenet.v1.Escalation" +
+      "ResolutionR\nresolution\"T\n\031ResolveEscalat" +
+      "ionResponse\0227\n\nescalation\030\001 \001(\0132\027.nerven" +
+      "et.v1.EscalationR\nescalation\"t\n\024PutDefin" +
+      "itionRequest\0227\n\ndefinition\030\001 \001(\0132\027.nerve" +
+      "net.v1.DefinitionR\ndefinition\022#\n\rvalidat" +
+      "e_only\030\002 \001(\010R\014validateOnly\"j\n\025PutDefinit" +
+      "ionResponse\0227\n\ndefinition\030\001 \001(\0132\027.nerven" +
+      "et.v1.DefinitionR\ndefinition\022\030\n\007created\030" +
+      "\002 \001(\010R\007created\"D\n\024GetDefinitionRequest\022\022" +
+      "\n\004name\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007ver" +
+      "sion\"P\n\025GetDefinitionResponse\0227\n\ndefinit" +
+      "ion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefi" +
+      "nition\"h\n\026ListDefinitionsRequest\022\022\n\004name" +
+      "\030\001 \001(\tR\004name\022\033\n\tpage_size\030\002 \001(\005R\010pageSiz" +
+      "e\022\035\n\npage_token\030\003 \001(\tR\tpageToken\"|\n\027List" +
+      "DefinitionsResponse\0229\n\013definitions\030\001 \003(\013" +
+      "2\027.nervenet.v1.DefinitionR\013definitions\022&" +
+      "\n\017next_page_token\030\002 \001(\tR\rnextPageToken*o" +
+      "\n\010IfExists\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n" +
+      "\016IF_EXISTS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037" +
+      "\n\033IF_EXISTS_RESTART_IF_CLOSED\020\003*V\n\nDurab" +
+      "ility\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DUR" +
+      "ABILITY_NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022" +
+      "\240\013\n\022CoordinatorService\022V\n\rStartWorkflow\022" +
+      "!.nervenet.v1.StartWorkflowRequest\032\".ner" +
+      "venet.v1.StartWorkflowResponse\022Y\n\016StartW" +
+      "orkflows\022\".nervenet.v1.StartWorkflowsReq" +
+      "uest\032#.nervenet.v1.StartWorkflowsRespons" +
+      "e\022]\n\016AwaitWorkflows\022\".nervenet.v1.AwaitW" +
+      "orkflowsRequest\032#.nervenet.v1.AwaitWorkf" +
+      "lowsResponse(\0010\001\022P\n\013GetWorkflow\022\037.nerven" +
+      "et.v1.GetWorkflowRequest\032 .nervenet.v1.G" +
+      "etWorkflowResponse\022V\n\rListWorkflows\022!.ne" +
+      "rvenet.v1.ListWorkflowsRequest\032\".nervene" +
+      "t.v1.ListWorkflowsResponse\022P\n\013ListJourna" +
+      "l\022\037.nervenet.v1.ListJournalRequest\032 .ner" +
+      "venet.v1.ListJournalResponse\022X\n\rWatchWor" +
+      "kflow\022!.nervenet.v1.WatchWorkflowRequest" +
+      "\032\".nervenet.v1.WatchWorkflowResponse0\001\022Y" +
+      "\n\016SignalWorkflow\022\".nervenet.v1.SignalWor" +
+      "kflowRequest\032#.nervenet.v1.SignalWorkflo" +
+      "wResponse\022Y\n\016CancelWorkflow\022\".nervenet.v" +
+      "1.CancelWorkflowRequest\032#.nervenet.v1.Ca" +
+      "ncelWorkflowResponse\022D\n\007RunTask\022\033.nerven" +
+      "et.v1.RunTaskRequest\032\034.nervenet.v1.RunTa" +
+      "skResponse\022\\\n\017ListEscalations\022#.nervenet" +
+      ".v1.ListEscalationsRequest\032$.nervenet.v1" +
+      ".ListEscalationsResponse\022V\n\rGetEscalatio" +
+      "n\022!.nervenet.v1.GetEscalationRequest\032\".n" +
+      "ervenet.v1.GetEscalationResponse\022b\n\021Reso" +
+      "lveEscalation\022%.nervenet.v1.ResolveEscal" +
+      "ationRequest\032&.nervenet.v1.ResolveEscala" +
+      "tionResponse\022V\n\rPutDefinition\022!.nervenet" +
+      ".v1.PutDefinitionRequest\032\".nervenet.v1.P" +
+      "utDefinitionResponse\022V\n\rGetDefinition\022!." +
+      "nervenet.v1.GetDefinitionRequest\032\".nerve" +
+      "net.v1.GetDefinitionResponse\022\\\n\017ListDefi" +
+      "nitions\022#.nervenet.v1.ListDefinitionsReq" +
+      "uest\032$.nervenet.v1.ListDefinitionsRespon" +
+      "seB8\n\017dev.nervenet.v1P\001Z#nervenet.dev/ne" +
+      "rvenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -511,7 +511,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_ListWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsResponse_descriptor,
-        new java.lang.String[] { "Workflows", "NextPageToken", "TotalCount", });
+        new java.lang.String[] { "Workflows", "NextPageToken", "NamespaceCount", });
     internal_static_nervenet_v1_ListJournalRequest_descriptor =
       getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_ListJournalRequest_fieldAccessorTable = new

@@ -224,7 +224,7 @@ private static final long serialVersionUID = 0L;
   private boolean expired_ = false;
   /**
    * <pre>
-   * Nobody did: the deadline passed.
+   * No one did: the deadline passed.
    * </pre>
    *
    * <code>bool expired = 6 [json_name = "expired"];</code>
@@ -1164,7 +1164,7 @@ private static final long serialVersionUID = 0L;
     private boolean expired_ ;
     /**
      * <pre>
-     * Nobody did: the deadline passed.
+     * No one did: the deadline passed.
      * </pre>
      *
      * <code>bool expired = 6 [json_name = "expired"];</code>
@@ -1176,7 +1176,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nobody did: the deadline passed.
+     * No one did: the deadline passed.
      * </pre>
      *
      * <code>bool expired = 6 [json_name = "expired"];</code>
@@ -1192,7 +1192,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Nobody did: the deadline passed.
+     * No one did: the deadline passed.
      * </pre>
      *
      * <code>bool expired = 6 [json_name = "expired"];</code>

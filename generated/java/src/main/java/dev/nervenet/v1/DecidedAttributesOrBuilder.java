@@ -106,7 +106,7 @@ public interface DecidedAttributesOrBuilder extends
 
   /**
    * <pre>
-   * Nobody did: the deadline passed.
+   * No one did: the deadline passed.
    * </pre>
    *
    * <code>bool expired = 6 [json_name = "expired"];</code>

@@ -355,7 +355,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration timeout_;
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -367,7 +367,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -379,7 +379,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2021,7 +2021,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> timeoutBuilder_;
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2032,7 +2032,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2047,7 +2047,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2067,7 +2067,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2085,7 +2085,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2110,7 +2110,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2127,7 +2127,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2139,7 +2139,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -2154,7 +2154,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long a run may take whose start does not say; unset = for ever.
+     * How long a run may take if its start does not set it; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>

@@ -178,7 +178,7 @@ public interface DefinitionOrBuilder extends
 
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -187,7 +187,7 @@ public interface DefinitionOrBuilder extends
   boolean hasTimeout();
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>
@@ -196,7 +196,7 @@ public interface DefinitionOrBuilder extends
   com.google.protobuf.Duration getTimeout();
   /**
    * <pre>
-   * How long a run may take whose start does not say; unset = for ever.
+   * How long a run may take if its start does not set it; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 8 [json_name = "timeout"];</code>

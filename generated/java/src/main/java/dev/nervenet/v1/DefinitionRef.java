@@ -164,7 +164,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object fingerprint_ = "";
   /**
    * <pre>
-   * Stands for the code: a node with another one tries a blocked run once.
+   * Identifies the code: a node with another fingerprint tries a blocked run once.
    * </pre>
    *
    * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -185,7 +185,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stands for the code: a node with another one tries a blocked run once.
+   * Identifies the code: a node with another fingerprint tries a blocked run once.
    * </pre>
    *
    * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -1263,7 +1263,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object fingerprint_ = "";
     /**
      * <pre>
-     * Stands for the code: a node with another one tries a blocked run once.
+     * Identifies the code: a node with another fingerprint tries a blocked run once.
      * </pre>
      *
      * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -1283,7 +1283,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stands for the code: a node with another one tries a blocked run once.
+     * Identifies the code: a node with another fingerprint tries a blocked run once.
      * </pre>
      *
      * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -1304,7 +1304,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stands for the code: a node with another one tries a blocked run once.
+     * Identifies the code: a node with another fingerprint tries a blocked run once.
      * </pre>
      *
      * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -1321,7 +1321,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stands for the code: a node with another one tries a blocked run once.
+     * Identifies the code: a node with another fingerprint tries a blocked run once.
      * </pre>
      *
      * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -1335,7 +1335,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Stands for the code: a node with another one tries a blocked run once.
+     * Identifies the code: a node with another fingerprint tries a blocked run once.
      * </pre>
      *
      * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>

@@ -60,7 +60,7 @@ public interface DefinitionRefOrBuilder extends
 
   /**
    * <pre>
-   * Stands for the code: a node with another one tries a blocked run once.
+   * Identifies the code: a node with another fingerprint tries a blocked run once.
    * </pre>
    *
    * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>
@@ -69,7 +69,7 @@ public interface DefinitionRefOrBuilder extends
   java.lang.String getFingerprint();
   /**
    * <pre>
-   * Stands for the code: a node with another one tries a blocked run once.
+   * Identifies the code: a node with another fingerprint tries a blocked run once.
    * </pre>
    *
    * <code>string fingerprint = 4 [json_name = "fingerprint"];</code>

@@ -48,7 +48,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration grace_;
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -60,7 +60,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -72,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -438,7 +438,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> graceBuilder_;
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -449,7 +449,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -464,7 +464,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -484,7 +484,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -502,7 +502,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -527,7 +527,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -544,7 +544,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -556,7 +556,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -571,7 +571,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; then they are canceled, and sent to others.
+     * How long running tasks may continue; then they are canceled, and sent to others.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>

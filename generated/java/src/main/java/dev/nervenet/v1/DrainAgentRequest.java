@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration grace_;
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -108,7 +108,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -120,7 +120,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -602,7 +602,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> graceBuilder_;
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -613,7 +613,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -628,7 +628,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -648,7 +648,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -666,7 +666,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -691,7 +691,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -708,7 +708,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -720,7 +720,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -735,7 +735,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long running tasks may go on; unset = the agent's own setting.
+     * How long running tasks may continue; unset = the agent's own setting.
      * </pre>
      *
      * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>

@@ -30,7 +30,7 @@ public interface DrainAgentRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -39,7 +39,7 @@ public interface DrainAgentRequestOrBuilder extends
   boolean hasGrace();
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>
@@ -48,7 +48,7 @@ public interface DrainAgentRequestOrBuilder extends
   com.google.protobuf.Duration getGrace();
   /**
    * <pre>
-   * How long running tasks may go on; unset = the agent's own setting.
+   * How long running tasks may continue; unset = the agent's own setting.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 2 [json_name = "grace"];</code>

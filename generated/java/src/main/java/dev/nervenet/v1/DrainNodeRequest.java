@@ -49,7 +49,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object nodeId_ = "";
   /**
    * <pre>
-   * Which.
+   * The node.
    * </pre>
    *
    * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -70,7 +70,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The node.
    * </pre>
    *
    * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -424,7 +424,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object nodeId_ = "";
     /**
      * <pre>
-     * Which.
+     * The node.
      * </pre>
      *
      * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -444,7 +444,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The node.
      * </pre>
      *
      * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -465,7 +465,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The node.
      * </pre>
      *
      * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -482,7 +482,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The node.
      * </pre>
      *
      * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -496,7 +496,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The node.
      * </pre>
      *
      * <code>string node_id = 1 [json_name = "nodeId"];</code>

@@ -10,7 +10,7 @@ public interface DrainNodeRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The node.
    * </pre>
    *
    * <code>string node_id = 1 [json_name = "nodeId"];</code>
@@ -19,7 +19,7 @@ public interface DrainNodeRequestOrBuilder extends
   java.lang.String getNodeId();
   /**
    * <pre>
-   * Which.
+   * The node.
    * </pre>
    *
    * <code>string node_id = 1 [json_name = "nodeId"];</code>

@@ -51,7 +51,7 @@ private static final long serialVersionUID = 0L;
    * DRAINING.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
    * @return The enum numeric value on the wire for state.
    */
   @java.lang.Override public int getStateValue() {
@@ -62,19 +62,19 @@ private static final long serialVersionUID = 0L;
    * DRAINING.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
    * @return The state.
    */
-  @java.lang.Override public dev.nervenet.v1.AgentState getState() {
-    dev.nervenet.v1.AgentState result = dev.nervenet.v1.AgentState.forNumber(state_);
-    return result == null ? dev.nervenet.v1.AgentState.UNRECOGNIZED : result;
+  @java.lang.Override public dev.nervenet.v1.NodeState getState() {
+    dev.nervenet.v1.NodeState result = dev.nervenet.v1.NodeState.forNumber(state_);
+    return result == null ? dev.nervenet.v1.NodeState.UNRECOGNIZED : result;
   }
 
   public static final int OWNED_WORKFLOWS_FIELD_NUMBER = 2;
   private int ownedWorkflows_ = 0;
   /**
    * <pre>
-   * What it owned when it was asked.
+   * How many workflows it owned when it was asked.
    * </pre>
    *
    * <code>int32 owned_workflows = 2 [json_name = "ownedWorkflows"];</code>
@@ -99,7 +99,7 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public void writeTo(com.google.protobuf.CodedOutputStream output)
                       throws java.io.IOException {
-    if (state_ != dev.nervenet.v1.AgentState.AGENT_STATE_UNSPECIFIED.getNumber()) {
+    if (state_ != dev.nervenet.v1.NodeState.NODE_STATE_UNSPECIFIED.getNumber()) {
       output.writeEnum(1, state_);
     }
     if (ownedWorkflows_ != 0) {
@@ -114,7 +114,7 @@ private static final long serialVersionUID = 0L;
     if (size != -1) return size;
 
     size = 0;
-    if (state_ != dev.nervenet.v1.AgentState.AGENT_STATE_UNSPECIFIED.getNumber()) {
+    if (state_ != dev.nervenet.v1.NodeState.NODE_STATE_UNSPECIFIED.getNumber()) {
       size += com.google.protobuf.CodedOutputStream
         .computeEnumSize(1, state_);
     }
@@ -442,7 +442,7 @@ private static final long serialVersionUID = 0L;
      * DRAINING.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
      * @return The enum numeric value on the wire for state.
      */
     @java.lang.Override public int getStateValue() {
@@ -453,7 +453,7 @@ private static final long serialVersionUID = 0L;
      * DRAINING.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
      * @param value The enum numeric value on the wire for state to set.
      * @return This builder for chaining.
      */
@@ -468,24 +468,24 @@ private static final long serialVersionUID = 0L;
      * DRAINING.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
      * @return The state.
      */
     @java.lang.Override
-    public dev.nervenet.v1.AgentState getState() {
-      dev.nervenet.v1.AgentState result = dev.nervenet.v1.AgentState.forNumber(state_);
-      return result == null ? dev.nervenet.v1.AgentState.UNRECOGNIZED : result;
+    public dev.nervenet.v1.NodeState getState() {
+      dev.nervenet.v1.NodeState result = dev.nervenet.v1.NodeState.forNumber(state_);
+      return result == null ? dev.nervenet.v1.NodeState.UNRECOGNIZED : result;
     }
     /**
      * <pre>
      * DRAINING.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
      * @param value The state to set.
      * @return This builder for chaining.
      */
-    public Builder setState(dev.nervenet.v1.AgentState value) {
+    public Builder setState(dev.nervenet.v1.NodeState value) {
       if (value == null) {
         throw new NullPointerException();
       }
@@ -499,7 +499,7 @@ private static final long serialVersionUID = 0L;
      * DRAINING.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
      * @return This builder for chaining.
      */
     public Builder clearState() {
@@ -512,7 +512,7 @@ private static final long serialVersionUID = 0L;
     private int ownedWorkflows_ ;
     /**
      * <pre>
-     * What it owned when it was asked.
+     * How many workflows it owned when it was asked.
      * </pre>
      *
      * <code>int32 owned_workflows = 2 [json_name = "ownedWorkflows"];</code>
@@ -524,7 +524,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it owned when it was asked.
+     * How many workflows it owned when it was asked.
      * </pre>
      *
      * <code>int32 owned_workflows = 2 [json_name = "ownedWorkflows"];</code>
@@ -540,7 +540,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What it owned when it was asked.
+     * How many workflows it owned when it was asked.
      * </pre>
      *
      * <code>int32 owned_workflows = 2 [json_name = "ownedWorkflows"];</code>

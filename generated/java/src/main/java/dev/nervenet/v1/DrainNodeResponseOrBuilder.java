@@ -13,7 +13,7 @@ public interface DrainNodeResponseOrBuilder extends
    * DRAINING.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
    * @return The enum numeric value on the wire for state.
    */
   int getStateValue();
@@ -22,14 +22,14 @@ public interface DrainNodeResponseOrBuilder extends
    * DRAINING.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 1 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 1 [json_name = "state"];</code>
    * @return The state.
    */
-  dev.nervenet.v1.AgentState getState();
+  dev.nervenet.v1.NodeState getState();
 
   /**
    * <pre>
-   * What it owned when it was asked.
+   * How many workflows it owned when it was asked.
    * </pre>
    *
    * <code>int32 owned_workflows = 2 [json_name = "ownedWorkflows"];</code>

@@ -10,7 +10,7 @@ public interface DrainOrBuilder extends
 
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -19,7 +19,7 @@ public interface DrainOrBuilder extends
   boolean hasGrace();
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>
@@ -28,7 +28,7 @@ public interface DrainOrBuilder extends
   com.google.protobuf.Duration getGrace();
   /**
    * <pre>
-   * How long running tasks may go on; then they are canceled, and sent to others.
+   * How long running tasks may continue; then they are canceled, and sent to others.
    * </pre>
    *
    * <code>.google.protobuf.Duration grace = 1 [json_name = "grace"];</code>

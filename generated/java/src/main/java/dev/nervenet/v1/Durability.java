@@ -15,7 +15,7 @@ public enum Durability
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Whatever the mesh has.
+   * The setting of the mesh.
    * </pre>
    *
    * <code>DURABILITY_UNSPECIFIED = 0;</code>
@@ -42,7 +42,7 @@ public enum Durability
 
   /**
    * <pre>
-   * Whatever the mesh has.
+   * The setting of the mesh.
    * </pre>
    *
    * <code>DURABILITY_UNSPECIFIED = 0;</code>

@@ -15,7 +15,7 @@ public enum EscalationAction
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told; refused.
+   * Unspecified; refused.
    * </pre>
    *
    * <code>ESCALATION_ACTION_UNSPECIFIED = 0;</code>
@@ -31,7 +31,7 @@ public enum EscalationAction
   ESCALATION_ACTION_RETRY(1),
   /**
    * <pre>
-   * Take this value as the step's result.
+   * Use this value as the step's result.
    * </pre>
    *
    * <code>ESCALATION_ACTION_COMPLETE = 2;</code>
@@ -58,7 +58,7 @@ public enum EscalationAction
 
   /**
    * <pre>
-   * Not told; refused.
+   * Unspecified; refused.
    * </pre>
    *
    * <code>ESCALATION_ACTION_UNSPECIFIED = 0;</code>
@@ -74,7 +74,7 @@ public enum EscalationAction
   public static final int ESCALATION_ACTION_RETRY_VALUE = 1;
   /**
    * <pre>
-   * Take this value as the step's result.
+   * Use this value as the step's result.
    * </pre>
    *
    * <code>ESCALATION_ACTION_COMPLETE = 2;</code>

@@ -51,7 +51,7 @@ private static final long serialVersionUID = 0L;
   private int action_ = 0;
   /**
    * <pre>
-   * What.
+   * The decision.
    * </pre>
    *
    * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -62,7 +62,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What.
+   * The decision.
    * </pre>
    *
    * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -178,7 +178,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object resolver_ = "";
   /**
    * <pre>
-   * Who decides; empty = whoever the token belongs to.
+   * Who decides; empty = the owner of the token.
    * </pre>
    *
    * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -199,7 +199,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who decides; empty = whoever the token belongs to.
+   * Who decides; empty = the owner of the token.
    * </pre>
    *
    * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -667,7 +667,7 @@ private static final long serialVersionUID = 0L;
     private int action_ = 0;
     /**
      * <pre>
-     * What.
+     * The decision.
      * </pre>
      *
      * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -678,7 +678,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What.
+     * The decision.
      * </pre>
      *
      * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -693,7 +693,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What.
+     * The decision.
      * </pre>
      *
      * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -706,7 +706,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What.
+     * The decision.
      * </pre>
      *
      * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -724,7 +724,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What.
+     * The decision.
      * </pre>
      *
      * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -1033,7 +1033,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object resolver_ = "";
     /**
      * <pre>
-     * Who decides; empty = whoever the token belongs to.
+     * Who decides; empty = the owner of the token.
      * </pre>
      *
      * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -1053,7 +1053,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who decides; empty = whoever the token belongs to.
+     * Who decides; empty = the owner of the token.
      * </pre>
      *
      * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -1074,7 +1074,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who decides; empty = whoever the token belongs to.
+     * Who decides; empty = the owner of the token.
      * </pre>
      *
      * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -1091,7 +1091,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who decides; empty = whoever the token belongs to.
+     * Who decides; empty = the owner of the token.
      * </pre>
      *
      * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -1105,7 +1105,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who decides; empty = whoever the token belongs to.
+     * Who decides; empty = the owner of the token.
      * </pre>
      *
      * <code>string resolver = 5 [json_name = "resolver"];</code>

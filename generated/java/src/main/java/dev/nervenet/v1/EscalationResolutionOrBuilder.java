@@ -10,7 +10,7 @@ public interface EscalationResolutionOrBuilder extends
 
   /**
    * <pre>
-   * What.
+   * The decision.
    * </pre>
    *
    * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -19,7 +19,7 @@ public interface EscalationResolutionOrBuilder extends
   int getActionValue();
   /**
    * <pre>
-   * What.
+   * The decision.
    * </pre>
    *
    * <code>.nervenet.v1.EscalationAction action = 1 [json_name = "action"];</code>
@@ -86,7 +86,7 @@ public interface EscalationResolutionOrBuilder extends
 
   /**
    * <pre>
-   * Who decides; empty = whoever the token belongs to.
+   * Who decides; empty = the owner of the token.
    * </pre>
    *
    * <code>string resolver = 5 [json_name = "resolver"];</code>
@@ -95,7 +95,7 @@ public interface EscalationResolutionOrBuilder extends
   java.lang.String getResolver();
   /**
    * <pre>
-   * Who decides; empty = whoever the token belongs to.
+   * Who decides; empty = the owner of the token.
    * </pre>
    *
    * <code>string resolver = 5 [json_name = "resolver"];</code>

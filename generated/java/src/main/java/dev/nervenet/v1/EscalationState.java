@@ -15,7 +15,7 @@ public enum EscalationState
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told; as a filter: OPEN.
+   * Unspecified; as a filter: OPEN.
    * </pre>
    *
    * <code>ESCALATION_STATE_UNSPECIFIED = 0;</code>
@@ -58,7 +58,7 @@ public enum EscalationState
 
   /**
    * <pre>
-   * Not told; as a filter: OPEN.
+   * Unspecified; as a filter: OPEN.
    * </pre>
    *
    * <code>ESCALATION_STATE_UNSPECIFIED = 0;</code>

@@ -15,7 +15,7 @@ public enum FailureCode
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told; read as APPLICATION.
+   * Unspecified; read as APPLICATION.
    * </pre>
    *
    * <code>FAILURE_CODE_UNSPECIFIED = 0;</code>
@@ -47,7 +47,7 @@ public enum FailureCode
   FAILURE_CODE_TIMEOUT(3),
   /**
    * <pre>
-   * Somebody canceled it.
+   * It was canceled.
    * </pre>
    *
    * <code>FAILURE_CODE_CANCELED = 4;</code>
@@ -87,7 +87,7 @@ public enum FailureCode
   FAILURE_CODE_DEPENDENCY(8),
   /**
    * <pre>
-   * The agent shut down before it was done; sent again at once, counted nowhere.
+   * The agent shut down before it was done; sent again at once; uses up no attempt.
    * </pre>
    *
    * <code>FAILURE_CODE_AGENT_DRAINED = 9;</code>
@@ -111,7 +111,7 @@ public enum FailureCode
   FAILURE_CODE_PAYLOAD_TOO_LARGE(11),
   /**
    * <pre>
-   * nervenet itself is at fault.
+   * An error in nervenet.
    * </pre>
    *
    * <code>FAILURE_CODE_INTERNAL = 12;</code>
@@ -122,7 +122,7 @@ public enum FailureCode
 
   /**
    * <pre>
-   * Not told; read as APPLICATION.
+   * Unspecified; read as APPLICATION.
    * </pre>
    *
    * <code>FAILURE_CODE_UNSPECIFIED = 0;</code>
@@ -154,7 +154,7 @@ public enum FailureCode
   public static final int FAILURE_CODE_TIMEOUT_VALUE = 3;
   /**
    * <pre>
-   * Somebody canceled it.
+   * It was canceled.
    * </pre>
    *
    * <code>FAILURE_CODE_CANCELED = 4;</code>
@@ -194,7 +194,7 @@ public enum FailureCode
   public static final int FAILURE_CODE_DEPENDENCY_VALUE = 8;
   /**
    * <pre>
-   * The agent shut down before it was done; sent again at once, counted nowhere.
+   * The agent shut down before it was done; sent again at once; uses up no attempt.
    * </pre>
    *
    * <code>FAILURE_CODE_AGENT_DRAINED = 9;</code>
@@ -218,7 +218,7 @@ public enum FailureCode
   public static final int FAILURE_CODE_PAYLOAD_TOO_LARGE_VALUE = 11;
   /**
    * <pre>
-   * nervenet itself is at fault.
+   * An error in nervenet.
    * </pre>
    *
    * <code>FAILURE_CODE_INTERNAL = 12;</code>

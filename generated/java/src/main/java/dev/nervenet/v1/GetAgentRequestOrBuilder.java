@@ -10,7 +10,7 @@ public interface GetAgentRequestOrBuilder extends
 
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -19,7 +19,7 @@ public interface GetAgentRequestOrBuilder extends
   java.lang.String getAgentId();
   /**
    * <pre>
-   * Who.
+   * The agent's id.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>

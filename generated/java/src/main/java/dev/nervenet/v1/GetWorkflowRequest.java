@@ -51,7 +51,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workflowId_ = "";
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -72,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -97,7 +97,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -109,7 +109,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -121,7 +121,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -596,7 +596,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workflowId_ = "";
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -616,7 +616,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -637,7 +637,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -668,7 +668,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -690,7 +690,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -701,7 +701,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -716,7 +716,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -736,7 +736,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -754,7 +754,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -779,7 +779,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -796,7 +796,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -808,7 +808,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -823,7 +823,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Wait so long for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>

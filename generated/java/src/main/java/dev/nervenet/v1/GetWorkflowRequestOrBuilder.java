@@ -10,7 +10,7 @@ public interface GetWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface GetWorkflowRequestOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -30,7 +30,7 @@ public interface GetWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -39,7 +39,7 @@ public interface GetWorkflowRequestOrBuilder extends
   boolean hasWait();
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -48,7 +48,7 @@ public interface GetWorkflowRequestOrBuilder extends
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * Wait so long for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>

@@ -10,7 +10,7 @@ public interface HeartbeatRequestOrBuilder extends
 
   /**
    * <pre>
-   * Who; needed in the first message only.
+   * The agent's id; needed in the first message only.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>
@@ -19,7 +19,7 @@ public interface HeartbeatRequestOrBuilder extends
   java.lang.String getAgentId();
   /**
    * <pre>
-   * Who; needed in the first message only.
+   * The agent's id; needed in the first message only.
    * </pre>
    *
    * <code>string agent_id = 1 [json_name = "agentId"];</code>

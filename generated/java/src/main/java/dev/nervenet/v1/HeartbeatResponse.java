@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * What a node wants of an agent.
+ * What a node asks of an agent.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.HeartbeatResponse}
@@ -90,7 +90,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration ttl_;
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -102,7 +102,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -114,7 +114,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -310,7 +310,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What a node wants of an agent.
+   * What a node asks of an agent.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.HeartbeatResponse}
@@ -643,7 +643,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> ttlBuilder_;
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -669,7 +669,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -689,7 +689,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -707,7 +707,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -732,7 +732,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -749,7 +749,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -761,7 +761,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -776,7 +776,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when the lease lives without another heartbeat.
+     * The time until which the lease lives without another heartbeat.
      * </pre>
      *
      * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>

@@ -39,7 +39,7 @@ public interface HeartbeatResponseOrBuilder extends
 
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -48,7 +48,7 @@ public interface HeartbeatResponseOrBuilder extends
   boolean hasTtl();
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>
@@ -57,7 +57,7 @@ public interface HeartbeatResponseOrBuilder extends
   com.google.protobuf.Duration getTtl();
   /**
    * <pre>
-   * Until when the lease lives without another heartbeat.
+   * The time until which the lease lives without another heartbeat.
    * </pre>
    *
    * <code>.google.protobuf.Duration ttl = 3 [json_name = "ttl"];</code>

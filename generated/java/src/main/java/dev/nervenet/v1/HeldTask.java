@@ -125,7 +125,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -138,7 +138,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -151,7 +151,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -908,7 +908,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -920,7 +920,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -936,7 +936,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -957,7 +957,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -976,7 +976,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -1002,7 +1002,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -1020,7 +1020,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -1033,7 +1033,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -1049,7 +1049,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+     * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>

@@ -65,7 +65,7 @@ public interface HeldTaskOrBuilder extends
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -75,7 +75,7 @@ public interface HeldTaskOrBuilder extends
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>
@@ -85,7 +85,7 @@ public interface HeldTaskOrBuilder extends
   /**
    * <pre>
    * The last checkpoint that its handler gave, unset if there was none: the one sent on a stream that broke may not have
-   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_progress` instead.
+   * been stored. The node stores it again; larger ones than fit into the hello MAY follow by `task_report` instead.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 3 [json_name = "checkpoint"];</code>

@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -63,7 +63,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -90,7 +90,7 @@ private static final long serialVersionUID = 0L;
   private int credit_ = 0;
   /**
    * <pre>
-   * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+   * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
    * </pre>
    *
    * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -122,7 +122,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -134,7 +134,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -147,7 +147,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -159,7 +159,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -171,7 +171,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -180,6 +180,21 @@ private static final long serialVersionUID = 0L;
   public dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
       int index) {
     return running_.get(index);
+  }
+
+  public static final int PROTOCOL_VERSION_FIELD_NUMBER = 5;
+  private int protocolVersion_ = 0;
+  /**
+   * <pre>
+   * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  @java.lang.Override
+  public int getProtocolVersion() {
+    return protocolVersion_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -208,6 +223,9 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < running_.size(); i++) {
       output.writeMessage(4, running_.get(i));
     }
+    if (protocolVersion_ != 0) {
+      output.writeInt32(5, protocolVersion_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -232,6 +250,10 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < running_.size(); i++) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(4, running_.get(i));
+    }
+    if (protocolVersion_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(5, protocolVersion_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -259,6 +281,8 @@ private static final long serialVersionUID = 0L;
         != other.getLeaseId()) return false;
     if (!getRunningList()
         .equals(other.getRunningList())) return false;
+    if (getProtocolVersion()
+        != other.getProtocolVersion()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -283,6 +307,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + RUNNING_FIELD_NUMBER;
       hash = (53 * hash) + getRunningList().hashCode();
     }
+    hash = (37 * hash) + PROTOCOL_VERSION_FIELD_NUMBER;
+    hash = (53 * hash) + getProtocolVersion();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -439,6 +465,7 @@ private static final long serialVersionUID = 0L;
         runningBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00000008);
+      protocolVersion_ = 0;
       return this;
     }
 
@@ -497,6 +524,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
         result.leaseId_ = leaseId_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.protocolVersion_ = protocolVersion_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -580,6 +610,9 @@ private static final long serialVersionUID = 0L;
           }
         }
       }
+      if (other.getProtocolVersion() != 0) {
+        setProtocolVersion(other.getProtocolVersion());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -636,6 +669,11 @@ private static final long serialVersionUID = 0L;
               }
               break;
             } // case 34
+            case 40: {
+              protocolVersion_ = input.readInt32();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 40
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -659,7 +697,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -671,7 +709,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -687,7 +725,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -708,7 +746,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -727,7 +765,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -753,7 +791,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -771,7 +809,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -784,7 +822,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -800,7 +838,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-     * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+     * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
      * </pre>
      *
      * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -822,7 +860,7 @@ private static final long serialVersionUID = 0L;
     private int credit_ ;
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -834,7 +872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -850,7 +888,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+     * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
      * </pre>
      *
      * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -922,7 +960,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -937,7 +975,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -952,7 +990,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -967,7 +1005,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -989,7 +1027,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1008,7 +1046,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1029,7 +1067,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1051,7 +1089,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1070,7 +1108,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1089,7 +1127,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1109,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1127,7 +1165,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1145,7 +1183,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1157,7 +1195,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1172,7 +1210,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1188,7 +1226,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1200,7 +1238,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1213,7 +1251,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-     * once, so that nobody else gets it. What is not named here the agent does not have.
+     * once, so that no other agent gets it. The agent does not have tasks that are not named here.
      * </pre>
      *
      * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -1235,6 +1273,50 @@ private static final long serialVersionUID = 0L;
         running_ = null;
       }
       return runningBuilder_;
+    }
+
+    private int protocolVersion_ ;
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @return The protocolVersion.
+     */
+    @java.lang.Override
+    public int getProtocolVersion() {
+      return protocolVersion_;
+    }
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @param value The protocolVersion to set.
+     * @return This builder for chaining.
+     */
+    public Builder setProtocolVersion(int value) {
+
+      protocolVersion_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearProtocolVersion() {
+      bitField0_ = (bitField0_ & ~0x00000010);
+      protocolVersion_ = 0;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

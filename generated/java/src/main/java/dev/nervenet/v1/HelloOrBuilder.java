@@ -11,7 +11,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -21,7 +21,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -31,7 +31,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * `name` and `capabilities` are needed; `labels`, `runtime` and `version`s are welcome. A new agent leaves `agent_id`
-   * empty, and the node makes one up. The node fills in the rest (state, transport, inbox, endpoint, times).
+   * empty, and the node creates one. The node fills in the rest (state, transport, inbox, endpoint, times).
    * </pre>
    *
    * <code>.nervenet.v1.AgentRecord agent = 1 [json_name = "agent"];</code>
@@ -40,7 +40,7 @@ public interface HelloOrBuilder extends
 
   /**
    * <pre>
-   * How many tasks it takes at once, at least 1: so many are in flight at most, and so many slots it is registered with.
+   * How many tasks it takes at once, at least 1: the most tasks in flight, and the number of slots that it is registered with.
    * </pre>
    *
    * <code>int32 credit = 2 [json_name = "credit"];</code>
@@ -61,7 +61,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -71,7 +71,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -80,7 +80,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -89,7 +89,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
@@ -99,11 +99,21 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * When it comes back: every task whose result was not acknowledged yet, running or finished. Its claim is renewed at
-   * once, so that nobody else gets it. What is not named here the agent does not have.
+   * once, so that no other agent gets it. The agent does not have tasks that are not named here.
    * </pre>
    *
    * <code>repeated .nervenet.v1.HeldTask running = 4 [json_name = "running"];</code>
    */
   dev.nervenet.v1.HeldTaskOrBuilder getRunningOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * The version of this protocol that the agent speaks: 1. 0 means 1. protos/README.md says when it changes.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 5 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  int getProtocolVersion();
 }

@@ -113,7 +113,7 @@ private static final long serialVersionUID = 0L;
   private long sequence_ = 0L;
   /**
    * <pre>
-   * Dense from 1.
+   * From 1, without gaps.
    * </pre>
    *
    * <code>int64 sequence = 1 [json_name = "sequence"];</code>
@@ -1632,7 +1632,7 @@ private static final long serialVersionUID = 0L;
     private long sequence_ ;
     /**
      * <pre>
-     * Dense from 1.
+     * From 1, without gaps.
      * </pre>
      *
      * <code>int64 sequence = 1 [json_name = "sequence"];</code>
@@ -1644,7 +1644,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Dense from 1.
+     * From 1, without gaps.
      * </pre>
      *
      * <code>int64 sequence = 1 [json_name = "sequence"];</code>
@@ -1660,7 +1660,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Dense from 1.
+     * From 1, without gaps.
      * </pre>
      *
      * <code>int64 sequence = 1 [json_name = "sequence"];</code>

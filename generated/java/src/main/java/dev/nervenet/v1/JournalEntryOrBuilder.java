@@ -10,7 +10,7 @@ public interface JournalEntryOrBuilder extends
 
   /**
    * <pre>
-   * Dense from 1.
+   * From 1, without gaps.
    * </pre>
    *
    * <code>int64 sequence = 1 [json_name = "sequence"];</code>

@@ -62,7 +62,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -78,7 +78,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pageToken_ = "";
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -99,7 +99,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -125,7 +125,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>
@@ -146,7 +146,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>
@@ -844,7 +844,7 @@ java.lang.String defaultValue) {
     private int pageSize_ ;
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -856,7 +856,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -872,7 +872,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -888,7 +888,7 @@ java.lang.String defaultValue) {
     private java.lang.Object pageToken_ = "";
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -908,7 +908,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -929,7 +929,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -946,7 +946,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -960,7 +960,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -980,7 +980,7 @@ java.lang.String defaultValue) {
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1000,7 +1000,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1021,7 +1021,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1038,7 +1038,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>
@@ -1052,7 +1052,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 3 [json_name = "capability"];</code>

@@ -10,7 +10,7 @@ public interface ListAgentsRequestOrBuilder extends
 
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -20,7 +20,7 @@ public interface ListAgentsRequestOrBuilder extends
 
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -29,7 +29,7 @@ public interface ListAgentsRequestOrBuilder extends
   java.lang.String getPageToken();
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -40,7 +40,7 @@ public interface ListAgentsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>
@@ -49,7 +49,7 @@ public interface ListAgentsRequestOrBuilder extends
   java.lang.String getCapability();
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 3 [json_name = "capability"];</code>

@@ -54,7 +54,7 @@ public interface ListAgentsResponseOrBuilder extends
 
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -63,7 +63,7 @@ public interface ListAgentsResponseOrBuilder extends
   java.lang.String getNextPageToken();
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>

@@ -40,7 +40,7 @@ public interface ListDefinitionsRequestOrBuilder extends
 
   /**
    * <pre>
-   * From the page before.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 3 [json_name = "pageToken"];</code>
@@ -49,7 +49,7 @@ public interface ListDefinitionsRequestOrBuilder extends
   java.lang.String getPageToken();
   /**
    * <pre>
-   * From the page before.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 3 [json_name = "pageToken"];</code>

@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pageToken_ = "";
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -87,7 +87,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -583,7 +583,7 @@ private static final long serialVersionUID = 0L;
     private int pageSize_ ;
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -595,7 +595,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -611,7 +611,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -627,7 +627,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pageToken_ = "";
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -647,7 +647,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -668,7 +668,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -685,7 +685,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -699,7 +699,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>

@@ -10,7 +10,7 @@ public interface ListEscalationsRequestOrBuilder extends
 
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -20,7 +20,7 @@ public interface ListEscalationsRequestOrBuilder extends
 
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -29,7 +29,7 @@ public interface ListEscalationsRequestOrBuilder extends
   java.lang.String getPageToken();
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>

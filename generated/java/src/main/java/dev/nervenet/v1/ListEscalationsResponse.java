@@ -111,7 +111,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object nextPageToken_ = "";
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -132,7 +132,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -157,7 +157,7 @@ private static final long serialVersionUID = 0L;
   private long openCount_ = 0L;
   /**
    * <pre>
-   * All open ones of the namespace.
+   * All open escalations of the namespace. The filters of the request do not change it.
    * </pre>
    *
    * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -909,7 +909,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object nextPageToken_ = "";
     /**
      * <pre>
-     * Empty = that was all.
+     * Empty = this was the last page.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -929,7 +929,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all.
+     * Empty = this was the last page.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -950,7 +950,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all.
+     * Empty = this was the last page.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -967,7 +967,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all.
+     * Empty = this was the last page.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -981,7 +981,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all.
+     * Empty = this was the last page.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -1001,7 +1001,7 @@ private static final long serialVersionUID = 0L;
     private long openCount_ ;
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -1013,7 +1013,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>
@@ -1029,7 +1029,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All open ones of the namespace.
+     * All open escalations of the namespace. The filters of the request do not change it.
      * </pre>
      *
      * <code>int64 open_count = 3 [json_name = "openCount"];</code>

@@ -54,7 +54,7 @@ public interface ListEscalationsResponseOrBuilder extends
 
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -63,7 +63,7 @@ public interface ListEscalationsResponseOrBuilder extends
   java.lang.String getNextPageToken();
   /**
    * <pre>
-   * Empty = that was all.
+   * Empty = this was the last page.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -74,7 +74,7 @@ public interface ListEscalationsResponseOrBuilder extends
 
   /**
    * <pre>
-   * All open ones of the namespace.
+   * All open escalations of the namespace. The filters of the request do not change it.
    * </pre>
    *
    * <code>int64 open_count = 3 [json_name = "openCount"];</code>

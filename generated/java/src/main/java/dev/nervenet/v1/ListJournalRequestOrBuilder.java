@@ -10,7 +10,7 @@ public interface ListJournalRequestOrBuilder extends
 
   /**
    * <pre>
-   * Whose.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface ListJournalRequestOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * Whose.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -30,7 +30,7 @@ public interface ListJournalRequestOrBuilder extends
 
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 2 [json_name = "pageSize"];</code>
@@ -40,7 +40,7 @@ public interface ListJournalRequestOrBuilder extends
 
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 3 [json_name = "pageToken"];</code>
@@ -49,7 +49,7 @@ public interface ListJournalRequestOrBuilder extends
   java.lang.String getPageToken();
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 3 [json_name = "pageToken"];</code>

@@ -63,7 +63,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * At most so many; default 50, at most 1,000.
+   * How many a page has at most; default 50, at most 1,000.
    * </pre>
    *
    * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -79,7 +79,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pageToken_ = "";
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From the previous answer.
+   * `next_page_token` of the previous answer. All filters must be as in the previous request.
    * </pre>
    *
    * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -928,7 +928,7 @@ java.lang.String defaultValue) {
     private int pageSize_ ;
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -940,7 +940,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -956,7 +956,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * At most so many; default 50, at most 1,000.
+     * How many a page has at most; default 50, at most 1,000.
      * </pre>
      *
      * <code>int32 page_size = 1 [json_name = "pageSize"];</code>
@@ -972,7 +972,7 @@ java.lang.String defaultValue) {
     private java.lang.Object pageToken_ = "";
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -992,7 +992,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -1013,7 +1013,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -1030,7 +1030,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>
@@ -1044,7 +1044,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * From the previous answer.
+     * `next_page_token` of the previous answer. All filters must be as in the previous request.
      * </pre>
      *
      * <code>string page_token = 2 [json_name = "pageToken"];</code>

@@ -111,7 +111,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object nextPageToken_ = "";
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -132,7 +132,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -153,19 +153,19 @@ private static final long serialVersionUID = 0L;
     }
   }
 
-  public static final int TOTAL_COUNT_FIELD_NUMBER = 3;
-  private long totalCount_ = 0L;
+  public static final int NAMESPACE_COUNT_FIELD_NUMBER = 3;
+  private long namespaceCount_ = 0L;
   /**
    * <pre>
-   * All workflows of the namespace that are not yet expired, whatever their state.
+   * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
    * </pre>
    *
-   * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
-   * @return The totalCount.
+   * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
+   * @return The namespaceCount.
    */
   @java.lang.Override
-  public long getTotalCount() {
-    return totalCount_;
+  public long getNamespaceCount() {
+    return namespaceCount_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -188,8 +188,8 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nextPageToken_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 2, nextPageToken_);
     }
-    if (totalCount_ != 0L) {
-      output.writeInt64(3, totalCount_);
+    if (namespaceCount_ != 0L) {
+      output.writeInt64(3, namespaceCount_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -207,9 +207,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nextPageToken_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(2, nextPageToken_);
     }
-    if (totalCount_ != 0L) {
+    if (namespaceCount_ != 0L) {
       size += com.google.protobuf.CodedOutputStream
-        .computeInt64Size(3, totalCount_);
+        .computeInt64Size(3, namespaceCount_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -230,8 +230,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getWorkflowsList())) return false;
     if (!getNextPageToken()
         .equals(other.getNextPageToken())) return false;
-    if (getTotalCount()
-        != other.getTotalCount()) return false;
+    if (getNamespaceCount()
+        != other.getNamespaceCount()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -249,9 +249,9 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + NEXT_PAGE_TOKEN_FIELD_NUMBER;
     hash = (53 * hash) + getNextPageToken().hashCode();
-    hash = (37 * hash) + TOTAL_COUNT_FIELD_NUMBER;
+    hash = (37 * hash) + NAMESPACE_COUNT_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
-        getTotalCount());
+        getNamespaceCount());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -395,7 +395,7 @@ private static final long serialVersionUID = 0L;
       }
       bitField0_ = (bitField0_ & ~0x00000001);
       nextPageToken_ = "";
-      totalCount_ = 0L;
+      namespaceCount_ = 0L;
       return this;
     }
 
@@ -446,7 +446,7 @@ private static final long serialVersionUID = 0L;
         result.nextPageToken_ = nextPageToken_;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
-        result.totalCount_ = totalCount_;
+        result.namespaceCount_ = namespaceCount_;
       }
     }
 
@@ -525,8 +525,8 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000002;
         onChanged();
       }
-      if (other.getTotalCount() != 0L) {
-        setTotalCount(other.getTotalCount());
+      if (other.getNamespaceCount() != 0L) {
+        setNamespaceCount(other.getNamespaceCount());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -573,7 +573,7 @@ private static final long serialVersionUID = 0L;
               break;
             } // case 18
             case 24: {
-              totalCount_ = input.readInt64();
+              namespaceCount_ = input.readInt64();
               bitField0_ |= 0x00000004;
               break;
             } // case 24
@@ -909,7 +909,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object nextPageToken_ = "";
     /**
      * <pre>
-     * Empty = that was all. A short page may have one.
+     * Empty = this was the last page. A short page may have a token.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -929,7 +929,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all. A short page may have one.
+     * Empty = this was the last page. A short page may have a token.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -950,7 +950,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all. A short page may have one.
+     * Empty = this was the last page. A short page may have a token.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -967,7 +967,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all. A short page may have one.
+     * Empty = this was the last page. A short page may have a token.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -981,7 +981,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Empty = that was all. A short page may have one.
+     * Empty = this was the last page. A short page may have a token.
      * </pre>
      *
      * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -998,46 +998,46 @@ private static final long serialVersionUID = 0L;
       return this;
     }
 
-    private long totalCount_ ;
+    private long namespaceCount_ ;
     /**
      * <pre>
-     * All workflows of the namespace that are not yet expired, whatever their state.
+     * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
      * </pre>
      *
-     * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
-     * @return The totalCount.
+     * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
+     * @return The namespaceCount.
      */
     @java.lang.Override
-    public long getTotalCount() {
-      return totalCount_;
+    public long getNamespaceCount() {
+      return namespaceCount_;
     }
     /**
      * <pre>
-     * All workflows of the namespace that are not yet expired, whatever their state.
+     * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
      * </pre>
      *
-     * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
-     * @param value The totalCount to set.
+     * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
+     * @param value The namespaceCount to set.
      * @return This builder for chaining.
      */
-    public Builder setTotalCount(long value) {
+    public Builder setNamespaceCount(long value) {
 
-      totalCount_ = value;
+      namespaceCount_ = value;
       bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }
     /**
      * <pre>
-     * All workflows of the namespace that are not yet expired, whatever their state.
+     * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
      * </pre>
      *
-     * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
+     * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
      * @return This builder for chaining.
      */
-    public Builder clearTotalCount() {
+    public Builder clearNamespaceCount() {
       bitField0_ = (bitField0_ & ~0x00000004);
-      totalCount_ = 0L;
+      namespaceCount_ = 0L;
       onChanged();
       return this;
     }

@@ -54,7 +54,7 @@ public interface ListWorkflowsResponseOrBuilder extends
 
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -63,7 +63,7 @@ public interface ListWorkflowsResponseOrBuilder extends
   java.lang.String getNextPageToken();
   /**
    * <pre>
-   * Empty = that was all. A short page may have one.
+   * Empty = this was the last page. A short page may have a token.
    * </pre>
    *
    * <code>string next_page_token = 2 [json_name = "nextPageToken"];</code>
@@ -74,11 +74,11 @@ public interface ListWorkflowsResponseOrBuilder extends
 
   /**
    * <pre>
-   * All workflows of the namespace that are not yet expired, whatever their state.
+   * All workflows of the namespace that have not expired yet. The filters of the request do not change it.
    * </pre>
    *
-   * <code>int64 total_count = 3 [json_name = "totalCount"];</code>
-   * @return The totalCount.
+   * <code>int64 namespace_count = 3 [json_name = "namespaceCount"];</code>
+   * @return The namespaceCount.
    */
-  long getTotalCount();
+  long getNamespaceCount();
 }

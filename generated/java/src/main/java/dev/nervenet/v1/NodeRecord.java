@@ -208,10 +208,10 @@ private static final long serialVersionUID = 0L;
   private int state_ = 0;
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The enum numeric value on the wire for state.
    */
   @java.lang.Override public int getStateValue() {
@@ -219,15 +219,15 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The state.
    */
-  @java.lang.Override public dev.nervenet.v1.AgentState getState() {
-    dev.nervenet.v1.AgentState result = dev.nervenet.v1.AgentState.forNumber(state_);
-    return result == null ? dev.nervenet.v1.AgentState.UNRECOGNIZED : result;
+  @java.lang.Override public dev.nervenet.v1.NodeState getState() {
+    dev.nervenet.v1.NodeState result = dev.nervenet.v1.NodeState.forNumber(state_);
+    return result == null ? dev.nervenet.v1.NodeState.UNRECOGNIZED : result;
   }
 
   public static final int REGISTER_TIME_FIELD_NUMBER = 5;
@@ -364,7 +364,7 @@ private static final long serialVersionUID = 0L;
   private boolean full_ = false;
   /**
    * <pre>
-   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * It takes no workflows for now: it is at its limit of workflows or of memory.
    * </pre>
    *
    * <code>bool full = 10 [json_name = "full"];</code>
@@ -398,7 +398,7 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < definitions_.size(); i++) {
       output.writeMessage(3, definitions_.get(i));
     }
-    if (state_ != dev.nervenet.v1.AgentState.AGENT_STATE_UNSPECIFIED.getNumber()) {
+    if (state_ != dev.nervenet.v1.NodeState.NODE_STATE_UNSPECIFIED.getNumber()) {
       output.writeEnum(4, state_);
     }
     if (((bitField0_ & 0x00000001) != 0)) {
@@ -438,7 +438,7 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(3, definitions_.get(i));
     }
-    if (state_ != dev.nervenet.v1.AgentState.AGENT_STATE_UNSPECIFIED.getNumber()) {
+    if (state_ != dev.nervenet.v1.NodeState.NODE_STATE_UNSPECIFIED.getNumber()) {
       size += com.google.protobuf.CodedOutputStream
         .computeEnumSize(4, state_);
     }
@@ -1485,10 +1485,10 @@ private static final long serialVersionUID = 0L;
     private int state_ = 0;
     /**
      * <pre>
-     * ACTIVE or DRAINING.
+     * Its state.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
      * @return The enum numeric value on the wire for state.
      */
     @java.lang.Override public int getStateValue() {
@@ -1496,10 +1496,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * ACTIVE or DRAINING.
+     * Its state.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
      * @param value The enum numeric value on the wire for state to set.
      * @return This builder for chaining.
      */
@@ -1511,27 +1511,27 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * ACTIVE or DRAINING.
+     * Its state.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
      * @return The state.
      */
     @java.lang.Override
-    public dev.nervenet.v1.AgentState getState() {
-      dev.nervenet.v1.AgentState result = dev.nervenet.v1.AgentState.forNumber(state_);
-      return result == null ? dev.nervenet.v1.AgentState.UNRECOGNIZED : result;
+    public dev.nervenet.v1.NodeState getState() {
+      dev.nervenet.v1.NodeState result = dev.nervenet.v1.NodeState.forNumber(state_);
+      return result == null ? dev.nervenet.v1.NodeState.UNRECOGNIZED : result;
     }
     /**
      * <pre>
-     * ACTIVE or DRAINING.
+     * Its state.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
      * @param value The state to set.
      * @return This builder for chaining.
      */
-    public Builder setState(dev.nervenet.v1.AgentState value) {
+    public Builder setState(dev.nervenet.v1.NodeState value) {
       if (value == null) {
         throw new NullPointerException();
       }
@@ -1542,10 +1542,10 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * ACTIVE or DRAINING.
+     * Its state.
      * </pre>
      *
-     * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+     * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
      * @return This builder for chaining.
      */
     public Builder clearState() {
@@ -1939,7 +1939,7 @@ private static final long serialVersionUID = 0L;
     private boolean full_ ;
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>
@@ -1951,7 +1951,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>
@@ -1967,7 +1967,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+     * It takes no workflows for now: it is at its limit of workflows or of memory.
      * </pre>
      *
      * <code>bool full = 10 [json_name = "full"];</code>

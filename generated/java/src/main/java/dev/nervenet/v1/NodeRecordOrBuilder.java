@@ -94,22 +94,22 @@ public interface NodeRecordOrBuilder extends
 
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The enum numeric value on the wire for state.
    */
   int getStateValue();
   /**
    * <pre>
-   * ACTIVE or DRAINING.
+   * Its state.
    * </pre>
    *
-   * <code>.nervenet.v1.AgentState state = 4 [json_name = "state"];</code>
+   * <code>.nervenet.v1.NodeState state = 4 [json_name = "state"];</code>
    * @return The state.
    */
-  dev.nervenet.v1.AgentState getState();
+  dev.nervenet.v1.NodeState getState();
 
   /**
    * <pre>
@@ -190,7 +190,7 @@ public interface NodeRecordOrBuilder extends
 
   /**
    * <pre>
-   * It takes no workflows for now: it has as many as it may, or uses as much memory as it may.
+   * It takes no workflows for now: it is at its limit of workflows or of memory.
    * </pre>
    *
    * <code>bool full = 10 [json_name = "full"];</code>

@@ -47,7 +47,7 @@ private static final long serialVersionUID = 0L;
   private boolean answer_ = false;
   /**
    * <pre>
-   * What the code was told.
+   * What `ctx.patched` returned.
    * </pre>
    *
    * <code>bool answer = 1 [json_name = "answer"];</code>
@@ -391,7 +391,7 @@ private static final long serialVersionUID = 0L;
     private boolean answer_ ;
     /**
      * <pre>
-     * What the code was told.
+     * What `ctx.patched` returned.
      * </pre>
      *
      * <code>bool answer = 1 [json_name = "answer"];</code>
@@ -403,7 +403,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the code was told.
+     * What `ctx.patched` returned.
      * </pre>
      *
      * <code>bool answer = 1 [json_name = "answer"];</code>
@@ -419,7 +419,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the code was told.
+     * What `ctx.patched` returned.
      * </pre>
      *
      * <code>bool answer = 1 [json_name = "answer"];</code>

@@ -10,7 +10,7 @@ public interface PatchAttributesOrBuilder extends
 
   /**
    * <pre>
-   * What the code was told.
+   * What `ctx.patched` returned.
    * </pre>
    *
    * <code>bool answer = 1 [json_name = "answer"];</code>

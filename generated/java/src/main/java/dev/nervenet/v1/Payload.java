@@ -300,7 +300,7 @@ private static final long serialVersionUID = 0L;
   public static final int URI_FIELD_NUMBER = 5;
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>
@@ -311,7 +311,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>
@@ -336,7 +336,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1541,7 +1541,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1553,7 +1553,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1579,7 +1579,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1606,7 +1606,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1623,7 +1623,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>
@@ -1639,7 +1639,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * A claim check: where the value is kept, for what is too large to travel.
+     * The address of the value, if it is too large to travel.
      * </pre>
      *
      * <code>string uri = 5 [json_name = "uri"];</code>

@@ -117,7 +117,7 @@ public interface PayloadOrBuilder extends
 
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>
@@ -126,7 +126,7 @@ public interface PayloadOrBuilder extends
   boolean hasUri();
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>
@@ -135,7 +135,7 @@ public interface PayloadOrBuilder extends
   java.lang.String getUri();
   /**
    * <pre>
-   * A claim check: where the value is kept, for what is too large to travel.
+   * The address of the value, if it is too large to travel.
    * </pre>
    *
    * <code>string uri = 5 [json_name = "uri"];</code>

@@ -48,7 +48,7 @@ private static final long serialVersionUID = 0L;
   private dev.nervenet.v1.Definition definition_;
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -60,7 +60,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -72,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -477,7 +477,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Definition, dev.nervenet.v1.Definition.Builder, dev.nervenet.v1.DefinitionOrBuilder> definitionBuilder_;
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -488,7 +488,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -503,7 +503,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -523,7 +523,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -541,7 +541,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -566,7 +566,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -583,7 +583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -595,7 +595,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -610,7 +610,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The whole of it.
+     * The whole definition.
      * </pre>
      *
      * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>

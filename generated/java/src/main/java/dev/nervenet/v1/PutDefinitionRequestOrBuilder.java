@@ -10,7 +10,7 @@ public interface PutDefinitionRequestOrBuilder extends
 
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -19,7 +19,7 @@ public interface PutDefinitionRequestOrBuilder extends
   boolean hasDefinition();
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>
@@ -28,7 +28,7 @@ public interface PutDefinitionRequestOrBuilder extends
   dev.nervenet.v1.Definition getDefinition();
   /**
    * <pre>
-   * The whole of it.
+   * The whole definition.
    * </pre>
    *
    * <code>.nervenet.v1.Definition definition = 1 [json_name = "definition"];</code>

@@ -86,7 +86,7 @@ private static final long serialVersionUID = 0L;
   private boolean created_ = false;
   /**
    * <pre>
-   * False: it was there already, or nothing was to be stored.
+   * False: it existed already, or the request was only a check.
    * </pre>
    *
    * <code>bool created = 2 [json_name = "created"];</code>
@@ -632,7 +632,7 @@ private static final long serialVersionUID = 0L;
     private boolean created_ ;
     /**
      * <pre>
-     * False: it was there already, or nothing was to be stored.
+     * False: it existed already, or the request was only a check.
      * </pre>
      *
      * <code>bool created = 2 [json_name = "created"];</code>
@@ -644,7 +644,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * False: it was there already, or nothing was to be stored.
+     * False: it existed already, or the request was only a check.
      * </pre>
      *
      * <code>bool created = 2 [json_name = "created"];</code>
@@ -660,7 +660,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * False: it was there already, or nothing was to be stored.
+     * False: it existed already, or the request was only a check.
      * </pre>
      *
      * <code>bool created = 2 [json_name = "created"];</code>

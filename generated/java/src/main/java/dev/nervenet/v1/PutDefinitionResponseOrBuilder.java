@@ -37,7 +37,7 @@ public interface PutDefinitionResponseOrBuilder extends
 
   /**
    * <pre>
-   * False: it was there already, or nothing was to be stored.
+   * False: it existed already, or the request was only a check.
    * </pre>
    *
    * <code>bool created = 2 [json_name = "created"];</code>

@@ -257,7 +257,8 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object answerSchema_ = "";
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -278,7 +279,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -303,7 +305,7 @@ private static final long serialVersionUID = 0L;
   private dev.nervenet.v1.Payload defaultAnswer_;
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -315,7 +317,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -327,7 +329,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -341,7 +343,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Timestamp deadline_;
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -353,7 +355,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -365,7 +367,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -1725,7 +1727,8 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object answerSchema_ = "";
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1745,7 +1748,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1766,7 +1770,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1783,7 +1788,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1797,7 +1803,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+     * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+     * `choices`.
      * </pre>
      *
      * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -1819,7 +1826,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> defaultAnswerBuilder_;
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1830,7 +1837,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1845,7 +1852,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1865,7 +1872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1883,7 +1890,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1908,7 +1915,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1925,7 +1932,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1937,7 +1944,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1952,7 +1959,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+     * The answer if the deadline passes; unset = the step fails with TIMEOUT.
      * </pre>
      *
      * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -1976,7 +1983,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> deadlineBuilder_;
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -1987,7 +1994,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2002,7 +2009,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2022,7 +2029,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2040,7 +2047,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2065,7 +2072,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2082,7 +2089,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2094,7 +2101,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2109,7 +2116,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Until when; unset = for ever.
+     * The latest time for an answer; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

@@ -144,7 +144,8 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -153,7 +154,8 @@ public interface QuestionOrBuilder extends
   java.lang.String getAnswerSchema();
   /**
    * <pre>
-   * JSON Schema of the answer; empty = any JSON, or one of `choices`.
+   * JSON Schema of the answer as JSON text, like every schema that programs exchange; empty = any JSON, or one of
+   * `choices`.
    * </pre>
    *
    * <code>string answer_schema = 6 [json_name = "answerSchema"];</code>
@@ -164,7 +166,7 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -173,7 +175,7 @@ public interface QuestionOrBuilder extends
   boolean hasDefaultAnswer();
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -182,7 +184,7 @@ public interface QuestionOrBuilder extends
   dev.nervenet.v1.Payload getDefaultAnswer();
   /**
    * <pre>
-   * What stands when the deadline passes; unset = the step fails with TIMEOUT.
+   * The answer if the deadline passes; unset = the step fails with TIMEOUT.
    * </pre>
    *
    * <code>.nervenet.v1.Payload default_answer = 7 [json_name = "defaultAnswer"];</code>
@@ -191,7 +193,7 @@ public interface QuestionOrBuilder extends
 
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -200,7 +202,7 @@ public interface QuestionOrBuilder extends
   boolean hasDeadline();
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -209,7 +211,7 @@ public interface QuestionOrBuilder extends
   com.google.protobuf.Timestamp getDeadline();
   /**
    * <pre>
-   * Until when; unset = for ever.
+   * The latest time for an answer; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

@@ -15,7 +15,7 @@ public enum QuestionSource
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>QUESTION_SOURCE_UNSPECIFIED = 0;</code>
@@ -50,7 +50,7 @@ public enum QuestionSource
 
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>QUESTION_SOURCE_UNSPECIFIED = 0;</code>

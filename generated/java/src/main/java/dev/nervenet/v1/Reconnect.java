@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * The agent is to connect to another node.
+ * The agent should connect to another node.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.Reconnect}
@@ -321,7 +321,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The agent is to connect to another node.
+   * The agent should connect to another node.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.Reconnect}

@@ -372,7 +372,7 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * Load up, desired state down, to any node; its break is a hint of death, never the proof.
+     * The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
      * </pre>
      */
     default io.grpc.stub.StreamObserver<dev.nervenet.v1.HeartbeatRequest> heartbeat(
@@ -442,8 +442,8 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+     * stopped. Any node forwards the request. Draining a node that drains is not an error.
      * </pre>
      */
     default void drainNode(dev.nervenet.v1.DrainNodeRequest request,
@@ -498,7 +498,7 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * Load up, desired state down, to any node; its break is a hint of death, never the proof.
+     * The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
      * </pre>
      */
     public io.grpc.stub.StreamObserver<dev.nervenet.v1.HeartbeatRequest> heartbeat(
@@ -575,8 +575,8 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+     * stopped. Any node forwards the request. Draining a node that drains is not an error.
      * </pre>
      */
     public void drainNode(dev.nervenet.v1.DrainNodeRequest request,
@@ -617,7 +617,7 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * Load up, desired state down, to any node; its break is a hint of death, never the proof.
+     * The agent sends its load and gets the state that is wanted, at any node. A broken stream is a hint of death, never the proof.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
@@ -691,8 +691,8 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+     * stopped. Any node forwards the request. Draining a node that drains is not an error.
      * </pre>
      */
     public dev.nervenet.v1.DrainNodeResponse drainNode(dev.nervenet.v1.DrainNodeRequest request) throws io.grpc.StatusException {
@@ -793,8 +793,8 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+     * stopped. Any node forwards the request. Draining a node that drains is not an error.
      * </pre>
      */
     public dev.nervenet.v1.DrainNodeResponse drainNode(dev.nervenet.v1.DrainNodeRequest request) {
@@ -890,8 +890,8 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
-     * A node takes nothing new and gives its workflows to others, as before its end; it serves on until its process is
-     * stopped. Any node passes the wish on. Draining a node that drains is no error.
+     * A node takes nothing new and gives its workflows to others, as before its end. It keeps serving until its process is
+     * stopped. Any node forwards the request. Draining a node that drains is not an error.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.DrainNodeResponse> drainNode(

@@ -205,35 +205,35 @@ public final class RegistryServiceOuterClass {
       "\"j\n\021ListNodesResponse\022-\n\005nodes\030\001 \003(\0132\027.n" +
       "ervenet.v1.NodeRecordR\005nodes\022&\n\017next_pag" +
       "e_token\030\002 \001(\tR\rnextPageToken\"+\n\020DrainNod" +
-      "eRequest\022\027\n\007node_id\030\001 \001(\tR\006nodeId\"k\n\021Dra" +
-      "inNodeResponse\022-\n\005state\030\001 \001(\0162\027.nervenet" +
-      ".v1.AgentStateR\005state\022\'\n\017owned_workflows" +
-      "\030\002 \001(\005R\016ownedWorkflows*\242\001\n\016AgentEventTyp" +
-      "e\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020\000\022\030\n\024A" +
-      "GENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVENT_TYP" +
-      "E_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOVED\020\003\022\033" +
-      "\n\027AGENT_EVENT_TYPE_SYNCED\020\0042\355\005\n\017Registry" +
-      "Service\022V\n\rRegisterAgent\022!.nervenet.v1.R" +
-      "egisterAgentRequest\032\".nervenet.v1.Regist" +
-      "erAgentResponse\022N\n\tHeartbeat\022\035.nervenet." +
-      "v1.HeartbeatRequest\032\036.nervenet.v1.Heartb" +
-      "eatResponse(\0010\001\022\\\n\017DeregisterAgent\022#.ner" +
-      "venet.v1.DeregisterAgentRequest\032$.nerven" +
-      "et.v1.DeregisterAgentResponse\022G\n\010GetAgen" +
-      "t\022\034.nervenet.v1.GetAgentRequest\032\035.nerven" +
-      "et.v1.GetAgentResponse\022M\n\nListAgents\022\036.n" +
-      "ervenet.v1.ListAgentsRequest\032\037.nervenet." +
-      "v1.ListAgentsResponse\022R\n\013WatchAgents\022\037.n" +
-      "ervenet.v1.WatchAgentsRequest\032 .nervenet" +
-      ".v1.WatchAgentsResponse0\001\022P\n\013SelectAgent" +
-      "\022\037.nervenet.v1.SelectAgentRequest\032 .nerv" +
-      "enet.v1.SelectAgentResponse\022J\n\tListNodes" +
-      "\022\035.nervenet.v1.ListNodesRequest\032\036.nerven" +
-      "et.v1.ListNodesResponse\022J\n\tDrainNode\022\035.n" +
-      "ervenet.v1.DrainNodeRequest\032\036.nervenet.v" +
-      "1.DrainNodeResponseB8\n\017dev.nervenet.v1P\001" +
-      "Z#nervenet.dev/nervenet/v1;nervenetv1b\006p" +
-      "roto3"
+      "eRequest\022\027\n\007node_id\030\001 \001(\tR\006nodeId\"j\n\021Dra" +
+      "inNodeResponse\022,\n\005state\030\001 \001(\0162\026.nervenet" +
+      ".v1.NodeStateR\005state\022\'\n\017owned_workflows\030" +
+      "\002 \001(\005R\016ownedWorkflows*\242\001\n\016AgentEventType" +
+      "\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020\000\022\030\n\024AG" +
+      "ENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVENT_TYPE" +
+      "_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOVED\020\003\022\033\n" +
+      "\027AGENT_EVENT_TYPE_SYNCED\020\0042\355\005\n\017RegistryS" +
+      "ervice\022V\n\rRegisterAgent\022!.nervenet.v1.Re" +
+      "gisterAgentRequest\032\".nervenet.v1.Registe" +
+      "rAgentResponse\022N\n\tHeartbeat\022\035.nervenet.v" +
+      "1.HeartbeatRequest\032\036.nervenet.v1.Heartbe" +
+      "atResponse(\0010\001\022\\\n\017DeregisterAgent\022#.nerv" +
+      "enet.v1.DeregisterAgentRequest\032$.nervene" +
+      "t.v1.DeregisterAgentResponse\022G\n\010GetAgent" +
+      "\022\034.nervenet.v1.GetAgentRequest\032\035.nervene" +
+      "t.v1.GetAgentResponse\022M\n\nListAgents\022\036.ne" +
+      "rvenet.v1.ListAgentsRequest\032\037.nervenet.v" +
+      "1.ListAgentsResponse\022R\n\013WatchAgents\022\037.ne" +
+      "rvenet.v1.WatchAgentsRequest\032 .nervenet." +
+      "v1.WatchAgentsResponse0\001\022P\n\013SelectAgent\022" +
+      "\037.nervenet.v1.SelectAgentRequest\032 .nerve" +
+      "net.v1.SelectAgentResponse\022J\n\tListNodes\022" +
+      "\035.nervenet.v1.ListNodesRequest\032\036.nervene" +
+      "t.v1.ListNodesResponse\022J\n\tDrainNode\022\035.ne" +
+      "rvenet.v1.DrainNodeRequest\032\036.nervenet.v1" +
+      ".DrainNodeResponseB8\n\017dev.nervenet.v1P\001Z" +
+      "#nervenet.dev/nervenet/v1;nervenetv1b\006pr" +
+      "oto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,

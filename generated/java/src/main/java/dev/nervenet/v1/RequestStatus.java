@@ -267,7 +267,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration retryAfter_;
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -279,7 +279,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -291,7 +291,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1306,7 +1306,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retryAfterBuilder_;
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1317,7 +1317,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1332,7 +1332,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1352,7 +1352,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1370,7 +1370,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1395,7 +1395,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1412,7 +1412,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1424,7 +1424,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -1439,7 +1439,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When to come again.
+     * How long to wait before the next try.
      * </pre>
      *
      * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>

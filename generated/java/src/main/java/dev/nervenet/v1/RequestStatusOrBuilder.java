@@ -114,7 +114,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -123,7 +123,7 @@ java.lang.String defaultValue);
   boolean hasRetryAfter();
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>
@@ -132,7 +132,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getRetryAfter();
   /**
    * <pre>
-   * When to come again.
+   * How long to wait before the next try.
    * </pre>
    *
    * <code>.google.protobuf.Duration retry_after = 5 [json_name = "retryAfter"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+ * A result is durable, or not needed: the agent forgets the task, and its credit is free again.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.ResultAck}
@@ -49,7 +49,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -70,7 +70,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -95,7 +95,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
    * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -110,7 +110,7 @@ private static final long serialVersionUID = 0L;
   private boolean recorded_ = false;
   /**
    * <pre>
-   * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+   * True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
    * </pre>
    *
    * <code>bool recorded = 3 [json_name = "recorded"];</code>
@@ -302,7 +302,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A result is durable, or nobody needs it: the agent forgets the task, and its credit is free again.
+   * A result is durable, or not needed: the agent forgets the task, and its credit is free again.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.ResultAck}
@@ -501,7 +501,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -521,7 +521,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -542,7 +542,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -559,7 +559,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -573,7 +573,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -593,7 +593,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -605,7 +605,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -621,7 +621,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -637,7 +637,7 @@ private static final long serialVersionUID = 0L;
     private boolean recorded_ ;
     /**
      * <pre>
-     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+     * True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
      * <code>bool recorded = 3 [json_name = "recorded"];</code>
@@ -649,7 +649,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+     * True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
      * <code>bool recorded = 3 [json_name = "recorded"];</code>
@@ -665,7 +665,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+     * True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
      * </pre>
      *
      * <code>bool recorded = 3 [json_name = "recorded"];</code>

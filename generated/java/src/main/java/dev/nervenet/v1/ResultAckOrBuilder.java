@@ -10,7 +10,7 @@ public interface ResultAckOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -19,7 +19,7 @@ public interface ResultAckOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -30,7 +30,7 @@ public interface ResultAckOrBuilder extends
 
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
    * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -40,7 +40,7 @@ public interface ResultAckOrBuilder extends
 
   /**
    * <pre>
-   * True: it stands in the journal. False: something else was there first (another outcome, a cancel, a newer attempt).
+   * True: the journal has it. False: something else was recorded first (another outcome, a cancel, a newer attempt).
    * </pre>
    *
    * <code>bool recorded = 3 [json_name = "recorded"];</code>

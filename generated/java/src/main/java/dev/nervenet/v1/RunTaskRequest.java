@@ -64,7 +64,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object requestId_ = "";
   /**
    * <pre>
-   * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+   * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
    * </pre>
    *
    * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -85,7 +85,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+   * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
    * </pre>
    *
    * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -111,7 +111,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * What to do.
+   * The capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -132,7 +132,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What to do.
+   * The capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -404,7 +404,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -416,7 +416,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -428,7 +428,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -1101,7 +1101,7 @@ java.lang.String defaultValue) {
     private java.lang.Object requestId_ = "";
     /**
      * <pre>
-     * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+     * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
      * </pre>
      *
      * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -1121,7 +1121,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+     * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
      * </pre>
      *
      * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -1142,7 +1142,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+     * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
      * </pre>
      *
      * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -1159,7 +1159,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+     * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
      * </pre>
      *
      * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -1173,7 +1173,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+     * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
      * </pre>
      *
      * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -1193,7 +1193,7 @@ java.lang.String defaultValue) {
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * What to do.
+     * The capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -1213,7 +1213,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What to do.
+     * The capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -1234,7 +1234,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What to do.
+     * The capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -1251,7 +1251,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What to do.
+     * The capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -1265,7 +1265,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What to do.
+     * The capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -2070,7 +2070,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2081,7 +2081,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2096,7 +2096,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2116,7 +2116,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2134,7 +2134,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2159,7 +2159,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2176,7 +2176,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2188,7 +2188,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -2203,7 +2203,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>

@@ -10,7 +10,7 @@ public interface RunTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+   * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
    * </pre>
    *
    * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -19,7 +19,7 @@ public interface RunTaskRequestOrBuilder extends
   java.lang.String getRequestId();
   /**
    * <pre>
-   * Makes a repeated request the same task; the workflow is `task/&lt;request_id&gt;`.
+   * A repeated request with the same id is the same task; the workflow is `task/&lt;request_id&gt;`.
    * </pre>
    *
    * <code>string request_id = 1 [json_name = "requestId"];</code>
@@ -30,7 +30,7 @@ public interface RunTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * What to do.
+   * The capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -39,7 +39,7 @@ public interface RunTaskRequestOrBuilder extends
   java.lang.String getCapability();
   /**
    * <pre>
-   * What to do.
+   * The capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -212,7 +212,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -221,7 +221,7 @@ java.lang.String defaultValue);
   boolean hasWait();
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>
@@ -230,7 +230,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 8 [json_name = "wait"];</code>

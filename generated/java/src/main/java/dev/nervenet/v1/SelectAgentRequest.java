@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * What is to be done.
+   * The capability that is needed.
    * </pre>
    *
    * <code>string capability = 1 [json_name = "capability"];</code>
@@ -74,7 +74,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What is to be done.
+   * The capability that is needed.
    * </pre>
    *
    * <code>string capability = 1 [json_name = "capability"];</code>
@@ -186,7 +186,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -198,7 +198,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -209,7 +209,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -221,7 +221,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -237,7 +237,7 @@ private static final long serialVersionUID = 0L;
   private boolean explain_ = false;
   /**
    * <pre>
-   * Say how every candidate fared.
+   * Explain the choice: the score of every candidate, or why it was excluded.
    * </pre>
    *
    * <code>bool explain = 5 [json_name = "explain"];</code>
@@ -713,7 +713,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * What is to be done.
+     * The capability that is needed.
      * </pre>
      *
      * <code>string capability = 1 [json_name = "capability"];</code>
@@ -733,7 +733,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What is to be done.
+     * The capability that is needed.
      * </pre>
      *
      * <code>string capability = 1 [json_name = "capability"];</code>
@@ -754,7 +754,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What is to be done.
+     * The capability that is needed.
      * </pre>
      *
      * <code>string capability = 1 [json_name = "capability"];</code>
@@ -771,7 +771,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What is to be done.
+     * The capability that is needed.
      * </pre>
      *
      * <code>string capability = 1 [json_name = "capability"];</code>
@@ -785,7 +785,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What is to be done.
+     * The capability that is needed.
      * </pre>
      *
      * <code>string capability = 1 [json_name = "capability"];</code>
@@ -1061,7 +1061,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1074,7 +1074,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1085,7 +1085,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1097,7 +1097,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1110,7 +1110,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1129,7 +1129,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1147,7 +1147,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1165,7 +1165,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1180,7 +1180,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Not these.
+     * Agents to avoid.
      * </pre>
      *
      * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -1201,7 +1201,7 @@ private static final long serialVersionUID = 0L;
     private boolean explain_ ;
     /**
      * <pre>
-     * Say how every candidate fared.
+     * Explain the choice: the score of every candidate, or why it was excluded.
      * </pre>
      *
      * <code>bool explain = 5 [json_name = "explain"];</code>
@@ -1213,7 +1213,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Say how every candidate fared.
+     * Explain the choice: the score of every candidate, or why it was excluded.
      * </pre>
      *
      * <code>bool explain = 5 [json_name = "explain"];</code>
@@ -1229,7 +1229,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Say how every candidate fared.
+     * Explain the choice: the score of every candidate, or why it was excluded.
      * </pre>
      *
      * <code>bool explain = 5 [json_name = "explain"];</code>

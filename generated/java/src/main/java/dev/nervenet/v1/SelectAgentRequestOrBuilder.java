@@ -10,7 +10,7 @@ public interface SelectAgentRequestOrBuilder extends
 
   /**
    * <pre>
-   * What is to be done.
+   * The capability that is needed.
    * </pre>
    *
    * <code>string capability = 1 [json_name = "capability"];</code>
@@ -19,7 +19,7 @@ public interface SelectAgentRequestOrBuilder extends
   java.lang.String getCapability();
   /**
    * <pre>
-   * What is to be done.
+   * The capability that is needed.
    * </pre>
    *
    * <code>string capability = 1 [json_name = "capability"];</code>
@@ -77,7 +77,7 @@ public interface SelectAgentRequestOrBuilder extends
 
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -87,7 +87,7 @@ public interface SelectAgentRequestOrBuilder extends
       getAvoidAgentsList();
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -96,7 +96,7 @@ public interface SelectAgentRequestOrBuilder extends
   int getAvoidAgentsCount();
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -106,7 +106,7 @@ public interface SelectAgentRequestOrBuilder extends
   java.lang.String getAvoidAgents(int index);
   /**
    * <pre>
-   * Not these.
+   * Agents to avoid.
    * </pre>
    *
    * <code>repeated string avoid_agents = 4 [json_name = "avoidAgents"];</code>
@@ -118,7 +118,7 @@ public interface SelectAgentRequestOrBuilder extends
 
   /**
    * <pre>
-   * Say how every candidate fared.
+   * Explain the choice: the score of every candidate, or why it was excluded.
    * </pre>
    *
    * <code>bool explain = 5 [json_name = "explain"];</code>

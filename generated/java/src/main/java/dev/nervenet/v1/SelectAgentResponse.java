@@ -97,7 +97,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<dev.nervenet.v1.Candidate> candidates_;
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -108,7 +108,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -120,7 +120,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -131,7 +131,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -661,7 +661,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -675,7 +675,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -689,7 +689,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -703,7 +703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -724,7 +724,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -742,7 +742,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -762,7 +762,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -783,7 +783,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -801,7 +801,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -819,7 +819,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -838,7 +838,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -855,7 +855,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -872,7 +872,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -883,7 +883,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -897,7 +897,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -912,7 +912,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -923,7 +923,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -935,7 +935,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * With `explain`.
+     * Set if `explain` was requested.
      * </pre>
      *
      * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>

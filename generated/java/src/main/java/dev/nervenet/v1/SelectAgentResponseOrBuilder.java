@@ -30,7 +30,7 @@ public interface SelectAgentResponseOrBuilder extends
 
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -39,7 +39,7 @@ public interface SelectAgentResponseOrBuilder extends
       getCandidatesList();
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -47,7 +47,7 @@ public interface SelectAgentResponseOrBuilder extends
   dev.nervenet.v1.Candidate getCandidates(int index);
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -55,7 +55,7 @@ public interface SelectAgentResponseOrBuilder extends
   int getCandidatesCount();
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>
@@ -64,7 +64,7 @@ public interface SelectAgentResponseOrBuilder extends
       getCandidatesOrBuilderList();
   /**
    * <pre>
-   * With `explain`.
+   * Set if `explain` was requested.
    * </pre>
    *
    * <code>repeated .nervenet.v1.Candidate candidates = 2 [json_name = "candidates"];</code>

@@ -47,7 +47,7 @@ public enum SelectionPolicy
   SELECTION_POLICY_STICKY(3),
   /**
    * <pre>
-   * No choice: the shared queue, whoever is free first.
+   * No choice: the shared queue, for the first agent with a free slot.
    * </pre>
    *
    * <code>SELECTION_POLICY_QUEUE = 4;</code>
@@ -90,7 +90,7 @@ public enum SelectionPolicy
   public static final int SELECTION_POLICY_STICKY_VALUE = 3;
   /**
    * <pre>
-   * No choice: the shared queue, whoever is free first.
+   * No choice: the shared queue, for the first agent with a free slot.
    * </pre>
    *
    * <code>SELECTION_POLICY_QUEUE = 4;</code>

@@ -10,7 +10,7 @@ public interface SentAttributesOrBuilder extends
 
   /**
    * <pre>
-   * To whom.
+   * The receiving workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface SentAttributesOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * To whom.
+   * The receiving workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>

@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workflowId_ = "";
   /**
    * <pre>
-   * To whom.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -74,7 +74,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * To whom.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -185,7 +185,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object requestId_ = "";
   /**
    * <pre>
-   * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+   * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -206,7 +206,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+   * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -763,7 +763,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workflowId_ = "";
     /**
      * <pre>
-     * To whom.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -783,7 +783,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To whom.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -804,7 +804,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To whom.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -821,7 +821,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To whom.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -835,7 +835,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * To whom.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1104,7 +1104,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object requestId_ = "";
     /**
      * <pre>
-     * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+     * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1124,7 +1124,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+     * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1145,7 +1145,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+     * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1162,7 +1162,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+     * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1176,7 +1176,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+     * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>

@@ -10,7 +10,7 @@ public interface SignalWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * To whom.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface SignalWorkflowRequestOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * To whom.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -77,7 +77,7 @@ public interface SignalWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+   * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -86,7 +86,7 @@ public interface SignalWorkflowRequestOrBuilder extends
   java.lang.String getRequestId();
   /**
    * <pre>
-   * Makes a repeated request the same signal; empty = the node makes one up and the caller must not retry.
+   * A repeated request with the same id is the same signal; empty = the node creates one and the caller must not retry.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>

@@ -214,7 +214,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.ByteString seed_ = com.google.protobuf.ByteString.EMPTY;
   /**
    * <pre>
-   * Sixteen random bytes: the seed of all chance in this run.
+   * Sixteen random bytes: the seed of all random numbers in this run.
    * </pre>
    *
    * <code>bytes seed = 5 [json_name = "seed"];</code>
@@ -1556,7 +1556,7 @@ java.lang.String defaultValue) {
     private com.google.protobuf.ByteString seed_ = com.google.protobuf.ByteString.EMPTY;
     /**
      * <pre>
-     * Sixteen random bytes: the seed of all chance in this run.
+     * Sixteen random bytes: the seed of all random numbers in this run.
      * </pre>
      *
      * <code>bytes seed = 5 [json_name = "seed"];</code>
@@ -1568,7 +1568,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Sixteen random bytes: the seed of all chance in this run.
+     * Sixteen random bytes: the seed of all random numbers in this run.
      * </pre>
      *
      * <code>bytes seed = 5 [json_name = "seed"];</code>
@@ -1584,7 +1584,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Sixteen random bytes: the seed of all chance in this run.
+     * Sixteen random bytes: the seed of all random numbers in this run.
      * </pre>
      *
      * <code>bytes seed = 5 [json_name = "seed"];</code>

@@ -89,7 +89,7 @@ public interface StartAttributesOrBuilder extends
 
   /**
    * <pre>
-   * Sixteen random bytes: the seed of all chance in this run.
+   * Sixteen random bytes: the seed of all random numbers in this run.
    * </pre>
    *
    * <code>bytes seed = 5 [json_name = "seed"];</code>

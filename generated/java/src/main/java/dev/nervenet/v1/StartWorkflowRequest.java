@@ -67,7 +67,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workflowId_ = "";
   /**
    * <pre>
-   * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+   * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -88,7 +88,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+   * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -308,7 +308,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration timeout_;
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -320,7 +320,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -332,7 +332,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -398,7 +398,7 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -410,7 +410,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -422,7 +422,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -462,7 +462,7 @@ java.lang.String defaultValue) {
   private dev.nervenet.v1.TraceContext trace_;
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -474,7 +474,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -486,7 +486,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -1233,7 +1233,7 @@ java.lang.String defaultValue) {
     private java.lang.Object workflowId_ = "";
     /**
      * <pre>
-     * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+     * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1253,7 +1253,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+     * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1274,7 +1274,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+     * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1291,7 +1291,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+     * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1305,7 +1305,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+     * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -1775,7 +1775,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> timeoutBuilder_;
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1786,7 +1786,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1801,7 +1801,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1821,7 +1821,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1839,7 +1839,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1864,7 +1864,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1881,7 +1881,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1893,7 +1893,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -1908,7 +1908,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long the run may take; unset = for ever.
+     * How long the run may take; unset = no limit.
      * </pre>
      *
      * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -2078,7 +2078,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2089,7 +2089,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2104,7 +2104,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2124,7 +2124,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2142,7 +2142,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2167,7 +2167,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2184,7 +2184,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2196,7 +2196,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2211,7 +2211,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Wait so long for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2308,7 +2308,7 @@ java.lang.String defaultValue) {
         dev.nervenet.v1.TraceContext, dev.nervenet.v1.TraceContext.Builder, dev.nervenet.v1.TraceContextOrBuilder> traceBuilder_;
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2319,7 +2319,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2334,7 +2334,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2354,7 +2354,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2372,7 +2372,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2397,7 +2397,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2414,7 +2414,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2426,7 +2426,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -2441,7 +2441,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The caller's trace, where it does not travel in the call's metadata (batches).
+     * The caller's trace, if it does not travel in the call's metadata (batches).
      * </pre>
      *
      * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>

@@ -10,7 +10,7 @@ public interface StartWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+   * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface StartWorkflowRequestOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * Names the thing that the workflow is about; empty = the node makes one up, and a retry may start a second one.
+   * Chosen by the caller, by what the workflow is about; empty = the node creates one, and a retry may start a second workflow.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -141,7 +141,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -150,7 +150,7 @@ java.lang.String defaultValue);
   boolean hasTimeout();
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -159,7 +159,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getTimeout();
   /**
    * <pre>
-   * How long the run may take; unset = for ever.
+   * How long the run may take; unset = no limit.
    * </pre>
    *
    * <code>.google.protobuf.Duration timeout = 6 [json_name = "timeout"];</code>
@@ -206,7 +206,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -215,7 +215,7 @@ java.lang.String defaultValue);
   boolean hasWait();
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -224,7 +224,7 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * Wait so long for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -252,7 +252,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -261,7 +261,7 @@ java.lang.String defaultValue);
   boolean hasTrace();
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>
@@ -270,7 +270,7 @@ java.lang.String defaultValue);
   dev.nervenet.v1.TraceContext getTrace();
   /**
    * <pre>
-   * The caller's trace, where it does not travel in the call's metadata (batches).
+   * The caller's trace, if it does not travel in the call's metadata (batches).
    * </pre>
    *
    * <code>.nervenet.v1.TraceContext trace = 11 [json_name = "trace"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * A status was heard.
+ * A status was received.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.StatusAck}
@@ -246,7 +246,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * A status was heard.
+   * A status was received.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.StatusAck}

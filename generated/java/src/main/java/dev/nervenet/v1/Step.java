@@ -427,7 +427,7 @@ private static final long serialVersionUID = 0L;
   public static final int VALUE_FIELD_NUMBER = 8;
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -438,7 +438,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -463,7 +463,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -745,7 +745,7 @@ java.lang.String defaultValue) {
   private volatile java.lang.Object recover_ = "";
   /**
    * <pre>
-   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
    * failure fails the run.
    * </pre>
    *
@@ -767,7 +767,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
    * failure fails the run.
    * </pre>
    *
@@ -2716,7 +2716,7 @@ java.lang.String defaultValue) {
 
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -2728,7 +2728,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -2754,7 +2754,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -2781,7 +2781,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -2798,7 +2798,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -2814,7 +2814,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the step's value is computed, nobody is asked.
+     * Expression: the step's value is computed, no agent or human is asked.
      * </pre>
      *
      * <code>string value = 8 [json_name = "value"];</code>
@@ -3638,7 +3638,7 @@ java.lang.String defaultValue) {
     private java.lang.Object recover_ = "";
     /**
      * <pre>
-     * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+     * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
      * failure fails the run.
      * </pre>
      *
@@ -3659,7 +3659,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+     * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
      * failure fails the run.
      * </pre>
      *
@@ -3681,7 +3681,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+     * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
      * failure fails the run.
      * </pre>
      *
@@ -3699,7 +3699,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+     * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
      * failure fails the run.
      * </pre>
      *
@@ -3714,7 +3714,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+     * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
      * failure fails the run.
      * </pre>
      *

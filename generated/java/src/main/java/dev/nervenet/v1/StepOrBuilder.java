@@ -199,7 +199,7 @@ public interface StepOrBuilder extends
 
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -208,7 +208,7 @@ public interface StepOrBuilder extends
   boolean hasValue();
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -217,7 +217,7 @@ public interface StepOrBuilder extends
   java.lang.String getValue();
   /**
    * <pre>
-   * Expression: the step's value is computed, nobody is asked.
+   * Expression: the step's value is computed, no agent or human is asked.
    * </pre>
    *
    * <code>string value = 8 [json_name = "value"];</code>
@@ -390,7 +390,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
    * failure fails the run.
    * </pre>
    *
@@ -400,7 +400,7 @@ java.lang.String defaultValue);
   java.lang.String getRecover();
   /**
    * <pre>
-   * Expression: the value that stands in for a failed call, workflow or ask (in for_each: of that element). Empty = the
+   * Expression: the value that replaces the failure of a call, workflow or ask (in for_each: of that element). Empty = the
    * failure fails the run.
    * </pre>
    *

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * Stop a task: nobody waits for it any more, or its time is over.
+ * Stop a task: its result is no longer needed, or its time is over.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskCancel}
@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object taskId_ = "";
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -96,7 +96,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
    * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -333,7 +333,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Stop a task: nobody waits for it any more, or its time is over.
+   * Stop a task: its result is no longer needed, or its time is over.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskCancel}
@@ -534,7 +534,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object taskId_ = "";
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -554,7 +554,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -575,7 +575,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -592,7 +592,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -606,7 +606,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The envelope's task_id.
      * </pre>
      *
      * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -626,7 +626,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -638,7 +638,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which attempt.
+     * The envelope's attempt.
      * </pre>
      *
      * <code>int32 attempt = 2 [json_name = "attempt"];</code>

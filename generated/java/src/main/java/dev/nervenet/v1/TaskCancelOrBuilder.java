@@ -10,7 +10,7 @@ public interface TaskCancelOrBuilder extends
 
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -19,7 +19,7 @@ public interface TaskCancelOrBuilder extends
   java.lang.String getTaskId();
   /**
    * <pre>
-   * Which.
+   * The envelope's task_id.
    * </pre>
    *
    * <code>string task_id = 1 [json_name = "taskId"];</code>
@@ -30,7 +30,7 @@ public interface TaskCancelOrBuilder extends
 
   /**
    * <pre>
-   * Which attempt.
+   * The envelope's attempt.
    * </pre>
    *
    * <code>int32 attempt = 2 [json_name = "attempt"];</code>

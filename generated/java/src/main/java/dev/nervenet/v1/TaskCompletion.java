@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * What became of a task.
+ * The outcome of a task.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskCompletion}
@@ -304,7 +304,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of a task.
+   * The outcome of a task.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskCompletion}

@@ -212,7 +212,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * What the agent shall do.
+   * What the agent must do.
    * </pre>
    *
    * <code>string capability = 4 [json_name = "capability"];</code>
@@ -233,7 +233,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the agent shall do.
+   * What the agent must do.
    * </pre>
    *
    * <code>string capability = 4 [json_name = "capability"];</code>
@@ -349,7 +349,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Timestamp deadline_;
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -361,7 +361,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -373,7 +373,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -1973,7 +1973,7 @@ java.lang.String defaultValue) {
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * What the agent shall do.
+     * What the agent must do.
      * </pre>
      *
      * <code>string capability = 4 [json_name = "capability"];</code>
@@ -1993,7 +1993,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What the agent shall do.
+     * What the agent must do.
      * </pre>
      *
      * <code>string capability = 4 [json_name = "capability"];</code>
@@ -2014,7 +2014,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What the agent shall do.
+     * What the agent must do.
      * </pre>
      *
      * <code>string capability = 4 [json_name = "capability"];</code>
@@ -2031,7 +2031,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What the agent shall do.
+     * What the agent must do.
      * </pre>
      *
      * <code>string capability = 4 [json_name = "capability"];</code>
@@ -2045,7 +2045,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What the agent shall do.
+     * What the agent must do.
      * </pre>
      *
      * <code>string capability = 4 [json_name = "capability"];</code>
@@ -2425,7 +2425,7 @@ java.lang.String defaultValue) {
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> deadlineBuilder_;
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2436,7 +2436,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2451,7 +2451,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2471,7 +2471,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2489,7 +2489,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2514,7 +2514,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2531,7 +2531,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2543,7 +2543,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -2558,7 +2558,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * When the whole call is over, whatever happens; unset = never.
+     * When the whole call ends in any case; unset = never.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

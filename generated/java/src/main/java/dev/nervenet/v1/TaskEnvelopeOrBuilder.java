@@ -70,7 +70,7 @@ public interface TaskEnvelopeOrBuilder extends
 
   /**
    * <pre>
-   * What the agent shall do.
+   * What the agent must do.
    * </pre>
    *
    * <code>string capability = 4 [json_name = "capability"];</code>
@@ -79,7 +79,7 @@ public interface TaskEnvelopeOrBuilder extends
   java.lang.String getCapability();
   /**
    * <pre>
-   * What the agent shall do.
+   * What the agent must do.
    * </pre>
    *
    * <code>string capability = 4 [json_name = "capability"];</code>
@@ -154,7 +154,7 @@ public interface TaskEnvelopeOrBuilder extends
 
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -163,7 +163,7 @@ public interface TaskEnvelopeOrBuilder extends
   boolean hasDeadline();
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>
@@ -172,7 +172,7 @@ public interface TaskEnvelopeOrBuilder extends
   com.google.protobuf.Timestamp getDeadline();
   /**
    * <pre>
-   * When the whole call is over, whatever happens; unset = never.
+   * When the whole call ends in any case; unset = never.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp deadline = 8 [json_name = "deadline"];</code>

@@ -325,7 +325,7 @@ private static final long serialVersionUID = 0L;
   private dev.nervenet.v1.Payload checkpoint_;
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -337,7 +337,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -349,7 +349,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1675,7 +1675,7 @@ private static final long serialVersionUID = 0L;
         dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> checkpointBuilder_;
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1686,7 +1686,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1701,7 +1701,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1721,7 +1721,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1739,7 +1739,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1764,7 +1764,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1781,7 +1781,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1793,7 +1793,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -1808,7 +1808,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+     * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
      * </pre>
      *
      * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>

@@ -163,7 +163,7 @@ public interface TaskProgressOrBuilder extends
 
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -172,7 +172,7 @@ public interface TaskProgressOrBuilder extends
   boolean hasCheckpoint();
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>
@@ -181,7 +181,7 @@ public interface TaskProgressOrBuilder extends
   dev.nervenet.v1.Payload getCheckpoint();
   /**
    * <pre>
-   * What the next attempt may go on from; only on streams to a gateway, which keeps the last one for it.
+   * What the next attempt may continue from; only on streams to a gateway, which keeps the last one for it.
    * </pre>
    *
    * <code>.nervenet.v1.Payload checkpoint = 9 [json_name = "checkpoint"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * What became of one attempt.
+ * The outcome of one attempt.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TaskResult}
@@ -363,7 +363,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object agentId_ = "";
   /**
    * <pre>
-   * Who did it.
+   * The agent that ran it.
    * </pre>
    *
    * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -384,7 +384,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who did it.
+   * The agent that ran it.
    * </pre>
    *
    * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -870,7 +870,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * What became of one attempt.
+   * The outcome of one attempt.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TaskResult}
@@ -2471,7 +2471,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object agentId_ = "";
     /**
      * <pre>
-     * Who did it.
+     * The agent that ran it.
      * </pre>
      *
      * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -2491,7 +2491,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who did it.
+     * The agent that ran it.
      * </pre>
      *
      * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -2512,7 +2512,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who did it.
+     * The agent that ran it.
      * </pre>
      *
      * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -2529,7 +2529,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who did it.
+     * The agent that ran it.
      * </pre>
      *
      * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -2543,7 +2543,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who did it.
+     * The agent that ran it.
      * </pre>
      *
      * <code>string agent_id = 7 [json_name = "agentId"];</code>

@@ -189,7 +189,7 @@ public interface TaskResultOrBuilder extends
 
   /**
    * <pre>
-   * Who did it.
+   * The agent that ran it.
    * </pre>
    *
    * <code>string agent_id = 7 [json_name = "agentId"];</code>
@@ -198,7 +198,7 @@ public interface TaskResultOrBuilder extends
   java.lang.String getAgentId();
   /**
    * <pre>
-   * Who did it.
+   * The agent that ran it.
    * </pre>
    *
    * <code>string agent_id = 7 [json_name = "agentId"];</code>

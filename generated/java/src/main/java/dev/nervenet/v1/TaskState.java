@@ -15,7 +15,7 @@ public enum TaskState
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>TASK_STATE_UNSPECIFIED = 0;</code>
@@ -74,7 +74,7 @@ public enum TaskState
 
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>TASK_STATE_UNSPECIFIED = 0;</code>

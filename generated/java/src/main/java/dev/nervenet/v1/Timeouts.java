@@ -86,7 +86,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration accept_;
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -98,7 +98,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -110,7 +110,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -899,7 +899,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> acceptBuilder_;
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -910,7 +910,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -925,7 +925,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -945,7 +945,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -963,7 +963,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -988,7 +988,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -1005,7 +1005,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -1017,7 +1017,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -1032,7 +1032,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+     * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
      * </pre>
      *
      * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>

@@ -37,7 +37,7 @@ public interface TimeoutsOrBuilder extends
 
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -46,7 +46,7 @@ public interface TimeoutsOrBuilder extends
   boolean hasAccept();
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>
@@ -55,7 +55,7 @@ public interface TimeoutsOrBuilder extends
   com.google.protobuf.Duration getAccept();
   /**
    * <pre>
-   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes elsewhere.
+   * From sending it to an agent's inbox until that agent has claimed it; past it the task goes to another agent.
    * </pre>
    *
    * <code>.google.protobuf.Duration accept = 2 [json_name = "accept"];</code>

@@ -6,7 +6,7 @@ package dev.nervenet.v1;
 
 /**
  * <pre>
- * W3C trace context. Empty when nobody traces.
+ * W3C trace context. Empty if nothing is traced.
  * </pre>
  *
  * Protobuf type {@code nervenet.v1.TraceContext}
@@ -51,7 +51,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object traceparent_ = "";
   /**
    * <pre>
-   * The traceparent header; its sampled flag decides whether anybody makes spans.
+   * The traceparent header; its sampled flag decides whether spans are made.
    * </pre>
    *
    * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -72,7 +72,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The traceparent header; its sampled flag decides whether anybody makes spans.
+   * The traceparent header; its sampled flag decides whether spans are made.
    * </pre>
    *
    * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -365,7 +365,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * W3C trace context. Empty when nobody traces.
+   * W3C trace context. Empty if nothing is traced.
    * </pre>
    *
    * Protobuf type {@code nervenet.v1.TraceContext}
@@ -568,7 +568,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object traceparent_ = "";
     /**
      * <pre>
-     * The traceparent header; its sampled flag decides whether anybody makes spans.
+     * The traceparent header; its sampled flag decides whether spans are made.
      * </pre>
      *
      * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -588,7 +588,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The traceparent header; its sampled flag decides whether anybody makes spans.
+     * The traceparent header; its sampled flag decides whether spans are made.
      * </pre>
      *
      * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -609,7 +609,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The traceparent header; its sampled flag decides whether anybody makes spans.
+     * The traceparent header; its sampled flag decides whether spans are made.
      * </pre>
      *
      * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -626,7 +626,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The traceparent header; its sampled flag decides whether anybody makes spans.
+     * The traceparent header; its sampled flag decides whether spans are made.
      * </pre>
      *
      * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -640,7 +640,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The traceparent header; its sampled flag decides whether anybody makes spans.
+     * The traceparent header; its sampled flag decides whether spans are made.
      * </pre>
      *
      * <code>string traceparent = 1 [json_name = "traceparent"];</code>

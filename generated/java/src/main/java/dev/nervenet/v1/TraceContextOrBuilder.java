@@ -10,7 +10,7 @@ public interface TraceContextOrBuilder extends
 
   /**
    * <pre>
-   * The traceparent header; its sampled flag decides whether anybody makes spans.
+   * The traceparent header; its sampled flag decides whether spans are made.
    * </pre>
    *
    * <code>string traceparent = 1 [json_name = "traceparent"];</code>
@@ -19,7 +19,7 @@ public interface TraceContextOrBuilder extends
   java.lang.String getTraceparent();
   /**
    * <pre>
-   * The traceparent header; its sampled flag decides whether anybody makes spans.
+   * The traceparent header; its sampled flag decides whether spans are made.
    * </pre>
    *
    * <code>string traceparent = 1 [json_name = "traceparent"];</code>

@@ -23,7 +23,7 @@ public enum Transport
   TRANSPORT_UNSPECIFIED(0),
   /**
    * <pre>
-   * It reads its streams itself.
+   * It reads its streams directly.
    * </pre>
    *
    * <code>TRANSPORT_REDIS = 1;</code>
@@ -50,7 +50,7 @@ public enum Transport
   public static final int TRANSPORT_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * It reads its streams itself.
+   * It reads its streams directly.
    * </pre>
    *
    * <code>TRANSPORT_REDIS = 1;</code>
@@ -123,7 +123,7 @@ public enum Transport
   }
   public static final com.google.protobuf.Descriptors.EnumDescriptor
       getDescriptor() {
-    return dev.nervenet.v1.Agent.getDescriptor().getEnumTypes().get(1);
+    return dev.nervenet.v1.Agent.getDescriptor().getEnumTypes().get(2);
   }
 
   private static final Transport[] VALUES = values();

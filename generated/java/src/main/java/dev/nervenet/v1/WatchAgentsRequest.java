@@ -64,7 +64,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object capability_ = "";
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -85,7 +85,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -507,7 +507,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object capability_ = "";
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -527,7 +527,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -548,7 +548,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -565,7 +565,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>
@@ -579,7 +579,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only those that serve it.
+     * Only agents with this capability.
      * </pre>
      *
      * <code>string capability = 2 [json_name = "capability"];</code>

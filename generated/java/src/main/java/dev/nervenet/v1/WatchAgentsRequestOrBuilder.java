@@ -20,7 +20,7 @@ public interface WatchAgentsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>
@@ -29,7 +29,7 @@ public interface WatchAgentsRequestOrBuilder extends
   java.lang.String getCapability();
   /**
    * <pre>
-   * Only those that serve it.
+   * Only agents with this capability.
    * </pre>
    *
    * <code>string capability = 2 [json_name = "capability"];</code>

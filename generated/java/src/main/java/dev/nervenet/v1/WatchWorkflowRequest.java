@@ -50,7 +50,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workflowId_ = "";
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Which.
+   * The workflow's id.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -590,7 +590,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workflowId_ = "";
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -610,7 +610,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -631,7 +631,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -648,7 +648,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -662,7 +662,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Which.
+     * The workflow's id.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>

@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration statusInterval_;
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -139,7 +139,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -285,7 +285,7 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration reconnectWithin_;
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -298,7 +298,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -311,7 +311,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -358,7 +358,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -370,7 +370,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -381,7 +381,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -393,7 +393,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -403,6 +403,21 @@ private static final long serialVersionUID = 0L;
   public com.google.protobuf.ByteString
       getNodesBytes(int index) {
     return nodes_.getByteString(index);
+  }
+
+  public static final int PROTOCOL_VERSION_FIELD_NUMBER = 11;
+  private int protocolVersion_ = 0;
+  /**
+   * <pre>
+   * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  @java.lang.Override
+  public int getProtocolVersion() {
+    return protocolVersion_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -448,6 +463,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < nodes_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 10, nodes_.getRaw(i));
+    }
+    if (protocolVersion_ != 0) {
+      output.writeInt32(11, protocolVersion_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -499,6 +517,10 @@ private static final long serialVersionUID = 0L;
       size += dataSize;
       size += 1 * getNodesList().size();
     }
+    if (protocolVersion_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(11, protocolVersion_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -543,6 +565,8 @@ private static final long serialVersionUID = 0L;
         != other.getMaxCredit()) return false;
     if (!getNodesList()
         .equals(other.getNodesList())) return false;
+    if (getProtocolVersion()
+        != other.getProtocolVersion()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -584,6 +608,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + NODES_FIELD_NUMBER;
       hash = (53 * hash) + getNodesList().hashCode();
     }
+    hash = (37 * hash) + PROTOCOL_VERSION_FIELD_NUMBER;
+    hash = (53 * hash) + getProtocolVersion();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -750,6 +776,7 @@ private static final long serialVersionUID = 0L;
       maxCredit_ = 0;
       nodes_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      protocolVersion_ = 0;
       return this;
     }
 
@@ -823,6 +850,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000200) != 0)) {
         nodes_.makeImmutable();
         result.nodes_ = nodes_;
+      }
+      if (((from_bitField0_ & 0x00000400) != 0)) {
+        result.protocolVersion_ = protocolVersion_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -914,6 +944,9 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      if (other.getProtocolVersion() != 0) {
+        setProtocolVersion(other.getProtocolVersion());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -997,6 +1030,11 @@ private static final long serialVersionUID = 0L;
               nodes_.add(s);
               break;
             } // case 82
+            case 88: {
+              protocolVersion_ = input.readInt32();
+              bitField0_ |= 0x00000400;
+              break;
+            } // case 88
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1155,7 +1193,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> statusIntervalBuilder_;
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1166,7 +1204,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1181,7 +1219,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1201,7 +1239,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1219,7 +1257,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1244,7 +1282,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1261,7 +1299,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1273,7 +1311,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1288,7 +1326,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+     * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
      * </pre>
      *
      * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -1653,7 +1691,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> reconnectWithinBuilder_;
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1665,7 +1703,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1681,7 +1719,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1702,7 +1740,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1721,7 +1759,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1747,7 +1785,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1765,7 +1803,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1778,7 +1816,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1794,7 +1832,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+     * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
      * tasks go to others, and it gets a new id when it comes back.
      * </pre>
      *
@@ -1912,7 +1950,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1925,7 +1963,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1936,7 +1974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1948,7 +1986,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1961,7 +1999,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1980,7 +2018,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -1998,7 +2036,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2016,7 +2054,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2031,7 +2069,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+     * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
      * </pre>
      *
      * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -2045,6 +2083,50 @@ private static final long serialVersionUID = 0L;
       ensureNodesIsMutable();
       nodes_.add(value);
       bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+
+    private int protocolVersion_ ;
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @return The protocolVersion.
+     */
+    @java.lang.Override
+    public int getProtocolVersion() {
+      return protocolVersion_;
+    }
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @param value The protocolVersion to set.
+     * @return This builder for chaining.
+     */
+    public Builder setProtocolVersion(int value) {
+
+      protocolVersion_ = value;
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+     * </pre>
+     *
+     * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearProtocolVersion() {
+      bitField0_ = (bitField0_ & ~0x00000400);
+      protocolVersion_ = 0;
       onChanged();
       return this;
     }

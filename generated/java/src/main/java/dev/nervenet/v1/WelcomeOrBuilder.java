@@ -40,7 +40,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -49,7 +49,7 @@ public interface WelcomeOrBuilder extends
   boolean hasStatusInterval();
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -58,7 +58,7 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getStatusInterval();
   /**
    * <pre>
-   * The longest the agent may be silent; its stream is ended after three of these, and so may it give up the node.
+   * The longest silence of the agent. After three of these the node ends its stream, and the agent may give up the node.
    * </pre>
    *
    * <code>.google.protobuf.Duration status_interval = 3 [json_name = "statusInterval"];</code>
@@ -134,7 +134,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -144,7 +144,7 @@ public interface WelcomeOrBuilder extends
   boolean hasReconnectWithin();
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -154,7 +154,7 @@ public interface WelcomeOrBuilder extends
   com.google.protobuf.Duration getReconnectWithin();
   /**
    * <pre>
-   * Within this an agent whose stream broke is to be back, here or elsewhere. One that is not may be declared dead: its
+   * An agent whose stream broke must connect again within this time, here or to another node. Otherwise it may be declared dead: its
    * tasks go to others, and it gets a new id when it comes back.
    * </pre>
    *
@@ -184,7 +184,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -194,7 +194,7 @@ public interface WelcomeOrBuilder extends
       getNodesList();
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -203,7 +203,7 @@ public interface WelcomeOrBuilder extends
   int getNodesCount();
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -213,7 +213,7 @@ public interface WelcomeOrBuilder extends
   java.lang.String getNodes(int index);
   /**
    * <pre>
-   * Where the mesh's nodes answer, `host:port`, this one included: to reconnect to when it does not answer any more.
+   * Addresses of the mesh's nodes, `host:port`, this one included: to reconnect to if this one no longer answers.
    * </pre>
    *
    * <code>repeated string nodes = 10 [json_name = "nodes"];</code>
@@ -222,4 +222,14 @@ public interface WelcomeOrBuilder extends
    */
   com.google.protobuf.ByteString
       getNodesBytes(int index);
+
+  /**
+   * <pre>
+   * The newest version of this protocol that the node speaks: 1. An agent that needs a newer one goes to another node.
+   * </pre>
+   *
+   * <code>int32 protocol_version = 11 [json_name = "protocolVersion"];</code>
+   * @return The protocolVersion.
+   */
+  int getProtocolVersion();
 }

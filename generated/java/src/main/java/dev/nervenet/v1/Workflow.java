@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workflowId_ = "";
   /**
    * <pre>
-   * Chosen by whoever started it.
+   * Chosen by the caller that started it.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -92,7 +92,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Chosen by whoever started it.
+   * Chosen by the caller that started it.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -117,7 +117,7 @@ private static final long serialVersionUID = 0L;
   private int run_ = 0;
   /**
    * <pre>
-   * Its 1st, 2nd, … life.
+   * The number of the run, from 1.
    * </pre>
    *
    * <code>int32 run = 2 [json_name = "run"];</code>
@@ -797,7 +797,7 @@ java.lang.String defaultValue) {
   private volatile java.lang.Object at_ = "";
   /**
    * <pre>
-   * What it is at, for lists.
+   * The step that it is at, for lists.
    * </pre>
    *
    * <code>string at = 21 [json_name = "at"];</code>
@@ -818,7 +818,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * What it is at, for lists.
+   * The step that it is at, for lists.
    * </pre>
    *
    * <code>string at = 21 [json_name = "at"];</code>
@@ -2001,7 +2001,7 @@ java.lang.String defaultValue) {
     private java.lang.Object workflowId_ = "";
     /**
      * <pre>
-     * Chosen by whoever started it.
+     * Chosen by the caller that started it.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -2021,7 +2021,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Chosen by whoever started it.
+     * Chosen by the caller that started it.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -2042,7 +2042,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Chosen by whoever started it.
+     * Chosen by the caller that started it.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -2059,7 +2059,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Chosen by whoever started it.
+     * Chosen by the caller that started it.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -2073,7 +2073,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Chosen by whoever started it.
+     * Chosen by the caller that started it.
      * </pre>
      *
      * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -2093,7 +2093,7 @@ java.lang.String defaultValue) {
     private int run_ ;
     /**
      * <pre>
-     * Its 1st, 2nd, … life.
+     * The number of the run, from 1.
      * </pre>
      *
      * <code>int32 run = 2 [json_name = "run"];</code>
@@ -2105,7 +2105,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Its 1st, 2nd, … life.
+     * The number of the run, from 1.
      * </pre>
      *
      * <code>int32 run = 2 [json_name = "run"];</code>
@@ -2121,7 +2121,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Its 1st, 2nd, … life.
+     * The number of the run, from 1.
      * </pre>
      *
      * <code>int32 run = 2 [json_name = "run"];</code>
@@ -4272,7 +4272,7 @@ java.lang.String defaultValue) {
     private java.lang.Object at_ = "";
     /**
      * <pre>
-     * What it is at, for lists.
+     * The step that it is at, for lists.
      * </pre>
      *
      * <code>string at = 21 [json_name = "at"];</code>
@@ -4292,7 +4292,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What it is at, for lists.
+     * The step that it is at, for lists.
      * </pre>
      *
      * <code>string at = 21 [json_name = "at"];</code>
@@ -4313,7 +4313,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What it is at, for lists.
+     * The step that it is at, for lists.
      * </pre>
      *
      * <code>string at = 21 [json_name = "at"];</code>
@@ -4330,7 +4330,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What it is at, for lists.
+     * The step that it is at, for lists.
      * </pre>
      *
      * <code>string at = 21 [json_name = "at"];</code>
@@ -4344,7 +4344,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * What it is at, for lists.
+     * The step that it is at, for lists.
      * </pre>
      *
      * <code>string at = 21 [json_name = "at"];</code>

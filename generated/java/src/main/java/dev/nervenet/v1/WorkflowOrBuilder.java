@@ -10,7 +10,7 @@ public interface WorkflowOrBuilder extends
 
   /**
    * <pre>
-   * Chosen by whoever started it.
+   * Chosen by the caller that started it.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -19,7 +19,7 @@ public interface WorkflowOrBuilder extends
   java.lang.String getWorkflowId();
   /**
    * <pre>
-   * Chosen by whoever started it.
+   * Chosen by the caller that started it.
    * </pre>
    *
    * <code>string workflow_id = 1 [json_name = "workflowId"];</code>
@@ -30,7 +30,7 @@ public interface WorkflowOrBuilder extends
 
   /**
    * <pre>
-   * Its 1st, 2nd, … life.
+   * The number of the run, from 1.
    * </pre>
    *
    * <code>int32 run = 2 [json_name = "run"];</code>
@@ -456,7 +456,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * What it is at, for lists.
+   * The step that it is at, for lists.
    * </pre>
    *
    * <code>string at = 21 [json_name = "at"];</code>
@@ -465,7 +465,7 @@ java.lang.String defaultValue);
   java.lang.String getAt();
   /**
    * <pre>
-   * What it is at, for lists.
+   * The step that it is at, for lists.
    * </pre>
    *
    * <code>string at = 21 [json_name = "at"];</code>

@@ -15,7 +15,7 @@ public enum WorkflowState
     implements com.google.protobuf.ProtocolMessageEnum {
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>WORKFLOW_STATE_UNSPECIFIED = 0;</code>
@@ -23,7 +23,7 @@ public enum WorkflowState
   WORKFLOW_STATE_UNSPECIFIED(0),
   /**
    * <pre>
-   * It goes on.
+   * It is running.
    * </pre>
    *
    * <code>WORKFLOW_STATE_RUNNING = 1;</code>
@@ -39,7 +39,7 @@ public enum WorkflowState
   WORKFLOW_STATE_WAITING_FOR_HUMAN(2),
   /**
    * <pre>
-   * Code and journal disagree; nothing is lost or retried until other code comes.
+   * Code and journal disagree; nothing is lost or retried until a node has code that fits.
    * </pre>
    *
    * <code>WORKFLOW_STATE_BLOCKED = 3;</code>
@@ -90,7 +90,7 @@ public enum WorkflowState
 
   /**
    * <pre>
-   * Not told.
+   * Unspecified.
    * </pre>
    *
    * <code>WORKFLOW_STATE_UNSPECIFIED = 0;</code>
@@ -98,7 +98,7 @@ public enum WorkflowState
   public static final int WORKFLOW_STATE_UNSPECIFIED_VALUE = 0;
   /**
    * <pre>
-   * It goes on.
+   * It is running.
    * </pre>
    *
    * <code>WORKFLOW_STATE_RUNNING = 1;</code>
@@ -114,7 +114,7 @@ public enum WorkflowState
   public static final int WORKFLOW_STATE_WAITING_FOR_HUMAN_VALUE = 2;
   /**
    * <pre>
-   * Code and journal disagree; nothing is lost or retried until other code comes.
+   * Code and journal disagree; nothing is lost or retried until a node has code that fits.
    * </pre>
    *
    * <code>WORKFLOW_STATE_BLOCKED = 3;</code>

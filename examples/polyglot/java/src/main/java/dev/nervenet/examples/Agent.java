@@ -27,7 +27,7 @@ public final class Agent {
   private static final int CREDIT = 4;
   private static final Set<Code> HOPELESS = EnumSet.of(Code.INVALID_ARGUMENT, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED);
 
-  private final Hello.Builder hello = Hello.newBuilder().setCredit(CREDIT);
+  private final Hello.Builder hello = Hello.newBuilder().setProtocolVersion(1).setCredit(CREDIT);
   private final Tasks tasks;
   private volatile long heard;
   private volatile long silence; // in nanoseconds: after it the node is taken for dead

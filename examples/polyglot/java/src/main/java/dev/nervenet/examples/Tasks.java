@@ -60,7 +60,7 @@ final class Tasks {
     one.task = HeldTask.newBuilder().setTask(task.toBuilder().clearInput()).setStartTime(Timestamps.now()).build();
     one.handler = new Thread(() -> {
       TaskResult result = Handlers.run(handlers.get(task.getCapability()), task, news -> send(ConnectRequestItem.newBuilder()
-          .setTaskProgress(TaskReport.newBuilder().setTaskId(task.getTaskId()).setProgress(news.setAttempt(task.getAttempt())))));
+          .setTaskReport(TaskReport.newBuilder().setTaskId(task.getTaskId()).setProgress(news.setAttempt(task.getAttempt())))));
       ended(one, result);
     });
     held.put(key(task.getTaskId(), task.getAttempt()), one);
@@ -72,7 +72,7 @@ final class Tasks {
     if (drained && result.getFailure().getCode() == FailureCode.FAILURE_CODE_CANCELED)
       said.getFailureBuilder().setCode(FailureCode.FAILURE_CODE_AGENT_DRAINED);
     var completion = TaskCompletion.newBuilder().setTaskId(one.task.getTask().getTaskId()).setResult(said);
-    one.result = ConnectRequestItem.newBuilder().setTaskResult(completion).build();
+    one.result = ConnectRequestItem.newBuilder().setTaskCompletion(completion).build();
     send(one.result.toBuilder());
   }
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an address to a connection that is ready: socket, TLS, login, scripts, and the identity of the server.
+
+All requests of the login leave in one write, and the replies are checked before any other command is sent. A replica is
+refused, because an old master that is resumed would acknowledge writes that are then lost; so is a server that is too
+old. If the connection is aborted meanwhile (its server is no longer the master) the attempt ends at once, even if the
+network is silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from nervenet.redis_link.faults import (
+    AuthenticationFailed,
+    ClusterMember,
+    ConnectionLost,
+    NotMaster,
+    RedisRefused,
+    UnfitServer,
+)
+from nervenet.redis_link.slots import slot_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
+
+    from nervenet.redis_link.address import ServerAddress
+    from nervenet.redis_link.connection import Arg, Connection
+    from nervenet.redis_link.script import LuaScript
+
+__all__ = ["ServerIdentity", "dial", "knock"]
+
+_OLDEST: Final = (6, 2)
+_TIMEOUT: Final = 5.0
+_LOG_IN: Final = "log in"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """The identity of a server. Another pair (run_id, replid) means a restart or a failover: data may have been lost.
+
+    `exposed`: it has replicas, but acknowledges writes even if it reaches none of them. `slots` are the ranges that it
+    serves in a Redis Cluster; None: it serves all.
+    """
+
+    run_id: str
+    replid: str
+    version: str = ""
+    exposed: bool = False
+    slots: tuple[range, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.version or 'no server yet'}, run {self.run_id[:8]}, data {self.replid[:8]}"
+
+    def same(self, other: ServerIdentity) -> bool:
+        return (self.run_id, self.replid) == (other.run_id, other.replid)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether this server has the key."""
+        return self.slots is None or any(slot_of(key) in served for served in self.slots)
+
+
+async def dial(
+    connection: Connection, address: ServerAddress, name: str, scripts: Iterable[LuaScript] = ()
+) -> ServerIdentity:
+    """Connect and log in. Raises `ConnectionLost`, which is worth another try, or an error of the configuration."""
+    async with _reaching(connection, address):
+        return await _unless_lost(connection, _connect_and_greet(connection, address, name, tuple(scripts)))
+
+
+async def knock(connection: Connection, address: ServerAddress) -> None:
+    """Connect and log in, without any check of the server: for sentinels, and for any member of a cluster."""
+    async with _reaching(connection, address):
+        await _unless_lost(connection, _connect_and_log_in(connection, address))
+
+
+async def _connect_and_greet(
+    connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
+) -> ServerIdentity:
+    await _open_socket(connection, address)
+    return await _greet(connection, address, name, scripts)
+
+
+async def _connect_and_log_in(connection: Connection, address: ServerAddress) -> None:
+    await _open_socket(connection, address)
+    requests = [(_LOG_IN, connection.send(login))] if (login := _login(address)) else []
+    requests.append(("ping it", connection.send(("PING",))))
+    await _allowed_all(address, requests)
+
+
+async def _open_socket(connection: Connection, address: ServerAddress) -> None:
+    loop = asyncio.get_running_loop()
+    if address.path is not None:
+        await loop.create_unix_connection(lambda: connection, address.path)
+    else:
+        await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
+
+
+async def _unless_lost(connection: Connection, work: Coroutine[Any, Any, _T]) -> _T:
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, connection.lost), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ConnectionLost(connection.lost.result())
+    finally:
+        task.cancel()
+
+
+@asynccontextmanager
+async def _reaching(connection: Connection, address: ServerAddress) -> AsyncIterator[None]:
+    """Allow five seconds, close the connection after a failure, and translate foreign errors."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            yield
+    except BaseException as error:
+        connection.abort("the login failed")
+        if (ours := _translated(error, address)) is None:
+            raise
+        raise ours from error
+
+
+def _translated(error: BaseException, address: ServerAddress) -> Exception | None:
+    if isinstance(error, ConnectionLost) and not isinstance(error, NotMaster):
+        return ConnectionLost(f"the connection to Redis at {address} broke: {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}")
+    if isinstance(error, TimeoutError):
+        return ConnectionLost(f"no answer from Redis at {address} within {_TIMEOUT:.0f} s")
+    if isinstance(error, (OSError, UnicodeError)):
+        return ConnectionLost(f"cannot reach Redis at {address}: {error}")
+    return None
+
+
+async def _greet(
+    connection: Connection, address: ServerAddress, name: str, scripts: tuple[LuaScript, ...]
+) -> ServerIdentity:
+    requests: list[tuple[str, Awaitable[Any]]] = []
+
+    def ask(what: str, *args: Arg) -> None:
+        requests.append((what, connection.send(args)))
+
+    if login := _login(address):
+        ask(_LOG_IN, *login)
+    if address.db:
+        ask(f"select database {address.db}", "SELECT", address.db)
+    ask("name the connection", "CLIENT", "SETNAME", name)
+    ask("ask who answers", "INFO", "server")
+    ask("ask for its role", "INFO", "replication")
+    for script in scripts:
+        ask(f"load the script {script.name}", "SCRIPT", "LOAD", script.source)
+    replies = await _allowed_all(address, requests)
+    infos = replies[len(replies) - len(scripts) - 2 :][:2]
+    return _identity(address, _info_fields(infos[0]) | _info_fields(infos[1]))
+
+
+def _login(address: ServerAddress) -> tuple[Arg, ...]:
+    if address.password is None:
+        return ()
+    return ("AUTH", address.username, address.password) if address.username else ("AUTH", address.password)
+
+
+async def _allowed_all(address: ServerAddress, requests: Sequence[tuple[str, Awaitable[Any]]]) -> list[Any]:
+    replies = await asyncio.gather(*(reply for _, reply in requests), return_exceptions=True)
+    return [_allowed(address, what, reply) for (what, _), reply in zip(requests, replies, strict=True)]
+
+
+def _allowed(address: ServerAddress, what: str, reply: Any) -> Any:
+    if not isinstance(reply, BaseException):
+        return reply
+    forbidden = isinstance(reply, RedisRefused) and (reply.not_allowed or (what == _LOG_IN and not reply.retry))
+    if not forbidden:
+        raise reply
+    who = f"user {address.username!r}" if address.username else "no user name"
+    how = "a password" if address.password is not None else "no password"
+    answer = str(reply).partition(", with args")[0]  # a server that does not know AUTH repeats its arguments
+    raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {answer}")
+
+
+def _info_fields(info: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in info.decode(errors="replace").splitlines())
+    return {key: value for key, colon, value in lines if colon}
+
+
+def _identity(address: ServerAddress, facts: dict[str, str]) -> ServerIdentity:
+    version = facts.get("redis_version", "0")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
+        raise UnfitServer(f"Redis {version} at {address} is too old: nervenet needs Redis 6.2 or any Valkey")
+    if "cluster" in (facts.get("redis_mode"), facts.get("server_mode")) and not address.member:
+        raise ClusterMember(f"{address} is a member of a Redis Cluster")
+    if facts.get("role") != "master":
+        raise NotMaster(f"{address} is a replica of {facts.get('master_host', 'another server')}: give its master")
+    product = f"Valkey {facts['valkey_version']}" if "valkey_version" in facts else f"Redis {version}"
+    exposed = facts.get("connected_slaves", "0") != "0" and "min_slaves_good_slaves" not in facts
+    try:
+        return ServerIdentity(facts["run_id"], facts["master_replid"], product, exposed)
+    except KeyError as missing:
+        raise UnfitServer(f"what answers at {address} does not tell its {missing}: is it a proxy?") from None

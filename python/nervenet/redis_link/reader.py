@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A separate connection for one reader that blocks (XREAD, XREADGROUP), with its own deadline for each reply.
+
+A read is never repeated automatically. A group read may have delivered entries before its connection broke: they are in
+the consumer's pending list, and only the caller can read them there. So a broken read raises `ConnectionLost`, and the
+next read connects again and increments `connects`. Then read the pending list (id 0), and once more a BLOCK later:
+Redis may still deliver one entry to the old connection. A cancelled read closes its connection, so the same holds for
+it.
+
+In a cluster the reader has a connection to each server whose streams it reads. MOVED and ASK are no broken reads:
+nothing was delivered, so the reader follows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.redis_link.faults import ConnectionLost, LinkClosed, RedisRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.redis_link.connection import Arg, Connection
+    from nervenet.redis_link.interfaces import CommandRouter, ConnectionSource
+
+__all__ = ["LONGEST_BLOCK_MS", "Reader"]
+
+LONGEST_BLOCK_MS: Final = 2_000
+_GRACE: Final = 2.0
+_HOPS: Final = 4
+
+
+class Reader:
+    """Made by `Link.dedicated`. `on_close` is called when it is closed. One read at a time."""
+
+    def __init__(self, router: CommandRouter, on_close: Callable[[Reader], object]) -> None:
+        self._router = router
+        self._on_close = on_close
+        self._connections: dict[ConnectionSource, Connection] = {}
+        self._busy = self._closed = False
+        self.connects = 0
+
+    def __repr__(self) -> str:
+        return f"<Reader of {self._router.name}, {self._connections or 'not connected'}, {self.connects} connects>"
+
+    async def read(self, *args: Arg) -> Any:
+        """Send one command and wait for its reply, at most two seconds longer than its BLOCK (2,000 ms at most)."""
+        if self._busy:
+            raise RuntimeError("a Reader reads one thing at a time")
+        if self._closed:
+            raise LinkClosed("this reader is closed")
+        limit = _block_ms(args) / 1000 + _GRACE
+        self._busy = True
+        try:
+            return await self._follow(limit, args)
+        finally:
+            self._busy = False
+
+    async def close(self) -> None:
+        """Close the connection. A read that waits fails with `LinkClosed`."""
+        self._closed = True
+        self._on_close(self)
+        for connection in self._connections.values():
+            connection.abort("the reader was closed")
+
+    async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
+        server, asking = self._router.server_of(args), False
+        for _ in range(_HOPS):
+            connection = await self._connected(server)
+            try:
+                return await self._within(limit, connection, args, asking=asking)
+            except RedisRefused as refused:
+                if not refused.is_redirect:
+                    raise
+                server, asking = self._router.follow_redirect(refused), refused.code == "ASK"
+        raise ConnectionLost("the members of the cluster redirect this read in a circle")
+
+    async def _connected(self, server: ConnectionSource) -> Connection:
+        connection = self._connections.get(server)
+        if connection is None or connection.lost.done():
+            connection, identity = await server.connect(self._router.patience, watched=False)
+            self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
+            self._connections[server] = connection
+            server.check_server(identity)
+            self.connects += 1
+        if self._closed:  # perhaps while it connected
+            connection.abort("the reader was closed")
+            raise LinkClosed("this reader is closed")
+        return connection
+
+    async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...], *, asking: bool) -> Any:
+        if asking:
+            connection.send(("ASKING",))
+        reply = connection.send(args)
+        words = f"no answer to a read within {limit:g} s"
+        overdue = asyncio.get_running_loop().call_later(limit, connection.abort, words)
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            connection.abort("its reader was cancelled")
+            raise
+        except ConnectionLost:
+            if self._closed:
+                raise LinkClosed("the reader was closed while it read") from None
+            raise
+        except RedisRefused as refused:
+            if refused.demoted:
+                raise ConnectionLost(str(refused)) from None
+            raise
+        finally:
+            overdue.cancel()
+
+
+def _block_ms(args: tuple[Arg, ...]) -> int:
+    if "BLOCK" not in args:
+        return 0
+    block = int(args[args.index("BLOCK") + 1])
+    if not 0 < block <= LONGEST_BLOCK_MS:
+        raise ValueError(
+            f"BLOCK {block}: a read may block for 1 to {LONGEST_BLOCK_MS} ms, or a broken connection delays a task too long"
+        )
+    return block

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane as one value, for parts that need most of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nervenet.redis_link.link import Link
+    from nervenet.streams.journal import JournalStore
+    from nervenet.streams.keys import Keys
+    from nervenet.streams.queues import Queues
+
+__all__ = ["DataPlane"]
+
+
+@dataclass(slots=True, frozen=True)
+class DataPlane:
+    """The link to Redis, and what is built on it in one namespace."""
+
+    link: Link
+    keys: Keys
+    journal: JournalStore
+    queues: Queues

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outcomes of attempts on their way into the journal, and the wake of the owners of their workflows.
+
+The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free, then
+the wake, XDEL and XACK in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from nervenet.redis_link.faults import LinkClosed, LinkError
+from nervenet.redis_link.replies import ignore_error
+from nervenet.streams.answers import Appended
+from nervenet.streams.queues import OutgoingWake
+from nervenet.streams.recent import Recent
+from nervenet.timing import DATA_PLANE_RETRY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nervenet.clock import Clock
+    from nervenet.streams.data_plane import DataPlane
+    from nervenet.streams.tasks.attempt import OutcomeEntry, TaskAttempt
+    from nervenet.streams.tasks.deliveries import Deliveries
+
+__all__ = ["OutcomeRecorder"]
+
+REFUSALS: Final = 10
+"""Times that an outcome is offered to a workflow whose head or journal is damaged: its owner may write them again."""
+
+_log = logging.getLogger(__name__)
+
+
+class OutcomeRecorder:
+    """One for each process.
+
+    Args:
+        now_ms: Redis' time, or an estimate of it.
+        retention_ms: How long a closed run is kept.
+        wake_here: Takes a wake if its owner is in this process, and returns whether it did.
+    """
+
+    def __init__(
+        self,
+        data_plane: DataPlane,
+        deliveries: Deliveries,
+        clock: Clock,
+        now_ms: Callable[[], int],
+        retention_ms: int,
+        wake_here: Callable[[OutgoingWake], bool] | None = None,
+    ) -> None:
+        self._journal = data_plane.journal
+        self._queues = data_plane.queues
+        self._deliveries = deliveries
+        self._now_ms = now_ms
+        self._retention_ms = retention_ms
+        self._wake_here = wake_here
+        self.recent = Recent(data_plane.journal, data_plane.queues, clock)
+
+    def is_forgotten(self, attempt: TaskAttempt) -> bool:
+        """Whether a workflow without a head is gone for good: its closed run would have expired by now."""
+        return self._now_ms() - attempt.enqueue_ms > self._retention_ms
+
+    def append_nowait(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> asyncio.Future[Any]:
+        """Append it, one try. If `Appended.parse` of the reply says `new`, call `confirm`, else `record`."""
+        key = attempt.key
+        return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
+
+    def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
+        """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
+        workflow_id, run, _, _ = attempt.key
+        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry)
+        wake = OutgoingWake(appended.owner, workflow_id, run, appended.id, outcome.name, outcome.entry)
+        if self._wake_here is None or not self._wake_here(wake):
+            self._deliveries.flush_soon()
+            self._queues.wake_nowait(wake).add_done_callback(ignore_error)
+
+    async def record(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> bytes | None:
+        """Append it, and wake the owner. Waits until Redis takes it.
+
+        Returns the data of the entry that the journal has now: `outcome.entry` itself, or that of an earlier outcome. None:
+        it has none, or it could not be read. Raises `LinkError` if head or journal hold other data, after `REFUSALS` tries:
+        that is no reason to keep a slot.
+        """
+        appended = None
+        try:
+            appended = Appended.parse(await self.append_nowait(attempt, outcome))
+        except LinkError:
+            pass  # the patient way says more about it
+        if appended is None or appended.status == "unknown":
+            appended = await self._append_patiently(attempt, outcome)
+        if appended.status == "new":
+            self.confirm(attempt, outcome, appended)
+            return outcome.entry
+        return await self.wake_again(attempt, appended.owner, appended.id) if appended.recorded else None
+
+    async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
+        """Until Redis takes it, and the workflow's owner has written back a head that Redis lost."""
+        key = attempt.key
+        tries = REFUSALS
+        while True:
+            try:
+                appended = await self._journal.append(key.workflow_id, key.run, outcome.name, outcome.entry)
+                if appended.status != "unknown" or self.is_forgotten(attempt):
+                    return appended
+                _log.warning("%s: Redis does not know its workflow (yet)", key.task_id)
+            except LinkClosed:
+                raise
+            except LinkError as error:
+                _log.warning("%s: its outcome waits for Redis: %s", key.task_id, error)
+                if error.is_of_one_key and (tries := tries - 1) == 0:
+                    raise
+            await asyncio.sleep(DATA_PLANE_RETRY)
+
+    async def wake_again(self, attempt: TaskAttempt, owner: str, journal_id: bytes = b"") -> bytes | None:
+        """The journal has an earlier outcome. Its owner may have missed the wake, so wake it again, with that outcome.
+
+        `journal_id` is the id of that entry; b"": of the step's outcome. Returns its data, None if there is none.
+        """
+        workflow_id, run, step, _ = attempt.key
+        present = None
+        try:
+            journal_id = journal_id or await self._journal.outcome_id(workflow_id, step)
+            present = await self._journal.entry(workflow_id, journal_id) if journal_id else None
+            if present is not None and owner:
+                wake = OutgoingWake(owner, workflow_id, run, journal_id, *present)
+                if self._wake_here is None or not self._wake_here(wake):
+                    await self._queues.wake(wake)
+        except LinkError as error:
+            _log.warning("%s: its owner was not woken: %s", attempt.key.task_id, error)
+        return present[1] if present is not None else None
