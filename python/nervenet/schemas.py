@@ -397,12 +397,12 @@ def load_validator() -> None:
     A node calls it at its start. Workflow code that asks a human for a typed answer would import it otherwise, and the
     watchdog would take a slow import for code that blocks the loop.
     """
-    import jsonschema  # noqa: F401
+    import jsonschema  # type: ignore[import-untyped]  # noqa: F401
 
 
 def wrong_schema(schema: Any) -> list[Problem]:
     """Every problem of a JSON Schema, each with its path in it."""
-    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # late: it takes 60 ms
+    from jsonschema import Draft202012Validator  # late: it takes 60 ms
 
     if not isinstance(schema, (dict, bool)):
         return [("", "a JSON Schema is an object")]
