@@ -74,6 +74,43 @@ FORGET_AFTER: Final = float(GATEWAY_AGENT_LEASE)
 TASK_STOP_GRACE: Final = 5.0
 """After this a task that was told to stop is recorded without its agent's answer."""
 
+HELLO_TIMEOUT: Final = 10.0
+"""A stream without a hello ends after this."""
+RENEWED_LATER_MS: Final = 100
+"""A renewal that is this much later than the break of a stream comes from another node."""
+GATEWAY_LEASE_RENEW_EVERY: Final = GATEWAY_AGENT_LEASE / 3
+"""Between two renewals of a connected agent's lease."""
+MEMBERSHIP_TICK: Final = 0.25
+"""How often a gateway compares leases, records and loads with what it has written."""
+LOAD_AGAIN_AFTER: Final = 10.0
+"""After this a load is written again although it has not changed."""
+GATEWAY_DRAIN_TIMEOUT: Final = 3.0
+"""How long a node that stops waits until its agents have left."""
+SPREAD_EVERY: Final = 5.0
+"""How often a gateway looks whether it has too many agents."""
+SPREAD_AGAIN_AFTER: Final = 60.0
+"""An agent that was sent to another node and stays is not sent again for this long."""
+
+# ── agent processes ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+LOAD_REPORT_SHORTEST: Final = 0.25
+"""Between two load reports of an agent, if its load changes."""
+AGENT_CALL_TIMEOUT: Final = 5.0
+"""For the calls of an agent to a node."""
+AGENT_SERVER_STOP: Final = 1.0
+"""How long an agent's server waits for calls when it stops."""
+AGENT_LAG_LIMIT: Final = 1.0
+"""An event loop that is blocked for longer is reported: it renews the claims."""
+AGENT_LAG_BEAT: Final = 0.25
+POOL_START_TIMEOUT: Final = 60.0
+"""For the start of a pool process, with its imports and lifespans."""
+POOL_KILL_AFTER: Final = 5.0
+"""A pool process whose handler does not stop is killed after this."""
+POOL_REPLACE_AFTER: Final = 1.0
+"""Before the next attempt to replace a pool process that did not start."""
+POOL_BEAT_EVERY: Final = 0.1
+"""Between two signs of life of a pool process: more frequent ones are not sent."""
+
 # ── nodes that take over ─────────────────────────────────────────────────────────────────────────────────────────────
 
 SWEEP_OWNED_EVERY: Final = float(NODE_LEASE)

@@ -57,7 +57,7 @@ async def test_progress_and_checkpoint_come_out_and_a_cancel_reaches_it_within_t
 async def test_a_deaf_handler_is_killed_some_time_after_it_was_asked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "KILL_AFTER", 0.5)
+    monkeypatch.setattr(process, "POOL_KILL_AFTER", 0.5)
     async with world.agent(pooled.deaf) as agent:
         workflow_id = await world.owner.ask(agent, "deaf", attempt_timeout_ms=300)
         await until(lambda: world.owner.live(workflow_id), "it runs")

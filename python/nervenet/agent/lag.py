@@ -12,16 +12,14 @@ import asyncio
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from nervenet.durable.lines import site_of
+from nervenet.timing import AGENT_LAG_BEAT, AGENT_LAG_LIMIT
 
 if TYPE_CHECKING:
     from nervenet.clock import Clock
 
-LIMIT: Final = 1.0
-"""Seconds of a blocked loop that are not reported; claims are renewed every two."""
-BEAT: Final = 0.25
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -49,17 +47,17 @@ class Lag:
 
     def _beat(self) -> None:
         self._beaten = self._clock.monotonic()
-        self._next = self._loop.call_later(BEAT, self._beat)
+        self._next = self._loop.call_later(AGENT_LAG_BEAT, self._beat)
 
     def _watch(self) -> None:
         stood = 0.0
-        while not self._stop.wait(BEAT):
-            late = self._clock.monotonic() - self._beaten - BEAT
-            if late > LIMIT and not stood:
+        while not self._stop.wait(AGENT_LAG_BEAT):
+            late = self._clock.monotonic() - self._beaten - AGENT_LAG_BEAT
+            if late > AGENT_LAG_LIMIT and not stood:
                 self._tell(late)
-            elif late <= LIMIT and stood:
+            elif late <= AGENT_LAG_LIMIT and stood:
                 _log.warning("the event loop runs again, after about %.1f s", stood)
-            stood = late if late > LIMIT else 0.0
+            stood = late if late > AGENT_LAG_LIMIT else 0.0
             self.longest = max(self.longest, stood)
 
     def _tell(self, late: float) -> None:

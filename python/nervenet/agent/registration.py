@@ -21,6 +21,7 @@ from nervenet.agent.service import load_out
 from nervenet.errors import ConfigError, NotFound, RequestError, Unavailable
 from nervenet.rpc.channels import metadata_of
 from nervenet.rpc.status import error_of
+from nervenet.timing import AGENT_CALL_TIMEOUT, LOAD_REPORT_SHORTEST
 from nervenet.v1 import registry_service_pb2 as api
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.rpc.channels import Channel
 
-SHORTEST_REPORT_INTERVAL: Final = 0.25
-"""Seconds between two load reports, if the load changes."""
-CALL_TIMEOUT: Final = 5.0
 ANSWERED_WITHIN: Final = 2.1
 """Heartbeat intervals without an answer after which the agent tries the next node, while its lease still lives."""
 _BACKOFF: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -104,7 +102,9 @@ class Registration:
             channel = self._port.dial(self._turn)
             request = api.DeregisterAgentRequest(agent_id=self.agent_id, lease_id=self.lease_id)
             try:
-                await channel["DeregisterAgent"](request, timeout=CALL_TIMEOUT / 3, metadata=metadata_of(self._config))
+                await channel["DeregisterAgent"](
+                    request, timeout=AGENT_CALL_TIMEOUT / 3, metadata=metadata_of(self._config)
+                )
             except (grpc.aio.AioRpcError, Unavailable):
                 self._turn += 1
             else:
@@ -115,7 +115,7 @@ class Registration:
         began = self._clock.monotonic()
         request = api.RegisterAgentRequest(agent=self._port.record(self.agent_id), lease_id=self.lease_id)
         answer: api.RegisterAgentResponse = await channel["RegisterAgent"](
-            request, timeout=CALL_TIMEOUT, metadata=metadata_of(self._config)
+            request, timeout=AGENT_CALL_TIMEOUT, metadata=metadata_of(self._config)
         )
         self.lease_id, self.node_id = answer.lease_id, answer.node_id
         self._until = began + _seconds(answer.ttl, 5.0)
@@ -150,7 +150,7 @@ class Registration:
         yield self._heartbeat(sent)
         while not self._lost:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), SHORTEST_REPORT_INTERVAL)
+                await asyncio.wait_for(self._stale.wait(), LOAD_REPORT_SHORTEST)
             now, load = self._clock.monotonic(), self._load()
             if now - at >= self._interval or _matters(sent, load) or self._stale.is_set():
                 sent, at = load, now

@@ -14,6 +14,7 @@ from nervenet.rpc.channels import Channel, split_addresses
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
 from nervenet.streams.tasks.attempt import StopReason
+from nervenet.timing import AGENT_SERVER_STOP
 from nervenet.v1 import agent_pb2 as pb
 from nervenet.v1 import agent_service_pb2 as api
 from nervenet.wire import optional_ms, timestamp
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nervenet.streams.tasks.attempt import AttemptKey
 
 SERVICE: Final = "nervenet.v1.AgentService"
-STOPPED_WITHIN: Final = 1.0
 
 
 class ControlledAgent(Protocol):
@@ -93,7 +93,7 @@ class AgentPort:
 
     async def close(self) -> None:
         if self._server is not None:
-            await self._server.stop(STOPPED_WITHIN)
+            await self._server.stop(AGENT_SERVER_STOP)
         for channel in self._channels.values():
             await channel.close()
 

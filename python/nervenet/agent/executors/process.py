@@ -26,6 +26,7 @@ from nervenet.agent.executors.frames import Unpacker, pack
 from nervenet.errors import NervenetError, detail
 from nervenet.records import Failure, FailureCode, Payload
 from nervenet.streams.tasks.attempt import OutcomeEntry
+from nervenet.timing import POOL_KILL_AFTER, POOL_REPLACE_AFTER, POOL_START_TIMEOUT
 from nervenet.wire import encode_envelope, encode_payload
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
 
-KILL_AFTER: Final = 5.0
-START_WITHIN: Final = 60.0
-_REPLACE_AGAIN: Final = 1.0
 _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from nervenet.agent.executors.worker import main; main(int(sys.argv[1]), int(sys.argv[3]))"
@@ -87,7 +85,7 @@ class PoolWorker(asyncio.Protocol):
         await loop.create_unix_connection(lambda: self, sock=ours)
         self._write(self._setup)
         try:
-            async with asyncio.timeout(START_WITHIN):
+            async with asyncio.timeout(POOL_START_TIMEOUT):
                 await self._answer
         except BaseException as error:
             self.kill()
@@ -112,7 +110,7 @@ class PoolWorker(asyncio.Protocol):
         if self._running is None and not self.lost:
             self._write(pack("close"))
             with suppress(TimeoutError):
-                async with asyncio.timeout(KILL_AFTER):
+                async with asyncio.timeout(POOL_KILL_AFTER):
                     await self.exit_code()
         self.kill()
         await self.exit_code()
@@ -130,11 +128,13 @@ class PoolWorker(asyncio.Protocol):
 
     def _stop(self, running: Running) -> None:
         self._write(pack("cancel"))
-        asyncio.get_running_loop().call_later(KILL_AFTER, self._kill_if_running, running)
+        asyncio.get_running_loop().call_later(POOL_KILL_AFTER, self._kill_if_running, running)
 
     def _kill_if_running(self, running: Running) -> None:
         if self._running is running:
-            _log.warning("%s did not stop within %g s, its process is killed", running.envelope.task_id, KILL_AFTER)
+            _log.warning(
+                "%s did not stop within %g s, its process is killed", running.envelope.task_id, POOL_KILL_AFTER
+            )
             self.kill()
 
     def _write(self, data: bytes) -> None:
@@ -235,7 +235,7 @@ class ProcessExecutor:
                 await self._hire()
             except WorkerBroken as error:
                 _log.error("a pool process cannot be replaced: %s", error)
-                await asyncio.sleep(_REPLACE_AGAIN)
+                await asyncio.sleep(POOL_REPLACE_AFTER)
             else:
                 return
 

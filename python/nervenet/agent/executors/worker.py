@@ -27,9 +27,8 @@ from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, define_agent
 from nervenet.imports import end_with_owner, load_definitions
 from nervenet.records import Failure, Payload
+from nervenet.timing import POOL_BEAT_EVERY
 from nervenet.wire import decode_envelope, decode_payload
-
-_ALIVE_EVERY = 0.1
 
 
 class FunctionLocation(NamedTuple):
@@ -70,7 +69,7 @@ class Pipe:
 
     def alive(self) -> None:
         now = time.monotonic()
-        if now - self._sent_at >= _ALIVE_EVERY:
+        if now - self._sent_at >= POOL_BEAT_EVERY:
             self._sent_at = now
             self.send("alive")
 

@@ -9,7 +9,7 @@ ended the stream because the agent was silent, or sent it to another node: that 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nervenet.errors import Unavailable
 from nervenet.node.gateway.connected_agent import Stage
@@ -21,6 +21,7 @@ from nervenet.timing import (
     HEARD_WITHIN,
     HELLO_COST,
     RECONNECT_WITHIN,
+    RENEWED_LATER_MS,
     RETURN_WINDOW,
     SILENT_AFTER,
     TASK_STOP_GRACE,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from nervenet.node.gateway.connected_agent import ConnectedAgent, GatewayTask
     from nervenet.node.gateway.task_broker import TaskBroker
     from nervenet.redis_link.dial import ServerIdentity
-
-RENEWED_LATER_MS: Final = 100
-"""A renewal that is so much later than the break of our stream is not ours."""
 
 
 def overdue(task: GatewayTask, now: float) -> StopReason | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import InvalidRequest, RequestError, Unavailable
 from nervenet.node.gateway.connected_agent import Outbox
 from nervenet.node.gateway.hello import check_credit, check_hello
 from nervenet.rpc.status import check_values, invalid
+from nervenet.timing import HELLO_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nervenet.node.gateway.connected_agent import ConnectedAgent
     from nervenet.node.gateway.gateway import Gateway
 
-HELLO_TIMEOUT: Final = 10.0
 
 _log = logging.getLogger(__name__)
 

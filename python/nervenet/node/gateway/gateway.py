@@ -25,7 +25,14 @@ from nervenet.registry.etcd import EtcdError, EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
 from nervenet.streams.tasks.attempt import StopReason
-from nervenet.timing import GATEWAY_AGENT_LEASE, RECONNECT_WITHIN, STATUS_INTERVAL
+from nervenet.timing import (
+    GATEWAY_AGENT_LEASE,
+    GATEWAY_DRAIN_TIMEOUT,
+    RECONNECT_WITHIN,
+    SPREAD_AGAIN_AFTER,
+    SPREAD_EVERY,
+    STATUS_INTERVAL,
+)
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import agent_service_pb2 as pb
 
@@ -41,10 +48,6 @@ MOST_AGENTS: Final = 5_000
 """Agents of one node: more agents need more nodes."""
 MOST_NODES: Final = 16
 """Addresses of nodes that an agent gets."""
-DRAIN_TIMEOUT: Final = 3.0
-SPREAD_EVERY: Final = 5.0
-SENT_ON_PAUSE: Final = 60.0
-"""Seconds for which an agent that was sent on and stays is not sent on again."""
 SPREAD_TOLERANCE: Final = 1.25
 """A node keeps up to this multiple of its fair share of agents, so that no agent goes to and fro."""
 SPREAD_MARGIN: Final = 4
@@ -209,7 +212,7 @@ class Gateway:
             if not count or self._context.status.draining:
                 continue
             now = self._loop.time()
-            asked = [agent for agent in connected if now - agent.sent_on_at >= SENT_ON_PAUSE]
+            asked = [agent for agent in connected if now - agent.sent_on_at >= SPREAD_AGAIN_AFTER]
             for agent in sorted(asked, key=lambda agent: len(agent.tasks))[:count]:
                 agent.sent_on_at = now
                 agent.go_elsewhere([address for _, address in crowds][:MOST_NODES], "other nodes have fewer agents")
@@ -296,7 +299,7 @@ class Gateway:
         if not others:
             return
         try:
-            async with asyncio.timeout(DRAIN_TIMEOUT):
+            async with asyncio.timeout(GATEWAY_DRAIN_TIMEOUT):
                 while any(agent.outbox is not None for agent in self.agents.values()):
                     self._changed.clear()
                     await self._changed.wait()

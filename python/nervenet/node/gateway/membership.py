@@ -20,7 +20,13 @@ from nervenet.node.gateway.connected_agent import state_number
 from nervenet.registry.codec import decode_agent
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable, LeaseNotFound
 from nervenet.registry.tombstone import certify_death
-from nervenet.timing import GATEWAY_AGENT_LEASE
+from nervenet.timing import (
+    ETCD_PATIENCE,
+    GATEWAY_AGENT_LEASE,
+    GATEWAY_LEASE_RENEW_EVERY,
+    LOAD_AGAIN_AFTER,
+    MEMBERSHIP_TICK,
+)
 from nervenet.wire import to_json
 
 if TYPE_CHECKING:
@@ -28,12 +34,7 @@ if TYPE_CHECKING:
     from nervenet.node.gateway.connected_agent import ConnectedAgent
     from nervenet.registry.etcd import Etcd
 
-KEEP_EVERY: Final = GATEWAY_AGENT_LEASE / 3
-ETCD_PATIENCE: Final = 5 / 3
-TICK: Final = 0.25
 BATCH: Final = 100
-LOAD_AGAIN_AFTER: Final = 10.0
-"""Seconds after which a load is written again though it has not changed."""
 
 _log = logging.getLogger(__name__)
 
@@ -141,14 +142,14 @@ class Membership:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(MEMBERSHIP_TICK)
             now = self._loop.time()
             due = [
                 agent
                 for agent in self._agents.values()
                 if agent.outbox is not None
                 and (entry := self._entries.get(agent.agent_id)) is not None
-                and now - entry.kept_at >= KEEP_EVERY
+                and now - entry.kept_at >= GATEWAY_LEASE_RENEW_EVERY
             ]
             await asyncio.gather(*(self._keep(agent, now) for agent in due))
 
@@ -166,7 +167,7 @@ class Membership:
 
     async def _keep_records(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(MEMBERSHIP_TICK)
             stale = [agent for agent in self._agents.values() if self._is_stale(agent)]
             for start in range(0, len(stale), BATCH):
                 await asyncio.gather(*map(self._rewrite, stale[start : start + BATCH]))
