@@ -136,7 +136,7 @@ class Start:
 
     definition: str
     version: int
-    python: str  # "3.11": equal Python minors only, see docs/architecture.md, The replay machine
+    runtime: str  # what replays alike: "3.11" (one minor version of Python) or "declared-1"
     input: Payload
     seed: bytes
     labels: Mapping[str, str] = field(default_factory=dict)

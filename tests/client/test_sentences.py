@@ -35,7 +35,7 @@ ABANDONING = StartOptions(abandon_children=True)
 REFUSED: list[tuple[type[Exception], Ask, str]] = [
     (errors.AlreadyExists, lambda c: c.start(quick, 2, id="q"), r"q exists with another input \(\w{12}, this one is \w{12}\)"),
     (errors.AlreadyExists, lambda c: c.start(quick, 1, id="q", options=StartOptions(if_exists="error")), "q exists and is"),
-    (errors.AlreadyClosed, lambda c: c.handle("q").signal(go, "x"), "workflow q is SUCCEEDED: it takes no signal any more"),
+    (errors.AlreadyClosed, lambda c: c.handle("q").signal(go, "x"), "workflow q is SUCCEEDED and no longer accepts a signal"),
     (errors.NotFound, lambda c: c.handle("nobody").info(), "there is no workflow 'nobody' in namespace "),
     (errors.NotFound, lambda c: c.start("quik", 1), r"no live node has workflow 'quik' \(there are: quick, waits\)"),
     (errors.InvalidRequest, lambda c: c.start(quick, 1, id="a {b}"), "^workflow_id: 'a {b}' cannot be a workflow id: it starts"),

@@ -209,7 +209,7 @@ def test_the_same_journal_gives_the_same_commands_each_time(t: WorkflowTest) -> 
     whole, run = run_of(t, "a", "b", "c")
     first = transcript(whole, run.journal.workflow_id, run.journal.entries)
     assert first == transcript(whole, run.journal.workflow_id, run.journal.entries)
-    assert run.journal.entries[0].body.python == "declared-1"  # type: ignore[union-attr]
+    assert run.journal.entries[0].body.runtime == "declared-1"  # type: ignore[union-attr]
 
 
 def test_a_cancel_reaches_every_step(t: WorkflowTest) -> None:

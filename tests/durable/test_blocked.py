@@ -198,7 +198,7 @@ def test_code_that_does_not_yield_is_interrupted_from_another_thread_with_its_li
     thread.start()
     start = feeder.entries[0].body
     assert isinstance(start, Start)
-    machine.apply(Entry("start", Start("burn", 1, start.python, Payload("none", b""), b""), 1, 1))
+    machine.apply(Entry("start", Start("burn", 1, start.runtime, Payload("none", b""), b""), 1, 1))
     thread.join()
     assert machine.blocked is not None and "interrupted" in machine.blocked.found
     assert "await ctx.call" in machine.blocked.detail

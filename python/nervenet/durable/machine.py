@@ -286,7 +286,7 @@ class Machine:
         workflow, fold = self.workflow, self._fold
         if fold.entries > 1:
             raise Contradiction(entry.name)
-        theirs = f"{body.definition} v{body.version} on {_platform(body.python)}"
+        theirs = f"{body.definition} v{body.version} on {_platform(body.runtime)}"
         ours = f"{workflow.name} v{workflow.version} on {_platform(workflow.runtime)}"
         if theirs != ours:
             raise Contradiction(f"start of {theirs}", ours)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node: one process that hosts coordinators and serves the control plane. All nodes are alike, none is special.
 
-Here the parts are put together and nothing else is decided: link and etcd session, the registry's table, the parts
-that host workflows, and the gRPC services on top. An id is one incarnation: when etcd says that the
-lease is gone, the node lets go of everything and comes back under a new id; what it owned is adopted like a dead
-node's.
+This module puts the parts together (`_make_parts`) and runs them: the link and the etcd session, the registry's table, the
+parts that host workflows, and the gRPC services on top. An id is one incarnation: when etcd reports that the lease is
+gone, the node releases everything and continues under a new id. Other nodes adopt what the old id owned, as after a death.
 
     async with Node.open(mesh.workflows, config, serve=serve) as node:
         print(node.address)
@@ -57,9 +56,9 @@ from nervenet.node.workflows.load import Loader
 from nervenet.node.workflows.placement import Placement
 from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
-from nervenet.node.workflows.wakes import Wakes
+from nervenet.node.workflows.wakes import WakeReader, Wakes
 from nervenet.redis_link.durability import check_strict
-from nervenet.redis_link.faults import LinkError, RedisRefused, UnfitServer
+from nervenet.redis_link.faults import LinkError, UnfitServer
 from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
@@ -69,7 +68,7 @@ from nervenet.registry.views import AgentView
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.ownership import Ownership
-from nervenet.streams.queues import Queues, Wake, parse_wakes
+from nervenet.streams.queues import Queues
 from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
 from nervenet.timing import NODE_LEASE, NODE_LEAVE_PATIENCE
@@ -93,8 +92,6 @@ WORTH_TELLING = 2
 """Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
 BEYOND_REPAIR = 10
 """Failures in a row (about 20 s) of the wake reader or of the membership, after which the node ends itself."""
-WAKES = 1_000
-BLOCK_MS = 2_000
 
 
 class Serve(Protocol):
@@ -117,7 +114,6 @@ class Node:
         self._clock = clock
         self._make_parts(last_line)
         self._tasks: list[asyncio.Task[Any]] = []
-        self._reading: asyncio.Future[Any] | None = None
         self._registered = False
         self._state = "STARTING"
         self.failing: set[str] = set()
@@ -165,6 +161,7 @@ class Node:
         self.wakes = Wakes(
             context, hosted, load=self.loader.load, refused=self.dispatcher.refused, look_at=self._look_at
         )
+        self._wake_reader = WakeReader(context, self.wakes)
         self.facts = Facts(context, self.wakes, self.recovery.remember)
         self.escalations = Escalations(context, self.wakes, self.recovery.remember)
         self.starter = Starter(
@@ -249,7 +246,7 @@ class Node:
     ) -> Coordinator:
         context = self.context
         workflow = context.definitions.get((definition, version))
-        if start.python == LANGUAGE:
+        if start.runtime == LANGUAGE:
             workflow = self.stored_definitions.get(definition, version)
         assert workflow is not None  # the caller has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
@@ -341,7 +338,7 @@ class Node:
             stop_listening = context.table.on_change(self._registry_news)
             context.link.on_reconnect += (self._redis_came_back, self.gateway.redis_came_back)
             works = (
-                self._news,
+                self._wake_reader.run,
                 self.monitor.run,
                 self._sweeper.run,
                 self._reaper.run,
@@ -387,7 +384,7 @@ class Node:
                 self.failing.discard(name)
             elif failures >= WORTH_TELLING:
                 self.failing.add(name)
-            if error is not None and part in (self._news, self._housekeeping) and failures >= BEYOND_REPAIR:
+            if error is not None and part in (self._wake_reader.run, self._housekeeping) and failures >= BEYOND_REPAIR:
                 self._end(name, error)
 
         await supervise(f"{self.node_id}: {name}", part, on_change=changed)
@@ -489,8 +486,7 @@ class Node:
         self._sweeper.node_gone(old)
         self._nodes_changed()
         self.failure_detector.registry_news(new, node=True, removed=False)
-        if self._reading is not None:
-            self._reading.cancel()  # it waits for news of the old id
+        self._wake_reader.id_changed()
 
     def _let_go(self) -> None:
         for coordinator in tuple(self.hosted.coordinators.values()):
@@ -534,44 +530,6 @@ class Node:
         await self.recovery.came_back()  # first of all: until it has begun, news may be taken that it would refuse
         await self._must_be_strict()
         await self._sweeper.own_set()
-
-    # ── news ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _news(self) -> None:
-        """Read the wake stream, from its beginning after every connect: what is known is dropped by its number."""
-        context, status = self.context, self.status
-        reader = await context.link.dedicated()
-        last, connects, mine = b"0", 0, ""
-        while True:
-            if (reader.connects, status.node_id) != (connects, mine):
-                connects, mine, last = reader.connects, status.node_id, b"0"
-            self._reading = asyncio.ensure_future(reader.read(*context.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
-            try:
-                wakes = parse_wakes(await self._reading)
-            except LinkError as error:
-                _log.debug("%s: %s", mine, error)
-                if isinstance(error, RedisRefused) and error.wrong_type:
-                    await context.queues.make_wake(mine)
-                await asyncio.sleep(0.1)
-                last = b"0"
-                continue
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                continue  # only the reading was ended: we have another id now
-            for wake in wakes:
-                if type(wake) is not Wake:
-                    context.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
-                    continue
-                try:
-                    self.wakes.received(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
-                except Exception:  # noqa: BLE001 - one piece of news costs the workflow that it belongs to, not the others'
-                    _log.exception("%s: news %r of %s", mine, wake.name, wake.workflow_id)
-            if wakes:
-                newest = wakes[-1]
-                last = newest.id if isinstance(newest, Wake) else newest
-                context.queues.trim_wakes_nowait(mine, last)
 
 
 def runtime() -> str:

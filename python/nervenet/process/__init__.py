@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,10 @@ def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: 
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
+    if role == "node":
+        from nervenet.schemas import load_validator
+
+        threading.Thread(target=load_validator, name="nervenet-imports", daemon=True).start()
 
     async def whole(stop: ShutdownSignals) -> None:
         with in_words("a node" if role == "node" else "an agent"):
@@ -139,8 +144,7 @@ def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, 
 def _spare_the_collector() -> None:
     """Keep Python's garbage collector away from objects that stay, and let it run seldom.
 
-    Almost everything is freed without it. At CPython's own pace (700, 10, 10) it took 15 % of the CPU of a busy node,
-    and
+    Almost everything is freed without it. At CPython's own pace (700, 10, 10) it took 15 % of the CPU of a busy node, and
     caused pauses.
     """
     gc.collect()

@@ -116,12 +116,12 @@ class Table:
         """The proof of its death, as JSON, while the tombstone exists."""
         return self._tombstones.get(process_id)
 
-    def nodes_for(self, definition: str, version: int, python: str, *, draining: bool = False) -> list[NodeView]:
+    def nodes_for(self, definition: str, version: int, runtime: str, *, draining: bool = False) -> list[NodeView]:
         """Nodes that may own a workflow of this definition."""
         return [
             node
             for node in self.nodes.values()
-            if node.runs(definition, version, python) and (draining or node.state == "ACTIVE")
+            if node.runs(definition, version, runtime) and (draining or node.state == "ACTIVE")
         ]
 
     def newer(self, node_ids: Iterable[str], release: tuple[int, ...]) -> list[str]:

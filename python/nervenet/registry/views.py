@@ -73,7 +73,7 @@ class DefinitionView(NamedTuple):
 
     name: str
     version: int
-    python: str
+    runtime: str
     fingerprint: str = ""
     input_schema: str = ""
     signals: tuple[tuple[str, str], ...] = ()
@@ -99,6 +99,6 @@ class NodeView:
     def full(self) -> bool:
         return self.refuses or 0 < self.max_workflows <= self.owned
 
-    def runs(self, name: str, version: int, python: str) -> bool:
+    def runs(self, name: str, version: int, runtime: str) -> bool:
         """Whether it has this definition. Only such nodes can own its workflows."""
-        return any((d.name, d.version, d.python) == (name, version, python) for d in self.definitions)
+        return any((d.name, d.version, d.runtime) == (name, version, runtime) for d in self.definitions)

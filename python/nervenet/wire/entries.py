@@ -171,7 +171,7 @@ def _start_out(body: Start) -> workflow.StartAttributes:
     return workflow.StartAttributes(
         definition=body.definition,
         version=body.version,
-        runtime=body.python,
+        runtime=body.runtime,
         input=payload_fields(body.input),
         seed=body.seed,
         labels=body.labels or None,
@@ -187,7 +187,7 @@ def _start_in(message: workflow.StartAttributes) -> Start:
     return Start(
         definition=message.definition,
         version=message.version,
-        python=message.runtime,
+        runtime=message.runtime,
         input=payload_in(message.input),
         seed=message.seed,
         labels=dict(message.labels),

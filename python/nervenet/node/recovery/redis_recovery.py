@@ -120,7 +120,7 @@ def head_of(first: RawEntry, req: bytes) -> dict[str, Arg] | None:
     head: dict[str, Arg] = {
         "definition": start.definition,
         "version": start.version,
-        "python": start.python,
+        "python": start.runtime,
         "created": first.ms,
         "req": req or request_hash(start.definition, start.input),
     }

@@ -222,7 +222,7 @@ class Coordinators:
         if answer.status == "unknown":
             raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         if answer.status == "closed" and not answer.recorded:
-            words = f"workflow {workflow_id} is {answer.state}: it takes no {name.partition(':')[0]} any more"
+            words = f"workflow {workflow_id} is {answer.state} and no longer accepts a {name.partition(':')[0]}"
             raise already_closed("workflow", workflow_id, words, state=str(answer.state))
         return answer
 

@@ -108,8 +108,8 @@ class PendingMonitor:
         self._groups = Groups(context.link, context.keys)
         self._awake = hosted.to_look_at
         self._asleep: Round[Coordinator] = Round(context.clock, IDLE_WORKFLOW_CHECK_MS)
-        self._doubtful: Round[Coordinator] = Round(context.clock, DOUBTFUL_CLAIM_CHECK_MS)
-        self._in_doubt: set[Coordinator] = set()
+        self._rechecks: Round[Coordinator] = Round(context.clock, DOUBTFUL_CLAIM_CHECK_MS)
+        self._to_recheck: set[Coordinator] = set()
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -123,9 +123,9 @@ class PendingMonitor:
     async def _tick(self) -> None:
         for late in self._dispatcher.not_accepted(BATCH):
             await self._look_at(late)
-        doubted = self._doubtful.due(BATCH)
-        self._in_doubt.difference_update(doubted)
-        await self._look_at(dict.fromkeys(doubted))
+        due_for_recheck = self._rechecks.due(BATCH)
+        self._to_recheck.difference_update(due_for_recheck)
+        await self._look_at(dict.fromkeys(due_for_recheck))
         due = self._awake.due(BATCH) + self._asleep.due(BATCH)
         alive = [c for c in due if not c.dropped]
         try:
@@ -201,7 +201,7 @@ class PendingMonitor:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
                 coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
             elif not self._context.table.answers(claim.agent_id):
-                self._doubt(coordinator)
+                self._recheck_soon(coordinator)
         elif case is Case.UNCLAIMED:
             sent.claimed_by = ""
             if sent.entry_id:
@@ -212,16 +212,16 @@ class PendingMonitor:
     def _lost(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim, dead: bool) -> None:
         blame = self._blame.of_loss(coordinator, sent, claim, proven=dead)
         if blame is None:
-            self._doubt(coordinator)
+            self._recheck_soon(coordinator)
             return
         text = f"agent {claim.agent_id} {'died' if dead else 'went silent'}"
         coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame)
 
-    def _doubt(self, coordinator: Coordinator) -> None:
+    def _recheck_soon(self, coordinator: Coordinator) -> None:
         """Its agent is no longer registered or connected, but the claim is still valid: look again soon, until it ends."""
-        if coordinator not in self._in_doubt:
-            self._in_doubt.add(coordinator)
-            self._doubtful.put(coordinator)
+        if coordinator not in self._to_recheck:
+            self._to_recheck.add(coordinator)
+            self._rechecks.put(coordinator)
 
     async def _find(self, coordinator: Coordinator, sent: DispatchedAttempt, at_ms: int) -> None:
         """Is it in a living agent's inbox, or in the queue? Then it waits. Otherwise send the same attempt again."""

@@ -144,7 +144,7 @@ class Checks:
         others = (node for node in self._context.table.nodes.values() if node.id != self._context.status.node_id)
         views = {view for node in others for view in node.definitions}
         for view in views:
-            if (view.name, view.version, view.python) == (definition, version, runtime):
+            if (view.name, view.version, view.runtime) == (definition, version, runtime):
                 yield _of_view(view)
 
 

@@ -124,7 +124,7 @@ class ContinueAsNew:
             body,
             definition=command.definition,
             version=version,
-            python=PYTHON,
+            runtime=PYTHON,
             input=command.input,
             seed=self._context.entropy(16),
         )

@@ -28,23 +28,23 @@ class Placement:
         self._others: dict[tuple[str, int, str], list[str]] = {}
         self._highest: dict[str, int] = {}
 
-    def has(self, definition: str, version: int, python: str = PYTHON) -> bool:
+    def has(self, definition: str, version: int, runtime: str = PYTHON) -> bool:
         """Whether this node can run it."""
-        found = self._definitions.get((DECLARED, 1) if python == LANGUAGE else (definition, version))
-        return found is not None and found.runtime == python
+        found = self._definitions.get((DECLARED, 1) if runtime == LANGUAGE else (definition, version))
+        return found is not None and found.runtime == runtime
 
-    def able(self, definition: str, version: int, python: str = PYTHON) -> list[str]:
+    def able(self, definition: str, version: int, runtime: str = PYTHON) -> list[str]:
         """The nodes that could own such a workflow now, this one among them."""
-        if python == LANGUAGE:  # any node that knows the language
+        if runtime == LANGUAGE:  # any node that knows the language
             definition, version = DECLARED, 1
-        key = (definition, version, python)
+        key = (definition, version, runtime)
         others = self._others.get(key)
         if others is None:
             if len(self._others) >= MOST_REMEMBERED:
                 self._others.clear()
             found = self._table.nodes_for(*key)
             others = self._others[key] = [node.id for node in found if node.id != self._status.node_id]
-        if not self._status.draining and self.has(definition, version, python):
+        if not self._status.draining and self.has(definition, version, runtime):
             return [*others, self._status.node_id]
         return others
 

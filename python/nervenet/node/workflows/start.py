@@ -260,7 +260,7 @@ class Starter:
         start = Start(
             definition=name,
             version=version,
-            python=runtime,
+            runtime=runtime,
             input=request.input,
             seed=self._context.entropy(16),
             labels=request.labels,
@@ -327,7 +327,7 @@ class Starter:
             owner=plan.owner,
             definition=request.definition,
             version=plan.version,
-            runtime=plan.start.python,
+            runtime=plan.start.runtime,
             request_hash=plan.req,
             entry=plan.entry,
             created_ms=created_ms,
@@ -426,7 +426,7 @@ class Starter:
             {
                 "definition": request.definition,
                 "version": plan.version,
-                "python": plan.start.python,
+                "python": plan.start.runtime,
                 "req": plan.req,
                 "created": self._context.clock.now_ms(),
                 "labels": _labels(request),

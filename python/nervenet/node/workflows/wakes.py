@@ -7,13 +7,14 @@ entry anyway.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from nervenet.streams.queues import LOOK, NOT_YOU, OutgoingWake
+from nervenet.redis_link.faults import LinkError, RedisRefused
+from nervenet.streams.queues import LOOK, NOT_YOU, OutgoingWake, Wake, parse_wakes
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from nervenet.node.context import NodeContext
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
 
 _log = logging.getLogger(__name__)
+
+WAKES = 1_000
+"""Entries that are read at a time."""
+BLOCK_MS = 2_000
+"""Longest time of one read."""
 
 
 def send_wake(
@@ -85,3 +91,53 @@ class Wakes:
             self.received(workflow_id, journal_id, name, data)
         else:
             send_wake(self._context, owner, workflow_id, run, journal_id, name, data)
+
+
+class WakeReader:
+    """Reads the wake stream of this node, from its beginning after every connect. Known entries are dropped by their number."""
+
+    def __init__(self, context: NodeContext, wakes: Wakes) -> None:
+        self._context = context
+        self._wakes = wakes
+        self._reading: asyncio.Future[Any] | None = None
+
+    def id_changed(self) -> None:
+        """The node has a new id: end the read that waits for news of the old one."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def run(self) -> None:
+        """For as long as the node lives."""
+        context, status, received = self._context, self._context.status, self._wakes.received
+        reader = await context.link.dedicated()
+        last, connects, mine = b"0", 0, ""
+        while True:
+            if (reader.connects, status.node_id) != (connects, mine):
+                connects, mine, last = reader.connects, status.node_id, b"0"
+            self._reading = asyncio.ensure_future(reader.read(*context.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
+            try:
+                wakes = parse_wakes(await self._reading)
+            except LinkError as error:
+                _log.debug("%s: %s", mine, error)
+                if isinstance(error, RedisRefused) and error.wrong_type:
+                    await context.queues.make_wake(mine)
+                await asyncio.sleep(0.1)
+                last = b"0"
+                continue
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                continue  # only the reading was ended: we have another id now
+            for wake in wakes:
+                if type(wake) is not Wake:
+                    context.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
+                    continue
+                try:
+                    received(wake.workflow_id, wake.journal_id, wake.name, wake.entry or b"")
+                except Exception:  # noqa: BLE001 - one piece of news costs the workflow that it belongs to, not the others'
+                    _log.exception("%s: news %r of %s", mine, wake.name, wake.workflow_id)
+            if wakes:
+                newest = wakes[-1]
+                last = newest.id if isinstance(newest, Wake) else newest
+                context.queues.trim_wakes_nowait(mine, last)

@@ -200,7 +200,8 @@ class QueuePoller:
         """Take what was handed to this process by a reply that never came. False: there was not room for all of it."""
         inbox = self._keys.inbox(self._host.consumer)
         complete = await self._reread_stream(reader, inbox, None)
-        await self._groups.trim(inbox)  # what was delivered and is pending nowhere: its owner sends it again
+        # What was delivered and is no longer pending is lost, and its owner sends it again.
+        await self._groups.trim(inbox)
         for queue in [queue for queue in self.queues if queue.listed]:
             complete = await self._reread_stream(reader, queue.stream, queue) and complete
         return complete
