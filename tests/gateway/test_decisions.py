@@ -11,7 +11,7 @@ from nervenet.node.gateway.agent_monitor import overdue
 from nervenet.node.gateway.connected_agent import ConnectedAgent, GatewayTask, Outbox, Stage
 from nervenet.node.gateway.hello import address_of
 from nervenet.node.gateway.membership import is_news, load_json
-from nervenet.node.gateway.outcome import AttemptFacts, outcome_of, same_result, stop_outcome
+from nervenet.node.gateway.outcome import outcome_of, same_result, stop_outcome
 from nervenet.node.gateway.task_reader import QueueAssignment
 from nervenet.records import Attempt, Failure, FailureCode, Outcome, Payload
 from nervenet.registry.codec import decode_load
@@ -60,7 +60,8 @@ def test_what_is_no_task_id(text: str) -> None:
 
 def said(outcome: dict[str, Any], stop: StopReason | None = None) -> Any:
     """The entry that such a result comes to, read back."""
-    about = AttemptFacts(task(), "go-abcdefgh", 5_000)
+    about = GatewayTask(task(), agent("go-abcdefgh", 1))
+    about.started_ms = 5_000
     verdict = outcome_of(about, task_pb2.TaskResult(attempt=2, **outcome), stop, LIMIT, 9_000)
     if verdict is None:
         return None
@@ -140,7 +141,7 @@ def test_a_good_value_counts_however_late_it_is(stop: StopReason) -> None:
 )
 def test_what_was_told_to_stop_ends_for_that_reason(stop: StopReason, code: FailureCode | None) -> None:
     told = said({"failure": {"message": "cancelled", "code": common_pb2.FAILURE_CODE_CANCELED}}, stop)
-    alone = stop_outcome(AttemptFacts(task(), "go-abcdefgh", 1), stop, 2)
+    alone = stop_outcome(GatewayTask(task(), agent("go-abcdefgh", 1)), stop, 2)
     if code is None:
         assert told is None and alone is None
     else:

@@ -13,7 +13,6 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from nervenet.errors import RequestError
-from nervenet.node.gateway.outcome import AttemptFacts
 from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt, TaskAverages
 from nervenet.timing import GATEWAY_AGENT_LEASE
 from nervenet.v1 import agent_pb2
@@ -77,10 +76,6 @@ class GatewayTask(TaskAttempt):
     @property
     def enqueue_ms(self) -> int:
         return self.envelope.enqueue_time.ToMilliseconds()
-
-    @property
-    def facts(self) -> AttemptFacts:
-        return AttemptFacts(self.envelope, self.agent_id, self.started_ms)
 
     @property
     def is_claimed(self) -> bool:

@@ -8,7 +8,7 @@ not decide (whose task it is, and which attempt) is filled in from the envelope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nervenet.payloads import PayloadTooLarge, check_json, check_size
 from nervenet.schemas import malformed
@@ -21,35 +21,29 @@ from nervenet.wire import clear_mistakes, failure_out, payload_in, payload_out
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class AttemptFacts(NamedTuple):
-    """What the node knows of an attempt."""
-
-    envelope: task.TaskEnvelope
-    agent_id: str
-    started_ms: int
+    from nervenet.node.gateway.connected_agent import GatewayTask
 
 
 def outcome_of(
-    about: AttemptFacts, answer: task.TaskResult, stop: StopReason | None, limit: int, now_ms: int
+    attempt: GatewayTask, answer: task.TaskResult, stop: StopReason | None, limit: int, now_ms: int
 ) -> OutcomeEntry | None:
     """None: nothing is recorded. A good value counts however late it is."""
     kind = answer.WhichOneof("outcome")
     if stop is not None and kind != "output":
-        return stop_outcome(about, stop, now_ms)
+        return stop_outcome(attempt, stop, now_ms)
     result = task.TaskResult()
     result.CopyFrom(answer)
     clear_mistakes(result)
-    wrong = _mend(result, kind, about.envelope.capability, limit)
+    wrong = _mend(result, kind, attempt.envelope.capability, limit)
     if wrong is not None:
         result.failure.CopyFrom(wrong)
-    return _entry(about, result, now_ms)
+    return _entry(attempt, result, now_ms)
 
 
-def stop_outcome(about: AttemptFacts, stop: StopReason, now_ms: int) -> OutcomeEntry | None:
+def stop_outcome(attempt: GatewayTask, stop: StopReason, now_ms: int) -> OutcomeEntry | None:
     """The attempt's outcome when the node ends it. None: nothing is recorded."""
-    failure = stop.failure(about.envelope.capability, "gateway")
-    return None if failure is None else _entry(about, task.TaskResult(failure=failure_out(failure)), now_ms)
+    failure = stop.failure(attempt.envelope.capability, "gateway")
+    return None if failure is None else _entry(attempt, task.TaskResult(failure=failure_out(failure)), now_ms)
 
 
 def same_result(entry: bytes, agent_id: str, attempt: int) -> bool:
@@ -133,14 +127,14 @@ def _invalid(capability: str, words: str) -> common.Failure:
     return common.Failure(code=code, message=text, type="InvalidResult", retryable=False, source="gateway")
 
 
-def _entry(about: AttemptFacts, result: task.TaskResult, now_ms: int) -> OutcomeEntry:
-    envelope, agent_id, started_ms = about
+def _entry(attempt: GatewayTask, result: task.TaskResult, now_ms: int) -> OutcomeEntry:
+    envelope, agent_id = attempt.envelope, attempt.agent_id
     result.agent_id = agent_id
     result.capability = envelope.capability
     result.input_digest = envelope.input_digest
     result.schedule_time.CopyFrom(envelope.enqueue_time)
     if not result.HasField("start_time"):
-        result.start_time.FromMilliseconds(started_ms)
+        result.start_time.FromMilliseconds(attempt.started_ms)
     if not result.HasField("end_time"):
         result.end_time.FromMilliseconds(now_ms)
     kind = result.WhichOneof("outcome")

@@ -280,7 +280,7 @@ class TaskBroker:
         now_ms, limit = self._context.clock.now_ms(), self._context.config.payload_limit
         outcome = None
         if task.stage is not Stage.OVER:
-            outcome = outcome_of(task.facts, completion.result, task.stop, limit, now_ms)
+            outcome = outcome_of(task, completion.result, task.stop, limit, now_ms)
         if outcome is None:
             self._settle(task, False)
         else:
@@ -288,7 +288,7 @@ class TaskBroker:
 
     def give_up(self, task: GatewayTask) -> None:
         """It had to stop, and its agent did not answer in time: record what the stop means."""
-        outcome = stop_outcome(task.facts, task.stop or StopReason.GONE, self._context.clock.now_ms())
+        outcome = stop_outcome(task, task.stop or StopReason.GONE, self._context.clock.now_ms())
         if outcome is None:
             task.stage = Stage.OVER
         else:
