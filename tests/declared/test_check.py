@@ -82,8 +82,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (
         flow({"name": "a", "value": "1", "for_each": {"items": "input"}}),
         [
-            "steps[0].for_each: only with call, ask or workflow, not with value; an expression goes through a list by "
-            "itself: items.map(x, …)"
+            "steps[0].for_each: only with call, ask or workflow, not with value; an expression can map a list: "
+            "items.map(x, …)"
         ],
     ),
     (
@@ -154,8 +154,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (
         flow({"name": "a", "call": {**CALL, "input": {"text": "input.text"}}}),
         [
-            "steps[0].call.input: this is an object, a text is needed; in YAML a text with braces or brackets stands in "
-            "quotes, or as a block below |"
+            "steps[0].call.input: this is an object, a text is needed; in YAML, quote a text with braces or brackets, "
+            "or write it as a block below |"
         ],
     ),
     (flow({**A, "depends_on": "a"}), ["steps[0].depends_on: this is 'a', a list is needed"]),

@@ -70,7 +70,8 @@ class Script:
                 continue
             try:
                 if not self._is_ours(pid):
-                    self._foreign.add(pid)
+                    if Path(f"/proc/{pid}/environ").read_bytes():  # else it is between fork and exec, or has just ended
+                        self._foreign.add(pid)
                 elif line := Path(f"/proc/{pid}/cmdline").read_bytes():  # a zombie has none
                     found[pid] = line.replace(b"\0", b" ").decode()
             except OSError:  # it has just ended, or is another user's
@@ -98,7 +99,10 @@ class Script:
 
     def ends(self) -> int:
         """Its exit code, once it and everything that came of it is gone."""
-        code = self._process.wait(60)
+        try:
+            code = self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end:\n{self.logs()}") from None
         self.wait(lambda: not self.processes(), "left behind")
         return code
 
