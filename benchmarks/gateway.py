@@ -173,7 +173,7 @@ class Feeder:
         return False
 
     async def run(self, in_flight: int, seconds: float, pace: float) -> float:
-        """As fast as it goes with so many under way (`pace` 0), or so many a second. → seconds."""
+        """Run with `in_flight` tasks at a time (`pace` 0), or start `pace` tasks a second. Returns the seconds it took."""
         self.took.clear()
         self.sent = 0
         reader = await self._link.dedicated()

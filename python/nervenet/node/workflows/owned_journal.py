@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.records import Cancel, Entry
@@ -37,7 +38,7 @@ LOSS = "loss"
 """What entries wait for while it is not known what Redis has lost."""
 
 
-class OwnedJournal:
+class OwnedJournal(ABC):
     """See the module. `_apply` and the hooks behind it are what a coordinator adds."""
 
     __slots__ = (
@@ -75,33 +76,33 @@ class OwnedJournal:
 
     # ── what a coordinator adds ──────────────────────────────────────────────────────────────────────────────────────
 
+    @abstractmethod
     def _apply(self, entry: Entry, data: bytes) -> None:
         """The next entry, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def acknowledged(self, name: str) -> None:
         """Something that entries waited for is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rewritten(self, why: str) -> None:
         """The journal is not what was folded here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _not_owner(self) -> None:
         """The head names another owner or another run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _head_missing(self) -> None:
         """Redis does not know the workflow."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _head_unreadable(self, error: Unreadable) -> None:
-        """Something else stands where the head or the journal should."""
-        raise NotImplementedError
+        """The head's or the journal's key holds another kind of data."""
 
+    @abstractmethod
     def _closed(self, close: Close) -> None:
         """`close` is in the journal."""
-        raise NotImplementedError
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

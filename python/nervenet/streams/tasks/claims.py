@@ -100,7 +100,7 @@ class Claims(Generic[_A]):
             self._host.leave(attempt)
             if (
                 error.is_of_one_key
-            ):  # head or claim hold other data: the owner writes them again, and sends the task again
+            ):  # head or claim hold other data: the owner writes them again and sends the task again
                 self._deliveries.drop(attempt.stream, attempt.entry_id)
             else:  # it stays pending here
                 self._deliveries.release(attempt.stream, attempt.entry_id)
