@@ -34,6 +34,7 @@ from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.streams import groups, journal, listing, ownership
+from nervenet.timing import AGENT_LEASE
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
 from tests.simulation.loop import PROCESS, Process
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
-LEASE = 5
 ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_module.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
@@ -170,13 +170,13 @@ class Registration:
             sent = self._clock.monotonic()
             try:
                 if not self._lease:
-                    self._lease = await self._etcd.grant(LEASE)
+                    self._lease = await self._etcd.grant(AGENT_LEASE)
                     record = to_json(self._port.record(self.agent_id))
                     await self._etcd.put(f"/nervenet/{NAMESPACE}/agents/{self.agent_id}", record, lease=self._lease)
                     self.registered.set()
                 else:
                     await self._etcd.keep_alive(self._lease, patience=1.0)
-                self._until = sent + LEASE
+                self._until = sent + AGENT_LEASE
             except LeaseNotFound:
                 self._until = 0.0
                 return

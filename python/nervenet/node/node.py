@@ -87,7 +87,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEASE = NODE_LEASE
 WORTH_TELLING = 2
 """Failures in a row of one part, each within STABLE seconds of the one before, from which health says NOT_SERVING."""
 BEYOND_REPAIR = 10
@@ -292,7 +291,7 @@ class Node:
             if config.durability == "strict":
                 await check_strict(link)
             etcd = await stack.enter_async_context(Etcd.open(config.require("etcd", "a node"), clock=clock))
-            session = await stack.enter_async_context(await Session.open(etcd, LEASE, clock=clock))
+            session = await stack.enter_async_context(await Session.open(etcd, NODE_LEASE, clock=clock))
             table = await stack.enter_async_context(Table(etcd, config.namespace, clock=clock))
             mesh_clock = MeshClock(clock)
             await mesh_clock.learn(link)
@@ -439,7 +438,7 @@ class Node:
         context, status = self.context, self.status
         while True:
             try:
-                async with asyncio.timeout(LEASE):
+                async with asyncio.timeout(NODE_LEASE):
                     await status.session.lost.wait()
             except TimeoutError:
                 pass
@@ -477,7 +476,7 @@ class Node:
         self._let_go()
         new = new_id("n", self.context.entropy)
         await self.context.queues.make_wake(new)
-        session = await Session.open(self.etcd, LEASE, clock=self._clock)
+        session = await Session.open(self.etcd, NODE_LEASE, clock=self._clock)
         ended, status.session, self._registered, status.node_id = status.session, session, False, new
         self._let_go()  # what was begun meanwhile belongs to the old id as well
         _log.warning("%s lost its lease and comes back as %s", old, new)

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import Table
 
-__all__ = ["LEASE_SECONDS", "Heartbeats"]
+__all__ = ["Heartbeats"]
 
-LEASE_SECONDS: Final = AGENT_LEASE
 KEEP_EVERY: Final = 1.0
 LOAD_LEAST: Final = 0.25
 LOAD_MOST: Final = 5.0
@@ -103,7 +102,7 @@ class _Beat:
         self._kept = self._state_written = float("-inf")
         self._load_written = float("-inf")
         self._load: tuple[object, ...] = ()
-        self._ttl = float(LEASE_SECONDS)
+        self._ttl = float(AGENT_LEASE)
         self._heard_of = False
         """Whether etcd took the last keep-alive. If not, it is asked for nothing else: an answer must not wait for it."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.config import split_host_port
 from nervenet.errors import InvalidRequest
-from nervenet.node.services.heartbeats import LEASE_SECONDS, Heartbeats
+from nervenet.node.services.heartbeats import Heartbeats
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.queued import Queued
 from nervenet.node.services.records import agent_record, entry_of, load_of, node_record
@@ -28,7 +28,7 @@ from nervenet.registry.table import How, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import check_name
-from nervenet.timing import WATCH_KEEP_ALIVE
+from nervenet.timing import AGENT_LEASE, WATCH_KEEP_ALIVE
 from nervenet.v1 import agent_pb2
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration, policy_in, timestamp, to_json
@@ -95,14 +95,14 @@ class Registry:
             if lease:
                 await self._etcd.keep_alive(lease)
             else:
-                lease = await self._etcd.grant(LEASE_SECONDS)
+                lease = await self._etcd.grant(AGENT_LEASE)
             await self._etcd.put(self._table.layout.agent(record.agent_id), to_json(record), lease=lease)
         except LeaseNotFound:
             raise not_found("lease", str(lease), "that lease is gone: register under a new agent_id") from None
         return pb.RegisterAgentResponse(
             lease_id=lease,
-            ttl=duration(LEASE_SECONDS * 1000),
-            heartbeat_interval=duration(LEASE_SECONDS * 1000 // 3),
+            ttl=duration(AGENT_LEASE * 1000),
+            heartbeat_interval=duration(AGENT_LEASE * 1000 // 3),
             node_id=self._context.status.node_id,
         )
 
