@@ -23,6 +23,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What CPython said of code that it freed: nothing may be."""
     heard: list[str] = []
     done.clear()
+    gc.collect()  # what earlier tests of this process left behind is not of these workflows
     monkeypatch.setattr(
         sys, "unraisablehook", lambda problem: heard.append(f"{problem.object!r} {problem.exc_value!r}")
     )
