@@ -17,7 +17,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -34,27 +34,58 @@ def another_world(seed: int) -> Iterator[None]:
     """Enter another world for the block. `seed` is for the module `random`, whose state is restored."""
     chance, thread = random.getstate(), threading.get_ident()
     true_clocks = {name: getattr(time, name) for clock in _CLOCKS for name in (clock, f"{clock}_ns")}
-    environ: Any = type(os.environ)
-    true_read = environ.__getitem__
-
-    def read(self: Any, key: str) -> str:
-        if threading.get_ident() != thread or not _is_users(sys._getframe(1)):
-            return str(true_read(self, key))
-        if key in self._data or self.encodekey(key) in self._data:
-            raise KeyError(key)
-        return "another environment"
+    environments: list[Any] = [os.environ, os.environb]
+    true_variables = os.environ._data  # type: ignore[attr-defined]  # both hold this dict
 
     random.seed(seed)
     for name, clock in true_clocks.items():
         setattr(time, name, _later(clock, LATER * 1_000_000_000 if name.endswith("_ns") else LATER, thread))
-    environ.__getitem__ = read
+    for environment in environments:
+        environment._data = _OtherVariables(true_variables, thread)
     try:
         yield
     finally:
-        environ.__getitem__ = true_read
+        for environment in environments:
+            environment._data = true_variables
         for name, clock in true_clocks.items():
             setattr(time, name, clock)
         random.setstate(chance)
+
+
+class _OtherVariables(MutableMapping[bytes, bytes]):
+    """The variables behind `os.environ`: for workflow code those that are set are not, and all others are.
+
+    An object in the place of the dict, and not another `__getitem__` on the class of `os.environ`: Python 3.13 gives a
+    class a thousand versions, and calls a method that was replaced after them by what it had cached.
+    """
+
+    def __init__(self, variables: MutableMapping[bytes, bytes], thread: int) -> None:
+        self._variables, self._thread = variables, thread
+
+    def _hidden(self) -> bool:
+        return threading.get_ident() == self._thread and _is_users(sys._getframe(2))
+
+    def __getitem__(self, key: bytes) -> bytes:
+        if not self._hidden():
+            return self._variables[key]
+        if key in self._variables:
+            raise KeyError(key)
+        return b"another environment"
+
+    def __contains__(self, key: object) -> bool:
+        return (key in self._variables) != self._hidden()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(()) if self._hidden() else iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._variables[key] = value
+
+    def __delitem__(self, key: bytes) -> None:
+        del self._variables[key]
 
 
 def _later(clock: Callable[[], Any], by: int, thread: int) -> Callable[[], Any]:
