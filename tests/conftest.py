@@ -7,6 +7,7 @@ their function-scoped loops. Tests that kill or reconfigure a server start their
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from nervenet.dev.servers import Server, etcd, valkey
 
 if TYPE_CHECKING:
     from tests.support.mesh import ProcessMesh
+
+collect_ignore = [] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]
+"""tests/frameworks needs frameworks that this environment does not have: `make frameworks` runs it."""
 
 LONG_FIRST = (
     "recovery",
