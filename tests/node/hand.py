@@ -16,7 +16,7 @@ from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node.node import Node
 from nervenet.node.served import Served
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link

@@ -13,7 +13,8 @@ import pytest
 
 from nervenet.errors import RequestError
 from nervenet.node.tasks.dispatcher import rounded
-from nervenet.node.workflows.start import Started, Starter, StartRequest
+from nervenet.node.workflows.start import Started, Starter
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Payload, Signaled
 from nervenet.streams.journal import JournalStore
 from tests.node.hand import World, journal

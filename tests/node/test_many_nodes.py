@@ -15,7 +15,7 @@ import pytest
 from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Outcome, Payload, Signaled, State
 from nervenet.registry.etcd import Etcd
 from nervenet.streams.journal import JournalStore

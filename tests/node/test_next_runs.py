@@ -13,7 +13,7 @@ from nervenet.durable import PYTHON
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Cancel, Payload, Signaled, Start, State
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.timing import START_GRACE_MS

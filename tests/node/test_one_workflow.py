@@ -13,7 +13,7 @@ from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists, NotFound
 from nervenet.mesh import Mesh
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.options import CallOptions, RetryPolicy
 from nervenet.records import (
     Action,

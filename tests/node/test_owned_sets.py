@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nervenet.node.workflows import handover
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.ownership import Moved, Ownership

@@ -18,7 +18,7 @@ import pytest
 
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Action, Attempt, Decided, Failure, FailureCode, Outcome, Payload, Signaled
 from nervenet.streams.queues import OutgoingWake
 from nervenet.wire import encode_entry, encode_envelope

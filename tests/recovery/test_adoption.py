@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from nervenet.node.recovery.sweeper import AT_ONCE, in_turn
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.heads import Head
 from tests.node.hand import World

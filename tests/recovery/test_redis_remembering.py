@@ -10,7 +10,7 @@ import pytest
 from nervenet.durable import PYTHON
 from nervenet.node.recovery import redis_recovery
 from nervenet.node.recovery.redis_recovery import Remembered, chunks, head_of, lacking
-from nervenet.node.workflows.start import request_hash
+from nervenet.node.workflows.start_plan import request_hash
 from nervenet.records import Payload, Start, State
 from nervenet.streams.answers import Look, RawEntry
 from nervenet.wire import encode_entry

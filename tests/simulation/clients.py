@@ -13,7 +13,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import NervenetError
-from nervenet.node.workflows.start import Started, StartRequest
+from nervenet.node.workflows.start import Started
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Action, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
 from tests.simulation.check import Promise, journal_key

@@ -56,6 +56,7 @@ from nervenet.node.workflows.load import Loader
 from nervenet.node.workflows.placement import Placement
 from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
+from nervenet.node.workflows.start_plan import StartPlanner
 from nervenet.node.workflows.wakes import WakeReader, Wakes
 from nervenet.redis_link.durability import check_strict
 from nervenet.redis_link.faults import LinkError, UnfitServer
@@ -166,10 +167,9 @@ class Node:
         self.starter = Starter(
             context,
             hosted,
-            self.placement,
+            StartPlanner(context, self.placement, self.stored_definitions, self.admission, self.checks),
             self.stored_definitions,
             self.admission,
-            self.checks,
             self.bookkeeping,
             load=self.loader.load,
             new_coordinator=self._new_coordinator,

@@ -28,7 +28,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nervenet.node.workflows.start import request_hash
+from nervenet.node.workflows.start_plan import request_hash
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Mismatch, Start, State
 from nervenet.redis_link.faults import LinkClosed, LinkError

@@ -28,7 +28,7 @@ from nervenet.node.services.starts import (
 )
 from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import before
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Cancel, Signaled, State
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import time_to_wait, trace_of

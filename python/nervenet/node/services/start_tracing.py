@@ -11,7 +11,8 @@ from nervenet.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nervenet.node.workflows.start import Started, Starter, StartRequest
+    from nervenet.node.workflows.start import Started, Starter
+    from nervenet.node.workflows.start_plan import StartRequest
     from nervenet.telemetry import RpcSpan, Telemetry
 
 

@@ -14,7 +14,7 @@ from google.protobuf.json_format import SerializeToJsonError
 from nervenet.clock import new_workflow_id
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
 from nervenet.node.workflows.builtin import TASK, TaskRequest, options_of
-from nervenet.node.workflows.start import StartRequest
+from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.payloads import format_size, read_json
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.durable import CancelChild, SendSignal, StartChild
 from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded, RequestError, Unavailable
-from nervenet.node.workflows.start import Misfit, StartRequest
+from nervenet.node.workflows.start_plan import Misfit, StartRequest
 from nervenet.records import (
     Cancel,
     ChildStarted,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervenet.durable import PYTHON
 from nervenet.errors import RequestError
-from nervenet.node.workflows.start import request_hash
+from nervenet.node.workflows.start_plan import request_hash
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Entry, Start
 from nervenet.redis_link.faults import LinkError
