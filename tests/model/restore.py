@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis comes back without its tail, or empty; whoever remembers writes back (docs/decisions/0012).
 
-As in journal_restore.lua and node/recovery/redis_recovery.py. The workflow calls `a`, then `b`; somebody sends a signal through another node.
+As in journal_restore.lua and node/recovery/write_back.py. The workflow calls `a`, then `b`; somebody sends a signal through another node.
 The owner remembers what it has folded, agents their outcomes, that other node its signal; each writes back when another
 server answers. An entry is (n, epoch, name): the epoch stands for the milliseconds of its id, so that an entry which takes a
 lost one's number is told apart. Not here: processes that die together with Redis' tail; what only they knew is lost.

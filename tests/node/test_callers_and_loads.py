@@ -168,7 +168,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
         await waited.wait()
         late = asyncio.ensure_future(restore.came_back())
         await late
-        await asyncio.wait_for(restore.done(), 1)
+        await asyncio.wait_for(node.remembered.written_back(), 1)
         gate.set()
         with pytest.raises(ValueError, match="later version"):
             await early
@@ -178,7 +178,7 @@ async def test_a_write_back_ends_in_any_case_and_the_newest_one_counts(
         await waited.wait()
         with pytest.raises(ValueError, match="later version"):
             await alone
-        await asyncio.wait_for(restore.done(), 1)  # loads go on
+        await asyncio.wait_for(node.remembered.written_back(), 1)  # loads go on
 
 
 async def test_a_new_acceptance_time_while_others_are_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

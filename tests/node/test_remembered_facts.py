@@ -23,10 +23,10 @@ async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
 
     async with World(redis_url, etcd_url, namespace).node(mesh) as node:
         node.context.clock._offset -= 2 * RECENT_WRITES_MS  # that is how long ago this was
-        node.recovery.remember(partial(again, "a start whose workflow may have expired since"))
+        node.remembered.remember(partial(again, "a start whose workflow may have expired since"))
         await node.context.clock.learn(node.context.link)
         await node.recovery.came_back()
         assert said == []
-        node.recovery.remember(partial(again, "a start of just now"))
+        node.remembered.remember(partial(again, "a start of just now"))
         await node.recovery.came_back()
         assert said == ["a start of just now"]

@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nervenet.durable import PYTHON
-from nervenet.node.recovery import redis_recovery
-from nervenet.node.recovery.redis_recovery import Remembered, chunks, head_of, lacking
+from nervenet.node.recovery import remembered
+from nervenet.node.recovery.remembered import (
+    Remembered,
+    RememberedWrites,
+    chunks,
+    head_of,
+    lacking,
+    last_entries,
+    size_of,
+)
 from nervenet.node.workflows.start_plan import request_hash
-from nervenet.records import Payload, Start, State
+from nervenet.records import Close, Payload, Start, State
 from nervenet.streams.answers import Look, RawEntry
+from nervenet.timing import RECENT_WRITES_MS
 from nervenet.wire import encode_entry
 
 if TYPE_CHECKING:
@@ -73,8 +83,8 @@ def test_another_history_or_one_that_ends_before_what_i_know_gets_all_of_it() ->
 
 
 def test_long_journals_go_in_parts_that_share_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_recovery, "CHUNK_BYTES", 35)
-    monkeypatch.setattr(redis_recovery, "PAGE", 100)
+    monkeypatch.setattr(remembered, "CHUNK_BYTES", 35)
+    monkeypatch.setattr(remembered, "CHUNK_ENTRIES", 100)
     mine = journal(8)
     parts = list(chunks(mine))
     assert [[entry.n for entry in part] for part in parts] == [[1, 2, 3], [3, 4, 5], [5, 6, 7], [7, 8]]
@@ -104,6 +114,87 @@ def test_of_an_old_journal_its_end_stays() -> None:
     kept: EntryLog | None = None
     for entry in journal(6):
         kept = (kept, entry.ms, entry.name, entry.data)
-    left = redis_recovery._behind(kept, since_ms=41)
+    left = last_entries(kept, since_ms=41)
     assert left is not None
     assert [entry.n for entry in Remembered("w", 1, b"", 6, left).entries()] == [4, 5, 6]
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.ms = 1_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+class Hosted:
+    """The journals that a node hosts, without their code."""
+
+    def __init__(self) -> None:
+        self.coordinators: dict[str, Any] = {}
+
+    def host(self, workflow_id: str, entries: list[RawEntry]) -> Any:
+        log: EntryLog | None = None
+        for entry in entries:
+            log = (log, entry.ms, entry.name, entry.data)
+        journal = SimpleNamespace(workflow_id=workflow_id, run=1, req=b"", applied=entries[-1].n, entry_log=log)
+        self.coordinators[workflow_id] = journal
+        return journal
+
+
+def closing(now_ms: int) -> list[RawEntry]:
+    return [
+        RawEntry(b"%d-%d" % (now_ms, n), n, now_ms, name, b"12345")
+        for n, name in enumerate(("start", "close"), start=1)
+    ]
+
+
+async def settled() -> bool:
+    return True
+
+
+async def test_what_closed_and_what_was_recorded_for_others_is_kept_for_some_seconds() -> None:
+    clock, hosted = Clock(), Hosted()
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+    journal = hosted.host("w", closing(clock.ms))
+    kept.add_bytes(10)
+    kept.remember_closed(journal, Close(State.SUCCEEDED, None, None))
+    kept.remember(settled)
+    assert journal.entry_log is None, "its coordinator no longer holds it"
+    assert [(one.workflow_id, one.closed) for one in kept.closed_lately()] == [("w", State.SUCCEEDED)]
+    assert kept.facts() == (settled,)
+    clock.ms += RECENT_WRITES_MS + 2_000
+    kept.forget_past(clock.ms)
+    assert not list(kept.closed_lately())
+    assert not kept.facts()
+
+
+async def test_nothing_is_forgotten_while_it_is_written_back() -> None:
+    clock, hosted = Clock(), Hosted()
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+    kept.remember(settled)
+    kept.hold()
+    clock.ms += 10 * RECENT_WRITES_MS
+    kept.remember(settled)
+    assert kept.being_written_back
+    assert kept.facts() == (settled, settled)
+    kept.release()
+    await kept.written_back()
+    kept.forget_past(clock.ms)
+    assert kept.facts() == (settled,)
+
+
+async def test_above_its_limit_a_node_keeps_only_the_last_entries_of_the_journals_hosted_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remembered, "MEMORY_BYTES", 1_000)
+    clock, hosted = Clock(), Hosted()
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+    old, new = hosted.host("old", journal(50)), hosted.host("new", journal(50))  # both long ago
+    kept.add_bytes(1_000)
+    assert size_of(old.entry_log) == 500, "at the limit nothing is forgotten"
+    kept.add_bytes(1)
+    assert size_of(old.entry_log) == 10, "the common entry stays"
+    assert size_of(new.entry_log) == 500, "that was enough"

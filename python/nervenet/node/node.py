@@ -33,7 +33,9 @@ from nervenet.node.guards.watchdog import Watchdog
 from nervenet.node.recovery.failure_detector import FailureDetector
 from nervenet.node.recovery.reaper import Reaper
 from nervenet.node.recovery.redis_recovery import RedisRecovery
+from nervenet.node.recovery.remembered import RememberedWrites
 from nervenet.node.recovery.sweeper import Sweeper
+from nervenet.node.recovery.write_back import WriteBack
 from nervenet.node.status import NodeStatus
 from nervenet.node.tasks.blame import Blame
 from nervenet.node.tasks.dispatcher import Dispatcher
@@ -136,15 +138,7 @@ class Node:
         self.outliers = OutlierEjection(context, self._look_at_tasks_of)
         self.blame = Blame(context, hosted)
         self.dispatcher = Dispatcher(context, self.blame, self.admission)
-        self.recovery = RedisRecovery(
-            context,
-            hosted,
-            self.bookkeeping,
-            self.dispatcher,
-            self.stored_definitions,
-            load=self._load,
-            look_at=self._look_at,
-        )
+        self.remembered = RememberedWrites(context.clock, hosted)
         self.loader = Loader(
             context,
             hosted,
@@ -154,16 +148,26 @@ class Node:
             self.handover,
             self.bookkeeping,
             new_coordinator=self._new_coordinator,
-            ready=self.recovery.done,
+            ready=self.remembered.written_back,
             look_at=self._look_at,
             last_line=last_line,
+        )
+        self.recovery = RedisRecovery(
+            context,
+            hosted,
+            self.remembered,
+            WriteBack(context, self.bookkeeping),
+            self.dispatcher,
+            self.stored_definitions,
+            load=self.loader.load,
+            look_at=self._look_at,
         )
         self.wakes = Wakes(
             context, hosted, load=self.loader.load, refused=self.dispatcher.refused, look_at=self._look_at
         )
         self._wake_reader = WakeReader(context, self.wakes)
-        self.facts = Facts(context, self.wakes, self.recovery.remember)
-        self.escalations = Escalations(context, self.wakes, self.recovery.remember)
+        self.facts = Facts(context, self.wakes, self.remembered.remember)
+        self.escalations = Escalations(context, self.wakes, self.remembered.remember)
         self.starter = Starter(
             context,
             hosted,
@@ -173,7 +177,7 @@ class Node:
             self.bookkeeping,
             load=self.loader.load,
             new_coordinator=self._new_coordinator,
-            remember=self.recovery.remember,
+            remember=self.remembered.remember,
         )
         self.children = Children(context, self.starter, self.facts, self.admission, self.checks)
         self.monitor = PendingMonitor(
@@ -186,7 +190,7 @@ class Node:
             self.bookkeeping,
             self.children,
             stop=self.dispatcher.tell_to_stop,
-            remember=self.recovery.remember_closed,
+            remember=self.remembered.remember_closed,
         )
         self.continue_as_new = ContinueAsNew(
             context,
@@ -227,8 +231,8 @@ class Node:
             carry_out=self.children.carry_out,
             cancel_children=self.children.cancel_all,
             continue_run=self.continue_as_new.continue_run,
-            weigh_entry=self.recovery.add_bytes,
-            forget_entries=self.recovery.forget_entries,
+            weigh_entry=self.remembered.add_bytes,
+            forget_entries=self.remembered.forget_entries,
             long_journal=self.admission.long,
             too_long=self.admission.weigh,
             reload=self.recovery.reload,
@@ -250,9 +254,6 @@ class Node:
         assert workflow is not None  # the caller has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
         return Coordinator(context, self._effects, machine, start)
-
-    def _load(self, workflow_id: str, dead: str | None = None) -> Coroutine[Any, Any, bool]:
-        return self.loader.load(workflow_id, dead)
 
     def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:
         return self.monitor.look_at(coordinators)

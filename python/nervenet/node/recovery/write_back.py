@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes one journal back into a Redis that has lost its end, or all of it.
+
+It hides `journal_restore`: which entries are sent and in which parts, when a head is made again, and who the owner is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from nervenet.node.recovery.remembered import chunks, head_of, lacking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nervenet.node.context import NodeContext
+    from nervenet.node.recovery.remembered import Remembered
+    from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+    from nervenet.records import State
+    from nervenet.redis_link.connection import Arg
+    from nervenet.streams.answers import Look, RawEntry, Restored
+
+IN_PLACE: Final = frozenset({"whole", "restored", "created", "closed"})
+"""Answers of `journal_restore` after which the journal has what this node remembers."""
+LEASE_CHECK: Final = 0.25
+
+
+class WriteBack:
+    """One for each node. It counts what was written back."""
+
+    def __init__(self, context: NodeContext, bookkeeping: CloseBookkeeping) -> None:
+        self._context = context
+        self._bookkeeping = bookkeeping
+        self.entries = self.heads = 0
+
+    async def write(self, remembered: Remembered, look: Look | None) -> Restored | None:
+        """Send only what the journal lacks; if it is another journal altogether, send all entries.
+
+        `look` is what Redis has of it. Returns None where its head is gone and this node must not make it again.
+        """
+        entries = remembered.entries()
+        if look is not None and look.run == remembered.run:
+            found = await self._write(remembered, lacking(entries, look), None)
+            if found is not None and found.status not in ("gap", "unknown"):
+                return found
+        head = head_of(entries[0], remembered.req)
+        if head is not None and not await self.may_make_heads():
+            return None
+        return await self._write(remembered, entries, head)
+
+    async def _write(
+        self, remembered: Remembered, entries: Sequence[RawEntry], head: dict[str, Arg] | None
+    ) -> Restored | None:
+        context, found = self._context, None
+        for part in chunks(entries):
+            last = remembered.closed if part[-1] is entries[-1] else None
+            found = await self._restore(remembered, part, head, "", last)
+            if found.status == "not_owner" and context.status.alive and not context.table.lives(found.owner):
+                found = await self._restore(remembered, part, head, found.owner, last)  # my adoption of it was lost
+            self.entries += found.written
+            self.heads += found.status == "created"
+            if found.status not in IN_PLACE:
+                break
+            head = None
+        return found
+
+    async def _restore(
+        self,
+        remembered: Remembered,
+        entries: Sequence[RawEntry],
+        head: dict[str, Arg] | None,
+        taken_from: str,
+        closed: State | None,
+    ) -> Restored:
+        return await self._context.journal.restore(
+            remembered.workflow_id,
+            remembered.run,
+            self._context.status.node_id,
+            entries,
+            head,
+            taken_from=taken_from,
+            closed=closed,
+            retention_ms=self._context.config.retention_ms,
+        )
+
+    async def may_make_heads(self) -> bool:
+        """Only a node with a live session makes a head again: one that was stopped may remember what ended long ago."""
+        status, node_id = self._context.status, self._context.status.node_id
+        while not status.alive and status.node_id == node_id:  # noqa: ASYNC110 - a lease has no event for that
+            await asyncio.sleep(LEASE_CHECK)
+        return status.node_id == node_id
+
+    async def write_closed(self, remembered: Remembered) -> bool:
+        """A journal that closed here, unless Redis has its end or a later run. Returns whether that is settled."""
+        (look,) = await asyncio.gather(self._context.journal.look(remembered.workflow_id, ()))
+        if look is not None and (look.closed or look.run > remembered.run):
+            return True
+        found = await self.write(remembered, look)
+        if found is not None and found.written:
+            first = remembered.entries()[0]
+            closed_ms = remembered.entry_log[1]
+            self._bookkeeping.finish(remembered.workflow_id, self._context.status.node_id, first.ms, closed_ms)
+        return True
