@@ -37,6 +37,7 @@ from nervenet.node.recovery.remembered import RememberedWrites
 from nervenet.node.recovery.sweeper import Sweeper
 from nervenet.node.recovery.write_back import WriteBack
 from nervenet.node.status import NodeStatus
+from nervenet.node.tasks.attempts import Attempts
 from nervenet.node.tasks.blame import Blame
 from nervenet.node.tasks.dispatcher import Dispatcher
 from nervenet.node.tasks.outlier_ejection import OutlierEjection
@@ -138,6 +139,7 @@ class Node:
         self.outliers = OutlierEjection(context, self._look_at_tasks_of)
         self.blame = Blame(context, hosted)
         self.dispatcher = Dispatcher(context, self.blame, self.admission)
+        self.attempts = Attempts(context, self.dispatcher)
         self.remembered = RememberedWrites(context.clock, hosted)
         self.loader = Loader(
             context,
@@ -181,7 +183,14 @@ class Node:
         )
         self.children = Children(context, self.starter, self.facts, self.admission, self.checks)
         self.monitor = PendingMonitor(
-            context, hosted, self.dispatcher, self.outliers, self.blame, self.recovery, self.children.look_at
+            context,
+            hosted,
+            self.dispatcher,
+            self.attempts,
+            self.outliers,
+            self.blame,
+            self.recovery,
+            self.children.look_at,
         )
         self.run_end = RunEnd(
             context,
@@ -213,28 +222,18 @@ class Node:
 
     def _effects_of_coordinators(self) -> Effects:
         return Effects(
-            send=self.dispatcher.send,
+            dispatch=self.attempts.dispatch,
+            withdraw=self.attempts.withdraw,
             release_agent=self.dispatcher.release,
-            stop=self.dispatcher.stop,
-            tell_to_stop=self.dispatcher.tell_to_stop,
-            holder=self.monitor.holder,
-            claimed=self.monitor.claimed,
-            queue_timeout=self.monitor.queue_timeout,
-            succeeded=self.outliers.succeeded,
-            failed=self.outliers.failed,
-            ask=self.escalations.ask,
+            attempt_ended=self.outliers.attempt_ended,
+            question_entry=self.escalations.question_entry,
             expire_at=self.escalations.expire_at,
-            list_question=self.escalations.list_question,
-            clear_question=self.escalations.clear_question,
-            withdraw_questions=self.escalations.withdraw_questions,
             relist_questions=self.escalations.relist_questions,
             carry_out=self.children.carry_out,
             cancel_children=self.children.cancel_all,
             continue_run=self.continue_as_new.continue_run,
             weigh_entry=self.remembered.add_bytes,
             forget_entries=self.remembered.forget_entries,
-            long_journal=self.admission.long,
-            too_long=self.admission.weigh,
             reload=self.recovery.reload,
             suspect=self.recovery.suspect,
             mend=self.recovery.mend,

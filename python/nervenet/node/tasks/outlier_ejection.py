@@ -98,17 +98,15 @@ class OutlierEjection:
         if not self.ejected(agent_id) and self._pools.reports_room(agent_id):
             self._eject(agent_id, f"it did not take a task of {capability!r} in time, though it has room", stuck=True)
 
-    def succeeded(self, agent_id: str, capability: str, at_ms: int) -> None:
-        """At the time of the journal's entry, as failures are: what came first there came first."""
-        self._good[capability] = agent_id, at_ms
-        if self._streaks:
-            self._streaks.pop((agent_id, capability), None)
+    def attempt_ended(self, agent_id: str, capability: str, failure: Failure | None, at_ms: int) -> None:
+        """It has done a task, or failed. `at_ms` is the time of the journal's entry: what came first there came first."""
         if self._ejected:
             self.accepted(agent_id)
-
-    def failed(self, agent_id: str, capability: str, failure: Failure, at_ms: int) -> None:
-        if self._ejected:
-            self.accepted(agent_id)
+        if failure is None:
+            self._good[capability] = agent_id, at_ms
+            if self._streaks:
+                self._streaks.pop((agent_id, capability), None)
+            return
         if failure.code not in AT_FAULT or not may_repeat(failure, ()):
             return
         before = self._streaks.get((agent_id, capability))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from nervenet.node.context import NodeContext
+    from nervenet.node.tasks.attempts import Attempts
     from nervenet.node.tasks.blame import Blame
     from nervenet.node.tasks.dispatcher import Dispatcher
     from nervenet.node.tasks.outlier_ejection import OutlierEjection
@@ -93,6 +94,7 @@ class PendingMonitor:
         context: NodeContext,
         hosted: HostedWorkflows,
         dispatcher: Dispatcher,
+        attempts: Attempts,
         outliers: OutlierEjection,
         blame: Blame,
         recovery: Recovery,
@@ -101,6 +103,7 @@ class PendingMonitor:
         self._context = context
         self._hosted = hosted
         self._dispatcher = dispatcher
+        self._attempts = attempts
         self._outliers = outliers
         self._blame = blame
         self._recovery = recovery
@@ -199,7 +202,7 @@ class PendingMonitor:
             sent.lost_ms = 0
             if case is Case.OVERTIME:
                 text = f"attempt {sent.dispatch.attempt} ran longer than {sent.dispatch.options.attempt_ms} ms"
-                coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
+                self._attempts.give_up(coordinator, sent, FailureCode.TIMEOUT, text, agent_id=claim.agent_id)
             elif not self._context.table.answers(claim.agent_id):
                 self._recheck_soon(coordinator)
         elif case is Case.UNCLAIMED:
@@ -215,7 +218,9 @@ class PendingMonitor:
             self._recheck_soon(coordinator)
             return
         text = f"agent {claim.agent_id} {'died' if dead else 'went silent'}"
-        coordinator.give_up_attempt(sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame)
+        self._attempts.give_up(
+            coordinator, sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame
+        )
 
     def _recheck_soon(self, coordinator: Coordinator) -> None:
         """Its agent is no longer registered or connected, but the claim is still valid: look again soon, until it ends."""
@@ -252,28 +257,6 @@ class PendingMonitor:
         if _still(coordinator, sent, at_ms):
             avoid = (sent.agent_id,) if sent.agent_id else ()
             self._dispatcher.send(coordinator, sent, avoid)
-
-    async def holder(self, coordinator: Coordinator, step: str) -> str:
-        """The id of the agent that claims a step now; "" if none does."""
-        look = await self._context.journal.look(coordinator.workflow_id, (step,))
-        claim = look.claims.get(step) if look is not None else None
-        return claim.agent_id if claim is not None else ""
-
-    async def claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
-        """Whether an agent holds this attempt and has renewed its claim in time."""
-        look = await self._context.journal.look(coordinator.workflow_id, (step,))
-        claim = look.claims.get(step) if look is not None and step not in look.done else None
-        return claim is not None and claim.attempt == attempt and claim.until_ms >= self._context.clock.now_ms()
-
-    def queue_timeout(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
-        """Its time in the queue is over: end the attempt unless an agent has claimed it."""
-        if not sent.over:
-            self._context.spawn(self._queue_timeout(coordinator, sent))
-
-    async def _queue_timeout(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
-        if not await self.holder(coordinator, sent.dispatch.step) and not sent.over:
-            text = f"no agent took it within {sent.dispatch.options.queue_ms} ms"
-            coordinator.give_up_attempt(sent, FailureCode.TIMEOUT, text, retryable=False)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
         """An agent is gone: look at once at what was sent to it, claimed by it, or read by it from a queue.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits: the workflows of this node and their memory, the tasks in a queue, the entries in a journal.
+"""Limits: the workflows of this node and their memory, the tasks in a queue, the signals in a journal.
 
 What happens at a limit: a start or a single task is refused with `Overloaded`, a task of a workflow waits until its queue
 has room, and a journal that is too long ends its run as a timeout does, with time to clean up. Limits are approximate: the
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Overloaded
 from nervenet.node.guards.memory import Memory
+from nervenet.node.workflows.journal_limit import SIGNALS
 from nervenet.timing import QUEUE_LENGTH_FRESH_MS
 
 if TYPE_CHECKING:
@@ -22,15 +23,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nervenet.node.context import NodeContext
-    from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.selection import Requirement
 
 _log = logging.getLogger(__name__)
 
-WARN: Final = 0.8
-SIGNALS: Final = 0.9
-"""Parts of the journal's limit at which its owner is warned, and from which signals are refused."""
 MOST_LOOKED: Final = 10_000
 """Limit of remembered queue lengths: workflows choose the labels, so there can be any number of queues."""
 
@@ -60,8 +57,6 @@ class Admission:
         self.planned = 0  # starts under way that this node will own
         self.memory = Memory(context.config.max_memory)
         self._told_short = False
-        self.long = int(context.config.journal_limit * WARN)
-        """A journal with fewer entries need not be weighed."""
 
     # ── workflows of a node ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,23 +138,6 @@ class Admission:
             )
 
     # ── entries in a journal ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def weigh(self, coordinator: Coordinator) -> str | None:
-        """After an entry was folded: why this run must end, or None."""
-        entries, limit = coordinator.machine.entries, self._context.config.journal_limit
-        if entries >= limit:
-            return (
-                f"its journal has {entries} entries, the limit is {limit} (NERVENET_JOURNAL_LIMIT): "
-                "begin a fresh one before that, with ctx.continue_as_new(...), or do less in one workflow"
-            )
-        if entries == self.long:
-            _log.warning(
-                "%s: its journal has %d entries and must end at %d: ctx.continue_as_new(...) begins a fresh one",
-                coordinator.workflow_id,
-                entries,
-                limit,
-            )
-        return None
 
     async def check_signal(self, workflow_id: str) -> None:
         """Raises Overloaded where signals alone would fill the journal up."""

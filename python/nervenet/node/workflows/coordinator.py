@@ -36,15 +36,14 @@ from nervenet.durable import (
 from nervenet.durable.check import is_due
 from nervenet.durable.machine import canceled_close
 from nervenet.node.guards.replay_check import difference
-from nervenet.node.workflows.attempt import DispatchedAttempt
+from nervenet.node.workflows.journal_limit import weigh_journal
 from nervenet.node.workflows.owned_journal import OwnedJournal
 from nervenet.records import (
     Attempt,
     Cancel,
     Close,
     Entry,
-    Failure,
-    FailureCode,
+    Escalated,
     Outcome,
     Patched,
     Start,
@@ -52,17 +51,17 @@ from nervenet.records import (
     TimerFired,
     UnreadableEntry,
 )
-from nervenet.timing import STOPPED_TASK_ASK_AGAIN, WORKFLOW_CLEAN_UP_MS
+from nervenet.timing import WORKFLOW_CLEAN_UP_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from nervenet.durable import ChildRun
     from nervenet.node.context import NodeContext
     from nervenet.node.timers import RoundItem, Timer
-    from nervenet.node.workflows.attempt import Sending
-    from nervenet.records import Mismatch
+    from nervenet.node.workflows.attempt import DispatchedAttempt, Sending
+    from nervenet.records import Failure, Mismatch
     from nervenet.redis_link.faults import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -82,29 +81,19 @@ class Effects:
     """What a coordinator can have done: one function for each effect, so that an effect costs one call."""
 
     # tasks
-    send: Callable[[Coordinator, DispatchedAttempt], None]
+    dispatch: Callable[..., None]
+    """Send the attempt of a `Dispatch`, and limit its time: coordinator, command; `held`: an agent has it already."""
+    withdraw: Callable[[Coordinator, Withdraw, DispatchedAttempt | None], None]
+    """Stop a step that the workflow no longer wants: command, and its attempt if this node sent one."""
     release_agent: Callable[[DispatchedAttempt], None]
     """The attempt is no longer with the agent that it was sent to."""
-    stop: Callable[[Coordinator, str, str, int, str], Awaitable[bool | None]]
-    """Ask an agent to stop: step, agent id, attempt, reason. Whether it ran there; None: the agent can't be asked."""
-    tell_to_stop: Callable[[Coordinator, str, str, int, str], None]
-    """The same, without waiting for the answer."""
-    holder: Callable[[Coordinator, str], Awaitable[str]]
-    """The agent that claims a step now; "" = none."""
-    claimed: Callable[[Coordinator, str, int], Awaitable[bool]]
-    """Whether an agent holds this attempt of a step and has renewed its claim."""
-    queue_timeout: Callable[[Coordinator, DispatchedAttempt], None]
-    succeeded: Callable[[str, str, int], None]
-    """An agent has done a task: agent id, capability, time."""
-    failed: Callable[[str, str, Failure, int], None]
-    """An agent has failed a task: agent id, capability, failure, time."""
+    attempt_ended: Callable[[str, str, Failure | None, int], None]
+    """An agent has ended an attempt: agent id, capability, failure, time."""
 
     # questions to people
-    ask: Callable[[Coordinator, EscalateStep], None]
+    question_entry: Callable[[Coordinator, Entry], None]
+    """An entry is folded that opens or ends a question."""
     expire_at: Callable[[Coordinator, Expire], None]
-    list_question: Callable[[Coordinator, Entry], None]
-    clear_question: Callable[[Coordinator, str], None]
-    withdraw_questions: Callable[[Coordinator, str], None]
     relist_questions: Callable[[Coordinator], None]
 
     # other workflows, and the next run
@@ -118,10 +107,6 @@ class Effects:
     """A journal in memory grew by this number of bytes."""
     forget_entries: Callable[[Coordinator], None]
     """A journal is no longer in memory."""
-    long_journal: int
-    """Number of entries from which `too_long` must be called after each entry."""
-    too_long: Callable[[Coordinator], str | None]
-    """Why this run must end, or None."""
     reload: Callable[[Coordinator, str], None]
     suspect: Callable[[Coordinator], None]
     mend: Callable[[Coordinator, Unreadable], Coroutine[Any, Any, None]]
@@ -204,7 +189,7 @@ class Coordinator(OwnedJournal):
         wanted: list[Command] = []
         for command in self.machine.outstanding():
             if isinstance(command, Dispatch) and skip(command):
-                self.sent[command.step] = self._watch_dispatch(command)
+                self._effects.dispatch(self, command, held=True)
             else:
                 wanted.append(command)
         self._carry_out_all(wanted)
@@ -227,10 +212,8 @@ class Coordinator(OwnedJournal):
 
     def _clean_up_is_over(self) -> None:
         assert self.machine.cancel is not None
-        end = canceled_close(self.machine.cancel)
-        assert end.failure is not None
-        words = f"{end.failure.message}; its clean-up took more than {WORKFLOW_CLEAN_UP_MS // 1000} s"
-        self._close(replace(end, failure=replace(end.failure, message=words)))
+        why = f"its clean-up took more than {WORKFLOW_CLEAN_UP_MS // 1000} s"
+        self._close(_without_clean_up(self.machine.cancel, why))
 
     def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
         self._at(entry, data)
@@ -240,18 +223,17 @@ class Coordinator(OwnedJournal):
         elif name.startswith("task:"):
             self._over(name[5:])
             if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
-                self._effects.succeeded(body.agent_id, body.capability, entry.time_ms)
-            self._effects.withdraw_questions(self, name[5:])
+                self._effects.attempt_ended(body.agent_id, body.capability, None, entry.time_ms)
+            if self.listed_questions:
+                self._effects.question_entry(self, entry)
         elif name.startswith("attempt:"):
             step, _, n = name[8:].rpartition("#")
             if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
                 self._over(step)
             if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
-                self._effects.failed(body.agent_id, body.capability, body.failure, entry.time_ms)
-        elif name.startswith("decided:"):
-            self._effects.clear_question(self, name[8:])
-        elif name.startswith("escalated:"):
-            self._effects.list_question(self, entry)
+                self._effects.attempt_ended(body.agent_id, body.capability, body.failure, entry.time_ms)
+        elif name.startswith(("decided:", "escalated:")):
+            self._effects.question_entry(self, entry)
         self._context.watchdog.enter(self.machine)
         commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)
         self._context.watchdog.leave()
@@ -286,7 +268,7 @@ class Coordinator(OwnedJournal):
         if self._entries is not None and self._must_prove(self._entries, entry, commands):
             self._held += commands
             commands = []
-        if self.applied >= self._effects.long_journal:
+        if self.applied > self._context.config.journal_limit // 2:  # a shorter one need not be weighed
             self._weigh()
         self._carry_out_all(commands)
         self.mirror()
@@ -304,14 +286,13 @@ class Coordinator(OwnedJournal):
         blocked, cancel = self.machine.blocked, self.canceled
         if blocked is None or cancel is None or self.dropped:
             return
-        end = canceled_close(cancel)
-        assert end.failure is not None
-        words = f"{end.failure.message or 'canceled'}; it was BLOCKED ({blocked.note}), so its code did not clean up"
-        self._close(replace(end, failure=replace(end.failure, message=words)))
+        self._close(_without_clean_up(cancel, f"it was BLOCKED ({blocked.note}), so its code did not clean up"))
 
     def _weigh(self) -> None:
-        if self.machine.cancel is None and (why := self._effects.too_long(self)) is not None:
-            self.record("cancel", Cancel(why, self._context.status.node_id, journal_full=True))
+        if self.machine.cancel is None:
+            why = weigh_journal(self.workflow_id, self.machine.entries, self._context.config.journal_limit)
+            if why is not None:
+                self.record("cancel", Cancel(why, self._context.status.node_id, journal_full=True))
 
     def _must_prove(self, entries: list[Entry], entry: Entry, commands: list[Command]) -> bool:
         """The replay check of `nervenet dev`: a second machine must issue the same commands, or a crash would block the run.
@@ -339,12 +320,14 @@ class Coordinator(OwnedJournal):
         finally:
             self.acknowledged(CHECK)
 
-    def _over(self, step: str) -> None:
+    def _over(self, step: str) -> DispatchedAttempt | None:
+        """This node has nothing to do with the attempt of a step any more."""
         sent = self.sent.pop(step, None)
         if sent is not None:
             sent.end()
             if sent.agent_id:
                 self._effects.release_agent(sent)
+        return sent
 
     # ── commands out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -378,7 +361,8 @@ class Coordinator(OwnedJournal):
     def _carry_out(self, command: Command) -> None:
         match command:
             case Dispatch():
-                self._dispatch(command)
+                self._over(command.step)
+                self._effects.dispatch(self, command)
             case CloseRun():
                 self._close(command.close)
             case ContinueRun():
@@ -388,12 +372,12 @@ class Coordinator(OwnedJournal):
             case StopTimer():
                 self._stop_timer(command)
             case Withdraw():
-                self._withdraw(command)
+                self._effects.withdraw(self, command, self._over(command.step))
             case FailStep():
                 self._over(command.step)
                 self.record(f"task:{command.step}", command.outcome)
             case EscalateStep():
-                self._effects.ask(self, command)
+                self.record(f"escalated:{command.step}#{command.k}", Escalated(command.question))
             case Expire():
                 self._effects.expire_at(self, command)
             case Publish():
@@ -418,90 +402,6 @@ class Coordinator(OwnedJournal):
     def orphans(self) -> list[ChildRun]:
         """Children that must end when this run ends."""
         return [child for child in self.machine.children.values() if not child.options.abandon_children]
-
-    def _dispatch(self, command: Dispatch) -> None:
-        self._over(command.step)
-        sent = self.sent[command.step] = self._watch_dispatch(command)
-        if command.at_ms > sent.sent_ms:
-            sent.timers.append(self._context.timers.at(command.at_ms, self._send, sent))
-        else:
-            self._send(sent)
-
-    def _watch_dispatch(self, command: Dispatch) -> DispatchedAttempt:
-        sent = DispatchedAttempt(command, self._context.clock.now_ms())
-        if command.total_due_ms is not None:
-            sent.timers.append(self._context.timers.at(command.total_due_ms, self._ran_out, sent, "all its attempts"))
-        if command.options.queue_ms is not None:
-            due = max(sent.sent_ms, command.at_ms) + command.options.queue_ms
-            sent.timers.append(self._context.timers.at(due, self._effects.queue_timeout, self, sent))
-        return sent
-
-    def _send(self, sent: DispatchedAttempt) -> None:
-        if not sent.over and not self.dropped:
-            self._effects.send(self, sent)
-
-    def _ran_out(self, sent: DispatchedAttempt, of_what: str) -> None:
-        if not sent.over:
-            self.give_up_attempt(sent, FailureCode.TIMEOUT, f"the time for {of_what} is over", retryable=False)
-
-    def give_up_attempt(
-        self,
-        sent: DispatchedAttempt,
-        code: FailureCode,
-        message: str,
-        *,
-        agent_id: str = "",
-        retryable: bool | None = None,
-        blame_percent: int | None = None,
-    ) -> None:
-        """Append the failure of an attempt. Folding it decides how the step continues."""
-        d = sent.dispatch
-        failure = Failure(
-            code, message, type=code.title().replace("_", ""), retryable=retryable, attempt=d.attempt, agent_id=agent_id
-        )
-        body = Attempt(
-            failure,
-            None,
-            d.capability,
-            d.digest,
-            agent_id,
-            sent.started_ms,
-            self._context.clock.now_ms(),
-            blame_percent=blame_percent,
-        )
-        self.record(f"attempt:{d.step}#{d.attempt}", body)
-        if agent_id:
-            self._effects.tell_to_stop(self, d.step, agent_id, d.attempt, message)
-
-    def _withdraw(self, command: Withdraw) -> None:
-        sent = self.sent.get(command.step)
-        failure = Failure(FailureCode.CANCELED, "the workflow gave it up", "Canceled", attempt=command.attempt)
-        capability, digest = ("", b"") if sent is None else (sent.dispatch.capability, sent.dispatch.digest)
-        outcome = Outcome(None, failure, capability, digest, command.attempt)
-        self._over(command.step)
-        self._context.spawn(self._withdrawn(command, sent, outcome))
-
-    async def _withdrawn(self, command: Withdraw, sent: DispatchedAttempt | None, outcome: Outcome) -> None:
-        holder = ""
-        if sent is not None or command.wait:
-            holder = await self._effects.holder(self, command.step)
-        if holder and command.wait:
-            await self._stopped(command, holder, outcome)
-        await self.append(f"task:{command.step}", outcome)
-        if holder and not command.wait:
-            self._effects.tell_to_stop(self, command.step, holder, command.attempt, "canceled")
-
-    async def _stopped(self, command: Withdraw, holder: str, outcome: Outcome) -> None:
-        """Wait until the agent has stopped the task. An agent that can't be asked notices it when it renews its claim."""
-        step, attempt, effects = command.step, command.attempt, self._effects
-        while not self.dropped:
-            found = await effects.stop(self, step, holder, attempt, "canceled")
-            if found is None:
-                failed = Attempt(outcome.failure, None, outcome.capability, outcome.digest)
-                await self.append(f"attempt:{step}#{attempt}", failed)
-            if found is False or not await effects.claimed(self, step, attempt):
-                return
-            await asyncio.sleep(STOPPED_TASK_ASK_AGAIN)
 
     def _stop_timer(self, command: StopTimer) -> None:
         if (timer := self._timers.pop(command.k, None)) is not None:
@@ -585,3 +485,10 @@ class Coordinator(OwnedJournal):
         self._early.clear()
         self._effects.forget_entries(self)
         self.machine.close()
+
+
+def _without_clean_up(cancel: Cancel, why: str) -> Close:
+    """The end of a canceled run whose code could not clean up, or not in time."""
+    end = canceled_close(cancel)
+    assert end.failure is not None
+    return replace(end, failure=replace(end.failure, message=f"{end.failure.message or 'canceled'}; {why}"))

@@ -22,7 +22,7 @@ from nervenet.wire import encode_entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from nervenet.durable import EscalateStep, Expire
+    from nervenet.durable import Expire
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.wakes import Wakes
@@ -52,18 +52,17 @@ class Escalations:
         self._on_open.append(tell)
         return lambda: self._on_open.remove(tell)
 
-    def ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
-        """Append the question. It is listed when the entry is in."""
-        self._context.spawn(self._ask(coordinator, command))
-
-    async def _ask(self, coordinator: Coordinator, command: EscalateStep) -> None:
-        name = f"escalated:{command.step}#{command.k}"
-        await coordinator.append(name, Escalated(command.question))
-
-    def list_question(self, coordinator: Coordinator, entry: Entry) -> None:
-        """`escalated:…` is in the journal."""
-        assert isinstance(entry.body, Escalated)
-        self._list(coordinator, entry.name.removeprefix("escalated:"), entry.body.question.deadline_ms, False)
+    def question_entry(self, coordinator: Coordinator, entry: Entry) -> None:
+        """An entry is folded that opens or ends a question: `escalated:`, `decided:`, or `task:` of a step that asked."""
+        kind, _, which = entry.name.partition(":")
+        if kind == "task":  # the machine may have forgotten the question
+            self._unlist(coordinator, [asked for asked in coordinator.listed_questions if asked[0] == which])
+        elif kind == "decided":
+            step, _, k = which.rpartition("#")
+            self._unlist(coordinator, [(step, int(k))])
+        else:
+            assert isinstance(entry.body, Escalated)
+            self._list(coordinator, which, entry.body.question.deadline_ms, False)
 
     def relist_questions(self, coordinator: Coordinator) -> None:
         """After a replay: the previous owner may have died before it listed a question or removed one."""
@@ -89,16 +88,6 @@ class Escalations:
         self._context.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
         for tell in self._on_open:
             tell(coordinator.workflow_id, step, int(k), adopted)
-
-    def clear_question(self, coordinator: Coordinator, which: str) -> None:
-        """`decided:<step>#<k>` was folded."""
-        step, _, k = which.rpartition("#")
-        self._unlist(coordinator, [(step, int(k))])
-
-    def withdraw_questions(self, coordinator: Coordinator, step: str) -> None:
-        """`task:<step>` was folded: withdraw its open question, if it had one. The machine may have forgotten it."""
-        if coordinator.listed_questions:
-            self._unlist(coordinator, [asked for asked in coordinator.listed_questions if asked[0] == step])
 
     def workflow_over(self, coordinator: Coordinator) -> None:
         self._unlist(coordinator, coordinator.listed_questions)
