@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import nervenet.node.node as node
+import nervenet.node.registration as registration
 from nervenet.records import FailureCode
 from nervenet.wire import values
 from tests.damage.app import mesh
@@ -12,4 +12,4 @@ __all__ = ["mesh"]
 
 CODE_OF_TOMORROW = 99
 values._FAILURE_CODES[CODE_OF_TOMORROW] = FailureCode.DEPENDENCY  # type: ignore[index]
-node.version = lambda name: "99.0.0"  # type: ignore[attr-defined]
+registration.version = lambda name: "99.0.0"  # type: ignore[attr-defined]

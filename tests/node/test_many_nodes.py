@@ -371,7 +371,7 @@ async def test_a_node_that_came_back_under_a_new_id_leaves_no_trace_of_it_when_i
         async with world.node(mesh) as node:
             born = node.node_id
             await etcd.revoke(node.status.session.id)
-            await until(lambda: node.node_id != born and node._registered)
+            await until(lambda: node.node_id != born and node.registration.registered)
             assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is not None
         assert await etcd.get(f"/nervenet/{namespace}/nodes/{node.node_id}") is None
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 import random
 import sys
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from nervenet.agent.service import AgentPort
 from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
+from nervenet.node import registration as node_registration
 from nervenet.node.node import Node
 from nervenet.node.served import Served
 from nervenet.node.tasks import pending_monitor
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
 ADDRESS = ServerAddress.parse("redis://simulated")
-VERSION = node_module.version("nervenet")
+VERSION = node_registration.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
 
 
@@ -72,7 +72,7 @@ class Surroundings:
         yield mock.patch.object(node_module, "Etcd", Patched)
         yield from self._quicker()
         yield mock.patch.object(node_module, "Watchdog", NoWatchdog)
-        yield mock.patch.object(node_module, "os", SimpleNamespace(getpid=os.getpid, _exit=self._exit))
+        yield mock.patch.object(node_module, "os", SimpleNamespace(_exit=self._exit))
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
@@ -82,7 +82,7 @@ class Surroundings:
 
     def _quicker(self) -> Iterator[Any]:
         """What always comes out the same, and took half of a schedule's time."""
-        yield mock.patch.object(node_module, "version", _version)
+        yield mock.patch.object(node_registration, "version", _version)
         yield mock.patch.object(opening, "parse", _parse)
         yield mock.patch.object(Codec, "schema", SCHEMA)
         yield mock.patch.object(

@@ -90,12 +90,10 @@ class _NodeFailure:
         self._block: asyncio.Task[Any] | None = None
         self._cancels = 0
 
-    def of(self, node: Node) -> None:
-        self._node, node.on_failure = node.node_id, self._failed
-
-    def _failed(self, error: Exception) -> None:
+    def failed(self, node_id: str, error: Exception) -> None:
+        """The node has failed: end the block."""
         if self.error is None:
-            self.error = error
+            self._node, self.error = node_id, error
             if self._block is not None:
                 self._block.cancel()
 
@@ -120,8 +118,9 @@ async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, fa
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
-    node = await stack.enter_async_context(Node.open(mesh.workflows, config, serve=serve, last_line=last_line))
-    failure.of(node)
+    node = await stack.enter_async_context(
+        Node.open(mesh.workflows, config, serve=serve, last_line=last_line, on_failure=failure.failed)
+    )
 
     async def drain() -> None:
         if failure.error is not None:  # it can't: with its lease others see that it is gone
