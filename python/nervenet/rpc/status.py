@@ -42,6 +42,7 @@ __all__ = [
     "check_values",
     "error_of",
     "from_outcome",
+    "id_reused",
     "invalid",
     "invalid_all",
     "not_found",
@@ -115,6 +116,16 @@ def not_found(what: str, id: str, message: str = "", *, namespace: str = "") -> 
 def already_closed(what: str, id: str, message: str, **metadata: str) -> AlreadyClosed:
     return AlreadyClosed(
         message, code="FAILED_PRECONDITION", reason=f"{what.upper()}_CLOSED", metadata={f"{what}_id": id, **metadata}
+    )
+
+
+def id_reused(request_id: str, words: str, **metadata: str) -> AlreadyExists:
+    """Another request with this id came before. `words` say what differs."""
+    return AlreadyExists(
+        f"request_id {request_id!r} was used before: {words}. Choose another request_id",
+        code="ALREADY_EXISTS",
+        reason="REQUEST_ID_REUSED",
+        metadata={"request_id": request_id, **metadata},
     )
 
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.node.services.reads import closed_workflow
 from nervenet.node.workflows.close_notifier import Closed
+from nervenet.rpc.guard import time_to_wait
 from nervenet.streams.keys import check_workflow_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.wire import duration_ms
 
 if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+
     from nervenet.node.workflows.close_notifier import CloseNotifier
     from nervenet.v1 import workflow_pb2
 
-__all__ = ["AwaitStream", "one_close"]
+__all__ = ["AwaitStream", "Awaits"]
 
 ANSWER_BYTES: Final = 4 << 20
 ANSWER_MOST: Final = 500
@@ -121,21 +125,32 @@ class AwaitStream:
         return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown)
 
 
-async def one_close(closings: CloseNotifier, workflow_id: str, seconds: float, stopping: asyncio.Event) -> bool:
-    """Wait for one workflow; whether it closed in that time. A node that stops does not let callers wait."""
-    if seconds <= 0 or stopping.is_set():
-        return False
-    closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+class Awaits:
+    """Waits for ends of workflows, for all callers. A node that stops does not let them wait."""
 
-    def tell(told: Closed) -> None:
-        if not closed.done():
-            closed.set_result(told)
+    def __init__(self, closings: CloseNotifier, stopping: asyncio.Event) -> None:
+        self._closings = closings
+        self._stopping = stopping
 
-    stopped = asyncio.create_task(stopping.wait())
-    closings.when_closed(workflow_id, tell)
-    try:
-        await asyncio.wait((closed, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return closed.done()
-    finally:
-        stopped.cancel()
-        closings.forget(workflow_id, tell)
+    def stream(self) -> AwaitStream:
+        """For a client that awaits many."""
+        return AwaitStream(self._closings, self._stopping)
+
+    async def one(self, workflow_id: str, wait: Duration, call: Any) -> None:
+        """Wait until one workflow closes, for as long as its caller wants and allows."""
+        seconds = time_to_wait(duration_ms(wait) / 1000, call) if wait.seconds or wait.nanos else 0
+        if seconds <= 0 or self._stopping.is_set():
+            return
+        closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+
+        def tell(told: Closed) -> None:
+            if not closed.done():
+                closed.set_result(told)
+
+        stopped = asyncio.create_task(self._stopping.wait())
+        self._closings.when_closed(workflow_id, tell)
+        try:
+            await asyncio.wait((closed, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            self._closings.forget(workflow_id, tell)

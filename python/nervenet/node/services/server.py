@@ -16,8 +16,10 @@ from nervenet.errors import RequestError, Unavailable
 from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
+from nervenet.node.services.awaits import Awaits
 from nervenet.node.services.coordinator import Coordinators
 from nervenet.node.services.definitions import Definitions
+from nervenet.node.services.fact_calls import FactCalls
 from nervenet.node.services.listing import Lists
 from nervenet.node.services.peers import Peers
 from nervenet.node.services.people import People
@@ -25,6 +27,8 @@ from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
+from nervenet.node.services.start_calls import StartCalls
+from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.registry.etcd import EtcdError
@@ -46,25 +50,20 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     stopping = asyncio.Event()
     peers = Peers(context.config)
     hints = Hints(context)
-    closings = CloseNotifier(context, hosted, hints)
     reads = Reads(context, hosted, node.admission, peers)
     registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, node.drain, stopping)
     people = People(context, node.escalations, reads)
     reminders = Reminders(context, hosted, people)
+    awaits = Awaits(CloseNotifier(context, hosted, hints), stopping)
     coordinators = Coordinators(
-        context,
-        hosted,
-        node.starter,
-        node.facts,
-        node.admission,
-        node.checks,
-        Definitions(context, node.placement, node.stored_definitions),
+        StartCalls(context, node.starter, node.admission, node.checks, reads, awaits),
+        FactCalls(context, hosted, node.facts, node.admission, node.checks),
         reads,
         Lists(context),
         people,
-        hints,
-        closings,
-        stopping,
+        Definitions(context, node.placement, node.stored_definitions),
+        awaits,
+        lambda request: WatchStream(context, hints, request, stopping),
     )
     agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
     services = [
