@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nervenet.node.recovery.sweeper import AT_ONCE, in_turn
+from nervenet.node.recovery.sweep_plan import AT_ONCE, in_turn
 from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Payload
 from nervenet.streams.heads import Head

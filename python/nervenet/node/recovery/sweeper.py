@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the promise that every accepted workflow has an owner that knows of it.
 
-Three walks. Each decides from what Redis and the registry say at that moment, and any node can repeat each of them at any
+Three walks. Each acts on what Redis and the registry say at that moment, and any node can repeat each of them at any
 time without harm:
 
 - *own set*, once per lease: load the workflows that are in this node's set and not hosted, and remove those that belong to
@@ -13,10 +13,8 @@ time without harm:
   set: add it. Closed: finish the bookkeeping. Old and without a head: remove it. This walk, and each death, also covers the
   closed workflows that a process was restarting: it may have died before the next run was listed anywhere.
 
-An id without a head may be a start that is under way (the set is written first, then the head), so it keeps its place
-until the grace period of a start is over.
-
-A node adopts nothing while its own session is not alive: when etcd is out of reach, its table shows the past.
+`sweep_plan.py` decides what is done with the ids of one page. A node adopts nothing while its own session is not alive:
+when etcd is out of reach, its table shows the past.
 """
 
 from __future__ import annotations
@@ -26,10 +24,19 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from nervenet.node.recovery.sweep_plan import (
+    HeadlessIds,
+    Restart,
+    in_turn,
+    judge_restart,
+    sort_dead_set,
+    sort_own_set,
+    sort_running,
+)
 from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
 from nervenet.streams.listing import Listed, Listing
-from nervenet.timing import DEAD_NODE_REMEMBERED, HEIR_WINDOW, START_GRACE_MS, SWEEP_OWNED_EVERY, SWEEP_RUNNING_EVERY
+from nervenet.timing import DEAD_NODE_REMEMBERED, HEIR_WINDOW, SWEEP_OWNED_EVERY, SWEEP_RUNNING_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,9 +54,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PAGE = 500
-AT_ONCE = 64
-"""Workflows that are adopted at a time: about 30 ms of the event loop, so that many adoptions delay neither other workflows
-nor the lease."""
 FIELDS = (
     "owner", "state", "definition", "version", "runtime", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
 )  # fmt: skip
@@ -77,7 +81,7 @@ class Sweeper:
         self._escalations = escalations
         self._listing = Listing(context.link, context.keys)
         self._dead: dict[str, float] = {}
-        self._headless: dict[str, float] = {}
+        self._headless = HeadlessIds()
         self._news = asyncio.Event()
 
     def node_gone(self, node_id: str) -> None:
@@ -135,19 +139,15 @@ class Sweeper:
 
     async def _load_mine(self, workflow_ids: list[str]) -> None:
         """Load those whose head names this node. Remove ids of other nodes, and ids without a head after the grace period."""
-        context = self._context
-        heads = await context.journal.heads(workflow_ids, ("owner", "state"))
-        mine = [w for w, head in heads if head is not None and head.owner == context.status.node_id]
-        needless = [
-            w
-            for w, head in heads
-            if head is not None and head.owner != context.status.node_id and not self._hosted.here(w)
-        ]
-        headless = [w for w, head in heads if head is None and not self._hosted.here(w)]
-        needless += self._never_started(headless)
+        heads = await self._context.journal.heads(workflow_ids, ("owner", "state"))
+        me = self._context.status.node_id
+        plan = sort_own_set(heads, me)
+        headless = [w for w in plan.headless if not self._hosted.here(w)]
+        needless = [w for w in plan.anothers if not self._hosted.here(w)]
+        needless += self._headless.never_started(headless, _now())
         if needless:  # sent in the same turn in which nothing of it was here: a load that begins now lists it behind us
-            await self._handover.disown(context.status.node_id, *needless)
-        await asyncio.gather(*(self._load(w) for w in mine))
+            await self._handover.disown(me, *needless)
+        await asyncio.gather(*(self._load(w) for w in plan.mine))
 
     async def _load(self, workflow_id: str, dead: str | None = None) -> bool:
         """`Loader.load`, whose failure costs this one workflow: it is tried again by a later walk."""
@@ -160,12 +160,6 @@ class Sweeper:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._context.link.skips.skip(f"workflow {workflow_id}", f"{error!r}")
         return False
-
-    def _never_started(self, headless: list[str]) -> list[str]:
-        """Those that had no head one grace period ago either."""
-        now = _now()
-        self._headless = {w: at for w, at in self._headless.items() if now - at < 2 * START_GRACE_MS / 1000}
-        return [w for w in headless if now - self._headless.setdefault(w, now) > START_GRACE_MS / 1000]
 
     async def hand_on_unreadable(self) -> None:
         """A workflow that is blocked because a newer release wrote to its journal goes to a node of a newer release."""
@@ -211,24 +205,20 @@ class Sweeper:
     async def _look(self, dead: str, orphans: list[tuple[str, Head]], *, anybody: bool) -> bool:
         """Remove from a dead node's set what does not belong there, and find this node's part of the rest (with `anybody`: all
         that this node has code for). Returns whether the set is empty now."""
-        context = self._context
-        left = False
+        context, is_empty = self._context, True
+
+        def is_ours(workflow_id: str, head: Head) -> bool:
+            return self._is_mine(workflow_id, head) or (anybody and self._has_code(head))
+
         async for page in context.ownership.owned(dead):
-            heads = await context.journal.heads(page, FIELDS)
-            done: list[str] = []
-            for workflow_id, head in heads:
-                if head is None:
-                    continue
-                if head.owner != dead:
-                    done.append(workflow_id)
-                elif head.closed:
-                    self._bookkeeping.finish(workflow_id, dead, head.created_ms, head.closed_ms)
-                elif self._is_mine(workflow_id, head) or (anybody and self._has_code(head)):
-                    orphans.append((workflow_id, head))
-            if done:
-                await self._handover.disown(dead, *done)
-            left = left or len(done) < len(page)
-        return not left
+            plan = sort_dead_set(await context.journal.heads(page, FIELDS), dead, is_ours)
+            for workflow_id, head in plan.closed:
+                self._bookkeeping.finish(workflow_id, dead, head.created_ms, head.closed_ms)
+            orphans += plan.orphans
+            if plan.anothers:
+                await self._handover.disown(dead, *plan.anothers)
+            is_empty = is_empty and len(plan.anothers) == len(page)
+        return is_empty
 
     def _is_mine(self, workflow_id: str, head: Head) -> bool:
         return self._placement.belongs_to(workflow_id, head) == self._context.status.node_id
@@ -267,31 +257,26 @@ class Sweeper:
                 for row in page
                 if row.member not in self._hosted.coordinators and math.isfinite(row.score)
             }
-            ids = list(scores)
-            heads = await context.journal.heads(ids, FIELDS)
-            now = context.clock.now_ms()
-            known: dict[str, list[str]] = {}
-            mine: list[tuple[str, Head]] = []
-            for workflow_id, head in heads:
-                if head is None:
-                    if scores[workflow_id] + START_GRACE_MS < now:
-                        await context.ownership.running_remove(workflow_id, scores[workflow_id])
-                elif head.closed:
-                    self._bookkeeping.finish(
-                        workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id]
-                    )
-                elif head.owner == context.status.node_id or context.table.lives(head.owner):
-                    known.setdefault(head.owner, []).append(workflow_id)
-                else:  # it may have been dead before I came: look again, sooner than in a minute
-                    self._dead.setdefault(head.owner, _now())
-                    if self._is_mine(workflow_id, head):
-                        mine.append((workflow_id, head))
-            for part in in_turn(mine):
+            heads = await context.journal.heads(list(scores), FIELDS)
+            plan = sort_running(heads, scores, context.clock.now_ms(), self._lives)
+            for workflow_id in plan.never_started:
+                await context.ownership.running_remove(workflow_id, scores[workflow_id])
+            for workflow_id, head in plan.closed:
+                self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
+            for (
+                _,
+                head,
+            ) in plan.orphans:  # its owner may have been dead before I came: look again, sooner than in a minute
+                self._dead.setdefault(head.owner, _now())
+            for part in in_turn([orphan for orphan in plan.orphans if self._is_mine(*orphan)]):
                 adopted += await self._adopt(part)
-            for owner, owned in known.items():
+            for owner, owned in plan.by_owner.items():
                 await self._remind(owner, owned)
         if adopted:
             _log.info("%s: the sweep adopted %d workflows", context.status.node_id, adopted)
+
+    def _lives(self, node_id: str) -> bool:
+        return node_id == self._context.status.node_id or self._context.table.lives(node_id)
 
     async def _relist(self) -> None:
         """Put what is hosted here into `running`, in case that list was lost."""
@@ -310,12 +295,12 @@ class Sweeper:
             now = context.clock.now_ms()
             for workflow_id, head in heads:
                 mark = marks[workflow_id]
-                if head is not None and not head.closed:
+                restart = judge_restart(head, mark, now)
+                if restart is Restart.BEGUN and head is not None:
                     await context.ownership.reopen(workflow_id, mark)
                     await context.ownership.own(head.owner, workflow_id)
-                elif mark + START_GRACE_MS > now:
-                    continue
-                await context.ownership.restart_unmark(workflow_id, mark)
+                if restart is not Restart.UNDER_WAY:
+                    await context.ownership.restart_unmark(workflow_id, mark)
 
     async def _remind(self, owner: str, workflow_ids: list[str]) -> None:
         """Put workflows into the set of their living owner, which may not know of them."""
@@ -358,20 +343,3 @@ class Sweeper:
 def _now() -> float:
     """The time of the event loop: a change of the wall clock does not move it."""
     return asyncio.get_running_loop().time()
-
-
-def in_turn(orphans: list[tuple[str, Head]]) -> list[list[tuple[str, Head]]]:
-    """Which workflows to adopt together, and in which order.
-
-    Those with the newest entries come first: a workflow that has waited for a week can wait two seconds more. A workflow
-    that may have killed its last adopter comes last and alone: if it kills this node too, no other workflow that is being
-    adopted is blamed for that.
-    """
-    safe = sorted((one for one in orphans if not one[1].unconfirmed_adoptions), key=_last_ms, reverse=True)
-    suspected = [[one] for one in orphans if one[1].unconfirmed_adoptions]
-    return [safe[start : start + AT_ONCE] for start in range(0, len(safe), AT_ONCE)] + suspected
-
-
-def _last_ms(orphan: tuple[str, Head]) -> int:
-    """When something last happened in it."""
-    return int(orphan[1].last.partition(b"-")[0])
