@@ -31,8 +31,6 @@ from nervenet.imports import end_with_owner
 from nervenet.node.guards.replay_process import environment, find, place, receive, send
 from nervenet.records import Entry
 
-__all__ = ["last_line"]
-
 IMPORTS: Final = 30.0
 FOLDS: Final = 3.0
 """Seconds for the import of the user's code, and for the fold: code that takes longer stands where it is found then."""

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from nervenet.options import CallOptions
     from nervenet.records import Entry, Mismatch
 
-__all__ = ["CodeLocation", "ReplayProcess", "environment", "find", "place", "receive", "send"]
 
 _log = logging.getLogger(__name__)
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from nervenet.node.services.peers import Peers
     from nervenet.registry.views import AgentView
 
-__all__ = ["Agents"]
-
 
 class Agents:
     """The servicer."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.close_notifier import CloseNotifier
     from nervenet.v1 import workflow_pb2
 
-__all__ = ["AwaitStream", "Awaits"]
 
 ANSWER_BYTES: Final = 4 << 20
 ANSWER_MOST: Final = 500

@@ -18,7 +18,6 @@ from nervenet.schemas import below, malformed, misfits
 if TYPE_CHECKING:
     from nervenet.records import Payload, Question
 
-__all__ = ["check_answer"]
 
 _log = logging.getLogger(__name__)
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from nervenet.node.services.start_calls import StartCalls
     from nervenet.node.services.watches import WatchStream
 
-__all__ = ["Coordinators"]
-
 
 class Coordinators:
     """The servicer. `watch`: opens the stream of one watcher."""

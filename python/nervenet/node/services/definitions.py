@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.definitions import StoredDefinitions
     from nervenet.node.workflows.placement import Placement
 
-__all__ = ["Definitions"]
-
 
 class Definitions:
     """One for each node."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from nervenet.records import Body
     from nervenet.streams.answers import Appended
 
-__all__ = ["FactCalls"]
-
 
 class FactCalls:
     """One for each node."""

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from nervenet.registry.etcd import Etcd
     from nervenet.registry.table import Table
 
-__all__ = ["Heartbeats"]
 
 KEEP_EVERY: Final = 1.0
 LOAD_LEAST: Final = 0.25

@@ -26,8 +26,6 @@ from nervenet.records import (
     Start,
 )
 
-__all__ = ["Asked", "History", "Step"]
-
 AskedState: TypeAlias = Literal["OPEN", "RESOLVED", "EXPIRED", "WITHDRAWN"]
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from nervenet.streams.answers import RawEntry
     from nervenet.streams.heads import Head
 
-__all__ = ["Lists"]
 
 MOST_HEADS: Final = 2_000
 CHUNK: Final = 250

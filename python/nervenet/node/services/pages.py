@@ -17,7 +17,6 @@ from nervenet.rpc.status import invalid
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["Room", "page_size", "token_in", "token_out"]
 
 DEFAULT: Final = 50
 MOST: Final = 1_000

@@ -13,8 +13,6 @@ from nervenet.wire import payload_for_people, payload_in, payload_out
 if TYPE_CHECKING:
     from nervenet.records import Payload
 
-__all__ = ["reshape", "shaped"]
-
 
 def shaped(payload: Payload, form: common.PayloadFormat) -> common.Payload:
     """A payload of ours in the form that was asked for."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from nervenet.config import Config
 
-__all__ = ["HOP_KEY", "Peers"]
 
 HOP_KEY: Final = "nervenet-hop"
 """In the metadata of a question that a node has passed on: it is answered, not passed on again."""

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.escalations import Escalations
     from nervenet.streams.answers import Decision
 
-__all__ = ["People"]
 
 _log = logging.getLogger(__name__)
 

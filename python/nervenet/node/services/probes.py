@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.rpc.server import GrpcServer
 
-__all__ = ["Probes"]
 
 _THERE: Final = (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
 

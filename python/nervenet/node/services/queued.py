@@ -16,8 +16,6 @@ from nervenet.wire import duration
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
 
-__all__ = ["Queued"]
-
 
 class Queued:
     """One for each node."""

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.streams.heads import Claim, Head
 
-__all__ = ["Reads", "closed_workflow", "from_head"]
 
 TASK_BYTES: Final = 4 << 20
 """Of all outputs of tasks in one answer; those beyond it tell their size only."""

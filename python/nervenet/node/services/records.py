@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from nervenet.registry.table import Table
     from nervenet.registry.views import AgentView
 
-__all__ = ["agent_record", "entry_of", "load_of", "node_record"]
-
 
 def agent_record(stored: bytes) -> agent_pb2.AgentRecord:
     """A message of one's own, to be changed at will."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.etcd import Etcd
 
-__all__ = ["Registry"]
 
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
 KEPT_NEWS: Final = 1_000

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from nervenet.node.node import Node
     from nervenet.registry.table import TableChange
 
-__all__ = ["serve"]
 
 GRACE: Final = 5.0
 

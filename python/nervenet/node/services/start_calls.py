@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from nervenet.v1 import common_pb2 as common
     from nervenet.v1 import workflow_pb2
 
-__all__ = ["StartCalls"]
-
 
 class StartCalls:
     """One for each node."""

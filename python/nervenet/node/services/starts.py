@@ -27,7 +27,6 @@ from nervenet.wire import optional_ms, payload_in, policy_in, refused_option, tr
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["MOST_LABEL_BYTES", "checked_labels", "checked_payload", "start_of", "task_start_of"]
 
 MOST_LABEL_BYTES = 4096
 """Labels lie in the head, which every list reads."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nervenet.streams.answers import RawEntry
     from nervenet.v1 import common_pb2 as common
 
-__all__ = ["WatchStream", "entry_out"]
 
 WATCHED_MS: Final = 30_000
 RENEW: Final = 10.0

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from nervenet.registry.views import DefinitionView
     from nervenet.schemas import Problem
 
-__all__ = ["Checks"]
 
 _NOTHING: Final = '{"type":"null"}'
 """The schema of code without a parameter, which ignores what it is given."""

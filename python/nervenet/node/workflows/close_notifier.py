@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nervenet.redis_link.subscription import Subscription
     from nervenet.streams.heads import Head
 
-__all__ = ["CloseNotifier", "Closed", "Hints"]
 
 SLICES: Final = 10
 SLICE_SECONDS: Final = 0.5

@@ -134,22 +134,7 @@ class Escalations:
 
         Its owner is told also when the caller has left.
         """
-        return await self._context.background.run_to_end(
-            self._decide(workflow_id, run, step, k, decided, outcome, cancel, actor, owner)
-        )
 
-    async def _decide(
-        self,
-        workflow_id: str,
-        run: int,
-        step: str,
-        k: int,
-        decided: Decided,
-        outcome: Outcome | None,
-        cancel: Cancel | None,
-        actor: str,
-        owner: str | None,
-    ) -> Decision:
         def ask() -> Awaitable[Decision]:
             return self._context.journal.decide(
                 workflow_id,
@@ -162,6 +147,9 @@ class Escalations:
                 owner=owner,
             )
 
+        return await self._context.background.run_to_end(self._record(ask, workflow_id, step, k))
+
+    async def _record(self, ask: Callable[[], Awaitable[Decision]], workflow_id: str, step: str, k: int) -> Decision:
         async def again() -> bool:
             """Redis came back, and may have lost it; its question is there once the owner has put it back."""
             return (await ask()).status not in ("unknown", "not_asked")
