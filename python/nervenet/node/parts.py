@@ -169,7 +169,16 @@ class NodeParts:
     # ── what parts need of parts that are made after them ────────────────────────────────────────────────────────────
 
     def _new_coordinator(
-        self, workflow_id: str, definition: str, version: int, run: int, start: Start, /
+        self,
+        workflow_id: str,
+        definition: str,
+        version: int,
+        run: int,
+        start: Start,
+        /,
+        *,
+        applied: int = 0,
+        req: bytes = b"",
     ) -> Coordinator:
         context = self.context
         workflow = context.definitions.get((definition, version))
@@ -177,7 +186,7 @@ class NodeParts:
             workflow = self.stored_definitions.get(definition, version)
         assert workflow is not None  # the caller has asked `able` or `_has_code`
         machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
-        return Coordinator(context, self._effects, machine, start)
+        return Coordinator(context, self._effects, machine, start, applied, req)
 
     def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:
         return self.monitor.look_at(coordinators)

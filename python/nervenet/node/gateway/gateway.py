@@ -65,7 +65,7 @@ class Gateway:
         self._context = context
         self._loop = asyncio.get_running_loop()
         self.agents: dict[str, ConnectedAgent] = {}
-        self.broker = TaskBroker(context, wakes)
+        self.broker = TaskBroker(context, wakes, lambda: self._reader.look_soon())
         self._reader = GatewayReader(context, self.broker, self.agents)
         self._monitor = AgentMonitor(context, self.broker, self.agents, lost=self._lost, gone=self._gone)
         self._membership = Membership(context, etcd, self.agents, self._moved)

@@ -47,16 +47,18 @@ _log = logging.getLogger(__name__)
 
 
 class TaskBroker:
-    """`tasks` holds every task that is here, claimed or not: a second copy finds the first."""
+    """`tasks` holds every task that is here, claimed or not: a second copy finds the first.
 
-    def __init__(self, context: NodeContext, wakes: Wakes) -> None:
+    `room_changed` is called when an agent that was full has room again.
+    """
+
+    def __init__(self, context: NodeContext, wakes: Wakes, room_changed: Callable[[], None]) -> None:
         self._context = context
         self._wakes = wakes
         self._queues = context.queues
         self._loop = asyncio.get_running_loop()
         self.tasks: dict[TaskKey, GatewayTask] = {}
-        self.room_changed: Callable[[], object] = lambda: None
-        """Called when an agent that was full has room again."""
+        self._room_changed = room_changed
         data_plane = self.data_plane = DataPlane(context.link, context.keys, context.journal, context.queues)
         now_ms, retention_ms = context.clock.now_ms, context.config.retention_ms
         self.deliveries = Deliveries(context.link)
@@ -374,7 +376,7 @@ class TaskBroker:
         if agent.give_back(attempt):
             self.fill(agent)
             if full and agent.free_for(capability):
-                self.room_changed()
+                self._room_changed()
 
     def fill(self, agent: ConnectedAgent) -> None:
         """Claim what waited for a slot."""

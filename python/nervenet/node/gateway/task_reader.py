@@ -79,7 +79,6 @@ class GatewayReader:
         self._poller = QueuePoller(broker.data_plane, broker.deliveries, SYSTEM.monotonic, self)
         self._look_now = asyncio.Event()
         self.consumer = ""
-        broker.room_changed = self.look_soon
 
     def __repr__(self) -> str:
         return f"<GatewayReader of {self.consumer}, {len(self._poller.queues)} queues>"

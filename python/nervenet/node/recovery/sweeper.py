@@ -263,10 +263,7 @@ class Sweeper:
                 await context.ownership.running_remove(workflow_id, scores[workflow_id])
             for workflow_id, head in plan.closed:
                 self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
-            for (
-                _,
-                head,
-            ) in plan.orphans:  # its owner may have been dead before I came: look again, sooner than in a minute
+            for _, head in plan.orphans:  # its owner may have died before this node came: look sooner than in a minute
                 self._dead.setdefault(head.owner, _now())
             for part in in_turn([orphan for orphan in plan.orphans if self._is_mine(*orphan)]):
                 adopted += await self._adopt(part)

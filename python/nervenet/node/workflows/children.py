@@ -73,9 +73,7 @@ class Children:
             _log.warning("%s: %s is put off: %s", coordinator.workflow_id, type(command).__name__, error)
             coordinator.deferred_commands.append(command)
         except Exception:
-            coordinator.deferred_commands.append(
-                command
-            )  # otherwise its workflow would wait forever; the log has the reason
+            coordinator.deferred_commands.append(command)  # or its workflow waits forever; the log has the reason
             raise
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -133,8 +133,9 @@ class ContinueAsNew:
     def _begin(self, old: Coordinator, run: int, journal_id: bytes, start: Start, data: bytes, req: bytes) -> None:
         context = self._context
         ms, _, n = journal_id.partition(b"-")
-        coordinator = self._new_coordinator(old.workflow_id, start.definition, start.version, run, start)
-        coordinator.applied, coordinator.applied_ms, coordinator.req = int(n) - 1, int(ms), req
+        coordinator = self._new_coordinator(
+            old.workflow_id, start.definition, start.version, run, start, applied=int(n) - 1, req=req
+        )
         self._run_end.replace(old, coordinator)
         coordinator.feed_own(Entry("start", start, int(n), int(ms), context.status.node_id), data)
         coordinator.catch_up()

@@ -138,8 +138,10 @@ class Coordinator(OwnedJournal):
         "watched",
     )
 
-    def __init__(self, context: NodeContext, effects: Effects, machine: Machine, start: Start) -> None:
-        super().__init__(context, machine.workflow_id, machine.run, effects.weigh_entry)
+    def __init__(
+        self, context: NodeContext, effects: Effects, machine: Machine, start: Start, applied: int, req: bytes
+    ) -> None:
+        super().__init__(context, machine.workflow_id, machine.run, effects.weigh_entry, applied)
         self._effects = effects
         self.machine = machine
         self.trace = start.trace
@@ -147,7 +149,7 @@ class Coordinator(OwnedJournal):
         self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
-        self.req = b""  # of a run behind the first, whose start does not tell it
+        self.req = req  # of a run behind the first, whose start does not tell it
         self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
         self.sent: dict[str, DispatchedAttempt] = {}
         self.recovered = False

@@ -62,9 +62,25 @@ class LastLine(Protocol):
 
 
 class NewCoordinator(Protocol):
-    """Makes the coordinator of a run whose code is here."""
+    """Makes the coordinator of a run whose code is here.
 
-    def __call__(self, workflow_id: str, definition: str, version: int, run: int, start: Start, /) -> Coordinator: ...
+    Args:
+        applied: the number of the last entry before this run.
+        req: the hash of the first run's start, which a later run does not tell.
+    """
+
+    def __call__(
+        self,
+        workflow_id: str,
+        definition: str,
+        version: int,
+        run: int,
+        start: Start,
+        /,
+        *,
+        applied: int = 0,
+        req: bytes = b"",
+    ) -> Coordinator: ...
 
 
 class Loader:
@@ -135,15 +151,12 @@ class Loader:
         while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
             await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and waits in its journal until there is memory
         async with self._at_once, self._hosted.lock(workflow_id):
-            node_id = (
-                context.status.node_id
-            )  # when the node gets another id during this load, the load is no longer its own
+            node_id = context.status.node_id  # if it changes during this load, the load is no longer the node's own
             if (coordinator := self._hosted.coordinators.get(workflow_id)) is not None:
                 if dead is None or await self._is_mine(workflow_id):
                     return True
-                self._hosted.forget(
-                    coordinator
-                )  # another node took it while this process was stopped, and has died since
+                # another node took it while this process was stopped, and has died since
+                self._hosted.forget(coordinator)
             with self._hosted.expecting(workflow_id):
                 if dead is not None:
                     await context.ownership.own(node_id, workflow_id)
@@ -184,9 +197,7 @@ class Loader:
         coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
         self._hosted.feed_early(coordinator)
         now = context.clock.now_ms()
-        if any(
-            claim.until_ms < now for claim in claims.values()
-        ):  # the agent that ran it is gone: the next attempt is due
+        if any(claim.until_ms < now for claim in claims.values()):  # its agent is gone: the next attempt is due
             context.spawn(self._look_at([coordinator]))
         return True
 
@@ -226,12 +237,11 @@ class Loader:
         if not isinstance(start, Start):
             await self._without_start(workflow_id, head, entries, start)
             return None
-        coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start)
+        req = head.request_hash if head.run > 1 else b""
+        coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start, req=req)
         adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
             self._stop_killer(coordinator, entries, head.blocked)
-        if head.run > 1:
-            coordinator.req = head.request_hash
         coordinator.machine.foresee(entries)
         for entry, stored in zip(entries, raw, strict=True):
             coordinator.replay(entry, stored.data)

@@ -58,11 +58,13 @@ class OwnedJournal(ABC):
         "workflow_id",
     )
 
-    def __init__(self, context: NodeContext, workflow_id: str, run: int, weigh_entry: Callable[[int], None]) -> None:
+    def __init__(
+        self, context: NodeContext, workflow_id: str, run: int, weigh_entry: Callable[[int], None], applied: int
+    ) -> None:
         self._context = context
         self.workflow_id = workflow_id
         self.run = run
-        self.applied = 0  # in a later run, n continues from the run before
+        self.applied = applied  # in a later run, n continues from the run before
         self.applied_ms = 0
         self.created_ms = 0
         self.entry_log: EntryLog | None = None

@@ -205,7 +205,7 @@ class Starter:
         workflow_id = plan.request.workflow_id
         try:
             if plan.owner == self._context.status.node_id:
-                self._host_run(workflow_id, plan.start, plan.entry, plan.version, 1, created.id)
+                self._host_run(workflow_id, plan.start, plan.entry, 1, created.id)
             else:
                 self._remember(lambda: self._again(plan))
                 send_wake(self._context, plan.owner, workflow_id, 1, created.id, "start")
@@ -213,13 +213,14 @@ class Starter:
             return error
         return Started(workflow_id, True, plan.owner)
 
-    def _host_run(self, workflow_id: str, start: Start, data: bytes, version: int, run: int, journal_id: bytes) -> None:
+    def _host_run(self, workflow_id: str, start: Start, data: bytes, run: int, journal_id: bytes) -> None:
         """Host a run that was created here, from its first entry: no need to read what was just written."""
         if self._hosted.get(workflow_id) is not None:
             return
         ms, _, n = journal_id.partition(b"-")
-        coordinator = self._new_coordinator(workflow_id, start.definition, version, run, start)
-        coordinator.applied = int(n) - 1
+        coordinator = self._new_coordinator(
+            workflow_id, start.definition, start.version, run, start, applied=int(n) - 1
+        )
         self._hosted.attach(coordinator)
         coordinator.feed_own(Entry("start", start, int(n), int(ms), self._context.status.node_id), data)
         self._hosted.feed_early(coordinator)
@@ -270,7 +271,7 @@ class Starter:
                 await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == self._context.status.node_id:
-            self._host_run(workflow_id, plan.start, plan.entry, plan.version, answer.run, answer.id)
+            self._host_run(workflow_id, plan.start, plan.entry, answer.run, answer.id)
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         return Started(workflow_id, True, plan.owner)
@@ -288,7 +289,7 @@ class Starter:
             (),
             {
                 "definition": request.definition,
-                "version": plan.version,
+                "version": plan.start.version,
                 "python": plan.start.runtime,
                 "req": plan.req,
                 "created": self._context.clock.now_ms(),

@@ -73,7 +73,6 @@ class Plan(NamedTuple):
 
     request: StartRequest
     owner: str
-    version: int
     req: bytes
     start: Start
     entry: bytes
@@ -85,7 +84,7 @@ class Plan(NamedTuple):
             workflow_id=request.workflow_id,
             owner=self.owner,
             definition=request.definition,
-            version=self.version,
+            version=self.start.version,
             runtime=self.start.runtime,
             request_hash=self.req,
             entry=self.entry,
@@ -172,7 +171,7 @@ class StartPlanner:
             starter=request.starter,
             parent=request.parent,
         )
-        plan = Plan(request, owner, version, request.hash, start, encode_entry(start, context.status.node_id))
+        plan = Plan(request, owner, request.hash, start, encode_entry(start, context.status.node_id))
         if owner == context.status.node_id:
             planned.add(cost)
         return plan
