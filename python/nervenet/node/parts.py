@@ -141,6 +141,7 @@ class NodeParts:
         )
         self._effects = Effects(
             dispatch=self.attempts.dispatch,
+            follow=self.attempts.follow,
             withdraw=self.attempts.withdraw,
             release_agent=self.dispatcher.release,
             attempt_ended=self.outliers.attempt_ended,

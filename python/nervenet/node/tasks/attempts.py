@@ -28,20 +28,23 @@ class Attempts:
         self._context = context
         self._dispatcher = dispatcher
 
-    def dispatch(self, coordinator: Coordinator, command: Dispatch, *, held: bool = False) -> None:
-        """Send an attempt as soon as it is due, and limit its time. `held`: an agent has it already, so send nothing."""
+    def dispatch(self, coordinator: Coordinator, command: Dispatch) -> None:
+        """Send an attempt as soon as it is due, and limit its time."""
+        sent = self.follow(coordinator, command)
+        if command.at_ms > sent.sent_ms:
+            sent.timers.append(self._context.timers.at(command.at_ms, self._send, coordinator, sent))
+        else:
+            self._send(coordinator, sent)
+
+    def follow(self, coordinator: Coordinator, command: Dispatch) -> DispatchedAttempt:
+        """Limit the time of an attempt."""
         timers, options = self._context.timers, command.options
         sent = coordinator.sent[command.step] = DispatchedAttempt(command, self._context.clock.now_ms())
         if command.total_due_ms is not None:
             sent.timers.append(timers.at(command.total_due_ms, self._out_of_time, coordinator, sent))
         if options.queue_ms is not None:
             sent.timers.append(timers.at(sent.due_ms + options.queue_ms, self._queued_too_long, coordinator, sent))
-        if held:
-            return
-        if command.at_ms > sent.sent_ms:
-            sent.timers.append(timers.at(command.at_ms, self._send, coordinator, sent))
-        else:
-            self._send(coordinator, sent)
+        return sent
 
     def _send(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
         if not sent.over and not coordinator.dropped:

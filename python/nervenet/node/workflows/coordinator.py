@@ -81,8 +81,10 @@ class Effects:
     """What a coordinator can have done: one function for each effect, so that an effect costs one call."""
 
     # tasks
-    dispatch: Callable[..., None]
-    """Send the attempt of a `Dispatch`, and limit its time: coordinator, command; `held`: an agent has it already."""
+    dispatch: Callable[[Coordinator, Dispatch], None]
+    """Send an attempt when it is due, and limit its time."""
+    follow: Callable[[Coordinator, Dispatch], object]
+    """Limit the time of an attempt that an agent has already."""
     withdraw: Callable[[Coordinator, Withdraw, DispatchedAttempt | None], None]
     """Stop a step that the workflow no longer wants: command, and its attempt if this node sent one."""
     release_agent: Callable[[DispatchedAttempt], None]
@@ -191,7 +193,7 @@ class Coordinator(OwnedJournal):
         wanted: list[Command] = []
         for command in self.machine.outstanding():
             if isinstance(command, Dispatch) and skip(command):
-                self._effects.dispatch(self, command, held=True)
+                self._effects.follow(self, command)
             else:
                 wanted.append(command)
         self._carry_out_all(wanted)
@@ -310,15 +312,13 @@ class Coordinator(OwnedJournal):
         return True
 
     async def _prove(self, entries: list[Entry]) -> None:
-        machine, context = self.machine, self._context
+        context = self._context
         assert context.replay_process is not None
         try:
-            found = await difference(machine, entries, context.replay_process, context.watchdog)
+            found = await difference(self.machine, entries, context.replay_process, context.watchdog)
             if found is not None and not self.dropped:
                 self._held.clear()
-                machine.blocked = found
-                machine.close()
-                self.mirror()
+                self.block(found)
         finally:
             self.acknowledged(CHECK)
 
