@@ -12,9 +12,10 @@ and could not reach it. So a record that differs from an unchanged report is a r
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM, Clock
+from nervenet.node.gateway.connected_agent import state_number
 from nervenet.node.services.records import agent_record
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.rpc.status import invalid, not_found
@@ -75,7 +76,7 @@ class Heartbeats:
         view = self.table.agents.get(request.agent_id)
         reported = request.state
         if view is not None and not reported:
-            reported = _state(view.state)
+            reported = state_number(view.state)
         return _Beat(self, request.agent_id, request.lease_id, reported)
 
     async def set_state(self, agent_id: str, lease: int, state: agent_pb2.AgentState) -> None:
@@ -146,9 +147,5 @@ class _Beat:
         view = self._all.table.agents.get(self.agent_id)
         if view is None or now - self._state_written < SETTLED:
             return agent_pb2.AGENT_STATE_UNSPECIFIED
-        wanted = _state(view.state)
+        wanted = state_number(view.state)
         return agent_pb2.AGENT_STATE_UNSPECIFIED if wanted == reported else wanted
-
-
-def _state(name: str) -> agent_pb2.AgentState:
-    return cast("agent_pb2.AgentState", agent_pb2.AgentState.Value(f"AGENT_STATE_{name}"))
