@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.dispatcher import Dispatcher
     from nervenet.node.workflows.coordinator import Coordinator
-    from nervenet.streams.heads import Claim
 
 
 class Attempts:
@@ -63,7 +62,7 @@ class Attempts:
             self._context.spawn(self._end_if_unclaimed(coordinator, sent))
 
     async def _end_if_unclaimed(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
-        if await self._claim(coordinator, sent.dispatch.step) is None and not sent.over:
+        if not await self._holder(coordinator, sent.dispatch.step) and not sent.over:
             words = f"no agent took it within {sent.dispatch.options.queue_ms} ms"
             self.give_up(coordinator, sent, FailureCode.TIMEOUT, words, retryable=False)
 
@@ -100,12 +99,12 @@ class Attempts:
 
     async def _withdraw(self, coordinator: Coordinator, command: Withdraw, sent: bool, outcome: Outcome) -> None:
         step, attempt = command.step, command.attempt
-        claim = await self._claim(coordinator, step) if sent or command.wait else None
-        if claim is not None and command.wait:
-            await self._stopped(coordinator, command, claim.agent_id, outcome)
+        holder = await self._holder(coordinator, step) if sent or command.wait else ""
+        if holder and command.wait:
+            await self._stopped(coordinator, command, holder, outcome)
         await coordinator.append(f"task:{step}", outcome)
-        if claim is not None and not command.wait:
-            self._dispatcher.tell_to_stop(coordinator, step, claim.agent_id, attempt, "canceled")
+        if holder and not command.wait:
+            self._dispatcher.tell_to_stop(coordinator, step, holder, attempt, "canceled")
 
     async def _stopped(self, coordinator: Coordinator, command: Withdraw, agent_id: str, outcome: Outcome) -> None:
         """Wait until the agent has stopped the task. An agent that can't be asked notices it when it renews its claim."""
@@ -121,10 +120,11 @@ class Attempts:
 
     # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _claim(self, coordinator: Coordinator, step: str) -> Claim | None:
-        """The claim of a step, alive or not."""
+    async def _holder(self, coordinator: Coordinator, step: str) -> str:
+        """The id of the agent that claims a step now; "" if none does."""
         look = await self._context.journal.look(coordinator.workflow_id, (step,))
-        return look.claims.get(step) if look is not None else None
+        claim = look.claims.get(step) if look is not None else None
+        return claim.agent_id if claim is not None else ""
 
     async def _is_claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
         """Whether an agent holds this attempt and has renewed its claim in time."""
