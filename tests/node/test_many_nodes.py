@@ -226,7 +226,7 @@ async def test_an_owned_id_without_a_head_keeps_its_place_until_the_grace_of_a_s
         await node.context.ownership.own(node.node_id, "ghost")
         await sweep.own_set()
         assert await node.context.ownership.owns(node.node_id, ["ghost"]) == [True]
-        sweep._headless["ghost"] -= 61
+        sweep._headless._since["ghost"] -= 61
         await sweep.own_set()
         assert await node.context.ownership.owns(node.node_id, ["ghost"]) == [False]
 
