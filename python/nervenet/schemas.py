@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic.json_schema import JsonSchemaValue
 
-__all__ = ["MORE", "Fit", "below", "described", "fit", "load_validator", "malformed", "misfits", "path_of", "schema_of"]
+__all__ = ["MORE", "Fit", "below", "described", "fit", "malformed", "misfits", "path_of", "schema_of"]
 
 MORE: Final = "x-accepts-more"
 """In a schema that `schema_of` made: the code accepts more here than the schema says."""
@@ -391,18 +391,9 @@ def malformed(schema: bytes) -> str:
     return "; ".join(f"{path}: {words}" if path else words for path, words in problems)
 
 
-def load_validator() -> None:
-    """Import what checks schemas: 100 ms of CPU, and seconds on a machine without any.
-
-    A node calls it at its start. Workflow code that asks a human for a typed answer would import it otherwise, and the
-    watchdog would take a slow import for code that blocks the loop.
-    """
-    import jsonschema  # type: ignore[import-untyped]  # noqa: F401
-
-
 def wrong_schema(schema: Any) -> list[Problem]:
     """Every problem of a JSON Schema, each with its path in it."""
-    from jsonschema import Draft202012Validator  # late: it takes 60 ms
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # late: 4 MB, 100 ms of CPU
 
     if not isinstance(schema, (dict, bool)):
         return [("", "a JSON Schema is an object")]

@@ -212,6 +212,12 @@ def test_every_public_name_can_be_had_and_nothing_is_imported_before() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_a_node_loads_what_few_workflows_need_when_the_first_one_does() -> None:
+    heavy = "{'jsonschema', 'attrs', 'cel_expr_python', 'opentelemetry', 'nervenet.agent'}"
+    code = f"import sys, nervenet.node.node, nervenet.node.services, nervenet.process; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_importing_a_mesh_reads_no_configuration_and_loads_no_transport(tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text(HELLO)
     (tmp_path / "nervenet.toml").write_text("this is not toml")

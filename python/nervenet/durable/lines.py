@@ -90,6 +90,16 @@ def is_debugged(frame: FrameType | None) -> bool:
     return False
 
 
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether nervenet imports a library that it needs only now. A busy machine makes that slow, not the workflow."""
+    called = ""
+    while frame is not None:
+        if called.startswith("<frozen importlib") and frame.f_code.co_filename.startswith(_PACKAGE):
+            return True
+        called, frame = frame.f_code.co_filename, frame.f_back
+    return False
+
+
 def called_name(inner: FrameType | None, method: str) -> str:
     """How the user wrote the call that went wrong: `asyncio.to_thread()`, or `loop.add_reader()` when called
     directly."""

@@ -37,7 +37,7 @@ from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, R
 from nervenet.durable.context import Context, ContinueAsNew
 from nervenet.durable.failures import failure_of, stack_of, step_of
 from nervenet.durable.fold import Fold
-from nervenet.durable.lines import is_debugged, line_of_coroutine, line_of_traceback
+from nervenet.durable.lines import is_debugged, is_importing, line_of_coroutine, line_of_traceback
 from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
 from nervenet.durable.pending import Contradiction, Pending
 from nervenet.errors import NotDurable
@@ -245,8 +245,8 @@ class Machine:
         self.close()  # drop a forgotten machine without warnings too
 
     def interrupt(self) -> bool:
-        """Interrupt an `apply` that takes too long, from another thread (a watchdog). False: none runs, or a debugger
-        has stopped it.
+        """Interrupt an `apply` that takes too long, from another thread (a watchdog). False: none runs, a debugger has
+        stopped it, or nervenet itself imports a library.
 
         The run becomes BLOCKED with the line that it executed. Code that waits inside C (`time.sleep`) is interrupted
         when that returns: call this again until it returns False.
@@ -257,7 +257,7 @@ class Machine:
                 return False
             if self._interrupted is None:
                 frame = sys._current_frames().get(thread)
-                if is_debugged(frame):
+                if is_debugged(frame) or is_importing(frame):
                     return False
                 self._interrupted = overrun_line(frame)
             self._fold.loop.stop_now = True
