@@ -422,7 +422,7 @@ def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str
         raise TypeError(f"{name!r} is a generator: return one value, and send parts with task.emit(part)")
     signature = inspect.signature(fn)
     parameters = _positional(signature, name)
-    hints = _Hints(inner, name, local)
+    hints = _Annotations(inner, name, local)
     marked = bool(parameters) and hints.is_marker(parameters[0], marker)
     if marker is ContextBase and not marked:
         raise TypeError(
@@ -463,7 +463,7 @@ def _positional(signature: inspect.Signature, name: str) -> list[inspect.Paramet
     return found
 
 
-class _Hints:
+class _Annotations:
     """Annotations of one function, evaluated one by one where they are strings."""
 
     def __init__(self, fn: Callable[..., Any], name: str, local: Mapping[str, Any]) -> None:

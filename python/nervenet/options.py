@@ -79,7 +79,7 @@ class FrozenMap(Mapping[str, str]):
 EMPTY = FrozenMap({})
 
 
-class _Options:
+class _OptionsBase:
     """What the option classes share: repr of what is set, merging, and the checks of their fields."""
 
     none_is_unset: ClassVar[bool] = False
@@ -186,7 +186,7 @@ def _meant(owner: str, name: str, value: object) -> str:
 
 
 def _merged(mine: Any, theirs: Any) -> Any:
-    if isinstance(mine, _Options) and isinstance(theirs, _Options):
+    if isinstance(mine, _OptionsBase) and isinstance(theirs, _OptionsBase):
         return mine.merge(theirs)
     if isinstance(mine, FrozenMap):
         return FrozenMap({**mine, **theirs})
@@ -194,7 +194,7 @@ def _merged(mine: Any, theirs: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class RetryPolicy(_Options):
+class RetryPolicy(_OptionsBase):
     """How often and when a failed attempt is followed by another one.
 
     By default a call is attempted five times. The pause after the n-th failed attempt is
@@ -260,7 +260,7 @@ class RetryPolicy(_Options):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Timeouts(_Options):
+class Timeouts(_OptionsBase):
     """How long the parts of a call may take. None, or a field that is left out everywhere, means: no limit.
 
     Only `accept` has a limit by default, so a slow model call is never stopped unless you ask for it. An attempt
@@ -295,7 +295,7 @@ class Timeouts(_Options):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Selection(_Options):
+class Selection(_OptionsBase):
     """Which agent gets the task.
 
         CallOptions(selection=Selection("least_loaded", match={"accelerator": "gpu"}))
@@ -323,7 +323,7 @@ class Selection(_Options):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CallOptions(_Options):
+class CallOptions(_OptionsBase):
     """How one call, or all calls of an agent or a mesh, are made.
 
     Options are merged field by field, also inside `retry`, `timeouts` and `selection`: those of the mesh, then those
@@ -368,7 +368,7 @@ class CallOptions(_Options):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class StartOptions(_Options):
+class StartOptions(_OptionsBase):
     """How a workflow is started.
 
         await client.start(review, doc, id="review-118", options=StartOptions(labels={"team": "legal"}))

@@ -205,13 +205,13 @@ def fit(schema: str) -> Fit | None:
     """The check of a schema that `schema_of` made; None where it accepts everything, or is not understood."""
     try:
         found = json.loads(schema)
-        checked = _Checks(found).made()
+        checked = _CheckBuilder(found).made()
         return None if checked["type"] == "any" else Fit(SchemaValidator(checked), found)
     except (SchemaError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-class _Checks:
+class _CheckBuilder:
     """A JSON Schema, as pydantic's core would check it. What it does not know it does not check."""
 
     def __init__(self, schema: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ async def names(ctx: Context) -> list[str]:
 def test_sets_of_tasks_and_futures_iterate_in_the_order_of_their_creation() -> None:
     feeder = Feeder(flow(names))
     start = next(c for c in feeder.first if isinstance(c, StartTimer))
-    feeder.timer(start.k, start.due_ms)
+    feeder.timer(start.number, start.due_ms)
     assert ended(feeder).count("t") == 40
 
 

@@ -314,7 +314,7 @@ def test_out_of_attempts_a_human_decides_where_the_policy_says_so() -> None:
 
     feeder = Feeder(flow(escalating))
     asked = feeder.attempt("extract", 1, Failure(FailureCode.APPLICATION, "429", "RateLimited"))[0]
-    assert isinstance(asked, EscalateStep) and asked.k == 1
+    assert isinstance(asked, EscalateStep) and asked.question_number == 1
     assert (asked.question.source, asked.question.text) == ("exhausted", "extract failed: RateLimited: 429")
     assert feeder.rebuilt().outstanding() == [asked]
     assert feeder.feed("escalated:extract#1", Escalated(asked.question)) == []
@@ -323,7 +323,7 @@ def test_out_of_attempts_a_human_decides_where_the_policy_says_so() -> None:
     assert isinstance(again, Dispatch) and (again.attempt, again.at_ms, again.hint) == (2, 0, "try page 2")
     assert isinstance(feeder.attempt("extract", 2)[0], Dispatch)
     asked_again = feeder.attempt("extract", 3)[0]
-    assert isinstance(asked_again, EscalateStep) and asked_again.k == 2
+    assert isinstance(asked_again, EscalateStep) and asked_again.question_number == 2
     feeder.feed("escalated:extract#2", Escalated(asked_again.question))
     assert feeder.feed("decided:extract#2", Decided(Action.COMPLETE, text("by hand"), resolver="ana")) == []
     feeder.done("extract", "by hand")

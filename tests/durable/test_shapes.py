@@ -159,13 +159,13 @@ class World:
                 gone = Outcome(text("late"), None) if late else Outcome(None, Failure(FailureCode.CANCELED, "gone"))
                 return f"task:{want.step}", gone
             case StartTimer():
-                return f"timer:{want.k}", TimerFired(want.due_ms)
+                return f"timer:{want.number}", TimerFired(want.due_ms)
             case FailStep():
                 return f"task:{want.step}", want.outcome
             case EscalateStep():
-                return f"escalated:{want.step}#{want.k}", Escalated(want.question)
+                return f"escalated:{want.step}#{want.question_number}", Escalated(want.question)
             case Expire():
-                return f"decided:{want.step}#{want.k}", want.decided
+                return f"decided:{want.step}#{want.question_number}", want.decided
             case CloseRun():
                 return "close", want.close
             case Signaled():
@@ -178,7 +178,7 @@ class World:
         call = dice.choice(open_steps)
         retry = call.kind == "call" and dice.random() < 0.4
         decided = Decided(Action.RETRY, attempts=1) if retry else Decided(Action.COMPLETE, text("ok"))
-        return f"decided:{call.step}#{call.k}", decided
+        return f"decided:{call.step}#{call.question_number}", decided
 
 
 @pytest.mark.parametrize("seed", range(COUNT))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nervenet.clock import SYSTEM
-from nervenet.durable.check import EACH, is_due, refold
+from nervenet.durable.check import NODE_CHECKS_EACH_UNTIL, is_due, refold
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.node.guards.replay_check import SLICE, difference
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nervenet.node.node import Node
 
 mesh = Mesh("cost")
-LATE = EACH + 4
+LATE = NODE_CHECKS_EACH_UNTIL + 4
 
 
 @mesh.agent
@@ -54,14 +54,14 @@ async def is_slow(ctx: Context) -> None:
 @mesh.workflow
 async def loops_when_it_is_replayed(ctx: Context) -> None:
     await ctx.call(work, 0.0)
-    while os.getenv("NN_NOBODY_SETS_THIS"):  # the other world has every variable
+    while os.getenv("NN_NOBODY_SETS_THIS"):  # the changed environment has every variable
         pass
 
 
 @pytest.mark.parametrize("entries", [1, 16, 17, 100, 1_000, 50_000])
 def test_all_checks_of_a_run_fold_three_times_its_journal(entries: int) -> None:
     folded = sum(n for n in range(1, entries + 1) if is_due(n, ends=n == entries))
-    assert folded <= 3 * entries + EACH * (EACH + 1) // 2
+    assert folded <= 3 * entries + NODE_CHECKS_EACH_UNTIL * (NODE_CHECKS_EACH_UNTIL + 1) // 2
 
 
 def test_the_journal_is_folded_a_few_entries_at_a_time() -> None:

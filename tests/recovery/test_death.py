@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from nervenet.node.recovery.failure_detector import proves, successors
-from nervenet.node.served import Answer
+from nervenet.node.served import ProbeResult
 from tests.mesh import stories
 from tests.support.mesh import ProcessMesh, owner_of
 from tests.support.waiting import until
@@ -26,17 +26,17 @@ def test_each_node_follows_the_next_ones_and_is_followed_by_as_many() -> None:
 @pytest.mark.parametrize(
     ("answer", "address", "shared", "proof"),
     [
-        (Answer.REFUSED, "127.0.0.1:7701", False, True),
-        (Answer.REFUSED, "agents:7701", True, True),
-        (Answer.ANOTHER, "10.0.0.5:7701", True, True),
-        (Answer.ANOTHER, "agents:7701", False, True),
-        (Answer.ANOTHER, "agents:7701", True, False),
-        (Answer.ITSELF, "10.0.0.5:7701", False, False),
-        (Answer.SILENT, "10.0.0.5:7701", False, False),
-        (Answer.UNCLEAR, "10.0.0.5:7701", False, False),
+        (ProbeResult.REFUSED, "127.0.0.1:7701", False, True),
+        (ProbeResult.REFUSED, "agents:7701", True, True),
+        (ProbeResult.ANOTHER, "10.0.0.5:7701", True, True),
+        (ProbeResult.ANOTHER, "agents:7701", False, True),
+        (ProbeResult.ANOTHER, "agents:7701", True, False),
+        (ProbeResult.ITSELF, "10.0.0.5:7701", False, False),
+        (ProbeResult.SILENT, "10.0.0.5:7701", False, False),
+        (ProbeResult.UNCLEAR, "10.0.0.5:7701", False, False),
     ],
 )
-def test_only_a_refusal_or_a_stranger_is_proof(answer: Answer, address: str, shared: bool, proof: bool) -> None:
+def test_only_a_refusal_or_a_stranger_is_proof(answer: ProbeResult, address: str, shared: bool, proof: bool) -> None:
     assert proves(answer, address, shared=shared) is proof
 
 

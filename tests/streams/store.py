@@ -8,7 +8,7 @@ import itertools
 
 from nervenet.redis_link.link import Link
 from nervenet.streams.answers import Created, NewWorkflow
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.heads import Head
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
@@ -32,7 +32,7 @@ class Store:
         self.journal = JournalStore(link, self.keys)
         self.ownership = Ownership(link, self.keys)
         self.queues = Queues(link, self.keys)
-        self.groups = Groups(link, self.keys)
+        self.groups = ConsumerGroups(link, self.keys)
         self.listing = Listing(link, self.keys)
         self._numbers = itertools.count(1)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nervenet import Context, Mesh
-from nervenet.durable.world import another_world
+from nervenet.durable.changed_environment import changed_environment
 from nervenet.testing import WorkflowTest
 
 mesh = Mesh("unsteady")
@@ -114,7 +114,7 @@ def test_what_is_not_in_the_journal_is_found_and_its_line_named(workflow: Any) -
 def test_the_environment_is_still_another_one_after_a_thousand_checks() -> None:
     """Python 3.13 gives a class a thousand versions, so the check must not change a class each time."""
     for seed in range(1_200):
-        with another_world(seed):
+        with changed_environment(seed):
             seen = os.getenv("NN_NOBODY_SETS_THIS", "default")
         assert (seen, os.getenv("NN_NOBODY_SETS_THIS", "default")) == ("another environment", "default"), seed
 

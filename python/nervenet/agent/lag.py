@@ -31,7 +31,7 @@ class Lag:
         self._clock = clock
         self.longest = 0.0
         self._thread_id = 0
-        self._beaten = 0.0
+        self._last_beat = 0.0
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -46,13 +46,13 @@ class Lag:
         self._next.cancel()
 
     def _beat(self) -> None:
-        self._beaten = self._clock.monotonic()
+        self._last_beat = self._clock.monotonic()
         self._next = self._loop.call_later(AGENT_LAG_BEAT, self._beat)
 
     def _watch(self) -> None:
         stood = 0.0
         while not self._stop.wait(AGENT_LAG_BEAT):
-            late = self._clock.monotonic() - self._beaten - AGENT_LAG_BEAT
+            late = self._clock.monotonic() - self._last_beat - AGENT_LAG_BEAT
             if late > AGENT_LAG_LIMIT and not stood:
                 self._tell(late)
             elif late <= AGENT_LAG_LIMIT and stood:

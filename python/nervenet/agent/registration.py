@@ -152,7 +152,7 @@ class Registration:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stale.wait(), LOAD_REPORT_SHORTEST)
             now, load = self._clock.monotonic(), self._load()
-            if now - at >= self._interval or _matters(sent, load) or self._stale.is_set():
+            if now - at >= self._interval or _is_significant(sent, load) or self._stale.is_set():
                 sent, at = load, now
                 yield self._heartbeat(load)
 
@@ -171,7 +171,7 @@ class Registration:
             raise ConfigError(f"{self.agent_id} is refused by its node: {error}") from error
 
 
-def _matters(before: Sample, now: Sample) -> bool:
+def _is_significant(before: Sample, now: Sample) -> bool:
     taken, was = now.active + now.queued, before.active + before.queued
     return abs(taken - was) >= max(1, now.slots // 10) or (taken >= now.slots) != (was >= before.slots)
 

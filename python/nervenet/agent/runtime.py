@@ -37,7 +37,7 @@ from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.data_plane import DataPlane
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.queues import Queues
@@ -78,7 +78,7 @@ class AgentRuntime:
         self.running: dict[AttemptKey, Running] = {}
         keys = Keys(config.namespace)
         self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys))
-        self._groups = Groups(link, keys)
+        self._groups = ConsumerGroups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
         self._executors = self._make_executors()
@@ -96,7 +96,7 @@ class AgentRuntime:
         self._reader: TaskReader | None = None
         self._registration: Registration | None = None
         self._draining: asyncio.Task[None] | None = None
-        self._life: asyncio.Task[None] | None = None
+        self._main_task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -167,8 +167,8 @@ class AgentRuntime:
 
     async def stopped(self) -> None:
         """Wait until a part fails permanently, and raise its error. An agent never ends on its own otherwise."""
-        assert self._life is not None
-        await asyncio.shield(self._life)
+        assert self._main_task is not None
+        await asyncio.shield(self._main_task)
 
     async def _begin(self) -> None:
         loop_agents = [agent for agent in self.agents.values() if agent.run != "process"]
@@ -176,12 +176,12 @@ class AgentRuntime:
         for executor in set(self._executors.values()):
             await executor.start()
         await self._port.start()
-        self._life = asyncio.create_task(self._run_incarnations(), name=f"agent {self.name}")
+        self._main_task = asyncio.create_task(self._run_incarnations(), name=f"agent {self.name}")
         ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((self._main_task, ready), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        if self._life.done():
-            self._life.result()
+        if self._main_task.done():
+            self._main_task.result()
 
     async def _run_incarnations(self) -> None:
         try:
@@ -225,7 +225,7 @@ class AgentRuntime:
     async def _close(self) -> None:
         """Close all parts, drained or not."""
         await _ended(self._draining)
-        await _ended(self._life)
+        await _ended(self._main_task)
         await self._port.close()
         self.task_runner.close()
         for executor in set(self._executors.values()):
@@ -293,7 +293,7 @@ class AgentRuntime:
         """Drain, deregister, and delete the inbox and the consumers, so that no node has to clean up."""
         self.drain()
         await self.drained()
-        await _ended(self._life)  # or the end of the lease would begin a new incarnation
+        await _ended(self._main_task)  # or the end of the lease would begin a new incarnation
         registration, reader = self._registration, self._reader
         if registration is None or reader is None:
             return

@@ -57,7 +57,7 @@ def read(name: str) -> File:
         node = YAML(typ="safe", pure=True).compose(text)
         if node is None:
             raise UsageError(f"{name} is empty")
-        reader = _Reader()
+        reader = _YamlReader()
         return File(name, reader.value("", node), reader.lines)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -69,7 +69,7 @@ def read(name: str) -> File:
         raise UsageError(f"{name} is nested too deeply") from None
 
 
-class _Reader:
+class _YamlReader:
     """Makes plain data of ruamel's nodes, and notes the line of each path."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from nervenet.client.awaiting import Awaiter
 from nervenet.client.handle import WorkflowHandle, outcome_of
 from nervenet.client.inputs import encoded
 from nervenet.client.nodes import Nodes
-from nervenet.client.starting import Starter
+from nervenet.client.starting import StartBatcher
 from nervenet.client.values import Escalation, WorkflowInfo
 from nervenet.clock import new_workflow_id
 from nervenet.config import Config, parse_argument
@@ -99,7 +99,7 @@ class Client:
         self.config = Config.load(**given) if config is None else _with(config, given)  # type: ignore[arg-type]  # overrides
         config = self.config
         self._nodes = Nodes(config, tls)
-        self._made: tuple[Starter, Awaiter] | None = None
+        self._made: tuple[StartBatcher, Awaiter] | None = None
 
     def __repr__(self) -> str:
         return f"<Client of {self.config.namespace} at {self.config.address}>"
@@ -120,10 +120,10 @@ class Client:
             await awaiter.close()
         await self._nodes.close()
 
-    def _parts(self) -> tuple[Starter, Awaiter]:
+    def _parts(self) -> tuple[StartBatcher, Awaiter]:
         """Made when used: they belong to the loop that uses them."""
         if self._made is None:
-            self._made = Starter(self._nodes), Awaiter(self._nodes)
+            self._made = StartBatcher(self._nodes), Awaiter(self._nodes)
         return self._made
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from nervenet.records import NOTHING, Payload
 __all__ = ["encoded"]
 
 
-MOST: Final = 4 << 20
+MAX_INPUT: Final = 4 << 20
 """No mesh can be set to take more. Its own limit is the node's to know, and to name."""
 
 
@@ -36,9 +36,9 @@ def encoded(target: Target[..., Any] | str, args: Sequence[Any]) -> Payload:
             raise InvalidPayload(f"{name}: {error}") from None
     else:
         payload = ANY.encode(args[0]) if args and args[0] is not None else NOTHING
-    if payload.size > MOST:
+    if payload.size > MAX_INPUT:
         raise Overloaded(
-            f"{name}: input is {format_size(payload.size)}, the largest possible is {format_size(MOST)}; "
+            f"{name}: input is {format_size(payload.size)}, the largest possible is {format_size(MAX_INPUT)}; "
             "store it and pass a URI.",
             code="RESOURCE_EXHAUSTED",
             reason="PAYLOAD_TOO_LARGE",

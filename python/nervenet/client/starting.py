@@ -20,15 +20,15 @@ from nervenet.v1 import coordinator_service_pb2 as pb
 if TYPE_CHECKING:
     from nervenet.client.nodes import Nodes
 
-__all__ = ["Starter"]
+__all__ = ["StartBatcher"]
 
-AT_ONCE: Final = 4
+CALLS_IN_FLIGHT: Final = 4
 MOST_STARTS: Final = 200
 MOST_BYTES: Final = 4 << 20
 _PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
 
 
-class Starter:
+class StartBatcher:
     """The starts of one client."""
 
     def __init__(self, nodes: Nodes) -> None:
@@ -45,14 +45,14 @@ class Starter:
         future: asyncio.Future[bool] = self._loop.create_future()
         begin_start(self._nodes.telemetry, request, self._nodes.current, future)
         self._waiting.append((request, future))
-        if not self._flushing and len(self._calls) < AT_ONCE:
+        if not self._flushing and len(self._calls) < CALLS_IN_FLIGHT:
             self._flushing = True
             self._loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
         self._flushing = False
-        while self._waiting and len(self._calls) < AT_ONCE:
+        while self._waiting and len(self._calls) < CALLS_IN_FLIGHT:
             call = self._loop.create_task(self._start(self._batch()))
             self._calls.add(call)
             call.add_done_callback(self._returned)

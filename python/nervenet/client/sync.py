@@ -44,11 +44,11 @@ T_co = TypeVar("T_co", covariant=True)
 class SyncHandle(Generic[T_co]):
     """One workflow, as a SyncClient sees it. Made by `SyncClient.start` and `SyncClient.handle`."""
 
-    __slots__ = ("_aside", "_handle")
+    __slots__ = ("_handle", "_loop_thread")
 
-    def __init__(self, handle: WorkflowHandle[T_co], aside: _Aside) -> None:
+    def __init__(self, handle: WorkflowHandle[T_co], loop_thread: _LoopThread) -> None:
         self._handle = handle
-        self._aside = aside
+        self._loop_thread = loop_thread
 
     def __repr__(self) -> str:
         return f"<SyncHandle {self.id}>"
@@ -75,7 +75,7 @@ class SyncHandle(Generic[T_co]):
             TimeoutError: `timeout` passed. The workflow continues.
             NotFound: There is no such workflow.
         """
-        return self._aside.wait(self._handle.result(timeout=timeout))
+        return self._loop_thread.wait(self._handle.result(timeout=timeout))
 
     def info(self) -> WorkflowInfo:
         """The workflow as it is now.
@@ -83,7 +83,7 @@ class SyncHandle(Generic[T_co]):
         Raises:
             NotFound: There is no such workflow.
         """
-        return self._aside.wait(self._handle.info())
+        return self._loop_thread.wait(self._handle.info())
 
     @overload
     def signal(self, signal: Target[[None], None], /, *, undeclared: bool = ...) -> None: ...
@@ -106,7 +106,7 @@ class SyncHandle(Generic[T_co]):
             AlreadyClosed: The workflow has ended.
             NotFound: There is no such workflow.
         """
-        self._aside.wait(self._handle.signal(signal, *args, **kwargs))
+        self._loop_thread.wait(self._handle.signal(signal, *args, **kwargs))
 
     def cancel(self, reason: str = "", /) -> None:
         """Ask it to stop. Its clean-up code runs first; `result` raises WorkflowCanceled when it has stopped.
@@ -118,7 +118,7 @@ class SyncHandle(Generic[T_co]):
             AlreadyClosed: The workflow has ended.
             NotFound: There is no such workflow.
         """
-        self._aside.wait(self._handle.cancel(reason))
+        self._loop_thread.wait(self._handle.cancel(reason))
 
     def watch(self, *, after: int = 0, progress: bool = False, partials: bool = False) -> Iterator[Event]:
         """What happens to it, until its end. When a node stops, the client continues with another one.
@@ -131,7 +131,7 @@ class SyncHandle(Generic[T_co]):
         Raises:
             NotFound: There is no such workflow.
         """
-        return self._aside.each(self._handle.watch(after=after, progress=progress, partials=partials))
+        return self._loop_thread.each(self._handle.watch(after=after, progress=progress, partials=partials))
 
     @overload
     def partials(self, step: str | Target[..., Any], type: type[T], /) -> Iterator[Partial[T]]: ...
@@ -149,7 +149,7 @@ class SyncHandle(Generic[T_co]):
             InvalidPayload: A piece is of another type.
             NotFound: There is no such workflow.
         """
-        return self._aside.each(self._handle.partials(step, type))
+        return self._loop_thread.each(self._handle.partials(step, type))
 
 
 class SyncClient:
@@ -185,7 +185,7 @@ class SyncClient:
         config: Config | None = None,
     ) -> None:
         self._client = Client(address, namespace=namespace, tls=tls, token=token, config=config)
-        self._aside = _Aside()
+        self._loop_thread = _LoopThread()
 
     def __repr__(self) -> str:
         return f"<SyncClient of {self.config.namespace} at {self.config.address}>"
@@ -208,7 +208,7 @@ class SyncClient:
         """Close the connections. Workflows continue; another thread that still waits for something gets a
         RuntimeError.
         """
-        self._aside.close(self._client.close)
+        self._loop_thread.close(self._client.close)
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,7 +248,7 @@ class SyncClient:
             Overloaded: The mesh is full, or the input is too large. Wait for `retry_after` where it is set.
             Unavailable: No node answered within 3 s (20 s if one has answered before).
         """
-        return SyncHandle(self._aside.wait(self._client.start(workflow, *args, **named)), self._aside)
+        return SyncHandle(self._loop_thread.wait(self._client.start(workflow, *args, **named)), self._loop_thread)
 
     @overload
     def run(
@@ -279,7 +279,7 @@ class SyncClient:
             WorkflowCanceled: It was canceled.
             RequestError: It could not be started, see `start`.
         """
-        return self._aside.wait(self._client.run(workflow, *args, **named))
+        return self._loop_thread.wait(self._client.run(workflow, *args, **named))
 
     def start_many(
         self, workflow: Target[[I], O], inputs: Mapping[str, I], /, *, options: StartOptions | None = None
@@ -297,8 +297,8 @@ class SyncClient:
         Raises:
             RequestError: One was refused. The others are started all the same.
         """
-        handles = self._aside.wait(self._client.start_many(workflow, inputs, options=options))
-        return {key: SyncHandle(handle, self._aside) for key, handle in handles.items()}
+        handles = self._loop_thread.wait(self._client.start_many(workflow, inputs, options=options))
+        return {key: SyncHandle(handle, self._loop_thread) for key, handle in handles.items()}
 
     @overload
     def handle(self, id: str, workflow: Workflow[Any, O], /) -> SyncHandle[O]: ...
@@ -315,7 +315,7 @@ class SyncClient:
         async def on_its_loop() -> WorkflowHandle[Any]:
             return self._client.handle(id, *workflow)
 
-        return SyncHandle(self._aside.wait(on_its_loop()), self._aside)
+        return SyncHandle(self._loop_thread.wait(on_its_loop()), self._loop_thread)
 
     def call(self, agent: Agent[I, O], input: I, /, *, request_id: str, options: CallOptions | None = None) -> O:
         """Run one durable task without a workflow of your own, and return its result.
@@ -334,7 +334,7 @@ class SyncClient:
             AlreadyExists: The request id was used for another agent or input. Choose another one.
             Overloaded: The agent's queue is full. Wait for `retry_after`.
         """
-        return self._aside.wait(self._client.call(agent, input, request_id=request_id, options=options))
+        return self._loop_thread.wait(self._client.call(agent, input, request_id=request_id, options=options))
 
     # ── look, and people ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -364,7 +364,7 @@ class SyncClient:
         found = self._client.list(
             state=state, definition=definition, labels=labels, started_after=started_after, limit=limit
         )
-        return self._aside.each(found)
+        return self._loop_thread.each(found)
 
     def put_definition(self, definition: Mapping[str, Any], /) -> Workflow[Any, Any]:
         """Store a workflow given as data, and return what starts this version of it.
@@ -381,7 +381,7 @@ class SyncClient:
             AlreadyExists: This version is stored with other content. Raise `version`.
             InvalidRequest: The definition is wrong. `fields` has every problem with its path.
         """
-        return self._aside.wait(self._client.put_definition(definition))
+        return self._loop_thread.wait(self._client.put_definition(definition))
 
     def escalations(self, *, state: str = "OPEN", workflow_id: str | None = None) -> Iterator[Escalation]:
         """Questions to humans, the earliest deadline first.
@@ -393,7 +393,7 @@ class SyncClient:
         Raises:
             ValueError: There is no such state.
         """
-        return self._aside.each(self._client.escalations(state=state, workflow_id=workflow_id))
+        return self._loop_thread.each(self._client.escalations(state=state, workflow_id=workflow_id))
 
     def resolve(self, escalation_id: str, resolution: Resolution, /) -> None:
         """Answer an open question.
@@ -409,10 +409,10 @@ class SyncClient:
             InvalidRequest: The value does not fit what was asked. The message names the field.
             NotFound: There is no such question.
         """
-        self._aside.wait(self._client.resolve(escalation_id, resolution))
+        self._loop_thread.wait(self._client.resolve(escalation_id, resolution))
 
 
-class _Aside:
+class _LoopThread:
     """An event loop in a thread of its own, for which other threads wait."""
 
     def __init__(self) -> None:

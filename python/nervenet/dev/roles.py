@@ -17,7 +17,7 @@ from nervenet.dev.child_process import KILL_AFTER, ChildProcess, environment, ho
 from nervenet.errors import NervenetError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-SETTLED = 10.0
+STABLE_AFTER = 10.0
 """Seconds of life after which a death is no longer one of a series."""
 USAGE = 2
 
@@ -127,7 +127,7 @@ class Roles:
             code = await role.child.ended()
             if not role.served.is_set() or (code == USAGE and not self._reload):
                 raise RoleEnded(role.name, code)
-            if SYSTEM.monotonic() - began > SETTLED:
+            if SYSTEM.monotonic() - began > STABLE_AFTER:
                 pause = FIRST_PAUSE
             self._on_change()
             if code == USAGE:
@@ -139,7 +139,7 @@ class Roles:
 
     async def stop(self) -> None:
         """Drain the agents, then the nodes."""
-        self._let_go()
+        self._cancel_keepers()
         for roles in (self._agents, self._nodes):
             children = [role.child for role in roles if role.child is not None]
             await asyncio.gather(*(child.stop(self._patience) for child in children))
@@ -147,12 +147,12 @@ class Roles:
 
     def kill(self) -> None:
         """Kill every process at once."""
-        self._let_go()
+        self._cancel_keepers()
         for role in (*self._agents, *self._nodes):
             if role.child is not None:
                 role.child.kill()
 
-    def _let_go(self) -> None:
+    def _cancel_keepers(self) -> None:
         for keeper in self._keepers:
             keeper.cancel()
 

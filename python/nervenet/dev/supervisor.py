@@ -92,7 +92,7 @@ class Supervisor:
                 sys.stderr.flush()
             self._write_ready_file()
             stack.callback(self._forget_ready_file)
-            await stop.asked(self._stop, broken=self._look_after(before))
+            await stop.asked(self._stop, broken=self._supervise(before))
 
     async def _stop(self) -> None:
         if not self._options.quiet:
@@ -147,7 +147,7 @@ class Supervisor:
 
     # ── while it runs ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _look_after(self, before: dict[str, tuple[int, int]]) -> None:
+    async def _supervise(self, before: dict[str, tuple[int, int]]) -> None:
         """Restart a server that died; reload when a file was saved."""
         while True:
             await asyncio.sleep(LOOK)

@@ -18,9 +18,9 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from nervenet.definitions import Workflow
+from nervenet.durable.changed_environment import changed_environment
 from nervenet.durable.commands import Command, Dispatch
 from nervenet.durable.machine import Machine
-from nervenet.durable.world import another_world
 from nervenet.records import Entry, Mismatch
 
 
@@ -33,18 +33,18 @@ def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: I
     return machine
 
 
-CHECKED = 1_000
+KIT_CHECKS_UNTIL = 1_000
 """The number of entries after which the test kit stops checking, because it folds the whole journal each time."""
-EVERY = 100
+KIT_CHECKS_EACH_UNTIL = 100
 """Up to this number of entries the test kit checks after each entry; later less and less often."""
-EACH = 16
+NODE_CHECKS_EACH_UNTIL = 16
 """Up to this number of entries a node checks after each entry: most mistakes appear there, before they have an
 effect."""
-IN_ONE_GO = 10
-"""Entries that `refold` folds before it yields. Entering another world costs about as much as folding two."""
+ENTRIES_PER_STEP = 10
+"""Entries that `refold` folds before it yields. Changing the environment costs about as much as folding two."""
 
 
-UNSTEADY = (
+NOT_DETERMINISTIC = (
     "The same code on the same journal asked for two different things: it depends on what is not in its journal, as "
     "chance, a clock, the environment, a set's order or a global. Use ctx.random, ctx.now(), ctx.uuid() and sorted(…), "
     "or ask an agent."
@@ -53,28 +53,28 @@ UNSTEADY = (
 
 def worth_checking(n: int) -> bool:
     """Whether the test kit checks after the n-th entry of a run."""
-    return n <= CHECKED and n % (1 + n // EVERY) == 0
+    return n <= KIT_CHECKS_UNTIL and n % (1 + n // KIT_CHECKS_EACH_UNTIL) == 0
 
 
 def is_due(n: int, *, ends: bool) -> bool:
     """Whether a node checks after the n-th entry of a run: when the journal has doubled, and when the code has
     ended."""
-    return ends or n <= EACH or n & (n - 1) == 0
+    return ends or n <= NODE_CHECKS_EACH_UNTIL or n & (n - 1) == 0
 
 
 def refold(
     workflow: Workflow[Any, Any], workflow_id: str, run: int, payload_limit: int, entries: Iterable[Entry]
 ) -> Iterator[Machine]:
-    """A second machine from these entries, yielded before the first and after every IN_ONE_GO of them.
+    """A second machine from these entries, yielded before the first and after every ENTRIES_PER_STEP of them.
 
-    It runs in another world (`world`), so that code which reads that, instead of its journal, is found.
+    It runs in a changed environment, so that code which reads that, instead of its journal, is found.
     """
     again, journal = Machine(workflow, workflow_id, run, payload_limit=payload_limit), tuple(entries)
     again.foresee(journal)
     yield again
-    for at in range(0, len(journal), IN_ONE_GO):
-        with another_world(len(journal) + at):
-            for entry in journal[at : at + IN_ONE_GO]:
+    for at in range(0, len(journal), ENTRIES_PER_STEP):
+        with changed_environment(len(journal) + at):
+            for entry in journal[at : at + ENTRIES_PER_STEP]:
                 again.apply(entry, replaying=True)
         yield again
 
@@ -82,10 +82,10 @@ def refold(
 def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
     """A second machine from the same entries, and its difference from the first (None: no difference)."""
     *_, again = refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries)
-    return again, compare(machine, wishes(again), len(entries))
+    return again, compare(machine, wanted_commands(again), len(entries))
 
 
-class Wishes(NamedTuple):
+class WantedCommands(NamedTuple):
     """The state of a machine as a value, which may come from another process."""
 
     blocked: Mismatch | None
@@ -93,23 +93,23 @@ class Wishes(NamedTuple):
     lines: dict[str, str]  # of the pending steps
 
 
-def wishes(machine: Machine) -> Wishes:
+def wanted_commands(machine: Machine) -> WantedCommands:
     lines = {step: str(call.site) for step, call in machine.pending.items()}
-    return Wishes(machine.blocked, machine.outstanding(), lines)
+    return WantedCommands(machine.blocked, machine.outstanding(), lines)
 
 
-def compare(machine: Machine, again: Wishes, agreed: int) -> Mismatch | None:
+def compare(machine: Machine, again: WantedCommands, agreed: int) -> Mismatch | None:
     """The difference of a second machine with the same entries from this one (None: no difference)."""
     if again.blocked is not None:
-        return replace(again.blocked, detail=again.blocked.detail or UNSTEADY)
+        return replace(again.blocked, detail=again.blocked.detail or NOT_DETERMINISTIC)
     first = _difference(machine.outstanding(), again.commands)
     if first is None:
         return None
     ours, theirs = first
-    lines = {**wishes(machine).lines, **again.lines}
+    lines = {**wanted_commands(machine).lines, **again.lines}
     steps = (getattr(side, "step", "") for side in (theirs, ours))
     where = next((lines[step] for step in steps if step in lines), "")
-    return Mismatch(_words(ours), _words(theirs), where, agreed, UNSTEADY)
+    return Mismatch(_words(ours), _words(theirs), where, agreed, NOT_DETERMINISTIC)
 
 
 def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:

@@ -49,14 +49,14 @@ class Withdraw(NamedTuple):
 class StartTimer(NamedTuple):
     """Append `timer:<k>` (TimerFired(due_ms)) at `due_ms`, or as soon as possible after it."""
 
-    k: int
+    number: int
     due_ms: int
 
 
 class StopTimer(NamedTuple):
     """Forget that timer. If its entry exists already, it is ignored."""
 
-    k: int
+    number: int
 
 
 class FailStep(NamedTuple):
@@ -70,7 +70,7 @@ class EscalateStep(NamedTuple):
     """Append `escalated:<step>#<k>`: a human decides how the step continues."""
 
     step: str
-    k: int
+    question_number: int
     question: Question
 
 
@@ -79,7 +79,7 @@ class Expire(NamedTuple):
     script."""
 
     step: str
-    k: int
+    question_number: int
     at_ms: int
     decided: Decided
     outcome: Outcome

@@ -146,7 +146,7 @@ class Child(Generic[T_co]):
         self._context._fold.cancel_child(self._run)
 
 
-class ContinueAsNew(BaseException):
+class ContinueAsNewRequested(BaseException):
     """Leaves the workflow code when `ctx.continue_as_new` is called. Not an Exception, so `except Exception` lets it
     pass.
     """
@@ -600,7 +600,7 @@ class Context(ContextBase):
         payload = workflow.input.encode(args[0] if args else None) if workflow.takes_input else NOTHING
         check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
         version = 0 if workflow.fn is not None else workflow.version
-        raise ContinueAsNew(ContinueRun(workflow.name, version, payload))
+        raise ContinueAsNewRequested(ContinueRun(workflow.name, version, payload))
 
     def publish(self, view: object, /) -> None:
         """Show a value to watchers: in `info().view` and `nervenet show`. Each call replaces the last value.

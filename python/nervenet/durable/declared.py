@@ -84,8 +84,8 @@ class _CompiledStep:
     """One step, ready to run."""
 
     def __init__(self, index: int, step: DeclaredStep, declaration: Declaration, language: Any) -> None:
-        def compiled(path: str, text: str) -> _At | None:
-            return _At(f"steps[{index}].{path}", language.compile(text)) if text else None
+        def compiled(path: str, text: str) -> _LocatedExpression | None:
+            return _LocatedExpression(f"steps[{index}].{path}", language.compile(text)) if text else None
 
         self.name = step.name
         self.site = Site(f"steps[{index}] {step.name!r}")
@@ -111,7 +111,7 @@ class _CompiledStep:
                 self.value = compiled("value", value)
 
 
-class _At:
+class _LocatedExpression:
     """An expression and its path, for error messages."""
 
     def __init__(self, path: str, expression: Expression) -> None:
@@ -169,7 +169,7 @@ class _Interpretation:
             for task in begun:
                 await _ended(task)
             raise
-        return None if self._plan.output is None else _At("output", self._plan.output)(self._values)
+        return None if self._plan.output is None else _LocatedExpression("output", self._plan.output)(self._values)
 
     async def _step(self, step: _CompiledStep) -> str:
         self._values[f"steps.{step.name}"] = await self._value(step)
@@ -243,7 +243,7 @@ class _Interpretation:
             "expired": answer.expired,
         }
 
-    def _payload(self, given: _At | None, values: Mapping[str, Any], what: str) -> Payload:
+    def _payload(self, given: _LocatedExpression | None, values: Mapping[str, Any], what: str) -> Payload:
         if given is None:
             return NOTHING
         value = given(values)

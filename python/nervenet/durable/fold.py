@@ -29,7 +29,7 @@ from nervenet.durable.commands import (
 from nervenet.durable.lines import Site
 from nervenet.durable.loop import DurableLoop, DurableTimer
 from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, Pending
-from nervenet.durable.retry import LOST_LIMIT, Again, Suspected, next_attempt
+from nervenet.durable.retry import LOST_LIMIT, RetryAt, SuspectedStep, next_attempt
 from nervenet.records import (
     Action,
     Attempt,
@@ -206,20 +206,20 @@ class Fold:
         return True
 
     def start_timer(self, handle: DurableTimer) -> int:
-        self.timer_count = k = self.timer_count + 1
-        self.timers[k] = handle
-        self.commands.append(StartTimer(k, handle.due_ms))
-        return k
+        self.timer_count = number = self.timer_count + 1
+        self.timers[number] = handle
+        self.commands.append(StartTimer(number, handle.due_ms))
+        return number
 
-    def stop_timer(self, k: int) -> None:
-        handle = self.timers.pop(k, None)
+    def stop_timer(self, number: int) -> None:
+        handle = self.timers.pop(number, None)
         if handle is None:
             return
-        command = StartTimer(k, handle.due_ms)
-        if k > self.timer_mark and command in self.commands:  # its command was not returned yet
+        command = StartTimer(number, handle.due_ms)
+        if number > self.timer_mark and command in self.commands:  # its command was not returned yet
             self.commands.remove(command)
         else:
-            self.commands.append(StopTimer(k))
+            self.commands.append(StopTimer(number))
 
     def patched(self, change: str) -> bool:
         """Whether this run takes the new branch. The answer never changes; if it is recorded, the recorded one counts.
@@ -278,10 +278,10 @@ class Fold:
 
     def take(self, entry: Entry) -> None:
         """Fold one entry that is neither start, cancel nor close. Raises Contradiction."""
-        taker = _TAKERS.get(type(entry.body))
-        if taker is None:
+        handler = _HANDLERS.get(type(entry.body))
+        if handler is None:
             raise Contradiction(entry.name)
-        taker(self, entry, entry.body)
+        handler(self, entry, entry.body)
 
     def outstanding(self) -> Iterator[Command]:
         """All open commands, from the state alone."""
@@ -294,7 +294,7 @@ class Fold:
             if (command := child.wanted()) is not None:
                 yield command
         yield from (sending.wanted() for sending in self.sendings.values())
-        yield from (StartTimer(k, handle.due_ms) for k, handle in self.timers.items())
+        yield from (StartTimer(number, handle.due_ms) for number, handle in self.timers.items())
 
     def asks(self) -> tuple[str, Site | None]:
         """The steps that the code waits for, as text, and the line of the first one."""
@@ -303,7 +303,7 @@ class Fold:
         words += [("task:" if child.running else "child:") + step for step, child in self.children.items()]
         words += [f"sent:{step}" for step in self.sendings]
         words += [f"signal {name}" for name, waiting in self.receivers.items() if waiting]
-        words += [f"timer:{k}" for k in self.timers]
+        words += [f"timer:{number}" for number in self.timers]
         more = f" and {len(words) - 3} more" if len(words) > 3 else ""
         sites = [one.site for one in steps]
         sites += [child.site for child in self.children.values()] + [one.site for one in self.sendings.values()]
@@ -311,7 +311,7 @@ class Fold:
 
     def forget(self) -> None:
         """The code has ended: break reference cycles, so that memory is freed without the garbage collector."""
-        self.on_report = _nobody
+        self.on_report = _ignore_report
         self.receivers.clear()
         for call in self.pending.values():
             call.future.cancel()
@@ -356,10 +356,10 @@ class Fold:
             self._failed(call, body)
 
     def _timer(self, entry: Entry, body: TimerFired) -> None:
-        k = _number(entry.name[6:])
-        if k > self.timer_count:
+        number = _number(entry.name[6:])
+        if number > self.timer_count:
             raise Contradiction(entry.name)
-        handle = self.timers.pop(k, None)
+        handle = self.timers.pop(number, None)
         if handle is None:
             return
         if handle.due_ms != body.due_ms:
@@ -419,25 +419,29 @@ class Fold:
             self.changed_ms = entry.time_ms
 
     def _escalated(self, entry: Entry, body: Escalated) -> None:
-        call, k = self._numbered(entry)
-        if call is None or k < call.k or (k == call.k and call.phase in (OPEN, SETTLED)):
+        call, number = self._numbered(entry)
+        if (
+            call is None
+            or number < call.question_number
+            or (number == call.question_number and call.phase in (OPEN, SETTLED))
+        ):
             return
         theirs, ours = body.question, call.question
-        if _asks_about_lost_agents(theirs, call, k):
+        if _asks_about_lost_agents(theirs, call, number):
             call.attempt -= call.phase is SENT  # this code would have made another attempt
         else:
-            if k > call.k or ours is None or call.phase is not ASKING:
+            if number > call.question_number or ours is None or call.phase is not ASKING:
                 raise Contradiction(entry.name, site=call.site)
             if (theirs.text, theirs.choices) != (ours.text, ours.choices):
                 raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
-        call.question, call.k, call.phase = theirs, k, OPEN
+        call.question, call.question_number, call.phase = theirs, number, OPEN
         self._want(call)
 
     def _decided(self, entry: Entry, body: Decided) -> None:
-        call, k = self._numbered(entry)
-        if call is None or k < call.k:
+        call, number = self._numbered(entry)
+        if call is None or number < call.question_number:
             return
-        if k > call.k or call.question is None or call.phase is not OPEN:
+        if number > call.question_number or call.question is None or call.phase is not OPEN:
             raise Contradiction(entry.name, site=call.site)
         if body.action is Action.RETRY and call.kind == "ask":
             self._ask(call, call.question)
@@ -467,13 +471,13 @@ class Fold:
             total_due_ms=call.total_due_ms,
             seed=f"{self.workflow_id}~{self.run}/{call.step}#{call.attempt}",
         )
-        if isinstance(decision, Again):
+        if isinstance(decision, RetryAt):
             self._again(call, decision.at_ms)
-        elif isinstance(decision, Suspected) and call.options.escalate_loss:
+        elif isinstance(decision, SuspectedStep) and call.options.escalate_loss:
             failure = decision.failure
             words = f"{call.capability} may be what ends its agents. {failure.message}. {_WHAT_TO_DO}"
             self._ask(call, Question(words, "exhausted", schema=call.output.schema(), failure=failure))
-        elif isinstance(decision, Suspected):
+        elif isinstance(decision, SuspectedStep):
             self._fail(call, decision.failure)
         elif call.options.escalate:
             failure = decision.failure
@@ -492,7 +496,7 @@ class Fold:
         self._want(call)
 
     def _ask(self, call: Pending, question: Question) -> None:
-        call.k += 1
+        call.question_number += 1
         call.question, call.phase = question, ASKING
         self._want(call)
 
@@ -562,7 +566,7 @@ _WHAT_TO_DO: Final = (
 )
 
 
-def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
+def _asks_about_lost_agents(question: Question, call: Pending, number: int) -> bool:
     """Whether this is the question after lost agents. The required blame and the text of the question differ between
     releases, so the question in the journal counts."""
     failure = question.failure
@@ -572,11 +576,11 @@ def _asks_about_lost_agents(question: Question, call: Pending, k: int) -> bool:
         and failure.code is FailureCode.AGENT_LOST
         and call.phase in (SENT, FAILING, ASKING)
         and call.tally.lost >= LOST_LIMIT
-        and k == call.k + (call.phase is not ASKING)
+        and number == call.question_number + (call.phase is not ASKING)
     )
 
 
-def _nobody(message: str) -> None:
+def _ignore_report(message: str) -> None:
     """The reporter of a workflow that was dropped: it does nothing."""
 
 
@@ -585,7 +589,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 1 << 62
 
 
-_TAKERS: dict[type, Callable[[Fold, Entry, Any], None]] = {
+_HANDLERS: dict[type, Callable[[Fold, Entry, Any], None]] = {
     Outcome: Fold._task,
     Attempt: Fold._attempt,
     TimerFired: Fold._timer,

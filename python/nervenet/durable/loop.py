@@ -32,14 +32,14 @@ from typing import Any, Protocol, TypeAlias
 from nervenet.durable.lines import Site, called_name, line_of_coroutine, user_frame
 from nervenet.errors import NotDurable
 
-LIMIT = 100_000
+CALLBACK_LIMIT = 100_000
 """Callbacks of one entry after which the workflow counts as an endless loop."""
 
 ExceptionHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class Runaway(Exception):
-    """More than LIMIT callbacks for one entry. The argument is the line of the last one."""
+    """More than CALLBACK_LIMIT callbacks for one entry. The argument is the line of the last one."""
 
 
 class TimerSource(Protocol):
@@ -48,11 +48,11 @@ class TimerSource(Protocol):
     now_ms: int
 
     def start_timer(self, handle: DurableTimer) -> int: ...
-    def stop_timer(self, k: int) -> None: ...
+    def stop_timer(self, number: int) -> None: ...
     def report(self, message: str) -> None: ...
 
 
-class _Stopped:
+class _StoppedTimers:
     """The timers of a closed loop: the time does not change, and calls have no effect. It replaces the fold, because
     fold and loop would refer to each other and wait for the garbage collector, a pair for each workflow."""
 
@@ -64,7 +64,7 @@ class _Stopped:
     def start_timer(self, handle: DurableTimer) -> int:
         return 0
 
-    def stop_timer(self, k: int) -> None:
+    def stop_timer(self, number: int) -> None:
         pass
 
     def report(self, message: str) -> None:
@@ -103,7 +103,7 @@ class DurableHandle(asyncio.Handle):
 class DurableTimer(DurableHandle):
     """A callback with a time: the entry `timer:<k>` runs it."""
 
-    __slots__ = ("due_ms", "k")
+    __slots__ = ("due_ms", "number")
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class DurableTimer(DurableHandle):
     ) -> None:
         super().__init__(callback, args, loop, context)
         self.due_ms = due_ms
-        self.k = 0
+        self.number = 0
 
     def when(self) -> float:
         return self.due_ms / 1000
@@ -123,7 +123,7 @@ class DurableTimer(DurableHandle):
     def cancel(self) -> None:
         if not self._cancelled:
             super().cancel()
-            self._loop.timers.stop_timer(self.k)
+            self._loop.timers.stop_timer(self.number)
 
 
 class DurableFuture(asyncio.Future[Any]):
@@ -161,7 +161,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         self.title = title
         self.created = 0
         self.stop_now = False
-        self._budget = LIMIT
+        self._budget = CALLBACK_LIMIT
         self._closed = False
         self._running = False
         self._ready: list[DurableHandle] = []
@@ -174,12 +174,12 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
 
     # ── called by the machine ────────────────────────────────────────────────────────────────────────────────────────
 
-    def run(self, most: int = LIMIT, *, again: bool = False) -> bool:
+    def run(self, most: int = CALLBACK_LIMIT, *, again: bool = False) -> bool:
         """Run callbacks until none is left or `stop_now` is set (True), or until `most` have run (False).
 
-        `again` continues a run that has paused. Raises Runaway if one entry needs more than LIMIT.
+        `again` continues a run that has paused. Raises Runaway if one entry needs more than CALLBACK_LIMIT.
         """
-        budget = self._budget if again else LIMIT
+        budget = self._budget if again else CALLBACK_LIMIT
         least = budget - most if budget > most else 0
         with _Entered(self):
             while self._ready:
@@ -219,7 +219,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                     if not task.done():
                         _drop(task.get_coro())
         self._ready = []
-        self.timers = _Stopped(self.timers.now_ms)
+        self.timers = _StoppedTimers(self.timers.now_ms)
 
     # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -246,7 +246,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         due_ms = math.ceil(when * 1000 - 0.01)
         timer = DurableTimer(due_ms, callback, args, self, context)
         if due_ms > self.timers.now_ms:
-            timer.k = self.timers.start_timer(timer)
+            timer.number = self.timers.start_timer(timer)
         else:
             self._ready.append(timer)
         return timer
@@ -376,17 +376,17 @@ def _written(function: Callable[..., object]) -> tuple[str, str]:
     return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
 
 
-_STAY = "A workflow can't stop or run its loop: await the coroutine instead."
+_LOOP_IS_SHARED = "A workflow can't stop or run its loop: await the coroutine instead."
 _SIGNAL = "Declare a Signal and wait for it: await ctx.receive(signal)"
 _TASKS = "The loop's own tasks make sets iterate alike in every process: leave the factory alone."
 _CURES = {
     "add_signal_handler": _SIGNAL,
     "remove_signal_handler": _SIGNAL,
     "call_soon_threadsafe": "Nothing outside may call in. " + _SIGNAL,
-    "run_forever": _STAY,
-    "run_until_complete": _STAY,
-    "stop": _STAY,
-    "close": _STAY,
+    "run_forever": _LOOP_IS_SHARED,
+    "run_until_complete": _LOOP_IS_SHARED,
+    "stop": _LOOP_IS_SHARED,
+    "close": _LOOP_IS_SHARED,
     "set_task_factory": _TASKS,
 }
 

@@ -34,11 +34,11 @@ from typing import Any
 from nervenet.definitions import Workflow
 from nervenet.durable.children import ChildRun
 from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, RecordPatch, Withdraw
-from nervenet.durable.context import Context, ContinueAsNew
+from nervenet.durable.context import Context, ContinueAsNewRequested
 from nervenet.durable.failures import failure_of, stack_of, step_of
 from nervenet.durable.fold import Fold
 from nervenet.durable.lines import is_debugged, is_importing, line_of_coroutine, line_of_traceback
-from nervenet.durable.loop import LIMIT, DurableLoop, Runaway, overrun_line, sentence
+from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, Runaway, overrun_line, sentence
 from nervenet.durable.pending import Contradiction, Pending
 from nervenet.errors import NotDurable
 from nervenet.payloads import InvalidPayload, PayloadTooLarge, check_size
@@ -165,7 +165,7 @@ class Machine:
         """Read the entries that a replay will apply: `ctx.patched` needs them in advance."""
         self._fold.foresee(entries)
 
-    def apply(self, entry: Entry, *, replaying: bool = False, most: int = LIMIT) -> list[Command]:
+    def apply(self, entry: Entry, *, replaying: bool = False, most: int = CALLBACK_LIMIT) -> list[Command]:
         """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over).
 
         After `most` callbacks it pauses: then `unfinished` is true, and `go_on` is called until it is not. Nothing else
@@ -176,7 +176,7 @@ class Machine:
         self._replaying = replaying
         return self._step(entry, most)
 
-    def go_on(self, most: int = LIMIT) -> list[Command]:
+    def go_on(self, most: int = CALLBACK_LIMIT) -> list[Command]:
         """Continue the entry whose `apply` has paused. Returns the commands of the whole entry when it is finished."""
         return self._step(None, most) if self.unfinished else []
 
@@ -200,7 +200,7 @@ class Machine:
         except Contradiction as found:
             self._contradicted(found)
         except Runaway as endless:
-            self._block("an idle workflow", f"more than {LIMIT:,} callbacks without waiting", str(endless))
+            self._block("an idle workflow", f"more than {CALLBACK_LIMIT:,} callbacks without waiting", str(endless))
         except (Exception, Interrupted) as error:  # noqa: BLE001  # no error of a workflow may end the node
             self._broke(error)
         if self.unfinished:
@@ -332,7 +332,7 @@ class Machine:
             self._finished(canceled_close(canceled))
             return
         error = main.exception()
-        if isinstance(error, ContinueAsNew):
+        if isinstance(error, ContinueAsNewRequested):
             unread = sorted((ms, n) for waiting in self._fold.unread.values() for _, ms, n in waiting)
             self.next = error.run._replace(
                 folded=f"{self._fold.now_ms}-{self._fold.n}", unread=tuple(f"{ms}-{n}" for ms, n in unread)

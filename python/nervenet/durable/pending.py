@@ -9,7 +9,7 @@ from typing import Any
 
 from nervenet.durable.commands import Command, Dispatch, EscalateStep, Expire, FailStep, Withdraw
 from nervenet.durable.lines import Site
-from nervenet.durable.retry import Tally
+from nervenet.durable.retry import AttemptTally
 from nervenet.options import DEFAULTS, Resolved
 from nervenet.payloads import Codec
 from nervenet.records import NOTHING, Action, Attempt, Decided, Entry, Failure, FailureCode, Outcome, Payload, Question
@@ -58,12 +58,12 @@ class Pending:
         "future",
         "hint",
         "input",
-        "k",
         "kind",
         "options",
         "output",
         "phase",
         "question",
+        "question_number",
         "since_ms",
         "site",
         "step",
@@ -93,8 +93,8 @@ class Pending:
         self.options = options
         self.site = site
         self.attempt = 0
-        self.tally = Tally(options.max_attempts)
-        self.since_ms = self.at_ms = self.born = self.k = 0
+        self.tally = AttemptTally(options.max_attempts)
+        self.since_ms = self.at_ms = self.born = self.question_number = 0
         self.total_due_ms: int | None = None
         self.hint = ""
         self.avoid: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Pending:
             return FailStep(self.step, self._outcome(None, self.failure))
         if phase is ASKING:
             assert self.question is not None
-            return EscalateStep(self.step, self.k, self.question)
+            return EscalateStep(self.step, self.question_number, self.question)
         if phase is OPEN:
             return self._expiry()
         return None
@@ -155,7 +155,7 @@ class Pending:
         """Begin the step under this name, with its first attempt or question."""
         self.step, self.at_ms = step, 0
         if self.kind == "ask":
-            self.k, self.phase = 1, ASKING
+            self.question_number, self.phase = 1, ASKING
         else:
             self.attempt, self.phase = 1, SENT
 
@@ -169,7 +169,9 @@ class Pending:
                 FailureCode.TIMEOUT, f"nobody answered in time: {question.text}", "TimeoutError", source=self.step
             )
         decided = Decided(Action.EXPIRED, question.default, resolver="deadline")
-        return Expire(self.step, self.k, question.deadline_ms, decided, self._outcome(question.default, failure))
+        return Expire(
+            self.step, self.question_number, question.deadline_ms, decided, self._outcome(question.default, failure)
+        )
 
     def _outcome(self, output: Payload | None, failure: Failure | None) -> Outcome:
         return Outcome(output, failure, self.capability, self.digest, self.attempt)

@@ -35,7 +35,7 @@ NEVER_AGAIN = frozenset(
 )
 
 
-class Loss(NamedTuple):
+class AgentLoss(NamedTuple):
     """One agent that a step has lost: the time, the agent, the message, and the blame of the step in percent."""
 
     at_ms: int
@@ -44,7 +44,7 @@ class Loss(NamedTuple):
     blame: int = FULL_BLAME
 
 
-class Tally(NamedTuple):
+class AttemptTally(NamedTuple):
     """The attempts of a step so far. `limit` is their maximum, None without one; it rises when a human grants more.
 
     `lost` counts all lost agents. `row` has the consecutive losses that blame the step: a failed attempt whose agent is
@@ -54,20 +54,20 @@ class Tally(NamedTuple):
     limit: int | None
     used: int = 0
     lost: int = 0
-    row: tuple[Loss, ...] = ()
+    row: tuple[AgentLoss, ...] = ()
 
-    def after(self, failure: Failure, *, at_ms: int = 0, agent_id: str = "", blame: int | None = None) -> Tally:
+    def after(self, failure: Failure, *, at_ms: int = 0, agent_id: str = "", blame: int | None = None) -> AttemptTally:
         """The tally after one more failed attempt, recorded at `at_ms`."""
         if failure.code is FailureCode.AGENT_DRAINED:
             return self
         if failure.code is FailureCode.AGENT_LOST:
-            loss = Loss(at_ms, agent_id, failure.message, FULL_BLAME if blame is None else blame)
+            loss = AgentLoss(at_ms, agent_id, failure.message, FULL_BLAME if blame is None else blame)
             return self._replace(lost=self.lost + 1, row=(*self.row, loss) if loss.blame else self.row)
         return self._replace(used=self.used + 1, row=())
 
-    def grant(self, attempts: int) -> Tally:
+    def grant(self, attempts: int) -> AttemptTally:
         """The tally after a human has granted more attempts."""
-        return Tally(self.used + max(1, attempts), self.used)
+        return AttemptTally(self.used + max(1, attempts), self.used)
 
     def suspected(self, *more: int) -> bool:
         """Whether the step is suspected of ending its agents. `more` is the blame of losses to come."""
@@ -75,49 +75,49 @@ class Tally(NamedTuple):
         return sum(blames[LOST_LIMIT - 1 :]) >= FULL_BLAME or len(blames) >= LOST_MOST
 
 
-class Again(NamedTuple):
+class RetryAt(NamedTuple):
     """Send the next attempt, not before `at_ms` (0: at once)."""
 
     at_ms: int
 
 
-class Exhausted(NamedTuple):
+class RetriesExhausted(NamedTuple):
     """No further attempt. The step fails with `failure`, unless the policy asks a human."""
 
     failure: Failure
 
 
-class Suspected(NamedTuple):
+class SuspectedStep(NamedTuple):
     """No further attempt: the step is suspected of ending its agents. `failure` lists them."""
 
     failure: Failure
 
 
 def next_attempt(
-    options: Resolved, failure: Failure, tally: Tally, *, now_ms: int, total_due_ms: int | None, seed: str
-) -> Again | Exhausted | Suspected:
+    options: Resolved, failure: Failure, tally: AttemptTally, *, now_ms: int, total_due_ms: int | None, seed: str
+) -> RetryAt | RetriesExhausted | SuspectedStep:
     """Decide after `failure`, which `tally` includes. `seed` has the names of workflow, run, step and attempt.
 
     A lost or drained agent uses up no attempt. After the first loss in a row the next attempt follows at once, after
     each further one with the policy's pause.
     """
     if not may_repeat(failure, options.non_retryable):
-        return Exhausted(failure)
+        return RetriesExhausted(failure)
     lost = failure.code is FailureCode.AGENT_LOST
     if lost and tally.suspected():
-        return Suspected(replace(failure, message=_suspicion(tally.row)))
+        return SuspectedStep(replace(failure, message=_suspicion(tally.row)))
     of_agent = lost or failure.code is FailureCode.AGENT_DRAINED
     if not of_agent and tally.limit is not None and tally.used >= tally.limit:
-        return Exhausted(failure)
+        return RetriesExhausted(failure)
     at_once = of_agent and (not lost or len(tally.row) < 2)
     used = len(tally.row) - 1 if lost else tally.used
     at_ms = now_ms if at_once else now_ms + backoff_ms(options, used, failure.retry_after_ms, seed)
     if total_due_ms is not None and at_ms >= total_due_ms:
-        return Exhausted(_out_of_time(failure))
-    return Again(0 if at_once else at_ms)
+        return RetriesExhausted(_out_of_time(failure))
+    return RetryAt(0 if at_once else at_ms)
 
 
-def _suspicion(row: tuple[Loss, ...]) -> str:
+def _suspicion(row: tuple[AgentLoss, ...]) -> str:
     """`3 agents in a row were lost with it: 12:00:01 UTC: agent a-1 died; …`, at most the last few."""
     latest = [f"{datetime.fromtimestamp(loss.at_ms / 1000, UTC):%H:%M:%S} UTC: {loss.words}" for loss in row[-5:]]
     earlier = [f"{len(row) - len(latest)} earlier"] if len(row) > len(latest) else []

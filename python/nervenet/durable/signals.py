@@ -35,7 +35,7 @@ from nervenet.payloads import Codec
 
 __all__ = ["Signals", "signals_of"]
 
-MOST: Final = 10_000
+MAX_CODE_OBJECTS: Final = 10_000
 """The number of reachable objects after which the search ends."""
 _DYNAMIC: Final = frozenset({"getattr", "globals", "locals", "vars", "eval", "exec", "__import__", "import_module"})
 """Functions that look up objects by a name that is only known at run time."""
@@ -85,7 +85,7 @@ class _Search:
         self._add(workflow.fn)
         self._add(workflow.input.type)
         while self._left:
-            if len(self._seen) > MOST:
+            if len(self._seen) > MAX_CODE_OBJECTS:
                 self.complete = False
                 return
             for each in self._reached(self._left.pop()):

@@ -22,7 +22,7 @@ class AgentControl(Protocol):
         """Whether it runs there. Raises a NervenetError when the agent can't be told."""
 
 
-class Answer(enum.Enum):
+class ProbeResult(enum.Enum):
     """Who answers at an address."""
 
     ITSELF = "the process that is registered there"
@@ -38,7 +38,7 @@ class Contact(Protocol):
     async def introduce(self, node_id: str) -> None:
         """From now on this node answers under this id, and no longer under an earlier one."""
 
-    async def ask(self, address: str, process_id: str, *, node: bool) -> Answer:
+    async def ask(self, address: str, process_id: str, *, node: bool) -> ProbeResult:
         """Who is there? Within a second, over a connection of its own."""
 
     async def follow(self, address: str, node_id: str, met: Callable[[], None]) -> None:

@@ -26,7 +26,9 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
     stream = stream or sys.stderr
     pretty = form == "pretty" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Pretty(color=stream.isatty() and not os.environ.get("NO_COLOR")) if pretty else Json())
+    handler.setFormatter(
+        PrettyFormatter(color=stream.isatty() and not os.environ.get("NO_COLOR")) if pretty else JsonFormatter()
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -38,7 +40,7 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("_")}
 
 
-class Json(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """`{"time": …, "level": …, "logger": …, "message": …, "workflow_id": …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -54,7 +56,7 @@ class Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class Pretty(logging.Formatter):
+class PrettyFormatter(logging.Formatter):
     """`09:12:04.131 warn  nervenet.node  the words  workflow_id=review-118`."""
 
     def __init__(self, *, color: bool) -> None:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.backoff import Backoff
 from nervenet.redis_link.address import ClusterAddress, ServerAddress
 from nervenet.redis_link.connection import Arg, Connection, failing
-from nervenet.redis_link.dial import ServerIdentity, knock
+from nervenet.redis_link.dial import ServerIdentity, dial_unchecked
 from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
-from nervenet.redis_link.link import Link, RetryingCall, cancelled, exposure
+from nervenet.redis_link.link import Link, RetryingCall, cancelled, exposure_warning
 from nervenet.redis_link.shard import Shard
 from nervenet.redis_link.slots import SLOTS, key_of, slot_of
 from nervenet.redis_link.topology import Member, Topology, merge, parse_nodes
@@ -43,7 +43,7 @@ _ANSWER_WITHIN: Final = 0.5
 _REFRESH_EVERY: Final = 5.0
 _REFRESH_AT_MOST_EVERY: Final = 0.05
 _WAIT_FOR_CHANGE: Final = 0.25
-_HOPS: Final = 4
+_MAX_REDIRECTS: Final = 4
 
 _log = logging.getLogger(__name__)
 
@@ -89,11 +89,13 @@ class ClusterLink(Link):
             if self.connected:
                 break
             if left <= 0:
-                raise ConnectionLost(f"not every slot of {self.address} is served: {self._trouble or self._unserved()}")
+                raise ConnectionLost(
+                    f"not every slot of {self.address} is served: {self._last_error or self._unserved()}"
+                )
         watching = supervise(f"the view of {self.name} on {self.address}", self._watch)
         self._task = asyncio.create_task(watching, name=f"link {self.name}")
         if exposed := [str(shard.address) for shard in self._shards.values() if shard.server.exposed]:
-            _log.warning("%s: %s", self.name, exposure(", ".join(exposed)))
+            _log.warning("%s: %s", self.name, exposure_warning(", ".join(exposed)))
 
     # ── the methods of a link ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,7 +167,7 @@ class ClusterLink(Link):
                 if shards:
                     return await shards[slot_of(self.name.encode()) % len(shards)].connect(0, watched=watched)
             except LinkError as error:
-                self._trouble = str(error)
+                self._last_error = str(error)
             if deadline is not None and self._loop.time() >= deadline:
                 break
             await asyncio.sleep(backoff.next())
@@ -213,7 +215,7 @@ class ClusterLink(Link):
 
     async def _follow(self, future: asyncio.Future[Any], args: tuple[Arg, ...], refused: RedisRefused) -> None:
         error: LinkError = refused
-        for _ in range(_HOPS):
+        for _ in range(_MAX_REDIRECTS):
             try:
                 reply = await self.follow_redirect(refused).forward(args, asking=refused.code == "ASK")
             except RedisRefused as again:
@@ -258,7 +260,7 @@ class ClusterLink(Link):
             try:
                 await self._learn()
             except LinkError as error:
-                self._trouble = str(error)
+                self._last_error = str(error)
                 _log.warning(
                     "%s: cannot learn which master of %s serves which slots: %s", self.name, self.address, error
                 )
@@ -280,12 +282,12 @@ class ClusterLink(Link):
         if views:
             await self._install(merge(views))
         elif not shards:
-            self._trouble = f"no member of {self.address} answers"
+            self._last_error = f"no member of {self.address} answers"
 
     async def _ask(self, address: ServerAddress) -> list[Member]:
         connection = Connection(self._loop, self.counters)
         try:
-            await knock(connection, address)
+            await dial_unchecked(connection, address)
             text = await connection.send(("CLUSTER", "NODES"))
         except RedisRefused as error:
             raise BadAddress(f"{address.where} is in no cluster: {error}") from error

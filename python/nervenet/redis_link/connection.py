@@ -68,14 +68,14 @@ class Connection(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._scheduled = False
-        self._choked = False
+        self._writing_paused = False
         self._unwritten = 0
         self._answered = 0
         self._pages: deque[int] = deque()  # the positions in the queue at which a reply of a page is expected
         self._room: deque[asyncio.Future[None]] = deque()
         self._push: Callable[[Any], None] | None = None
         self._pinged = False
-        self._quiet_since = self._checked_at = 0.0
+        self._silent_since = self._checked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._reason: str | None = None
         self.on_lost: Callable[[], None] | None = None
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=1024 * 1024)
-        self._quiet_since = self._checked_at = self._loop.time()
+        self._silent_since = self._checked_at = self._loop.time()
         if self._watched:
             self._timer = self._loop.call_later(_CHECK_EVERY, self._check_silence)
 
@@ -157,16 +157,16 @@ class Connection(asyncio.Protocol):
         self._end(f"the connection to Redis broke: {exc}" if exc else "Redis closed the connection")
 
     def pause_writing(self) -> None:
-        self._choked = True
+        self._writing_paused = True
 
     def resume_writing(self) -> None:
-        self._choked = False
-        self._quiet_since = self._loop.time()
+        self._writing_paused = False
+        self._silent_since = self._loop.time()
         self._flush()
 
     def data_received(self, data: bytes) -> None:
         self._counters.bytes_in += len(data)
-        self._quiet_since = self._loop.time()
+        self._silent_since = self._loop.time()
         self._reader.feed(data)
         try:
             if self._push is None:
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._scheduled = False
-        if self._choked or self._transport is None or not self._unsent:
+        if self._writing_paused or self._transport is None or not self._unsent:
             return
         batch = self._unsent
         counters = self._counters
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         counters.writes += 1
         counters.bytes_out += self._unsent_bytes
         if len(batch) == len(self._waiting):  # no command was in flight before, so silence begins now
-            self._quiet_since = self._loop.time()
+            self._silent_since = self._loop.time()
         self._unsent = []
         self._unsent_bytes = 0
         self._transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
@@ -259,8 +259,8 @@ class Connection(asyncio.Protocol):
         overslept = now - self._checked_at > 2 * _CHECK_EVERY  # replies of that time are not read yet
         self._checked_at = now
         if overslept or self._upload_moves():
-            self._quiet_since = now
-        silence = now - self._quiet_since
+            self._silent_since = now
+        silence = now - self._silent_since
         if (self._waiting or self._pinged) and silence > _SILENCE:
             self.abort(f"no answer from Redis for {silence:.1f} s")
             return

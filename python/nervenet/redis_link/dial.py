@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nervenet.redis_link.connection import Arg, Connection
     from nervenet.redis_link.script import LuaScript
 
-__all__ = ["ServerIdentity", "dial", "knock"]
+__all__ = ["ServerIdentity", "dial", "dial_unchecked"]
 
 _OLDEST: Final = (6, 2)
 _TIMEOUT: Final = 5.0
@@ -74,7 +74,7 @@ async def dial(
         return await _unless_lost(connection, _connect_and_greet(connection, address, name, tuple(scripts)))
 
 
-async def knock(connection: Connection, address: ServerAddress) -> None:
+async def dial_unchecked(connection: Connection, address: ServerAddress) -> None:
     """Connect and log in, without any check of the server: for sentinels, and for any member of a cluster."""
     async with _reaching(connection, address):
         await _unless_lost(connection, _connect_and_log_in(connection, address))

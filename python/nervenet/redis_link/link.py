@@ -45,11 +45,11 @@ from nervenet.redis_link.faults import (
 from nervenet.redis_link.reader import Reader
 from nervenet.redis_link.script import LuaScript
 from nervenet.redis_link.sentinel import Sentinels
-from nervenet.redis_link.skips import Skips
+from nervenet.redis_link.skips import SkipCounter
 from nervenet.redis_link.subscription import Subscription
 from nervenet.supervision import supervise
 
-__all__ = ["Hook", "Link", "LinkStats", "RetryingCall", "cancelled", "exposure"]
+__all__ = ["Hook", "Link", "LinkStats", "RetryingCall", "cancelled", "exposure_warning"]
 
 _CLOSE_WITHIN: Final = 2.0
 """Seconds for which `close` waits for replies."""
@@ -111,7 +111,7 @@ class Link:
         self.name = name
         self.patience = patience
         self.on_reconnect: list[Hook] = []
-        self.skips = Skips()
+        self.skips = SkipCounter()
         self._loop = asyncio.get_running_loop()
         self._sentinels = Sentinels(address) if isinstance(address, SentinelAddress) else None
         self._counters = Counters()
@@ -121,14 +121,14 @@ class Link:
         self._connections: dict[Connection, ServerAddress] = {}
         self._up = asyncio.Event()
         self._closed = False
-        self._trouble = ""
+        self._last_error = ""
         self._server = self._announced = ServerIdentity("", "")
         self._children: set[Reader | Subscription] = set()
         self._task: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "connected" if self.connected else f"down: {self._trouble}"
+        state = "closed" if self._closed else "connected" if self.connected else f"down: {self._last_error}"
         return f"<{type(self).__name__} {self.name} to {self.address}, {state}>"
 
     async def begin(self, wait: float) -> None:
@@ -144,7 +144,7 @@ class Link:
         if self._sentinels is not None:
             self._sentinels.follow(self._master_is)
         if server.exposed:
-            _log.warning("%s: %s", self.name, exposure(str(self.address)))
+            _log.warning("%s: %s", self.name, exposure_warning(str(self.address)))
 
     @property
     def server(self) -> ServerIdentity:
@@ -259,7 +259,7 @@ class Link:
     def _down(self) -> LinkError:
         if self._closed:
             return LinkClosed(f"the link to {self.address} is closed")
-        return ConnectionLost(self._trouble or f"not connected to {self.address}")
+        return ConnectionLost(self._last_error or f"not connected to {self.address}")
 
     async def retry_until_answered(self, args: tuple[Arg, ...], reply: asyncio.Future[Any] | None) -> Any:
         try:
@@ -282,7 +282,7 @@ class Link:
         while True:
             self._counters.retried += 1
             if not await self._recovered(args, error, backoff, deadline - self._loop.time()):
-                error.add_note(f"tried again for {self.patience:g} s; {self._trouble or self!r}")
+                error.add_note(f"tried again for {self.patience:g} s; {self._last_error or self!r}")
                 raise error
             try:
                 return await self._once(args)
@@ -317,7 +317,7 @@ class Link:
             try:
                 return await self._attempt(watched=watched)
             except LinkError as error:
-                self._trouble = str(error)
+                self._last_error = str(error)
                 if deadline is not None and (not error.retry or self._loop.time() >= deadline):
                     raise
             await asyncio.sleep(backoff.next())
@@ -371,8 +371,8 @@ class Link:
         while True:
             began = self._loop.time()
             if self._last is not None:
-                self._trouble = await self._last.lost
-            _log.warning("%s: %s; connecting again", self.name, self._trouble)
+                self._last_error = await self._last.lost
+            _log.warning("%s: %s; connecting again", self.name, self._last_error)
             await cancelled(self._announcing)
             if self._loop.time() - began > _STABLE_AFTER:
                 backoff.reset()
@@ -407,7 +407,7 @@ class Link:
         self._announced = new
 
 
-def exposure(place: str) -> str:
+def exposure_warning(place: str) -> str:
     """The warning for a server whose failover could lose acknowledged writes."""
     return (
         f"{place} has replicas but min-replicas-to-write is 0: a master without connection to them still accepts writes,"

@@ -28,7 +28,7 @@ __all__ = ["LONGEST_BLOCK_MS", "Reader"]
 
 LONGEST_BLOCK_MS: Final = 2_000
 _GRACE: Final = 2.0
-_HOPS: Final = 4
+_MAX_REDIRECTS: Final = 4
 
 
 class Reader:
@@ -66,7 +66,7 @@ class Reader:
 
     async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
         server, asking = self._router.server_of(args), False
-        for _ in range(_HOPS):
+        for _ in range(_MAX_REDIRECTS):
             connection = await self._connected(server)
             try:
                 return await self._within(limit, connection, args, asking=asking)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.backoff import Backoff
 from nervenet.redis_link.connection import Connection, Counters
-from nervenet.redis_link.dial import knock
+from nervenet.redis_link.dial import dial_unchecked
 from nervenet.redis_link.faults import BadAddress, ConnectionLost, LinkError, RedisRefused
 from nervenet.supervision import supervise
 
@@ -85,7 +85,7 @@ class Sentinels:
         connection = self._asking.get(sentinel)
         if connection is None or connection.lost.done():
             connection = Connection(self._loop, self._counters)
-            await knock(connection, sentinel)
+            await dial_unchecked(connection, sentinel)
             self._asking[sentinel] = connection
         try:
             facts = await connection.send(("SENTINEL", "MASTER", self._address.master))
@@ -119,7 +119,7 @@ class Sentinels:
         while True:
             connection = Connection(self._loop, self._counters)
             try:
-                await knock(connection, sentinel)
+                await dial_unchecked(connection, sentinel)
                 connection.divert(self._on_message)
                 connection.write("SUBSCRIBE", "+switch-master")
                 backoff.reset()

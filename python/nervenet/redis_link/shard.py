@@ -59,7 +59,7 @@ class Cluster(Protocol):
         ...
 
 
-class _Member(Connection):
+class _ShardConnection(Connection):
     """A connection that remembers the arguments of commands in flight, so that they can follow a redirect."""
 
     def __init__(
@@ -134,7 +134,7 @@ class Shard(Link):
         except TimeoutError:
             raise self._down() from None
         connection = self._connection
-        if not isinstance(connection, _Member):
+        if not isinstance(connection, _ShardConnection):
             raise self._down()
         if asking:
             connection.send(("ASKING",))
@@ -162,7 +162,7 @@ class Shard(Link):
             raise
 
     def _new_connection(self, *, watched: bool) -> Connection:
-        return _Member(self, self._cluster.redirect) if watched else super()._new_connection(watched=False)
+        return _ShardConnection(self, self._cluster.redirect) if watched else super()._new_connection(watched=False)
 
     def _down(self) -> LinkError:
         if self._cluster.closed:

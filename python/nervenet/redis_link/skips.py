@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from typing import Final
 
-__all__ = ["Skips"]
+__all__ = ["SkipCounter"]
 
 MOST_PLACES: Final = 1_000
 """The number of places that are remembered as logged. The one that was skipped least recently is forgotten first."""
@@ -20,7 +20,7 @@ MOST_PLACES: Final = 1_000
 _log = logging.getLogger(__name__)
 
 
-class Skips:
+class SkipCounter:
     """One for each link. `count` is the number of skipped things since the process began."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Skips:
         self._logged: OrderedDict[str, None] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Skips {self.count} in {len(self._logged)} places>"
+        return f"<SkipCounter {self.count} in {len(self._logged)} places>"
 
     def skip(self, where: str, why: object) -> None:
         """Count and log something unreadable. `where` is the key, without its content: that may differ each time."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 IN_TRANSIT_MS: Final = 50
 """A task that was assigned this shortly before a sample may not have reached the agent yet, so it still counts."""
 
-KEPT_REQUIREMENTS: Final = 256
-KEPT_KEYS: Final = 10_000
+MAX_REQUIREMENTS: Final = 256
+MAX_STICKY_KEYS: Final = 10_000
 """Requirements whose agents are remembered. There is a limit because labels and keys come from callers."""
 
 _NO_LOAD: Final = LoadView()
@@ -40,22 +40,22 @@ class Candidate:
         "_assigned",
         "_finished",
         "_reported",
+        "agent_candidates",
         "agent_id",
         "capability",
         "labels",
         "load",
         "score",
-        "seats",
-        "standing",
+        "score_copies",
     )
 
-    def __init__(self, standing: Standing, capability: CapabilityView) -> None:
-        self.standing = standing
-        self.agent_id = standing.agent.id
+    def __init__(self, agent_candidates: AgentCandidates, capability: CapabilityView) -> None:
+        self.agent_candidates = agent_candidates
+        self.agent_id = agent_candidates.agent.id
         self.capability = capability
-        self.labels: Mapping[str, str] = {**standing.agent.labels, **capability.labels}
+        self.labels: Mapping[str, str] = {**agent_candidates.agent.labels, **capability.labels}
         self.score = self.load = 0.0
-        self.seats: list[tuple[list[float], int]] = []  # other places that have a copy of its score
+        self.score_copies: list[tuple[list[float], int]] = []  # other places that have a copy of its score
         self._reported = 0
         self._assigned: list[int] = []
         self._finished = 0
@@ -65,22 +65,22 @@ class Candidate:
 
     @property
     def agent(self) -> AgentView:
-        return self.standing.agent
+        return self.agent_candidates.agent
 
     @property
     def stream(self) -> str:
         """The id of the inbox that its tasks are sent to."""
-        return self.standing.agent.stream
+        return self.agent_candidates.agent.stream
 
     @property
     def barred(self) -> str:
         """The reason why it gets no tasks for now; "": it gets tasks."""
-        return self.standing.barred
+        return self.agent_candidates.barred
 
     @property
     def quality(self) -> tuple[float, int]:
         """Decides between two equal scores: fewer failures, then the faster agent."""
-        load = self.standing.load
+        load = self.agent_candidates.load
         return load.error_rate, load.average_ms
 
     @property
@@ -90,14 +90,14 @@ class Candidate:
 
     @property
     def slots(self) -> int:
-        whole = self.standing.slots
+        whole = self.agent_candidates.slots
         return min(self.capability.slots or whole, whole)
 
     @property
     def occupancy(self) -> str:
         if self.in_flight >= self.slots:
             return f"{self.in_flight} of {self.slots}"
-        return f"{self.standing.in_flight} of {self.standing.slots}"
+        return f"{self.agent_candidates.in_flight} of {self.agent_candidates.slots}"
 
     def lacks(self, requirement: Requirement) -> str:
         return requirement.missing(self.capability.version, self.labels)
@@ -128,11 +128,11 @@ class Candidate:
         """Set the slots of the whole agent, and the share of them that is taken."""
         self.load = load = max(self.in_flight / min(whole, self.capability.slots or whole), share)
         self.score = score = load if load < 1.0 else inf
-        for scores, place in self.seats:
+        for scores, place in self.score_copies:
             scores[place] = score
 
 
-class Standing:
+class AgentCandidates:
     """One agent: its record, its last report, and a candidate for each capability."""
 
     __slots__ = ("_skew", "agent", "candidates", "ejected", "load")
@@ -160,7 +160,7 @@ class Standing:
             return f"is {self.agent.state.lower()}"
         return f"ejected: {self.ejected}" if self.ejected else ""
 
-    def inherit(self, before: Standing) -> None:
+    def inherit(self, before: AgentCandidates) -> None:
         """Take over a new record of the same agent; the counts stay."""
         self.load, self.ejected, self._skew = before.load, before.ejected, before._skew
         for name, candidate in self.candidates.items():
@@ -187,14 +187,14 @@ class Pools:
 
     def __init__(self, chance: Callable[[], float] | None = None) -> None:
         self._chance = chance or random.Random().random
-        self._standings: dict[str, Standing] = {}
+        self._by_agent: dict[str, AgentCandidates] = {}
         self._by_capability: dict[str, dict[str, Candidate]] = {}
         self._eligible: dict[Requirement, Eligible] = {}
         self._turns: dict[Requirement, int] = {}
-        self._keepers: dict[tuple[Requirement, str], Choice] = {}
+        self._sticky_agents: dict[tuple[Requirement, str], Choice] = {}
 
     def __repr__(self) -> str:
-        return f"<Pools {len(self._standings)} agents, {len(self._by_capability)} capabilities>"
+        return f"<Pools {len(self._by_agent)} agents, {len(self._by_capability)} capabilities>"
 
     def choose(
         self,
@@ -209,7 +209,7 @@ class Pools:
         if eligible is None:
             eligible = self._find(requirement)
         if policy == "sticky" and sticky_key is not None and not avoid:
-            return self._keeper(requirement, sticky_key, eligible)
+            return self._sticky_agent(requirement, sticky_key, eligible)
         turn = 0
         if policy == "round_robin":
             turn = self._turns[requirement] = self._turns.get(requirement, -1) + 1
@@ -241,17 +241,17 @@ class Pools:
 
     def assign(self, agent_id: str, capability: str, now_ms: int) -> None:
         """Count a task that was sent to the agent's inbox at `now_ms`, by this node's clock."""
-        standing = self._standings.get(agent_id)
-        if standing and (candidate := standing.candidates.get(capability)):
+        agent_candidates = self._by_agent.get(agent_id)
+        if agent_candidates and (candidate := agent_candidates.candidates.get(capability)):
             candidate.take(now_ms)
-            standing.rescore()
+            agent_candidates.rescore()
 
     def release(self, agent_id: str, capability: str, assigned_ms: int) -> None:
         """Count the end of a task, identified by the time of its assignment (0: it came from a queue)."""
-        standing = self._standings.get(agent_id)
-        if standing and (candidate := standing.candidates.get(capability)):
+        agent_candidates = self._by_agent.get(agent_id)
+        if agent_candidates and (candidate := agent_candidates.candidates.get(capability)):
             candidate.give_back(assigned_ms)
-            standing.rescore()
+            agent_candidates.rescore()
 
     def others(self, requirement: Requirement, avoid: Collection[str]) -> bool:
         """Whether an agent that is not in `avoid` meets this requirement now."""
@@ -260,8 +260,8 @@ class Pools:
 
     def reports_room(self, agent_id: str) -> bool:
         """Whether the agent had free slots in its last report."""
-        standing = self._standings.get(agent_id)
-        return standing is not None and standing.load.active < standing.slots
+        agent_candidates = self._by_agent.get(agent_id)
+        return agent_candidates is not None and agent_candidates.load.active < agent_candidates.slots
 
     def eject(self, agent_id: str, why: str) -> None:
         """Send no tasks to this agent until `readmit`: it accepts none, or fails all of them."""
@@ -271,56 +271,56 @@ class Pools:
         self._set_ejected(agent_id, "")
 
     def _set_ejected(self, agent_id: str, why: str) -> None:
-        standing = self._standings.get(agent_id)
-        if standing and standing.ejected != why:
-            standing.ejected = why
-            self._forget(standing.agent)
+        agent_candidates = self._by_agent.get(agent_id)
+        if agent_candidates and agent_candidates.ejected != why:
+            agent_candidates.ejected = why
+            self._forget(agent_candidates.agent)
 
     def put_agent(self, agent: AgentView) -> None:
         """Add or change an agent. Its counts and its ejection survive a change of the record."""
-        before = self._standings.get(agent.id)
-        standing = Standing(agent)
+        before = self._by_agent.get(agent.id)
+        agent_candidates = AgentCandidates(agent)
         if before:
             self.remove_agent(agent.id)
-            standing.inherit(before)
-        self._standings[agent.id] = standing
-        for name, candidate in standing.candidates.items():
+            agent_candidates.inherit(before)
+        self._by_agent[agent.id] = agent_candidates
+        for name, candidate in agent_candidates.candidates.items():
             self._by_capability.setdefault(name, {})[agent.id] = candidate
-        standing.rescore()
+        agent_candidates.rescore()
         self._forget(agent)
 
     def remove_agent(self, agent_id: str) -> None:
-        standing = self._standings.pop(agent_id, None)
-        if standing is None:
+        agent_candidates = self._by_agent.pop(agent_id, None)
+        if agent_candidates is None:
             return
-        for name in standing.candidates:
+        for name in agent_candidates.candidates:
             serving = self._by_capability[name]
             del serving[agent_id]
             if not serving:
                 del self._by_capability[name]
-        self._forget(standing.agent)
+        self._forget(agent_candidates.agent)
 
     def put_load(self, agent_id: str, load: LoadView, received_ms: int) -> None:
-        standing = self._standings.get(agent_id)
-        if standing:
-            standing.report(load, received_ms)
+        agent_candidates = self._by_agent.get(agent_id)
+        if agent_candidates:
+            agent_candidates.report(load, received_ms)
 
-    def _keeper(self, requirement: Requirement, key: str, eligible: Eligible) -> Choice:
+    def _sticky_agent(self, requirement: Requirement, key: str, eligible: Eligible) -> Choice:
         # Ranking a thousand agents costs more than all else here, and the result stays the same until the agents change.
-        choice = self._keepers.get((requirement, key))
+        choice = self._sticky_agents.get((requirement, key))
         if choice is None:
             choice = select(eligible, "sticky", chance=self._chance, sticky_key=key)
-            if len(self._keepers) >= KEPT_KEYS:
-                self._keepers.clear()
-            self._keepers[requirement, key] = choice
+            if len(self._sticky_agents) >= MAX_STICKY_KEYS:
+                self._sticky_agents.clear()
+            self._sticky_agents[requirement, key] = choice
         return choice
 
     def _find(self, requirement: Requirement) -> Eligible:
         serving = self._by_capability.get(requirement.capability, {}).values()
         found = Eligible(c for c in serving if not c.barred and not c.lacks(requirement))
         for place, candidate in enumerate(found.candidates):
-            candidate.seats.append((found.scores, place))
-        if len(self._eligible) >= KEPT_REQUIREMENTS:
+            candidate.score_copies.append((found.scores, place))
+        if len(self._eligible) >= MAX_REQUIREMENTS:
             for eligible in self._eligible.values():
                 self._dissolve(eligible)
             self._eligible.clear()
@@ -331,8 +331,8 @@ class Pools:
     def _forget(self, agent: AgentView) -> None:
         for requirement in [r for r in self._eligible if r.capability in agent.capabilities]:
             self._dissolve(self._eligible.pop(requirement))
-        self._keepers.clear()
+        self._sticky_agents.clear()
 
     def _dissolve(self, eligible: Eligible) -> None:
         for candidate in eligible.candidates:
-            candidate.seats = [seat for seat in candidate.seats if seat[0] is not eligible.scores]
+            candidate.score_copies = [seat for seat in candidate.score_copies if seat[0] is not eligible.scores]

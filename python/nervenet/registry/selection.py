@@ -91,7 +91,7 @@ ALL_BUSY = Choice(None, "no agent has a free slot")
 class Eligible:
     """The agents that meet a requirement, are active and not ejected, by id, and a list of their scores.
 
-    The candidates write their changed scores into `scores` (`Candidate.seats`), so that a choice among a thousand
+    The candidates write their changed scores into `scores` (`Candidate.score_copies`), so that a choice among a thousand
     agents reads one list of numbers.
     """
 
@@ -129,7 +129,7 @@ def select(
         return NOBODY
     out = eligible.without(avoid) if avoid else ()
     if policy == "sticky" and sticky_key is not None:
-        return Choice(_keeper(eligible, out, sticky_key), "sticky")
+        return Choice(_sticky_agent(eligible, out, sticky_key), "sticky")
     scores = eligible.scores
     if out:
         scores = scores.copy()
@@ -169,7 +169,7 @@ def _next(eligible: Eligible, scores: list[float], turn: int) -> Choice:
     return ALL_BUSY
 
 
-def _keeper(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
+def _sticky_agent(eligible: Eligible, out: Collection[int], key: str) -> Candidate:
     # Free slots do not matter: a conversation waits for its agent, until the accept timeout moves it.
     factor = spread(key)
     weights = [each * factor % 1.0 for each in eligible.units]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["GrpcServer", "Service"]
 
 _EXPLAINED: Final = error_details_pb2.DESCRIPTOR
-_BESIDE: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
+_STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
 _log = logging.getLogger(__name__)
 
@@ -87,20 +87,20 @@ class GrpcServer:
         guard = Guard(config, tokens, translate)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
-        reflecting = reflection.aio.ReflectionServicer([*names, *_BESIDE], pool=SYMBOLS)
+        reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)
         beside = {
             "grpc.health.v1.Health": checks,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
             **dict.fromkeys(REFLECTION, reflecting),
         }
         for name, servicer in beside.items():
-            guard.add(_BESIDE[name], servicer)
+            guard.add(_STANDARD_METHODS[name], servicer)
         server = grpc.aio.server(options=_options(config))
         server.add_generic_rpc_handlers((guard,))
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
         made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, stopping)
-        if warning := _open_to_all(config, role, host, made.address):
+        if warning := _exposure_warning(config, role, host, made.address):
             _log.warning(warning)
         made._names = ["", *names]
         await made.serve(serving)
@@ -174,7 +174,7 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     )
 
 
-def _open_to_all(config: Config, role: str, host: str, address: str) -> str:
+def _exposure_warning(config: Config, role: str, host: str, address: str) -> str:
     """The warning for the operator if any process that reaches this one may call it; otherwise empty."""
     if config.has_token or is_loopback(host):
         return ""

@@ -213,7 +213,7 @@ def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
     code = error.code()
     packed = dict(error.trailing_metadata() or ()).get(DETAILS_KEY)
     if not isinstance(packed, bytes):
-        return _of_the_way(code, error.details() or code.name, where)
+        return _transport_error(code, error.details() or code.name, where)
     status = status_pb2.Status.FromString(packed)
     info, bad, retry = details.ErrorInfo(), details.BadRequest(), details.RetryInfo()
     for message in status.details:
@@ -245,7 +245,7 @@ def _made(code: str, message: str, reason: str, metadata: dict[str, str]) -> Req
 _NOT_SENT: Final = "Internal error from Core"
 
 
-def _of_the_way(code: grpc.StatusCode, words: str, where: str) -> RequestError:
+def _transport_error(code: grpc.StatusCode, words: str, where: str) -> RequestError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unavailable(f"no answer from {where}: {words}", code=code.name)
     if code is grpc.StatusCode.CANCELLED:  # not cancelled by the caller: a server that stops drops calls like this

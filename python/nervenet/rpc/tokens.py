@@ -37,23 +37,23 @@ class Tokens:
     def __init__(self, config: Config, clock: Clock = SYSTEM) -> None:
         self._config = config
         self._clock = clock
-        self._open = not config.has_token
-        self._right: bytes | None = None if self._open else self._read()
+        self._needs_no_token = not config.has_token
+        self._accepted: bytes | None = None if self._needs_no_token else self._read()
         """The only valid value of the header; None: there is none."""
-        self._new: bytes | None = None
-        self._good_at = clock.monotonic()
+        self._unconfirmed: bytes | None = None
+        self._confirmed_at = clock.monotonic()
         self._logged_at = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<Tokens {'none wanted' if self._open else 'unreadable' if self._right is None else 'wanted'}>"
+        return f"<Tokens {'none wanted' if self._needs_no_token else 'unreadable' if self._accepted is None else 'wanted'}>"
 
     def check(self, authorization: str) -> None:
         """Raise Unauthorized or Unavailable if a call with this header must be refused."""
-        if self._open:
+        if self._needs_no_token:
             return
-        if self._right is not None and hmac.compare_digest(self._right, str(authorization).encode()):
+        if self._accepted is not None and hmac.compare_digest(self._accepted, str(authorization).encode()):
             return
-        if self._right is None and authorization:
+        if self._accepted is None and authorization:
             raise Unavailable(
                 "this process cannot read its own token, so it serves nobody: its log says why; ask another node",
                 code="UNAVAILABLE",
@@ -75,29 +75,29 @@ class Tokens:
         try:
             found = self._read()
         except Exception as error:  # noqa: BLE001  # any error: without a readable token no call is served
-            self._new = None
+            self._unconfirmed = None
             self._doubt(now, str(error))
             return TOKEN_LOOK_AGAIN
-        if found not in (self._right, self._new):
-            self._new = found
+        if found not in (self._accepted, self._unconfirmed):
+            self._unconfirmed = found
             self._doubt(now, "")
             return TOKEN_LOOK_AGAIN
-        if self._logged_at > self._good_at:
+        if self._logged_at > self._confirmed_at:
             _log.warning("token_file %s can be read again", self._config.token_file)
-        self._right, self._new, self._good_at = found, None, now
+        self._accepted, self._unconfirmed, self._confirmed_at = found, None, now
         return TOKEN_LOOK_EVERY
 
     def _doubt(self, now: float, why: str) -> None:
-        over = self._right is not None and now - self._good_at >= TOKEN_GRACE
+        over = self._accepted is not None and now - self._confirmed_at >= TOKEN_GRACE
         if over:
-            self._right = None
+            self._accepted = None
         if over and not why:
             why = f"token_file {self._config.token_file} holds another text at each reading: write the token in one go"
         if over or (why and now - self._logged_at >= LOG_EVERY):
             self._logged_at = now
             until = (
                 "nobody is served"
-                if self._right is None
+                if self._accepted is None
                 else f"the last good token counts, for {TOKEN_GRACE:g} s at most"
             )
             _log.error("%s; until then %s", why, until)

@@ -19,7 +19,7 @@ from nervenet.streams.keys import Keys
 from nervenet.streams.queues import GROUP
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["EntryPlace", "Groups", "PendingDelivery"]
+__all__ = ["ConsumerGroups", "EntryPlace", "PendingDelivery"]
 
 PlaceKind: TypeAlias = Literal["gone", "unread", "pending", "lost"]
 
@@ -43,7 +43,7 @@ class PendingDelivery(NamedTuple):
     deliveries: int
 
 
-class Groups:
+class ConsumerGroups:
     """The groups of one namespace's inboxes and queues."""
 
     __slots__ = ("_keys", "_link", "_scripts")

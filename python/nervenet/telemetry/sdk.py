@@ -134,7 +134,7 @@ class Tracing(Telemetry):
             return super().handling(name, trace, span_id, attributes)
         parent = span_context(trace)
         if not trace.sampled:  # the user's own spans heed the caller's decision too
-            return _Handling(api.NonRecordingSpan(parent), trace.baggage)
+            return _TracedHandling(api.NonRecordingSpan(parent), trace.baggage)
         own = api.SpanContext(parent.trace_id, int.from_bytes(span_id), False, parent.trace_flags, parent.trace_state)
         span = _OwnSpan(
             name,
@@ -149,7 +149,7 @@ class Tracing(Telemetry):
             limits=self._limits,
         )
         span.start(start_ns)
-        return _Handling(span, trace.baggage)
+        return _TracedHandling(span, trace.baggage)
 
     def activated(self, trace: Trace) -> AbstractContextManager[Any]:
         trace = checked(trace)
@@ -216,7 +216,7 @@ class _TracedCall(RpcSpan):
         self._tracing.export((span,))
 
 
-class _Handling(Handling):
+class _TracedHandling(Handling):
     __slots__ = ("_baggage", "_span", "_token")
 
     def __init__(self, span: api.Span, baggage: str) -> None:
@@ -224,7 +224,7 @@ class _Handling(Handling):
         self._baggage = baggage
         self._token: Any = None
 
-    def __enter__(self) -> _Handling:
+    def __enter__(self) -> _TracedHandling:
         self._token = contexts.attach(context_with(self._span, self._baggage))
         return self
 

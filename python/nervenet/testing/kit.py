@@ -15,7 +15,7 @@ from nervenet.errors import WorkflowCanceled, WorkflowFailed
 from nervenet.payloads import ANY
 from nervenet.records import NOTHING, Failure, FailureCode, State
 from nervenet.testing.journal import Journal
-from nervenet.testing.simulation import BEGIN_MS, Said, Simulation, Stub, answers_of
+from nervenet.testing.simulation import BEGIN_MS, ScriptedAnswer, Simulation, Stub, answers_of
 
 if TYPE_CHECKING:
     from nervenet.durable.machine import Machine
@@ -141,7 +141,7 @@ class WorkflowTest:
         self.other_process = other_process
         self.script: list[tuple[int, Callable[[Simulation], None]]] = []
         self._stubs: dict[str, Stub] = {}
-        self._answers: dict[str, list[Said]] = {}
+        self._answers: dict[str, list[ScriptedAnswer]] = {}
 
     def stub(
         self,
@@ -176,7 +176,7 @@ class WorkflowTest:
             value: The answer. An exception refuses to answer: the step fails with it.
             after: How long the human takes.
         """
-        self._answers.setdefault(question, []).append(Said(value, _ms(after)))
+        self._answers.setdefault(question, []).append(ScriptedAnswer(value, _ms(after)))
 
     @overload
     def run(self, workflow: Target[[None], O], /) -> Run[O]: ...

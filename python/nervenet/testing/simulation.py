@@ -79,7 +79,7 @@ class Stub:
 
 
 @dataclass(frozen=True)
-class Said:
+class ScriptedAnswer:
     """What a human answers to a question, and how long they take."""
 
     value: object
@@ -94,7 +94,7 @@ class Simulation:
         workflow: Workflow[Any, Any],
         seed: int,
         stubs: dict[str, Stub],
-        answers: dict[str, list[Said]],
+        answers: dict[str, list[ScriptedAnswer]],
         *,
         crash_everywhere: bool,
         elsewhere: ReplayProcess | None = None,
@@ -186,17 +186,20 @@ class Simulation:
             case Withdraw(step=step, attempt=attempt):
                 gone = Failure(FailureCode.CANCELED, "withdrawn by the workflow", source=step)
                 self._later(f"task:{step}", Outcome(None, gone, attempt=attempt))
-            case StartTimer(k=k, due_ms=due_ms):
-                self._timers.add(k)
-                self.at(due_ms, lambda: self._fire(k, due_ms))
-            case StopTimer(k=k):
-                self._timers.discard(k)
+            case StartTimer(number=number, due_ms=due_ms):
+                self._timers.add(number)
+                self.at(due_ms, lambda: self._fire(number, due_ms))
+            case StopTimer(number=number):
+                self._timers.discard(number)
             case FailStep(step=step, outcome=outcome):
                 self._later(f"task:{step}", outcome)
-            case EscalateStep(step=step, k=k, question=question):
-                self.at(self.now_ms, lambda: self._escalate(step, k, question))
+            case EscalateStep(step=step, question_number=number, question=question):
+                self.at(self.now_ms, lambda: self._escalate(step, number, question))
             case Expire():
-                self.at(command.at_ms, lambda: self._decide(command.step, command.k, command.decided, command.outcome))
+                self.at(
+                    command.at_ms,
+                    lambda: self._decide(command.step, command.question_number, command.decided, command.outcome),
+                )
             case StartChild() | CancelChild() | SendSignal():
                 self._deal_with_others(command)
             case RecordPatch(change=change):
@@ -235,10 +238,10 @@ class Simulation:
     def _later(self, name: str, body: Body) -> None:
         self.at(self.now_ms, lambda: self.append(name, body))
 
-    def _fire(self, k: int, due_ms: int) -> None:
-        if k in self._timers:
-            self._timers.discard(k)
-            self.append(f"timer:{k}", TimerFired(due_ms))
+    def _fire(self, number: int, due_ms: int) -> None:
+        if number in self._timers:
+            self._timers.discard(number)
+            self.append(f"timer:{number}", TimerFired(due_ms))
 
     # ── agents ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,9 +327,9 @@ class Simulation:
 
     # ── humans ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _escalate(self, step: str, k: int, question: Question) -> None:
+    def _escalate(self, step: str, number: int, question: Question) -> None:
         call = self.machine.pending.get(step)
-        if call is None or not self.append(f"escalated:{step}#{k}", Escalated(question)):
+        if call is None or not self.append(f"escalated:{step}#{number}", Escalated(question)):
             return
         said = self._answers.get(question.text)
         if not said:
@@ -338,10 +341,10 @@ class Simulation:
         else:
             value = codec.encode(reply.value)
             decided, outcome = Decided(Action.COMPLETE, value, resolver="test"), Outcome(value, None)
-        self.at(self.now_ms + reply.after_ms, lambda: self._decide(step, k, decided, outcome))
+        self.at(self.now_ms + reply.after_ms, lambda: self._decide(step, number, decided, outcome))
 
-    def _decide(self, step: str, k: int, decided: Decided, outcome: Outcome) -> None:
-        if step in self.machine.pending and self.append(f"decided:{step}#{k}", decided):
+    def _decide(self, step: str, number: int, decided: Decided, outcome: Outcome) -> None:
+        if step in self.machine.pending and self.append(f"decided:{step}#{number}", decided):
             self.append(f"task:{step}", outcome)
 
     # ── what the script does ─────────────────────────────────────────────────────────────────────────────────────────

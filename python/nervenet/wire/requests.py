@@ -61,19 +61,19 @@ def has_checks(kind: type[Message]) -> bool:
     return bool(_plan_of(kind.DESCRIPTOR))
 
 
-class _Look(NamedTuple):
+class _FieldCheck(NamedTuple):
     """One field to check. `wrong` returns the mistake of its value ("": none), or the fields of its message are
     checked."""
 
     name: str
     wrong: Callable[[Any], str] | None
-    nested: list[_Look]
+    nested: list[_FieldCheck]
     is_message: bool
     is_repeated: bool
     is_map: bool
 
 
-def _find(message: Any, plan: list[_Look], at: str) -> Iterator[tuple[str, str, Message, str]]:
+def _find(message: Any, plan: list[_FieldCheck], at: str) -> Iterator[tuple[str, str, Message, str]]:
     for look in plan:
         name = look.name
         if look.is_message and not look.is_repeated and not message.HasField(name):
@@ -88,7 +88,7 @@ def _find(message: Any, plan: list[_Look], at: str) -> Iterator[tuple[str, str, 
                 yield path, words, message, name
 
 
-def _parts(path: str, value: Any, look: _Look) -> Iterable[tuple[str, Any]]:
+def _parts(path: str, value: Any, look: _FieldCheck) -> Iterable[tuple[str, Any]]:
     if not look.is_repeated:
         return ((path, value),)
     return ((f"{path}[{key}]", part) for key, part in (value.items() if look.is_map else enumerate(value)))
@@ -132,10 +132,10 @@ _TIMES: Final[dict[str, Callable[[Any], str]]] = {
 
 # ── the fields to check ──────────────────────────────────────────────────────────────────────────────────────────────
 
-_plans: dict[str, list[_Look]] = {}
+_plans: dict[str, list[_FieldCheck]] = {}
 
 
-def _plan_of(kind: Any) -> list[_Look]:  # a Descriptor, of either implementation
+def _plan_of(kind: Any) -> list[_FieldCheck]:  # a Descriptor, of either implementation
     plan = _plans.get(kind.full_name)
     if plan is None:
         plan = _plans[kind.full_name] = []  # set before it is complete: a failure has a cause, which is a failure
@@ -143,15 +143,15 @@ def _plan_of(kind: Any) -> list[_Look]:  # a Descriptor, of either implementatio
     return plan
 
 
-def _look_at(field: FieldDescriptor) -> _Look | None:
+def _look_at(field: FieldDescriptor) -> _FieldCheck | None:
     entry = field.message_type if _is_map(field) else None
     is_map, value = entry is not None, field if entry is None else entry.fields_by_name["value"]
     kind, shape = value.message_type, (value.message_type is not None, bool(field.is_repeated), is_map)
     if (wrong := _leaf(value)) is not None:
-        return _Look(field.name, wrong, [], *shape)
-    if kind is None or field.full_name in _EACH_ON_ITS_OWN or not _leads_somewhere(kind, set()):
+        return _FieldCheck(field.name, wrong, [], *shape)
+    if kind is None or field.full_name in _EACH_ON_ITS_OWN or not _has_checked_fields(kind, set()):
         return None
-    return _Look(field.name, None, _plan_of(kind), *shape)
+    return _FieldCheck(field.name, None, _plan_of(kind), *shape)
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -166,12 +166,12 @@ def _leaf(field: FieldDescriptor) -> Callable[[Any], str] | None:
     return None if field.message_type is None else _TIMES.get(field.message_type.full_name)
 
 
-def _leads_somewhere(kind: Descriptor, seen: set[str]) -> bool:
+def _has_checked_fields(kind: Descriptor, seen: set[str]) -> bool:
     """Whether any field inside such a message, at any depth, is checked. google.protobuf.Value is not checked."""
     if kind.full_name in seen or kind.file.package != "nervenet.v1":
         return False
     seen.add(kind.full_name)
     return any(
-        _leaf(field) is not None or (field.message_type is not None and _leads_somewhere(field.message_type, seen))
+        _leaf(field) is not None or (field.message_type is not None and _has_checked_fields(field.message_type, seen))
         for field in kind.fields
     )

@@ -194,7 +194,7 @@ class ProcessExecutor:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._size):
-                    group.create_task(self._hire())
+                    group.create_task(self._start_worker())
         except* WorkerBroken as broken:
             raise broken.exceptions[0] from None
 
@@ -219,7 +219,7 @@ class ProcessExecutor:
             return end
         return conclude(running, _STOPPED, self._clock, None)
 
-    async def _hire(self) -> None:
+    async def _start_worker(self) -> None:
         worker = PoolWorker(self._setup)
         self._workers.add(worker)
         try:
@@ -232,7 +232,7 @@ class ProcessExecutor:
     async def _replace(self) -> None:
         while True:
             try:
-                await self._hire()
+                await self._start_worker()
             except WorkerBroken as error:
                 _log.error("a pool process cannot be replaced: %s", error)
                 await asyncio.sleep(POOL_REPLACE_AFTER)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from nervenet.cli.commands.following import finish
-from nervenet.cli.session import Session, ask_mesh
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.values import labels, read_json, span
 from nervenet.clock import SYSTEM, uuid7
 
@@ -16,8 +16,8 @@ def run(args: argparse.Namespace) -> int:
     payload = {} if args.input is None else {"json": read_json(args.input)}
     tags = labels(args.label)
 
-    async def work(session: Session) -> int:
-        response = await session.mesh.call(
+    async def work(context: CommandContext) -> int:
+        response = await context.mesh.call(
             "RunTask",
             request_id=args.request_id or str(uuid7(SYSTEM.now_ms())),
             capability=args.capability,
@@ -25,6 +25,6 @@ def run(args: argparse.Namespace) -> int:
             labels=tags,
             payload_format="PAYLOAD_FORMAT_RAW",
         )
-        return await finish(session, response.workflow, limit, answer=response)
+        return await finish(context, response.workflow, limit, answer=response)
 
     return ask_mesh(args, work)

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import argparse
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import workflows
-from nervenet.cli.session import Session, ask_mesh
 
 
 def run(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        screen = session.screen
+    async def work(context: CommandContext) -> None:
+        screen = context.screen
         if len(args.ids) > 1 and not args.yes:
-            _confirm(session)
+            _confirm(context)
         for workflow_id in args.ids:
-            response = await session.mesh.call(
-                "CancelWorkflow", workflow_id=workflow_id, reason=args.reason or "", requester=session.me()
+            response = await context.mesh.call(
+                "CancelWorkflow", workflow_id=workflow_id, reason=args.reason or "", requester=context.me()
             )
             if args.json:
                 screen.message(response)
@@ -26,9 +26,9 @@ def run(args: argparse.Namespace) -> int:
     return ask_mesh(args, work)
 
 
-def _confirm(session: Session) -> None:
-    many = f"{len(session.args.ids)} workflows"
-    if not session.screen.interactive:
+def _confirm(context: CommandContext) -> None:
+    many = f"{len(context.args.ids)} workflows"
+    if not context.screen.interactive:
         raise UsageError(f"cancel {many}: pass --yes to confirm (there is no terminal to ask)")
-    if session.screen.ask(f"Cancel {many}? [y/N] ").lower() not in ("y", "yes"):
+    if context.screen.ask(f"Cancel {many}? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("nothing was canceled")

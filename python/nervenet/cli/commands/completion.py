@@ -20,7 +20,7 @@ from argcomplete.shell_integration import shellcode
 
 from nervenet.cli.values import STATES
 
-LIMIT: Final = 0.3
+ANSWER_WITHIN: Final = 0.3
 """Seconds that the mesh has to answer."""
 
 
@@ -87,7 +87,7 @@ def _asked(kind: str, command: str, args: argparse.Namespace) -> list[str]:
 
     async def ask() -> list[str]:
         config = Config.load(address=getattr(args, "address", None), namespace=getattr(args, "namespace", None))
-        async with RawClient(config) as mesh, asyncio.timeout(LIMIT):
+        async with RawClient(config) as mesh, asyncio.timeout(ANSWER_WITHIN):
             return await _ASK[kind](mesh, command)
 
     try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from nervenet.cli.session import screen, settings
+from nervenet.cli.context import screen, settings
 
 
 def run_show(args: argparse.Namespace) -> int:

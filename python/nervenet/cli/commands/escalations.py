@@ -12,30 +12,30 @@ from typing import Any
 
 from rich.text import Text
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import escalations as render
 from nervenet.cli.render.screen import Screen
-from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import escalation_id, read_json, repeated
 from nervenet.errors import AlreadyClosed
 
 
 def run_list(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        response = await session.mesh.call(
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call(
             "ListEscalations",
             page_size=min(args.limit, 1000),
             page_token=args.next or "",
             workflow_id=args.workflow or "",
         )
-        screen = session.screen
+        screen = context.screen
         if args.json:
             screen.message(response)
             return
         view = screen.view()
         screen.lines(render.listed(response, view))
         command = repeated("nervenet escalations list", args, "workflow")
-        screen.note(render.list_footer(response, view, session.config.namespace, command))
+        screen.note(render.list_footer(response, view, context.config.namespace, command))
 
     return ask_mesh(args, work)
 
@@ -43,9 +43,9 @@ def run_list(args: argparse.Namespace) -> int:
 def run_show(args: argparse.Namespace) -> int:
     which = escalation_id(args.id)
 
-    async def work(session: Session) -> None:
-        response = await session.mesh.call("GetEscalation", escalation_id=which)
-        screen = session.screen
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call("GetEscalation", escalation_id=which)
+        screen = context.screen
         if args.json:
             screen.message(response)
         else:
@@ -58,16 +58,16 @@ def run_resolve(args: argparse.Namespace) -> int:
     which = escalation_id(args.id)
     given = {"complete": read_json(args.complete, "--complete")} if args.complete is not None else {}
 
-    async def work(session: Session) -> None:
-        screen = session.screen
-        found = (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+    async def work(context: CommandContext) -> None:
+        screen = context.screen
+        found = (await context.mesh.call("GetEscalation", escalation_id=which)).escalation
         if not render.is_open(found) and not _is_given(args):  # the same decision again is answered by the node
             raise Refused(f"{render.short(which)}: {render.decision(found, screen.view())}")
-        resolution = _decision(session, found, given.get("complete"))
+        resolution = _decision(context, found, given.get("complete"))
         try:
-            response = await session.mesh.call("ResolveEscalation", escalation_id=which, resolution=resolution)
+            response = await context.mesh.call("ResolveEscalation", escalation_id=which, resolution=resolution)
         except AlreadyClosed:  # somebody was faster: say who
-            found = (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+            found = (await context.mesh.call("GetEscalation", escalation_id=which)).escalation
             if render.is_open(found):
                 raise
             raise Refused(f"{render.short(which)}: {render.decision(found, screen.view())}") from None
@@ -82,10 +82,10 @@ def _is_given(args: argparse.Namespace) -> bool:
     return any(each is not None for each in (args.complete, args.retry, args.fail, args.answer))
 
 
-def _decision(session: Session, found: Any, complete: str | None) -> dict[str, Any]:
+def _decision(context: CommandContext, found: Any, complete: str | None) -> dict[str, Any]:
     """The EscalationResolution for the flags, or for the answers on a terminal."""
-    args = session.args
-    made: dict[str, Any] = {"comment": args.comment or "", "resolver": session.me()}
+    args = context.args
+    made: dict[str, Any] = {"comment": args.comment or "", "resolver": context.me()}
     if complete is not None:
         return made | {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": complete}}
     if args.retry is not None:
@@ -95,12 +95,12 @@ def _decision(session: Session, found: Any, complete: str | None) -> dict[str, A
     if args.answer is not None:
         value = render.answer_json(found.question, args.answer)
         return made | {"action": "ESCALATION_ACTION_COMPLETE", "value": {"json": value}}
-    return made | _asked(session, found)
+    return made | _asked(context, found)
 
 
-def _asked(session: Session, found: Any) -> dict[str, Any]:
+def _asked(context: CommandContext, found: Any) -> dict[str, Any]:
     """Ask the person at the terminal."""
-    screen = session.screen
+    screen = context.screen
     if not screen.interactive:
         choice = " | ".join(f"--answer {shlex.quote(word)}" for word in found.question.choices)
         raise UsageError(f"decide with one of: {choice or '--answer V | --complete JSON | --retry N | --fail MSG'}")

@@ -11,24 +11,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from nervenet.cli.context import CommandContext
 from nervenet.cli.failures import Exit, StillRunning
 from nervenet.cli.render import events, workflows
-from nervenet.cli.session import Session
 from nervenet.clock import SYSTEM
 from nervenet.errors import Unavailable
 
-PATIENCE = 15.0
+UNREACHABLE_PATIENCE = 15.0
 """Seconds without any answer after which a broken watch is given up."""
 
 
 async def follow(
-    session: Session, workflow_id: str, *, progress: bool = True, partials: bool = False
+    context: CommandContext, workflow_id: str, *, progress: bool = True, partials: bool = False
 ) -> AsyncIterator[Any]:
     """Entries and reports of a workflow, from the first one until it is closed."""
     seen, silent_since, begun = 0, SYSTEM.monotonic(), False
     while True:
         try:
-            stream = session.mesh.stream(
+            stream = context.mesh.stream(
                 "WatchWorkflow",
                 workflow_id=workflow_id,
                 after_sequence=seen,
@@ -45,12 +45,12 @@ async def follow(
                 if events.close_of(response.entry) is not None:
                     return
         except Unavailable:
-            if not begun or SYSTEM.monotonic() - silent_since > PATIENCE:
+            if not begun or SYSTEM.monotonic() - silent_since > UNREACHABLE_PATIENCE:
                 raise
         await asyncio.sleep(0.2)
 
 
-async def finish(session: Session, begun: Any, limit: float | None, *, answer: Any = None) -> int:
+async def finish(context: CommandContext, begun: Any, limit: float | None, *, answer: Any = None) -> int:
     """Wait for the end, print on the way what people should know, print the result, and return the exit code.
 
     `begun` is the workflow as it was when the wait began. `answer` is the StartWorkflowResponse that `--json` prints,
@@ -61,11 +61,11 @@ async def finish(session: Session, begun: Any, limit: float | None, *, answer: A
     try:
         async with asyncio.timeout(limit):
             if not workflows.closed(begun):
-                await _tell(session, begun)
+                await _tell(context, begun)
     except TimeoutError:
         raise StillRunning(f"{workflow_id} is still running. To keep waiting: nervenet result {workflow_id}") from None
-    response = await session.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
-    found, screen = response.workflow, session.screen
+    response = await context.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_RAW")
+    found, screen = response.workflow, context.screen
     screen.note(workflows.ended(found))
     if screen.json:
         if answer is not None:
@@ -78,10 +78,10 @@ async def finish(session: Session, begun: Any, limit: float | None, *, answer: A
     return Exit.DONE if workflows.succeeded(found) else Exit.FAILED
 
 
-async def _tell(session: Session, begun: Any) -> None:
+async def _tell(context: CommandContext, begun: Any) -> None:
     """The live line, and a line for each question that was open when the wait began."""
-    screen = session.screen
-    async for response in follow(session, begun.workflow_id, progress=screen.animated):
+    screen = context.screen
+    async for response in follow(context, begun.workflow_id, progress=screen.animated):
         entry = response.entry
         if question := events.question_of(entry, begun.workflow_id):
             if entry.sequence > begun.journal_entries or question[0] in begun.open_escalations:

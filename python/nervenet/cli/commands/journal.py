@@ -8,27 +8,27 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render.text import proto_json
-from nervenet.cli.session import Session, ask_mesh
 
 PAGE = 1000
 
 
 def run_export(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        found = await session.mesh.call("GetWorkflow", workflow_id=args.id, payload_format="PAYLOAD_FORMAT_OMIT")
-        entries = [proto_json(entry) async for entry in entries_of(session, args.id)]
+    async def work(context: CommandContext) -> None:
+        found = await context.mesh.call("GetWorkflow", workflow_id=args.id, payload_format="PAYLOAD_FORMAT_OMIT")
+        entries = [proto_json(entry) async for entry in entries_of(context, args.id)]
         about = f'{{"workflowId": {json.dumps(args.id)}, "run": {found.workflow.run}, "entries": ['
-        session.screen.verbatim(about + ",".join(f"\n {entry}" for entry in entries) + "\n]}")
+        context.screen.verbatim(about + ",".join(f"\n {entry}" for entry in entries) + "\n]}")
 
     return ask_mesh(args, work)
 
 
-async def entries_of(session: Session, workflow_id: str) -> AsyncIterator[Any]:
+async def entries_of(context: CommandContext, workflow_id: str) -> AsyncIterator[Any]:
     """Every JournalEntry, with unchanged payload bytes."""
     token = ""
     while True:
-        page = await session.mesh.call(
+        page = await context.mesh.call(
             "ListJournal",
             workflow_id=workflow_id,
             page_size=PAGE,

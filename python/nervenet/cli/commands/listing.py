@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import workflows
-from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import labels, repeated, since, states
 from nervenet.clock import SYSTEM
 
@@ -20,26 +20,26 @@ def run(args: argparse.Namespace) -> int:
     if args.since:
         filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
 
-    async def work(session: Session) -> None:
-        response = await _collect(session, args.limit, args.next or "", wanted, filters)
-        screen = session.screen
+    async def work(context: CommandContext) -> None:
+        response = await _collect(context, args.limit, args.next or "", wanted, filters)
+        screen = context.screen
         if args.json:
             screen.message(response)
             return
         screen.lines(workflows.listed(response, screen.view()))
         filtered = bool(args.definition or args.label or args.since)
         command = repeated("nervenet list", args, "state", "definition", "label", "since")
-        namespace = session.config.namespace
+        namespace = context.config.namespace
         screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 
     return ask_mesh(args, work)
 
 
-async def _collect(session: Session, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+async def _collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
     whole = None
     while True:
         room = limit - (len(whole.workflows) if whole else 0)
-        page = await session.mesh.call(
+        page = await context.mesh.call(
             "ListWorkflows",
             page_size=min(room, PAGE),
             page_token=token,

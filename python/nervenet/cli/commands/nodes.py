@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import argparse
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import agents as render
-from nervenet.cli.session import Session, ask_mesh
 
 
 def run_list(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        response = await session.mesh.call("ListNodes", page_size=1000)
-        screen = session.screen
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call("ListNodes", page_size=1000)
+        screen = context.screen
         if args.json:
             screen.message(response)
         else:
@@ -22,10 +22,10 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_drain(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        response = await session.mesh.call("DrainNode", node_id=args.id)
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call("DrainNode", node_id=args.id)
         if args.json:
-            session.screen.message(response)
-        session.screen.note(render.leaving(response, args.id))
+            context.screen.message(response)
+        context.screen.note(render.leaving(response, args.id))
 
     return ask_mesh(args, work)

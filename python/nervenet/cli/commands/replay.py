@@ -17,20 +17,20 @@ from typing import Any, NamedTuple
 from nervenet import wire
 from nervenet.cli.commands.app import load_app
 from nervenet.cli.commands.journal import entries_of
+from nervenet.cli.context import CommandContext, ask_mesh, screen
 from nervenet.cli.failures import Exit, UsageError
 from nervenet.cli.render.replays import disagreement, summary
 from nervenet.cli.render.text import millis
-from nervenet.cli.session import Session, ask_mesh, screen
 from nervenet.definitions import Workflow
 from nervenet.errors import NotFound
 from nervenet.records import Start
 from nervenet.testing import Journal, replay
 
 IN_FLIGHT = ("RUNNING", "WAITING_FOR_HUMAN", "BLOCKED", "CANCELING")
-AT_ONCE = 16
+JOURNALS_AT_ONCE = 16
 
 
-class Held(NamedTuple):
+class ReplayedJournal(NamedTuple):
     """A journal that was replayed. `problem` is empty if it agrees with the code."""
 
     name: str
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
         found = list(_files(mesh, args.journals))
         return _tell(args, found, "")
 
-    async def work(session: Session) -> int:
-        running, strangers = await _in_flight(session, mesh)
-        found = [held async for held in _running(session, mesh, running)]
-        return _tell(args, found, session.config.namespace, strangers)
+    async def work(context: CommandContext) -> int:
+        running, strangers = await _in_flight(context, mesh)
+        found = [replayed async for replayed in _running(context, mesh, running)]
+        return _tell(args, found, context.config.namespace, strangers)
 
     return ask_mesh(args, work)
 
@@ -75,13 +75,15 @@ def _code(app: str) -> Code:
     return Code(app, {(flow.name, flow.version): flow})
 
 
-def _tell(args: argparse.Namespace, found: Sequence[Held], namespace: str, strangers: int = 0) -> int:
-    out, bad = screen(args), [held for held in found if held.problem]
-    for held in found if args.json else bad:
+def _tell(args: argparse.Namespace, found: Sequence[ReplayedJournal], namespace: str, strangers: int = 0) -> int:
+    out, bad = screen(args), [replayed for replayed in found if replayed.problem]
+    for replayed in found if args.json else bad:
         if args.json:
-            out.verbatim(json.dumps({"journal": held.name, "agrees": not held.problem, "problem": held.problem}))
+            out.verbatim(
+                json.dumps({"journal": replayed.name, "agrees": not replayed.problem, "problem": replayed.problem})
+            )
         else:
-            out.lines([*disagreement(held.name, held.problem), ""])
+            out.lines([*disagreement(replayed.name, replayed.problem), ""])
     out.note(summary(args.app, len(found), len(bad), namespace, strangers))
     return Exit.FAILED if bad else Exit.DONE
 
@@ -89,7 +91,7 @@ def _tell(args: argparse.Namespace, found: Sequence[Held], namespace: str, stran
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _files(mesh: Code, paths: Sequence[str]) -> Iterator[Held]:
+def _files(mesh: Code, paths: Sequence[str]) -> Iterator[ReplayedJournal]:
     for path in paths:
         try:
             journal = Journal.load(Path(path))
@@ -100,7 +102,7 @@ def _files(mesh: Code, paths: Sequence[str]) -> Iterator[Held]:
                 f"{path} is not a journal: {error}",
                 "nervenet journal export ID > FILE, or run.journal.dump(FILE) in a test",
             ) from None
-        yield Held(path, _against(mesh, journal))
+        yield ReplayedJournal(path, _against(mesh, journal))
 
 
 def _against(mesh: Code, journal: Journal) -> str:
@@ -127,13 +129,13 @@ def _missing(mesh: Code, definition: str, version: int) -> str:
 # ── what is in flight ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _in_flight(session: Session, mesh: Code) -> tuple[list[Any], int]:
+async def _in_flight(context: CommandContext, mesh: Code) -> tuple[list[Any], int]:
     """Open workflows of this mesh's definitions, and how many others there are: those belong to other meshes."""
     names = {name for name, _ in mesh.workflows}
     ours: list[Any] = []
     strangers, token = 0, ""
     while True:
-        page = await session.mesh.call(
+        page = await context.mesh.call(
             "ListWorkflows",
             page_size=1000,
             page_token=token,
@@ -147,20 +149,20 @@ async def _in_flight(session: Session, mesh: Code) -> tuple[list[Any], int]:
             return ours, strangers
 
 
-async def _running(session: Session, mesh: Code, running: Sequence[Any]) -> AsyncIterator[Held]:
+async def _running(context: CommandContext, mesh: Code, running: Sequence[Any]) -> AsyncIterator[ReplayedJournal]:
     """Fetch some journals while others are replayed. Workflows that end meanwhile are left out."""
-    for at in range(0, len(running), AT_ONCE):
-        journals = await asyncio.gather(*(_fetched(session, one) for one in running[at : at + AT_ONCE]))
+    for at in range(0, len(running), JOURNALS_AT_ONCE):
+        journals = await asyncio.gather(*(_fetched(context, one) for one in running[at : at + JOURNALS_AT_ONCE]))
         for journal in journals:
             if journal is not None:
-                yield Held(journal.workflow_id, _against(mesh, journal))
+                yield ReplayedJournal(journal.workflow_id, _against(mesh, journal))
 
 
-async def _fetched(session: Session, workflow: Any) -> Journal | None:
+async def _fetched(context: CommandContext, workflow: Any) -> Journal | None:
     try:
         entries = [
             wire.decode_entry(entry.name, entry.SerializeToString(), entry.sequence, millis(entry.time))
-            async for entry in entries_of(session, workflow.workflow_id)
+            async for entry in entries_of(context, workflow.workflow_id)
         ]
     except NotFound:
         return None

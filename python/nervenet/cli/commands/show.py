@@ -7,8 +7,8 @@ import argparse
 import asyncio
 from typing import Any
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import events, timeline
-from nervenet.cli.session import Session, ask_mesh
 from nervenet.errors import NotFound
 
 QUESTIONS = 100
@@ -16,49 +16,49 @@ QUESTIONS = 100
 
 
 def run(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> None:
-        response = await session.mesh.call(
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call(
             "GetWorkflow",
             workflow_id=args.id,
             payload_format="PAYLOAD_FORMAT_RAW",
             include_task_payloads=args.result,
         )
-        screen = session.screen
+        screen = context.screen
         if args.json:
             screen.message(response)
         else:
             found = response.workflow
-            said = await _decided(session, found)
+            said = await _decided(context, found)
             lines = timeline.shown(found, screen.view(), inputs=args.input, results=args.result, decided=said)
             screen.lines(lines)
         if args.journal:
-            await _journal(session)
+            await _journal(context)
 
     return ask_mesh(args, work)
 
 
-async def _decided(session: Session, found: Any) -> dict[str, Any]:
+async def _decided(context: CommandContext, found: Any) -> dict[str, Any]:
     """What humans answered, by escalation id."""
     asked = [step.escalation_id for step in found.tasks if step.escalation_id]
     closed = [which for which in asked if which not in found.open_escalations][:QUESTIONS]
-    answers = await asyncio.gather(*(_escalation(session, which) for which in closed))
+    answers = await asyncio.gather(*(_escalation(context, which) for which in closed))
     return {which: answer for which, answer in zip(closed, answers, strict=True) if answer is not None}
 
 
-async def _escalation(session: Session, which: str) -> Any:
+async def _escalation(context: CommandContext, which: str) -> Any:
     """One escalation. None if it is gone: the next run of its workflow has begun."""
     try:
-        return (await session.mesh.call("GetEscalation", escalation_id=which)).escalation
+        return (await context.mesh.call("GetEscalation", escalation_id=which)).escalation
     except NotFound:
         return None
 
 
-async def _journal(session: Session) -> None:
+async def _journal(context: CommandContext) -> None:
     """The journal, page by page. With `--json` each page is a message."""
-    screen, token = session.screen, ""
+    screen, token = context.screen, ""
     while True:
-        page = await session.mesh.call(
-            "ListJournal", workflow_id=session.args.id, page_token=token, payload_format="PAYLOAD_FORMAT_RAW"
+        page = await context.mesh.call(
+            "ListJournal", workflow_id=context.args.id, page_token=token, payload_format="PAYLOAD_FORMAT_RAW"
         )
         if screen.json:
             screen.message(page)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import workflows
-from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import read_json
 from nervenet.clock import SYSTEM, uuid7
 
@@ -16,18 +16,18 @@ def run(args: argparse.Namespace) -> int:
     payload = {} if args.value is None else {"json": read_json(args.value, "VALUE")}
     request_id = args.request_id or str(uuid7(SYSTEM.now_ms(), os.urandom))
 
-    async def work(session: Session) -> None:
-        response = await session.mesh.call(
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call(
             "SignalWorkflow",
             workflow_id=args.id,
             signal=args.signal,
             payload=payload,
             request_id=request_id,
-            sender=session.me(),
+            sender=context.me(),
             undeclared=args.undeclared,
         )
         if args.json:
-            session.screen.message(response)
-        session.screen.note(workflows.signaled(response, args.id, args.signal))
+            context.screen.message(response)
+        context.screen.note(workflows.signaled(response, args.id, args.signal))
 
     return ask_mesh(args, work)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 
 from nervenet.cli.commands.following import finish
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.failures import UsageError
 from nervenet.cli.render import workflows
-from nervenet.cli.session import Session, ask_mesh
 from nervenet.cli.values import labels, read_json, span
 from nervenet.clock import new_workflow_id
 
@@ -24,23 +24,23 @@ def run(args: argparse.Namespace) -> int:
     payload = {} if args.input is None else {"json": read_json(args.input)}
     tags = labels(args.label)
 
-    async def work(session: Session) -> int | None:
+    async def work(context: CommandContext) -> int | None:
         if args.file is not None:
-            await _put(session)
-        response = await session.mesh.call(
+            await _put(context)
+        response = await context.mesh.call(
             "StartWorkflow",
             workflow_id=args.id or new_workflow_id(args.definition),
             definition=args.definition,
             version=args.version,
             input=payload,
             labels=tags,
-            starter=session.me(),
+            starter=context.me(),
             payload_format="PAYLOAD_FORMAT_RAW",
         )
-        screen, found = session.screen, response.workflow
+        screen, found = context.screen, response.workflow
         screen.note(workflows.started(response))
         if args.wait:
-            return await finish(session, found, limit, answer=response)
+            return await finish(context, found, limit, answer=response)
         if args.json:
             screen.message(response)
         else:
@@ -58,10 +58,10 @@ def _shift(args: argparse.Namespace) -> None:
     args.input = args.definition
 
 
-async def _put(session: Session) -> None:
+async def _put(context: CommandContext) -> None:
     from nervenet.cli.commands.definitions import put  # YAML, for those who have a file
 
-    args, stored = session.args, await put(session, session.args.file)
+    args, stored = context.args, await put(context, context.args.file)
     args.definition, args.version = stored.definition.name, stored.definition.version
     if stored.created:
-        session.screen.note(f"{args.definition} v{args.version} stored")
+        context.screen.note(f"{args.definition} v{args.version} stored")

@@ -6,15 +6,15 @@ from __future__ import annotations
 import argparse
 
 from nervenet.cli.commands.following import follow
+from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.failures import Exit
 from nervenet.cli.render import events
-from nervenet.cli.session import Session, ask_mesh
 
 
 def run(args: argparse.Namespace) -> int:
-    async def work(session: Session) -> int:
-        screen, code = session.screen, Exit.DONE
-        async for response in follow(session, args.id, partials=args.partials):
+    async def work(context: CommandContext) -> int:
+        screen, code = context.screen, Exit.DONE
+        async for response in follow(context, args.id, partials=args.partials):
             if args.json:
                 screen.message(response)
             else:

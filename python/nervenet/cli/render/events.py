@@ -63,7 +63,7 @@ def question_of(entry: workflow.JournalEntry, workflow_id: str) -> tuple[str, st
     return f"{workflow_id}/{_rest(entry)}", entry.escalated.question.text
 
 
-_Said = tuple[str, str, str, str]  # symbol, style, what, and the words behind it
+_EventText = tuple[str, str, str, str]  # symbol, style, what, and the words behind it
 
 
 def _rest(entry: workflow.JournalEntry) -> str:
@@ -71,13 +71,13 @@ def _rest(entry: workflow.JournalEntry) -> str:
     return entry.name.partition(":")[2]
 
 
-def _start(entry: workflow.JournalEntry) -> _Said:
+def _start(entry: workflow.JournalEntry) -> _EventText:
     found = entry.start
     given = f"  {text.payload(found.input)}" if found.input.WhichOneof("body") else ""
     return "●", "cyan", "start", f"{found.definition} v{found.version}{given}"
 
 
-def _task(entry: workflow.JournalEntry) -> _Said:
+def _task(entry: workflow.JournalEntry) -> _EventText:
     found = entry.task
     step = _rest(entry)
     if entry.name.startswith("attempt:"):
@@ -94,7 +94,7 @@ def _by(found: task.TaskResult) -> str:
     return f"  ({found.agent_id})" if found.agent_id else ""
 
 
-def _progress(entry: workflow.JournalEntry) -> _Said:
+def _progress(entry: workflow.JournalEntry) -> _EventText:
     news = entry.progress
     words = [f"→ {news.agent_id}".ljust(AGENT_WIDTH)]
     if news.HasField("fraction"):
@@ -107,20 +107,20 @@ def _progress(entry: workflow.JournalEntry) -> _Said:
     return "●", "cyan", f"{news.step}{attempt}", "  ".join(words).rstrip()
 
 
-def _timer(entry: workflow.JournalEntry) -> _Said:
+def _timer(entry: workflow.JournalEntry) -> _EventText:
     return "●", "cyan", f"timer {_rest(entry)}", "is due"
 
 
-def _signal(entry: workflow.JournalEntry) -> _Said:
+def _signal(entry: workflow.JournalEntry) -> _EventText:
     found = entry.signal
     return "●", "cyan", f"signal {found.signal}", " ".join(filter(None, [text.payload(found.payload), found.sender]))
 
 
-def _escalated(entry: workflow.JournalEntry) -> _Said:
+def _escalated(entry: workflow.JournalEntry) -> _EventText:
     return "?", "yellow", _rest(entry).removesuffix("#1"), f"“{text.clean(entry.escalated.question.text)}”"
 
 
-def _decided(entry: workflow.JournalEntry) -> _Said:
+def _decided(entry: workflow.JournalEntry) -> _EventText:
     found = entry.decided
     if found.expired:
         return "–", "dim", _rest(entry).removesuffix("#1"), "nobody answered in time"
@@ -131,27 +131,27 @@ def _decided(entry: workflow.JournalEntry) -> _Said:
     return "●", "cyan", _rest(entry).removesuffix("#1"), f"{who}{action}{value}{comment}"
 
 
-def _patch(entry: workflow.JournalEntry) -> _Said:
+def _patch(entry: workflow.JournalEntry) -> _EventText:
     return "●", "cyan", f"patch {_rest(entry)}", "the new code" if entry.patch.answer else "the old code"
 
 
-def _cancel(entry: workflow.JournalEntry) -> _Said:
+def _cancel(entry: workflow.JournalEntry) -> _EventText:
     found = entry.cancel
     why = "its time ran out" if found.timeout else text.clean(found.reason)
     return "–", "dim", "cancel", f"{found.requester}: {why}" if found.requester and why else found.requester or why
 
 
-def _close(entry: workflow.JournalEntry) -> _Said:
+def _close(entry: workflow.JournalEntry) -> _EventText:
     mark = STATES[entry.close.state]
     said = text.failure(entry.close.failure) if entry.close.HasField("failure") else text.payload(entry.close.output)
     return mark.symbol, mark.style, mark.word, said
 
 
-def _unknown(entry: workflow.JournalEntry) -> _Said:
+def _unknown(entry: workflow.JournalEntry) -> _EventText:
     return " ", "", entry.name, ""
 
 
-_LINES: Mapping[str, Callable[[workflow.JournalEntry], _Said]] = {
+_LINES: Mapping[str, Callable[[workflow.JournalEntry], _EventText]] = {
     "start": _start,
     "task": _task,
     "progress": _progress,

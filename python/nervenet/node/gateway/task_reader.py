@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from nervenet.clock import SYSTEM
 from nervenet.redis_link.reader import LONGEST_BLOCK_MS
 from nervenet.streams.queues import parse_tasks
-from nervenet.streams.tasks.queue_poller import PAGE, QueuePoller
+from nervenet.streams.tasks.queue_poller import QUEUE_PAGE, QueuePoller
 from nervenet.timing import POLL_SOONEST
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class GatewayReader:
         if self.consumer != self._status.node_id:
             await self.make_inbox()
         inbox = self._context.keys.inbox(self.consumer)
-        words = self._context.queues.read_tasks(inbox, self.consumer, PAGE, LONGEST_BLOCK_MS)
+        words = self._context.queues.read_tasks(inbox, self.consumer, QUEUE_PAGE, LONGEST_BLOCK_MS)
         if tasks := parse_tasks(await reader.read(*words)):
             self.admit(inbox, tasks, None)
 
@@ -143,7 +143,7 @@ class GatewayReader:
         return any(agent.meets(capability, requirement) for agent in self._agents.values())
 
     def room(self, queue: KnownQueue | None) -> int:
-        return PAGE if queue is None else self._assignment(queue).room
+        return QUEUE_PAGE if queue is None else self._assignment(queue).room
 
     def admit(self, stream: bytes, tasks: Sequence[Delivered], queue: KnownQueue | None) -> None:
         self._broker.admit(stream, tasks, self._addressee if queue is None else self._assignment(queue).assign)

@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM
-from nervenet.durable.check import compare, refold, wishes
+from nervenet.durable.check import compare, refold, wanted_commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ async def difference(
                 began = SYSTEM.monotonic()
             watchdog.enter(again)
         watchdog.leave()
-    found = compare(machine, wishes(again), len(entries))
+    found = compare(machine, wanted_commands(again), len(entries))
     again.close()
     if found is None and (there := await replay_process.ask(machine, entries)) is not None:
         found = compare(machine, there, len(entries))

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from nervenet.definitions import Workflow, define_workflow
-from nervenet.durable.check import Wishes, compare, refold, wishes
+from nervenet.durable.check import WantedCommands, compare, refold, wanted_commands
 from nervenet.imports import MARK, end_with_owner, load_definitions, refuse_here
 from nervenet.timing import REPLAY_PROCESS_PATIENCE
 
@@ -127,11 +127,11 @@ class ReplayProcess:
         again = self._ask(machine, entries)
         return None if again is None else compare(machine, again, len(entries))
 
-    async def ask(self, machine: Machine, entries: Sequence[Entry]) -> Wishes | None:
+    async def ask(self, machine: Machine, entries: Sequence[Entry]) -> WantedCommands | None:
         """What a machine there has come to, for who must not block; one after the other."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, machine, tuple(entries))
 
-    def _ask(self, machine: Machine, entries: Sequence[Entry]) -> Wishes | None:
+    def _ask(self, machine: Machine, entries: Sequence[Entry]) -> WantedCommands | None:
         key = machine.workflow.name, machine.workflow.version
         if not self._arrive(0.0) or key not in self._places or key in (self._absent or {}):
             return None
@@ -142,7 +142,7 @@ class ReplayProcess:
             send(ours, (key, machine.workflow_id, machine.run, machine.payload_limit, len(entries)))
             for at in range(0, len(entries), BATCH):
                 send(ours, entries[at : at + BATCH])
-            again: Wishes | None = None
+            again: WantedCommands | None = None
             while again is None:
                 again = receive(ours)
         except (OSError, EOFError) as error:
@@ -211,7 +211,7 @@ def main(channel: socket.socket) -> None:
             machine = next(folding)
             for _ in folding:
                 send(channel, None)  # still at it
-            send(channel, wishes(machine))
+            send(channel, wanted_commands(machine))
             machine.close()
 
 

@@ -21,7 +21,7 @@ import ipaddress
 import logging
 from typing import TYPE_CHECKING, Final
 
-from nervenet.node.served import Answer
+from nervenet.node.served import ProbeResult
 from nervenet.registry.etcd import EtcdError
 from nervenet.registry.tombstone import certify_death
 
@@ -48,11 +48,11 @@ def successors(me: str, ids: Iterable[str], count: int) -> list[str]:
     return [*ring[at + 1 :], *ring[:at]][:count]
 
 
-def proves(answer: Answer, address: str, *, shared: bool) -> bool:
+def proves(answer: ProbeResult, address: str, *, shared: bool) -> bool:
     """Whether a process that was reached at the address before is dead. A DNS name that several use may lead to any of them."""
-    if answer is Answer.ANOTHER:
+    if answer is ProbeResult.ANOTHER:
         return not (shared and _is_name(address))
-    return answer is Answer.REFUSED
+    return answer is ProbeResult.REFUSED
 
 
 def _is_name(address: str) -> bool:
@@ -147,13 +147,13 @@ class FailureDetector:
         """Find out whether this node can reach it at all. Its record may still be on its way to our table."""
         for pause in ASK_AGAIN:
             await asyncio.sleep(pause)
-            if (address := self._address(process_id)) and await self._ask(process_id, address) is Answer.ITSELF:
+            if (address := self._address(process_id)) and await self._ask(process_id, address) is ProbeResult.ITSELF:
                 self._meets(process_id, address)
                 return
 
-    async def _ask(self, process_id: str, address: str) -> Answer:
+    async def _ask(self, process_id: str, address: str) -> ProbeResult:
         if self._contact is None:
-            return Answer.UNCLEAR
+            return ProbeResult.UNCLEAR
         return await self._contact.ask(address, process_id, node=process_id in self._context.table.nodes)
 
     async def _suspect(self, process_id: str) -> None:
@@ -175,7 +175,7 @@ class FailureDetector:
             return True
         answer = await self._ask(process_id, address)
         if not proves(answer, address, shared=self._shared(process_id, address)):
-            return answer is not Answer.UNCLEAR
+            return answer is not ProbeResult.UNCLEAR
         return await self._certify(process_id, f"{address}: {answer.value}")
 
     def _shared(self, process_id: str, address: str) -> bool:

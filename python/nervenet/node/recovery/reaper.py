@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from nervenet.redis_link.faults import LinkError
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.timing import REAPER_EVERY
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Reaper:
     def __init__(self, context: NodeContext, handover: Handover) -> None:
         self._context = context
         self._handover = handover
-        self._groups = Groups(context.link, context.keys)
+        self._groups = ConsumerGroups(context.link, context.keys)
         self._suspects: set[str] = set()
 
     async def run(self) -> None:

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2
 
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
-from nervenet.node.served import Answer
+from nervenet.node.served import ProbeResult
 from nervenet.rpc.channels import Channel, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.timing import PROBE_TIMEOUT
@@ -45,21 +45,21 @@ class Probes:
     async def introduce(self, node_id: str) -> None:
         await self._server.answer_to(node_id)
 
-    async def ask(self, address: str, process_id: str, *, node: bool) -> Answer:
+    async def ask(self, address: str, process_id: str, *, node: bool) -> ProbeResult:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 if await _refuses(address):
-                    return Answer.REFUSED
+                    return ProbeResult.REFUSED
                 itself = await (self._node(address, process_id) if node else self._agent(address, process_id))
-                return Answer.ITSELF if itself else Answer.ANOTHER
+                return ProbeResult.ITSELF if itself else ProbeResult.ANOTHER
         except TimeoutError:
-            return Answer.SILENT
+            return ProbeResult.SILENT
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:  # it serves, but not under this name
-                return Answer.ANOTHER
-            return Answer.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else Answer.UNCLEAR
+                return ProbeResult.ANOTHER
+            return ProbeResult.SILENT if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else ProbeResult.UNCLEAR
         except (OSError, Unavailable):  # or our own token cannot be read just now
-            return Answer.UNCLEAR
+            return ProbeResult.UNCLEAR
 
     async def follow(self, address: str, node_id: str, met: Callable[[], None]) -> None:
         async with self._channel(address) as channel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import Requirement, require
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.queues import GROUP, QueueRequirement, parse_requirement
 from nervenet.v1 import registry_service_pb2 as pb
 from nervenet.wire import duration
@@ -22,7 +22,7 @@ class Queued:
 
     def __init__(self, context: NodeContext) -> None:
         self._context = context
-        self._groups = Groups(context.link, context.keys)
+        self._groups = ConsumerGroups(context.link, context.keys)
 
     async def all(self) -> list[pb.QueueInfo]:
         """Those in which something waits, by capability."""

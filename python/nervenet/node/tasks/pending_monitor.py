@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
 from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.timing import ATTEMPT_OVERTIME_MS, DOUBTFUL_CLAIM_CHECK_MS, IDLE_WORKFLOW_CHECK_MS, PENDING_MONITOR_TICK
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PendingMonitor:
         self._blame = blame
         self._recovery = recovery
         self._look_at_children = look_at_children
-        self._groups = Groups(context.link, context.keys)
+        self._groups = ConsumerGroups(context.link, context.keys)
         self._awake = hosted.to_look_at
         self._asleep: Round[Coordinator] = Round(context.clock, IDLE_WORKFLOW_CHECK_MS)
         self._rechecks: Round[Coordinator] = Round(context.clock, DOUBTFUL_CLAIM_CHECK_MS)

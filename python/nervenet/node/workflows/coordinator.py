@@ -370,7 +370,7 @@ class Coordinator(OwnedJournal):
             case ContinueRun():
                 self._context.spawn(self._effects.continue_run(self, command))
             case StartTimer():
-                self._timers[command.k] = self._context.timers.at(command.due_ms, self._fire, command)
+                self._timers[command.number] = self._context.timers.at(command.due_ms, self._fire, command)
             case StopTimer():
                 self._stop_timer(command)
             case Withdraw():
@@ -406,12 +406,12 @@ class Coordinator(OwnedJournal):
         return [child for child in self.machine.children.values() if not child.options.abandon_children]
 
     def _stop_timer(self, command: StopTimer) -> None:
-        if (timer := self._timers.pop(command.k, None)) is not None:
+        if (timer := self._timers.pop(command.number, None)) is not None:
             timer.cancel()
 
     def _fire(self, command: StartTimer) -> None:
-        self._timers.pop(command.k, None)
-        self.record(f"timer:{command.k}", TimerFired(command.due_ms))
+        self._timers.pop(command.number, None)
+        self.record(f"timer:{command.number}", TimerFired(command.due_ms))
 
     def repeat_unconfirmed(self) -> None:
         """Repeat appends that Redis did not confirm, and commands that failed for a time."""

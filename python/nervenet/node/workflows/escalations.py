@@ -69,17 +69,17 @@ class Escalations:
         standing: set[tuple[str, int]] = set()
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and pending.phase is OPEN:
-                standing.add((pending.step, pending.k))
-                self._list(coordinator, f"{pending.step}#{pending.k}", pending.question.deadline_ms, True)
+                standing.add((pending.step, pending.question_number))
+                self._list(coordinator, f"{pending.step}#{pending.question_number}", pending.question.deadline_ms, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
 
     def list_again(self, coordinator: Coordinator) -> None:
         """Put this workflow's open questions on the list again: Redis may have lost it."""
         for pending in coordinator.machine.pending.values():
-            if pending.question is not None and (pending.step, pending.k) in coordinator.listed_questions:
+            if pending.question is not None and (pending.step, pending.question_number) in coordinator.listed_questions:
                 deadline = pending.question.deadline_ms
                 self._context.spawn(
-                    self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.k, deadline)
+                    self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.question_number, deadline)
                 )
 
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
@@ -102,13 +102,13 @@ class Escalations:
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)
-        if not coordinator.dropped and pending is not None and pending.k == command.k and pending.phase is OPEN:
+        if not coordinator.dropped and pending is not None and pending.question_number == command.question_number and pending.phase is OPEN:
             self._context.spawn(
                 self.decide(
                     coordinator.workflow_id,
                     coordinator.run,
                     command.step,
-                    command.k,
+                    command.question_number,
                     command.decided,
                     command.outcome,
                     None,

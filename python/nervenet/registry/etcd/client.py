@@ -42,8 +42,8 @@ _MEMBERS: Final = EtcdMethod[pb.MemberListRequest, pb.MemberListResponse](
     "/etcdserverpb.Cluster/MemberList", pb.MemberListResponse
 )
 
-PAGE: Final = 500
-PATIENCE: Final = 5.0
+KEYS_PER_PAGE: Final = 500
+CALL_PATIENCE: Final = 5.0
 
 
 class Swap(NamedTuple):
@@ -77,7 +77,7 @@ class Etcd:
         url: str,
         *,
         tls: Tls | None = None,
-        patience: float = PATIENCE,
+        patience: float = CALL_PATIENCE,
         clock: Clock = SYSTEM,
         chance: random.Random | None = None,
     ) -> Self:
@@ -107,7 +107,7 @@ class Etcd:
                 continue
 
     async def _pages(self, prefix: str) -> KeyListing:
-        request = pb.RangeRequest(key=to_bytes(prefix), range_end=prefix_end(prefix), limit=PAGE)
+        request = pb.RangeRequest(key=to_bytes(prefix), range_end=prefix_end(prefix), limit=KEYS_PER_PAGE)
         kvs: list[KeyValue] = []
         while True:
             answer = await self._transport.call(_RANGE, request, repeat=True)
@@ -188,7 +188,7 @@ class Etcd:
                 raise
             return lease
 
-    async def keep_alive(self, lease: int, *, patience: float = PATIENCE) -> int:
+    async def keep_alive(self, lease: int, *, patience: float = CALL_PATIENCE) -> int:
         """Renew a lease; returns the seconds that it lives, from the time of sending. Raises LeaseNotFound."""
         return await self._leases.renew(lease, patience)
 

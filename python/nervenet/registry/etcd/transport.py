@@ -151,7 +151,7 @@ class Transport:
         self.endpoints = [Endpoint(name, credentials) for name in names]
         self.current = self.endpoints[0]
         self._token = ""
-        self._open_house = False  # a user is configured, but authentication is off in the server
+        self._auth_disabled = False  # a user is configured, but authentication is off in the server
         self._login_lock = asyncio.Lock()
         self._closed = False
 
@@ -232,7 +232,7 @@ class Transport:
     async def _authority(self, method: EtcdMethod[Any, Any]) -> str:
         if method is _LOGIN:
             return ""
-        if self.address.user and not self._token and not self._open_house:
+        if self.address.user and not self._token and not self._auth_disabled:
             await self._login("")
         return self._token
 
@@ -246,9 +246,9 @@ class Transport:
             except EtcdRefused as refusal:
                 if "not enabled" not in str(refusal):
                     raise
-                self._open_house = True  # until a call is refused because it has no token
+                self._auth_disabled = True  # until a call is refused because it has no token
             else:
-                self._open_house = False
+                self._auth_disabled = False
 
 
 def _serialize(message: Message) -> bytes:

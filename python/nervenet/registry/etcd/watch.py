@@ -68,7 +68,7 @@ class Watch:
         self._next = 0
         self._seen: KeyValue | None = None  # the newest put, which identifies this history
         self._listed = False
-        self._told = False  # of the present interruption
+        self._logged = False  # of the present interruption
         self.live = False
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class Watch:
                 self._next = 0
                 continue
             except EtcdError as fault:
-                level, self._told = logging.DEBUG if self._told else logging.INFO, True
+                level, self._logged = logging.DEBUG if self._logged else logging.INFO, True
                 log.log(level, "watch of %s interrupted: %s", self._prefix, fault)
                 if isinstance(fault, StaleToken):
                     self._transport.forget_token()
@@ -114,7 +114,7 @@ class Watch:
         try:
             await self._begin(stream)
             self.live = True
-            self._told = False
+            self._logged = False
             self._backoff.reset()
             held: list[Change] = []
             while True:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from nervenet.redis_link.faults import LinkClosed, LinkError, RedisRefused
 from nervenet.redis_link.reader import LONGEST_BLOCK_MS
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.queues import QueueRequirement, parse_requirement, parse_tasks
 from nervenet.timing import POLL_LATEST, POLL_SOONEST, QUEUE_NAMES_EVERY
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from nervenet.streams.queues import Delivered
     from nervenet.streams.tasks.deliveries import Deliveries
 
-__all__ = ["PAGE", "KnownQueue", "QueueHost", "QueuePoller"]
+__all__ = ["QUEUE_PAGE", "KnownQueue", "QueueHost", "QueuePoller"]
 
-PAGE: Final = 500
+QUEUE_PAGE: Final = 500
 """Entries of one read at most."""
 _NEVER: Final = float("inf")
 
@@ -100,7 +100,7 @@ class QueuePoller:
         self._link = data_plane.link
         self._keys = data_plane.keys
         self._queues = data_plane.queues
-        self._groups = Groups(data_plane.link, data_plane.keys)
+        self._groups = ConsumerGroups(data_plane.link, data_plane.keys)
         self._deliveries = deliveries
         self._monotonic = monotonic
         self._host = host
@@ -143,7 +143,7 @@ class QueuePoller:
         await self._learn_names()
         found = full = False
         for queue in list(self.queues):
-            room = min(PAGE, self._host.room(queue))
+            room = min(QUEUE_PAGE, self._host.room(queue))
             if not room:
                 continue
             try:
@@ -209,7 +209,7 @@ class QueuePoller:
     async def _reread_stream(self, reader: Reader, stream: bytes, queue: KnownQueue | None) -> bool:
         after: bytes | str = "0"
         while True:
-            words = self._queues.read_own(stream, self._host.consumer, PAGE, after)
+            words = self._queues.read_own(stream, self._host.consumer, QUEUE_PAGE, after)
             pending = parse_tasks(await reader.read(*words))
             if not pending:
                 return True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another world for the replay check: other random numbers, another time, another environment, only for workflow code.
+"""A changed environment for the replay check, for workflow code only: other random numbers, another time, other variables.
 
-    with another_world(seed):
+    with changed_environment(seed):
         machine = rebuild(workflow, …)          # time.time() is 19 days later, os.environ has other values
 
 Code that depends on them asks for other steps than before, and is found by that. Only a read in a user's file, in this
@@ -24,14 +24,14 @@ from typing import Any, Final
 
 from nervenet.durable.lines import is_machinery
 
-LATER: Final = 1_700_000  # seconds: enough for another day, another hour and another minute
+CLOCK_OFFSET_S: Final = 1_700_000  # seconds: enough for another day, another hour and another minute
 _CLOCKS: Final = ("time", "monotonic", "perf_counter")
-_GOING_BETWEEN: Final = ("<frozen os>", "<frozen _collections_abc>", os.__file__)
+_ENVIRON_FILES: Final = ("<frozen os>", "<frozen _collections_abc>", os.__file__)
 
 
 @contextmanager
-def another_world(seed: int) -> Iterator[None]:
-    """Enter another world for the block. `seed` is for the module `random`, whose state is restored."""
+def changed_environment(seed: int) -> Iterator[None]:
+    """Change the environment for the block. `seed` is for the module `random`, whose state is restored."""
     chance, thread = random.getstate(), threading.get_ident()
     true_clocks = {name: getattr(time, name) for clock in _CLOCKS for name in (clock, f"{clock}_ns")}
     environments: list[Any] = [os.environ, os.environb]
@@ -39,7 +39,11 @@ def another_world(seed: int) -> Iterator[None]:
 
     random.seed(seed)
     for name, clock in true_clocks.items():
-        setattr(time, name, _later(clock, LATER * 1_000_000_000 if name.endswith("_ns") else LATER, thread))
+        setattr(
+            time,
+            name,
+            _shifted(clock, CLOCK_OFFSET_S * 1_000_000_000 if name.endswith("_ns") else CLOCK_OFFSET_S, thread),
+        )
     for environment in environments:
         environment._data = _OtherVariables(true_variables, thread)
     try:
@@ -62,21 +66,21 @@ class _OtherVariables(MutableMapping[bytes, bytes]):
     def __init__(self, variables: MutableMapping[bytes, bytes], thread: int) -> None:
         self._variables, self._thread = variables, thread
 
-    def _hidden(self) -> bool:
+    def _is_read_by_user(self) -> bool:
         return threading.get_ident() == self._thread and _is_users(sys._getframe(2))
 
     def __getitem__(self, key: bytes) -> bytes:
-        if not self._hidden():
+        if not self._is_read_by_user():
             return self._variables[key]
         if key in self._variables:
             raise KeyError(key)
         return b"another environment"
 
     def __contains__(self, key: object) -> bool:
-        return (key in self._variables) != self._hidden()
+        return (key in self._variables) != self._is_read_by_user()
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(()) if self._hidden() else iter(self._variables)
+        return iter(()) if self._is_read_by_user() else iter(self._variables)
 
     def __len__(self) -> int:
         return len(self._variables)
@@ -88,7 +92,7 @@ class _OtherVariables(MutableMapping[bytes, bytes]):
         del self._variables[key]
 
 
-def _later(clock: Callable[[], Any], by: int, thread: int) -> Callable[[], Any]:
+def _shifted(clock: Callable[[], Any], by: int, thread: int) -> Callable[[], Any]:
     def read() -> Any:
         shifted = threading.get_ident() == thread and _is_users(sys._getframe(1))
         return clock() + by if shifted else clock()
@@ -98,6 +102,6 @@ def _later(clock: Callable[[], Any], by: int, thread: int) -> Callable[[], Any]:
 
 def _is_users(frame: FrameType | None) -> bool:
     """Whether a user's file reads, directly or with `os.getenv` and `environ.get`."""
-    while frame is not None and frame.f_code.co_filename in _GOING_BETWEEN:
+    while frame is not None and frame.f_code.co_filename in _ENVIRON_FILES:
         frame = frame.f_back
     return frame is not None and not is_machinery(frame.f_code.co_filename)

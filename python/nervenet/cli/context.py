@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nervenet.client.raw import RawClient
 
 
-class Session(NamedTuple):
+class CommandContext(NamedTuple):
     """A running command: its arguments, the screen, the settings and the connection to the mesh."""
 
     args: argparse.Namespace
@@ -37,7 +37,7 @@ class Session(NamedTuple):
             return f"uid-{os.getuid()}@{socket.gethostname()}"
 
 
-Work = Callable[[Session], Awaitable[int | None]]
+Work = Callable[[CommandContext], Awaitable[int | None]]
 
 
 def settings(args: argparse.Namespace) -> Config:
@@ -56,6 +56,6 @@ def ask_mesh(args: argparse.Namespace, work: Work) -> int:
         from nervenet.client.raw import RawClient
 
         async with RawClient(config) as mesh:
-            return await work(Session(args, screen(args), config, mesh)) or Exit.DONE
+            return await work(CommandContext(args, screen(args), config, mesh)) or Exit.DONE
 
     return asyncio.run(whole())
