@@ -25,7 +25,7 @@ Where things are, from the top; imports flow down only (tested):
     redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all
     telemetry/ wire/ definitions.py payloads.py
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
-    schemas.py options.py records.py config/ backoff.py clock.py timing.py supervision.py imports.py errors.py
+    schemas.py options.py records.py config/ backoff.py clock.py timing.py supervision.py imports.py heap.py errors.py
 """
 
 from importlib import import_module

@@ -24,7 +24,7 @@ from nervenet.redis_link.opening import open_link
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found
 from nervenet.streams.answers import NewWorkflow
-from nervenet.streams.groups import Groups
+from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.ownership import Ownership
@@ -95,7 +95,7 @@ class Owner:
         self.keys = Keys(namespace)
         self.journal = JournalStore(link, self.keys)
         self.queues = Queues(link, self.keys)
-        self.groups = Groups(link, self.keys)
+        self.groups = ConsumerGroups(link, self.keys)
         self._ownership = Ownership(link, self.keys)
         self._count = itertools.count(1)
 

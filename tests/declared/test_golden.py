@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nervenet import Agent, AgentError
-from nervenet.durable.check import transcript
 from nervenet.testing import Journal, WorkflowTest, declared, replay
+from tests.support.transcript import transcript
 
 GOLDEN = Path(__file__).parents[1] / "replay"
 x, y = Agent.remote("x", Any, Any), Agent.remote("y", Any, Any)

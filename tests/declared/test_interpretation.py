@@ -10,9 +10,10 @@ import pytest
 
 from nervenet import Agent, AgentError, Workflow, WorkflowFailed
 from nervenet.durable import Dispatch, Machine
-from nervenet.durable.check import blocked_text, rebuild, transcript
+from nervenet.durable.check import blocked_text, rebuild
 from nervenet.records import Entry, Payload, Start
 from nervenet.testing import Run, WorkflowTest, declared
+from tests.support.transcript import transcript
 
 x = Agent.remote("x", Any, Any)
 y = Agent.remote("y", Any, Any)

@@ -56,7 +56,7 @@ def test_what_is_promised_counts_for_a_second_and_then_as_what_it_really_takes()
 
 
 def test_a_node_is_short_of_memory_until_it_has_clearly_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_trim", lambda: None)
+    monkeypatch.setattr(memory, "return_free_memory", lambda: None)
     used = Used()
     one = used.memory(100 * MiB)
     for at, mib, short in [(1, 90, False), (2, 95, True), (3, 90, True), (4, 84, False), (5, 90, False)]:

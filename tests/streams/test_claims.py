@@ -123,12 +123,12 @@ async def test_the_next_attempt_gets_the_last_checkpoint(store: Store) -> None:
 
 async def test_a_batch_of_claims_and_appends_is_one_write_each(store: Store) -> None:
     workflow = await store.start()
-    writes = store.link.stats.writes
+    writes = store.link.counters.writes
     claims = [store.journal.claim_nowait(workflow, 1, f"s{i}", 1, FIRST) for i in range(50)]
     assert {Claimed.parse(await claim).status for claim in claims} == {"run"}
     appends = [store.journal.append_nowait(workflow, 1, f"task:s{i}", b"x") for i in range(50)]
     assert {Appended.parse(await append).status for append in appends} == {"new"}
-    assert store.link.stats.writes == writes + 2
+    assert store.link.counters.writes == writes + 2
 
 
 async def test_of_a_hundred_agents_one_runs(store: Store) -> None:

@@ -86,9 +86,9 @@ async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> N
             told.append(new)
 
         link.on_reconnect.append(hook)
-        writes = link.stats.writes
+        writes = link.counters.writes
         assert set(await asyncio.gather(*(link.call("SET", name, "0") for name in names))) == {b"OK"}
-        assert link.stats.writes - writes == 3, "one write to each master"
+        assert link.counters.writes - writes == 3, "one write to each master"
         assert sorted([key async for page in link.scan("key-*", 50) for key in page]) == sorted(map(str.encode, names))
         say_it = LuaScript("say", "return {KEYS[1], ARGV[1]}")
         assert await link.script(say_it, ["key-1"], ["x"]) == [b"key-1", b"x"]
@@ -97,7 +97,7 @@ async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> N
         stream = f"{{{mine[0]}}}:stream"
         reader, subscription = await link.dedicated(), await link.subscribe()
         await subscription.add("news")
-        over, retried = asyncio.Event(), link.stats.retried
+        over, retried = asyncio.Event(), link.counters.retried
 
         async def writing(name: str) -> int:
             count = 0
@@ -128,7 +128,7 @@ async def test_slots_that_move_cost_no_command_its_answer(names: list[str]) -> N
         for name, count in zip(mine, await asyncio.gather(*writers), strict=True):
             assert await link.call("XLEN", f"{{{name}}}:log") == count > 0
         assert await asyncio.wait_for(read, 20) == [b"before", b"after", b"last"]
-        assert link.stats.retried == retried, "nothing was tried twice"
+        assert link.counters.retried == retried, "nothing was tried twice"
         await link.call("PUBLISH", "news", "heard")
         async for message in subscription:
             assert message == (b"news", b"heard")

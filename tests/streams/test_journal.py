@@ -189,9 +189,9 @@ async def test_a_journal_is_read_in_pages_of_entries_or_bytes_whichever_ends_fir
 
 async def test_heads_come_in_one_write_with_only_the_fields_asked_for(store: Store) -> None:
     first, second = await store.start(), await store.start()
-    writes = store.link.stats.writes
+    writes = store.link.counters.writes
     heads = await store.journal.heads([first, "nobody", second], ["state", "owner"])
-    assert store.link.stats.writes == writes + 1
+    assert store.link.counters.writes == writes + 1
     assert [head and (head.owner, head.definition) for _, head in heads] == [(OWNER, ""), None, (OWNER, "")]
 
 

@@ -47,8 +47,8 @@ async def test_kill_9_in_the_middle_of_a_pipeline_costs_callers_only_time() -> N
         await link.call("PING")
         over.set()
         await asyncio.wait_for(asyncio.gather(*callers), 10)
-        assert link.stats.reconnects == 1
-        assert link.stats.retried > 0
+        assert link.counters.reconnects == 1
+        assert link.counters.retried > 0
         await link.close()
 
 
@@ -82,7 +82,7 @@ async def test_another_server_behind_the_address_is_announced_and_a_mere_blip_is
         with suppress(ConnectionLost):
             await link.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
         assert await link.call("PING") == b"PONG"
-        assert link.stats.reconnects == 1
+        assert link.counters.reconnects == 1
         await server.restart()
         old, new = await asyncio.wait_for(told.get(), 5)
         assert old == first
@@ -167,7 +167,7 @@ async def test_a_connection_that_fell_silent_is_replaced_within_five_seconds(red
         assert replies[0] == b"hi"
         assert time.monotonic() - began < 6, "five seconds, and one for a loaded machine"
         assert await idle.call("PING") == b"PONG"
-        assert [busy.stats.reconnects, idle.stats.reconnects] == [1, 1]
+        assert [busy.counters.reconnects, idle.counters.reconnects] == [1, 1]
         await busy.close()
         await idle.close()
 
@@ -181,7 +181,7 @@ async def test_a_master_that_was_demoted_is_left_until_the_address_has_a_master_
         write = asyncio.ensure_future(link.call("SET", "k", "v"))
         assert await admin.send("REPLICAOF", "NO", "ONE") == b"OK"
         assert await asyncio.wait_for(write, 5) == b"OK"
-        assert link.stats.reconnects == 1
+        assert link.counters.reconnects == 1
         await link.close()
         await admin.close()
 

@@ -49,13 +49,13 @@ async def test_a_second_start_gives_the_start_time_back(store: Store) -> None:
 
 async def test_a_start_in_one_write(store: Store) -> None:
     """An earlier Redis time stands in for the score, so nothing has to be awaited in between."""
-    earlier, writes = await store.journal.now_ms(), store.link.stats.writes
+    earlier, writes = await store.journal.now_ms(), store.link.counters.writes
     score = store.ownership.running_add_nowait("review-7")
     own = store.ownership.own_nowait(OWNER, "review-7")
     new = NewWorkflow("review-7", OWNER, "review", 1, "3.11", REQ, b"start", earlier, earlier + 5_000)
     created = Created.parse(await store.journal.create_nowait(new))
     assert (created.status, await own, int(await score) >= earlier) == ("created", 1, True)
-    assert store.link.stats.writes == writes + 1
+    assert store.link.counters.writes == writes + 1
 
 
 async def test_owned_sets_are_read_in_pages_and_asked_in_batches(store: Store) -> None:

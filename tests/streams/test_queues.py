@@ -72,10 +72,10 @@ async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: S
     await store.queues.make_wake(OWNER)
     await store.queues.send_inbox(FIRST, b"task")
     (task,) = await read(store, inbox, FIRST)
-    writes = store.link.stats.writes
+    writes = store.link.counters.writes
     news = OutgoingWake(OWNER, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
     woken = await store.queues.complete(news, inbox, task.id)
-    assert store.link.stats.writes == writes + 1
+    assert store.link.counters.writes == writes + 1
     assert (await store.groups.depth(inbox), await store.groups.pending(inbox)) == (0, [])
     (wake,) = parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1)))
     assert wake == (woken, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")

@@ -11,6 +11,7 @@
 | `nodes` | `NodesHere`: nodes with their gRPC side in this process |
 | `story` | what handlers write down for a test, and the gates where they wait for it |
 | `etcd_servers`, `redis_servers` | an etcd cluster, a Redis with a replica and sentinels, a Redis Cluster |
+| `transcript` | the commands of each entry of a journal, as text |
 | `tcp_proxy` | `TcpProxy`: a connection to cut, stall, slow down, or change |
 | `terminal` | `on_a_terminal`: what a person sees |
 | `certificates` | `Authority`: certificates for one test |

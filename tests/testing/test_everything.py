@@ -12,10 +12,10 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from nervenet.durable.check import transcript
 from nervenet.errors import AgentError
 from nervenet.testing import Journal, WorkflowTest, replay
 from tests.durable.flows import approve, everything, extract, greet, validate
+from tests.support.transcript import transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "replay"

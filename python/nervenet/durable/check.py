@@ -112,14 +112,6 @@ def compare(machine: Machine, again: WantedCommands, agreed: int) -> Mismatch | 
     return Mismatch(_words(ours), _words(theirs), where, agreed, NOT_DETERMINISTIC)
 
 
-def transcript(workflow: Workflow[Any, Any], workflow_id: str, entries: Iterable[Entry], run: int = 1) -> list[str]:
-    """The commands of each entry, as text: equal in each process, or the code is not deterministic."""
-    machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
-    machine.foresee(journal)
-    lines = [f"{entry.n} {entry.name} → {command!r}" for entry in journal for command in machine.apply(entry)]
-    return [*lines, f"{machine.state} {machine.blocked!r}"]
-
-
 def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) -> str:
     """The two columns, for people."""
     flow = machine.workflow

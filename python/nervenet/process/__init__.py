@@ -10,7 +10,6 @@ Unavailable for servers that do not answer. To start quickly, a node imports no 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import logging
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet import telemetry
 from nervenet.errors import ConfigError
+from nervenet.heap import return_free_memory
 from nervenet.imports import refuse_here
 from nervenet.process import logs
 from nervenet.process.signals import ShutdownSignals, run
@@ -123,7 +123,7 @@ def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: 
 def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, quiet: bool) -> Iterator[None]:
     """Report that the process serves. The ready file appears whole or not at all, and is removed at the end."""
     _spare_the_collector()
-    _return_free_memory()
+    return_free_memory()  # what only the start needed
     if not quiet:
         sys.stderr.write(f"{line}   pid {os.getpid()}\n")
         sys.stderr.flush()
@@ -147,13 +147,6 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-
-
-def _return_free_memory() -> None:
-    """Give the memory that only the start needed back to the system: 10 to 14 MB of a node. glibc keeps it otherwise."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # macOS and musl have no such function
-    if trim is not None:
-        trim(ctypes.c_size_t(0))
 
 
 def write_whole(file: Path, text: str) -> None:

@@ -57,7 +57,6 @@ class ClusterLink(Link):
         super().__init__(address, name, scripts, patience)
         self.scripts = scripts
         self._seeds = address.seeds
-        self.counters = self._counters
         self.hooks_lock = asyncio.Lock()
         self._shards: dict[tuple[str, int], Shard] = {}
         self._others: frozenset[tuple[str, int]] = frozenset()

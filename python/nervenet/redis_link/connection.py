@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
 
-from nervenet.clock import SYSTEM
 from nervenet.redis_link.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
 
 if TYPE_CHECKING:
@@ -47,12 +46,10 @@ _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore
 class Counters:
     """Totals of all connections of a link."""
 
-    __slots__ = ("bytes_in", "bytes_out", "commands", "dropped", "reconnects", "retried", "rtt", "writes")
+    __slots__ = ("commands", "dropped", "reconnects", "retried", "writes")
 
     def __init__(self) -> None:
-        self.commands = self.writes = self.bytes_in = self.bytes_out = 0
-        self.dropped = self.retried = self.reconnects = 0
-        self.rtt: float | None = None
+        self.commands = self.writes = self.dropped = self.retried = self.reconnects = 0
 
 
 class Connection(asyncio.Protocol):
@@ -165,7 +162,6 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        self._counters.bytes_in += len(data)
         self._silent_since = self._loop.time()
         self._reader.feed(data)
         try:
@@ -214,7 +210,6 @@ class Connection(asyncio.Protocol):
         counters = self._counters
         counters.commands += len(batch)
         counters.writes += 1
-        counters.bytes_out += self._unsent_bytes
         if len(batch) == len(self._waiting):  # no command was in flight before, so silence begins now
             self._silent_since = self._loop.time()
         self._unsent = []
@@ -274,19 +269,14 @@ class Connection(asyncio.Protocol):
         return self._unwritten < before
 
     def ping(self) -> asyncio.Future[Any] | None:
-        """Send a PING, and measure the time of its reply (`rtt`)."""
+        """Send a PING. A connection that does not answer it is closed."""
         if self._push is not None:
             self._pinged = True
             self.write("PING")
             return None
-        began = SYSTEM.monotonic()
         future = self.send(("PING",))
-        future.add_done_callback(lambda done: self._pong(done, began))
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else reads its error
         return future
-
-    def _pong(self, done: asyncio.Future[Any], began: float) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._counters.rtt = SYSTEM.monotonic() - began
 
 
 def failing(future: asyncio.Future[Any], error: LinkError) -> asyncio.Future[Any]:

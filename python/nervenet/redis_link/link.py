@@ -27,7 +27,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from nervenet.backoff import Backoff
@@ -49,7 +48,7 @@ from nervenet.redis_link.skips import SkipCounter
 from nervenet.redis_link.subscription import Subscription
 from nervenet.supervision import supervise
 
-__all__ = ["Hook", "Link", "LinkStats", "RetryingCall", "cancelled", "exposure_warning"]
+__all__ = ["Hook", "Link", "RetryingCall", "cancelled", "exposure_warning"]
 
 _CLOSE_WITHIN: Final = 2.0
 """Seconds for which `close` waits for replies."""
@@ -61,24 +60,6 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 Hook = Callable[[ServerIdentity, ServerIdentity], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStats:
-    """A link at one moment, for `nervenet doctor` and metrics. `rtt` is in seconds, measured while the link is idle."""
-
-    address: str
-    connected: bool
-    server: ServerIdentity
-    in_flight: int
-    commands: int
-    writes: int
-    bytes_in: int
-    bytes_out: int
-    dropped: int
-    retried: int
-    reconnects: int
-    rtt: float | None
 
 
 class RetryingCall:
@@ -114,7 +95,7 @@ class Link:
         self.skips = SkipCounter()
         self._loop = asyncio.get_running_loop()
         self._sentinels = Sentinels(address) if isinstance(address, SentinelAddress) else None
-        self._counters = Counters()
+        self.counters = Counters()
         self._scripts = {script.sha: script for script in scripts}
         self._connection: Connection | None = None
         self._last: Connection | None = None
@@ -154,11 +135,6 @@ class Link:
     @property
     def connected(self) -> bool:
         return self._connection is not None
-
-    @property
-    def stats(self) -> LinkStats:
-        counted = {key: getattr(self._counters, key) for key in Counters.__slots__}
-        return LinkStats(str(self.address), self.connected, self.server, self.in_flight, **counted)
 
     @property
     def in_flight(self) -> int:
@@ -280,7 +256,7 @@ class Link:
         deadline = self._loop.time() + self.patience
         backoff = Backoff()
         while True:
-            self._counters.retried += 1
+            self.counters.retried += 1
             if not await self._recovered(args, error, backoff, deadline - self._loop.time()):
                 error.add_note(f"tried again for {self.patience:g} s; {self._last_error or self!r}")
                 raise error
@@ -332,7 +308,7 @@ class Link:
         return connection, await dial(connection, address, self.name, self._scripts.values())
 
     def _new_connection(self, *, watched: bool) -> Connection:
-        return Connection(self._loop, self._counters, watched=watched)
+        return Connection(self._loop, self.counters, watched=watched)
 
     def _master_is(self, address: ServerAddress) -> None:
         """Called with the master's address that the sentinels name. Connections to any other address go to a former
@@ -378,7 +354,7 @@ class Link:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
             connection, server = await self.connect()
-            self._counters.reconnects += 1
+            self.counters.reconnects += 1
             _log.info("%s: connected again to %s", self.name, self.address)
             self._arrived(connection, server)
 

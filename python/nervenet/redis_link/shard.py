@@ -96,7 +96,7 @@ class Shard(Link):
     def __init__(self, cluster: Cluster, address: ServerAddress) -> None:
         super().__init__(address, cluster.name, cluster.scripts, cluster.patience)
         self._cluster = cluster
-        self.counters = self._counters = cluster.counters
+        self.counters = cluster.counters
         self.on_reconnect = cluster.on_reconnect
         self.slots: tuple[range, ...] = ()
 
@@ -111,7 +111,7 @@ class Shard(Link):
 
     async def retire(self, reason: str) -> None:
         """Its server is no longer a master: send nothing more to it, and wait for nothing from it."""
-        self._closed, self._trouble = True, reason
+        self._closed, self._last_error = True, reason
         for connection in tuple(self._connections):
             connection.abort(reason)
         self._up.set()
@@ -167,7 +167,7 @@ class Shard(Link):
     def _down(self) -> LinkError:
         if self._cluster.closed:
             return LinkClosed(f"the link to {self._cluster.address} is closed")
-        return ConnectionLost(self._trouble or f"not connected to {self.address}")
+        return ConnectionLost(self._last_error or f"not connected to {self.address}")
 
     def _use(self, connection: Connection) -> None:
         super()._use(connection)

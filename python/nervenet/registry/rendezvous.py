@@ -35,11 +35,5 @@ def rendezvous(key: str, members: Iterable[str]) -> str | None:
     return best[1] if best else None
 
 
-def ranked(key: str, members: Iterable[str]) -> list[str]:
-    """All members: first the one that `key` belongs to, then the one that would replace it, and so on."""
-    factor = spread(key)
-    return sorted(members, key=lambda member: (unit(member) * factor % 1.0, member), reverse=True)
-
-
 def _bits(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 11

@@ -26,7 +26,6 @@ from nervenet.registry.codec import PROTO_JSON, Decoders
 from nervenet.registry.etcd import Changes, Etcd, EtcdRefused, EtcdUnavailable, KeyValue, Snapshot, Watch
 from nervenet.registry.layout import AGENTS, LOAD, NODES, TOMBSTONES, Layout
 from nervenet.registry.pools import Pools
-from nervenet.registry.rendezvous import rendezvous
 from nervenet.registry.views import AgentView, LoadView, NodeView
 from nervenet.supervision import supervise
 
@@ -127,10 +126,6 @@ class Table:
     def newer(self, node_ids: Iterable[str], release: tuple[int, ...]) -> list[str]:
         """The nodes among these that have a newer release than this one."""
         return [n for n in node_ids if (node := self.nodes.get(n)) is not None and node.release > release]
-
-    def owner_for(self, workflow_id: str, nodes: Iterable[NodeView]) -> str | None:
-        """The node among these that a workflow belongs to by rendezvous."""
-        return rendezvous(workflow_id, (node.id for node in nodes))
 
     def on_change(self, listener: Callable[[TableChange], None]) -> Callable[[], None]:
         """Call `listener` for each change, in order, after the table has it. Returns a function that ends this."""

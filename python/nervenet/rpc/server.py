@@ -19,9 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import grpc
 import grpc.aio
-from google.rpc import (
-    error_details_pb2,
-)  # adds it to the descriptor pool, so that reflection can describe our error details
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GrpcServer", "Service"]
 
-_EXPLAINED: Final = error_details_pb2.DESCRIPTOR
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ starts with large inputs is enough to end the process). Where there is no `/proc
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM
+from nervenet.heap import return_free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ class Memory:
             self._measured_at, self._used = now, self._resident()
             if self._used > self.limit * ROOMY and now - self._trimmed_at >= TRIM_EVERY:
                 self._trimmed_at = now
-                threading.Thread(target=_trim, name="nervenet-trim", daemon=True).start()
+                threading.Thread(target=return_free_memory, name="nervenet-trim", daemon=True).start()
         return self._used + self._promised
 
     @property
@@ -137,9 +137,3 @@ class Memory:
         """Count these bytes as used: an allocation of this size follows."""
         self._promises.append((self._now(), cost))
         self._promised += cost
-
-
-def _trim() -> None:
-    """glibc keeps what was freed below the top of its heaps; elsewhere there is no such call."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -38,9 +38,6 @@ _TIME_TO_LIVE: Final = EtcdMethod[pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveR
     "/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveResponse
 )
 _STATUS: Final = EtcdMethod[pb.StatusRequest, pb.StatusResponse]("/etcdserverpb.Maintenance/Status", pb.StatusResponse)
-_MEMBERS: Final = EtcdMethod[pb.MemberListRequest, pb.MemberListResponse](
-    "/etcdserverpb.Cluster/MemberList", pb.MemberListResponse
-)
 
 KEYS_PER_PAGE: Final = 500
 CALL_PATIENCE: Final = 5.0
@@ -204,13 +201,8 @@ class Etcd:
         answer = await self._transport.call(_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(id=lease), repeat=True)
         return answer.ttl
 
-    async def members(self) -> list[str]:
-        """The client URLs that the members of the cluster announce."""
-        answer = await self._transport.call(_MEMBERS, pb.MemberListRequest(), repeat=True)
-        return [url for member in answer.members for url in member.client_urls]
-
     async def status(self, *, patience: float = 1.0) -> list[MemberStatus]:
-        """The answer of each configured endpoint, for `nervenet doctor`."""
+        """The answer of each configured endpoint: its version, whether it leads the cluster, how long it took."""
         clock, rows = self._transport.clock, []
         for endpoint in self._transport.endpoints:
             began = clock.monotonic()
