@@ -19,11 +19,11 @@ process imports gRPC, Redis or pydantic only if its role needs them. Checkers se
 Where things are, from the top; imports flow down only (tested):
 
     cli/ testing/ integrations/ dev/    for people
-    mesh.py process/ client/    a mesh, a role of it, the way in
+    mesh_loader.py mesh.py process/ client/    a mesh, from a file or in code; a role of it; the way in
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
     streams/ registry/    the data plane: keys, journals and queues in Redis; who lives, in etcd
     redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all
-    telemetry/ wire/ definitions.py payloads.py
+    telemetry/ wire/ definitions.py signatures.py payloads.py
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
     schemas.py options.py records.py config/ backoff.py clock.py timing.py supervision.py imports.py heap.py errors.py
 """

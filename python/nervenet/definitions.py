@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be called, started and signalled: Target, Agent, Workflow, Signal, and the analysis of handler signatures.
+"""What can be called, started and signalled: Target, Agent, Workflow, Signal.
 
 A definition is a description and nothing else: it is frozen, knows no connection, and is not callable, because a call
 that looks local would hide whether it is durable. `Context`, `Client` and the test kit reach its `fn`.
@@ -8,9 +8,6 @@ The one trick of the typing: Agent, Workflow and Signal take plain type variable
 `Target[[In], Out]`, which is generic over a ParamSpec. `Context.call` checks its argument through `*args: P.args`, so
 checkers know the declared type while they look at the argument (literals, TypedDicts, lists of subclasses); with a
 plain type variable mypy gives up there (python/mypy#19201).
-
-`Task` and `Context` live above this module, so handlers are recognised by the marker classes that those inherit from,
-or, where an annotation cannot be evaluated because it is imported for checkers only, by their names.
 """
 
 from __future__ import annotations
@@ -20,19 +17,15 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
     Literal,
-    NamedTuple,
     ParamSpec,
     Protocol,
-    get_origin,
-    get_type_hints,
     overload,
 )
 
@@ -40,6 +33,7 @@ from typing_extensions import TypeForm, TypeVar
 
 from nervenet.options import EMPTY, CallOptions, StartOptions, check_name
 from nervenet.payloads import Codec
+from nervenet.signatures import ContextBase, Shape, TaskBase, analyse, is_async, underlying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -57,14 +51,6 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 Run = Literal["auto", "thread", "process"]
 OnError = Literal["fail", "block"]
-
-
-class TaskBase:
-    """Marks `Task`: an optional first parameter of a handler."""
-
-
-class ContextBase:
-    """Marks `Context`: the first parameter of a workflow."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -330,7 +316,7 @@ def define_agent(
     `local` are the names visible where the decorator stands, for annotations that name local classes.
     """
     name = _name_of(fn, name, "agent")
-    shape = _analyse(fn, name, TaskBase, local or {})
+    shape = analyse(fn, name, TaskBase, local or {})
     _check_run(fn, name, run, shape)
     if slots is not None and not _whole(slots):
         raise ValueError(f"{name!r}: slots is {slots!r}: a whole number, at least 1")
@@ -353,7 +339,7 @@ def define_agent(
         takes_task=shape.marked,
         takes_payload=shape.takes_payload,
         parameter=shape.parameter,
-        description=inspect.getdoc(_underlying(fn)) or "",
+        description=inspect.getdoc(underlying(fn)) or "",
         location=_location(fn),
     )
 
@@ -375,14 +361,14 @@ def define_workflow(
         raise ValueError(f"workflow {name!r}: version is {version!r}: a whole number, at least 1")
     if on_error not in ("fail", "block"):
         raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
-    if not _is_async(fn):
+    if not is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
     for each in signals or ():
         if not isinstance(each, Signal):
             raise TypeError(
                 f'workflow {name!r}: signals= takes Signals, not {each!r}: approve = Signal("approve", Approval)'
             )
-    shape = _analyse(fn, name, ContextBase, local or {})
+    shape = analyse(fn, name, ContextBase, local or {})
     return Workflow(
         name,
         Codec.of(shape.input),
@@ -394,127 +380,15 @@ def define_workflow(
         fn=fn,
         takes_input=shape.takes_payload,
         parameter=shape.parameter,
-        description=inspect.getdoc(_underlying(fn)) or "",
+        description=inspect.getdoc(underlying(fn)) or "",
         location=_location(fn),
         signals=None if signals is None else tuple(signals),
-        _fingerprint=_module_fingerprint(_underlying(fn)),
+        _fingerprint=_module_fingerprint(underlying(fn)),
     )
 
 
 def _whole(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 1
-
-
-class _Shape(NamedTuple):
-    """What a signature says: whether Task or Context comes first, then the payload, then the answer."""
-
-    marked: bool
-    takes_payload: bool
-    parameter: str
-    input: Any
-    output: Any
-    is_async: bool
-
-
-def _analyse(fn: Callable[..., Any], name: str, marker: type, local: Mapping[str, Any]) -> _Shape:
-    inner = _underlying(fn)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{name!r} is a generator: return one value, and send parts with task.emit(part)")
-    signature = inspect.signature(fn)
-    parameters = _positional(signature, name)
-    hints = _Annotations(inner, name, local)
-    marked = bool(parameters) and hints.is_marker(parameters[0], marker)
-    if marker is ContextBase and not marked:
-        raise TypeError(
-            f"workflow {name!r}: its first parameter must be the Context: async def {name}(ctx: Context, …)"
-        )
-    if marker is not ContextBase and parameters and hints.is_marker(parameters[0], ContextBase):
-        raise TypeError(
-            f"agent {name!r}: only workflows have a Context; the first parameter of an agent may be task: Task"
-        )
-    payloads = parameters[1:] if marked else parameters
-    if len(payloads) > 1:
-        found = ", ".join(p.name for p in payloads)
-        raise TypeError(
-            f"{name!r} has {len(payloads)} payload parameters ({found}): a task carries one. "
-            "Make them one model or dataclass."
-        )
-    output = hints.of("return", signature.return_annotation)
-    given = hints.of(payloads[0].name, payloads[0].annotation) if payloads else None
-    parameter = payloads[0].name if payloads else ""
-    return _Shape(marked, bool(payloads), parameter, given, output, _is_async(fn))
-
-
-def _is_async(fn: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(_underlying(fn))
-
-
-def _positional(signature: inspect.Signature, name: str) -> list[inspect.Parameter]:
-    """The parameters that a call can fill. Keyword-only ones with a default (functools.partial makes them) stay out."""
-    found = []
-    for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"{name!r} takes {parameter}: a task has one input. Make it one model or list.")
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            if parameter.default is parameter.empty:
-                raise TypeError(f"{name!r} has a keyword-only parameter {parameter.name!r}: the input is positional.")
-            continue
-        found.append(parameter)
-    return found
-
-
-class _Annotations:
-    """Annotations of one function, evaluated one by one where they are strings."""
-
-    def __init__(self, fn: Callable[..., Any], name: str, local: Mapping[str, Any]) -> None:
-        self._globals: dict[str, Any] = getattr(fn, "__globals__", {})
-        self._local = dict(local)
-        self._name = name
-
-    def of(self, parameter: str, annotation: Any) -> Any:
-        what = "its return type" if parameter == "return" else f"parameter {parameter!r}"
-        if annotation is inspect.Parameter.empty:
-            raise TypeError(
-                f"{self._name!r}: {what} has no annotation, so its type is unknown. "
-                f"Write {'-> None or the type' if parameter == 'return' else f'{parameter}: the type (or Any)'}."
-            )
-        try:
-            return self._evaluate(annotation)
-        except NameError as error:
-            raise TypeError(
-                f"{self._name!r}: {what} is annotated {annotation!r}, but {error}. "
-                "Import or define it above the function, not under TYPE_CHECKING."
-            ) from None
-
-    def is_marker(self, parameter: inspect.Parameter, marker: type) -> bool:
-        annotation = parameter.annotation
-        try:
-            found = self._evaluate(annotation)
-        except NameError:
-            head = str(annotation).partition("[")[0].rpartition(".")[2]
-            return head == marker.__name__.removesuffix("Base")
-        origin = get_origin(found) or found
-        return isinstance(origin, type) and issubclass(origin, marker)
-
-    def _evaluate(self, annotation: Any) -> Any:
-        holder = SimpleNamespace(__annotations__={"it": annotation})
-        found = get_type_hints(holder, self._globals, self._local, include_extras=True)["it"]
-        return None if found is type(None) else found
-
-
-def _underlying(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The plain function inside: of a partial, a bound method, a decorated function, an object with `__call__`."""
-    while True:
-        if isinstance(fn, partial):
-            fn = fn.func
-        elif inspect.ismethod(fn):
-            fn = fn.__func__
-        elif (wrapped := getattr(fn, "__wrapped__", None)) is not None:
-            fn = wrapped
-        elif inspect.isfunction(fn) or inspect.isbuiltin(fn) or inspect.isclass(fn):
-            return fn
-        else:
-            fn = type(fn).__call__
 
 
 def _name_of(fn: object, name: str | None, what: str) -> str:
@@ -526,7 +400,7 @@ def _name_of(fn: object, name: str | None, what: str) -> str:
     return check_name(found, what)
 
 
-def _check_run(fn: Callable[..., Any], name: str, run: str, shape: _Shape) -> None:
+def _check_run(fn: Callable[..., Any], name: str, run: str, shape: Shape) -> None:
     if run not in ("auto", "thread", "process"):
         raise ValueError(f"{name!r}: run is {run!r}: 'auto', 'thread' or 'process'")
     if shape.is_async and run != "auto":
@@ -536,7 +410,7 @@ def _check_run(fn: Callable[..., Any], name: str, run: str, shape: _Shape) -> No
 
 
 def _location(fn: Callable[..., Any]) -> str:
-    code = getattr(_underlying(fn), "__code__", None)
+    code = getattr(underlying(fn), "__code__", None)
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "?"
 
 

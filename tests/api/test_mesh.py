@@ -13,7 +13,8 @@ import pytest
 
 import nervenet
 from nervenet import CallOptions, Context, Mesh, RetryPolicy
-from nervenet.mesh import LoadError, load_mesh
+from nervenet.mesh import LoadError
+from nervenet.mesh_loader import load_mesh
 
 HELLO = """
 from nervenet import Context, Mesh

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nervenet.mesh import LoadError, load_mesh
+from nervenet.mesh import LoadError
+from nervenet.mesh_loader import load_mesh
 from tests.dev.script import Script
 from tests.docs.blocks import blocks, program_of
 from tests.support.environment import ROOT

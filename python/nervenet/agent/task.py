@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
 from typing_extensions import TypeForm, TypeVar
 
-from nervenet.definitions import TaskBase
 from nervenet.options import EMPTY
 from nervenet.payloads import ANY, Codec, check_size
 from nervenet.records import Usage
+from nervenet.signatures import TaskBase
 
 if TYPE_CHECKING:
     from nervenet.records import Payload

@@ -48,7 +48,8 @@ async def describe(app: str) -> About:
 
 
 def _main(app: str) -> int:
-    from nervenet.mesh import LoadError, load_mesh
+    from nervenet.mesh import LoadError
+    from nervenet.mesh_loader import load_mesh
 
     try:
         mesh = load_mesh(app)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
-from nervenet.definitions import Agent, ContextBase, Signal, Target, Workflow
+from nervenet.definitions import Agent, Signal, Target, Workflow
 from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
@@ -46,6 +46,7 @@ from nervenet.options import (
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
 from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
 from nervenet.schemas import malformed
+from nervenet.signatures import ContextBase
 
 if TYPE_CHECKING:
     from nervenet.durable.fold import Fold

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from nervenet.cli.failures import UsageError
-from nervenet.mesh import LoadError, Mesh, load_mesh
+from nervenet.mesh import LoadError, Mesh
+from nervenet.mesh_loader import load_mesh
 
 
 def load_app(target: str) -> Mesh:
