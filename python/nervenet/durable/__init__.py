@@ -7,7 +7,8 @@ loop.py                         the event loop that runs workflow code
 context.py                      `Context`, the first parameter of workflow code
 retry.py failures.py signals.py    retries; exceptions as data; the signals that a workflow receives
 declared.py                     workflows given as data, run by the same machine
-check.py world.py lines.py      the replay check; lines of user code for error messages
+check.py changed_environment.py    the replay check
+lines.py remedies.py            lines of user code, and what to write instead, for error messages
 """
 
 from nervenet.definitions import PYTHON

@@ -30,6 +30,7 @@ from types import FrameType
 from typing import Any, Protocol, TypeAlias
 
 from nervenet.durable.lines import Site, called_name, line_of_coroutine, user_frame
+from nervenet.durable.remedies import REMEDIES, as_agent, not_durable_message, signature_as_written
 from nervenet.errors import NotDurable
 
 CALLBACK_LIMIT = 100_000
@@ -325,17 +326,17 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         inner = func.args[0] if isinstance(func, functools.partial) and func.args else func  # to_thread's wrapping
         name = getattr(inner, "__name__", "work")
         if name.isidentifier() and inspect.isfunction(inner):
-            raise self.not_durable("run_in_executor", _as_agent(name, _written(inner)))
+            raise self.not_durable("run_in_executor", as_agent(name, signature_as_written(inner)))
         if getattr(inner, "__module__", "") == "builtins":  # an agent should not take its name
             quick = f"If it is quick, call {name}(…) without a thread. Else make"
-            raise self.not_durable("run_in_executor", _as_agent("work").replace("Make", quick, 1))
-        raise self.not_durable("run_in_executor", _as_agent(name))
+            raise self.not_durable("run_in_executor", as_agent("work").replace("Make", quick, 1))
+        raise self.not_durable("run_in_executor", as_agent(name))
 
     def not_durable(self, method: str, cure: str = "") -> NotDurable:
         """The error for a call that leaves the workflow, with the user's call, the line and the remedy."""
         frame, inner = user_frame(sys._getframe(1))
         where = "" if frame is None else f" ({Site(frame.f_code, frame.f_lineno)})"
-        return NotDurable(sentence(called_name(inner, method), self.title, where, cure or _as_agent("work")))
+        return NotDurable(not_durable_message(called_name(inner, method), self.title, where, cure or as_agent("work")))
 
     def _asyncgen_dropped(self, agen: AsyncGenerator[Any, Any]) -> None:
         """An async generator lost its last reference: it is closed, and what its `finally` awaits is awaited, as long
@@ -349,53 +350,11 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
             _drop(closing)
 
 
-def sentence(call: str, title: str, where: str, cure: str) -> str:
-    """`asyncio.to_thread() in workflow 'review' (review.py:31) cannot be replayed after a crash. Make it an agent:
-    …`"""
-    return f"{call} in workflow {title!r}{where} cannot be replayed after a crash. {cure}"
-
-
-def _as_agent(name: str, written: tuple[str, str] = ("(value: T) -> R", "value")) -> str:
-    if not name.isidentifier():
-        name = "work"
-    signature, given = written
-    return f"Make it an agent: @mesh.agent def {name}{signature}: …, then: await ctx.call({name}{', ' * bool(given)}{given})"
-
-
-def _shown(annotation: object, function: Callable[..., object]) -> str:
-    return inspect.formatannotation(annotation, base_module=function.__module__)
-
-
-def _written(function: Callable[..., object]) -> tuple[str, str]:
-    """A function's signature as its file has it, and its parameter; a general one for what no agent can have."""
-    hints, names = dict(function.__annotations__), list(inspect.signature(function).parameters)
-    if len(names) > 1 or {*names, "return"} != set(hints):
-        return "(value: T) -> R", "value"
-    words = {name: type_ if isinstance(type_, str) else _shown(type_, function) for name, type_ in hints.items()}
-    given = "".join(names)
-    return f"({given}: {words[given]}) -> {words['return']}" if given else f"() -> {words['return']}", given
-
-
-_LOOP_IS_SHARED = "A workflow can't stop or run its loop: await the coroutine instead."
-_SIGNAL = "Declare a Signal and wait for it: await ctx.receive(signal)"
-_TASKS = "The loop's own tasks make sets iterate alike in every process: leave the factory alone."
-_CURES = {
-    "add_signal_handler": _SIGNAL,
-    "remove_signal_handler": _SIGNAL,
-    "call_soon_threadsafe": "Nothing outside may call in. " + _SIGNAL,
-    "run_forever": _LOOP_IS_SHARED,
-    "run_until_complete": _LOOP_IS_SHARED,
-    "stop": _LOOP_IS_SHARED,
-    "close": _LOOP_IS_SHARED,
-    "set_task_factory": _TASKS,
-}
-
-
 def _forbid(name: str) -> Callable[..., Any]:
     def refuse(self: DurableLoop, *args: object, **kwargs: object) -> Any:
         if name == "run_until_complete" and args and asyncio.iscoroutine(args[0]):
             args[0].close()
-        raise self.not_durable(name, _CURES.get(name, ""))
+        raise self.not_durable(name, REMEDIES.get(name, ""))
 
     refuse.__name__ = name
     return refuse

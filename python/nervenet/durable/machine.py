@@ -38,8 +38,9 @@ from nervenet.durable.context import Context, ContinueAsNewRequested
 from nervenet.durable.failures import failure_of, stack_of, step_of
 from nervenet.durable.fold import Fold
 from nervenet.durable.lines import is_debugged, is_importing, line_of_coroutine, line_of_traceback
-from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, Runaway, overrun_line, sentence
+from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, Runaway, overrun_line
 from nervenet.durable.pending import Contradiction, Pending
+from nervenet.durable.remedies import not_durable_message
 from nervenet.errors import NotDurable
 from nervenet.payloads import InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import (
@@ -374,7 +375,7 @@ class Machine:
         else:
             return error
         where = line_of_traceback(error.__traceback__)
-        found = NotDurable(sentence(call, self.workflow.name, f" ({where})" if where else "", cure))
+        found = NotDurable(not_durable_message(call, self.workflow.name, f" ({where})" if where else "", cure))
         found.__cause__ = error
         return found.with_traceback(error.__traceback__)
 
