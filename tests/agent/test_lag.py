@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from nervenet.agent.lag import Lag
+from nervenet.agent.lag import LoopLag
 from nervenet.clock import SYSTEM
 from nervenet.timing import AGENT_LAG_LIMIT
 
 
 async def test_the_line_that_holds_the_loop_is_told_while_it_does(caplog: pytest.LogCaptureFixture) -> None:
-    with Lag(SYSTEM) as lag:
+    with LoopLag(SYSTEM) as lag:
         time.sleep(AGENT_LAG_LIMIT + 1.5)  # the line at fault
         line = test_the_line_that_holds_the_loop_is_told_while_it_does.__code__.co_firstlineno + 2
         (told,) = [record.getMessage() for record in caplog.records]
@@ -26,7 +26,7 @@ async def test_the_line_that_holds_the_loop_is_told_while_it_does(caplog: pytest
 
 
 async def test_a_loop_that_turns_is_left_in_peace(caplog: pytest.LogCaptureFixture) -> None:
-    with Lag(SYSTEM) as lag:
+    with LoopLag(SYSTEM) as lag:
         for _ in range(30):
             await asyncio.sleep(0.02)
     assert not caplog.records and lag.longest == 0.0

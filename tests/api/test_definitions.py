@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
-from nervenet.definitions import Agent, ContextBase, Signal, TaskBase, Workflow, define_agent, define_workflow
+from nervenet.definitions import Agent, Signal, Workflow, define_agent, define_workflow
 from nervenet.options import CallOptions, Timeouts
 from nervenet.records import Payload
+from nervenet.signatures import ContextBase, TaskBase
 
 if TYPE_CHECKING:
     from somewhere import Context as OnlyForCheckers  # type: ignore[import-not-found]  # does not exist on purpose

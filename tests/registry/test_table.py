@@ -18,7 +18,7 @@ from nervenet.registry.etcd import Etcd, EtcdRefused
 from nervenet.registry.layout import Layout
 from nervenet.registry.selection import require
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, Table, TableChange
+from nervenet.registry.table import ChangeKind, Table, TableChange
 from nervenet.registry.tombstone import certify_death
 from nervenet.registry.views import AgentView, CapabilityView, DefinitionView, LoadView, NodeView
 from nervenet.v1 import agent_pb2
@@ -42,7 +42,7 @@ class Heard(list[TableChange]):
         super().__init__()
         table.on_change(self.append)
 
-    async def until(self, how: How, name: str, within: float = 15) -> TableChange:
+    async def until(self, how: ChangeKind, name: str, within: float = 15) -> TableChange:
         await until(lambda: any((n.how, n.id) == (how, name) for n in self), f"{how} of {name}", within)
         return next(n for n in reversed(self) if (n.how, n.id) == (how, name))
 
@@ -67,12 +67,12 @@ async def test_it_shows_what_stood_before_and_what_comes(etcd_url: str, namespac
             assert table.lives("ocr-1")
             await until(lambda: table.fresh, "the watch")
             await session.put(layout.agent("ocr-2"), agent())
-            assert await heard.until(How.PUT, "ocr-2") == (
+            assert await heard.until(ChangeKind.PUT, "ocr-2") == (
                 "agents",
                 "ocr-2",
                 None,
                 table.agents["ocr-2"],
-                How.PUT,
+                ChangeKind.PUT,
                 table.revision,
             )
             choice = table.pools.choose(require("ocr"))
@@ -85,15 +85,15 @@ async def test_load_is_told_apart_from_records(etcd_url: str, namespace: str) ->
     async with registry(etcd_url, namespace) as (etcd, table, layout, heard):
         await etcd.put(layout.agent("ocr-1"), agent())
         await etcd.put(layout.load("ocr-1"), record(active=2, slots=2))
-        news = await heard.until(How.LOAD, "ocr-1")
+        news = await heard.until(ChangeKind.LOAD, "ocr-1")
         assert isinstance(news.new, LoadView)
         assert (news.kind, news.old, news.new.active) == ("load", None, 2)
-        assert [n.how for n in heard] == [How.PUT, How.LOAD]
+        assert [n.how for n in heard] == [ChangeKind.PUT, ChangeKind.LOAD]
         assert table.pools.choose(require("ocr")).agent is None
         await etcd.put(layout.agent("ocr-1"), agent())
         await etcd.put(layout.load("ocr-1"), record(active=1, slots=2))
         await until(lambda: len(heard) == 3, "the second load")
-        assert heard[2].how is How.LOAD, "a record that says the same is no news"
+        assert heard[2].how is ChangeKind.LOAD, "a record that says the same is no news"
 
 
 async def test_a_lease_that_goes_is_an_expiry_and_a_tombstone_is_proof(etcd_url: str, namespace: str) -> None:
@@ -103,15 +103,15 @@ async def test_a_lease_that_goes_is_an_expiry_and_a_tombstone_is_proof(etcd_url:
         await dead.put(layout.agent("dead-1"), agent())
         await dead.put(layout.load("dead-1"), record(active=1))
         await dead.put(layout.node("n-1"), record(address="a:1"))
-        await heard.until(How.PUT, "n-1")
+        await heard.until(ChangeKind.PUT, "n-1")
         await leaver.close()
-        news = await heard.until(How.EXPIRED, "left-1")
+        news = await heard.until(ChangeKind.EXPIRED, "left-1")
         assert isinstance(news.old, AgentView)
         assert news.new is None
         assert news.how.removed
         for victim in ("dead-1", "n-1"):
             await certify_death(etcd, layout, victim, table.lease(victim) or dead.id, reason="refused", by="n-2")
-        await heard.until(How.TOMBSTONED, "dead-1")
+        await heard.until(ChangeKind.TOMBSTONED, "dead-1")
         await until(lambda: not table.nodes and not table.loads, "the end of the node and the load")
         assert json.loads(table.tombstone("dead-1") or b"") == {"reason": "refused", "by": "n-2"}
         assert not table.lives("dead-1")
@@ -124,14 +124,14 @@ async def test_an_outage_leaves_the_table_as_it_was_and_says_so(namespace: str) 
     with etcd_server() as server:
         async with registry(server.url, namespace) as (etcd, table, layout, heard):
             await etcd.put(layout.agent("ocr-1"), agent())
-            await heard.until(How.PUT, "ocr-1")
+            await heard.until(ChangeKind.PUT, "ocr-1")
             server.kill()
             await until(lambda: not table.fresh, "the outage")
             assert table.pools.choose(require("ocr")).agent is not None
             await server.restart()
             await until(lambda: table.fresh, "the return")
             await etcd.put(layout.agent("ocr-2"), agent())
-            await heard.until(How.PUT, "ocr-2")
+            await heard.until(ChangeKind.PUT, "ocr-2")
             assert [n.id for n in heard] == ["ocr-1", "ocr-2"], "nothing was told twice"
 
 
@@ -145,7 +145,7 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
             for name in ("stays-1", "expires-1", "dies-1"):
                 await near.put(layout.agent(name), agent())
             await near.put(layout.load("stays-1"), record(active=1))
-            await heard.until(How.LOAD, "stays-1")
+            await heard.until(ChangeKind.LOAD, "stays-1")
             before = len(heard)
             line.cut()
             await until(lambda: not table.fresh, "the cut")
@@ -155,9 +155,13 @@ async def test_what_was_deleted_and_compacted_while_it_was_cut_off_is_told_like_
             revision = await near.put(layout.agent("comes-1"), agent())
             etcdctl(server.url, "compaction", "--physical", str(revision))
             await line.mend()
-            await heard.until(How.EXPIRED, "expires-1")
+            await heard.until(ChangeKind.EXPIRED, "expires-1")
             told = {(n.id, n.how) for n in heard[before:]}
-            assert told == {("expires-1", How.EXPIRED), ("dies-1", How.TOMBSTONED), ("comes-1", How.PUT)}
+            assert told == {
+                ("expires-1", ChangeKind.EXPIRED),
+                ("dies-1", ChangeKind.TOMBSTONED),
+                ("comes-1", ChangeKind.PUT),
+            }
             assert set(table.agents) == {"stays-1", "comes-1"}
             assert {c.agent_id for c in table.pools.candidates("ocr")} == {"stays-1", "comes-1"}
 
@@ -169,10 +173,10 @@ async def test_a_record_that_makes_no_sense_is_left_out_and_harms_nobody(etcd_ur
         await etcd.put(layout.load("odd-1"), b'{"sampleTime": "yesterday"}')
         await etcd.put(f"{layout.prefix}futures/x", b"of a later release")
         await etcd.put(layout.agent("ocr-1"), agent(somethingNew={"a": [1]}))
-        await heard.until(How.PUT, "ocr-1")
+        await heard.until(ChangeKind.PUT, "ocr-1")
         assert set(table.agents) == {"ocr-1"}
         await etcd.put(layout.agent("ocr-1"), b"broken")
-        await heard.until(How.EXPIRED, "ocr-1")
+        await heard.until(ChangeKind.EXPIRED, "ocr-1")
 
 
 async def test_a_listener_that_fails_hides_nothing_from_the_others(etcd_url: str, namespace: str) -> None:
@@ -184,7 +188,7 @@ async def test_a_listener_that_fails_hides_nothing_from_the_others(etcd_url: str
         stop = table.on_change(broken)
         heard = Heard(table)
         await etcd.put(table.layout.agent("ocr-1"), agent())
-        await heard.until(How.PUT, "ocr-1")
+        await heard.until(ChangeKind.PUT, "ocr-1")
         stop()
 
 
@@ -192,7 +196,7 @@ async def test_namespaces_do_not_see_each_other(etcd_url: str, namespace: str) -
     async with registry(etcd_url, namespace) as (etcd, table, layout, heard):
         await etcd.put(Layout(namespace + "2").agent("theirs-1"), agent())
         await etcd.put(layout.agent("ours-1"), agent())
-        await heard.until(How.PUT, "ours-1")
+        await heard.until(ChangeKind.PUT, "ours-1")
         assert set(table.agents) == {"ours-1"}
 
 
@@ -217,7 +221,7 @@ async def test_nodes_that_can_own_a_definition(etcd_url: str, namespace: str) ->
         await etcd.put(layout.node("n-2"), node("ACTIVE", ("review", 2, "3.11"), ("review", 1, "3.12")))
         await etcd.put(layout.node("n-3"), node("DRAINING", ("review", 1, "3.11")))
         await etcd.put(layout.node("n-4"), node("ACTIVE", ("review", 1, "3.11")))
-        await heard.until(How.PUT, "n-4")
+        await heard.until(ChangeKind.PUT, "n-4")
         able = table.nodes_for("review", 1, "3.11")
         assert sorted(n.id for n in able) == ["n-1", "n-4"]
         assert sorted(n.id for n in table.nodes_for("review", 1, "3.11", draining=True)) == ["n-1", "n-3", "n-4"]
@@ -280,8 +284,8 @@ async def test_it_lists_again_after_whatever_went_wrong(
     monkeypatch.setattr(Table, "_take", fails)
     async with registry(etcd_url, namespace) as (etcd, table, layout, heard):
         await etcd.put(layout.agent("ocr-1"), agent())  # of this it hears nothing but by the next list
-        await heard.until(How.PUT, "ocr-1")
+        await heard.until(ChangeKind.PUT, "ocr-1")
         assert not errors
         await etcd.put(layout.agent("ocr-2"), agent())
-        await heard.until(How.PUT, "ocr-2")
+        await heard.until(ChangeKind.PUT, "ocr-2")
         assert table.fresh

@@ -75,7 +75,7 @@ class Surroundings:
         yield mock.patch.object(node_module, "os", SimpleNamespace(_exit=self._exit))
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
-        yield mock.patch.object(agent_runtime, "Lag", NoWatchdog)
+        yield mock.patch.object(agent_runtime, "LoopLag", NoWatchdog)
         for module in (journal, ownership, groups, listing, node_module, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("nervenet.agent")
 
 
-class Lag:
+class LoopLag:
     """Enter it in the loop that it watches. `longest` is the longest time that the loop was blocked, in seconds."""
 
     def __init__(self, clock: Clock) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
 
 
-class Sample(NamedTuple):
+class LoadSample(NamedTuple):
     active: int
     queued: int
     slots: int
@@ -34,7 +34,7 @@ class LoadMeter(TaskAverages):
         self._seen = (clock.monotonic(), time.process_time())
         self._cpu = 0.0
 
-    def sample(self) -> Sample:
+    def sample(self) -> LoadSample:
         slots = self._slots
         active = sum(slots.by_capability.values())
         wall, cpu = self._clock.monotonic(), time.process_time()
@@ -42,7 +42,7 @@ class LoadMeter(TaskAverages):
             self._cpu = (cpu - self._seen[1]) / (wall - self._seen[0])
             self._seen = (wall, cpu)
         by_capability = {name: count for name, count in slots.by_capability.items() if count}
-        return Sample(
+        return LoadSample(
             active=active,
             queued=max(0, slots.taken - active),
             slots=slots.total,

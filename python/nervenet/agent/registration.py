@@ -25,7 +25,7 @@ from nervenet.timing import AGENT_CALL_TIMEOUT, LOAD_REPORT_SHORTEST
 from nervenet.v1 import registry_service_pb2 as api
 
 if TYPE_CHECKING:
-    from nervenet.agent.load import Sample
+    from nervenet.agent.load import LoadSample
     from nervenet.agent.service import AgentPort
     from nervenet.clock import Clock
     from nervenet.config import Config
@@ -44,7 +44,7 @@ class Registration:
     load."""
 
     def __init__(
-        self, agent_id: str, port: AgentPort, load: Callable[[], Sample], config: Config, clock: Clock
+        self, agent_id: str, port: AgentPort, load: Callable[[], LoadSample], config: Config, clock: Clock
     ) -> None:
         self.agent_id = agent_id
         self.node_id = ""
@@ -156,7 +156,7 @@ class Registration:
                 sent, at = load, now
                 yield self._heartbeat(load)
 
-    def _heartbeat(self, load: Sample) -> api.HeartbeatRequest:
+    def _heartbeat(self, load: LoadSample) -> api.HeartbeatRequest:
         return api.HeartbeatRequest(
             agent_id=self.agent_id,
             lease_id=self.lease_id,
@@ -171,7 +171,7 @@ class Registration:
             raise ConfigError(f"{self.agent_id} is refused by its node: {error}") from error
 
 
-def _is_significant(before: Sample, now: Sample) -> bool:
+def _is_significant(before: LoadSample, now: LoadSample) -> bool:
     taken, was = now.active + now.queued, before.active + before.queued
     return abs(taken - was) >= max(1, now.slots // 10) or (taken >= now.slots) != (was >= before.slots)
 

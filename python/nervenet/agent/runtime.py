@@ -23,7 +23,7 @@ from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
 from nervenet.agent.executors.process import ProcessExecutor
 from nervenet.agent.executors.thread import ThreadExecutor
-from nervenet.agent.lag import Lag
+from nervenet.agent.lag import LoopLag
 from nervenet.agent.load import LoadMeter
 from nervenet.agent.registration import Registration
 from nervenet.agent.running import Running
@@ -140,7 +140,7 @@ class AgentRuntime:
             stack.push_async_callback(runtime._close)
             link.on_reconnect += (runtime.task_runner.redis_came_back,)
             await runtime._begin()
-            stack.enter_context(Lag(clock))
+            stack.enter_context(LoopLag(clock))
             yield runtime
             await runtime.leave()
 

@@ -22,7 +22,7 @@ from nervenet.wire import optional_ms, timestamp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from nervenet.agent.load import LoadMeter, Sample
+    from nervenet.agent.load import LoadMeter, LoadSample
     from nervenet.agent.running import Running
     from nervenet.agent.slots import Slots
     from nervenet.clock import Clock
@@ -188,7 +188,7 @@ class AgentService:
             raise not_found("agent", agent_id, f"this is {self._runtime.agent_id}, not {agent_id}")
 
 
-def load_out(load: Sample) -> pb.Load:
+def load_out(load: LoadSample) -> pb.Load:
     message = pb.Load(
         active=load.active,
         queued=load.queued,

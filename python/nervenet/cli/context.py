@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nervenet.cli.failures import Exit
+from nervenet.cli.failures import ExitCode
 from nervenet.cli.render.screen import Screen
 from nervenet.config import Config
 
@@ -56,6 +56,6 @@ def ask_mesh(args: argparse.Namespace, work: Work) -> int:
         from nervenet.client.raw import RawClient
 
         async with RawClient(config) as mesh:
-            return await work(CommandContext(args, screen(args), config, mesh)) or Exit.DONE
+            return await work(CommandContext(args, screen(args), config, mesh)) or ExitCode.DONE
 
     return asyncio.run(whole())

@@ -20,7 +20,7 @@ from nervenet.cli.ascii import encoding_of, fitting
 from nervenet.errors import NervenetError, RequestError
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """The exit codes, as documented."""
 
     DONE = 0
@@ -66,21 +66,21 @@ _NUMBERS = {
 }  # fmt: skip
 
 # The first class that fits; subclasses come before their bases.
-_CODES: tuple[tuple[type[BaseException], Exit, str], ...] = (
-    (UsageError, Exit.USAGE, "INVALID_ARGUMENT"),
-    (errors.ConfigError, Exit.USAGE, "INVALID_ARGUMENT"),
-    (Refused, Exit.STATE, "FAILED_PRECONDITION"),
-    (StillRunning, Exit.TIMEOUT, "DEADLINE_EXCEEDED"),
-    (errors.InvalidRequest, Exit.USAGE, "INVALID_ARGUMENT"),
-    (errors.NotFound, Exit.NOT_FOUND, "NOT_FOUND"),
-    (errors.AlreadyExists, Exit.STATE, "ALREADY_EXISTS"),
-    (errors.AlreadyClosed, Exit.STATE, "FAILED_PRECONDITION"),
-    (errors.PreconditionFailed, Exit.STATE, "FAILED_PRECONDITION"),
-    (errors.Unavailable, Exit.UNREACHABLE, "UNAVAILABLE"),
-    (errors.Overloaded, Exit.OVERLOADED, "RESOURCE_EXHAUSTED"),
-    (errors.Unauthorized, Exit.USAGE, "UNAUTHENTICATED"),
-    (TimeoutError, Exit.TIMEOUT, "DEADLINE_EXCEEDED"),
-    (KeyboardInterrupt, Exit.INTERRUPTED, "CANCELLED"),
+_CODES: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
+    (UsageError, ExitCode.USAGE, "INVALID_ARGUMENT"),
+    (errors.ConfigError, ExitCode.USAGE, "INVALID_ARGUMENT"),
+    (Refused, ExitCode.STATE, "FAILED_PRECONDITION"),
+    (StillRunning, ExitCode.TIMEOUT, "DEADLINE_EXCEEDED"),
+    (errors.InvalidRequest, ExitCode.USAGE, "INVALID_ARGUMENT"),
+    (errors.NotFound, ExitCode.NOT_FOUND, "NOT_FOUND"),
+    (errors.AlreadyExists, ExitCode.STATE, "ALREADY_EXISTS"),
+    (errors.AlreadyClosed, ExitCode.STATE, "FAILED_PRECONDITION"),
+    (errors.PreconditionFailed, ExitCode.STATE, "FAILED_PRECONDITION"),
+    (errors.Unavailable, ExitCode.UNREACHABLE, "UNAVAILABLE"),
+    (errors.Overloaded, ExitCode.OVERLOADED, "RESOURCE_EXHAUSTED"),
+    (errors.Unauthorized, ExitCode.USAGE, "UNAUTHENTICATED"),
+    (TimeoutError, ExitCode.TIMEOUT, "DEADLINE_EXCEEDED"),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED, "CANCELLED"),
 )
 
 
@@ -89,8 +89,8 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, Stopped):
         return error.code
     if isinstance(error, RequestError) and error.reason == "PAYLOAD_TOO_LARGE":
-        return Exit.USAGE
-    return next((code for kind, code, _ in _CODES if isinstance(error, kind)), Exit.FAILED)
+        return ExitCode.USAGE
+    return next((code for kind, code, _ in _CODES if isinstance(error, kind)), ExitCode.FAILED)
 
 
 def status(error: BaseException) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def status(error: BaseException) -> dict[str, Any]:
 def report(error: BaseException, argv: Sequence[str] = ()) -> int:
     """Print on stderr what went wrong, and return the exit code."""
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else Exit.FAILED
+        return error.code if isinstance(error.code, int) else ExitCode.FAILED
     if isinstance(error, BrokenPipeError) and not isinstance(error, RequestError):
         return _reader_left()
     code = exit_code(error)
@@ -156,4 +156,4 @@ def _say(text: str) -> None:
 def _reader_left() -> int:
     """The reader of our output (`| head`) has closed the pipe. Nothing may be flushed into it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.DONE
+    return ExitCode.DONE

@@ -16,7 +16,7 @@ from nervenet.dev.servers import tied
 from nervenet.errors import NervenetError
 
 
-class About(NamedTuple):
+class AppDescription(NamedTuple):
     """What the banner says about a mesh. `example` is a command line that starts its first workflow, if there is
     one."""
 
@@ -30,7 +30,7 @@ class CannotLoad(NervenetError):
     """The app cannot be imported, or has no mesh. The message says where and why."""
 
 
-async def describe(app: str) -> About:
+async def describe(app: str) -> AppDescription:
     """Import the app in a new process. Raises CannotLoad."""
     command = tied([sys.executable, "-P", "-m", "nervenet.dev.describe", app])
     process = await asyncio.create_subprocess_exec(
@@ -44,7 +44,7 @@ async def describe(app: str) -> About:
         raise
     if process.returncode:
         raise CannotLoad(err.decode(errors="replace").strip() or f"{app} cannot be loaded")
-    return About(*json.loads(out.decode().rpartition("\n")[2]))  # an app may print what it likes before
+    return AppDescription(*json.loads(out.decode().rpartition("\n")[2]))  # an app may print what it likes before
 
 
 def _main(app: str) -> int:
@@ -59,7 +59,7 @@ def _main(app: str) -> int:
     workflows = [f"{name} v{version}" for name, version in mesh.workflows]
     agents = [agent.name for agent in mesh.agents.values() if agent.fn is not None]
     example = next((_example(flow.name, flow.takes_input, flow.input) for flow in mesh.workflows.values()), "")
-    sys.stdout.write("\n" + json.dumps(About(mesh.name, workflows, agents, example)))
+    sys.stdout.write("\n" + json.dumps(AppDescription(mesh.name, workflows, agents, example)))
     return 0
 
 

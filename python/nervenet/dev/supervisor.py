@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nervenet.dev.describe import About, CannotLoad, describe
+from nervenet.dev.describe import AppDescription, CannotLoad, describe
 from nervenet.dev.folder import app_folder, changed, locked, snapshot
 from nervenet.dev.roles import Roles
 from nervenet.dev.servers import Server, backing
@@ -99,7 +99,7 @@ class Supervisor:
             self._say("Draining …")
         await self._roles.stop()
 
-    async def _prepare(self, stack: contextlib.AsyncExitStack) -> tuple[About, tuple[Server, Server]]:
+    async def _prepare(self, stack: contextlib.AsyncExitStack) -> tuple[AppDescription, tuple[Server, Server]]:
         """The app is read while the servers start; code that cannot be imported ends it before anything else."""
         reading = asyncio.ensure_future(describe(self._app))
         try:
@@ -109,7 +109,7 @@ class Supervisor:
             reading.cancel()
 
     @contextlib.asynccontextmanager
-    async def _started(self, about: About) -> AsyncIterator[Roles]:
+    async def _started(self, about: AppDescription) -> AsyncIterator[Roles]:
         redis, etcd = self._servers
         settings = {
             "redis": redis.url,
@@ -179,7 +179,7 @@ class Supervisor:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
-    def _banner(self, about: About, waiting: int) -> str:
+    def _banner(self, about: AppDescription, waiting: int) -> str:
         address = ", ".join(one.replace("127.0.0.1", "localhost") for one in self._roles.addresses)
         redis, etcd = self._servers
         first = self._roles.addresses[0].replace("127.0.0.1", "localhost")
@@ -219,7 +219,7 @@ class Supervisor:
             self._options.ready_file.unlink(missing_ok=True)
 
 
-def _contents(about: About) -> str:
+def _contents(about: AppDescription) -> str:
     workflows, agents = len(about.workflows), len(about.agents)
     return f"{workflows} workflow{'s' * (workflows != 1)}, {agents} agent{'s' * (agents != 1)}"
 

@@ -35,7 +35,7 @@ from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
 from nervenet.registry.etcd import Etcd, EtcdError
 from nervenet.registry.session import Session
-from nervenet.registry.table import How, Table, TableChange
+from nervenet.registry.table import ChangeKind, Table, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
@@ -296,10 +296,10 @@ class Node(NodeParts):
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
             self._sweeper.node_gone(news.id)
-            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is ChangeKind.TOMBSTONED))
         elif news.kind == "agents":
             self.outliers.gone(news.id)
-            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is How.TOMBSTONED))
+            self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is ChangeKind.TOMBSTONED))
 
     async def _must_be_strict(self) -> None:
         if self.context.config.durability == "strict":

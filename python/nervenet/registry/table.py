@@ -37,7 +37,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 View: TypeAlias = AgentView | LoadView | NodeView
 
 
-class How(enum.StrEnum):
+class ChangeKind(enum.StrEnum):
     """The cause of a change. EXPIRED: its lease ended, by time or by revocation; TOMBSTONED: its death was proven."""
 
     PUT = "put"
@@ -47,7 +47,7 @@ class How(enum.StrEnum):
 
     @property
     def removed(self) -> bool:
-        return self in (How.EXPIRED, How.TOMBSTONED)
+        return self in (ChangeKind.EXPIRED, ChangeKind.TOMBSTONED)
 
 
 class TableChange(NamedTuple):
@@ -57,7 +57,7 @@ class TableChange(NamedTuple):
     id: str
     old: View | None
     new: View | None
-    how: How
+    how: ChangeKind
     revision: int
 
 
@@ -219,20 +219,20 @@ class Table:
             old_load, self.loads[name] = self.loads.get(name), load
             if load != old_load:
                 self.pools.put_load(name, load, self._clock.now_ms())
-                self._tell(TableChange(LOAD, name, old_load, load, How.LOAD, kv.mod_revision))
+                self._notify(TableChange(LOAD, name, old_load, load, ChangeKind.LOAD, kv.mod_revision))
         elif kind == AGENTS:
             agent = self._decoders.agent(name, kv.value)
             self._leases[name] = kv.lease
             old_agent, self.agents[name] = self.agents.get(name), agent
             if agent != old_agent:
                 self._put_in_pools(agent, known=old_agent is not None)
-                self._tell(TableChange(AGENTS, name, old_agent, agent, How.PUT, kv.mod_revision))
+                self._notify(TableChange(AGENTS, name, old_agent, agent, ChangeKind.PUT, kv.mod_revision))
         elif kind == NODES:
             node = self._decoders.node(name, kv.value)
             self._leases[name] = kv.lease
             old_node, self.nodes[name] = self.nodes.get(name), node
             if node != old_node:
-                self._tell(TableChange(NODES, name, old_node, node, How.PUT, kv.mod_revision))
+                self._notify(TableChange(NODES, name, old_node, node, ChangeKind.PUT, kv.mod_revision))
         elif kind == TOMBSTONES:
             self._tombstones[name] = kv.value
 
@@ -243,7 +243,7 @@ class Table:
             self.pools.put_load(agent.id, load, self._clock.now_ms())
 
     def _remove(self, kind: str, name: str, revision: int) -> None:
-        how = How.TOMBSTONED if name in self._tombstones else How.EXPIRED
+        how = ChangeKind.TOMBSTONED if name in self._tombstones else ChangeKind.EXPIRED
         old: AgentView | NodeView | None = None
         if kind == LOAD:
             self.loads.pop(name, None)
@@ -256,9 +256,9 @@ class Table:
             old = self.nodes.pop(name, None)
         if old is not None:
             self._leases.pop(name, None)
-            self._tell(TableChange(kind, name, old, None, how, revision))
+            self._notify(TableChange(kind, name, old, None, how, revision))
 
-    def _tell(self, news: TableChange) -> None:
+    def _notify(self, news: TableChange) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener(news)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nervenet.redis_link.link import Link
-from nervenet.streams.derived import Derived
+from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import Keys
 
 __all__ = ["DefinitionStore"]
@@ -32,7 +32,7 @@ class DefinitionStore:
     async def put(self, name: str, version: int, data: bytes) -> bytes | None:
         """Store a version. Returns None if it was stored now, else the data that was stored under that version
         before."""
-        await Derived(self._link, self._keys.definitions, ("SADD", self._keys.definitions, name))
+        await DerivedKeyCall(self._link, self._keys.definitions, ("SADD", self._keys.definitions, name))
         if await self._link.call("HSETNX", self._keys.definition(name), version, data):
             return None
         return await self.get(name, version)
@@ -55,7 +55,7 @@ class DefinitionStore:
         found: set[str] = set()
         cursor, key = b"0", self._keys.definitions
         while True:
-            cursor, page = await Derived(self._link, key, ("SSCAN", key, cursor, "COUNT", _PAGE))
+            cursor, page = await DerivedKeyCall(self._link, key, ("SSCAN", key, cursor, "COUNT", _PAGE))
             names = (self._link.skips.text(name, f"a member of {key.decode()}") for name in page)
             found.update(name for name in names if name is not None)
             if cursor == b"0":

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from nervenet.redis_link.connection import Arg
     from nervenet.redis_link.link import Link
 
-__all__ = ["Derived"]
+__all__ = ["DerivedKeyCall"]
 
 _log = logging.getLogger(__name__)
 
 
-class Derived:
+class DerivedKeyCall:
     """A command on a derived key. It has already been sent; awaiting it returns the reply.
 
     If the key holds another type, the key is deleted and the command is repeated. It is no coroutine, because Python

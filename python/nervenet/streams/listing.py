@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from nervenet.redis_link.connection import Arg
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.link import Link
-from nervenet.streams.derived import Derived
+from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import EscalationId, Keys, escalation_id, parse_escalation_id
 from nervenet.streams.script import packaged_scripts
 
@@ -63,7 +63,7 @@ class Listing:
 
     async def count(self, *keys: bytes) -> int:
         """The number of rows in these lists together."""
-        return sum(await asyncio.gather(*(Derived(self._link, key, ("ZCARD", key)) for key in keys)))
+        return sum(await asyncio.gather(*(DerivedKeyCall(self._link, key, ("ZCARD", key)) for key in keys)))
 
     def escalation_set(
         self, workflow_id: str, step: str, question_number: int, deadline_ms: int | None
@@ -77,7 +77,7 @@ class Listing:
 
     def _escalations(self, command: str, *args: Arg) -> Awaitable[int]:
         key = self._keys.escalations
-        return Derived(self._link, key, (command, key, *args))
+        return DerivedKeyCall(self._link, key, (command, key, *args))
 
     async def escalations_over(self, found: Sequence[Listed]) -> list[bool]:
         """For each row, whether the escalation is over: it was decided, its step or workflow has ended or is gone, or
@@ -112,7 +112,7 @@ class Listing:
         wide = count
         while True:
             words = (command, key, start, end, "WITHSCORES", "LIMIT", 0, wide)
-            reply = await Derived(self._link, key, words)
+            reply = await DerivedKeyCall(self._link, key, words)
             names = [self._link.skips.text(member, f"a member of {key.decode()}") for member in reply[::2]]
             rows = [
                 Listed(float(score), name) for name, score in zip(names, reply[1::2], strict=True) if name is not None

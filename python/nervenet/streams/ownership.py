@@ -47,7 +47,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.redis_link.connection import Arg
 from nervenet.redis_link.link import Link
-from nervenet.streams.derived import Derived
+from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import Keys
 from nervenet.streams.script import packaged_scripts
 
@@ -197,14 +197,14 @@ class Ownership:
 
     # ── keys that are repaired when they hold another type ───────────────────────────────────────────────────────────
 
-    def _derived(self, command: str, key: bytes, *args: Arg) -> Derived:
-        return Derived(self._link, key, (command, key, *args))
+    def _derived(self, command: str, key: bytes, *args: Arg) -> DerivedKeyCall:
+        return DerivedKeyCall(self._link, key, (command, key, *args))
 
-    def _on_set(self, key: bytes, script: str, args: Sequence[Arg]) -> Derived:
+    def _on_set(self, key: bytes, script: str, args: Sequence[Arg]) -> DerivedKeyCall:
         """The same with a script for one key."""
         found = self._scripts[script]
         reply = self._link.script(found, (key,), args)
-        return Derived(self._link, key, ("EVALSHA", found.sha, 1, key, *args), reply)
+        return DerivedKeyCall(self._link, key, ("EVALSHA", found.sha, 1, key, *args), reply)
 
 
 @functools.lru_cache(maxsize=16)

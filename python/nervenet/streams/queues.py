@@ -21,7 +21,7 @@ from nervenet.redis_link.connection import Arg
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.replies import in_turn
-from nervenet.streams.derived import Derived
+from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import Keys
 
 __all__ = [
@@ -176,13 +176,13 @@ class Queues:
         """Create a queue and its group, and list it. `requirement_json` has the labels and version that `requirement`
         is the hash of: agents read the queues whose requirement they meet."""
         key = self._keys.queues(capability)
-        await Derived(self._link, key, ("HSET", key, requirement, requirement_json))
+        await DerivedKeyCall(self._link, key, ("HSET", key, requirement, requirement_json))
         await self._make_group(self._keys.queue(capability, requirement))
 
     async def queues(self, capability: str) -> dict[str, bytes]:
         """The capability's queues: requirement (a hash) → the JSON of what it requires."""
         key = self._keys.queues(capability)
-        pairs = await Derived(self._link, key, ("HGETALL", key))
+        pairs = await DerivedKeyCall(self._link, key, ("HGETALL", key))
         names = (self._link.skips.text(raw, f"a field of {key.decode()}") for raw in pairs[::2])
         return {name: text for name, text in zip(names, pairs[1::2], strict=True) if name is not None}
 
@@ -198,7 +198,7 @@ class Queues:
 
     async def _make_group(self, stream: bytes) -> None:
         try:
-            await Derived(self._link, stream, ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM"))
+            await DerivedKeyCall(self._link, stream, ("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM"))
         except RedisRefused as error:
             if error.code != "BUSYGROUP":
                 raise

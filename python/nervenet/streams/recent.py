@@ -49,7 +49,7 @@ class Recorded(NamedTuple):
     entry: bytes
 
 
-class Recent:
+class RecentWrites:
     """One for each process that records outcomes."""
 
     def __init__(self, journal: JournalStore, queues: Queues, clock: Clock) -> None:

@@ -131,12 +131,12 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
 
 
 def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
-    """Raises Newer for an outcome of a kind that this release does not know: the workflow's next steps depend on it."""
+    """Raises NewerRelease for an outcome of a kind that this release does not know: the workflow's next steps depend on it."""
     usage = tuple(Usage(u.model, u.input_tokens, u.output_tokens) for u in message.usage) if message.usage else ()
     which = message.WhichOneof("outcome")
     failure = _known(failure_in(message.failure), message.failure) if which == "failure" else None
     if which is None:
-        raise Newer("an outcome of an unknown kind")
+        raise NewerRelease("an outcome of an unknown kind")
     started, ended = timestamp_ms(message.start_time), timestamp_ms(message.end_time)
     scheduled = timestamp_ms(message.schedule_time)
     if name.startswith("attempt:"):
@@ -237,10 +237,10 @@ _ACTIONS = {
 
 
 def action_in(number: workflow.EscalationAction) -> Action:
-    """Raises Newer (a ValueError) for a body that this release does not know."""
+    """Raises NewerRelease (a ValueError) for a body that this release does not know."""
     action = _ACTIONS.get(number)
     if action is None:
-        raise Newer(f"action {number}")
+        raise NewerRelease(f"action {number}")
     return action
 
 
@@ -325,20 +325,20 @@ def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
     `UnreadableEntry`."""
     try:
         return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
-    except Newer as error:
+    except NewerRelease as error:
         return Entry(name, UnreadableEntry(str(error), newer=True), n, time_ms)
     except (DecodeError, ValueError) as error:
         return Entry(name, UnreadableEntry(str(error) or "it is no JournalEntry"), n, time_ms)
 
 
-class Newer(ValueError):
+class NewerRelease(ValueError):
     """A value that a newer release of the contract may know. The message names it."""
 
 
 def _known(failure: Failure, message: common.Failure) -> Failure:
-    """The failure. Raises Newer for an unknown code: retries and the workflow's code depend on it."""
+    """The failure. Raises NewerRelease for an unknown code: retries and the workflow's code depend on it."""
     if failure.code is FailureCode.UNRECOGNIZED:
-        raise Newer(f"failure code {message.code}")
+        raise NewerRelease(f"failure code {message.code}")
     return failure
 
 
@@ -362,7 +362,7 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
     if kind == "task":
         body = _task_in(name, message.task)
     elif kind is None:
-        raise Newer("attributes of an unknown kind")
+        raise NewerRelease("attributes of an unknown kind")
     else:
         body = _BODIES[kind](getattr(message, kind))
     if not (kind == "task" and name.startswith("task:")):

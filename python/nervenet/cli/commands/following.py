@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from nervenet.cli.context import CommandContext
-from nervenet.cli.failures import Exit, StillRunning
+from nervenet.cli.failures import ExitCode, StillRunning
 from nervenet.cli.render import events, workflows
 from nervenet.clock import SYSTEM
 from nervenet.errors import Unavailable
@@ -75,7 +75,7 @@ async def finish(context: CommandContext, begun: Any, limit: float | None, *, an
         screen.payload(found.output)
     elif screen.quiet:
         screen.complain(workflows.ended(found))
-    return Exit.DONE if workflows.succeeded(found) else Exit.FAILED
+    return ExitCode.DONE if workflows.succeeded(found) else ExitCode.FAILED
 
 
 async def _tell(context: CommandContext, begun: Any) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nervenet replay`: replay journals with the current code, from files or of all open workflows. Changes nothing.
 
-Exit code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
+ExitCode code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
 (`nervenet replay app.py --running`).
 """
 
@@ -18,7 +18,7 @@ from nervenet import wire
 from nervenet.cli.commands.app import load_app
 from nervenet.cli.commands.journal import entries_of
 from nervenet.cli.context import CommandContext, ask_mesh, screen
-from nervenet.cli.failures import Exit, UsageError
+from nervenet.cli.failures import ExitCode, UsageError
 from nervenet.cli.render.replays import disagreement, summary
 from nervenet.cli.render.text import millis
 from nervenet.definitions import Workflow
@@ -53,17 +53,17 @@ def run(args: argparse.Namespace) -> int:
     return ask_mesh(args, work)
 
 
-class Code(NamedTuple):
+class ReplayedCode(NamedTuple):
     """What journals are replayed with: an app's workflows, or a workflow that a file gives as data."""
 
     name: str
     workflows: Mapping[tuple[str, int], Workflow[Any, Any]]
 
 
-def _code(app: str) -> Code:
+def _code(app: str) -> ReplayedCode:
     if not app.endswith((".yaml", ".yml", ".json")):
         mesh = load_app(app)
-        return Code(f"mesh {mesh.name}", mesh.workflows)
+        return ReplayedCode(f"mesh {mesh.name}", mesh.workflows)
     from nervenet.cli.files import read
     from nervenet.durable.declared import workflow_of
 
@@ -72,7 +72,7 @@ def _code(app: str) -> Code:
     if problems:
         raise file.refused(problems)
     flow = workflow_of(declaration)
-    return Code(app, {(flow.name, flow.version): flow})
+    return ReplayedCode(app, {(flow.name, flow.version): flow})
 
 
 def _tell(args: argparse.Namespace, found: Sequence[ReplayedJournal], namespace: str, strangers: int = 0) -> int:
@@ -85,13 +85,13 @@ def _tell(args: argparse.Namespace, found: Sequence[ReplayedJournal], namespace:
         else:
             out.lines([*disagreement(replayed.name, replayed.problem), ""])
     out.note(summary(args.app, len(found), len(bad), namespace, strangers))
-    return Exit.FAILED if bad else Exit.DONE
+    return ExitCode.FAILED if bad else ExitCode.DONE
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _files(mesh: Code, paths: Sequence[str]) -> Iterator[ReplayedJournal]:
+def _files(mesh: ReplayedCode, paths: Sequence[str]) -> Iterator[ReplayedJournal]:
     for path in paths:
         try:
             journal = Journal.load(Path(path))
@@ -105,7 +105,7 @@ def _files(mesh: Code, paths: Sequence[str]) -> Iterator[ReplayedJournal]:
         yield ReplayedJournal(path, _against(mesh, journal))
 
 
-def _against(mesh: Code, journal: Journal) -> str:
+def _against(mesh: ReplayedCode, journal: Journal) -> str:
     """What is wrong with the journal, in words."""
     start = journal.entries[0].body if journal.entries else None
     if not isinstance(start, Start):
@@ -120,7 +120,7 @@ def _against(mesh: Code, journal: Journal) -> str:
     return ""
 
 
-def _missing(mesh: Code, definition: str, version: int) -> str:
+def _missing(mesh: ReplayedCode, definition: str, version: int) -> str:
     versions = sorted(v for name, v in mesh.workflows if name == definition)
     there = f"only v{', v'.join(map(str, versions))}" if versions else "no workflow with this name"
     return f"it is of {definition} v{version}, and {mesh.name} has {there}: it would wait for a node with that code"
@@ -129,7 +129,7 @@ def _missing(mesh: Code, definition: str, version: int) -> str:
 # ── what is in flight ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _in_flight(context: CommandContext, mesh: Code) -> tuple[list[Any], int]:
+async def _in_flight(context: CommandContext, mesh: ReplayedCode) -> tuple[list[Any], int]:
     """Open workflows of this mesh's definitions, and how many others there are: those belong to other meshes."""
     names = {name for name, _ in mesh.workflows}
     ours: list[Any] = []
@@ -149,7 +149,9 @@ async def _in_flight(context: CommandContext, mesh: Code) -> tuple[list[Any], in
             return ours, strangers
 
 
-async def _running(context: CommandContext, mesh: Code, running: Sequence[Any]) -> AsyncIterator[ReplayedJournal]:
+async def _running(
+    context: CommandContext, mesh: ReplayedCode, running: Sequence[Any]
+) -> AsyncIterator[ReplayedJournal]:
     """Fetch some journals while others are replayed. Workflows that end meanwhile are left out."""
     for at in range(0, len(running), JOURNALS_AT_ONCE):
         journals = await asyncio.gather(*(_fetched(context, one) for one in running[at : at + JOURNALS_AT_ONCE]))

@@ -7,13 +7,13 @@ import argparse
 
 from nervenet.cli.commands.following import follow
 from nervenet.cli.context import CommandContext, ask_mesh
-from nervenet.cli.failures import Exit
+from nervenet.cli.failures import ExitCode
 from nervenet.cli.render import events
 
 
 def run(args: argparse.Namespace) -> int:
     async def work(context: CommandContext) -> int:
-        screen, code = context.screen, Exit.DONE
+        screen, code = context.screen, ExitCode.DONE
         async for response in follow(context, args.id, partials=args.partials):
             if args.json:
                 screen.message(response)
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
                 screen.lines([events.event(response.entry, screen.view())])
             close = events.close_of(response.entry)
             if close is not None and not events.ended_well(close):
-                code = Exit.FAILED
+                code = ExitCode.FAILED
         return code
 
     return ask_mesh(args, work)

@@ -24,7 +24,7 @@ from nervenet.node.services.records import agent_record, entry_of, load_of, node
 from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import LeaseNotFound
 from nervenet.registry.selection import require
-from nervenet.registry.table import How, TableChange
+from nervenet.registry.table import ChangeKind, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import check_name
@@ -255,7 +255,7 @@ class Registry:
             gone = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id))
             kind = pb.AGENT_EVENT_TYPE_REMOVED
             return pb.WatchAgentsResponse(type=kind, agent=gone, revision=change.revision)
-        if change.how is How.LOAD:
+        if change.how is ChangeKind.LOAD:
             entry = pb.AgentEntry(agent=agent_pb2.AgentRecord(agent_id=change.id), load=load_of(self._table, change.id))
             return pb.WatchAgentsResponse(type=pb.AGENT_EVENT_TYPE_LOAD, agent=entry, revision=change.revision)
         assert isinstance(change.new, AgentView)

@@ -15,7 +15,7 @@ from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import OutgoingWake
-from nervenet.streams.recent import Recent
+from nervenet.streams.recent import RecentWrites
 from nervenet.timing import DATA_PLANE_RETRY
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class OutcomeRecorder:
         self._now_ms = now_ms
         self._retention_ms = retention_ms
         self._wake_here = wake_here
-        self.recent = Recent(data_plane.journal, data_plane.queues, clock)
+        self.recent = RecentWrites(data_plane.journal, data_plane.queues, clock)
 
     def is_forgotten(self, attempt: TaskAttempt) -> bool:
         """Whether a workflow without a head is gone for good: its closed run would have expired by now."""
