@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nervenet replay`: replay journals with the current code, from files or of all open workflows. Changes nothing.
 
-ExitCode code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
+Exit code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
 (`nervenet replay app.py --running`).
 """
 
