@@ -379,7 +379,7 @@ class Coordinator(OwnedJournal):
                 self._over(command.step)
                 self.record(f"task:{command.step}", command.outcome)
             case EscalateStep():
-                self.record(f"escalated:{command.step}#{command.k}", Escalated(command.question))
+                self.record(f"escalated:{command.step}#{command.question_number}", Escalated(command.question))
             case Expire():
                 self._effects.expire_at(self, command)
             case Publish():

@@ -79,7 +79,9 @@ class Escalations:
             if pending.question is not None and (pending.step, pending.question_number) in coordinator.listed_questions:
                 deadline = pending.question.deadline_ms
                 self._context.spawn(
-                    self._listing.escalation_set(coordinator.workflow_id, pending.step, pending.question_number, deadline)
+                    self._listing.escalation_set(
+                        coordinator.workflow_id, pending.step, pending.question_number, deadline
+                    )
                 )
 
     def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
@@ -102,7 +104,12 @@ class Escalations:
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)
-        if not coordinator.dropped and pending is not None and pending.question_number == command.question_number and pending.phase is OPEN:
+        if (
+            not coordinator.dropped
+            and pending is not None
+            and pending.question_number == command.question_number
+            and pending.phase is OPEN
+        ):
             self._context.spawn(
                 self.decide(
                     coordinator.workflow_id,
