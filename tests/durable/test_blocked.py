@@ -180,7 +180,10 @@ def test_an_endless_loop_is_stopped_with_its_line() -> None:
 
 
 def test_code_that_does_not_yield_is_interrupted_from_another_thread_with_its_line() -> None:
+    begun = threading.Event()
+
     async def burn(ctx: Context) -> None:
+        begun.set()
         number = 0
         while True:
             number += 1
@@ -190,6 +193,7 @@ def test_code_that_does_not_yield_is_interrupted_from_another_thread_with_its_li
     assert machine.interrupt() is False
 
     def watchdog() -> None:
+        begun.wait(20)
         deadline = time.monotonic() + 20
         while not machine.interrupt() and time.monotonic() < deadline:
             time.sleep(0.001)

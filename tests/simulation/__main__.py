@@ -72,7 +72,12 @@ def explore(asked: argparse.Namespace, sabotage: str) -> Report:
     report, said, told = Report(asked.seed, asked.copies, sabotage), time.monotonic(), set[int]()
     try:
         for report in schedules(
-            asked.seed, asked.schedules, copies=asked.copies, sabotage=sabotage, workers=asked.workers
+            asked.seed,
+            asked.schedules,
+            copies=asked.copies,
+            sabotage=sabotage,
+            workers=asked.workers,
+            size=10 if sabotage else 100,  # most sabotages are noticed early, and the chunk at work runs to its end
         ):
             for seed in sorted(report.violations.keys() - told):
                 told.add(seed)
