@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -63,6 +65,7 @@ def test_memory_says_what_parked_workflows_cost(tmp_path: Path) -> None:
     assert "200 parked workflows" in printed
 
 
+@pytest.mark.long  # two times the throughput that is measured above, one of them in a work tree
 def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> None:
     small = ("--concurrency", "5", "--rounds", "1", "--seconds", "0.3", "--parked", "0")
     printed, found = bench("builds.py", tmp_path / "builds.json", "HEAD", *small)

@@ -111,6 +111,7 @@ def test_a_taken_port_is_said(app: Path, settings: Mapping[str, str]) -> None:
     ("line", "more", "code", "says"),
     [
         (("node", "app.py"), {"NERVENET_ETCD": ""}, 2, "etcd is not set, and a node needs it"),
+        (("node", "app.py"), {"NERVENET_REDIS": ""}, 2, "NERVENET_REDIS"),
         (("node", "app.py"), {"NERVENET_REDIS": "mysql://x"}, 2, "redis is"),
         (("node", "nowhere.py"), {}, 2, "nowhere.py does not exist"),
         (("agent", "app.py", "--only", "wher"), {}, 2, "has no agent 'wher'; it has: other, where"),

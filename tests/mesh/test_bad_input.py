@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong is said in one sentence, with the exit code that scripts rely on; `Host.run` refuses any traceback."""
+"""What is wrong is said in one sentence, with the exit code that scripts rely on, and never with a traceback.
+
+Settings that are missing or wrong, and servers that refuse: tests/cli/test_roles.py.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from nervenet.cli import main
 from nervenet.dev.servers import free_port
 from tests.support.environment import NERVENET, ROOT, Result
 from tests.support.mesh import STORIES, ProcessMesh, settled
@@ -47,11 +51,23 @@ def silence() -> Iterator[str]:
         pytest.param(("escalations", "resolve", "nobody-1/ask", "--answer", "yes"), 3, ("nobody-1",), id="no question"),
     ],
 )  # fmt: skip
-def test_a_wrong_request(host: ProcessMesh, command: tuple[str, ...], code: int, says: tuple[str, ...]) -> None:
-    answer = host.run(*command)
-    assert (answer.returncode, answer.stdout) == (code, ""), answer.stderr
-    assert all(words in answer.stderr for words in says), answer.stderr
-    assert len(answer.stderr.splitlines()) <= 3, answer.stderr
+def test_a_wrong_request(
+    host: ProcessMesh,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    code: int,
+    says: tuple[str, ...],
+) -> None:
+    """In this process: the tests below show that a process of its own ends with the same code."""
+    monkeypatch.setenv("NERVENET_ADDRESS", host.addresses)
+    monkeypatch.setenv("NERVENET_NAMESPACE", host.namespace)
+    capfd.readouterr()
+    found = main(command)
+    out, err = capfd.readouterr()
+    assert (found, out) == (code, ""), err
+    assert "Traceback" not in err and all(words in err for words in says), err
+    assert len(err.splitlines()) <= 3, err
 
 
 def test_json_errors_are_statuses(host: ProcessMesh) -> None:
@@ -141,9 +157,7 @@ def test_servers_and_nodes_that_do_not_answer(host: ProcessMesh, silence: str) -
     asked = {
         "no node": (("list",), {"NERVENET_ADDRESS": nobody}),
         "a mute node": (("list",), {"NERVENET_ADDRESS": silence}),
-        "no Redis": (node, {"NERVENET_REDIS": f"redis://{nobody}"}),
         "mute Redis": (node, {"NERVENET_REDIS": f"redis://{silence}"}),
-        "no etcd": (node, {"NERVENET_ETCD": f"http://{nobody}"}),
         "mute etcd": (node, {"NERVENET_ETCD": f"http://{silence}"}),
     }
     with ThreadPoolExecutor(len(asked)) as pool:
@@ -162,19 +176,3 @@ async def test_an_agent_that_is_started_first_says_that_no_node_answers_and_wait
     await until(lambda: address in early.log, "it says whom it cannot reach", 20, host)
     assert "Traceback" not in early.log
     host.up(host.node(STORIES, "--listen", address), early)
-
-
-def test_settings_that_are_missing_or_wrong(host: ProcessMesh) -> None:
-    taken = host.nodes[0].address
-    for command, env, says in (
-        (("node", STORIES), {"NERVENET_REDIS": ""}, "NERVENET_REDIS"),
-        (("node", STORIES), {"NERVENET_REDIS": "postgres://x"}, "NERVENET_REDIS"),
-        (("node", STORIES, "--listen", taken), {}, taken),
-        (("agent", STORIES, "--only", "cook"), {"NERVENET_ADDRESS": taken}, "cook"),
-        (("node", "tests/mesh/nothing.py"), {}, "nothing.py"),
-    ):
-        answer = subprocess.run(
-            [*NERVENET, *command], cwd=ROOT, env={**host.env, **env}, capture_output=True, text=True, timeout=60
-        )
-        assert (answer.returncode, answer.stdout) == (2, ""), f"{command}: {answer.returncode} {answer.stderr}"
-        assert says in answer.stderr and "Traceback" not in answer.stderr, answer.stderr

@@ -12,6 +12,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from nervenet.errors import AgentError
 from nervenet.testing import Journal, WorkflowTest, replay
 from tests.durable.flows import approve, everything, extract, greet, validate
@@ -19,7 +21,7 @@ from tests.support.transcript import transcript
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "replay"
-PROCESSES = int(os.environ.get("NERVENET_TEST_HASH_SEEDS", "10"))
+AT_ONCE = 4
 
 
 def scripted(*, signalled: bool = True) -> WorkflowTest:
@@ -59,14 +61,16 @@ def test_without_the_signal_the_timeout_speaks() -> None:
     assert "nobody" in run.result
 
 
-def test_the_journal_brings_the_same_commands_in_fresh_processes_with_other_hash_seeds(tmp_path: Path) -> None:
-    """Ten processes here; NERVENET_TEST_HASH_SEEDS=100 for the full count."""
+@pytest.mark.parametrize("processes", [AT_ONCE, pytest.param(100, marks=pytest.mark.long)])
+def test_the_journal_brings_the_same_commands_in_fresh_processes_with_other_hash_seeds(
+    processes: int, tmp_path: Path
+) -> None:
     scripted().run(everything, "Ada").journal.dump(tmp_path / "j.json")
     expected = digest(tmp_path / "j.json")
     code = f"from tests.testing.test_everything import digest; print(digest({str(tmp_path / 'j.json')!r}))"
     path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
-    for first in range(0, PROCESSES, 4):
-        seeds = [str(1 + 977 * seed) for seed in range(first, min(first + 4, PROCESSES))]
+    for first in range(0, processes, AT_ONCE):
+        seeds = [str(1 + 977 * seed) for seed in range(first, min(first + AT_ONCE, processes))]
         running = [
             subprocess.Popen(
                 [sys.executable, "-c", code],
