@@ -56,11 +56,16 @@ async def test_handlers_without_a_payload_and_with_a_model(world: World) -> None
 
 async def test_many_tasks_never_more_than_the_slots_at_once(world: World) -> None:
     running = most = 0
+    full = asyncio.Event()
 
     async def work(n: int) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 3:
+            full.set()
+        async with asyncio.timeout(20):
+            await full.wait()
         await asyncio.sleep(0.01)
         running -= 1
         return n
