@@ -61,7 +61,7 @@ def test_without_the_signal_the_timeout_speaks() -> None:
     assert "nobody" in run.result
 
 
-@pytest.mark.parametrize("processes", [AT_ONCE, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("processes", [AT_ONCE, pytest.param(20, marks=pytest.mark.long)])
 def test_the_journal_brings_the_same_commands_in_fresh_processes_with_other_hash_seeds(
     processes: int, tmp_path: Path
 ) -> None:
