@@ -21,7 +21,6 @@ import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import redis.asyncio
@@ -114,9 +113,7 @@ class Torture:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._running.aclose()
 
     @property

@@ -6,15 +6,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from nervenet.v1 import workflow_pb2 as workflow
 from tests.damage.layout import Key, keys
-
-if TYPE_CHECKING:
-    from tests.damage.trial import Target
+from tests.damage.trial import Target
 
 GARBAGE = (b"\xff\xfe\x00\x01", b"", b"no such thing", b"9" * 40)
 JSON_GARBAGE = (

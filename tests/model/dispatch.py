@@ -8,13 +8,11 @@ about how that comes to be), and the replaced one may live on as a zombie. All n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.model.engine import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.model.engine import Model, Step
 
 UP, ZOMBIE, DEAD = "up", "zombie", "dead"
 IDLE, CLAIMING, RUNNING, REPORTING, DROPPING = "idle", "claiming", "running", "reporting", "dropping"
@@ -74,7 +72,7 @@ class Fold(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Dispatch:
+class Dispatch(Model[State]):
     """Faults are how often each may happen; the rest are the safeguards, each of which can be taken away."""
 
     agent_crashes: int = 0
@@ -104,19 +102,16 @@ class Dispatch:
     busy: bool = True
     drops_the_old: bool = True
 
-    _NAMES = (
+    LIMITED = (
         "agent_crashes", "agent_zombies", "owner_deaths", "owner_zombies", "losses", "lost_reads", "failures",
         "slow_renewals", "doubles",
     )  # fmt: skip
 
     def initial(self) -> State:
-        return State(faults=tuple(getattr(self, name) for name in self._NAMES))
+        return State(faults=self.limits())
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
-        return {
-            "the workflow closes": closed,
-            "nothing is left in task streams": lambda s: closed(s) and not s.copies,
-        }
+        return {"the workflow closes": closed, "nothing is left in task streams": lambda s: closed(s) and not s.copies}
 
     def wrong(self, state: State) -> str:
         names = [entry[:2] for entry in state.journal]
@@ -143,12 +138,6 @@ class Dispatch:
         yield from self._burying(s)
         yield from self._claims(s)
         yield from self._environment(s)
-
-    def _spend(self, s: State, name: str) -> State | None:
-        i = self._NAMES.index(name)
-        if s.faults[i] == 0:
-            return None
-        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
 
     def _fold(self, s: State, applied: int) -> Fold:
         entries = s.journal[:applied]
@@ -246,7 +235,7 @@ class Dispatch:
                 if copy.holder == UNREAD:
                     taken = _with_copy(s, copy, copy._replace(holder=i))
                     yield Step(f"{name} reads #{copy.attempt}", _agent(taken, i, at=CLAIMING, attempt=copy.attempt))
-                    lost = self._spend(taken, "lost_reads")
+                    lost = self.spend(taken, "lost_reads")
                     if lost is not None:
                         yield Step(f"{name} reads #{copy.attempt}, THE REPLY IS LOST", lost, fault=True)
                 elif copy.holder == i and self.pending_reread and agent.life == UP:
@@ -289,7 +278,7 @@ class Dispatch:
             after = after._replace(told=i)
         then = DROPPING if status == "closed" else REPORTING
         yield Step(f"{name} succeeds with #{agent.attempt}: {status}", _agent(after, i, at=then), wrong=wrong)
-        failing = self._spend(s, "failures")
+        failing = self.spend(s, "failures")
         if failing is not None:
             after, status = self._append(failing, ("attempt", agent.attempt, FAILED))
             wrong = ""
@@ -315,7 +304,7 @@ class Dispatch:
         if not s.claim.past:
             if not runs:
                 yield Step("the claim's `until` passes", past)
-            elif (slow := self._spend(past, "slow_renewals")) is not None:
+            elif (slow := self.spend(past, "slow_renewals")) is not None:
                 yield Step("THE CLAIM'S `until` PASSES WHILE ITS AGENT RUNS", slow, fault=True)
         elif runs:
             yield Step("claims_renew", s._replace(claim=s.claim._replace(past=False)))
@@ -326,16 +315,16 @@ class Dispatch:
         for i, agent in enumerate(s.agents):
             others = any(a.life == UP for j, a in enumerate(s.agents) if j != i)
             if agent.life == UP and others:
-                if (after := self._spend(s, "agent_crashes")) is not None:
+                if (after := self.spend(s, "agent_crashes")) is not None:
                     yield Step(f"AGENT {i} CRASHES", _agent(after, i, life=DEAD, at=IDLE, attempt=0), fault=True)
-                if (after := self._spend(s, "agent_zombies")) is not None:
+                if (after := self.spend(s, "agent_zombies")) is not None:
                     yield Step(f"AGENT {i} IS BELIEVED DEAD AND LIVES", _agent(after, i, life=ZOMBIE), fault=True)
         for name, zombie in (("owner_deaths", -1), ("owner_zombies", s.applied)):
-            if (after := self._spend(s, name)) is not None:
+            if (after := self.spend(s, name)) is not None:
                 yield Step(f"THE OWNER IS REPLACED ({name})", self._replaced(after, zombie), fault=True)
-        if (after := self._spend(s, "doubles")) is not None and s.sent and not closed(s):
+        if (after := self.spend(s, "doubles")) is not None and s.sent and not closed(s):
             yield Step("THE OWNER SENDS A SECOND COPY", _send(after, s.sent), fault=True)
-        if (after := self._spend(s, "losses")) is not None:
+        if (after := self.spend(s, "losses")) is not None:
             yield from self._vanish(after)
 
     def _replaced(self, s: State, zombie: int) -> State:

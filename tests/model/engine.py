@@ -13,13 +13,11 @@ type checker reads, and a counterexample is a list of sentences.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
-
-S = TypeVar("S", bound="Hashable")
+S = TypeVar("S", bound=Any)
 
 
 class Step(NamedTuple, Generic[S]):
@@ -31,22 +29,41 @@ class Step(NamedTuple, Generic[S]):
     wrong: str = ""
 
 
-class Model(Protocol[S]):
-    """What `check` asks of a model."""
+class Model(Generic[S]):
+    """What `check` asks of a model. Its states have `faults`: how often each of `LIMITED` may still happen."""
 
-    def initial(self) -> S: ...
+    __slots__ = ()
+    LIMITED: ClassVar[tuple[str, ...]]
+    """The fields that say how often a kind of fault, or a call of a client, may happen."""
+
+    def initial(self) -> S:
+        raise NotImplementedError
 
     def steps(self, state: S) -> Iterable[Step[S]]:
         """Everything that can happen next."""
+        raise NotImplementedError
 
     def wrong(self, state: S) -> str:
         """What must never be, and is so in this state; "" = nothing."""
+        raise NotImplementedError
 
     def goals(self) -> Mapping[str, Callable[[S], bool]]:
         """What must stay possible."""
+        raise NotImplementedError
 
     def same(self, state: S) -> S:
         """The one state that stands for all that differ only by names of processes."""
+        return state
+
+    def limits(self) -> tuple[int, ...]:
+        """`faults` of the initial state."""
+        return tuple(getattr(self, name) for name in self.LIMITED)
+
+    def spend(self, state: S, name: str) -> S | None:
+        """The state in which that may happen once less, or None when it may not happen any more."""
+        left: tuple[int, ...] = state.faults
+        i = self.LIMITED.index(name)
+        return state._replace(faults=(*left[:i], left[i] - 1, *left[i + 1 :])) if left[i] else None
 
 
 @dataclass(slots=True, frozen=True)

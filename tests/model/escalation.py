@@ -7,13 +7,11 @@ granted retry may fail again, and then there is a second question. Entries are f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.model.engine import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.model.engine import Model, Step
 
 COMPLETE, RETRY, CANCEL, EXPIRED = "complete", "retry", "cancel", "expired"
 OWNER, AGENT, LATE = "owner", "agent", "late agent"
@@ -42,7 +40,7 @@ class State(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Escalation:
+class Escalation(Model[State]):
     """Faults are how often each may happen; the rest are the safeguards, each of which can be taken away."""
 
     owner_deaths: int = 0
@@ -60,11 +58,11 @@ class Escalation:
     owner_check: bool = True
     list_sweep: bool = True
 
-    _NAMES = ("owner_deaths", "owner_zombies", "lost_replies", "cancels")
+    LIMITED = ("owner_deaths", "owner_zombies", "lost_replies", "cancels")
 
     def initial(self) -> State:
         late = RUNNING if self.late_success else OVER
-        return State(late=late, faults=tuple(getattr(self, name) for name in self._NAMES))
+        return State(late=late, faults=self.limits())
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
         return {
@@ -87,9 +85,6 @@ class Escalation:
                 return "a decision without its question"
         return ""
 
-    def same(self, state: State) -> State:
-        return state
-
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def steps(self, s: State) -> Iterator[Step[State]]:
@@ -99,12 +94,6 @@ class Escalation:
             yield from self._person(s, who)
         yield from self._agents(s)
         yield from self._environment(s)
-
-    def _spend(self, s: State, name: str) -> State | None:
-        i = self._NAMES.index(name)
-        if s.faults[i] == 0:
-            return None
-        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
 
     def _append(self, s: State, entry: Entry) -> tuple[State, str]:
         """journal_append."""
@@ -206,7 +195,7 @@ class Escalation:
             for action in (COMPLETE, RETRY, CANCEL):
                 after, status = self._decide(s, who, k, action)
                 label = f"{who} decides {k}, {action}: {status}"
-                if (lost := self._spend(after, "lost_replies")) is not None:
+                if (lost := self.spend(after, "lost_replies")) is not None:
                     yield Step(f"{label}, THE REPLY IS LOST", lost, fault=True)
                 wrong = ""
                 if status == "new":
@@ -230,9 +219,9 @@ class Escalation:
 
     def _environment(self, s: State) -> Iterator[Step[State]]:
         for name, zombie in (("owner_deaths", -1), ("owner_zombies", s.applied)):
-            if (after := self._spend(s, name)) is not None:
+            if (after := self.spend(s, name)) is not None:
                 yield Step(f"THE OWNER IS REPLACED ({name})", self._replaced(after, zombie), fault=True)
-        if (after := self._spend(s, "cancels")) is not None:
+        if (after := self.spend(s, "cancels")) is not None:
             canceled, status = self._append(after, Entry("cancel"))
             yield Step(f"a client cancels: {status}", canceled, fault=True)
         if self.list_sweep:

@@ -8,13 +8,11 @@ what each node is in the middle of. Time is the number of ZADDs so far: all that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.model.engine import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.model.engine import Model, Step
 
 UNBORN, UP, ZOMBIE, DEAD = "unborn", "up", "zombie", "dead"
 NONE, OPEN, CLOSED = "none", "open", "closed"
@@ -58,7 +56,7 @@ class State(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Ownership:
+class Ownership(Model[State]):
     """Faults and client calls are how often each may happen; the rest are the safeguards, each of which can be taken away."""
 
     nodes: int = 2
@@ -91,16 +89,16 @@ class Ownership:
     looks_again: bool = True
     lists_again: bool = True
 
-    _NAMES = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "lost_wakes", "slow_starts")
+    LIMITED = ("starts", "restarts", "drains", "crashes", "zombies", "losses", "lost_wakes", "slow_starts")
 
     def initial(self) -> State:
         nodes = (Node(),) * self.nodes + (Node(UNBORN),) * self.spares
-        state = State(nodes, faults=tuple(getattr(self, name) for name in self._NAMES))
+        state = State(nodes, faults=self.limits())
         if not self.born:
             return state
         nodes = (Node(hosts=True), *nodes[1:])
         state = state._replace(nodes=nodes, head=OPEN, owner=0, clock=1, score=1, owned=frozenset((0,)))
-        return self._spend(state, "starts") or state
+        return self.spend(state, "starts") or state
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
         return {
@@ -154,30 +152,24 @@ class Ownership:
                 if s.nodes[i].life in (DEAD, ZOMBIE) and not (s.head == OPEN and s.owner == i):
                     yield Step(f"bury: SREM owned[{i}]", s._replace(owned=s.owned - {i}))
 
-    def _spend(self, s: State, name: str) -> State | None:
-        i = self._NAMES.index(name)
-        if s.faults[i] == 0:
-            return None
-        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
-
     def _grace(self, s: State) -> Iterator[Step[State]]:
         passed = s._replace(grace=s.clock)
         if any(n.life == UP and n.doing.what in ("own", "create", "renew") for n in s.nodes):
-            if (slow := self._spend(passed, "slow_starts")) is not None:
+            if (slow := self.spend(passed, "slow_starts")) is not None:
                 yield Step("A START TAKES LONGER THAN THE GRACE", slow, fault=True)
         else:
             yield Step("the grace passes", passed)
 
     def _faults(self, s: State, i: int) -> Iterator[Step[State]]:
         if any(n.life in (UP, UNBORN) and not n.draining for j, n in enumerate(s.nodes) if j != i):
-            if (after := self._spend(s, "crashes")) is not None:
+            if (after := self.spend(s, "crashes")) is not None:
                 yield Step(f"NODE {i} CRASHES", _killed(after, i), fault=True)
-            if (after := self._spend(s, "zombies")) is not None:
+            if (after := self.spend(s, "zombies")) is not None:
                 yield Step(f"NODE {i} IS BELIEVED DEAD AND LIVES", _node(after, i, life=ZOMBIE), fault=True)
         for name in ("losses", "lost_wakes"):
-            if i in s.wakes and (after := self._spend(s, name)) is not None:
+            if i in s.wakes and (after := self.spend(s, name)) is not None:
                 yield Step(f"A WAKE OF NODE {i} VANISHES", after._replace(wakes=s.wakes - {i}), fault=True)
-        if i in s.owned and (after := self._spend(s, "losses")) is not None:
+        if i in s.owned and (after := self.spend(s, "losses")) is not None:
             yield Step(f"THE ID VANISHES FROM owned[{i}]", after._replace(owned=s.owned - {i}), fault=True)
 
     def _clients(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
@@ -185,13 +177,13 @@ class Ownership:
         if node.doing != IDLE or node.draining:
             return
         for call, begun in (("starts", s.head != CLOSED), ("restarts", s.head == CLOSED)):
-            after = self._spend(s, call) if begun else None
+            after = self.spend(s, call) if begun else None
             if after is None or node.hosts:
                 continue
             for owner, other in enumerate(s.nodes):
                 if other.life == UP and (owner == i or self.others):
                     yield self._zadd(after, i, f"node {i}: a start for owner {owner}", Doing("own", owner))
-        if (after := self._spend(s, "drains")) is not None:
+        if (after := self.spend(s, "drains")) is not None:
             yield Step(f"node {i} begins to drain", _node(after, i, draining=True))
 
     def _zadd(self, s: State, i: int, label: str, then: Doing) -> Step[State]:

@@ -8,13 +8,11 @@ any later moment: a task, a claim, an outcome, a signal, an owner's own renewal 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.model.engine import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.model.engine import Model, Step
 
 
 class Entry(NamedTuple):
@@ -49,7 +47,7 @@ class State(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Renew:
+class Renew(Model[State]):
     """Faults and client calls are how often each may happen; the rest are the safeguards, each of which can be taken away."""
 
     runs: int = 2
@@ -67,10 +65,10 @@ class Renew:
     keep_unfolded: bool = True
     clear_markers: bool = True
 
-    _NAMES = ("restarts", "doubles", "signals", "owner_deaths")
+    LIMITED = ("restarts", "doubles", "signals", "owner_deaths")
 
     def initial(self) -> State:
-        return State(faults=tuple(getattr(self, name) for name in self._NAMES))
+        return State(faults=self.limits())
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
         # a signal that comes between the last entry that the code used and `close` is recorded and not read: as promised
@@ -91,9 +89,6 @@ class Renew:
             return "a signal that was acknowledged is gone"
         return "a signal is read twice" if s.heard > 1 else ""
 
-    def same(self, state: State) -> State:
-        return state
-
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def steps(self, s: State) -> Iterator[Step[State]]:
@@ -101,22 +96,16 @@ class Renew:
         for message in s.messages:
             gone = s._replace(messages=s.messages - {message}, again=s.again | {message})
             yield from self._arrives(gone, message, fault=False)
-        if (after := self._spend(s, "doubles")) is not None:
+        if (after := self.spend(s, "doubles")) is not None:
             for message in s.again:
                 yield from self._arrives(after, message, fault=True)
-        if (after := self._spend(s, "signals")) is not None:
+        if (after := self.spend(s, "signals")) is not None:
             yield Step("a client signals", _send(after, Message("signal", s.run)))
-        if s.closed and (after := self._spend(s, "restarts")) is not None:
+        if s.closed and (after := self.spend(s, "restarts")) is not None:
             yield Step("a client begins it again", _send(after, Message("restart", s.run)))
-        if (after := self._spend(s, "owner_deaths")) is not None and not s.closed:
+        if (after := self.spend(s, "owner_deaths")) is not None and not s.closed:
             replaced = after._replace(hosted=s.run, applied=s.journal[0].n, sent=0)
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
-
-    def _spend(self, s: State, name: str) -> State | None:
-        i = self._NAMES.index(name)
-        if s.faults[i] == 0:
-            return None
-        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
 
     def _owner(self, s: State) -> Iterator[Step[State]]:
         if s.hosted != s.run:

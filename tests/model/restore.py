@@ -9,13 +9,11 @@ lost one's number is told apart. Not here: processes that die together with Redi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.model.engine import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from tests.model.engine import Model, Step
 
 STEPS = ("a", "b")
 
@@ -42,7 +40,7 @@ class State(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Restore:
+class Restore(Model[State]):
     """Faults are how often each may happen; the rest are the safeguards, each of which can be taken away."""
 
     losses: int = 1
@@ -55,10 +53,10 @@ class Restore:
     by_name: bool = True
     agents_remember: bool = True
 
-    _NAMES = ("losses", "owner_deaths", "signals")
+    LIMITED = ("losses", "owner_deaths", "signals")
 
     def initial(self) -> State:
-        return State(faults=tuple(getattr(self, name) for name in self._NAMES))
+        return State(faults=self.limits())
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
         return {
@@ -80,9 +78,6 @@ class Restore:
             "" if s.folded == s.journal[: len(s.folded)] else "the owner has gone on from what the journal does not say"
         )
 
-    def same(self, state: State) -> State:
-        return state
-
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def steps(self, s: State) -> Iterator[Step[State]]:
@@ -94,21 +89,15 @@ class Restore:
             if status != "unknown":  # the owner has yet to put the head back: again later
                 back = back._replace(again=s.again - {name})
                 yield Step(f"{name} is written back at the end: {status}", back)
-        if (after := self._spend(s, "signals")) is not None:
+        if (after := self.spend(s, "signals")) is not None:
             signaled, status = self._append(after, "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
-        if (after := self._spend(s, "losses")) is not None:
+        if (after := self.spend(s, "losses")) is not None:
             for kept in range(len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
-        if not s.doubt and not s.again and (after := self._spend(s, "owner_deaths")) is not None:
+        if not s.doubt and not s.again and (after := self.spend(s, "owner_deaths")) is not None:
             replaced = after._replace(folded=s.journal, sent=self._asked(s.journal) & s.sent)
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
-
-    def _spend(self, s: State, name: str) -> State | None:
-        i = self._NAMES.index(name)
-        if s.faults[i] == 0:
-            return None
-        return s._replace(faults=(*s.faults[:i], s.faults[i] - 1, *s.faults[i + 1 :]))
 
     def _append(self, s: State, name: str) -> tuple[State, str]:
         """journal_append. Without a head it is unknown: nothing is said about whether the workflow ever was."""

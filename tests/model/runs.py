@@ -8,22 +8,14 @@ had found, before there was code; each is a knock-out here: the cure is taken aw
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from tests.model.dispatch import Dispatch
+from tests.model.engine import Model
 from tests.model.escalation import Escalation
 from tests.model.ownership import Ownership
 from tests.model.renew import Renew
 from tests.model.restore import Restore
-
-if TYPE_CHECKING:
-    from tests.model.engine import Model
-
-
-class KnockOut(NamedTuple):
-    model: Model[Any]
-    objection: str  # how one of the broken promises begins
-
 
 SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch: an agent and the owner die": Dispatch(agent_crashes=1, owner_deaths=1),
@@ -59,101 +51,91 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
 }
+KnockOut = tuple[Model[Any], str]
+"""The model, and how one of the promises that it breaks begins."""
+NEVER_CLOSES: Final = "never again possible: the workflow closes"
 KNOCK_OUTS: Final[dict[str, KnockOut]] = {
-    "write once": KnockOut(Dispatch(agent_zombies=1, write_once=False), "two agents are told that they won"),
-    "owner check": KnockOut(
-        Dispatch(owner_zombies=1, agent_crashes=1, owner_check=False), "an owner's entry by a node"
-    ),
-    "watch, rule 2": KnockOut(Dispatch(agent_crashes=1, rule_2=False), "never again possible: the workflow closes"),
-    "watch, rule 3": KnockOut(Dispatch(losses=1, rule_3=False), "never again possible: the workflow closes"),
-    "watch reads what it missed": KnockOut(
-        Dispatch(losses=1, polls=False), "never again possible: the workflow closes"
-    ),
-    "pending lists are read again": KnockOut(
-        Dispatch(lost_reads=1, pending_reread=False), "never again possible: the workflow closes"
-    ),
-    "bury": KnockOut(Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
-    "a claim of the same attempt is busy": KnockOut(Dispatch(doubles=1, busy=False), "one attempt runs on two"),
-    "a restart is marked": KnockOut(
-        Ownership(nodes=1, spares=1, restarts=1, crashes=1, marks=False), "never again possible: the workflow closes"
-    ),
-    "a restart's date": KnockOut(
+    "write once": (Dispatch(agent_zombies=1, write_once=False), "two agents are told that they won"),
+    "owner check": (Dispatch(owner_zombies=1, agent_crashes=1, owner_check=False), "an owner's entry by a node"),
+    "watch, rule 2": (Dispatch(agent_crashes=1, rule_2=False), NEVER_CLOSES),
+    "watch, rule 3": (Dispatch(losses=1, rule_3=False), NEVER_CLOSES),
+    "watch reads what it missed": (Dispatch(losses=1, polls=False), NEVER_CLOSES),
+    "pending lists are read again": (Dispatch(lost_reads=1, pending_reread=False), NEVER_CLOSES),
+    "bury": (Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
+    "a claim of the same attempt is busy": (Dispatch(doubles=1, busy=False), "one attempt runs on two"),
+    "a restart is marked": (Ownership(nodes=1, spares=1, restarts=1, crashes=1, marks=False), NEVER_CLOSES),
+    "a restart's date": (
         Ownership(nodes=1, spares=1, restarts=1, crashes=1, slow_starts=1, mark_date=False),
-        "never again possible: the workflow closes",
+        NEVER_CLOSES,
     ),
-    "P1 the owner lives and does not know it": KnockOut(
-        Ownership(others=True, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
+    "P1 the owner lives and does not know it": (
+        Ownership(others=True, crashes=1, spares=1, remind=False),
+        NEVER_CLOSES,
     ),
-    "P1 the same in a hand-over": KnockOut(
-        Ownership(born=True, drains=1, crashes=1, spares=1, remind=False), "never again possible: the workflow closes"
+    "P1 the same in a hand-over": (Ownership(born=True, drains=1, crashes=1, spares=1, remind=False), NEVER_CLOSES),
+    "P2 a creation has no date": (Ownership(zombies=1, slow_starts=1, not_after=False), NEVER_CLOSES),
+    "P2 an id without a head is removed unseen": (Ownership(zombies=1, slow_starts=1, score_check=False), NEVER_CLOSES),
+    "P3 in the stream, pending nowhere": (
+        Dispatch(losses=1, agent_crashes=1, trim=False),
+        "never again possible: nothing is left",
     ),
-    "P2 a creation has no date": KnockOut(
-        Ownership(zombies=1, slow_starts=1, not_after=False), "never again possible: the workflow closes"
+    "P3b pending under the dead": (Dispatch(agent_crashes=1, bury=False, living_consumer=False), NEVER_CLOSES),
+    "P4 a decision is a second name for the outcome": (
+        Escalation(questions=1, one_script=False),
+        "person is told that it counts",
     ),
-    "P2 an id without a head is removed unseen": KnockOut(
-        Ownership(zombies=1, slow_starts=1, score_check=False), "never again possible: the workflow closes"
+    "P4 a decision of what is over": (Escalation(questions=1, over_check=False), "person is told that it counts"),
+    "P5 the owned set of the dead": (
+        Ownership(nodes=1, spares=1, crashes=1, news=False, clean_owned=False),
+        "never again possible: no set",
     ),
-    "P3 in the stream, pending nowhere": KnockOut(
-        Dispatch(losses=1, agent_crashes=1, trim=False), "never again possible: nothing is left"
+    "P6 closed, and still among the running": (
+        Ownership(nodes=1, spares=1, crashes=1, finish_closed=False),
+        "never again possible: no set",
     ),
-    "P3b pending under the dead": KnockOut(
-        Dispatch(agent_crashes=1, bury=False, living_consumer=False), "never again possible: the workflow closes"
+    "P7 unknown for ever": (
+        Dispatch(doubles=1, retention=True, drops_the_old=False),
+        "never again possible: nothing is left",
     ),
-    "P4 a decision is a second name for the outcome": KnockOut(
-        Escalation(questions=1, one_script=False), "person is told that it counts"
+    "P8 a failed attempt after the outcome": (
+        Dispatch(agent_zombies=1, failures=1, attempt_after_outcome=False),
+        "an agent is told that its failed attempt",
     ),
-    "P4 a decision of what is over": KnockOut(
-        Escalation(questions=1, over_check=False), "person is told that it counts"
+    "who loads it lists it": (
+        Ownership(born=True, drains=1, lists_first=False, looks_again=False),
+        "a node hosts what its set does not name",
     ),
-    "P5 the owned set of the dead": KnockOut(
-        Ownership(nodes=1, spares=1, crashes=1, news=False, clean_owned=False), "never again possible: no set"
-    ),
-    "P6 closed, and still among the running": KnockOut(
-        Ownership(nodes=1, spares=1, crashes=1, finish_closed=False), "never again possible: no set"
-    ),
-    "P7 unknown for ever": KnockOut(
-        Dispatch(doubles=1, retention=True, drops_the_old=False), "never again possible: nothing is left"
-    ),
-    "P8 a failed attempt after the outcome": KnockOut(
-        Dispatch(agent_zombies=1, failures=1, attempt_after_outcome=False), "an agent is told that its failed attempt"
-    ),
-    "who loads it lists it": KnockOut(
-        Ownership(born=True, drains=1, lists_first=False, looks_again=False), "a node hosts what its set does not name"
-    ),
-    "who takes it out of a set looks again": KnockOut(
+    "who takes it out of a set looks again": (
         Ownership(born=True, drains=1, lost_wakes=1, running_sweep=False, looks_again=False),
-        "never again possible: the workflow closes",
+        NEVER_CLOSES,
     ),
-    "who gives it away lists it again": KnockOut(
+    "who gives it away lists it again": (
         Ownership(born=True, drains=1, lost_wakes=1, running_sweep=False, lists_again=False),
-        "never again possible: the workflow closes",
+        NEVER_CLOSES,
     ),
-    "the own sweep": KnockOut(
-        Ownership(others=True, losses=1, own_sweep=False), "never again possible: the workflow closes"
+    "the own sweep": (Ownership(others=True, losses=1, own_sweep=False), NEVER_CLOSES),
+    "the sweep of what runs": (Ownership(nodes=1, spares=1, crashes=1, news=False, running_sweep=False), NEVER_CLOSES),
+    "decided once": (Escalation(questions=1, decided_once=False), "two people are told"),
+    "a decision needs its question": (Escalation(questions=1, asked_check=False), "a decision without"),
+    "the cancel before the failed step": (Escalation(questions=1, cancel_first=False), "the code meets"),
+    "the deadline is the owner's": (
+        Escalation(questions=1, owner_zombies=1, owner_check=False),
+        "an owner's entry by a node",
     ),
-    "the sweep of what runs": KnockOut(
-        Ownership(nodes=1, spares=1, crashes=1, news=False, running_sweep=False),
-        "never again possible: the workflow closes",
+    "the list of questions is swept": (
+        Escalation(questions=1, owner_deaths=1, list_sweep=False),
+        "never again possible: the list",
     ),
-    "decided once": KnockOut(Escalation(questions=1, decided_once=False), "two people are told"),
-    "a decision needs its question": KnockOut(Escalation(questions=1, asked_check=False), "a decision without"),
-    "the cancel before the failed step": KnockOut(Escalation(questions=1, cancel_first=False), "the code meets"),
-    "the deadline is the owner's": KnockOut(
-        Escalation(questions=1, owner_zombies=1, owner_check=False), "an owner's entry by a node"
-    ),
-    "the list of questions is swept": KnockOut(
-        Escalation(questions=1, owner_deaths=1, list_sweep=False), "never again possible: the list"
-    ),
-    "an append names its run": KnockOut(Renew(append_fence=False), "an entry crosses runs"),
-    "a claim names its run": KnockOut(Renew(claim_fence=False), "a claim crosses runs"),
-    "a renewal names its run": KnockOut(Renew(runs=1, doubles=1, signals=0, renew_fence=False), "a run that nobody"),
-    "a close names its run": KnockOut(Renew(close_fence=False), "an entry crosses runs"),
-    "unread signals come along": KnockOut(Renew(keep_unread=False), "a signal that was acknowledged"),
-    "so do those behind the last folded entry": KnockOut(Renew(keep_unfolded=False), "a signal that was acknowledged"),
-    "a run begins with no marker": KnockOut(Renew(clear_markers=False), "never again possible: the workflow closes"),
-    "nothing is believed before the journal is compared": KnockOut(Restore(in_doubt=False), "the owner has gone on"),
-    "written back under the same ids": KnockOut(Restore(same_ids=False), "an answer stands before its question"),
-    "what came meanwhile goes behind": KnockOut(Restore(others_behind=False), "never again possible: what was"),
-    "a name on both sides is one": KnockOut(Restore(by_name=False), "a name is recorded twice"),
-    "agents remember their outcomes": KnockOut(Restore(agents_remember=False), "never again possible: what was"),
+    "an append names its run": (Renew(append_fence=False), "an entry crosses runs"),
+    "a claim names its run": (Renew(claim_fence=False), "a claim crosses runs"),
+    "a renewal names its run": (Renew(runs=1, doubles=1, signals=0, renew_fence=False), "a run that nobody"),
+    "a close names its run": (Renew(close_fence=False), "an entry crosses runs"),
+    "unread signals come along": (Renew(keep_unread=False), "a signal that was acknowledged"),
+    "so do those behind the last folded entry": (Renew(keep_unfolded=False), "a signal that was acknowledged"),
+    "a run begins with no marker": (Renew(clear_markers=False), NEVER_CLOSES),
+    "nothing is believed before the journal is compared": (Restore(in_doubt=False), "the owner has gone on"),
+    "written back under the same ids": (Restore(same_ids=False), "an answer stands before its question"),
+    "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
+    "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),
+    "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
 }

@@ -8,34 +8,30 @@ does which, and what it leaves out, so that a lost or doubled message is a line 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nervenet.clock import new_id
 from nervenet.config import Config
 from nervenet.errors import Unavailable
+from nervenet.mesh import Mesh
 from nervenet.node.node import Node
 from nervenet.node.served import Served
 from nervenet.node.workflows.start_plan import StartRequest
-from nervenet.records import Attempt, Close, Failure, Outcome, Payload, Usage
+from nervenet.records import Attempt, Body, Close, Entry, Failure, Outcome, Payload, Usage
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
+from nervenet.streams.answers import Appended, Claimed
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.queues import GROUP, OutgoingWake, Queues, parse_tasks
 from nervenet.streams.script import packaged_scripts
 from nervenet.v1 import agent_pb2
 from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from nervenet.mesh import Mesh
-    from nervenet.records import Body, Entry
-    from nervenet.streams.answers import Appended, Claimed
 
 DEADLINE = 15.0
 

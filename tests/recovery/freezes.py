@@ -20,9 +20,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nervenet import Client
 from tests.recovery import freezes_app
@@ -30,9 +30,6 @@ from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.processes import NervenetProcess
 from tests.support.torture import BUILD, command_line, quantile, write_report
 from tests.support.waiting import keep_asking
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 APP = "tests/recovery/freezes_app.py"
 WITHIN = 7.0

@@ -17,8 +17,9 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc.aio
 
@@ -31,9 +32,6 @@ from nervenet.v1.coordinator_service_pb2_grpc import CoordinatorServiceStub
 from tests.recovery import impatient_app
 from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.torture import command_line
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
 
 APP = "tests/recovery/impatient_app.py"
 BATCH = 5

@@ -14,17 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from nervenet.records import Close, State
+from nervenet.records import Close, Entry, State
 from nervenet.wire import decode_entry
 from tests.simulation.flows import CANCELABLE, EXPECTED
-from tests.simulation.store import Stream
-
-if TYPE_CHECKING:
-    from nervenet.records import Entry
-    from tests.simulation.store import Before, Id, Store
-
+from tests.simulation.store import Before, Id, Store, Stream
 
 OF_AN_OWNER: Final = {"journal_append": 3, "decision_append": 3, "workflow_close": 1, "workflow_renew": 1}
 """Where these scripts are told who speaks as the owner; empty = anybody may."""

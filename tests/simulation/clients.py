@@ -10,23 +10,19 @@ end as well.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from nervenet.errors import NervenetError
+from nervenet.node.node import Node
 from nervenet.node.workflows.start import Started
 from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Action, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
-from tests.simulation.check import Promise, journal_key
+from tests.simulation.check import Ledger, Promise, journal_key
 from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Awaitable, Callable
-
-    from nervenet.node.node import Node
-    from tests.simulation.check import Ledger
-    from tests.simulation.mesh import Member
+from tests.simulation.mesh import Member
 
 PATIENCE = 3.0
 LEAVING = 0.003

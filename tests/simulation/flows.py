@@ -8,18 +8,15 @@ have different inputs, so that an entry that crossed from one to the other would
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from nervenet.definitions import Signal
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.options import CallOptions, RetryPolicy, Timeouts
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
 
 mesh = Mesh(
     "simulated",

@@ -12,10 +12,8 @@ import asyncio
 import contextvars
 import heapq
 from collections import deque
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from typing import Any
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
@@ -170,14 +168,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers.clear()
         self.tasks.clear()
         super().close()
-
-
-def ends(call: Callable[[], object]) -> Callable[[asyncio.Future[Any]], None]:
-    """A done-callback that looks at no result but keeps the error from going unheard."""
-
-    def ended(future: asyncio.Future[Any]) -> None:
-        if not future.cancelled():
-            future.exception()
-        call()
-
-    return ended

@@ -12,9 +12,10 @@ import functools
 import logging
 import random
 import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
 from nervenet import backoff, clock, supervision
@@ -37,15 +38,10 @@ from nervenet.streams import groups, journal, listing, ownership
 from nervenet.timing import AGENT_LEASE
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
-from tests.simulation.loop import PROCESS, Process
+from tests.simulation.loop import PROCESS, Process, VirtualLoop
+from tests.simulation.network import Network
 from tests.simulation.registry import Etcd, Patched, Registry
 from tests.simulation.store import SCRIPTS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
-    from tests.simulation.loop import VirtualLoop
-    from tests.simulation.network import Network
 
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)

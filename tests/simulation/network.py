@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import random
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import ConnectionLost, RedisRefused
-from tests.simulation.loop import PROCESS, Process
+from tests.simulation.loop import PROCESS, Process, VirtualLoop
 from tests.simulation.store import Store, text
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
-
-    from tests.simulation.loop import VirtualLoop
 
 IDENTITY = ServerIdentity("simulated", "simulated", "simulated")
 _HAND_ON = (b":inbox:{", b":queue:{")
@@ -276,8 +272,3 @@ class Wire:
 def _plain(reply: Any) -> Any:
     """As hiredis gives it: bytes, ints, lists, None."""
     return bytes(reply) if isinstance(reply, bytes) and type(reply) is not bytes else reply
-
-
-def words_of(command: tuple[Any, ...]) -> str:
-    """A command for people who read a trace."""
-    return " ".join(text(word)[:60].decode(errors="replace") for word in command)

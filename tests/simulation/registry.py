@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator
+from typing import Any, Self
 
 from nervenet.registry.etcd import Change, Changes, EtcdUnavailable, KeyListing, KeyValue, LeaseNotFound, Snapshot, Swap
 from tests.simulation.loop import PROCESS, Process
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.simulation.network import Network
+from tests.simulation.network import Network
 
 
 class Registry:

@@ -14,16 +14,14 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.simulation.sabotage import SABOTAGES
 from tests.simulation.schedule import run
 from tests.simulation.weather import FAULTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REPORT: Final = Path("build/simulation/report.json")
 MOST: Final = 100

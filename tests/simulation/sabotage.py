@@ -7,16 +7,13 @@ real one. A process that runs sabotaged schedules runs no others.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.workflows.hosted import HostedWorkflows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
-    from tests.simulation.store import Store
+from tests.simulation.store import Store
 
 
 def _in(name: str, old: str, new: str) -> Callable[[Store], None]:

@@ -16,29 +16,25 @@ import hashlib
 import logging
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest import mock
 
 from nervenet.durable.retry import LOST_MOST
 from nervenet.node.workflows.coordinator import Coordinator
+from nervenet.records import Entry
 from nervenet.timing import START_GRACE_MS
 from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
 from tests.simulation.loop import PROCESS, Stuck, VirtualLoop
 from tests.simulation.mesh import Member, Surroundings
-from tests.simulation.network import Network
+from tests.simulation.network import Network, Wire
 from tests.simulation.registry import Registry
 from tests.simulation.store import SCRIPTS, Store, Stream
 from tests.simulation.weather import LEAVES, WEATHERS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from nervenet.records import Entry
-    from tests.simulation.network import Wire
 
 GARBAGE: Final = b"\xff\xfe"
 HORIZON: Final = 300.0
@@ -212,17 +208,15 @@ class Schedule:
             await asyncio.sleep(0.5)
         await asyncio.sleep(max(back, default=now) - now + 0.1)
         self.network.all_comes()
-        if not any(member.kind == "node" and member.alive for member in self.members):
-            self._join("node")
-        if not any(member.kind == "agent" and member.alive for member in self.members):
-            self._join("agent")
-        for member in tuple(self.members):
-            if member.alive:
-                await member.settled()
-        self._replace_those_that_gave_up()
-        for member in self.members:
-            if member.alive:
-                await member.settled()
+        for kind in ("node", "agent"):
+            if not any(member.kind == kind and member.alive for member in self.members):
+                self._join(kind)
+        for turn in range(2):
+            for member in tuple(self.members):
+                if member.alive:
+                    await member.settled()
+            if turn == 0:
+                self._replace_those_that_gave_up()
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
@@ -261,11 +255,8 @@ class Schedule:
         if kind in ("lose reply", "lose command"):
             self._tell(f"{kind} of {wire.process}")
             return "after" if kind == "lose reply" else "before"
-        if kind == "garble":
-            self._tell(f"garble: {self._garble()}")
-            return ""
-        if kind == "vanish":
-            self._tell(f"vanish: {self._vanish()}")
+        if kind in ("garble", "vanish"):
+            self._tell(f"{kind}: {self._garble() if kind == 'garble' else self._vanish()}")
             return ""
         able = [member for member in self.members if member.alive and member.kind in kind]
         here = [member for member in able if member.process is wire.process]
@@ -312,11 +303,7 @@ class Schedule:
             elif b":wf:{" in key and isinstance(value, dict):
                 claims = [f for f in value if f[:2] == b"c:"]
                 found += [(f"{key!r} {f!r}", lambda v=value, f=f: v.pop(f)) for f in claims]
-        if not found:
-            return "nothing was there"
-        what, act = self.chance.choice(found)
-        act()
-        return what
+        return self._one_of(found)
 
     def _garble(self) -> str:
         """A record that cannot be read: an entry of a journal, which blocks its workflow until somebody cancels it, or a
@@ -333,6 +320,10 @@ class Schedule:
                 found.append((f"{key!r}", lambda k=key: self.store.do_xadd(k, "*", "e", GARBAGE)))
             elif key.endswith(b":journal") and self._may_be_garbled(key):
                 found.append((f"{key!r}", lambda k=key: self._garble_journal(k)))
+        return self._one_of(found)
+
+    def _one_of(self, found: list[tuple[str, Callable[[], object]]]) -> str:
+        """Do it, and say what it was."""
         if not found:
             return "nothing was there"
         what, act = self.chance.choice(found)

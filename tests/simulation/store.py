@@ -9,7 +9,8 @@ every write is told to `on_append` and `on_script`; what it breaks on purpose (`
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
 
 from lupa.lua51 import LuaRuntime
 
@@ -17,21 +18,10 @@ from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.script import LuaScript
 from nervenet.streams.script import packaged_scripts
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
 SCRIPTS: Final[dict[str, LuaScript]] = {script.name: script for script in packaged_scripts()}
-ANSWERING: Final = frozenset(
-    {
-        "journal_append",
-        "decision_append",
-        "task_claim",
-        "workflow_adopt",
-        "workflow_close",
-        "workflow_renew",
-        "owner_move",
-    }
-)
+ANSWERING: Final = frozenset((
+    "journal_append", "decision_append", "task_claim", "workflow_adopt", "workflow_close", "workflow_renew", "owner_move",
+))  # fmt: skip
 """Scripts about one head whose answer begins with a status."""
 Id = tuple[int, int]
 _END: Final[Id] = (1 << 62, 1 << 62)
@@ -86,6 +76,10 @@ def parse_id(word: bytes) -> Id:
 
 def show_id(at: Id) -> bytes:
     return b"%d-%d" % at
+
+
+def _row(at: Id, fields: list[bytes]) -> list[Any]:
+    return [show_id(at), list(fields)]
 
 
 def _bounds(start: bytes, end: bytes) -> tuple[Id, Id]:
@@ -279,13 +273,24 @@ class Store:
         return list(self.get(key) or {})
 
     def do_hdel(self, key: bytes, *fields: Any) -> int:
+        """The same for the members of a set and of a sorted set."""
         table = self.get(key)
         if table is None:
             return 0
-        removed = sum(table.pop(text(field), None) is not None for field in fields)
+        before = len(table)
+        for field in fields:
+            table.pop(text(field), None)
+        removed = before - len(table)
         if not table:
             self.drop(key)
         return removed
+
+    do_srem = do_zrem = do_hdel
+
+    def do_scard(self, key: bytes) -> int:
+        return len(self.get(key) or ())
+
+    do_zcard = do_scard
 
     def do_hincrby(self, key: bytes, field: Any, by: Any) -> int:
         table = self._made(key, dict)
@@ -300,24 +305,6 @@ class Store:
         before = len(found)
         found.update(dict.fromkeys(map(text, members)))
         return len(found) - before
-
-    def do_srem(self, key: bytes, *members: Any) -> int:
-        return self.do_hdel_any(key, members)
-
-    def do_hdel_any(self, key: bytes, members: Iterable[Any]) -> int:
-        found = self.get(key)
-        if found is None:
-            return 0
-        before = len(found)
-        for member in members:
-            found.pop(text(member), 0)
-        removed = before - len(found)
-        if not found:
-            self.drop(key)
-        return removed
-
-    def do_scard(self, key: bytes) -> int:
-        return len(self.get(key) or ())
 
     def do_sscan(self, key: bytes, cursor: Any, *words: Any) -> Any:
         return [b"0", list(self.get(key) or ())]
@@ -340,15 +327,9 @@ class Store:
             self.drop(key)
         return added
 
-    def do_zrem(self, key: bytes, *members: Any) -> int:
-        return self.do_hdel_any(key, members)
-
     def do_zscore(self, key: bytes, member: Any) -> Any:
         score = (self.get(key) or {}).get(text(member))
         return None if score is None else text(score)
-
-    def do_zcard(self, key: bytes) -> int:
-        return len(self.get(key) or ())
 
     def do_zrangebyscore(self, key: bytes, low: Any, high: Any, *words: Any) -> Any:
         return self._by_score(key, float(low), float(high), words, newest=False)
@@ -398,52 +379,43 @@ class Store:
             self.on_add(key)
         return show_id(at)
 
+    def _entries(self, key: bytes) -> dict[Id, list[bytes]]:
+        stream: Stream | None = self.get(key)
+        return stream.entries if stream else {}
+
     def do_xlen(self, key: bytes) -> int:
-        stream = self.get(key)
-        return len(stream.entries) if stream else 0
+        return len(self._entries(key))
 
     def do_xdel(self, key: bytes, *ids: Any) -> int:
-        stream = self.get(key)
-        if stream is None:
-            return 0
-        return sum(stream.entries.pop(parse_id(text(at)), None) is not None for at in ids)
+        entries = self._entries(key)
+        return sum(entries.pop(parse_id(text(at)), None) is not None for at in ids)
 
     def do_xack(self, key: bytes, group: Any, *ids: Any) -> int:
         stream = self.get(key)
         found = stream.groups.get(text(group)) if stream else None
-        if found is None:
-            return 0
-        return sum(found.pending.pop(parse_id(text(at)), None) is not None for at in ids)
+        return sum(found.pending.pop(parse_id(text(at)), None) is not None for at in ids) if found else 0
 
     def do_xrange(self, key: bytes, start: Any, end: Any, *words: Any) -> Any:
-        stream = self.get(key)
-        if stream is None:
-            return []
         low, high = _bounds(text(start), text(end))
-        most = int(words[1]) if words else 1 << 30
-        rows = [[show_id(at), list(fields)] for at, fields in stream.entries.items() if low <= at <= high]
-        return rows[:most]
+        rows = [_row(at, fields) for at, fields in self._entries(key).items() if low <= at <= high]
+        return rows[: int(words[1])] if words else rows
 
     def do_xrevrange(self, key: bytes, end: Any, start: Any, *words: Any) -> Any:
         rows = self.do_xrange(key, start, end)[::-1]
         return rows[: int(words[1])] if words else rows
 
     def do_xtrim(self, key: bytes, _: Any, least: Any) -> int:
-        stream = self.get(key)
-        if stream is None:
-            return 0
-        floor = parse_id(text(least))
-        old = [at for at in stream.entries if at < floor]
+        entries, floor = self._entries(key), parse_id(text(least))
+        old = [at for at in entries if at < floor]
         for at in old:
-            del stream.entries[at]
+            del entries[at]
         return len(old)
 
     def do_xread(self, *words: Any) -> Any:
         at = words.index("STREAMS")
         most = int(words[words.index("COUNT") + 1])
         key, after = words[at + 1], parse_id(text(words[at + 2]))
-        stream = self.get(key)
-        rows = [] if stream is None else [[show_id(i), list(f)] for i, f in stream.entries.items() if i > after][:most]
+        rows = [_row(i, fields) for i, fields in self._entries(key).items() if i > after][:most]
         return [[key, rows]] if rows else None
 
     def do_xreadgroup(self, *words: Any) -> Any:
@@ -451,21 +423,18 @@ class Store:
         at = words.index("STREAMS")
         most = int(words[words.index("COUNT") + 1])
         key, after = words[at + 1], text(words[at + 2])
-        stream = self.get(key)
-        found = stream.groups.get(group) if stream else None
-        if stream is None or found is None:
-            raise RedisRefused("NOGROUP No such key or consumer group")
+        found, entries = self._group(key, group), self._entries(key)
         found.consumers.add(consumer)
         if after != b">":
             floor = parse_id(after)
             mine = sorted(i for i, who in found.pending.items() if who == consumer and i > floor)[:most]
-            return [[key, [[show_id(i), list(stream.entries[i]) if i in stream.entries else None] for i in mine]]]
-        rows = [i for i in stream.entries if i > found.last][:most]
+            return [[key, [_row(i, entries[i]) if i in entries else [show_id(i), None] for i in mine]]]
+        rows = [i for i in entries if i > found.last][:most]
         if not rows:
             return None
         found.last = rows[-1]
         found.pending.update(dict.fromkeys(rows, consumer))
-        return [[key, [[show_id(i), list(stream.entries[i])] for i in rows]]]
+        return [[key, [_row(i, entries[i]) for i in rows]]]
 
     def do_xgroup(self, what: Any, key: bytes, group: Any, *words: Any) -> Any:
         name, stream = text(group), self.get(key)
@@ -497,8 +466,7 @@ class Store:
     def do_xpending(self, key: bytes, group: Any, *words: Any) -> Any:
         found = self._group(key, group)
         if not words:
-            low = min(found.pending, default=None)
-            high = max(found.pending, default=None)
+            low, high = min(found.pending, default=None), max(found.pending, default=None)
             return [len(found.pending), low and show_id(low), high and show_id(high), []]
         low_id, high_id = _bounds(text(words[0]), text(words[1]))
         consumer = text(words[3]) if len(words) > 3 else None

@@ -5,13 +5,11 @@ step at once, two nodes that adopt the same workflow, a copy that comes in the r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.simulation.flows import EXPECTED
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 OF_NODES: Final = ("kill node", "kill node", "stop node", "cut off node", "drain node")
 OF_AGENTS: Final = ("kill agent", "stop agent", "cut off agent")

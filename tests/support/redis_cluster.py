@@ -14,7 +14,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -58,9 +57,7 @@ class Clustered:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._running.aclose()
 
     async def _join(self) -> None:
