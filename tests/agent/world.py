@@ -19,21 +19,14 @@ from nervenet.config import Config
 from nervenet.definitions import Agent
 from nervenet.payloads import ANY
 from nervenet.records import Attempt, Entry, Outcome, Start
-from nervenet.redis_link.link import Link
-from nervenet.redis_link.opening import open_link
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found
-from nervenet.streams.answers import NewWorkflow
-from nervenet.streams.groups import ConsumerGroups
-from nervenet.streams.journal import JournalStore
-from nervenet.streams.keys import Keys
-from nervenet.streams.ownership import Ownership
-from nervenet.streams.queues import Queues, parse_wakes
-from nervenet.streams.script import packaged_scripts
+from nervenet.streams.queues import parse_wakes
 from nervenet.v1 import registry_service_pb2 as api
 from nervenet.v1 import registry_service_pb2_grpc as api_grpc
 from nervenet.v1 import task_pb2
-from nervenet.wire import Envelope, decode_entry, encode_entry, encode_envelope
+from nervenet.wire import Envelope, encode_entry, encode_envelope
+from tests.support.data_plane import DataPlane, entries_of
 from tests.support.waiting import DEADLINE, until
 
 
@@ -46,7 +39,6 @@ class Registry(api_grpc.RegistryServiceServicer):
         self.leases: dict[int, str] = {}
         self.left: list[str] = []
         self.wanted: dict[str, Any] = {}
-        self.beats = 0
         self._next = itertools.count(1)
 
     def lose(self, agent_id: str) -> None:
@@ -72,7 +64,6 @@ class Registry(api_grpc.RegistryServiceServicer):
         agent_id = ""
         async for beat in requests:
             lease, agent_id = beat.lease_id or lease, beat.agent_id or agent_id
-            self.beats += 1
             self.loads[agent_id] = beat.load
             answer = api.HeartbeatResponse(
                 lease_lost=lease not in self.leases, desired_state=self.wanted.pop(agent_id, 0)
@@ -86,29 +77,15 @@ class Registry(api_grpc.RegistryServiceServicer):
         return api.DeregisterAgentResponse()
 
 
-class Owner:
+class Owner(DataPlane):
     """A node as far as an agent sees one."""
 
-    def __init__(self, link: Link, namespace: str) -> None:
-        self.node_id = "n-owner"
-        self.link = link
-        self.keys = Keys(namespace)
-        self.journal = JournalStore(link, self.keys)
-        self.queues = Queues(link, self.keys)
-        self.groups = ConsumerGroups(link, self.keys)
-        self._ownership = Ownership(link, self.keys)
-        self._count = itertools.count(1)
+    node_id = "n-owner"
 
     async def workflow(self) -> str:
         """An open workflow that this node owns."""
-        workflow_id = f"w-{next(self._count)}"
-        created = await self._ownership.running_add(workflow_id)
-        start = Start("w", 1, "3.11", ANY.encode(None), bytes(16))
-        new = NewWorkflow(
-            workflow_id, self.node_id, "w", 1, "3.11", b"req", encode_entry(start), created, created + 60_000
-        )
-        assert (await self.journal.create(new)).status == "created"
-        return workflow_id
+        entry = encode_entry(Start("w", 1, "3.11", ANY.encode(None), bytes(16)))
+        return await self.start(f"w-{next(self.numbers)}", self.node_id, entry)
 
     def envelope(self, workflow_id: str, capability: str, value: object = None, **fields: Any) -> Envelope:
         given = {"run": 1, "step": capability, "attempt": 1, "enqueue_ms": time.time_ns() // 1_000_000} | fields
@@ -126,11 +103,8 @@ class Owner:
         return workflow_id
 
     async def entries(self, workflow_id: str) -> dict[str, Entry]:
-        return {
-            raw.name: decode_entry(raw.name, raw.data, raw.n, raw.ms)
-            for raw in await self.journal.read(workflow_id)
-            if raw.name != "start"
-        }
+        entries = await entries_of(self.journal, workflow_id)
+        return {name: entry for name, entry in entries.items() if name != "start"}
 
     async def entry(self, workflow_id: str, name: str, within: float = DEADLINE) -> Any:
         async def there() -> Entry | None:
@@ -201,11 +175,9 @@ async def world_at(redis: str, namespace: str) -> AsyncIterator[World]:
     config = Config.load(environ={}, directory="/nonexistent", redis=redis, namespace=namespace, listen="127.0.0.1:0")
     service = Service("nervenet.v1.RegistryService", registry)
     server = await GrpcServer.start(config, "node", [service], asyncio.Event())
-    link = await open_link(redis, name="owner", scripts=packaged_scripts())
-    owner = Owner(link, namespace)
-    await owner.queues.make_wake(owner.node_id)
     try:
-        yield World(redis, namespace, owner, registry, server.address)
+        async with Owner.open(redis, namespace) as owner:
+            await owner.queues.make_wake(owner.node_id)
+            yield World(redis, namespace, owner, registry, server.address)
     finally:
-        await link.close()
         await server.stop(0)

@@ -22,15 +22,9 @@ from tests.chaos.mesh import Slot, Torture
 from tests.chaos.recovery import Hit, Orphans
 
 COMMON = {
-    "node-kill": 5,
-    "agent-kill": 5,
-    "node-stop": 2,
-    "agent-stop": 2,
-    "etcd-kill": 1,
-    "etcd-cut": 1,
-    "grpc-stall": 1,
-    "delay": 2,
-}
+    "node-kill": 5, "agent-kill": 5, "node-stop": 2, "agent-stop": 2,
+    "etcd-kill": 1, "etcd-cut": 1, "grpc-stall": 1, "delay": 2,
+}  # fmt: skip
 KINDS = {
     "strict": COMMON | {"redis-kill": 1, "redis-cut": 2, "redis-stall": 2},
     "replica": COMMON | {"failover": 3},

@@ -9,17 +9,8 @@ from typing import Any
 
 Plan = dict[str, Any]
 SHARES = {
-    "chain": 39,
-    "retries": 14,
-    "long": 8,
-    "fan": 6,
-    "nap": 10,
-    "listen": 8,
-    "family": 6,
-    "plea": 3,
-    "parked": 1,
-    "again": 5,
-}
+    "chain": 39, "retries": 14, "long": 8, "fan": 6, "nap": 10, "listen": 8, "family": 6, "plea": 3, "parked": 1, "again": 5,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from nervenet.dev.servers import Server
 from nervenet.dev.supervisor import take_stock
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.script import packaged_scripts
-from tests.streams.store import FIRST, Store
+from tests.support.data_plane import FIRST, DataPlane
 
 
 async def test_what_goes_on_is_counted_and_the_claims_of_the_dead_are_over(
     shared_valkey: Server, namespace: str
 ) -> None:
     link = await open_link(shared_valkey.url, scripts=packaged_scripts())
-    store = Store(link, namespace)
+    store = DataPlane(link, namespace)
     assert await take_stock(shared_valkey.url, namespace) == 0
     held, free = await store.start(), await store.start()
     await store.journal.claim(held, 1, "classify", 1, FIRST)

@@ -22,48 +22,12 @@ DEFINITIONS: Final = ("echo", "waits", "asks", "counts", "greets", "wonders", "f
 WORKFLOWS: Final = tuple(f"w{i}" for i in range(40))
 EXPRESSIONS: Final = ("input", "'text'", "1 / 0", "[1, 2, 3]", "{'a': input}", "steps.a", "item", "error.message", "")
 TEXTS: Final = (
-    "",
-    "a",
-    "no",
-    "ask",
-    "ü",
-    "\x00",
-    "a b",
-    "\u2028",
-    "😀" * 9,
-    "{braces}",
-    "../..",
-    "%s%n",
-    "'; --",
-    "a" * 63,
-)
+    "", "a", "no", "ask", "ü", "\x00", "a b", "\u2028", "😀" * 9, "{braces}", "../..", "%s%n", "'; --", "a" * 63,
+)  # fmt: skip
 JSONS: Final = (
-    *(
-        "null",
-        "1",
-        "-0",
-        '"yes"',
-        '"no"',
-        "[]",
-        "{}",
-        '{"a":1,"a":2}',
-        "12345678901234567890",
-        "1e999",
-        "1.10",
-        '"\\u0000"',
-    ),
-    *(
-        "NaN",
-        "{",
-        "",
-        '"\\ud800"',
-        "[" * 150 + "]" * 150,
-        "[" * 5000 + "]" * 5000,
-        "1" * 5000,
-        '{"type": 7}',
-        '"\u2028"',
-    ),
-)
+    "null", "1", "-0", '"yes"', '"no"', "[]", "{}", '{"a":1,"a":2}', "12345678901234567890", "1e999", "1.10", '"\\u0000"',
+    "NaN", "{", "", '"\\ud800"', "[" * 150 + "]" * 150, "[" * 5000 + "]" * 5000, "1" * 5000, '{"type": 7}', '"\u2028"',
+)  # fmt: skip
 INTS: Final = (0, 1, -1, 2, 7, 50, 1000, (1 << 31) - 1, -(1 << 31))
 LONGS: Final = (*INTS, 1 << 53, (1 << 63) - 1, -(1 << 63))
 DOUBLES: Final = (0.0, 1.0, -1.0, 0.5, 1e308, 5e-324, math.nan, math.inf, -math.inf)
@@ -73,8 +37,7 @@ LARGE: Final = 64 << 10
 
 SENSIBLE: Final[dict[str, tuple[Any, ...]]] = {
     "workflow_id": WORKFLOWS,
-    "workflow_ids": WORKFLOWS,
-    "forget_workflow_ids": WORKFLOWS,
+    **dict.fromkeys(("workflow_ids", "forget_workflow_ids"), WORKFLOWS),
     "definition": DEFINITIONS,
     "name": ("greet", "odd", "f1", "f2", "f3", "a", "b", "key"),
     "capability": ("greet", "odd"),
@@ -156,10 +119,8 @@ class Filler:
     def _fill(self, message: Any, depth: int) -> None:
         kind = message.DESCRIPTOR
         match kind.full_name:
-            case "google.protobuf.Duration":
-                return self._duration(message)
-            case "google.protobuf.Timestamp":
-                return self._timestamp(message)
+            case "google.protobuf.Duration" | "google.protobuf.Timestamp":
+                return self._time(message)
             case "google.protobuf.Value" | "google.protobuf.Struct":
                 return self._value(message)
         chosen = {group.name: self.random.choice(group.fields).name for group in kind.oneofs}
@@ -216,13 +177,9 @@ class Filler:
         return self._odd(field)
 
     def _takes(self, field: Any, value: Any) -> bool:
-        kinds = {
-            Field.CPPTYPE_STRING: str,
-            Field.CPPTYPE_INT32: int,
-            Field.CPPTYPE_INT64: int,
-            Field.CPPTYPE_DOUBLE: float,
-        }
-        return field.type != Field.TYPE_BYTES and isinstance(value, kinds.get(field.cpp_type, ()))
+        kinds = {Field.CPPTYPE_STRING: str, Field.CPPTYPE_DOUBLE: float}
+        whole = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
+        return field.type != Field.TYPE_BYTES and isinstance(value, int if whole else kinds.get(field.cpp_type, ()))
 
     def _odd(self, field: Any) -> Any:
         choose = self.random.choice
@@ -255,15 +212,11 @@ class Filler:
             return self.random.choice(("x" * LARGE, "ü" * (LARGE // 2), "(" * 5000, "[" * 5000, "😀" * 2000))
         return self.random.choice(TEXTS)
 
-    def _duration(self, message: Any) -> None:
+    def _time(self, message: Any) -> None:
         if self._is_wild():
             message.seconds, message.nanos = self.random.choice(SECONDS), self.random.choice(NANOS)
-        else:
+        elif message.DESCRIPTOR.name == "Duration":
             message.nanos = self.random.choice((1_000_000, 10_000_000, 50_000_000))
-
-    def _timestamp(self, message: Any) -> None:
-        if self._is_wild():
-            message.seconds, message.nanos = self.random.choice(SECONDS), self.random.choice(NANOS)
         else:
             message.seconds = self.random.choice((0, 1, 1_700_000_000, 4_000_000_000))
 

@@ -22,16 +22,13 @@ from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Attempt, Body, Close, Entry, Failure, Outcome, Payload, Usage
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link
-from nervenet.redis_link.opening import open_link
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.session import Session
 from nervenet.streams.answers import Appended, Claimed
-from nervenet.streams.journal import JournalStore
-from nervenet.streams.keys import Keys
-from nervenet.streams.queues import GROUP, OutgoingWake, Queues, parse_tasks
-from nervenet.streams.script import packaged_scripts
+from nervenet.streams.queues import GROUP, OutgoingWake, parse_tasks
 from nervenet.v1 import agent_pb2
-from nervenet.wire import Envelope, decode_entry, decode_envelope, encode_entry, to_json
+from nervenet.wire import Envelope, decode_envelope, encode_entry, to_json
+from tests.support.data_plane import DataPlane, entries_of
 
 DEADLINE = 15.0
 
@@ -66,16 +63,14 @@ class World:
     async def agent(
         self, *capabilities: str, slots: int = 100, labels: dict[str, str] | None = None
     ) -> AsyncIterator[Hand]:
-        link = await open_link(self.redis_url, scripts=packaged_scripts())
         async with Etcd.open(self.etcd_url) as etcd:
             session = await Session.open(etcd, 5)
-            hand = Hand(link, Keys(self.namespace), session, capabilities, slots, labels or {})
-            await hand.register()
             try:
-                yield hand
+                async with Hand.open(self.redis_url, self.namespace, session) as hand:
+                    await hand.register(capabilities, slots, labels)
+                    yield hand
             finally:
                 await session.close()
-                await link.close()
 
 
 class Task:
@@ -89,34 +84,20 @@ class Task:
         return self.envelope.step
 
 
-class Hand:
+class Hand(DataPlane):
     """An agent that does only what the test tells it."""
 
-    def __init__(
-        self,
-        link: Link,
-        keys: Keys,
-        session: Session,
-        capabilities: tuple[str, ...],
-        slots: int,
-        labels: dict[str, str],
-    ) -> None:
+    def __init__(self, link: Link, namespace: str, session: Session) -> None:
+        super().__init__(link, namespace)
         self.id = new_id("hand")
-        self.link, self.keys, self.session = link, keys, session
-        self.journal, self.queues = JournalStore(link, keys), Queues(link, keys)
-        self.capabilities, self.slots, self.labels = capabilities, slots, labels
-        self.inbox = keys.inbox(self.id)
+        self.session = session
+        self.inbox = self.keys.inbox(self.id)
 
-    async def register(self) -> None:
+    async def register(self, capabilities: tuple[str, ...], slots: int, labels: dict[str, str] | None) -> None:
         await self.queues.make_inbox(self.id)
-        record = agent_pb2.AgentRecord(
-            agent_id=self.id,
-            name="hand",
-            capabilities=[agent_pb2.Capability(name=c, version="1", slots=self.slots) for c in self.capabilities],
-            state="AGENT_STATE_ACTIVE",
-            labels=self.labels,
-            slots=self.slots,
-        )
+        able = [agent_pb2.Capability(name=name, version="1", slots=slots) for name in capabilities]
+        record = agent_pb2.AgentRecord(agent_id=self.id, name="hand", capabilities=able, labels=labels, slots=slots)
+        record.state = agent_pb2.AGENT_STATE_ACTIVE
         await self.session.put(f"/nervenet/{self.keys.namespace}/agents/{self.id}", to_json(record))
 
     async def read(self, stream: bytes | None = None) -> Task:
@@ -151,9 +132,7 @@ class Hand:
 
     async def fail(self, task: Task, failure: Failure) -> Appended:
         e = task.envelope
-        return await self._append(
-            task, f"attempt:{e.step}#{e.attempt}", Attempt(failure, None, e.capability, e.digest, self.id, 1, 2), True
-        )
+        return await self.attempt(task, Attempt(failure, None, e.capability, e.digest, self.id, 1, 2))
 
     async def outcome(self, task: Task, body: Outcome) -> Appended:
         return await self._append(task, f"task:{task.step}", body, True)
@@ -211,5 +190,4 @@ async def until_entry(node: Node, workflow_id: str, name: str, *, deadline: floa
 
 async def journal(node: Node, workflow_id: str) -> dict[str, Entry]:
     """The whole journal by name, in order."""
-    raw = await node.context.journal.read(workflow_id)
-    return {r.name: decode_entry(r.name, r.data, r.n, r.ms) for r in raw}
+    return await entries_of(node.context.journal, workflow_id)

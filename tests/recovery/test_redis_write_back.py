@@ -13,19 +13,19 @@ from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import RawEntry, Restored
 from nervenet.streams.script import packaged_scripts
-from tests.streams.store import OTHER, OWNER, REQ, Store
+from tests.support.data_plane import OTHER, OWNER, REQ, DataPlane
 
 HEAD: dict[str, Arg] = {"definition": "review", "version": 1, "python": "3.11", "req": REQ, "created": 1}
 
 
 @pytest.fixture
-async def store(redis_url: str, namespace: str) -> AsyncIterator[Store]:
+async def store(redis_url: str, namespace: str) -> AsyncIterator[DataPlane]:
     link = await open_link(redis_url, name=namespace, scripts=packaged_scripts())
-    yield Store(link, namespace)
+    yield DataPlane(link, namespace)
     await link.close()
 
 
-async def written(store: Store, *names: str) -> tuple[str, list[RawEntry]]:
+async def written(store: DataPlane, *names: str) -> tuple[str, list[RawEntry]]:
     """A workflow with these entries behind its start, and what its owner remembers of it."""
     workflow_id = await store.start()
     for name in names:
@@ -33,7 +33,7 @@ async def written(store: Store, *names: str) -> tuple[str, list[RawEntry]]:
     return workflow_id, await store.journal.read(workflow_id)
 
 
-async def lose(store: Store, workflow_id: str, down_to: int) -> None:
+async def lose(store: DataPlane, workflow_id: str, down_to: int) -> None:
     """What a Redis that came back without its tail has: head and journal as they were after entry `down_to`."""
     head, journal, _ = store.keys.written(workflow_id)
     entries = await store.journal.read(workflow_id)
@@ -51,17 +51,17 @@ async def lose(store: Store, workflow_id: str, down_to: int) -> None:
     await store.link.call("HSET", head, *fields, *markers)
 
 
-def restore(store: Store, workflow_id: str, entries: list[RawEntry], **more: object) -> object:
+def restore(store: DataPlane, workflow_id: str, entries: list[RawEntry], **more: object) -> object:
     return store.journal.restore(workflow_id, 1, OWNER, entries, HEAD if entries[0].n == 1 else None, **more)  # type: ignore[arg-type]
 
 
-async def restored(store: Store, workflow_id: str, entries: list[RawEntry], **more: object) -> Restored:
+async def restored(store: DataPlane, workflow_id: str, entries: list[RawEntry], **more: object) -> Restored:
     found = await restore(store, workflow_id, entries, **more)  # type: ignore[misc]
     assert isinstance(found, Restored)
     return found
 
 
-async def test_a_whole_journal_is_left_as_it_is(store: Store) -> None:
+async def test_a_whole_journal_is_left_as_it_is(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     before = await store.snapshot()
     assert (await restored(store, workflow_id, remembered)).status == "whole"
@@ -70,7 +70,7 @@ async def test_a_whole_journal_is_left_as_it_is(store: Store) -> None:
 
 
 @pytest.mark.parametrize("left", [1, 2, 3])
-async def test_a_lost_tail_comes_back_under_its_own_ids(store: Store, left: int) -> None:
+async def test_a_lost_tail_comes_back_under_its_own_ids(store: DataPlane, left: int) -> None:
     workflow_id, remembered = await written(store, "task:a", "signal:s", "task:b")
     size = (await store.head(workflow_id)).size
     await lose(store, workflow_id, left)
@@ -83,7 +83,7 @@ async def test_a_lost_tail_comes_back_under_its_own_ids(store: Store, left: int)
     assert (await restored(store, workflow_id, remembered)).status == "whole", "twice is a no-op"
 
 
-async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: Store) -> None:
+async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "decided:ask#1", "task:b")
     await lose(store, workflow_id, 1)
     for name in ("task:c", "decided:ask#1", "attempt:b#1", "signal:s"):
@@ -98,7 +98,7 @@ async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: S
     assert (await store.journal.append(workflow_id, 1, "attempt:b#1", b"x")).status == "exists", "its step is over"
 
 
-async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: Store) -> None:
+async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await lose(store, workflow_id, 0)
     assert (await restored(store, workflow_id, remembered[1:])).status == "unknown", "not enough is remembered"
@@ -116,14 +116,14 @@ async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: Store)
     assert (await store.create(workflow_id)).status == "exists"
 
 
-async def test_a_gap_is_not_bridged(store: Store) -> None:
+async def test_a_gap_is_not_bridged(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b", "task:c")
     await lose(store, workflow_id, 1)
     assert (await restored(store, workflow_id, remembered[2:])).status == "gap"
     assert await store.names(workflow_id) == ["start"]
 
 
-async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else(store: Store) -> None:
+async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await store.ownership.move(workflow_id, OTHER, OWNER)
     await lose(store, workflow_id, 2)
@@ -139,7 +139,7 @@ async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else
     assert (found.status, found.owner) == ("restored", OWNER), "unless he is dead and his adoption of it was lost"
 
 
-async def test_a_lost_close_closes_it_again(store: Store) -> None:
+async def test_a_lost_close_closes_it_again(store: DataPlane) -> None:
     workflow_id, _ = await written(store, "task:a")
     await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
     remembered = await store.journal.read(workflow_id)
@@ -152,7 +152,7 @@ async def test_a_lost_close_closes_it_again(store: Store) -> None:
     assert (await restored(store, workflow_id, remembered)).status == "closed"
 
 
-async def test_a_close_that_met_the_shortened_journal_stays_its_end(store: Store) -> None:
+async def test_a_close_that_met_the_shortened_journal_stays_its_end(store: DataPlane) -> None:
     """An owner's retried close may come before anybody noticed that Redis has lost something."""
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await lose(store, workflow_id, 2)
@@ -165,7 +165,7 @@ async def test_a_close_that_met_the_shortened_journal_stays_its_end(store: Store
         assert await store.link.call("PTTL", key) > 0
 
 
-async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(store: Store) -> None:
+async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(store: DataPlane) -> None:
     workflow_id, _ = await written(store, "task:a")
     first = await store.journal.read(workflow_id)
     await store.journal.begin_next(workflow_id, 1, OWNER, OWNER, b"again", first[-1].id.decode(), (), {"version": 1})
@@ -180,7 +180,7 @@ async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(stor
     assert (await restored(store, workflow_id, first)).status == "stale"
 
 
-async def test_a_full_redis_refuses_all_of_it(store: Store) -> None:
+async def test_a_full_redis_refuses_all_of_it(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await lose(store, workflow_id, 1)
     before = await store.snapshot()

@@ -7,13 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nervenet.redis_link.opening import open_link
-from nervenet.streams.script import packaged_scripts
-from tests.streams.store import Store
+from tests.support.data_plane import DataPlane
 
 
 @pytest.fixture
-async def store(redis_url: str, namespace: str) -> AsyncIterator[Store]:
-    link = await open_link(redis_url, name=namespace, scripts=packaged_scripts())
-    yield Store(link, namespace)
-    await link.close()
+async def store(redis_url: str, namespace: str) -> AsyncIterator[DataPlane]:
+    async with DataPlane.open(redis_url, namespace) as store:
+        yield store

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 
 from nervenet.records import State
-from tests.streams.store import FIRST, OTHER, OWNER, Store
+from tests.support.data_plane import FIRST, OTHER, OWNER, DataPlane
 
 THIRD = "n-cccccccc"
 
 
-async def test_adopting_brings_head_claims_and_entries_in_one_answer(store: Store) -> None:
+async def test_adopting_brings_head_claims_and_entries_in_one_answer(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.append(workflow, 1, "task:ocr", b"text")
     await store.journal.claim(workflow, 1, "classify", 1, FIRST)
@@ -27,7 +27,7 @@ async def test_adopting_brings_head_claims_and_entries_in_one_answer(store: Stor
     assert adopted.complete
 
 
-async def test_of_two_adopters_one_wins_and_the_other_is_refused(store: Store) -> None:
+async def test_of_two_adopters_one_wins_and_the_other_is_refused(store: DataPlane) -> None:
     workflow = await store.start()
     both = await asyncio.gather(*(store.journal.adopt(workflow, node, OWNER) for node in (OTHER, THIRD)))
     assert sorted(adopted.status for adopted in both) == ["adopted", "refused"]
@@ -37,7 +37,7 @@ async def test_of_two_adopters_one_wins_and_the_other_is_refused(store: Store) -
     assert loser.head.owner == (await store.head(workflow)).owner
 
 
-async def test_finding_oneself_as_owner_is_success_because_the_reply_was_lost(store: Store) -> None:
+async def test_finding_oneself_as_owner_is_success_because_the_reply_was_lost(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.adopt(workflow, OTHER, OWNER)
     again = await store.journal.adopt(workflow, OTHER, OWNER)
@@ -45,7 +45,7 @@ async def test_finding_oneself_as_owner_is_success_because_the_reply_was_lost(st
     assert (await store.ownership.move(workflow, OTHER, OWNER)).status == "mine"
 
 
-async def test_long_journals_come_in_pages_none_missing(store: Store) -> None:
+async def test_long_journals_come_in_pages_none_missing(store: DataPlane) -> None:
     workflow = await store.start()
     await asyncio.gather(*(store.journal.append(workflow, 1, f"signal:s{i}", b"x") for i in range(250)))
     adopted = await store.journal.adopt(workflow, OTHER, OWNER)
@@ -54,7 +54,7 @@ async def test_long_journals_come_in_pages_none_missing(store: Store) -> None:
     assert [entry.n for entry in adopted.entries + rest] == list(range(1, 252))
 
 
-async def test_large_entries_make_short_pages_but_never_empty_ones(store: Store) -> None:
+async def test_large_entries_make_short_pages_but_never_empty_ones(store: DataPlane) -> None:
     workflow = await store.start()
     for i in range(4):
         await store.journal.append(workflow, 1, f"signal:s{i}", b"x" * 200_000)
@@ -63,7 +63,7 @@ async def test_large_entries_make_short_pages_but_never_empty_ones(store: Store)
     assert not adopted.complete
 
 
-async def test_adoptions_that_no_entry_followed_are_counted(store: Store) -> None:
+async def test_adoptions_that_no_entry_followed_are_counted(store: DataPlane) -> None:
     workflow, owner = await store.start(), OWNER
     counts = []
     for i in range(3):
@@ -79,7 +79,7 @@ async def test_adoptions_that_no_entry_followed_are_counted(store: Store) -> Non
     assert adopted.head.adoptions == 1
 
 
-async def test_a_hand_over_is_no_adoption_and_the_target_loads_it(store: Store) -> None:
+async def test_a_hand_over_is_no_adoption_and_the_target_loads_it(store: DataPlane) -> None:
     workflow = await store.start()
     assert await store.ownership.move(workflow, OTHER, OWNER) == ("moved", OTHER)
     assert await store.ownership.move(workflow, THIRD, OWNER) == ("refused", OTHER)
@@ -89,7 +89,7 @@ async def test_a_hand_over_is_no_adoption_and_the_target_loads_it(store: Store) 
     assert loaded.head.adoptions == 0
 
 
-async def test_an_outcome_and_an_adoption_race_and_neither_order_loses_the_outcome(store: Store) -> None:
+async def test_an_outcome_and_an_adoption_race_and_neither_order_loses_the_outcome(store: DataPlane) -> None:
     for _ in range(20):
         workflow = await store.start()
         appended, adopted = await asyncio.gather(
@@ -99,7 +99,7 @@ async def test_an_outcome_and_an_adoption_race_and_neither_order_loses_the_outco
         assert seen or appended.owner == OTHER
 
 
-async def test_a_close_writes_entry_state_and_retention_in_one(store: Store) -> None:
+async def test_a_close_writes_entry_state_and_retention_in_one(store: DataPlane) -> None:
     workflow, journal = await store.start(), store.journal
     await journal.claim(workflow, 1, "classify", 1, FIRST)
     await journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"x")
@@ -119,7 +119,7 @@ async def test_a_close_writes_entry_state_and_retention_in_one(store: Store) -> 
     assert (again.status, again.id, again.state) == ("closed", closed.id, State.SUCCEEDED)
 
 
-async def test_retention_is_spread_so_that_a_batch_does_not_expire_at_once(store: Store) -> None:
+async def test_retention_is_spread_so_that_a_batch_does_not_expire_at_once(store: DataPlane) -> None:
     workflows = [await store.start() for _ in range(40)]
     for workflow in workflows:
         await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 1_000_000)
@@ -128,7 +128,7 @@ async def test_retention_is_spread_so_that_a_batch_does_not_expire_at_once(store
     assert max(left) - min(left) > 20_000
 
 
-async def test_everything_of_a_workflow_expires_in_the_same_moment(store: Store) -> None:
+async def test_everything_of_a_workflow_expires_in_the_same_moment(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 30)
     async with asyncio.timeout(5):
@@ -139,7 +139,7 @@ async def test_everything_of_a_workflow_expires_in_the_same_moment(store: Store)
     assert (await store.create(workflow)).status == "created", "the id may be used again"
 
 
-async def test_after_the_close_everything_is_refused_and_says_closed(store: Store) -> None:
+async def test_after_the_close_everything_is_refused_and_says_closed(store: DataPlane) -> None:
     workflow, journal = await store.start(), store.journal
     before_close = await journal.append(workflow, 1, "signal:early", b"x")
     await journal.close(workflow, 1, OWNER, b"end", State.FAILED, 60_000)

@@ -17,7 +17,7 @@ from nervenet.redis_link.opening import open_link
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.script import packaged_scripts
-from tests.streams.store import FIRST, OTHER, OWNER, Store
+from tests.support.data_plane import FIRST, OTHER, OWNER, DataPlane
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def cluster_url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def clustered(cluster_url: str, namespace: str) -> AsyncIterator[Store]:
+async def clustered(cluster_url: str, namespace: str) -> AsyncIterator[DataPlane]:
     connection = Connection(host="127.0.0.1", port=int(cluster_url.rpartition(":")[2]))
 
     async def call(*words: bytes | str | float) -> Any:
@@ -45,11 +45,11 @@ async def clustered(cluster_url: str, namespace: str) -> AsyncIterator[Store]:
         await call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     await connection.disconnect()
     link = await open_link(cluster_url, wait=20, scripts=packaged_scripts())
-    yield Store(link, namespace)
+    yield DataPlane(link, namespace)
     await link.close()
 
 
-async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_life_of_a_workflow_crosses_no_slot(clustered: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     store, journal = clustered, clustered.journal
     called, call = set(), store.link.call
 
@@ -92,7 +92,7 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: Store, monkeypa
 
 
 async def test_the_view_of_the_cluster_is_taken_again_after_whatever_went_wrong(
-    clustered: Store, monkeypatch: pytest.MonkeyPatch
+    clustered: DataPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = clustered.link
     assert isinstance(link, ClusterLink)

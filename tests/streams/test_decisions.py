@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 
 from nervenet.records import State
-from tests.streams.store import FIRST, OTHER, OWNER, Store
+from tests.support.data_plane import FIRST, OTHER, OWNER, DataPlane
 
 
-async def asked(store: Store, step: str = "classify", k: int = 1) -> str:
+async def asked(store: DataPlane, step: str = "classify", k: int = 1) -> str:
     workflow = await store.start()
     await store.journal.claim(workflow, 1, step, 1, FIRST)
     await store.journal.renew(workflow, 1, step, 1, FIRST, checkpoint=b"half")
@@ -18,7 +18,7 @@ async def asked(store: Store, step: str = "classify", k: int = 1) -> str:
     return workflow
 
 
-async def test_two_humans_cannot_both_be_told_yes(store: Store) -> None:
+async def test_two_humans_cannot_both_be_told_yes(store: DataPlane) -> None:
     workflow = await asked(store)
     both = await asyncio.gather(
         store.journal.decide(workflow, 1, "classify", 1, b"Ann: complete", outcome=b"result"),
@@ -29,7 +29,7 @@ async def test_two_humans_cannot_both_be_told_yes(store: Store) -> None:
     assert (await store.names(workflow))[3:] == ["decided:classify#1", "task:classify"]
 
 
-async def test_a_decision_with_an_outcome_ends_the_step_in_the_same_step(store: Store) -> None:
+async def test_a_decision_with_an_outcome_ends_the_step_in_the_same_step(store: DataPlane) -> None:
     workflow = await asked(store)
     decision = await store.journal.decide(workflow, 1, "classify", 1, b"complete", outcome=b"result")
     assert (decision.status, decision.owner, decision.run, decision.state) == ("new", OWNER, 1, State.RUNNING)
@@ -44,7 +44,7 @@ async def test_a_decision_with_an_outcome_ends_the_step_in_the_same_step(store: 
     assert await store.link.call("EXISTS", store.keys.checkpoints(workflow)) == 0
 
 
-async def test_only_a_granted_retry_leaves_the_step_open(store: Store) -> None:
+async def test_only_a_granted_retry_leaves_the_step_open(store: DataPlane) -> None:
     workflow = await asked(store)
     decision = await store.journal.decide(workflow, 1, "classify", 1, b"retry, 2 more")
     assert (decision.status, decision.outcome, decision.cancel) == ("new", b"", b"")
@@ -53,7 +53,7 @@ async def test_only_a_granted_retry_leaves_the_step_open(store: Store) -> None:
     assert (await store.journal.decide(workflow, 1, "classify", 2, b"x")).status == "not_asked"
 
 
-async def test_a_late_success_beats_the_human_who_is_told_so(store: Store) -> None:
+async def test_a_late_success_beats_the_human_who_is_told_so(store: DataPlane) -> None:
     workflow = await asked(store)
     outcome = await store.journal.append(workflow, 1, "task:classify", b"the zombie's success")
     for entry in (b"", b"failure"):
@@ -62,13 +62,13 @@ async def test_a_late_success_beats_the_human_who_is_told_so(store: Store) -> No
     assert "decided:classify#1" not in await store.names(workflow)
 
 
-async def test_nobody_decides_what_nobody_asked(store: Store) -> None:
+async def test_nobody_decides_what_nobody_asked(store: DataPlane) -> None:
     workflow = await store.start()
     assert (await store.journal.decide(workflow, 1, "classify", 1, b"yes", outcome=b"x")).status == "not_asked"
     assert await store.names(workflow) == ["start"]
 
 
-async def test_cancelling_the_workflow_is_part_of_the_decision_and_written_once(store: Store) -> None:
+async def test_cancelling_the_workflow_is_part_of_the_decision_and_written_once(store: DataPlane) -> None:
     workflow = await asked(store)
     decision = await store.journal.decide(workflow, 1, "classify", 1, b"cancel", outcome=b"canceled", cancel=b"stop")
     assert (await store.names(workflow))[3:] == ["decided:classify#1", "cancel", "task:classify"]
@@ -81,7 +81,7 @@ async def test_cancelling_the_workflow_is_part_of_the_decision_and_written_once(
     assert (await store.names(workflow))[3:] == ["cancel", "decided:classify#1", "task:classify"]
 
 
-async def test_only_the_owner_lets_a_deadline_decide(store: Store) -> None:
+async def test_only_the_owner_lets_a_deadline_decide(store: DataPlane) -> None:
     workflow = await asked(store)
     late = await store.journal.decide(workflow, 1, "classify", 1, b"expired", outcome=b"TIMEOUT", owner=OTHER)
     assert (late.status, late.owner) == ("not_owner", OWNER)
@@ -89,7 +89,7 @@ async def test_only_the_owner_lets_a_deadline_decide(store: Store) -> None:
     assert expired.status == "new"
 
 
-async def test_after_the_close_a_decision_is_refused_but_a_repeated_one_still_reads_as_taken(store: Store) -> None:
+async def test_after_the_close_a_decision_is_refused_but_a_repeated_one_still_reads_as_taken(store: DataPlane) -> None:
     workflow = await asked(store)
     await store.journal.append(workflow, 1, "escalated:ocr#1", b"?", owner=OWNER)
     taken = await store.journal.decide(workflow, 1, "classify", 1, b"complete", outcome=b"x")

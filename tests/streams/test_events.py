@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 from nervenet.records import State
 from nervenet.redis_link.subscription import Subscription
-from tests.streams.store import OWNER, Store
+from tests.support.data_plane import OWNER, DataPlane
 
 
-async def test_entries_are_published_only_while_somebody_watches(store: Store) -> None:
+async def test_entries_are_published_only_while_somebody_watches(store: DataPlane) -> None:
     workflow = await store.start()
     async with Ears(store, workflow) as ears:
         await store.journal.append(workflow, 1, "signal:unseen", b"x")
@@ -22,7 +22,7 @@ async def test_entries_are_published_only_while_somebody_watches(store: Store) -
         assert await ears.hear() == seen.id, "something changed; the journal did not"
 
 
-async def test_escalation_decision_and_close_are_always_published(store: Store) -> None:
+async def test_escalation_decision_and_close_are_always_published(store: DataPlane) -> None:
     workflow, journal = await store.start(), store.journal
     async with Ears(store, workflow) as ears:
         asked = await journal.append(workflow, 1, "escalated:ask#1", b"?", owner=OWNER)
@@ -33,7 +33,7 @@ async def test_escalation_decision_and_close_are_always_published(store: Store) 
         assert await ears.hear() == closed.id
 
 
-async def test_a_shorter_watch_does_not_cut_a_longer_one(store: Store) -> None:
+async def test_a_shorter_watch_does_not_cut_a_longer_one(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.watch(workflow, 60_000)
     until = (await store.head(workflow)).watch_until_ms
@@ -44,7 +44,7 @@ async def test_a_shorter_watch_does_not_cut_a_longer_one(store: Store) -> None:
 class Ears:
     """Listens to one workflow's channel."""
 
-    def __init__(self, store: Store, workflow: str) -> None:
+    def __init__(self, store: DataPlane, workflow: str) -> None:
         self._store, self._channel = store, store.keys.events(workflow)
         self._subscription: Subscription | None = None
         self._heard: AsyncIterator[tuple[bytes, bytes]] | None = None

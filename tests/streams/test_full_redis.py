@@ -13,7 +13,7 @@ from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.script import packaged_scripts
-from tests.streams.store import FIRST, OTHER, OWNER, SECOND, Store
+from tests.support.data_plane import FIRST, OTHER, OWNER, SECOND, DataPlane
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,14 @@ def small_redis() -> AsyncIterator[str]:  # type: ignore[misc]
 
 
 @pytest.fixture
-async def small(small_redis: str, namespace: str) -> AsyncIterator[Store]:
+async def small(small_redis: str, namespace: str) -> AsyncIterator[DataPlane]:
     link = await open_link(small_redis, scripts=packaged_scripts())
-    yield Store(link, namespace)
+    yield DataPlane(link, namespace)
     await link.call("CONFIG", "SET", "maxmemory", 0)
     await link.close()
 
 
-WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
+WRITES: dict[str, Callable[[DataPlane, str], Awaitable[object]]] = {
     "running_add": lambda s, w: s.ownership.running_add("another"),
     "workflow_create": lambda s, w: s.create("another"),
     "journal_append": lambda s, w: s.journal.append(w, 1, "task:classify", b"x"),
@@ -49,7 +49,7 @@ WRITES: dict[str, Callable[[Store, str], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_a_refused_script_wrote_nothing_at_all(small: Store, write: str) -> None:
+async def test_a_refused_script_wrote_nothing_at_all(small: DataPlane, write: str) -> None:
     workflow = await small.start()
     await small.journal.claim(workflow, 1, "classify", 1, FIRST)
     await small.journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"half")
@@ -69,7 +69,7 @@ async def test_a_refused_script_wrote_nothing_at_all(small: Store, write: str) -
     await WRITES[write](small, workflow)
 
 
-async def test_a_duplicate_is_still_told_so_by_a_full_redis(small: Store) -> None:
+async def test_a_duplicate_is_still_told_so_by_a_full_redis(small: DataPlane) -> None:
     workflow = await small.start()
     await small.journal.append(workflow, 1, "task:classify", b"x")
     await small.link.call("CONFIG", "SET", "maxmemory", 1)

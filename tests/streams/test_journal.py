@@ -10,10 +10,10 @@ from nervenet.records import State
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Appended, NewWorkflow
 from nervenet.streams.script import packaged_scripts
-from tests.streams.store import OTHER, OWNER, REQ, Store
+from tests.support.data_plane import OTHER, OWNER, REQ, DataPlane
 
 
-async def test_a_second_start_gets_the_head_of_the_first(store: Store) -> None:
+async def test_a_second_start_gets_the_head_of_the_first(store: DataPlane) -> None:
     assert (await store.create("review-7")).status == "created"
     again = await store.create("review-7", owner=OTHER)
     assert again.status == "exists"
@@ -29,7 +29,7 @@ async def test_a_second_start_gets_the_head_of_the_first(store: Store) -> None:
     assert await store.names("review-7") == ["start"]
 
 
-async def test_a_starter_that_slept_past_half_the_grace_is_refused_and_writes_nothing(store: Store) -> None:
+async def test_a_starter_that_slept_past_half_the_grace_is_refused_and_writes_nothing(store: DataPlane) -> None:
     score = await store.ownership.running_add("review-7")
     await store.clock_moves()
     late = NewWorkflow("review-7", OWNER, "review", 1, "3.11", REQ, b"start", score, not_after_ms=score)
@@ -38,10 +38,10 @@ async def test_a_starter_that_slept_past_half_the_grace_is_refused_and_writes_no
     assert (await store.create("review-7")).status == "created"
 
 
-async def test_of_two_writers_of_one_name_one_wins_and_the_other_learns_it(store: Store, redis_url: str) -> None:
+async def test_of_two_writers_of_one_name_one_wins_and_the_other_learns_it(store: DataPlane, redis_url: str) -> None:
     workflow = await store.start()
     link = await open_link(redis_url, scripts=packaged_scripts())
-    rival = Store(link, store.keys.namespace)
+    rival = DataPlane(link, store.keys.namespace)
     first, second = await asyncio.gather(
         store.journal.append(workflow, 1, "task:classify", b"mine"),
         rival.journal.append(workflow, 1, "task:classify", b"his"),
@@ -54,7 +54,7 @@ async def test_of_two_writers_of_one_name_one_wins_and_the_other_learns_it(store
     await link.close()
 
 
-async def test_the_answer_names_the_owner_to_wake_run_and_state(store: Store) -> None:
+async def test_the_answer_names_the_owner_to_wake_run_and_state(store: DataPlane) -> None:
     workflow = await store.start()
     appended = await store.journal.append(workflow, 1, "signal:s-1", b"hello")
     assert appended == Appended("new", appended.id, OWNER, 1, State.RUNNING)
@@ -62,7 +62,7 @@ async def test_the_answer_names_the_owner_to_wake_run_and_state(store: Store) ->
     assert (await store.journal.append(workflow, 1, "signal:s-2", b"hello")).owner == OTHER
 
 
-async def test_a_zombie_cannot_append_what_only_the_owner_decides(store: Store) -> None:
+async def test_a_zombie_cannot_append_what_only_the_owner_decides(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.adopt(workflow, OTHER, OWNER)
     before = await store.snapshot()
@@ -75,7 +75,7 @@ async def test_a_zombie_cannot_append_what_only_the_owner_decides(store: Store) 
     assert (await store.journal.append(workflow, 1, "timer:1", b"due", owner=OTHER)).status == "new"
 
 
-async def test_another_run_is_stale_for_everybody(store: Store) -> None:
+async def test_another_run_is_stale_for_everybody(store: DataPlane) -> None:
     workflow = await store.start()
     before = await store.snapshot()
     assert (await store.journal.append(workflow, 2, "task:classify", b"x")).status == "stale"
@@ -88,7 +88,7 @@ async def test_another_run_is_stale_for_everybody(store: Store) -> None:
     assert await store.snapshot() == before
 
 
-async def test_no_head_is_unknown_and_nothing_comes_into_being(store: Store) -> None:
+async def test_no_head_is_unknown_and_nothing_comes_into_being(store: DataPlane) -> None:
     journal = store.journal
     assert (await journal.append("nobody", 1, "task:x", b"x")).status == "unknown"
     assert (await journal.claim("nobody", 1, "x", 1, "a-1")).status == "unknown"
@@ -103,7 +103,7 @@ async def test_no_head_is_unknown_and_nothing_comes_into_being(store: Store) -> 
     assert await store.snapshot() == {}
 
 
-async def test_an_attempt_of_a_step_that_is_over_answers_exists_with_the_outcome(store: Store) -> None:
+async def test_an_attempt_of_a_step_that_is_over_answers_exists_with_the_outcome(store: DataPlane) -> None:
     workflow = await store.start()
     outcome = await store.journal.append(workflow, 1, "task:classify.2", b"late success of attempt 1")
     failed = await store.journal.append(workflow, 1, "attempt:classify.2#2", b"failure")
@@ -112,7 +112,7 @@ async def test_an_attempt_of_a_step_that_is_over_answers_exists_with_the_outcome
     assert (await store.head(workflow)).suppressed == 1
 
 
-async def test_only_agents_duplicates_are_counted(store: Store) -> None:
+async def test_only_agents_duplicates_are_counted(store: DataPlane) -> None:
     workflow = await store.start()
     for _ in range(3):
         await store.journal.append(workflow, 1, "attempt:classify#1", b"x")
@@ -122,7 +122,7 @@ async def test_only_agents_duplicates_are_counted(store: Store) -> None:
     assert (await store.head(workflow)).suppressed == 2
 
 
-async def test_an_outcome_takes_claim_and_checkpoint_with_it_but_not_those_of_others(store: Store) -> None:
+async def test_an_outcome_takes_claim_and_checkpoint_with_it_but_not_those_of_others(store: DataPlane) -> None:
     workflow, journal = await store.start(), store.journal
     for step in ("a", "b"):
         await journal.claim(workflow, 1, step, 1, "agent-1")
@@ -134,7 +134,7 @@ async def test_an_outcome_takes_claim_and_checkpoint_with_it_but_not_those_of_ot
     assert await store.link.call("HKEYS", store.keys.checkpoints(workflow)) == [b"b"]
 
 
-async def test_ids_are_dense_and_never_go_back_even_when_the_clock_does(store: Store) -> None:
+async def test_ids_are_dense_and_never_go_back_even_when_the_clock_does(store: DataPlane) -> None:
     workflow = await store.start()
     ahead = await store.journal.now_ms() + 3_600_000  # as after a failover to a server whose clock is behind
     await store.link.call("HSET", store.keys.head(workflow), "last", f"{ahead}-41")
@@ -148,19 +148,19 @@ async def test_ids_are_dense_and_never_go_back_even_when_the_clock_does(store: S
     assert closed.id == b"%d-46" % ahead
 
 
-async def test_the_head_counts_bytes_and_knows_the_last_entry(store: Store) -> None:
+async def test_the_head_counts_bytes_and_knows_the_last_entry(store: DataPlane) -> None:
     workflow = await store.start()
     appended = await store.journal.append(workflow, 1, "signal:s-1", b"x" * 1_000)
     head = await store.head(workflow)
     assert (head.size, head.last) == (len(b"start") + 1_000, appended.id)
 
 
-async def test_a_hundred_random_writers_leave_each_name_once(store: Store, redis_url: str) -> None:
+async def test_a_hundred_random_writers_leave_each_name_once(store: DataPlane, redis_url: str) -> None:
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     workflow = await store.start()
     link = await open_link(redis_url, scripts=packaged_scripts())
-    rival = Store(link, store.keys.namespace)
+    rival = DataPlane(link, store.keys.namespace)
     names = [f"task:s{i}" for i in range(20)] + [f"signal:s{i}" for i in range(20)]
     picks = [(chance.choice([store, rival]), chance.choice(names), b"%d" % i) for i in range(400)]
     answers = await asyncio.gather(*(who.journal.append(workflow, 1, name, data) for who, name, data in picks))
@@ -173,7 +173,7 @@ async def test_a_hundred_random_writers_leave_each_name_once(store: Store, redis
     await link.close()
 
 
-async def test_a_journal_is_read_in_pages_of_entries_or_bytes_whichever_ends_first(store: Store) -> None:
+async def test_a_journal_is_read_in_pages_of_entries_or_bytes_whichever_ends_first(store: DataPlane) -> None:
     workflow = await store.start()
     appends = [store.journal.append(workflow, 1, f"signal:s{i}", b"x" * 100) for i in range(54)]
     await asyncio.gather(*appends)
@@ -187,7 +187,7 @@ async def test_a_journal_is_read_in_pages_of_entries_or_bytes_whichever_ends_fir
     assert await store.journal.read(workflow, (await store.head(workflow)).last) == []
 
 
-async def test_heads_come_in_one_write_with_only_the_fields_asked_for(store: Store) -> None:
+async def test_heads_come_in_one_write_with_only_the_fields_asked_for(store: DataPlane) -> None:
     first, second = await store.start(), await store.start()
     writes = store.link.counters.writes
     heads = await store.journal.heads([first, "nobody", second], ["state", "owner"])
@@ -195,7 +195,7 @@ async def test_heads_come_in_one_write_with_only_the_fields_asked_for(store: Sto
     assert [head and (head.owner, head.definition) for _, head in heads] == [(OWNER, ""), None, (OWNER, "")]
 
 
-async def test_what_the_owner_shows_is_in_the_head_and_stays_short(store: Store) -> None:
+async def test_what_the_owner_shows_is_in_the_head_and_stays_short(store: DataPlane) -> None:
     workflow = await store.start()
     status = await store.journal.set_head(
         workflow, 1, OWNER, state=State.WAITING_FOR_HUMAN, at="classify", note="ü" * 60, view=b'{"pages": 3}'
@@ -209,7 +209,7 @@ async def test_what_the_owner_shows_is_in_the_head_and_stays_short(store: Store)
     assert (head.at, head.note) == ("classify", "")
 
 
-async def test_the_head_of_a_workflow_of_80_steps_is_still_a_listpack(store: Store) -> None:
+async def test_the_head_of_a_workflow_of_80_steps_is_still_a_listpack(store: DataPlane) -> None:
     workflow = await store.start()
     for i in range(80):
         step = f"classify.{i}"

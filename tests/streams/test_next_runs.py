@@ -6,20 +6,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nervenet.records import State
-from tests.streams.store import FIRST, OTHER, OWNER
+from tests.support.data_plane import FIRST, OTHER, OWNER
 
 if TYPE_CHECKING:
     from nervenet.streams.answers import Appended
-    from tests.streams.store import Store
+    from tests.support.data_plane import DataPlane
 
 
-async def begin(store: Store, workflow: str, folded: bytes, unread: tuple[bytes, ...] = (), run: int = 1) -> Appended:
+async def begin(
+    store: DataPlane, workflow: str, folded: bytes, unread: tuple[bytes, ...] = (), run: int = 1
+) -> Appended:
     ids = [each.decode() for each in unread]
     head = {"definition": "review", "version": 2}
     return await store.journal.begin_next(workflow, run, OWNER, OWNER, b"again", folded.decode(), ids, head)
 
 
-async def test_the_journal_begins_anew_and_what_nobody_read_comes_along(store: Store) -> None:
+async def test_the_journal_begins_anew_and_what_nobody_read_comes_along(store: DataPlane) -> None:
     journal, workflow = store.journal, await store.start()
     await journal.claim(workflow, 1, "classify", 1, FIRST)
     await journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"half")
@@ -45,7 +47,7 @@ async def test_the_journal_begins_anew_and_what_nobody_read_comes_along(store: S
     assert (claimed.status, claimed.checkpoint) == ("run", None)
 
 
-async def test_only_the_owner_of_an_open_run_begins_the_next_one_and_only_once(store: Store) -> None:
+async def test_only_the_owner_of_an_open_run_begins_the_next_one_and_only_once(store: DataPlane) -> None:
     journal, workflow = store.journal, await store.start()
     assert (await begin(store, "nobody", b"0-0")).status == "unknown"
     assert (await begin(store, workflow, b"0-0")).status == "new"

@@ -12,21 +12,21 @@ from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.keys import escalation_id, parse_escalation_id
 from nervenet.streams.listing import Listed
 from nervenet.streams.ownership import ClosedWorkflow, day_of
-from tests.streams.store import OTHER, OWNER, REQ, Store
+from tests.support.data_plane import OTHER, OWNER, REQ, DataPlane
 
 
-async def owned(store: Store, node: str) -> set[str]:
+async def owned(store: DataPlane, node: str) -> set[str]:
     return {workflow async for page in store.ownership.owned(node) for workflow in page}
 
 
-async def test_the_score_in_running_is_the_time_of_the_start(store: Store) -> None:
+async def test_the_score_in_running_is_the_time_of_the_start(store: DataPlane) -> None:
     before = await store.journal.now_ms()
     score = await store.ownership.running_add("review-7")
     assert before <= score <= await store.journal.now_ms()
     assert await store.listing.running() == [Listed(score, "review-7")]
 
 
-async def test_the_sweep_does_not_remove_an_id_that_somebody_begins_to_start_again(store: Store) -> None:
+async def test_the_sweep_does_not_remove_an_id_that_somebody_begins_to_start_again(store: DataPlane) -> None:
     """P2 of the model: the removal wants the score that was read before the head was looked for."""
     old = await store.ownership.running_add("review-7")
     await store.clock_moves()
@@ -36,7 +36,7 @@ async def test_the_sweep_does_not_remove_an_id_that_somebody_begins_to_start_aga
     assert not await store.ownership.running_remove("review-7", new)
 
 
-async def test_a_second_start_gives_the_start_time_back(store: Store) -> None:
+async def test_a_second_start_gives_the_start_time_back(store: DataPlane) -> None:
     workflow = await store.start("review-7")
     created = (await store.head(workflow)).created_ms
     await store.clock_moves()
@@ -47,7 +47,7 @@ async def test_a_second_start_gives_the_start_time_back(store: Store) -> None:
     assert len(await store.listing.running()) == 1
 
 
-async def test_a_start_in_one_write(store: Store) -> None:
+async def test_a_start_in_one_write(store: DataPlane) -> None:
     """An earlier Redis time stands in for the score, so nothing has to be awaited in between."""
     earlier, writes = await store.journal.now_ms(), store.link.counters.writes
     score = store.ownership.running_add_nowait("review-7")
@@ -58,7 +58,7 @@ async def test_a_start_in_one_write(store: Store) -> None:
     assert store.link.counters.writes == writes + 1
 
 
-async def test_owned_sets_are_read_in_pages_and_asked_in_batches(store: Store) -> None:
+async def test_owned_sets_are_read_in_pages_and_asked_in_batches(store: DataPlane) -> None:
     ids = [f"review-{i}" for i in range(1_200)]
     await store.ownership.own(OWNER, *ids)
     assert await owned(store, OWNER) == set(ids)
@@ -69,7 +69,7 @@ async def test_owned_sets_are_read_in_pages_and_asked_in_batches(store: Store) -
     assert await owned(store, "n-nobody") == set()
 
 
-async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: Store) -> None:
+async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
@@ -84,7 +84,7 @@ async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: 
     assert [name async for page in store.groups.names("closed") for name in page] == [day]
 
 
-async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: Store) -> None:
+async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
@@ -96,7 +96,7 @@ async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: S
     assert [row.member for row in await store.listing.running()] == [workflow]
 
 
-async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_score(store: Store) -> None:
+async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_score(store: DataPlane) -> None:
     workflow = await store.start()
     await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 86_400_000)
     head = await store.head(workflow)
@@ -108,7 +108,7 @@ async def test_what_a_second_start_moved_to_a_later_time_is_found_closed_by_its_
     assert await store.listing.running() == []
 
 
-async def test_a_day_lives_as_long_as_the_longest_retention_in_it(store: Store) -> None:
+async def test_a_day_lives_as_long_as_the_longest_retention_in_it(store: DataPlane) -> None:
     day = store.keys.closed("2026-11-24")
     noon = 1_795_521_600_000
     await store.ownership.finish([ClosedWorkflow("long", OWNER, noon, noon)], 86_400_000)
@@ -120,7 +120,9 @@ async def test_a_day_lives_as_long_as_the_longest_retention_in_it(store: Store) 
 
 
 @pytest.mark.parametrize("newest", [False, True])
-async def test_pages_lose_and_repeat_none_even_where_many_began_in_one_millisecond(store: Store, newest: bool) -> None:
+async def test_pages_lose_and_repeat_none_even_where_many_began_in_one_millisecond(
+    store: DataPlane, newest: bool
+) -> None:
     rows = [(1_000 + i // 40, f"review-{i:03}") for i in range(130)]
     await asyncio.gather(*(store.link.call("ZADD", store.keys.running, score, name) for score, name in rows))
     seen: list[Listed] = []
@@ -130,7 +132,7 @@ async def test_pages_lose_and_repeat_none_even_where_many_began_in_one_milliseco
     assert seen == sorted((Listed(*row) for row in rows), reverse=newest)
 
 
-async def test_a_page_goes_on_where_it_was_when_rows_come_and_go(store: Store) -> None:
+async def test_a_page_goes_on_where_it_was_when_rows_come_and_go(store: DataPlane) -> None:
     for i in range(10):
         await store.link.call("ZADD", store.keys.running, i, f"w{i}")
     page = await store.listing.running(count=5)
@@ -138,7 +140,7 @@ async def test_a_page_goes_on_where_it_was_when_rows_come_and_go(store: Store) -
     assert [row.member for row in await store.listing.running(page[-1], 2)] == ["w6", "w7"]
 
 
-async def test_escalations_stand_by_deadline_and_those_without_one_come_last(store: Store) -> None:
+async def test_escalations_stand_by_deadline_and_those_without_one_come_last(store: DataPlane) -> None:
     listing = store.listing
     await listing.escalation_set("task/9f", "ask", 1, None)
     await listing.escalation_set("review-7", "ask.2", 1, 2_000)
@@ -151,7 +153,7 @@ async def test_escalations_stand_by_deadline_and_those_without_one_come_last(sto
     assert len(await listing.escalations()) == 2
 
 
-async def test_an_owner_that_does_not_know_of_its_workflow_is_visible(store: Store) -> None:
+async def test_an_owner_that_does_not_know_of_its_workflow_is_visible(store: DataPlane) -> None:
     """P1 of the model: owner alive, id not in its set. One question per owner and page shows it."""
     workflow = await store.start()
     await store.ownership.disown(OWNER, workflow)  # as its own sweep does between SADD and create

@@ -8,14 +8,14 @@ import pytest
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.streams.groups import EntryPlace
 from nervenet.streams.queues import GROUP, Delivered, OutgoingWake, parse_tasks, parse_wakes
-from tests.streams.store import FIRST, OWNER, SECOND, Store
+from tests.support.data_plane import FIRST, OWNER, SECOND, DataPlane
 
 
-async def read(store: Store, stream: bytes, consumer: str, count: int = 10) -> list[Delivered]:
+async def read(store: DataPlane, stream: bytes, consumer: str, count: int = 10) -> list[Delivered]:
     return parse_tasks(await store.link.call(*store.queues.read_tasks(stream, consumer, count)))
 
 
-async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
+async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: DataPlane) -> None:
     news = OutgoingWake(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x")
     assert await store.queues.send_inbox(FIRST, b"task") is None
     assert await store.queues.wake(news) is None
@@ -30,7 +30,7 @@ async def test_nothing_is_sent_to_a_buried_inbox_or_wake(store: Store) -> None:
     assert await store.snapshot() == {}
 
 
-async def test_making_twice_is_harmless(store: Store) -> None:
+async def test_making_twice_is_harmless(store: DataPlane) -> None:
     for _ in range(2):
         await store.queues.make_inbox(FIRST)
         await store.queues.make_wake(OWNER)
@@ -39,7 +39,7 @@ async def test_making_twice_is_harmless(store: Store) -> None:
     assert await store.queues.queues("ocr") == {"9f2c": b'{"model": "large"}'}
 
 
-async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(store: Store) -> None:
+async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(store: DataPlane) -> None:
     inbox = store.keys.inbox(FIRST)
     await store.queues.make_inbox(FIRST)
     sent = await store.queues.send_inbox(FIRST, b"\x00task")
@@ -55,7 +55,7 @@ async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(st
     assert (await store.groups.pending(inbox), await store.groups.depth(inbox)) == ([], 0)
 
 
-async def test_an_entry_that_was_deleted_under_its_reader_reads_as_nothing_to_do(store: Store) -> None:
+async def test_an_entry_that_was_deleted_under_its_reader_reads_as_nothing_to_do(store: DataPlane) -> None:
     inbox = store.keys.inbox(FIRST)
     await store.queues.make_inbox(FIRST)
     sent = await store.queues.send_inbox(FIRST, b"task")
@@ -66,7 +66,7 @@ async def test_an_entry_that_was_deleted_under_its_reader_reads_as_nothing_to_do
     assert await store.groups.place(inbox, sent) == EntryPlace("gone")
 
 
-async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: Store) -> None:
+async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: DataPlane) -> None:
     inbox = store.keys.inbox(FIRST)
     await store.queues.make_inbox(FIRST)
     await store.queues.make_wake(OWNER)
@@ -81,7 +81,9 @@ async def test_a_completed_task_wakes_the_owner_and_leaves_in_one_write(store: S
     assert wake == (woken, "review-7", 1, b"1795483897226-2", "task:ocr", b"result")
 
 
-async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leaves_all_the_same(store: Store) -> None:
+async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leaves_all_the_same(
+    store: DataPlane,
+) -> None:
     inbox = store.keys.inbox(FIRST)
     await store.queues.make_inbox(FIRST)
     await store.queues.send_inbox(FIRST, b"task")
@@ -91,7 +93,7 @@ async def test_when_the_owner_is_buried_the_completion_says_so_and_the_task_leav
     assert await store.groups.depth(inbox) == 0
 
 
-async def test_large_news_travels_without_its_entry(store: Store) -> None:
+async def test_large_news_travels_without_its_entry(store: DataPlane) -> None:
     await store.queues.make_wake(OWNER)
     for size in (8 * 1024, 8 * 1024 + 1):
         await store.queues.wake(OutgoingWake(OWNER, "review-7", 1, b"5-2", "task:ocr", b"x" * size))
@@ -106,7 +108,7 @@ async def test_large_news_travels_without_its_entry(store: Store) -> None:
     )
 
 
-async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: Store) -> None:
+async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: DataPlane) -> None:
     queue = store.keys.queue("ocr")
     sent = await store.queues.send_queue("ocr", b"early")
     assert await store.groups.place(queue, sent) == EntryPlace("unread")
@@ -115,7 +117,7 @@ async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: Stor
     assert await read(store, queue, FIRST) == [Delivered(sent, b"early")]
 
 
-async def test_a_consumer_goes_only_when_nothing_is_pending_under_it(store: Store) -> None:
+async def test_a_consumer_goes_only_when_nothing_is_pending_under_it(store: DataPlane) -> None:
     queue = store.keys.queue("ocr")
     await store.queues.make_queue("ocr")
     sent = await store.queues.send_queue("ocr", b"task")
@@ -128,7 +130,7 @@ async def test_a_consumer_goes_only_when_nothing_is_pending_under_it(store: Stor
     assert await store.groups.consumers(queue) == []
 
 
-async def test_what_is_delivered_and_pending_nowhere_is_seen_and_trimmed(store: Store) -> None:
+async def test_what_is_delivered_and_pending_nowhere_is_seen_and_trimmed(store: DataPlane) -> None:
     """P3 of the model: such an entry would neither be read again nor leave."""
     queue = store.keys.queue("ocr")
     await store.queues.make_queue("ocr")
@@ -147,7 +149,7 @@ async def test_what_is_delivered_and_pending_nowhere_is_seen_and_trimmed(store: 
     assert [row.id for row in await read(store, queue, SECOND, 100)] == ids[20:]
 
 
-async def test_trimming_a_long_pending_list_goes_page_by_page_and_misses_none(store: Store) -> None:
+async def test_trimming_a_long_pending_list_goes_page_by_page_and_misses_none(store: DataPlane) -> None:
     queue = store.keys.queue("ocr")
     await store.queues.make_queue("ocr")
     ids = [await store.queues.send_queue("ocr", b"x") for _ in range(1_600)]
@@ -158,7 +160,7 @@ async def test_trimming_a_long_pending_list_goes_page_by_page_and_misses_none(st
     assert len(await store.groups.pending(queue, count=10_000)) == 1_000
 
 
-async def test_trimming_leaves_alone_what_nobody_has_read_and_what_is_not_there(store: Store) -> None:
+async def test_trimming_leaves_alone_what_nobody_has_read_and_what_is_not_there(store: DataPlane) -> None:
     queue = store.keys.queue("ocr")
     assert await store.groups.trim(queue) == 0
     await store.queues.send_queue("ocr", b"x")
@@ -168,7 +170,7 @@ async def test_trimming_leaves_alone_what_nobody_has_read_and_what_is_not_there(
     assert await store.groups.depth(queue) == 1
 
 
-async def test_the_pending_list_goes_on_behind_an_id_and_other_errors_are_not_swallowed(store: Store) -> None:
+async def test_the_pending_list_goes_on_behind_an_id_and_other_errors_are_not_swallowed(store: DataPlane) -> None:
     queue = store.keys.queue("ocr")
     await store.queues.make_queue("ocr")
     ids = [await store.queues.send_queue("ocr", b"x") for _ in range(5)]
@@ -179,7 +181,7 @@ async def test_the_pending_list_goes_on_behind_an_id_and_other_errors_are_not_sw
         await store.groups.pending(store.keys.view("w"))
 
 
-async def test_names_finds_who_left_keys_behind(store: Store) -> None:
+async def test_names_finds_who_left_keys_behind(store: DataPlane) -> None:
     for process in (FIRST, SECOND):
         await store.queues.make_inbox(process)
     assert {name async for page in store.groups.names("inbox") for name in page} == {FIRST, SECOND}

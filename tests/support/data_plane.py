@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the data plane share: the parts over one link, and a workflow to try them on."""
+"""The data plane by hand: every part of `streams` over one link, and workflows to try them on."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
 
+from nervenet.records import Entry
 from nervenet.redis_link.link import Link
+from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Created, NewWorkflow
 from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.heads import Head
@@ -15,6 +20,8 @@ from nervenet.streams.keys import Keys
 from nervenet.streams.listing import Listing
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues
+from nervenet.streams.script import packaged_scripts
+from nervenet.wire import decode_entry
 
 OWNER = "n-aaaaaaaa"
 OTHER = "n-bbbbbbbb"
@@ -23,8 +30,9 @@ SECOND = "classify-bbbbbbbb"
 REQ = bytes(range(32))
 
 
-class Store:
-    """All parts of `streams` over one link."""
+class DataPlane:
+    """What nodes and agents do to Redis, one command at a time. `tests.agent.world.Owner` is a node by hand, `tests.node.hand.Hand`
+    an agent."""
 
     def __init__(self, link: Link, namespace: str) -> None:
         self.link = link
@@ -34,19 +42,30 @@ class Store:
         self.queues = Queues(link, self.keys)
         self.groups = ConsumerGroups(link, self.keys)
         self.listing = Listing(link, self.keys)
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
 
-    async def start(self, workflow_id: str = "", owner: str = OWNER) -> str:
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, redis_url: str, namespace: str, *more: Any) -> AsyncIterator[Self]:
+        link = await open_link(redis_url, name=namespace, scripts=packaged_scripts())
+        try:
+            yield cls(link, namespace, *more)
+        finally:
+            await link.close()
+
+    async def start(self, workflow_id: str = "", owner: str = OWNER, entry: bytes = b"start") -> str:
         """Start a workflow as a node does; its id."""
-        workflow_id = workflow_id or f"review-{next(self._numbers)}"
-        created = await self.create(workflow_id, owner)
+        workflow_id = workflow_id or f"review-{next(self.numbers)}"
+        created = await self.create(workflow_id, owner, entry=entry)
         assert created.status == "created"
         return workflow_id
 
-    async def create(self, workflow_id: str, owner: str = OWNER, within_ms: int = 5_000) -> Created:
+    async def create(
+        self, workflow_id: str, owner: str = OWNER, within_ms: int = 5_000, entry: bytes = b"start"
+    ) -> Created:
         score = await self.ownership.running_add(workflow_id)
         await self.ownership.own(owner, workflow_id)
-        new = NewWorkflow(workflow_id, owner, "review", 1, "3.11", REQ, b"start", score, score + within_ms, '{"a":"b"}')
+        new = NewWorkflow(workflow_id, owner, "review", 1, "3.11", REQ, entry, score, score + within_ms, '{"a":"b"}')
         return await self.journal.create(new)
 
     async def head(self, workflow_id: str) -> Head:
@@ -73,3 +92,8 @@ class Store:
             while now == began:
                 now = await self.journal.now_ms()
         return now
+
+
+async def entries_of(journal: JournalStore, workflow_id: str) -> dict[str, Entry]:
+    """The whole journal by name, in order."""
+    return {raw.name: decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in await journal.read(workflow_id)}
