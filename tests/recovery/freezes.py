@@ -22,16 +22,16 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from nervenet import Client
-from tests.recovery import freezes_app
+from nervenet import WorkflowHandle
+from tests.recovery.trips_app import Trip, round_trip
 from tests.support.mesh import ProcessMesh, mesh_alone
-from tests.support.processes import NervenetProcess
-from tests.support.torture import BUILD, command_line, quantile, write_report
+from tests.support.torture import BUILD, command_line, conclude, quantile, wrong_ends
 from tests.support.waiting import keep_asking
 
-APP = "tests/recovery/freezes_app.py"
+APP = "tests/recovery/trips_app.py"
 WITHIN = 7.0
 """Seconds after the end of the freeze by which everything must have ended."""
 GIVEN_UP = 75.0
@@ -40,6 +40,8 @@ AGENTS = {1: 1, 3: 2}
 TARGETS = ("node", "agent", "both")
 SECONDS = (3.0, 8.0, 12.0, 20.0)
 WORKFLOWS = 20
+BEAT, LONG = 0.3, 1.2
+"""Seconds of a step, and of the first step of every fourth workflow: it may be in the middle of it when all stands still."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +65,32 @@ class Round:
     late: float
     wrong: str = ""
 
+    @property
+    def failed(self) -> bool:
+        return bool(self.wrong) or self.late > WITHIN
+
 
 class Frozen:
     """One mesh, used for one round after another."""
 
-    def __init__(self, host: ProcessMesh, nodes: Sequence[NervenetProcess], agents: Sequence[NervenetProcess]) -> None:
-        self.host, self.nodes, self.agents = host, nodes, agents
+    def __init__(self, host: ProcessMesh, nodes: int) -> None:
+        self.host = host
+        host.start(nodes, AGENTS[nodes], "--name", "worker")
+        self.nodes, self.agents = host.processes[:nodes], host.processes[nodes:]
         self._count = itertools.count()
-
-    @classmethod
-    def start(cls, host: ProcessMesh, nodes: int) -> Frozen:
-        serving = host.up(*(host.node(APP) for _ in range(nodes)))
-        return cls(host, serving, host.up(*(host.agent("--name", "worker", app=APP) for _ in range(AGENTS[nodes]))))
 
     async def round(self, cell: Cell, seed: int) -> Round:
         """Start workflows, freeze in the middle of them, see when they have ended."""
         chance = random.Random(seed)
-        ids: dict[str, int] = {}
+        runs: dict[str, tuple[WorkflowHandle[int], int]] = {}
         victims = [chance.choice(self.nodes)] if cell.target != "agent" else []
         victims += [chance.choice(self.agents)] if cell.target != "node" else []
         async with self.host.client() as client:
             for _ in range(WORKFLOWS):
                 n = next(self._count)
-                await keep_asking(lambda n=n: client.start(freezes_app.walk, n, id=f"walk-{n}"), GIVEN_UP, every=0.05)  # type: ignore[misc]
-                ids[f"walk-{n}"] = n
+                trip = Trip(n, BEAT, LONG if n % 4 == 3 else BEAT)
+                start = partial(client.start, round_trip, trip, id=f"trip-{n}")
+                runs[f"trip-{n}"] = await keep_asking(start, GIVEN_UP, every=0.05), trip.result
                 await asyncio.sleep(chance.uniform(0.0, 0.12))
             for victim in victims:
                 victim.kill(signal.SIGSTOP)
@@ -94,21 +98,9 @@ class Frozen:
             for victim in victims:
                 victim.kill(signal.SIGCONT)
             ended = time.monotonic()
-            wrong = await asyncio.gather(*(self._end(client, one, n, ended) for one, n in ids.items()))
+            wrong = await wrong_ends(runs, GIVEN_UP, every=0.05)
             late = time.monotonic() - ended
-        return Round(cell, seed, late, "; ".join(filter(None, wrong)))
-
-    async def _end(self, client: Client, id: str, n: int, since: float) -> str:
-        """Wait for its end; what is wrong with it."""
-        run = client.handle(id, freezes_app.walk)
-        try:
-            within = since + GIVEN_UP - time.monotonic()
-            result = await keep_asking(lambda: run.result(timeout=5), within, every=0.05)
-        except TimeoutError:
-            return f"{id} has not ended in {GIVEN_UP:g} s"
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is what the report is about
-            return f"{id}: {error!r}"
-        return "" if result == freezes_app.expected(n) else f"{id} gave {result}"
+        return Round(cell, seed, late, "; ".join(wrong))
 
 
 async def freeze(
@@ -124,13 +116,13 @@ async def freeze(
     async def mesh(number: int, nodes: int) -> None:
         place = folder / f"mesh-{number}"
         place.mkdir()
-        with ProcessMesh(place, redis, registry) as host:
-            frozen = await asyncio.to_thread(Frozen.start, host, nodes)
+        with ProcessMesh(place, redis, registry, app=APP) as host:
+            frozen = await asyncio.to_thread(Frozen, host, nodes)
             while jobs[nodes]:
                 cell, seed = jobs[nodes].pop(0)
                 one = await frozen.round(cell, seed)
                 done.append(one)
-                if one.wrong or one.late > WITHIN:
+                if one.failed:
                     print(f"seed {one.seed}: {cell}: {one.late:.1f} s {one.wrong} ({place})", flush=True)
 
     count = min(parallel, sum(map(len, jobs.values())))
@@ -140,20 +132,19 @@ async def freeze(
     return done
 
 
-def report(done: Sequence[Round]) -> tuple[list[str], bool]:
-    """A line for each cell, and whether all of it was in time."""
+def report(done: Sequence[Round]) -> list[str]:
+    """A line for each cell, and one for all."""
     by_cell: dict[Cell, list[Round]] = defaultdict(list)
     for one in done:
         by_cell[one.cell].append(one)
     lines = []
     for cell in sorted(by_cell, key=lambda cell: (cell.nodes, cell.target, cell.seconds)):
         late = [one.late for one in by_cell[cell]]
-        bad = [one.seed for one in by_cell[cell] if one.wrong or one.late > WITHIN]
+        bad = [one.seed for one in by_cell[cell] if one.failed]
         verdict = f"FAILED: seeds {bad}" if bad else "ok"
         lines.append(f"{cell}: {len(late)} rounds, max {max(late):.2f} s, p99 {quantile(late, 0.99):.2f} s  {verdict}")
-    failed = sum(bool(one.wrong) or one.late > WITHIN for one in done)
-    lines.append(f"{len(done) - failed} of {len(done)} rounds ended within {WITHIN:g} s of the freeze's end")
-    return lines, not failed
+    failed = sum(one.failed for one in done)
+    return [*lines, f"{len(done) - failed} of {len(done)} rounds ended within {WITHIN:g} s of the freeze's end"]
 
 
 def main() -> int:
@@ -169,13 +160,9 @@ def main() -> int:
     with mesh_alone(APP, asked.folder) as place:
         servers = place.env["NERVENET_REDIS"], place.env["NERVENET_ETCD"]
         done = asyncio.run(freeze(place.folder, *servers, cells, asked.rounds, asked.parallel, asked.seed))
-    lines, well = report(done)
-    print(*lines, f"in {time.monotonic() - began:.0f} s on {os.cpu_count()} cores", sep="\n")
-    write_report(
-        asked.out,
-        [{**vars(one.cell), "seed": one.seed, "late": round(one.late, 3), "wrong": one.wrong} for one in done],
-    )
-    return int(not well)
+    rows = [{**vars(one.cell), "seed": one.seed, "late": round(one.late, 3), "wrong": one.wrong} for one in done]
+    lines = [*report(done), f"in {time.monotonic() - began:.0f} s on {os.cpu_count()} cores"]
+    return conclude(asked.out, rows, "\n".join(lines), [f"seed {one.seed} failed" for one in done if one.failed])
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ from nervenet.rpc.channels import NAMESPACE_KEY
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.coordinator_service_pb2_grpc import CoordinatorServiceStub
-from tests.recovery import impatient_app
+from tests.recovery import redis_app
 from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.torture import command_line
 
-APP = "tests/recovery/impatient_app.py"
+APP = "tests/recovery/redis_app.py"
 BATCH = 5
 AT_ONCE = 40
 WITHIN = 12.0
@@ -85,7 +85,7 @@ class Impatient:
         ids = [f"brief-{n}" for n in range(first, first + count)]
         self._tried.ids += ids
         requests = [
-            pb.StartWorkflowRequest(definition="brief", workflow_id=one, input=common.Payload(json="1")) for one in ids
+            pb.StartWorkflowRequest(definition="part", workflow_id=one, input=common.Payload(json="1")) for one in ids
         ]
         if count == 1:
             await self._call("StartWorkflow", requests[0])
@@ -135,7 +135,7 @@ async def impatience(host: ProcessMesh, calls: int, waiting: int, seed: int) -> 
     callers = Impatient(host, tried)
     async with host.client() as client:
         ids = [f"waiting-{n}" for n in range(waiting)]
-        await asyncio.gather(*(client.start(impatient_app.waiting, 1, id=one) for one in ids))
+        await asyncio.gather(*(client.start(redis_app.waits, 1, id=one) for one in ids))
         tried.ids += ids
         await callers.starts(calls)
         await callers.steers(ids)

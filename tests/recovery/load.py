@@ -7,10 +7,11 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from nervenet import Client, WorkflowHandle
+from nervenet import Client
 from nervenet.errors import RequestError
 from tests.mesh import stories
 from tests.support.mesh import ProcessMesh
+from tests.support.torture import wrong_ends
 from tests.support.waiting import keep_asking, until
 
 WITHIN = 90.0
@@ -24,14 +25,15 @@ class Load:
         self._host, self._client = host, client
         self._over = asyncio.Event()
         self._coming = asyncio.create_task(self._come())
-        self._waiting: dict[str, WorkflowHandle[list[str]]] = {}
+        self._waiting: list[str] = []
         self.accepted: list[str] = []
 
     async def wait_at_gates(self, count: int) -> None:
         """Start so many errands; return when the handler of each one runs."""
-        names = {f"errand-{n}": f"e{n}" for n in range(len(self._waiting), len(self._waiting) + count)}
-        self._waiting |= await self._client.start_many(stories.errand, names)
-        for name in names.values():
+        names = [f"e{n}" for n in range(len(self._waiting), len(self._waiting) + count)]
+        self._waiting += names
+        await self._client.start_many(stories.errand, {f"errand-{name}": name for name in names})
+        for name in names:
             await self._host.effect(name, "said #1", WITHIN)
 
     async def more(self, count: int) -> None:
@@ -43,16 +45,12 @@ class Load:
         """Open the gates; every accepted workflow ends with its own result."""
         self._over.set()
         await self._coming
-        for workflow_id in self._waiting:
-            self._host.open(workflow_id.replace("errand-", "e"))
-        for workflow_id in self._waiting:
-            got = await self.result(workflow_id)
-            assert got == ["first!", f"{workflow_id.replace('errand-', 'e')}: once upon a time", "last!"], workflow_id
-        for workflow_id in self.accepted:
-            assert await self.result(workflow_id) == ["a!", "b!"], workflow_id
-
-    async def result(self, workflow_id: str) -> object:
-        return await keep_asking(lambda: self._client.handle(workflow_id).result(timeout=WITHIN), WITHIN, **NO_ANSWER)
+        for name in self._waiting:
+            self._host.open(name)
+        runs = {f"errand-{name}": ["first!", f"{name}: once upon a time", "last!"] for name in self._waiting}
+        runs |= {workflow_id: ["a!", "b!"] for workflow_id in self.accepted}
+        handles = {workflow_id: (self._client.handle(workflow_id), result) for workflow_id, result in runs.items()}
+        assert await wrong_ends(handles, WITHIN, **NO_ANSWER) == []
 
     async def _come(self) -> None:
         while not self._over.is_set():

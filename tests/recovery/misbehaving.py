@@ -12,19 +12,18 @@ have died. Ends with one line, and writes the same as JSON; exit code 1 when any
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nervenet import Client, WorkflowInfo
+from nervenet import Client, WorkflowHandle, WorkflowInfo
 from nervenet.dev.servers import free_port
 from tests.recovery import misbehaving_app
 from tests.support.environment import ROOT
-from tests.support.mesh import ProcessMesh, mesh_alone
-from tests.support.processes import NervenetProcess
-from tests.support.torture import BUILD, command_line, write_report
+from tests.support.mesh import Supervised, mesh_alone
+from tests.support.torture import BUILD, command_line, conclude, wrong_ends
 from tests.support.waiting import keep_asking, until
 
 APP = "tests/recovery/misbehaving_app.py"
@@ -42,50 +41,17 @@ def lines_of(mark: str) -> list[str]:
     return [f"{Path(APP).name}:{n}" for n, line in enumerate(lines, 1) if f"# {mark}" in line]
 
 
-class Places:
-    """Where the nodes stand; what ends is started again."""
-
-    def __init__(self, host: ProcessMesh) -> None:
-        self.host = host
-        self.ports = [free_port() for _ in range(NODES)]
-        self.deaths: list[int] = []
-        self._standing: dict[int, NervenetProcess] = {}
-
-    def fill(self) -> None:
-        for port in self.ports:
-            self._standing[port] = self._start(port)
-        self.host.up(*self._standing.values())
-
-    def _start(self, port: int) -> NervenetProcess:
-        return self.host.node(APP, "--listen", f"127.0.0.1:{port}")
-
-    async def watch(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(0.05)
-            for port, role in self._standing.items():
-                if (code := role.process.poll()) is not None:
-                    self.deaths.append(code)
-                    self._standing[port] = self._start(port)
-
-    @property
-    def addresses(self) -> str:
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
-
-    @property
-    def lost_leases(self) -> int:
-        """Nodes that slept through their lease and came back under a new id."""
-        return sum(len(re.findall("lost its lease and comes back", role.log)) for role in self.host.processes)
-
-
-async def start_all(client: Client, good: int) -> None:
+async def start_all(client: Client, good: int) -> dict[str, tuple[WorkflowHandle[int], int]]:
+    """The good ones at a steady pace, the bad ones among them; the good ones with their results."""
     bad = {good * (k + 1) // 4: name for k, name in enumerate(BAD)}
+    runs = {}
     for n in range(good):
         if (name := bad.get(n)) is not None:
-            workflow = getattr(misbehaving_app, name)
-            await keep_asking(lambda: client.start(workflow, 1, id=f"bad-{name}"), WITHIN)  # noqa: B023
-        await keep_asking(lambda: client.start(misbehaving_app.good, n, id=f"good-{n}"), WITHIN)  # noqa: B023
+            await keep_asking(partial(client.start, getattr(misbehaving_app, name), 1, id=f"bad-{name}"), WITHIN)
+        start = partial(client.start, misbehaving_app.good, n, id=f"good-{n}")
+        runs[f"good-{n}"] = await keep_asking(start, WITHIN), 22 * n
         await asyncio.sleep(1 / PACE)
+    return runs
 
 
 async def blocked(client: Client, name: str) -> WorkflowInfo:
@@ -101,22 +67,21 @@ async def torture(good: int, folder: Path | None, *, stall: float = 10) -> dict[
     """The whole of it; the report."""
     began = time.monotonic()
     with mesh_alone(APP, folder, STALL=str(stall)) as host:
-        places = Places(host)
-        await asyncio.to_thread(places.fill)
-        await asyncio.to_thread(host.up, *(host.agent(NERVENET_ADDRESS=places.addresses) for _ in range(AGENTS)))
-        watching = asyncio.create_task(places.watch())
-        wrong: list[str] = []
+        places = [f"127.0.0.1:{free_port()}" for _ in range(NODES)]
+        addresses = ",".join(places)
+        nodes = Supervised(*(partial(host.node, APP, "--listen", place) for place in places))
+        await asyncio.to_thread(host.up, *nodes.standing)
+        await asyncio.to_thread(host.up, *(host.agent(NERVENET_ADDRESS=addresses) for _ in range(AGENTS)))
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                nodes.tend()
+
+        watching = asyncio.create_task(watch())
         told: dict[str, Any] = {}
-        async with Client(places.addresses, namespace=host.namespace) as client:
-            await start_all(client, good)
-            for n in range(good):
-                run = client.handle(f"good-{n}", misbehaving_app.good)
-                try:
-                    result: object = await keep_asking(lambda: run.result(timeout=20), WITHIN)  # noqa: B023
-                except TimeoutError:
-                    result = f"nothing within {WITHIN} s"
-                if result != 22 * n:
-                    wrong.append(f"good-{n}: {result}")
+        async with Client(addresses, namespace=host.namespace) as client:
+            wrong = await wrong_ends(await start_all(client, good), WITHIN)
             ended = time.monotonic() - began
             for name, mark in BAD.items():
                 info = await blocked(client, name)
@@ -127,9 +92,9 @@ async def torture(good: int, folder: Path | None, *, stall: float = 10) -> dict[
             "good": good,
             "wrong": wrong,
             "blocked": told,
-            "nodes_died": len(places.deaths),
-            "exit_codes": places.deaths,
-            "leases_lost": places.lost_leases,
+            "nodes_died": len(nodes.codes),
+            "exit_codes": nodes.codes,
+            "leases_lost": sum(role.log.count("lost its lease and comes back") for role in host.processes),
             "seconds_until_all_good_ended": round(ended, 1),
         }
 
@@ -163,9 +128,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep the logs of the processes here")
     options = parser.parse_args()
     report = asyncio.run(torture(options.good, options.folder))
-    print(line(report), *(found := violations(report)), sep="\n")
-    write_report(options.out, report)
-    return 1 if found else 0
+    return conclude(options.out, report, line(report), violations(report))
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ import redis
 
 from nervenet import Client
 from nervenet.dev.servers import free_port
-from tests.recovery import rolling_app
+from tests.recovery.trips_app import BEATS, Trip, round_trip
 from tests.support.mesh import ProcessMesh, mesh_alone
 from tests.support.processes import NervenetProcess
-from tests.support.torture import BUILD, command_line, quantile, write_report
+from tests.support.torture import BUILD, command_line, conclude, quantile
 
-APP = "tests/recovery/rolling_app.py"
+APP = "tests/recovery/trips_app.py"
 SLOW = 2.0
 BEAT = 0.5
 SLOWEST = 10
@@ -43,8 +43,8 @@ Order = Literal["after", "before"]
 class Traffic:
     """So many workflows under way at any moment, through all addresses, until `end`."""
 
-    def __init__(self, host: ProcessMesh, addresses: list[str], at_once: int, nominal: float) -> None:
-        self._host, self._addresses, self._nominal = host, addresses, nominal
+    def __init__(self, host: ProcessMesh, addresses: list[str], at_once: int, beat: float) -> None:
+        self._host, self._addresses, self._beat, self._nominal = host, addresses, beat, beat * BEATS
         self._ending = False
         self._n = itertools.count()
         self._under_way = 0
@@ -85,9 +85,8 @@ class Traffic:
                     self._full.set()
             first = False
             try:
-                run = await client.start(rolling_app.round_trip, n, id=workflow_id)
-                result = await run.result()
-                if result != 3 * (n + 1) + n + 6:
+                trip = Trip(n, self._beat, self._beat)
+                if (result := await client.run(round_trip, trip, id=workflow_id)) != trip.result:
                     self.failed[workflow_id] = f"gave {result}"
             except Exception as error:  # noqa: BLE001  # whatever it is, it is what the report is about
                 self.failed[workflow_id] = repr(error)
@@ -131,11 +130,10 @@ async def roll(
     beat: float = BEAT,
 ) -> dict[str, Any]:
     """Start a mesh in `host`, put it under load, replace each process in turn; the report."""
-    nominal = beat * rolling_app.BEATS
+    nominal = beat * BEATS
     ports = [free_port() for _ in range(nodes)]
     spare = [free_port() for _ in range(nodes)] if order == "before" else ports
     addresses = [f"127.0.0.1:{port}" for port in dict.fromkeys([*ports, *spare])]
-    host.env["ROLLING_BEAT"] = str(beat)
     host.env["NERVENET_ADDRESS"] = ",".join(addresses)
 
     def node(port: int) -> NervenetProcess:
@@ -146,7 +144,7 @@ async def roll(
 
     serving = list(await asyncio.to_thread(host.up, *(node(port) for port in ports)))
     working = list(await asyncio.to_thread(host.up, *(agent() for _ in range(agents))))
-    traffic, rolled = Traffic(host, addresses, at_once, nominal), Rolled()
+    traffic, rolled = Traffic(host, addresses, at_once, beat), Rolled()
     began = time.monotonic()
     await traffic.full()
     await asyncio.sleep(nominal)
@@ -208,9 +206,10 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {name: round(quantile(values, part), 3) for name, part in parts.items()} if values else {}
 
 
-def right(report: dict[str, Any]) -> bool:
-    """Whether nothing failed, was done twice, or stalled."""
-    return not (report["failed"] or report["repeated_steps"] or report["slow"]) and set(report["exit_codes"]) == {0}
+def violations(report: dict[str, Any]) -> list[str]:
+    """What failed, was done twice, stalled, or left with an error."""
+    found = [f"{kind}: {report[kind]}" for kind in ("failed", "repeated_steps", "slow") if report[kind]]
+    return found + [f"exit code {code}" for code in report["exit_codes"] if code]
 
 
 def line(report: dict[str, Any]) -> str:
@@ -236,9 +235,7 @@ def main() -> int:
         report = asyncio.run(roll(host, replaced=tuple(replaced.split(",")), **options))
         if logs:
             print(*(f"── {one.id} pid {one.pid}\n{one.log}" for one in host.processes), sep="\n")
-    write_report(out, report)
-    print(line(report))
-    return 0 if right(report) else 1
+    return conclude(out, report, line(report), violations(report))
 
 
 if __name__ == "__main__":

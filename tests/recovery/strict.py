@@ -37,7 +37,7 @@ from nervenet.redis_link.opening import open_link
 from nervenet.streams.keys import Keys
 from tests.recovery import redis_app
 from tests.support.mesh import ProcessMesh
-from tests.support.torture import BUILD, command_line, write_report
+from tests.support.torture import BUILD, command_line, conclude
 
 APP = "tests/recovery/redis_app.py"
 WRITERS = 8
@@ -194,9 +194,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nervenet-strict-") as folder:
         torment = torture(asked.times, asked.durability, asked.seed, folder=Path(folder), power_cut=asked.power_cut)
         report = asyncio.run(torment)
-    print(line(report))
-    write_report(asked.out / f"{asked.durability}{'-power-cut' * asked.power_cut}.json", report)
-    return 1 if asked.durability == "strict" and any(report["lost"].values()) else 0
+    wrong = [f"lost: {report['lost']}"] if asked.durability == "strict" and any(report["lost"].values()) else []
+    out = asked.out / f"{asked.durability}{'-power-cut' * asked.power_cut}.json"
+    return conclude(out, report, line(report), wrong)
 
 
 if __name__ == "__main__":

@@ -45,10 +45,12 @@ async def work(task: Task, n: int) -> str:
 
 
 @mesh.agent(slots=5)
-async def poison(task: Task, words: str) -> str:
+async def poison(task: Task, how: str) -> str:
     record(task.workflow_id, f"killed {os.getpid()} #{task.attempt}")
+    if how == "exit":
+        os._exit(3)
     os.kill(os.getpid(), signal.SIGKILL)
-    return words
+    return how
 
 
 @mesh.agent(slots=5)
@@ -71,8 +73,20 @@ async def elsewhere(ctx: Context, n: int) -> str:
 
 
 @mesh.workflow
-async def dies(ctx: Context, words: str) -> str:
-    return await ctx.call(poison, words, options=ONCE)
+async def dies(ctx: Context, how: str) -> str:
+    return await ctx.call(poison, how, options=ONCE)
+
+
+@mesh.workflow
+async def poisoned(ctx: Context, how: str) -> str:
+    """With the default policy, as `busy` beside it."""
+    return await ctx.call(poison, how)
+
+
+@mesh.workflow
+async def busy(ctx: Context, steps: int) -> int:
+    """One task after the other, of 10 ms to 2 s, most of them short; how many attempts it took beyond the first ones."""
+    return sum([await ctx.call(slow, round(0.01 * 200 ** ctx.random.random(), 3)) - 1 for _ in range(steps)])
 
 
 @mesh.workflow

@@ -26,7 +26,7 @@ def slots_in_use(
     used = [keys.running, keys.queue("note"), keys.queues("note")]
     used += [key for node in nodes for key in (keys.wake(node.id), keys.owned(node.id))]
     used += [keys.inbox(agent.id) for agent in agents]
-    used += [keys.head(f"errand-{n}") for n in range(10)]
+    used += [keys.head(f"errand-e{n}") for n in range(10)]
     return sorted({slot_of(key) for key in used})
 
 

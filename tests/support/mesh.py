@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -102,6 +102,22 @@ class ProcessMesh(Story):
 
     def client(self, at: NervenetProcess | None = None) -> Client:
         return Client(at.address if at else self.addresses, namespace=self.namespace)
+
+
+class Supervised:
+    """Processes that are started again when they end, each in its place. `codes` are the exit codes of those that ended."""
+
+    def __init__(self, *starts: Callable[[], NervenetProcess]) -> None:
+        self._starts = starts
+        self.standing = [start() for start in starts]
+        self.codes: list[int] = []
+
+    def tend(self) -> None:
+        """Look at all of them once."""
+        for i, process in enumerate(self.standing):
+            if (code := process.process.poll()) is not None:
+                self.codes.append(code)
+                self.standing[i] = self._starts[i]()
 
 
 @contextmanager
