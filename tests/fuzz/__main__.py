@@ -6,13 +6,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-import tempfile
-from pathlib import Path
 
-from nervenet.dev.servers import etcd, valkey
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import KINDS
-from tests.fuzz.mesh import Options, run
+from tests.fuzz.mesh import APP, Fuzzing, Options
+from tests.support.mesh import mesh_alone
 from tests.support.torture import command_line
 
 
@@ -25,13 +23,12 @@ def main() -> int:
     seed = secrets.randbelow(1 << 32) if given.seed is None else given.seed
     options = Options(given.calls, seed, given.token, given.kinds, given.methods, given.at_once)
     print(f"seed {seed}, {given.calls} calls{' with and without a token' if given.token else ''}", flush=True)
-    with tempfile.TemporaryDirectory() as folder, valkey() as redis, etcd() as registry:
-        report = asyncio.run(run(options, Path(folder), redis.url, registry.url))
-    print(f"{sum(report.codes.values())} calls in {report.seconds:.0f} s: {dict(report.codes.most_common())}")
-    print(
-        f"the node grew by {report.growth_mb} MB after the warm-up: {report.rss_mb[:: len(report.rss_mb) // 20 + 1]} MB"
-    )
-    faults = [one for one in report.faults() if not (given.methods and one.startswith("never called"))]
+    with mesh_alone(APP) as host:
+        done = Fuzzing(options, host)
+        asyncio.run(done.run())
+        faults = done.faults()
+    print(f"{sum(done.codes.values())} calls in {done.seconds:.0f} s: {dict(done.codes.most_common())}")
+    print(f"the node grew by {done.growth_mb} MB after the warm-up: {done.rss_mb[:: len(done.rss_mb) // 20 + 1]} MB")
     print("\n".join(faults) or "nothing was wrong")
     return 1 if faults else 0
 

@@ -10,8 +10,9 @@ import pytest
 
 from nervenet.rpc.methods import METHODS
 from tests.fuzz.calls import KINDS
-from tests.fuzz.mesh import Options, run
+from tests.fuzz.mesh import APP, Fuzzing, Options
 from tests.fuzz.values import Filler
+from tests.support.mesh import ProcessMesh
 
 pytestmark = pytest.mark.long
 
@@ -20,9 +21,11 @@ pytestmark = pytest.mark.long
 async def test_no_call_hurts_a_node(tmp_path: Path, redis_url: str, etcd_url: str, token: bool) -> None:
     seed = secrets.randbelow(1 << 32)
     print(f"seed {seed}: python -m tests.fuzz --calls 2000 --seed {seed}{' --token' if token else ''}")
-    report = await run(Options(2_000, seed, token, KINDS), tmp_path, redis_url, etcd_url)
-    assert not report.faults(), "\n".join(report.faults())
-    assert report.codes["OK"] > 100 and report.codes["INVALID_ARGUMENT"] > 100, report.codes
+    with ProcessMesh(tmp_path, redis_url, etcd_url, app=APP) as host:
+        done = Fuzzing(Options(2_000, seed, token, KINDS), host)
+        await done.run()
+        assert not done.faults(), "\n".join(done.faults())
+    assert done.codes["OK"] > 100 and done.codes["INVALID_ARGUMENT"] > 100, done.codes
 
 
 def test_a_seed_makes_the_same_messages() -> None:
