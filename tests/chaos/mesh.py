@@ -20,8 +20,8 @@ import contextlib
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import redis.asyncio
 
@@ -31,6 +31,7 @@ from tests.support.environment import clean_environment
 from tests.support.etcd_servers import cluster
 from tests.support.processes import NervenetProcess
 from tests.support.redis_servers import Replicated, role_of
+from tests.support.running import Running
 from tests.support.tcp_proxy import Tamper, TcpProxy
 
 APP = "tests/chaos/app.py"
@@ -44,18 +45,20 @@ CREATE TABLE executions (key TEXT, workflow TEXT, attempt INTEGER, pid INTEGER, 
 SKEWS = (0.0, 30.0, -30.0, 10.0)
 
 
+@dataclass(eq=False)
 class Slot:
     """Where a node or an agent stands; `busy` while a fault has it in hand."""
 
-    def __init__(self, name: str, kind: str, skew: float) -> None:
-        self.name, self.kind, self.skew = name, kind, skew
-        self.port = free_port()
-        self.front: TcpProxy | None = None
-        self.redis: TcpProxy | None = None
-        self.etcd: list[TcpProxy] = []
-        self.role: NervenetProcess | None = None
-        self.busy = False
-        self.lives = 0
+    name: str
+    kind: str
+    skew: float
+    port: int = field(default_factory=free_port)
+    front: TcpProxy | None = None
+    redis: TcpProxy | None = None
+    etcd: list[TcpProxy] = field(default_factory=list)
+    role: NervenetProcess | None = None
+    busy: bool = False
+    lives: int = 0
 
     @property
     def address(self) -> str:
@@ -74,7 +77,7 @@ class Slot:
         self.role.kill()
 
 
-class Torture:
+class Torture(Running):
     """The servers, the slots, and the driver's own door to Redis."""
 
     def __init__(
@@ -95,26 +98,18 @@ class Torture:
         self.agents = [Slot(f"{setting}-a{i}", "agent", SKEWS[i % 4]) for i in range(agents)]
         self.node_faults = asyncio.Lock()
         self._env, self._tamper = env or {}, tamper
-        self._running = contextlib.AsyncExitStack()
+        super().__init__()
 
-    async def __aenter__(self) -> Self:
-        try:
-            self.folder.mkdir(parents=True)
-            with closing(sqlite3.connect(self.effects)) as db:
-                db.executescript(TABLES)
-            await self._servers()
-            self._running.callback(self._end)
-            for slot in self.slots:
-                await self._wire(slot)
-            await self.bring_up(*self.nodes)
-            await self.bring_up(*self.agents)
-        except BaseException:
-            await self._running.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._running.aclose()
+    async def begin(self) -> None:
+        self.folder.mkdir(parents=True)
+        with closing(sqlite3.connect(self.effects)) as db:
+            db.executescript(TABLES)
+        await self._servers()
+        self.stack.callback(self._end)
+        for slot in self.slots:
+            await self._wire(slot)
+        await self.bring_up(*self.nodes)
+        await self.bring_up(*self.agents)
 
     @property
     def slots(self) -> list[Slot]:
@@ -148,13 +143,12 @@ class Torture:
 
     async def _servers(self) -> None:
         if self.setting == "replica":
-            self.replicated = await self._running.enter_async_context(Replicated(silence_ms=2_000))
-            self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
+            self.replicated = await self.stack.enter_async_context(Replicated(silence_ms=2_000))
         else:
             self.valkey = valkey(self.folder / "valkey", options={"appendfsync": "always"})
-            await self._running.enter_async_context(self.valkey)
-            self.redis = redis.asyncio.Redis(port=self.valkey.port, socket_timeout=10)
-        self.etcd = await self._running.enter_async_context(cluster())
+            await self.stack.enter_async_context(self.valkey)
+        self.redis = redis.asyncio.Redis(port=self.redis_port, socket_timeout=10)
+        self.etcd = await self.stack.enter_async_context(cluster())
 
     async def in_step(self) -> bool:
         """Whether the replica has what the master has: only then does a failover keep what was acknowledged.

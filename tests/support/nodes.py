@@ -4,30 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self
+from contextlib import asynccontextmanager
+from typing import Any
 
 from nervenet import Client, Mesh
 from nervenet.client.raw import RawClient
 from nervenet.config import Config
 from nervenet.node.node import Node
 from nervenet.node.services import serve
+from tests.support.running import Running
 
 
-class NodesHere:
+class NodesHere(Running):
     """One namespace. `async with` closes all that was started in it."""
 
     def __init__(self, mesh: Mesh, redis_url: str, etcd_url: str, namespace: str) -> None:
         self.mesh = mesh
         self.redis_url, self.etcd_url, self.namespace = redis_url, etcd_url, namespace
-        self.stack = AsyncExitStack()
         self.nodes: list[Node] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stack.aclose()
+        super().__init__()
 
     def config(self, **settings: Any) -> Config:
         given = {"redis": self.redis_url, "etcd": self.etcd_url, "namespace": self.namespace, **settings}

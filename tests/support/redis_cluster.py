@@ -10,25 +10,25 @@ async with Clustered(replica=True) as redis:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from nervenet.dev.servers import Server, ServerFailed, free_port, valkey
 from nervenet.redis_link.slots import SLOTS
 from tests.support.redis_servers import fact, reached, role_of, say
+from tests.support.running import Running
 
 
-class Clustered:
+class Clustered(Running):
     """`masters` in the order of their slots; `replica` replicates the first one."""
 
     def __init__(self, *, replica: bool = False, silence_ms: int = 1_500) -> None:
         self._silence_ms = silence_ms
-        self._running = contextlib.AsyncExitStack()
+        super().__init__()
         self.masters = [self._member() for _ in range(3)]
         self.replica = self._member() if replica else None
 
@@ -45,22 +45,14 @@ class Clustered:
     def members(self) -> list[Server]:
         return [*self.masters, *([self.replica] if self.replica else [])]
 
-    async def __aenter__(self) -> Self:
+    async def begin(self) -> None:
         try:
             for one in self.members:
-                await self._running.enter_async_context(one)
-            await self._join()
-        except BaseException as error:
-            await self._running.aclose()
-            if isinstance(error, ServerFailed) and "cluster-port" in str(error):
+                await self.stack.enter_async_context(one)
+        except ServerFailed as error:
+            if "cluster-port" in str(error):
                 pytest.skip("Redis 7 is the first that may choose the port of its cluster bus")
             raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._running.aclose()
-
-    async def _join(self) -> None:
         first, share = self.masters[0], SLOTS // 3
         bounds = [0, share, 2 * share, SLOTS]
         for n, one in enumerate(self.masters):

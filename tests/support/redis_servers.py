@@ -11,17 +11,17 @@ Both may be repeated: the two servers swap their roles.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import redis
 
 from nervenet.dev.binaries import find_valkey
 from nervenet.dev.servers import Server, valkey
+from tests.support.running import Running
 from tests.support.waiting import until
 
 NAME = "mesh"
@@ -49,13 +49,8 @@ def sentinel(master: int, *more: str, silence_ms: int = 1_000, quorum: int = 2, 
 
     def command(port: int, folder: Path) -> list[str]:
         config = folder / "sentinel.conf"
-        lines = [
-            f"port {port}",
-            "bind 127.0.0.1",
-            f"dir {folder}",
-            'logfile ""',
-            f"sentinel monitor {NAME} 127.0.0.1 {master} {quorum}",
-        ]
+        lines = [f"port {port}", "bind 127.0.0.1", f"dir {folder}", 'logfile ""']
+        lines += [f"sentinel monitor {NAME} 127.0.0.1 {master} {quorum}"]
         lines += [f"sentinel down-after-milliseconds {NAME} {silence_ms}", f"sentinel failover-timeout {NAME} 4000"]
         lines += [f"sentinel config-epoch {NAME} {epoch}", f"sentinel current-epoch {epoch}", *more]
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -64,7 +59,7 @@ def sentinel(master: int, *more: str, silence_ms: int = 1_000, quorum: int = 2, 
     return Server("sentinel", command, "+monitor master", scheme="redis", data=None, port=0)
 
 
-class Replicated:
+class Replicated(Running):
     """`url` is what a mesh is given; `master` and `replica` are the servers that have these roles now."""
 
     def __init__(
@@ -74,31 +69,20 @@ class Replicated:
         self.master, self.replica = valkey(options=common), valkey(options=common)
         self.sentinels: list[Server] = []
         self._silence_ms = silence_ms
-        self._running = contextlib.AsyncExitStack()
+        super().__init__()
 
     @property
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{NAME}"
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-            await self.settled()
-        except BaseException:
-            await self._running.aclose()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._running.aclose()
-
-    async def _start(self) -> None:
+    async def begin(self) -> None:
         for server in (self.master, self.replica):
-            await self._running.enter_async_context(server)
+            await self.stack.enter_async_context(server)
         say(self.replica, "REPLICAOF", "127.0.0.1", self.master.port)
         for _ in range(3):
             one = sentinel(self.master.port, silence_ms=self._silence_ms)
-            self.sentinels.append(await self._running.enter_async_context(one))
+            self.sentinels.append(await self.stack.enter_async_context(one))
+        await self.settled()
 
     async def failover(self, how: signal.Signals = signal.SIGSTOP) -> float:
         """Hit the master with a signal and wait for the sentinels to name the other one; the seconds that took."""
