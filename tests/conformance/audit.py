@@ -19,10 +19,9 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from examples.licence_audit.collect import OPEN, Outcome, outcomes
 from examples.licence_audit.documents import canonical, installed
@@ -68,21 +67,13 @@ def agents(*languages: str) -> list[Candidate]:
 
 
 async def audited(
-    candidates: Sequence[Candidate],
-    distributions: Sequence[Distribution],
-    redis: str,
-    etcd: str,
-    folder: Path,
-    otlp: str = "",
-) -> tuple[list[Outcome], list[str]]:
+    candidates: Sequence[Candidate], distributions: Sequence[Distribution], redis: str, etcd: str, folder: Path, otlp: str = ""
+) -> tuple[list[Outcome], list[str]]:  # fmt: skip
     """What became of every audit, and the ids of the traces."""
     mesh = Mesh(candidates[0], redis, etcd, f"audit-{folder.name}", folder, app=APP)
     if otlp:
-        mesh.env |= {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-            "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        }
+        mesh.env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+        mesh.env["OTEL_BSP_SCHEDULE_DELAY"] = "1000"
     async with mesh:
         await asyncio.gather(*(mesh.agent(f"{one.name}-agent", one) for one in candidates))
         async with Client(mesh.nodes[0].address, namespace=mesh.namespace) as client:
@@ -128,19 +119,17 @@ async def compare(languages: Sequence[str], names: set[str], some: int | None, l
 class Collected:
     """The traces as a collector in this process got them over OTLP."""
 
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self.otlp = ""
+    where = "the collector"
+    otlp = ""
 
     def __enter__(self) -> Collected:
-        self._got = self._stack.enter_context(collector())
+        self._running = collector()
+        self._got = self._running.__enter__()
         self.otlp = self._got.endpoint
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    where = "the collector"
+    def __exit__(self, *error: Any) -> None:
+        self._running.__exit__(*error)
 
     def trace(self, trace: str) -> list[Span]:
         return [
@@ -170,26 +159,19 @@ class Jaeger(Collected):
     where = "Jaeger"
 
     def __init__(self, logs: Path) -> None:
-        super().__init__()
         self._log = logs / "jaeger.log"
         self._collector, self._query = free_port(), free_port()
         self.otlp = f"http://127.0.0.1:{self._collector}"
 
     def __enter__(self) -> Jaeger:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        ports = {
-            "collector.otlp.grpc.host-port": self._collector,
-            "collector.otlp.http.host-port": free_port(),
-            "query.http-server.host-port": self._query,
-            "query.grpc-server.host-port": free_port(),
-            "admin.http.host-port": free_port(),
-            "collector.grpc-server.host-port": free_port(),
-            "collector.http-server.host-port": free_port(),
-            "http-server.host-port": free_port(),
-            "processor.jaeger-compact.server-host-port": free_port(),
-            "processor.jaeger-binary.server-host-port": free_port(),
-            "processor.zipkin-compact.server-host-port": free_port(),
-        }
+        ports = {"collector.otlp.grpc.host-port": self._collector, "query.http-server.host-port": self._query}
+        others = (
+            "collector.otlp.http.host-port", "query.grpc-server.host-port", "admin.http.host-port", "http-server.host-port",
+            "collector.grpc-server.host-port", "collector.http-server.host-port", "processor.jaeger-compact.server-host-port",
+            "processor.jaeger-binary.server-host-port", "processor.zipkin-compact.server-host-port",
+        )  # fmt: skip
+        ports |= {name: free_port() for name in others}
         flags = [f"--{name}=127.0.0.1:{port}" for name, port in ports.items()]
         self._process = Process([str(ROOT / "build/jaeger/jaeger"), *flags, "--memory.max-traces=5000"], self._log)
         return self
@@ -206,13 +188,9 @@ class Jaeger(Collected):
         # A parent that is linked too comes as FOLLOWS_FROM alone: every reference within the trace counts.
         languages = {key: _language(process["tags"]) for key, process in told["processes"].items()}
         return [
-            Span(
-                span["spanID"],
-                {one["spanID"] for one in span["references"] if one["traceID"] == trace},
-                languages[span["processID"]],
-            )
-            for span in told["spans"]
-        ]
+            Span(one["spanID"], {r["spanID"] for r in one["references"] if r["traceID"] == trace}, languages[one["processID"]])
+            for one in told["spans"]
+        ]  # fmt: skip
 
 
 def _language(tags: Sequence[Mapping[str, str]]) -> str:
@@ -246,11 +224,8 @@ def main() -> int:
     if len({SERVES[name] for name in languages}) < len(languages):
         parser.error("two of these languages serve the same capability")
     with tempfile.TemporaryDirectory(prefix="audit-") as temporary:
-        return asyncio.run(
-            compare(
-                languages, names, args.some, (args.logs or Path(temporary)).resolve(), os.environ.get("JAEGER") == "1"
-            )
-        )
+        logs = (args.logs or Path(temporary)).resolve()
+        return asyncio.run(compare(languages, names, args.some, logs, os.environ.get("JAEGER") == "1"))
 
 
 if __name__ == "__main__":

@@ -339,7 +339,7 @@ async def killed(world: World) -> None:
     other = await world.mesh.agent(f"{world.agent.name}c")
     running = world.spawn(world.work(sleep_ms=2500))
     victim, other = await _who_runs(world, await world.begun(), other)
-    victim.child.kill(signal.SIGKILL)
+    victim.kill(signal.SIGKILL)
     workflow = await running
     assert json.loads(output_of(workflow).json)["attempt"] == 2, workflow
     assert workflow.tasks[0].agent_id == other.id, workflow
@@ -391,11 +391,11 @@ async def frozen(world: World) -> None:
     other = await world.mesh.agent(f"{world.agent.name}d")
     running = world.spawn(world.work(sleep_ms=2500))
     victim, other = await _who_runs(world, await world.begun(), other)
-    victim.child.kill(signal.SIGSTOP)
+    victim.kill(signal.SIGSTOP)
     try:
         workflow = await running
     finally:
-        victim.child.kill(signal.SIGCONT)
+        victim.kill(signal.SIGCONT)
     assert workflow.tasks[0].agent_id == other.id, workflow
     assert json.loads(output_of(workflow).json)["attempt"] == 2
     await victim.registered()

@@ -28,6 +28,7 @@ from nervenet.v1.agent_pb2 import AGENT_STATE_ACTIVE
 from tests.support.certificates import Issued
 from tests.support.mesh import ProcessMesh
 from tests.support.processes import NervenetProcess, Process
+from tests.support.running import Running
 from tests.support.waiting import until
 
 DEADLINE = 45.0
@@ -71,8 +72,8 @@ class Sealed(NamedTuple):
 class Node:
     """A place for a node: killed there, the next one has the same address."""
 
-    def __init__(self, mesh: Mesh, name: str) -> None:
-        self.mesh, self.name = mesh, name
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
         self.address = f"127.0.0.1:{free_port()}"
         self.process: NervenetProcess | None = None
         self.channel = mesh.channel(self.address)
@@ -82,7 +83,7 @@ class Node:
 
     async def start(self) -> None:
         """Return when it serves."""
-        self.process = self.mesh.node_process(self.address)
+        self.process = self.mesh.processes.node("", "--listen", self.address)
         await self.process.until_ready(DEADLINE)
 
     @property
@@ -94,7 +95,7 @@ class Node:
             self.process.kill(signum)
 
 
-class Agent:
+class Agent(Process):
     """One process of the candidate's; `record` is its entry in the registry once it is there."""
 
     def __init__(self, mesh: Mesh, candidate: Candidate, name: str, more: Mapping[str, str]) -> None:
@@ -105,7 +106,7 @@ class Agent:
         if not candidate.redis:
             del env["NERVENET_REDIS"]
         del env["NERVENET_ETCD"]
-        self.child = Process(["/bin/sh", "-c", f"exec {candidate.command}"], mesh.folder / f"{name}.log", env)
+        super().__init__(["/bin/sh", "-c", f"exec {candidate.command}"], mesh.folder / f"{name}.log", env)
         self.record: Any = None
 
     @property
@@ -114,22 +115,22 @@ class Agent:
 
     async def registered(self) -> Agent:
         async def there() -> bool:
-            assert self.child.alive, f"{self.name} ended by itself ({self.child.process.poll()}):\n{self.child.logs()}"
+            assert self.alive, f"{self.name} ended by itself ({self.process.returncode})"
             found = [entry.agent for entry in await self.mesh.agents() if entry.agent.name == self.name]
             self.record = next((one for one in found if one.state == AGENT_STATE_ACTIVE), None)
             return self.record is not None
 
-        await until(there, f"{self.name} is registered and active; its log ends:\n{self.child.logs()}")
+        await until(there, f"{self.name} is registered and active", of=self)
         return self
 
     async def stop(self) -> int:
         """SIGTERM, and its exit code."""
-        self.child.kill(signal.SIGTERM)
-        await until(lambda: not self.child.alive, f"{self.name} ends after SIGTERM")
-        return int(self.child.process.returncode)
+        self.kill(signal.SIGTERM)
+        await until(lambda: not self.alive, f"{self.name} ends after SIGTERM")
+        return int(self.process.returncode)
 
 
-class Mesh:
+class Mesh(Running):
     """`async with Mesh(…)`: two nodes; `agent(name)` starts the candidate once more."""
 
     def __init__(
@@ -142,42 +143,32 @@ class Mesh:
         sealed: Sealed | None = None,
         app: str = "tests/conformance/app.py",
     ) -> None:
+        super().__init__()
         self.candidate, self.namespace, self.folder, self.sealed = candidate, namespace, folder, sealed
         self.nodes: list[Node] = []
         secrets = sealed.env if sealed else {}
-        self._processes = ProcessMesh(folder, redis_url, etcd_url, app=app, namespace=namespace, **secrets)
-        self.env = self._processes.env
+        self.processes = ProcessMesh(folder, redis_url, etcd_url, app=app, namespace=namespace, **secrets)
+        self.env = self.processes.env
         self.redis = redis.asyncio.Redis.from_url(redis_url)
         self.started: list[Agent] = []
         self._count = 0
 
-    async def __aenter__(self) -> Mesh:
+    async def begin(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)  # what another run left would look ready
         self.folder.mkdir(parents=True)
-        self.nodes = [Node(self, f"node-{n}") for n in (1, 2)]
-        self.env["NERVENET_ADDRESS"] = ",".join(node.address for node in self.nodes)
-        try:
-            await asyncio.gather(*(node.start() for node in self.nodes))
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for agent in self.started:
-            agent.child.kill()
-        self._processes.__exit__(None, None, None)
+        self.stack.push_async_callback(self.redis.aclose)
+        self.nodes = [Node(self) for _ in range(2)]
         for node in self.nodes:
-            await node.channel.close()
-        await self.redis.aclose()
-
-    def node_process(self, address: str) -> NervenetProcess:
-        return self._processes.node("", "--listen", address)
+            self.stack.push_async_callback(node.channel.close)
+        self.stack.enter_context(self.processes)
+        self.stack.callback(self._kill_agents)
+        self.env["NERVENET_ADDRESS"] = ",".join(node.address for node in self.nodes)
+        await asyncio.gather(*(node.start() for node in self.nodes))
 
     async def agent(self, name: str, candidate: Candidate | None = None) -> Agent:
-        return await self.begin(name, candidate).registered()
+        return await self.launch(name, candidate).registered()
 
-    def begin(self, name: str, candidate: Candidate | None = None, **env: str) -> Agent:
+    def launch(self, name: str, candidate: Candidate | None = None, **env: str) -> Agent:
         """Start one, without waiting for it."""
         agent = Agent(self, candidate or self.candidate, name, env)
         self.started.append(agent)
@@ -186,11 +177,14 @@ class Mesh:
     async def stop_agents(self, within: float = 6) -> None:
         """Those that still run leave in order, if they can: the dead stay registered until their lease is over."""
         for agent in self.started:
-            agent.child.kill(signal.SIGTERM)
+            agent.kill(signal.SIGTERM)
         with contextlib.suppress(AssertionError):
-            await until(lambda: not any(agent.child.alive for agent in self.started), "they left", within)
+            await until(lambda: not any(agent.alive for agent in self.started), "they left", within)
+        self._kill_agents()
+
+    def _kill_agents(self) -> None:
         for agent in self.started:
-            agent.child.kill()
+            agent.kill()
         self.started.clear()
 
     def channel(self, address: str) -> grpc.aio.Channel:

@@ -20,8 +20,8 @@ async def sealed(candidate: Candidate, redis: str, etcd: str, folder: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     given = Sealed(Authority(folder / "certificates").issue("all"), "s3cret")
     async with Mesh(candidate, redis, etcd, f"sealed-{candidate.name}", folder / "mesh", given) as mesh:
-        wrong = mesh.begin("wrong", NERVENET_TOKEN="guessed")
-        await until(lambda: not wrong.child.alive, "an agent with a wrong token ends")
-        assert wrong.child.process.returncode != 0, f"it ended as if all were well:\n{wrong.child.logs()}"
+        wrong = mesh.launch("wrong", NERVENET_TOKEN="guessed")
+        await until(lambda: not wrong.alive, "an agent with a wrong token ends")
+        assert wrong.process.returncode != 0, f"it ended as if all were well:\n{wrong.logs()}"
         for name in FEATURES:
             await check(mesh, name)

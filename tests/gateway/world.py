@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import grpc.aio
@@ -25,6 +25,7 @@ from nervenet.v1 import agent_service_pb2_grpc as pb_grpc
 from tests.support.waiting import DEADLINE
 
 Handler = Callable[[task_pb2.TaskEnvelope], Any]
+Metadata = Sequence[tuple[str, str]]
 
 
 def hello(*capabilities: str | dict[str, Any], name: str = "speaker", credit: int = 4, **more: Any) -> pb.Hello:
@@ -60,9 +61,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 class Stream:
     """One Connect stream by hand. `hear("task")` waits for the next item of a kind; others are kept in their order."""
 
-    def __init__(
-        self, address: str, metadata: Sequence[tuple[str, str]] = (), tls: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, address: str, metadata: Metadata = (), tls: grpc.ChannelCredentials | None = None) -> None:
         self.channel = grpc.aio.secure_channel(address, tls) if tls else grpc.aio.insecure_channel(address)
         self.call: Any = pb_grpc.AgentServiceStub(self.channel).Connect(metadata=metadata)
         self.items: list[pb.ConnectResponseItem] = []
@@ -98,6 +97,12 @@ class Stream:
                 return error.code().name, reason_of(error)
             return (await self.call.code()).name, ""
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def close(self) -> None:
         self.call.cancel()
         await self.channel.close()
@@ -114,7 +119,7 @@ class Speaker:
         name: str = "speaker",
         credit: int = 4,
         capabilities: Sequence[Any] = (),
-        metadata: Sequence[tuple[str, str]] = (),
+        metadata: Metadata = (),
         tls: grpc.ChannelCredentials | None = None,
         as_late_as_allowed: bool = False,
         **more: Any,
@@ -184,12 +189,10 @@ class Speaker:
         while not self._leaving:
             where = self.addresses()
             self.at = where[next(self._turn) % len(where)]
-            stream = self._stream = Stream(self.at, self.metadata, self.tls)
+            self._stream = Stream(self.at, self.metadata, self.tls)
             with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
-                try:
+                async with self._stream as stream:
                     await self._talk(stream)
-                finally:
-                    await stream.close()
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 return
@@ -202,12 +205,9 @@ class Speaker:
 
     async def _talk(self, stream: Stream) -> None:
         del self.hello.running[:]
-        for envelope in self.held.values():
-            kept = task_pb2.TaskEnvelope()
-            kept.CopyFrom(envelope)
-            kept.ClearField("input")
-            key = (kept.task_id, kept.attempt)
-            self.hello.running.append(pb.HeldTask(task=kept, checkpoint=self.checkpoints.get(key)))
+        for key, envelope in self.held.items():
+            one = self.hello.running.add(task=envelope, checkpoint=self.checkpoints.get(key))
+            one.task.ClearField("input")
         await stream.say(hello=self.hello)
         welcome = self.welcome = await stream.hear("welcome")
         self.welcomes.append(welcome)
@@ -243,11 +243,11 @@ class Speaker:
         self.heard.append(kind)
         if kind == "task":
             self._begin(item.task)
-        elif kind == "result_ack":
-            self.acked.append(item.result_ack)
-            self._forget((item.result_ack.task_id, item.result_ack.attempt))
-        elif kind == "rejected":
-            self._forget((item.rejected.task_id, item.rejected.attempt))
+        elif kind in ("result_ack", "rejected"):
+            told = getattr(item, kind)
+            self.acked += [told] if kind == "result_ack" else []
+            for kept in (self.held, self.results, self.checkpoints):
+                kept.pop((told.task_id, told.attempt), None)
         elif kind == "task_cancel":
             key = (item.task_cancel.task_id, item.task_cancel.attempt)
             if key in self.running:
@@ -278,41 +278,24 @@ class Speaker:
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, AssertionError):
             await self.say(task_completion=done)
 
-    def _forget(self, key: tuple[str, int]) -> None:
-        self.held.pop(key, None)
-        self.results.pop(key, None)
-        self.checkpoints.pop(key, None)
-
 
 async def refused(
-    address: str,
-    *items: pb.ConnectRequestItem,
-    metadata: Sequence[tuple[str, str]] = (),
-    tls: grpc.ChannelCredentials | None = None,
+    address: str, *items: pb.ConnectRequestItem, metadata: Metadata = (), tls: grpc.ChannelCredentials | None = None
 ) -> tuple[str, str]:
     """What becomes of a stream that begins like this; it may be over before it was said."""
-    stream = Stream(address, metadata, tls)
-    try:
+    async with Stream(address, metadata, tls) as stream:
         if items:
             with suppress(grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
                 await stream.say_all(items)
         return await stream.end()
-    finally:
-        await stream.close()
 
 
 @asynccontextmanager
 async def connected(
-    address: str,
-    said: pb.Hello,
-    metadata: Sequence[tuple[str, str]] = (),
-    tls: grpc.ChannelCredentials | None = None,
+    address: str, said: pb.Hello, metadata: Metadata = (), tls: grpc.ChannelCredentials | None = None
 ) -> AsyncIterator[Stream]:
     """A stream that has said hello and heard its welcome (`stream.welcome`)."""
-    stream = Stream(address, metadata, tls)
-    try:
+    async with Stream(address, metadata, tls) as stream:
         await stream.say(hello=said)
         stream.welcome = await stream.hear("welcome")
         yield stream
-    finally:
-        await stream.close()

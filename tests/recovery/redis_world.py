@@ -19,23 +19,18 @@ from nervenet import Client, WorkflowHandle
 from nervenet.dev.servers import Server, valkey
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
-from nervenet.streams.keys import Keys
 from tests.recovery import redis_app
+from tests.support.data_plane import DataPlane
 from tests.support.mesh import ProcessMesh
-from tests.support.processes import NervenetProcess
 from tests.support.waiting import until
 
 APP = "tests/recovery/redis_app.py"
 PATIENCE = 90.0
 
-__all__ = ["Load", "RedisMesh", "broken_mesh", "expected", "torn"]
-
 
 def expected(n: int, told: int) -> int:
     """What `mixed` gives."""
-    one = n + 1
-    two = one + n
-    return one + two + sum(n + k for k in range(4)) + (n + 1) + told + 4 * n + 7
+    return 12 * n + 16 + told
 
 
 def torn(server: Server, seed: int, most: int = 4096) -> int:
@@ -48,17 +43,13 @@ def torn(server: Server, seed: int, most: int = 4096) -> int:
     return cut
 
 
-class RedisMesh:
+class RedisMesh(DataPlane):
     """Two nodes and two agents; `server` is theirs alone."""
 
     def __init__(self, host: ProcessMesh, server: Server, client: Client, link: Link) -> None:
-        self.host, self.server, self.client, self.link = host, server, client, link
-        self.folder = host.folder
-        self.keys = Keys(host.namespace)
-
-    @property
-    def nodes(self) -> list[NervenetProcess]:
-        return self.host.nodes
+        super().__init__(link, host.namespace)
+        self.host, self.server, self.client = host, server, client
+        self.folder, self.nodes, self.effects = host.folder, host.nodes, host.effects
 
     async def load(self, count: int, first: int = 0) -> Load:
         """So many `mixed` workflows, started and on their way, each node owning its share."""
@@ -71,19 +62,7 @@ class RedisMesh:
 
     async def under_way(self, lines: int, within: float = 30) -> None:
         """Wait until agents have done so many tasks (since the beginning)."""
-        effects = self.host.folder / "effects"
-        await until(
-            lambda: effects.exists() and effects.read_text().count("\n") >= lines, f"{lines} tasks", within, self.host
-        )
-
-    async def steps(self, workflow_id: str) -> list[str]:
-        """The names of a journal's entries; checked on the way: no gap, none twice."""
-        rows = await self.link.call("XRANGE", self.keys.journal(workflow_id), "-", "+")
-        numbers = [int(row[0].partition(b"-")[2]) for row in rows]
-        names = [row[1][1].decode() for row in rows]
-        assert numbers == list(range(1, len(rows) + 1)), f"{workflow_id}: {numbers}"
-        assert len(set(names)) == len(names), f"{workflow_id}: {names}"
-        return names
+        await until(lambda: len(self.host.lines()) >= lines, f"{lines} tasks", within, self.host)
 
     async def entry(self, workflow_id: str, name: str) -> None:
         """Wait until the journal has it."""
@@ -101,9 +80,6 @@ class RedisMesh:
 
         return there
 
-    def effects(self, workflow_id: str) -> list[str]:
-        return self.host.effects(workflow_id)
-
 
 class Load:
     """Workflows under way; each gets its signal, and all have to end right."""
@@ -120,22 +96,23 @@ class Load:
         """All have been told: while Redis knows no workflow, a signal is answered NOT_FOUND."""
         await self._told
 
-    async def right(self, *, complete: bool = True) -> None:
+    async def right(self) -> None:
         """Each ends with its own result; its journal is whole: every step once, and all of them."""
-        async with asyncio.timeout(PATIENCE):
-            try:
+        try:
+            async with asyncio.timeout(PATIENCE):
                 await self._told
                 for workflow_id, run in self.runs.items():
                     n = int(workflow_id.partition("-")[2])
                     assert await run.result() == expected(n, 1), workflow_id
-            except TimeoutError:
-                raise AssertionError(f"not all has ended:\n{self.mesh.host.logs()}") from None
-        for workflow_id in self.runs if complete else ():
-            names = await self.mesh.steps(workflow_id)
+        except TimeoutError:
+            raise AssertionError(f"not all has ended:\n{self.mesh.host.logs()}") from None
+        for workflow_id in self.runs:
+            names = await self.mesh.names(workflow_id)
             tasks = sorted(name for name in names if name.startswith("task:"))
             wanted = ["task:add", *(f"task:add.{k}" for k in range(2, 8)), "task:part"]
             assert (tasks, names[-1]) == (wanted, "close"), f"{workflow_id}: {names}"
             assert sum(name.startswith("signal:") for name in names) == 1
+            assert len(set(names)) == len(names), f"{workflow_id}: {names}"
 
 
 @asynccontextmanager
@@ -151,15 +128,10 @@ async def broken_mesh(
 ) -> AsyncIterator[RedisMesh]:
     """Nodes and agents as `nervenet node|agent` starts them, on a Valkey of their own, or on `over` at the address `via`."""
     async with AsyncExitStack() as stack:
-        if over is None:
-            own = valkey(folder / "valkey" if data else None, options=options)
-            server = await stack.enter_async_context(own)
-        else:
-            server = over
-        with ProcessMesh(folder, via or server.url, etcd) as host:
+        server = over or await stack.enter_async_context(valkey(folder / "valkey" if data else None, options=options))
+        with ProcessMesh(folder, via or server.url, etcd, app=APP) as host:
             host.env |= env
-            await asyncio.to_thread(host.up, *(host.node(APP) for _ in range(2)))
-            await asyncio.to_thread(host.up, *(host.agent(app=APP) for _ in range(2)))
+            await asyncio.to_thread(host.start, 2, 2)
             link = await open_link(server.url, name="test", patience=60)
             async with host.client() as client:
                 yield RedisMesh(host, server, client, link)

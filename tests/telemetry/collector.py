@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as rpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.support.waiting import wait_until
 
 DEADLINE = 30.0
 
@@ -61,26 +61,21 @@ class Collector(rpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.spans: list[Seen] = []
         self.endpoint = ""
-        self._arrived = threading.Condition()
 
     def Export(self, request: Any, context: Any) -> Any:
-        with self._arrived:
-            for resource in request.resource_spans:
-                service = {one.key: _value(one.value) for one in resource.resource.attributes}
-                for scope in resource.scope_spans:
-                    self.spans += [_seen(span, service) for span in scope.spans]
-            self._arrived.notify_all()
+        for resource in request.resource_spans:
+            service = {one.key: _value(one.value) for one in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans += [_seen(span, service) for span in scope.spans]
         return pb.ExportTraceServiceResponse()
 
     def wait(self, enough: Callable[[list[Seen]], Any], what: str, within: float = DEADLINE) -> list[Seen]:
-        end = time.monotonic() + within
-        with self._arrived:
-            while not enough(self.spans):
-                left = end - time.monotonic()
-                names = sorted(span.name for span in self.spans)
-                assert left > 0, f"not within {within} s: {what}; there are {names}"
-                self._arrived.wait(left)
-            return list(self.spans)
+        wait_until(lambda: enough(list(self.spans)), what, within, self)
+        return list(self.spans)
+
+    def logs(self) -> str:
+        """The names of all spans."""
+        return f"there are {sorted(span.name for span in self.spans)}"
 
     def tree(self, workflow_id: str) -> Seen:
         """The root of that workflow's trace, children joined; every span must have its parent there, once."""
