@@ -62,7 +62,7 @@ class Slot:
 
     @property
     def address(self) -> str:
-        """What the registry says of whoever stands here."""
+        """What the registry says of the process in this slot."""
         return f"127.0.0.1:{self.front.port if self.front else self.port}"
 
     @property
@@ -153,7 +153,7 @@ class Torture(Running):
     async def in_step(self) -> bool:
         """Whether the replica has what the master has: only then does a failover keep what was acknowledged.
 
-        Sentinels that starve may have changed the parts by themselves.
+        Sentinels that starve may have changed the roles on their own.
         """
         assert self.replicated is not None
         pair = self.replicated

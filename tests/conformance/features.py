@@ -69,7 +69,7 @@ class World:
         return [line for line in lines if line.startswith(f"{word} {task_id}")]
 
     async def begun(self, count: int = 1) -> str:
-        """Wait until so many handlers have begun; the id of the last one's task."""
+        """Wait until this many handlers have begun; the id of the last one's task."""
         await until(lambda: len(self.noted("begin")) >= count, f"{count} handlers have begun")
         return self.noted("begin")[-1].split()[1]
 

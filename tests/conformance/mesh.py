@@ -47,7 +47,7 @@ class Candidate:
     redis: bool = False
     """Whether it reads Redis itself; all others get only the nodes' addresses."""
     conformance: bool = True
-    """Whether it is to serve the suite's capabilities, or its own."""
+    """Whether it must serve the suite's capabilities, or its own."""
 
 
 class Sealed(NamedTuple):

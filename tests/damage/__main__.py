@@ -24,16 +24,13 @@ async def main(word: str) -> int:
                 wrong = await target.run(damage, client)
                 bad += bool(wrong)
                 if wrong or sys.stdout.isatty():
-                    print(
-                        f"{i:4}/{len(cases)} {time.monotonic() - at:5.1f} s  {damage.name}: {wrong or 'fine'}",
-                        flush=True,
-                    )
+                    took = f"{time.monotonic() - at:5.1f} s"
+                    print(f"{i:4}/{len(cases)} {took}  {damage.name}: {wrong or 'fine'}", flush=True)
                 if ended := [one for one in target.host.processes if not one.alive]:
                     print("a process has ended; the rest is not tried", *(one.logs() for one in ended), sep="\n")
                     return 1
-    print(
-        f"damage: {len(cases)} cases, {bad} hurt more than their victim, {GOOD} good workflows beside each, {time.monotonic() - began:.0f} s"
-    )
+    took = f"{time.monotonic() - began:.0f} s"
+    print(f"damage: {len(cases)} cases, {bad} hurt more than their victim, {GOOD} good workflows beside each, {took}")
     return 1 if bad else 0
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -54,13 +55,9 @@ def _of(key: Key) -> Iterator[Damage]:
             yield Damage(f"a new field of {key.pattern} is {value[:12]!r}", partial(_field, key, value, b"7"), own)
             yield Damage(f"every field of {key.pattern} is {value[:12]!r}", partial(_fields, key, value), own)
         if key.pattern == "nn:<ns>:wf:{<workflow_id>}":
-            for name in HEAD:
-                for value in GARBAGE:
-                    yield Damage(
-                        f"field {name} of {key.pattern} is {value[:12]!r}",
-                        partial(_field, key, name.encode(), value),
-                        own,
-                    )
+            for name, value in itertools.product(HEAD, GARBAGE):
+                put = partial(_field, key, name.encode(), value)
+                yield Damage(f"field {name} of {key.pattern} is {value[:12]!r}", put, own)
     elif key.kind == "stream":
         for what, fields in _entries(key):
             yield Damage(f"{key.pattern} has {what}", partial(_added, key, fields), own)
@@ -78,6 +75,8 @@ HEAD = (
 )  # fmt: skip
 
 
+ENTRIES = (b"task:note.2", b"signal:s", b"no such kind", b"", b"\xff", b"attempt:note.2#x", b"close", b"start")
+
 # ── entries of streams ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -87,16 +86,7 @@ def _entries(key: Key) -> Iterator[tuple[str, dict[bytes, bytes]]]:
         if "wake" in key.pattern:
             yield from _wakes(value)
         elif "journal" in key.pattern:
-            for name in (
-                b"task:note.2",
-                b"signal:s",
-                b"no such kind",
-                b"",
-                b"\xff",
-                b"attempt:note.2#x",
-                b"close",
-                b"start",
-            ):
+            for name in ENTRIES:
                 yield f"entry {name!r} that is {value[:12]!r}", {b"n": name, b"e": value}
         else:
             yield f"an envelope that is {value[:12]!r}", {b"e": value}

@@ -26,19 +26,12 @@ def keys() -> list[Key]:
     for cell, kinds in _ROW.findall(README.read_text()):
         patterns = _KEY.findall(cell)
         if patterns[0].startswith("nn:<ns>:"):
-            types = [
-                next(t for t in _REDIS_TYPES if kind.strip().startswith(t))
-                for kind in re.split(r", (?!group|no )", kinds)
-            ]
-            base = (
-                patterns[0].removesuffix(":journal")
-                if patterns[0].endswith(":journal")
-                else "nn:<ns>:wf:{<workflow_id>}"
-            )
-            for pattern, kind in zip(
-                patterns, types if len(types) == len(patterns) else types * len(patterns), strict=True
-            ):
-                found.append(Key(pattern.replace("…", base), kind))
+            named = [kind.strip() for kind in re.split(r", (?!group|no )", kinds)]
+            types = [next(t for t in _REDIS_TYPES if kind.startswith(t)) for kind in named]
+            first = patterns[0]
+            base = first.removesuffix(":journal") if first.endswith(":journal") else "nn:<ns>:wf:{<workflow_id>}"
+            types = types if len(types) == len(patterns) else types * len(patterns)
+            found += [Key(pattern.replace("…", base), kind) for pattern, kind in zip(patterns, types, strict=True)]
         elif re.match(r"(agents|load|nodes|tombstones)/<", patterns[0]):
             found.append(Key(patterns[0], "etcd"))
     return found

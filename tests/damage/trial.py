@@ -18,7 +18,6 @@ from nervenet import Client, RequestError
 from nervenet.registry.etcd import Etcd
 from tests.damage.app import go, good, victim
 from tests.support.mesh import ProcessMesh
-from tests.support.processes import NervenetProcess
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -41,15 +40,8 @@ output: steps.note.output
 class Target:
     """The mesh that is damaged, and its victim."""
 
-    def __init__(
-        self,
-        host: ProcessMesh,
-        nodes: tuple[NervenetProcess, ...],
-        agents: tuple[NervenetProcess, ...],
-        redis: Any,
-        etcd: Etcd,
-    ) -> None:
-        self.host, self.nodes, self.agents = host, nodes, agents
+    def __init__(self, host: ProcessMesh, redis: Any, etcd: Etcd) -> None:
+        self.host, self.nodes, self.agents = host, host.processes[:3], host.processes[3:]
         self.redis, self.etcd = redis, etcd
         self.victim_id, self.owner = "", ""
         self._count = itertools.count(1)
@@ -134,7 +126,7 @@ class Target:
         """False: the key still holds another type, from the case before."""
         try:
             await damage.put(self)
-        except redis.exceptions.ResponseError:  # whoever lists what belongs there makes it again
+        except redis.exceptions.ResponseError:  # a command that lists what belongs there makes it again
             for what in ("escalations", "definitions"):
                 await asyncio.to_thread(self.host.run, what, "list")
             return False
@@ -142,23 +134,19 @@ class Target:
 
     async def _victim(self, hurt: WorkflowHandle[Any], damage: Damage) -> str:
         """It goes on as if nothing had happened, or it is BLOCKED, or asking for it says that it cannot be read."""
-        last = ""
-        deadline = asyncio.get_running_loop().time() + WITHIN
-        told = False
-        while asyncio.get_running_loop().time() < deadline:
-            try:
-                if not told:
-                    await hurt.signal(go, "go")
-                    told = True
-                info = await hurt.info()
-                last = info.state
-                if last in ("SUCCEEDED", "BLOCKED", "FAILED", "CANCELED"):
-                    break
-            except RequestError as error:
-                last = error.reason
-                if last in ("UNREADABLE", "WORKFLOW_CLOSED", "WORKFLOW_NOT_FOUND"):
-                    break
-            await asyncio.sleep(0.05)
+        last, told = "", False
+        over = ("SUCCEEDED", "BLOCKED", "FAILED", "CANCELED", "UNREADABLE", "WORKFLOW_CLOSED", "WORKFLOW_NOT_FOUND")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WITHIN):
+                while last not in over:
+                    try:
+                        if not told:
+                            await hurt.signal(go, "go")
+                            told = True
+                        last = (await hurt.info()).state
+                    except RequestError as error:
+                        last = error.reason
+                    await asyncio.sleep(0.05)
         if damage.victim_only:
             asked = "CANCELED" if "entry cancel" in damage.name else ""  # that one can be read, and is obeyed
             fine = last in ("SUCCEEDED", "BLOCKED", "UNREADABLE", "WORKFLOW_CLOSED", asked)
@@ -178,8 +166,7 @@ async def _waits(run: WorkflowHandle[Any]) -> bool:
 async def mesh(folder: Path, redis_url: str, etcd_url: str) -> AsyncIterator[tuple[Target, Client]]:
     async with AsyncExitStack() as stack:
         host = stack.enter_context(ProcessMesh(folder, redis_url, etcd_url, app=APP))
-        nodes = host.up(*(host.node() for _ in range(3)))
-        agents = host.up(*(host.agent() for _ in range(2)))
+        host.start(3, 2)
         (folder / "declared.yaml").write_text(DECLARED)
         stored = host.run("definitions", "put", str(folder / "declared.yaml"))
         assert stored.returncode == 0, stored.stderr
@@ -187,4 +174,4 @@ async def mesh(folder: Path, redis_url: str, etcd_url: str) -> AsyncIterator[tup
         stack.push_async_callback(store.aclose)
         etcd = await stack.enter_async_context(Etcd.open(etcd_url))
         client = await stack.enter_async_context(host.client())
-        yield Target(host, nodes, agents, store, etcd), client
+        yield Target(host, store, etcd), client

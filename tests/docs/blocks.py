@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +46,13 @@ def blocks(page: Path, language: str = "") -> list[Block]:
         for match in _FENCE.finditer(text)
     ]
     return [block for block in found if language in ("", block.language)]
+
+
+def save(files: Iterable[Block], folder: Path) -> None:
+    """Save each block under the name that the page gives it; others are no files."""
+    for block in files:
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
 
 
 def program_of(page: Path) -> str:

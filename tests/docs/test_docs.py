@@ -13,15 +13,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(
-        f"tests.docs.{story}"
-        for story in ("tutorial", "mistakes", "deploy_story", "command_line", "readme", "fastapi", "as_data", "grpcurl")
-    )
-)
+pytest.register_assert_rewrite("tests.docs.tutorial", "tests.docs.pages", "tests.docs.grpcurl")
 
-from tests.docs import as_data, command_line, deploy_story, fastapi, grpcurl, mistakes, readme, tutorial  # noqa: E402  rewritten first
-from tests.docs.blocks import PAGES, blocks, program_of  # noqa: E402
+from tests.docs import grpcurl, pages, tutorial  # noqa: E402  rewritten first
+from tests.docs.blocks import PAGES, blocks, program_of, save  # noqa: E402
 from tests.support.environment import ROOT, clean_environment  # noqa: E402
 
 Story = Callable[[Path], None]
@@ -29,9 +24,7 @@ Story = Callable[[Path], None]
 
 def run_python(page: Path, folder: Path) -> None:
     """The blocks of a page are one program, each going on where the one before it ended."""
-    for block in blocks(page):
-        if block.file:
-            (folder / block.file).write_text(block.text, encoding="utf-8")
+    save(blocks(page), folder)
     program = folder / "page.py"
     program.write_text(program_of(page), encoding="utf-8")
     ran = subprocess.run(
@@ -43,13 +36,13 @@ def run_python(page: Path, folder: Path) -> None:
 # The longest first.
 STORIES: dict[str, Story] = {
     "tutorial": tutorial.tell,
-    "errors": mistakes.tell,
-    "deploy-story": deploy_story.tell,
-    "cli": command_line.tell,
-    "declared": as_data.tell,
+    "errors": pages.errors,
+    "deploy-story": pages.deploy_story,
+    "cli": pages.command_line,
+    "declared": pages.declared,
     "grpcurl": grpcurl.tell,
-    "fastapi": fastapi.tell,
-    "readme": readme.tell,
+    "fastapi": pages.fastapi,
+    "readme": pages.readme,
     **{f"python of {page.name}": partial(run_python, page) for page in PAGES if program_of(page)},
 }
 
@@ -77,7 +70,7 @@ def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) 
 
 
 def test_each_command_of_each_page_is_run() -> None:
-    told = {module.PAGE for module in (tutorial, mistakes, deploy_story, command_line, readme, as_data, grpcurl)}
+    told = {tutorial.PAGE, pages.ERRORS, pages.DEPLOY, pages.CLI, pages.README, pages.DECLARED, grpcurl.PAGE}
     assert {page for page in PAGES if blocks(page, "console")} == told
 
 
@@ -96,4 +89,4 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_example_is_the_file_that_is_shipped() -> None:
     shipped = (ROOT / "examples/hello.py").read_text(encoding="utf-8").partition("\n")
-    assert shipped[0].startswith("# SPDX") and shipped[2].strip() == blocks(readme.PAGE, "python")[0].text.strip()
+    assert shipped[0].startswith("# SPDX") and shipped[2].strip() == blocks(pages.README, "python")[0].text.strip()

@@ -16,7 +16,7 @@ from tests.support.torture import command_line
 
 def main() -> int:
     parser = command_line(__doc__, calls=100_000, token=False, at_once=50)
-    parser.add_argument("--seed", type=int, default=None, help="the one of a run that is to be made again")
+    parser.add_argument("--seed", type=int, default=None, help="the seed of an earlier run, to repeat it")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what is sent")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=(), help="only these calls")
     given = parser.parse_args()

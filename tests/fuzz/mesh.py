@@ -30,7 +30,7 @@ TIDY_EVERY = 1.0
 
 
 class Options(NamedTuple):
-    """What is to be done."""
+    """What to do."""
 
     calls: int
     seed: int

@@ -18,7 +18,7 @@ UP, ZOMBIE, DEAD = "up", "zombie", "dead"
 IDLE, CLAIMING, RUNNING, REPORTING, DROPPING = "idle", "claiming", "running", "reporting", "dropping"
 UNREAD, NOWHERE = -1, -2
 OWNER_FAILED = -1
-"""The outcome that the owner appends when attempts are used up; otherwise the agent's number stands there."""
+"""The outcome that the owner appends when attempts are used up; otherwise it is the agent's number."""
 LOST, SPARED, FAILED = "lost", "spared", "failed"
 """SPARED: its agent is lost, and the entry says that this blames the step too little to count (decision 0026)."""
 LOST_LIMIT = 2

@@ -161,7 +161,7 @@ class Escalation(Model[State]):
             yield Step(f"owner: the deadline of {k}: {status}", after)
 
     def _wants(self, s: State, applied: int) -> Entry | None:
-        """What the fold of so many entries lets an owner append next."""
+        """What the fold of this many entries lets an owner append next."""
         folded = s.journal[:applied]
         kinds = [entry.kind for entry in folded]
         if "task" in kinds:
@@ -177,7 +177,7 @@ class Escalation(Model[State]):
         return None
 
     def _zombie(self, s: State) -> Iterator[Step[State]]:
-        """The owner of before, who has folded less: whatever he says is refused, or should be."""
+        """The earlier owner, which has folded less: what it appends is refused, or should be."""
         if s.zombie < 0:
             return
         yield Step("the replaced owner lets go", s._replace(zombie=-1), fault=True)
@@ -247,7 +247,7 @@ def _has(s: State, kind: str, k: int = 0) -> bool:
 
 
 def _open_question(s: State, applied: int) -> int:
-    """Its number, as far as so many entries tell; 0 = none."""
+    """Its number, as far as this many entries tell; 0 = none."""
     folded = s.journal[:applied]
     k = max((entry.k for entry in folded if entry.kind == "escalated"), default=0)
     over = any(entry.kind in ("task", "close") or (entry.kind == "decided" and entry.k == k) for entry in folded)

@@ -2,7 +2,7 @@
 """Who owns a workflow, and whether he knows: start, adopt, hand over, sweep, close, begin again.
 
 As in workflow_create.lua, workflow_adopt.lua, owner_move.lua, running_*.lua and node/{workflows,recovery}/. The
-workflow has no steps: whoever hosts and owns it can close it. So the states are about `running`, the owned sets, the head and
+workflow has no steps: a node that hosts and owns it can close it. So the states are about `running`, the owned sets, the head and
 what each node is in the middle of. Time is the number of ZADDs so far: all that matters is which of two came later.
 """
 
@@ -109,7 +109,7 @@ class Ownership(Model[State]):
         }
 
     def wrong(self, state: State) -> str:
-        """Where no key vanishes and nothing begins again behind its books, whoever dies now leaves a set that names it."""
+        """A node that dies now leaves a set that names the workflow, unless keys vanish or the workflow is begun again."""
         for i, node in enumerate(state.nodes if not self.losses + self.restarts else ()):
             if node.life == UP and node.hosts and state.head == OPEN and state.owner == i and i not in state.owned:
                 return "a node hosts what its set does not name"
@@ -195,23 +195,8 @@ class Ownership(Model[State]):
 
     def _node(self, s: State, i: int, node: Node) -> Iterator[Step[State]]:
         doing = node.doing
-        steps = {
-            "own": self._own,
-            "create": self._create,
-            "mark": self._mark,
-            "renew": self._renew,
-            "reopen": self._reopen,
-            "own again": self._own_again,
-            "unmark": self._unmark,
-            "wake": self._wake,
-            "adopt": self._adopt,
-            "disown the dead": self._disown_dead,
-            "move": self._move,
-            "list again": self._list_again,
-            "disown mine": self._disown_mine,
-        }
-        if doing.what:
-            yield steps[doing.what](s, i, doing)
+        if doing.what:  # "own again" is `_own_again`
+            yield getattr(self, f"_{doing.what.replace(' ', '_')}")(s, i, doing)
         if node.dropping == REMOVE:
             yield self._leave_set(s, i)
         elif node.dropping == LOOK:
@@ -327,7 +312,7 @@ class Ownership(Model[State]):
         refused = _node(s, i, doing=IDLE, dropping=REMOVE if s.owner != i else s.nodes[i].dropping)
         return Step(f"node {i}: workflow_adopt: refused or closed", refused)
 
-    def _disown_dead(self, s: State, i: int, d: Doing) -> Step[State]:
+    def _disown_the_dead(self, s: State, i: int, d: Doing) -> Step[State]:
         s = s._replace(owned=s.owned - {d.whom})
         return Step(f"node {i}: SREM owned[{d.whom}]", _node(s, i, doing=IDLE))
 
@@ -448,27 +433,15 @@ def _renamed(node: Node, to: Mapping[int, int]) -> Node:
 
 def _ranked(s: State) -> State:
     """0 stays 0; nobody asks how much time lies between two moments."""
-    times = {
-        s.score,
-        s.mark,
-        s.closed_at,
-        s.grace,
-        s.clock,
-        *(t for n in s.nodes for t in (n.doing.score, n.books.score)),
-    }
-    rank = {time: n for n, time in enumerate(sorted(times | {0}))}
+    times = {t for n in s.nodes for t in (n.doing.score, n.books.score)}
+    times |= {0, s.score, s.mark, s.closed_at, s.grace, s.clock}
+    rank = {time: n for n, time in enumerate(sorted(times))}
     nodes = tuple(
         n._replace(doing=n.doing._replace(score=rank[n.doing.score]), books=n.books._replace(score=rank[n.books.score]))
         for n in s.nodes
     )
-    return s._replace(
-        nodes=nodes,
-        score=rank[s.score],
-        mark=rank[s.mark],
-        closed_at=rank[s.closed_at],
-        grace=rank[s.grace],
-        clock=rank[s.clock],
-    )
+    ranked = {name: rank[getattr(s, name)] for name in ("score", "mark", "closed_at", "grace", "clock")}
+    return s._replace(nodes=nodes, **ranked)
 
 
 def _looks(s: State, i: int) -> tuple[object, ...]:

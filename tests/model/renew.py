@@ -129,23 +129,14 @@ class Renew(Model[State]):
             yield Step(f"owner: {ends.what} of run {s.run}", _send(s, ends))
 
     def _arrives(self, s: State, message: Message, *, fault: bool) -> Iterator[Step[State]]:
-        handle = {
-            "task": self._task,
-            "claim": self._claimed,
-            "outcome": self._outcome,
-            "signal": self._signal,
-            "renew": self._renewed,
-            "close": self._close,
-            "restart": self._restarted,
-        }[message.what]
-        after, status = handle(s, message)
+        after, status = getattr(self, f"_{message.what}")(s, message)
         again = ", AGAIN" if fault else ""
         yield Step(f"{message.what} of run {message.run} arrives{again}: {status}", after, fault=fault)
 
     def _task(self, s: State, message: Message) -> tuple[State, str]:
         return _send(s, Message("claim", message.run)), "read by an agent"
 
-    def _claimed(self, s: State, message: Message) -> tuple[State, str]:
+    def _claim(self, s: State, message: Message) -> tuple[State, str]:
         if self.claim_fence and (message.run != s.run or s.closed):
             return s, "stale"
         if "task" in s.markers:
@@ -173,14 +164,14 @@ class Renew(Model[State]):
         entry = Entry(s.last + 1, name, run)
         return s._replace(journal=(*s.journal, entry), last=entry.n, markers=s.markers | {name}), "new"
 
-    def _renewed(self, s: State, message: Message) -> tuple[State, str]:
+    def _renew(self, s: State, message: Message) -> tuple[State, str]:
         if self.renew_fence and message.run != s.run:
             return s, "stale"
         if s.closed:
             return s, "closed"
         return self._next(s, message.folded), "new"
 
-    def _restarted(self, s: State, message: Message) -> tuple[State, str]:
+    def _restart(self, s: State, message: Message) -> tuple[State, str]:
         if self.renew_fence and message.run != s.run:
             return s, "stale"
         if not s.closed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis comes back without its tail, or empty; whoever remembers writes back (docs/decisions/0012).
+"""Redis comes back without its tail, or empty; each process that remembers entries writes them back (docs/decisions/0012).
 
 As in journal_restore.lua and node/recovery/write_back.py. The workflow calls `a`, then `b`; somebody sends a signal through another node.
 The owner remembers what it has folded, agents their outcomes, that other node its signal; each writes back when another
@@ -117,7 +117,7 @@ class Restore(Model[State]):
         return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=self.in_doubt, again=again)
 
     def _asked(self, folded: tuple[Entry, ...]) -> frozenset[str]:
-        """Steps that the code asks for after so many entries."""
+        """Steps that the code asks for after this many entries."""
         names = [entry.name for entry in folded]
         return frozenset(("a", "b") if "task:a" in names else ("a",))
 

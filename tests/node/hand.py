@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from nervenet.clock import new_id
 from nervenet.config import Config
@@ -73,11 +73,12 @@ class World:
                 await session.close()
 
 
-class Task:
+class Task(NamedTuple):
     """A task as the hand holds it."""
 
-    def __init__(self, stream: bytes, entry_id: bytes, envelope: Envelope) -> None:
-        self.stream, self.entry_id, self.envelope = stream, entry_id, envelope
+    stream: bytes
+    entry_id: bytes
+    envelope: Envelope
 
     @property
     def step(self) -> str:
@@ -124,10 +125,8 @@ class Hand(DataPlane):
         return await self.journal.claim(e.workflow_id, e.run, e.step, e.attempt, self.id, ttl_ms)
 
     async def answer(self, task: Task, data: bytes, *, wake: bool = True, usage: tuple[Usage, ...] = ()) -> Appended:
-        e = task.envelope
-        body = Outcome(
-            Payload("json", data), None, e.capability, e.digest, e.attempt, self.id, 1, 2, usage, e.enqueue_ms
-        )
+        e, output = task.envelope, Payload("json", data)
+        body = Outcome(output, None, e.capability, e.digest, e.attempt, self.id, 1, 2, usage, e.enqueue_ms)
         return await self._append(task, f"task:{e.step}", body, wake)
 
     async def fail(self, task: Task, failure: Failure) -> Appended:

@@ -106,7 +106,7 @@ class Frozen:
 async def freeze(
     folder: Path, redis: str, registry: str, cells: Sequence[Cell], rounds: int, parallel: int, seed: int
 ) -> list[Round]:
-    """Every cell so many times, on `parallel` meshes side by side."""
+    """Run every cell this many times, on `parallel` meshes side by side."""
     jobs: dict[int, list[tuple[Cell, int]]] = defaultdict(list)
     for number, (_, cell) in enumerate(itertools.product(range(rounds), cells)):
         jobs[cell.nodes].append((cell, seed + number))

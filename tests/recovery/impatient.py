@@ -17,7 +17,6 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,7 @@ from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.coordinator_service_pb2_grpc import CoordinatorServiceStub
 from tests.recovery import redis_app
 from tests.support.mesh import ProcessMesh, mesh_alone
-from tests.support.torture import command_line
+from tests.support.torture import BUILD, command_line, conclude
 
 APP = "tests/recovery/redis_app.py"
 BATCH = 5
@@ -63,7 +62,7 @@ class Impatient:
 
     def __init__(self, host: ProcessMesh, tried: Tried) -> None:
         self._chance = random.Random(tried.seed)
-        self._tried = tried
+        self._tried, self._gate = tried, asyncio.Semaphore(AT_ONCE)
         self._metadata = ((NAMESPACE_KEY, host.namespace),)
         self._channels = [grpc.aio.insecure_channel(node.address) for node in host.nodes]
         self._stubs: list[Any] = [CoordinatorServiceStub(channel) for channel in self._channels]
@@ -79,7 +78,7 @@ class Impatient:
             size = BATCH if self._chance.random() < 0.2 else 1
             calls.append(self._start(count - left, min(size, left)))
             left -= size
-        await _some_at_a_time(calls)
+        await asyncio.gather(*calls)
 
     async def _start(self, first: int, count: int) -> None:
         ids = [f"brief-{n}" for n in range(first, first + count)]
@@ -94,7 +93,7 @@ class Impatient:
 
     async def steers(self, ids: list[str]) -> None:
         """Signal or cancel each of them, again and again, until one of the calls is answered."""
-        await _some_at_a_time([self._steer(one) for one in ids])
+        await asyncio.gather(*map(self._steer, ids))
 
     async def _steer(self, workflow_id: str) -> None:
         if self._chance.random() < 0.5:
@@ -111,22 +110,13 @@ class Impatient:
         """Whether it was answered in time."""
         method = getattr(self._chance.choice(self._stubs), name)
         try:
-            await method(request, timeout=self._chance.uniform(0.001, 0.02), metadata=self._metadata)
+            async with self._gate:
+                await method(request, timeout=self._chance.uniform(0.001, 0.02), metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             self._tried.calls[f"{name} {error.code().name}"] += 1
             return error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
         self._tried.calls[f"{name} OK"] += 1
         return True
-
-
-async def _some_at_a_time(calls: Sequence[Awaitable[None]]) -> None:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(call: Awaitable[None]) -> None:
-        async with gate:
-            await call
-
-    await asyncio.gather(*map(one, calls))
 
 
 async def impatience(host: ProcessMesh, calls: int, waiting: int, seed: int) -> Tried:
@@ -169,10 +159,8 @@ def main() -> int:
     with mesh_alone(APP) as host:
         host.start(2, 1, "--name", "nods")
         tried = asyncio.run(impatience(host, asked.calls, asked.waiting, asked.seed))
-    print(tried.line)
-    if tried.standing:
-        print(f"{len(tried.standing)} stand still: {tried.standing[:20]}")
-    return int(bool(tried.standing))
+    wrong = [f"{len(tried.standing)} stand still: {tried.standing[:20]}"] if tried.standing else []
+    return conclude(BUILD / "impatient.json", vars(tried), tried.line, wrong)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Load:
         self.accepted: list[str] = []
 
     async def wait_at_gates(self, count: int) -> None:
-        """Start so many errands; return when the handler of each one runs."""
+        """Start this many errands; return when the handler of each one runs."""
         names = [f"e{n}" for n in range(len(self._waiting), len(self._waiting) + count)]
         self._waiting += names
         await self._client.start_many(stories.errand, {f"errand-{name}": name for name in names})
@@ -37,7 +37,7 @@ class Load:
             await self._host.effect(name, "said #1", WITHIN)
 
     async def more(self, count: int) -> None:
-        """Wait until so many more greetings have been accepted."""
+        """Wait until this many more greetings have been accepted."""
         wanted = len(self.accepted) + count
         await until(lambda: len(self.accepted) >= wanted, f"{wanted} greetings are accepted", WITHIN)
 

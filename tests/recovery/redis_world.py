@@ -61,7 +61,7 @@ class RedisMesh(DataPlane):
         return Load(self, {workflow_id: self.client.handle(workflow_id, redis_app.mixed) for workflow_id in runs})
 
     async def under_way(self, lines: int, within: float = 30) -> None:
-        """Wait until agents have done so many tasks (since the beginning)."""
+        """Wait until agents have done this many tasks (since the beginning)."""
         await until(lambda: len(self.host.lines()) >= lines, f"{lines} tasks", within, self.host)
 
     async def entry(self, workflow_id: str, name: str) -> None:
@@ -73,7 +73,7 @@ class RedisMesh(DataPlane):
         await until(there, f"{workflow_id}: {name}", 30, self.host)
 
     def has_questions(self, count: int) -> Callable[[], Awaitable[bool]]:
-        """Whether so many are open, as people see them."""
+        """Whether this many are open, as people see them."""
 
         async def there() -> bool:
             return len([question async for question in self.client.escalations()]) == count

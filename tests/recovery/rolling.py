@@ -5,7 +5,7 @@
     make rolling ARGS="--order before --rounds 3"                      # the new process serves before the old one is asked to go
 
 Real processes as an operator starts them, and SIGTERM. Clients, one at each node's address and all others behind it, keep
-so many workflows under way: whenever one ends, they start the next. Each workflow is five beats long; what it takes
+this many workflows under way: whenever one ends, they start the next. Each workflow is five beats long; what it takes
 beyond that is the mesh's, and counts as slow above two seconds. Each finished step leaves a line in a file.
 
 Ends with one line, and writes the same as JSON; exit code 1 where a workflow failed, was slow, or a step was done twice.

@@ -109,7 +109,7 @@ class People:
 
 
 async def ending(run: WorkflowHandle[Any], within: float) -> str:
-    """The state in which it is in the end, or so many seconds from now."""
+    """The state in which it is in the end, or this many seconds from now."""
     with suppress(NervenetError, TimeoutError):
         await run.result(timeout=within)
     return str((await run.info()).state)

@@ -136,7 +136,7 @@ async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else
     assert (await restored(store, workflow_id, remembered)).status == "not_owner"
     assert await store.names(workflow_id) == ["start", "task:a", "timer:1"], "the owner has gone on from there"
     found = await restored(store, workflow_id, remembered, taken_from=OTHER)
-    assert (found.status, found.owner) == ("restored", OWNER), "unless he is dead and his adoption of it was lost"
+    assert (found.status, found.owner) == ("restored", OWNER), "unless it is dead and its adoption was lost"
 
 
 async def test_a_lost_close_closes_it_again(store: DataPlane) -> None:

@@ -29,7 +29,7 @@ class Trip(NamedTuple):
 
 @mesh.agent(slots=400)
 async def work(task: Task, job: tuple[int, float]) -> int:
-    """Takes so many seconds, and says when it is through."""
+    """Takes this many seconds, and records when it is through."""
     n, seconds = job
     await asyncio.sleep(seconds)
     record(task.workflow_id, f"{task.id}#{task.attempt}")

@@ -3,9 +3,9 @@
 
 At every fold: it is what was written under that number. At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
 nothing comes after `close` but the next run's `start`, what only an owner may say was said by the owner of that moment,
-whoever spoke for a run or took a workflow from somebody did so while it was that run and that owner, and an attempt is
+a process that spoke for a run, or took a workflow from a node, did so while it was that run and that owner, and an attempt is
 claimed by one agent. In the end: every accepted workflow is closed with an outcome that its shape can have and that
-people were told, what stands in Redis is what was written, and once the dead are buried nothing is left that no living
+people were told, what stands in Redis is what was written, and once what the dead left is cleaned up nothing is left that no living
 process explains.
 """
 
@@ -145,7 +145,7 @@ class Ledger:
             yield f"{key.decode()} and its markers differ: {markers ^ {name for _, name, _ in standing}}"
 
     def leaks(self, living: set[str]) -> Iterable[str]:
-        """Keys, members and entries that nothing explains once all workflows are over and the dead are buried."""
+        """Keys, members and entries that nothing explains once all workflows are over and what the dead left is cleaned up."""
         for key in sorted(self._store.data):
             name, value = key.decode(), self._store.get(key)
             kind, _, rest = name.removeprefix("nn:simulated:").partition(":")

@@ -80,7 +80,7 @@ class Handle(asyncio.TimerHandle):
 
 
 class Stuck(Exception):
-    """Nothing is ready and no timer runs: whoever waits will wait for ever."""
+    """Nothing is ready and no timer runs: what waits will wait for ever."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):

@@ -212,7 +212,7 @@ class Member:
 
     @property
     def gave_up(self) -> bool:
-        """It ended by itself while it started: whoever started it starts another."""
+        """It ended by itself while it started: its supervisor starts another."""
         return self.process.alive and self.life.done() and not self.up.is_set()
 
     async def settled(self) -> None:

@@ -98,9 +98,8 @@ class Watcher:
 
     def tell(self, changes: Changes) -> None:
         network = self._registry.network
-        delay = (
-            network.latency() if network.chance.random() >= self._registry.old_news else network.chance.random() * 3.0
-        )
+        old = network.chance.random() < self._registry.old_news
+        delay = network.chance.random() * 3.0 if old else network.latency()
         self._last = max(self._last, network.loop.now + delay, self._registry.away.get(self.process, 0.0))
         network.loop.call_at(self._last, self._hear, changes, context=network.nobody)
 

@@ -5,7 +5,7 @@
     assert not outcome.violations, outcome.story
 
 The story ends when every accepted workflow has ended and everybody who was stopped or cut off is back; then the living
-sweep and bury until nothing is left to do, and `check.py` looks at what stands.
+sweep and clean up until nothing is left to do, and `check.py` looks at what stands.
 """
 
 from __future__ import annotations
@@ -295,9 +295,8 @@ class Schedule:
             if isinstance(value, Stream) and not key.endswith(b":journal"):
                 found += [(f"{key!r} {at}", lambda v=value, at=at: v.entries.pop(at)) for at in value.entries]
                 for group in value.groups.values():
-                    found += [
-                        (f"pending {key!r} {at}", lambda g=group, at=at: g.pending.pop(at)) for at in group.pending
-                    ]
+                    pending = [(at, lambda g=group, at=at: g.pending.pop(at)) for at in group.pending]
+                    found += [(f"pending {key!r} {at}", act) for at, act in pending]
             elif b":owned:{" in key:
                 found += [(f"{key!r} {m!r}", lambda k=key, m=m: self.store.do_srem(k, m)) for m in value]
             elif b":wf:{" in key and isinstance(value, dict):
@@ -339,15 +338,13 @@ class Schedule:
         head = key.removesuffix(b":journal")
         run = self.store.do_hget(head, "run")
         keys = (head, key, head + b":ckpt")
-        answer = self.store.execute(
-            "EVALSHA", SCRIPTS["journal_append"].sha, 3, *keys, run, "signal:garbled", GARBAGE, ""
-        )
+        words = ("EVALSHA", SCRIPTS["journal_append"].sha, 3, *keys, run, "signal:garbled", GARBAGE, "")
+        answer = self.store.execute(*words)
         if answer[0] == b"new":
             self.ledger.garbled.add(key)
             workflow_id = key[key.index(b"{") + 1 : key.index(b"}")].decode()
-            self.loop.call_later(
-                20, lambda: self.loop.create_task(self.clients.cancel(workflow_id)), context=self.network.nobody
-            )
+            cancel = lambda: self.loop.create_task(self.clients.cancel(workflow_id))  # noqa: E731
+            self.loop.call_later(20, cancel, context=self.network.nobody)
 
     def _mend_lists(self) -> None:
         """What the living pass over stays where it is until somebody takes it out."""

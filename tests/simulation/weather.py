@@ -32,7 +32,7 @@ class Weather:
     late: Sequence[float] = (0.0, 0.2)
     lost_wakes: Sequence[float] = (0.0, 0.0, 0.3, 1.0)
     reach: int = 120
-    """Faults fall among the first so many commands after everybody is up: about as many as a schedule has."""
+    """Faults fall among the first commands, this many, after everybody is up: about as many as a schedule has."""
     luckless: float = 0.08
     hopeless: float = 0.7
     slow: float = 0.15

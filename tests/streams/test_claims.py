@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims: an agent asks before it works; who holds a step, for how long, and how it learns that it shall stop."""
+"""Claims: an agent asks before it works; who holds a step, for how long, and how it learns that it must stop."""
 
 from __future__ import annotations
 

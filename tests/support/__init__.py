@@ -6,8 +6,10 @@
 | `waiting` | `until` (async), `wait_until` (sync), `keep_asking`: every wait has a deadline and says what it waited for |
 | `environment` | `clean_environment`, where the repository is, how to run `nervenet`, a mute TCP server |
 | `processes` | `Process` and `NervenetProcess`: started with a log, killed with us, ready when they say so |
-| `mesh` | `ProcessMesh`: nodes and agents as processes on servers that you give it; `mesh_alone` with servers of its own |
+| `mesh` | `ProcessMesh`: nodes and agents as processes, `mesh_alone` with servers of its own, `Supervised` |
 | `dev` | `Dev`: a `nervenet dev` |
+| `running` | `Running`: servers and nodes that end together |
+| `data_plane` | `DataPlane`: nodes and agents by hand, on Redis; `entries_of` a journal |
 | `nodes` | `NodesHere`: nodes with their gRPC side in this process |
 | `story` | what handlers write down for a test, and the gates where they wait for it |
 | `etcd_servers`, `redis_servers` | an etcd cluster, a Redis with a replica and sentinels, a Redis Cluster |
@@ -15,5 +17,5 @@
 | `tcp_proxy` | `TcpProxy`: a connection to cut, stall, slow down, or change |
 | `terminal` | `on_a_terminal`: what a person sees |
 | `certificates` | `Authority`: certificates for one test |
-| `torture` | the command line, the folder and the report of a long test that is also a program |
+| `torture` | long tests that are also programs: their command line, the wait for their workflows, their report and exit code |
 """

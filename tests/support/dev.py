@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.environment import NERVENET, Result, clean_environment
+from tests.support.environment import NERVENET, Result, clean_environment, nervenet
 from tests.support.waiting import wait_until
 
 
@@ -70,16 +70,8 @@ class Dev:
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
         """Another `nervenet` that talks to this mesh."""
-        return subprocess.run(
-            [*NERVENET, *arguments],
-            cwd=self.folder,
-            env=self.environment | {"NERVENET_ADDRESS": self.address},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        env = self.environment | {"NERVENET_ADDRESS": self.address}
+        return nervenet(*arguments, env=env, cwd=self.folder, stdin=stdin)
 
     def __enter__(self) -> Self:
         try:

@@ -32,16 +32,8 @@ def nervenet(
     *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, stdin: str | None = None, within: float = 60
 ) -> Result:
     """Run `nervenet …` to its end; a traceback is a failure whatever was asked."""
-    result = subprocess.run(
-        [*NERVENET, *arguments],
-        cwd=cwd,
-        env=env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=within,
-        check=False,
-    )
+    command = [*NERVENET, *arguments]
+    result = subprocess.run(command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=within)
     assert "Traceback" not in result.stderr, result.stderr
     return result
 
