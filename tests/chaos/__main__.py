@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.drive import Ask, torture
-from tests.chaos.report import BUILD, lines, merged, write
+from tests.chaos.report import BUILD, lines, merged
 from tests.chaos.sabotage import chosen
+from tests.support.torture import write_report
 
 SHARES = {"strict": 0.7, "replica": 0.3}
 """Of the workflows."""
@@ -60,7 +61,7 @@ def main() -> int:
         print("chaos: stopped", file=sys.stderr)
         return 130
     report = merged([todo[0].seed], meshes)
-    write(report, Path(os.environ.get("REPORT") or BUILD / "report.json"))
+    write_report(Path(os.environ.get("REPORT") or BUILD / "report.json"), report)
     for line in lines(report, time.monotonic() - begun):
         print(line)
     return 1 if report["violations"] else 0

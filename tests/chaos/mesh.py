@@ -199,15 +199,9 @@ class Torture(Running):
 
     def _spawn(self, slot: Slot) -> None:
         slot.lives += 1
-        env = clean_environment(
-            NERVENET_REDIS=self._redis_url(slot),
-            NERVENET_NAMESPACE=NAMESPACE,
-            NERVENET_ADDRESS=self.addresses,
-            NERVENET_ADVERTISE=slot.address,
-            CHAOS_EFFECTS=str(self.effects),
-            CHAOS_SKEW=str(slot.skew),
-            **self._env,
-        )
+        env = clean_environment(NERVENET_NAMESPACE=NAMESPACE, NERVENET_ADDRESS=self.addresses, **self._env)
+        env |= {"NERVENET_REDIS": self._redis_url(slot), "NERVENET_ADVERTISE": slot.address}
+        env |= {"CHAOS_EFFECTS": str(self.effects), "CHAOS_SKEW": str(slot.skew)}
         if slot.kind == "node":
             env["NERVENET_ETCD"] = ",".join(f"http://127.0.0.1:{cable.port}" for cable in slot.etcd)
             if self.valkey is not None:

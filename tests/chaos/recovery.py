@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from tests.chaos.checker import Entry, Evidence
 from tests.chaos.mesh import NAMESPACE, Slot, Torture
+from tests.support.torture import quantile
 
 OWNERS = ("timer:", "escalated:", "child:", "sent:", "close")
 
@@ -119,8 +120,5 @@ def figures(taken: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _quantiles(values: list[int]) -> dict[str, Any]:
-    values = sorted(values)
-    if not values:
-        return {"workflows": 0}
-    p50, p99 = values[len(values) // 2], values[int(len(values) * 0.99)]
-    return {"workflows": len(values), "p50": p50, "p99": p99, "max": values[-1]}
+    parts = {"p50": 0.5, "p99": 0.99, "max": 1.0} if values else {}
+    return {"workflows": len(values), **{name: quantile(values, part) for name, part in parts.items()}}

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tests.chaos.recovery import figures
@@ -40,11 +38,6 @@ def merged(seeds: list[int], meshes: list[dict[str, Any]]) -> dict[str, Any]:
     total["violations"] = [[mesh["setting"], *violation] for mesh in meshes for violation in mesh["violations"]]
     total["meshes"] = meshes
     return total
-
-
-def write(report: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def lines(report: dict[str, Any], seconds: float) -> Iterable[str]:

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import time
 
-from tests.chaos.report import BUILD, lines, merged, write
+from tests.chaos.report import BUILD, lines, merged
 from tests.support.environment import ROOT
+from tests.support.torture import write_report
 
 MINUTES = 32.0
 WORKFLOWS = 11_200
@@ -44,7 +45,7 @@ def main() -> int:
         seeds.append(seed + number)
         meshes += json.loads(report.read_text(encoding="utf-8"))["meshes"]
     total = merged(seeds, meshes)
-    write(total, BUILD / "report.json")
+    write_report(BUILD / "report.json", total)
     for line in lines(total, time.monotonic() - begun):
         print(line)
     return 1 if total["violations"] or any(codes) else 0

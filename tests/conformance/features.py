@@ -191,19 +191,15 @@ async def failures(world: World) -> None:
 async def share(world: World) -> None:
     """Beside a second agent, 8 tasks at once on 2 × 4 slots run all at once, and an idle agent is preferred."""
     other = await world.mesh.agent(f"{world.agent.name}b")
-    for agent in (world.agent, other):
-        await until(lambda agent=agent: _idle(world, agent), f"{agent.name} is idle")
+    both = {world.agent.id, other.id}
+    await world.mesh.until_agents(
+        lambda there: both <= {one.agent.agent_id for one in there if one.load.slots and not one.load.active},
+        "both are idle",
+    )
     workflows = await asyncio.gather(*(world.spawn(world.work(sleep_ms=1500)) for _ in range(8)))
     ran = [workflow.tasks[0].agent_id for workflow in workflows]
     assert {ran.count(world.agent.id), ran.count(other.id)} == {4}, f"shared {ran.count(other.id)} to 8"
     assert await other.stop() == 0
-
-
-async def _idle(world: World, agent: Agent) -> bool:
-    return any(
-        entry.agent.agent_id == agent.id and entry.load.slots and not entry.load.active
-        for entry in await world.mesh.agents()
-    )
 
 
 @feature("claim and dedupe")
@@ -363,12 +359,13 @@ async def node_killed(world: World) -> None:
     assert json.loads(output_of(await running).json)["attempt"] == 1
     assert len(world.noted("begin")) == 1, world.noted("begin")
     await node.start()
-    await until(lambda: _registered(world), "it is registered still, or again")
+    name = world.agent.name
+    await world.mesh.until_agents(lambda there: name in _names(there), "it is registered still, or again")
     await world.succeed(world.work())
 
 
-async def _registered(world: World) -> bool:
-    return any(entry.agent.name == world.agent.name for entry in await world.mesh.agents())
+def _names(there: list[Any]) -> list[str]:
+    return [entry.agent.name for entry in there]
 
 
 @feature("connections cut")
@@ -412,19 +409,15 @@ async def sigterm(world: World) -> None:
     await world.begun(2)
     await _resume(world, other)
     assert await world.agent.stop() == 0
-    await until(  # at once, not when its lease is over; the node that we ask hears of it a moment after the one it left
-        lambda: _gone(world), "no longer registered, nor under another id", within=2
-    )
+    gone, name = "no longer registered, nor under another id", world.agent.name
+    # At once, not when its lease is over; the node that we ask hears of it a moment after the one it left.
+    await world.mesh.until_agents(lambda there: name not in _names(there), gone, within=2)
     finished = await short
     assert finished.tasks[0].agent_id == world.agent.id, finished
     assert json.loads(output_of(finished).json)["attempt"] == 1
     handed = await long
     assert handed.tasks[0].agent_id == other.id, handed
     assert output_of(handed)
-
-
-async def _gone(world: World) -> bool:
-    return world.agent.name not in [entry.agent.name for entry in await world.mesh.agents()]
 
 
 _counter = itertools.count(1)
@@ -438,11 +431,4 @@ async def check(mesh: Mesh, name: str) -> None:
         await FEATURES[name](World(mesh, agent, mesh.folder / f"{agent.name}.handlers"))
     finally:
         await mesh.stop_agents()
-        await until(lambda: _nobody(mesh), "the agents are gone from the registry")
-
-
-async def _nobody(mesh: Mesh) -> bool:
-    try:
-        return not await mesh.agents()
-    except grpc.aio.AioRpcError:
-        return False
+        await mesh.until_agents(lambda there: not there, "the agents are gone from the registry")

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -202,6 +202,14 @@ class Mesh(Running):
     async def agents(self) -> list[Any]:
         answer = await self.node.registry.ListAgents(registry_service_pb2.ListAgentsRequest(), timeout=DEADLINE)
         return list(answer.agents)
+
+    async def until_agents(self, fits: Callable[[list[Any]], Any], what: str, within: float = 20) -> None:
+        """Wait until that is true of what the registry says of the agents; while no node answers, it is not."""
+
+        async def there() -> Any:
+            return fits(await self.agents())
+
+        await until(there, what, within, ignore=(grpc.aio.AioRpcError,))
 
     async def run(self, capability: str, payload: Any, *, wait: float = DEADLINE, **options: Any) -> Any:
         """RunTask, and the workflow as it is when it ends or the wait is over. A node's death is no answer: ask again."""

@@ -18,7 +18,7 @@ from nervenet.errors import NervenetError
 from nervenet.node.node import Node
 from nervenet.node.workflows.start import Started
 from nervenet.node.workflows.start_plan import StartRequest
-from nervenet.records import Action, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
+from nervenet.records import Action, Body, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
 from tests.simulation.check import Ledger, Promise, journal_key
 from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED
@@ -94,12 +94,7 @@ class Clients:
 
     async def _signal(self, workflow_id: str) -> None:
         await asyncio.sleep(self._chance.random() * 0.2)
-        body, run, status = Signaled("word", _number(HEARD)), 1, "stale"
-        while status == "stale":  # a client names no run: the node looks which it is
-            answer = await self._until_answered(
-                lambda node, run=run: node.facts.record(workflow_id, run, "signal:s", body, "client")
-            )
-            status, run = answer.status, answer.run
+        await self._record(workflow_id, "signal:s", Signaled("word", _number(HEARD)))
 
     async def _cancel(self, workflow_id: str) -> None:
         await asyncio.sleep(self._chance.random() * 0.3)
@@ -107,11 +102,13 @@ class Clients:
 
     async def cancel(self, workflow_id: str) -> None:
         """As somebody who sees that it is BLOCKED."""
-        body, run, status = Cancel("enough", "client"), 1, "stale"
-        while status == "stale":
-            answer = await self._until_answered(
-                lambda node, run=run: node.facts.record(workflow_id, run, "cancel", body, "client")
-            )
+        await self._record(workflow_id, "cancel", Cancel("enough", "client"))
+
+    async def _record(self, workflow_id: str, name: str, body: Body) -> None:
+        run, status = 1, "stale"
+        while status == "stale":  # a client names no run: the node looks which it is
+            record = lambda node, run=run: node.facts.record(workflow_id, run, name, body, "client")  # noqa: E731
+            answer = await self._until_answered(record)
             status, run = answer.status, answer.run
 
     async def _decide(self, workflow_id: str, shape: str, n: int, who: int) -> None:
@@ -121,14 +118,10 @@ class Clients:
             for step, k in self._questions(workflow_id) - answered:
                 await asyncio.sleep(self._chance.random() * self.ponder)
                 decided, outcome, means = _words(shape, n, who, k)
-                decision = await self._until_answered(
-                    lambda node, step=step, k=k, decided=decided, outcome=outcome: node.escalations.decide(
-                        workflow_id, 1, step, k, decided, outcome, None, decided.resolver
-                    )
-                )
-                if decision.status in SETTLED:
+                status = await self._resolve(workflow_id, 1, step, k, decided, outcome)
+                if status in SETTLED:
                     answered.add((step, k))
-                if decision.status == "new":
+                if status == "new":
                     self.promised[workflow_id].said.append((f"{step}#{k}", means))
             await asyncio.sleep(0.05)
 
@@ -158,12 +151,16 @@ class Clients:
         if shape == "poisoned":
             value = _number(-(100 * int(number) + 1))
             decided, outcome = Decided(Action.COMPLETE, value, 0, "", "helper"), Outcome(value, None)
-        decision = await self._until_answered(
-            lambda node: node.escalations.decide(workflow_id, run, step, int(k), decided, outcome, None, "helper")
-        )
-        if decision.status == "new" and shape != "poisoned":
+        status = await self._resolve(workflow_id, run, step, int(k), decided, outcome)
+        if status == "new" and shape != "poisoned":
             self.innocents_asked += 1
             self._tell(f"{workflow_id} {name}: an innocent, tried again")
+
+    async def _resolve(
+        self, workflow_id: str, run: int, step: str, k: int, decided: Decided, outcome: Outcome | None
+    ) -> str:
+        words = (workflow_id, run, step, k, decided, outcome, None, decided.resolver)
+        return str((await self._until_answered(lambda node: node.escalations.decide(*words))).status)
 
     def _questions(self, workflow_id: str) -> set[tuple[str, int]]:
         names = [name.decode() for name in self._ledger.run.get(journal_key(workflow_id), ())]

@@ -112,10 +112,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
-        self._count += 1
-        handle = Handle(self.now + delay, callback, args, self, context)
-        heapq.heappush(self._timers, (handle._when, self._count, handle))
-        return handle
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Handle:
         return self.call_soon(callback, *args, context=context)

@@ -19,7 +19,7 @@ import pytest
 
 from nervenet.dev.servers import Server, ServerFailed, free_port, valkey
 from nervenet.redis_link.slots import SLOTS
-from tests.support.redis_servers import fact, reached, role_of, say
+from tests.support.redis_servers import fact, reached, revive, role_of, say
 from tests.support.running import Running
 
 
@@ -117,10 +117,7 @@ class Clustered(Running):
         """Continue (or start again) what was the first master; the seconds until it replicates from its heir."""
         assert self.replica is not None
         began, old = time.monotonic(), self.replica
-        if old.alive:
-            old.kill(signal.SIGCONT)
-        else:
-            await old.restart()
+        await revive(old)
         await reached(
             lambda: role_of(old) == "slave" and fact(old, "master_link_status") == "up", "the old one follows"
         )

@@ -100,10 +100,7 @@ class Replicated(Running):
     async def resume_old(self) -> float:
         """Continue (or start again) what was the master; the seconds until it replicates from the new one."""
         began = time.monotonic()
-        if self.replica.alive:
-            self.replica.kill(signal.SIGCONT)
-        else:
-            await self.replica.restart()
+        await revive(self.replica)
         await self.settled()
         return time.monotonic() - began
 
@@ -124,6 +121,14 @@ class Replicated(Running):
 
     def _named(self) -> set[int]:
         return {int(say(one, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1]) for one in self.sentinels}
+
+
+async def revive(server: Server) -> None:
+    """Let it go on, or start it again."""
+    if server.alive:
+        server.kill(signal.SIGCONT)
+    else:
+        await server.restart()
 
 
 def role_of(server: Server) -> str:
