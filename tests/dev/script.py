@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.environment import clean_environment
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 LOOK_EVERY = 0.02
@@ -34,16 +35,8 @@ class Script:
     def __enter__(self) -> Self:
         name, _, value = self._mark.partition("=")
         self._folder.mkdir()
-        with (self._program.parent / "said.txt").open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, str(self._program)],
-                cwd=self._program.parent,
-                env=clean_environment(**{name: value, "TMPDIR": str(self._folder)}),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,  # as a terminal starts it: a group of its own, which gets the Ctrl-C
-            )
+        env, cwd = clean_environment(**{name: value, "TMPDIR": str(self._folder)}), self._program.parent
+        self._process = Process([sys.executable, str(self._program)], cwd / "said.txt", env, cwd=cwd)
         self._looking.start()
         return self
 
@@ -51,13 +44,12 @@ class Script:
         self._over.set()
         self._looking.join()
         self._process.kill()
-        self._process.wait()
         for pid in self.processes():  # of a test that failed
             os.kill(pid, signal.SIGKILL)
 
     @property
     def said(self) -> str:
-        return (self._program.parent / "said.txt").read_text(encoding="utf-8")
+        return self._process.log
 
     def processes(self) -> dict[int, str]:
         """Those that are alive, with their command lines."""
@@ -91,7 +83,7 @@ class Script:
         self._process.kill()
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """Ctrl-C, as a terminal sends it: to the script's group of processes."""
         os.killpg(self._process.pid, signal.SIGINT)
 
     def ends(self) -> int:
