@@ -120,7 +120,7 @@ class Agent(Process):
             self.record = next((one for one in found if one.state == AGENT_STATE_ACTIVE), None)
             return self.record is not None
 
-        await until(there, f"{self.name} is registered and active", of=self)
+        await until(there, f"{self.name} is registered and active", DEADLINE, self)
         return self
 
     async def stop(self) -> int:
