@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import time
 from collections.abc import Callable
@@ -113,20 +114,21 @@ def commands(saver: BaseCheckpointSaver[Any] | None) -> Graph:
 
 
 def slow(saver: BaseCheckpointSaver[Any] | None, folder: Path) -> Graph:
-    """Six steps. Each notes in a file that it has begun; from the third on, steps wait until a file `go` is there."""
+    """Six steps. Each notes in a file that it has begun; step3 and later ones wait until a file `go-<step>` is
+    there."""
     graph = StateGraph(Work)
     names = [f"step{n}" for n in range(6)]
 
     def step(state: Work, name: str) -> dict[str, Any]:
         with (folder / "begun").open("a") as begun:
             begun.write(f"{name}\n")
-        while name >= "step3" and not (folder / "go").exists():
+        while name >= "step3" and not (folder / f"go-{name}").exists():
             time.sleep(0.02)
         return {"log": [name]}
 
     for name in names:
         graph.add_node(name, lambda state, name=name: step(state, name))
     graph.add_edge(START, names[0])
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in itertools.pairwise(names):
         graph.add_edge(before, after)
     return graph.compile(checkpointer=saver)

@@ -273,7 +273,9 @@ def test_removing_checkpoints_leaves_the_values_of_the_others(
             places[base] = max(places.get(base, 0), int(position))
     in_use = sorted((base, n) for base, last in places.items() for n in range(last + 1))
     found = sorted(
-        (member.split(b"\0")[3], int(member.split(b"\0")[4])) for member in members(client, thread) if member[:1] == b"v"
+        (member.split(b"\0")[3], int(member.split(b"\0")[4]))
+        for member in members(client, thread)
+        if member[:1] == b"v"
     )
     assert found == in_use
 
@@ -309,7 +311,9 @@ def test_delta_channels_survive_pruning(make_saver: SaverFactory, keep: int | No
     def add(value: list[str], writes: list[list[str]]) -> list[str]:
         return [*value, *(each for write in writes for each in write)]
 
-    State = TypedDict("State", {"log": Annotated[list[str], delta.DeltaChannel(add, snapshot_frequency=7)], "n": int})
+    class State(TypedDict):
+        log: Annotated[list[str], delta.DeltaChannel(add, snapshot_frequency=7)]
+        n: int
 
     def build(saver: Any) -> Any:
         graph = StateGraph(State).add_node("note", lambda state: {"log": [f"note {len(state['log'])}"], "n": 1})
