@@ -3,7 +3,7 @@
 
 LangGraph calls a checkpointer from threads without a loop, from its executor's threads, and from any event loop, of
 which a program may have several one after another. A link to Redis belongs to one loop. So it gets a loop of its own,
-which starts at the first use; a call hands its work over and waits, in a thread or in an event loop.
+which starts at the first use; a call passes its work to it and waits, in a thread or in an event loop.
 
 The thread ends with `close`, with the last saver that uses it, and with the process. A process made by `fork` has no
 copy of the thread and starts one of its own.

@@ -60,7 +60,7 @@ class NervenetSaver(BaseCheckpointSaver[int]):
         url: Address of the server: the forms of nervenet's `redis` setting. `redis://host:6379/0`, `rediss://…` (TLS),
             `unix:///path`, `redis+sentinel://host:26379,host/master-name` or `redis+cluster://host:6379,host`.
         namespace: Prefix of all keys. Savers with different namespaces see nothing of each other.
-        ttl: How long a thread is kept after its last use. Reading it and writing to it are uses. Default: for ever.
+        ttl: How long a thread is kept after its last use. Reading it and writing to it are uses. Default: no limit.
         keep: How many checkpoints of each namespace of a thread are kept. Older ones are removed when a new one is
             stored, at the latest when an eighth more is there. Default: all.
         serde: LangGraph's serializer for values, checkpoints and metadata. Default: JsonPlusSerializer. With an
@@ -88,7 +88,7 @@ class NervenetSaver(BaseCheckpointSaver[int]):
         super().__init__(serde=serde)
         self._address = str(parse(url))
         if ttl is not None and ttl < timedelta(milliseconds=1):
-            raise ValueError(f"ttl is {ttl}: give a positive timedelta, or None to keep threads for ever")
+            raise ValueError(f"ttl is {ttl}: give a positive timedelta, or None for no limit")
         if keep is not None and keep < 1:
             raise ValueError(f"keep is {keep}: at least 1 checkpoint must be kept; give None to keep all")
         ttl_ms = 0 if ttl is None else ttl // timedelta(milliseconds=1)
@@ -114,7 +114,7 @@ class NervenetSaver(BaseCheckpointSaver[int]):
         Args:
             url: Address of the server.
             namespace: Prefix of all keys.
-            ttl: How long a thread is kept after its last use. Default: for ever.
+            ttl: How long a thread is kept after its last use. Default: no limit.
             keep: How many checkpoints of each namespace of a thread are kept. Default: all.
             serde: LangGraph's serializer. Default: JsonPlusSerializer.
             patience: How long a command is repeated while the server is away.
