@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.base import empty_checkpoint, uuid6
+from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint, uuid6
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -311,9 +311,8 @@ def test_delta_channels_survive_pruning(make_saver: SaverFactory, keep: int | No
     def add(value: list[str], writes: list[list[str]]) -> list[str]:
         return [*value, *(each for write in writes for each in write)]
 
-    class State(TypedDict):
-        log: Annotated[list[str], delta.DeltaChannel(add, snapshot_frequency=7)]
-        n: int
+    log = Annotated[list[str], delta.DeltaChannel(add, snapshot_frequency=7)]
+    State = TypedDict("State", {"log": log, "n": int})  # noqa: UP013  # a class could not name a local variable
 
     def build(saver: Any) -> Any:
         graph = StateGraph(State).add_node("note", lambda state: {"log": [f"note {len(state['log'])}"], "n": 1})
@@ -331,6 +330,33 @@ def test_delta_channels_survive_pruning(make_saver: SaverFactory, keep: int | No
     assert len(expected["log"]) == 50
     if keep is not None:
         assert len(list(saver.list(config_of(thread)))) < 30
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_history_of_channels_is_the_one_of_langgraphs_default(saver: NervenetSaver, seed: int) -> None:
+    """LangGraph's own method reads one ancestor after another; ours reads 256 at once."""
+    rng, thread, names = random.Random(seed), str(uuid.uuid4()), ["a", "b", "c"]
+    config, versions = config_of(thread), dict.fromkeys(names, 0)
+    for n in range(600 if seed == 0 else 60):
+        for name in names:
+            versions[name] += rng.random() < 0.5
+        some = {
+            name: f"{name}{n}" * rng.choice([1, 30]) for name in names if rng.random() < (0.002 if seed == 0 else 0.1)
+        }
+        for name in some:
+            versions[name] += 1
+        checkpoint: Any = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": some}
+        checkpoint["channel_versions"] = {name: version for name, version in versions.items() if version}
+        config = saver.put(config, checkpoint, {"step": n}, checkpoint["channel_versions"])
+        for task in rng.sample(["t1", "t2", "t3"], 2):
+            written = [(rng.choice(names), f"{task} {n} {m}") for m in range(rng.randint(0, 3))]
+            saver.put_writes(config, written, task, f"~path {rng.randint(0, 9)}")
+    for target in (config, config_of(thread)):
+        expected = BaseCheckpointSaver.get_delta_channel_history(saver, config=target, channels=names)
+        assert saver.get_delta_channel_history(config=target, channels=names) == expected
+        assert sum(len(one["writes"]) for one in expected.values()) > 10
+    assert saver.get_delta_channel_history(config=config_of("none"), channels=["a"]) == {"a": {"writes": []}}
+    assert saver.get_delta_channel_history(config=config, channels=[]) == {}
 
 
 def test_special_writes_are_replaced_and_others_are_not(saver: NervenetSaver) -> None:

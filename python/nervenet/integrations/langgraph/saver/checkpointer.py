@@ -27,13 +27,13 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver, Check
 from nervenet.integrations.langgraph.saver.background import BackgroundStore
 from nervenet.integrations.langgraph.saver.records import Checkpoint as StoredCheckpoint
 from nervenet.integrations.langgraph.saver.records import Typed, Write
-from nervenet.integrations.langgraph.saver.store import CheckpointStore, Loaded, NewCheckpoint, StoreOptions
+from nervenet.integrations.langgraph.saver.store import CheckpointStore, History, Loaded, NewCheckpoint, StoreOptions
 from nervenet.redis_link.address import parse
 from nervenet.streams.keys import check_namespace
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+    from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, DeltaChannelHistory
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
 __all__ = ["NervenetSaver"]
@@ -230,6 +230,28 @@ class NervenetSaver(BaseCheckpointSaver[int]):
         loaded = (await self._store.run(_loading(thread, wanted)))[0]
         return None if loaded is None else self._tuple(_thread(config), loaded)
 
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """From what LangGraph rebuilds a DeltaChannel: the writes of the ancestors of a checkpoint, and the value from
+        which they go on. One request reads 256 ancestors; LangGraph's default reads them one by one.
+
+        Args:
+            config: The checkpoint.
+            channels: Names of channels.
+        """
+        if not channels:
+            return {}
+        return self._histories(channels, self._store.wait(_tracing(config, channels)))
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """`get_delta_channel_history` for a program with an event loop."""
+        if not channels:
+            return {}
+        return self._histories(channels, await self._store.run(_tracing(config, channels)))
+
     def list(
         self,
         config: RunnableConfig | None,
@@ -398,6 +420,17 @@ class NervenetSaver(BaseCheckpointSaver[int]):
             pending_writes=[(write.task, write.channel, read(write.value)) for write in writes],
         )
 
+    def _histories(self, channels: Sequence[str], found: History) -> dict[str, DeltaChannelHistory]:
+        read = self.serde.loads_typed
+        histories: dict[str, DeltaChannelHistory] = {}
+        for name in channels:
+            histories[name] = {
+                "writes": [(one.task, one.channel, read(one.value)) for one in found.writes if one.channel == name]
+            }
+            if name in found.values:
+                histories[name]["seed"] = read(found.values[name])
+        return histories
+
     def _read_metadata(self, metadata: Typed) -> CheckpointMetadata:
         return cast("CheckpointMetadata", self.serde.loads_typed(metadata))
 
@@ -476,6 +509,11 @@ def _putting(new: NewCheckpoint) -> _Work:
 
 def _loading(thread: str, wanted: Sequence[tuple[str, str]]) -> _Work:
     return lambda store: store.load(thread, wanted)
+
+
+def _tracing(config: RunnableConfig, channels: Sequence[str]) -> _Work:
+    thread, ns, checkpoint_id = str(_thread(config)), _ns(config) or "", _checkpoint_id(config) or ""
+    return lambda store: store.history(thread, ns, checkpoint_id, channels)
 
 
 def _paging(thread: str, ns: str | None, before: str | None, limit: int) -> _Work:

@@ -10,7 +10,7 @@ from nervenet.redis_link.script import LuaScript
 
 __all__ = ["NAMES", "script"]
 
-NAMES = ("copy", "delete", "delete_runs", "load", "prune", "put", "put_writes")
+NAMES = ("copy", "delete", "delete_runs", "history", "load", "prune", "put", "put_writes")
 
 
 @cache

@@ -51,10 +51,12 @@ if TYPE_CHECKING:
 
     from nervenet.redis_link.link import Link
 
-__all__ = ["CheckpointStore", "Loaded", "NewCheckpoint", "StoreOptions"]
+__all__ = ["CheckpointStore", "History", "Loaded", "NewCheckpoint", "StoreOptions"]
 
 _REPLY_BYTES: Final = 4 * 1024 * 1024
 """Bytes of one answer after which no other checkpoint is read."""
+_ANCESTORS: Final = 256
+"""Checkpoints that one script walks through: it holds up Redis for a few milliseconds."""
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _THREADS_AT_ONCE: Final = 64
 
@@ -97,6 +99,13 @@ class Loaded(NamedTuple):
     checkpoint: Checkpoint
     values: dict[str, Typed]
     writes: list[Write]
+
+
+class History(NamedTuple):
+    """The writes of ancestors, the oldest first, and the values from which they go on."""
+
+    writes: list[Write]
+    values: dict[str, Typed]
 
 
 class _End(NamedTuple):
@@ -252,6 +261,23 @@ class CheckpointStore:
                 found[channel.name] = value
         return Loaded(checkpoint, found, sorted(map(parse_write, writes)))
 
+    async def history(self, thread: str, ns: str, checkpoint_id: str, channels: Sequence[str]) -> History:
+        """What the ancestors of a checkpoint have of these channels, each back to the nearest one with a value."""
+        writes: list[list[Write]] = []
+        values: dict[str, Typed] = {}
+        cursor = check_part(checkpoint_id, "checkpoint_id")
+        while True:
+            open_channels = [check_part(name, "channel") for name in channels if name not in values]
+            arguments: list[str | bytes | int] = [self._options.ttl_ms, check_part(ns, "checkpoint_ns"), cursor]
+            arguments += [_ANCESTORS, *open_channels]
+            last, found, ended = await self._call("history", thread, arguments)
+            writes += [sorted(map(parse_write, ancestor)) for ancestor in found]
+            for name, place, members in ended:
+                values[name.decode()] = _value_at(place.decode(), members)
+            if not last:
+                return History([write for ancestor in reversed(writes) for write in ancestor], values)
+            cursor = last.decode()
+
     async def heads(self, thread: str, ns: str | None, before: str | None, limit: int) -> list[Checkpoint]:
         """Checkpoints without their values and writes, the newest first.
 
@@ -363,3 +389,12 @@ class _Values:
         added = sum(map(len, contents[1 : position + 1]))
         self.ends[channel] = _End(base, position, values[position], added)
         return values[position]
+
+
+def _value_at(place: str, members: list[bytes]) -> Typed:
+    """The value at a place, of which all members of the chain are given."""
+    value = parse_inline(place)
+    for position, member in enumerate(members):
+        value = parse_value(split_member(member)[1], position, value)
+    assert value is not None
+    return value
