@@ -149,6 +149,61 @@ def test_a_copy_is_whole_and_apart(make_saver: SaverFactory) -> None:
     assert len(list(saver.list(config_of(source)))) == len(originals)
 
 
+def put_next(saver: NervenetSaver, config: Any, value: Any, version: int) -> Any:
+    checkpoint: Any = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": {"ch": value}}
+    checkpoint["channel_versions"] = {"ch": version}
+    return saver.put(config, checkpoint, {"step": version}, {"ch": version})
+
+
+def assert_no_waste(client: Client, thread: str) -> None:
+    """Each chain has exactly the members that a checkpoint needs."""
+    places: dict[bytes, int] = {}
+    for member in members(client, thread):
+        if member[:1] == b"c":
+            base, _, position = member.split(b"\0")[9].partition(b"/")
+            places[base] = max(places.get(base, 0), int(position))
+    in_use = sorted((base, n) for base, last in places.items() for n in range(last + 1))
+    stored = (member.split(b"\0") for member in members(client, thread) if member[:1] == b"v")
+    assert sorted((parts[3], int(parts[4])) for parts in stored) == in_use
+
+
+def test_a_copy_and_its_original_go_different_ways(make_saver: SaverFactory, client: Client) -> None:
+    """Both continue the same chain, and the original is copied a second time over the changed copy."""
+    saver, source, target = make_saver(), str(uuid.uuid4()), str(uuid.uuid4())
+    base = [f"message {n} " * 20 for n in range(10)]
+    (start,) = put_values(saver, source, [base])
+    first = put_next(saver, start, [*base, "first"], 2)
+    saver.copy_thread(source, target)
+    latest = saver.get_tuple(config_of(target))
+    assert latest is not None
+    in_copy = put_next(saver, latest.config, [*base, "first", "copy"], 3)
+    in_original = put_next(saver, first, [*base, "first", "original"], 3)
+    for _ in range(3):
+        saver.copy_thread(source, target)
+    for config, words in (
+        (in_copy, ["first", "copy"]),
+        (in_original, ["first", "original"]),
+        (config_of(target, checkpoint_id=in_original["configurable"]["checkpoint_id"]), ["first", "original"]),
+        (config_of(target, checkpoint_id=first["configurable"]["checkpoint_id"]), ["first"]),
+    ):
+        found = make_saver().get_tuple(config)
+        assert found is not None
+        assert found.checkpoint["channel_values"]["ch"] == [*base, *words]
+    assert_no_waste(client, source)
+    assert_no_waste(client, target)
+
+
+def test_a_checkpoint_that_is_put_again_leaves_nothing(saver: NervenetSaver, client: Client) -> None:
+    thread = str(uuid.uuid4())
+    checkpoint: Any = {**empty_checkpoint(), "channel_versions": {"ch": 1}}
+    for n in range(5):
+        checkpoint["channel_values"] = {"ch": f"value {n} " * 20}
+        saver.put(config_of(thread), checkpoint, {"step": 0}, {"ch": 1})
+    assert_no_waste(client, thread)
+    assert kinds(client, thread) == {"c": 1, "v": 1}
+    assert saver.get_tuple(config_of(thread)).checkpoint["channel_values"] == {"ch": "value 4 " * 20}  # type: ignore[union-attr]
+
+
 # ── time to live ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -266,18 +321,7 @@ def test_removing_checkpoints_leaves_the_values_of_the_others(
         assert not list(client.scan_iter(f"nn:*:checkpoints:{{{thread}}}", count=10_000))
         return
     assert kinds(client, thread)["c"] == kinds(client, thread)["w"] == len(left)
-    places: dict[bytes, int] = {}
-    for member in members(client, thread):
-        if member[:1] == b"c":
-            base, _, position = member.split(b"\0")[9].partition(b"/")
-            places[base] = max(places.get(base, 0), int(position))
-    in_use = sorted((base, n) for base, last in places.items() for n in range(last + 1))
-    found = sorted(
-        (member.split(b"\0")[3], int(member.split(b"\0")[4]))
-        for member in members(client, thread)
-        if member[:1] == b"v"
-    )
-    assert found == in_use
+    assert_no_waste(client, thread)
 
 
 def test_a_fork_begins_a_chain_of_its_own(make_saver: SaverFactory) -> None:

@@ -25,9 +25,12 @@ one without a value.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from nervenet.errors import NervenetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "CHAIN_LENGTH",
@@ -50,6 +53,7 @@ __all__ = [
     "parse_write",
     "split_member",
     "version_text",
+    "with_other_bases",
     "write_member",
 ]
 
@@ -270,6 +274,31 @@ def split_member(member: bytes) -> tuple[bytes, bytes]:
     if count is None or len(parts) != count + 1:
         raise _unreadable(member, "its beginning is none of ours")
     return member[: len(member) - len(parts[-1])], parts[-1]
+
+
+def with_other_bases(members: Sequence[bytes], new_base: Callable[[], str]) -> list[bytes]:
+    """The members with other names for all chains, as a copy needs them: original and copy may continue the same chain in
+    different ways, and must not take the members of each other for their own."""
+    names: dict[bytes, bytes] = {}
+
+    def renamed(base: bytes) -> bytes:
+        return names.setdefault(base, new_base().encode())
+
+    changed: list[bytes] = []
+    for member in members:
+        if member.startswith(b"v\0"):
+            kind, ns, channel, base, rest = member.split(b"\0", 4)
+            member = b"\0".join((kind, ns, channel, renamed(base), rest))
+        elif member.startswith(b"c\0"):
+            *head, count, rest = member.split(b"\0", 7)
+            *fields, content = rest.split(b"\0", 3 * int(count))
+            for n in range(2, len(fields), 3):
+                if chain_of(fields[n].decode()) is not None:
+                    base, position = fields[n].split(b"/")
+                    fields[n] = renamed(base) + b"/" + position
+            member = b"\0".join((*head, count, *fields, content))
+        changed.append(member)
+    return changed
 
 
 def _unreadable(member: bytes, why: object) -> Unreadable:

@@ -42,6 +42,7 @@ from nervenet.integrations.langgraph.saver.records import (
     parse_write,
     split_member,
     version_text,
+    with_other_bases,
     write_member,
 )
 from nervenet.integrations.langgraph.saver.script import script
@@ -202,7 +203,7 @@ class CheckpointStore:
                 position, added = end.position + 1, end.added + len(change.tail)
                 content = content_of_difference(value[0], change)
                 return self._placed(end.base, position, content, _End(end.base, position, value, added))
-        base = base64.b32encode(os.urandom(5)).decode().lower()
+        base = _new_base()
         return self._placed(base, 0, content_of_value(value), _End(base, 0, value, 0))
 
     @staticmethod
@@ -338,7 +339,7 @@ class CheckpointStore:
             return
         for run in {parse_checkpoint(member).run for member in members if member.startswith(b"c\0")}:
             await self._index(run, target)
-        parts = [part for member in members for part in split_member(member)]
+        parts = [part for member in with_other_bases(members, _new_base) for part in split_member(member)]
         await self._call("copy", target, [self._options.ttl_ms, *parts])
 
     # ── below ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -361,6 +362,10 @@ class CheckpointStore:
         """The thread has no checkpoint of these runs left."""
         for run in runs:
             await self._link.call("SREM", f"{self._runs}{{{run.decode()}}}", thread)
+
+
+def _new_base() -> str:
+    return base64.b32encode(os.urandom(5)).decode().lower()
 
 
 class _Values:

@@ -65,29 +65,38 @@ local function use(ttl)
   end
 end
 
--- Remove each checkpoint that `keeps(c)` is false for, with its writes and the values that no other one needs.
+-- Remove each checkpoint that `keeps(c)` is false for, with its writes and the values that no other one needs. `replaced`
+-- are former forms of checkpoints, which are removed already; their values are not.
 -- Answers the runs that have no checkpoint left.
-local function sweep(checkpoints, keeps)
+local function sweep(checkpoints, keeps, replaced)
   local unneeded, needed, gone, present = {}, {}, {}, {}
+  local function each_chain(c, visit)
+    for _, channel in ipairs(c.channels) do
+      local base, position = chain(channel[4])
+      if base then
+        visit('v\0' .. c.ns .. '\0' .. channel[2] .. '\0' .. base .. '\0', tonumber(position))
+      end
+    end
+  end
+  local function need(prefix, position)
+    needed[prefix] = math.max(needed[prefix] or 0, position)
+  end
+  local function release(prefix)
+    unneeded[prefix] = true
+  end
+
+  for _, c in ipairs(replaced or {}) do
+    each_chain(c, release)
+  end
   for _, c in ipairs(checkpoints) do
-    local kept = keeps(c)
-    if kept then
+    if keeps(c) then
       present[c.run] = true
+      each_chain(c, need)
     else
       redis.call('ZREM', K, c.member)
       remove('w\0' .. c.ns .. '\0' .. c.id .. '\0')
       gone[c.run] = c.run ~= '' or nil
-    end
-    for _, channel in ipairs(c.channels) do
-      local base, position = chain(channel[4])
-      if base then
-        local prefix = 'v\0' .. c.ns .. '\0' .. channel[2] .. '\0' .. base .. '\0'
-        if kept then
-          needed[prefix] = math.max(needed[prefix] or 0, tonumber(position))
-        else
-          unneeded[prefix] = true
-        end
-      end
+      each_chain(c, release)
     end
   end
   for prefix in pairs(unneeded) do
@@ -107,6 +116,14 @@ local function sweep(checkpoints, keeps)
   return runs
 end
 
+local function parse_all()
+  local checkpoints = {}
+  for n, member in ipairs(all('c\0')) do
+    checkpoints[n] = parse(member)
+  end
+  return checkpoints
+end
+
 -- The channels of a checkpoint whose values are not stored with it: LangGraph rebuilds a DeltaChannel from the writes
 -- of its ancestors, back to one that has a value.
 local function rebuilt(c)
@@ -121,10 +138,8 @@ end
 
 -- Keep the newest `limit` checkpoints of each namespace, and what they need.
 local function keep_latest(limit)
-  local checkpoints, by_ns, kept = {}, {['']  = {ids = {}}}, {}
-  for n, member in ipairs(all('c\0')) do
-    local c = parse(member)
-    checkpoints[n] = c
+  local checkpoints, by_ns, kept = parse_all(), {[''] = {ids = {}}}, {}
+  for _, c in ipairs(checkpoints) do
     local one = by_ns[c.ns] or {ids = {}}
     by_ns[c.ns] = one
     one[#one + 1] = c

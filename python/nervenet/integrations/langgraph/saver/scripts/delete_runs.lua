@@ -3,11 +3,8 @@
 --
 -- ARGV     runs
 -- Answers  runs that have no checkpoint left
-local doomed, checkpoints = {}, {}
+local doomed = {}
 for _, run in ipairs(ARGV) do
   doomed[run] = true
 end
-for n, member in ipairs(all('c\0')) do
-  checkpoints[n] = parse(member)
-end
-return sweep(checkpoints, function(c) return not doomed[c.run] end)
+return sweep(parse_all(), function(c) return not doomed[c.run] end)

@@ -49,7 +49,12 @@ for n = at, #ARGV, 4 do
   put('v\0' .. ns .. '\0' .. ARGV[n] .. '\0' .. ARGV[n + 1] .. '\0' .. ARGV[n + 2] .. '\0', ARGV[n + 3])
 end
 parts[#parts + 1] = ARGV[9]
-put('c\0' .. ns .. '\0' .. ARGV[5] .. '\0', table.concat(parts, '\0'))
+local prefix, content = 'c\0' .. ns .. '\0' .. ARGV[5] .. '\0', table.concat(parts, '\0')
+local former = all(prefix)[1]
+put(prefix, content)
+if former and former ~= prefix .. content then
+  sweep(parse_all(), function() return true end, {parse(former)})
+end
 
 local runs, keep = {}, tonumber(ARGV[2])
 if keep > 0 then
