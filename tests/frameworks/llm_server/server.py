@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ class Server:
             while request := await connection.request():
                 if request.path.startswith("/stand-in/"):
                     await connection.answer(200, self._control(request))
-                elif not await _while_there(connection, lambda request=request: self._model_call(connection, request)):
+                elif not await _while_there(connection, self._model_call(connection, request)):
                     return
         except ClientGone:
             return
@@ -140,7 +140,6 @@ class Server:
         self._records.append(record)
         try:
             rule, said = self._decide(conversation)
-            record.outcome = "gone"  # unless we get to the end
             if rule.cut_after == 0:
                 record.outcome = "cut"
                 return connection.cut()
@@ -150,6 +149,9 @@ class Server:
                 await self._whole(connection, record, rule, said, whole(said))
         except Refused as refusal:
             record.outcome, record.status = "refused", refusal.status
+            raise
+        except (ClientGone, asyncio.CancelledError):
+            record.outcome = "gone"
             raise
         finally:
             record.ended = time.time()
@@ -183,7 +185,7 @@ class Server:
             await connection.event(data, data["type"] if api == "responses" else "")
         if api == "chat":
             await connection.event("[DONE]")
-        record.outcome = "complete"  # before its last byte: whoever has the whole answer finds it complete
+        record.outcome = "complete"  # before its last byte: a client that has the whole answer finds it complete
         await connection.end_events()
 
     async def _whole(
@@ -221,9 +223,9 @@ class Server:
         return True
 
 
-async def _while_there(connection: Connection, work: Callable[[], Awaitable[None]]) -> bool:
+async def _while_there(connection: Connection, work: Coroutine[Any, Any, None]) -> bool:
     """Do the work, and stop it as soon as the client goes away. False: it went."""
-    running = asyncio.ensure_future(work())
+    running = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(connection.wait_until_gone())
     try:
         await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
