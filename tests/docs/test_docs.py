@@ -33,6 +33,9 @@ def run_python(page: Path, folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+ELSEWHERE = ("llm.md", "langgraph.md", "crewai.md", "pydantic-ai.md")
+"""Pages whose programs need a framework: tests/frameworks runs them."""
+
 # The longest first.
 STORIES: dict[str, Story] = {
     "tutorial": tutorial.tell,
@@ -43,7 +46,11 @@ STORIES: dict[str, Story] = {
     "grpcurl": grpcurl.tell,
     "fastapi": pages.fastapi,
     "readme": pages.readme,
-    **{f"python of {page.name}": partial(run_python, page) for page in PAGES if program_of(page)},
+    **{
+        f"python of {page.name}": partial(run_python, page)
+        for page in PAGES
+        if program_of(page) and page.name not in ELSEWHERE
+    },
 }
 
 
