@@ -13,7 +13,7 @@ SCRIPTS = ROOT / "python" / "nervenet" / "streams" / "scripts"
 
 def test_the_copies_of_the_go_agent_are_the_scripts_of_the_mesh() -> None:
     copies = sorted((ROOT / "examples" / "polyglot" / "go-redis" / "scripts").glob("*.lua"))
-    assert len(copies) == 4
+    assert len(copies) == 5
     for copy in copies:
         assert copy.read_bytes() == (SCRIPTS / copy.name).read_bytes(), f"copy {copy.name} again"
 

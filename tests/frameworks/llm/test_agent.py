@@ -331,6 +331,22 @@ async def test_a_cancelled_attempt_closes_the_connection(llm: StandIn, agent: Ll
     await until(lambda: llm.requests()[0].outcome == "gone", "the stand-in sees that the client left")
 
 
+async def test_attributes_of_the_conventions_for_generative_ai_are_on_the_span(llm: StandIn, agent: Llm) -> None:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    llm.script(Rule(reply="a b"))
+    with TracerProvider().get_tracer("test").start_as_current_span("process queue:llm") as span:
+        await run_agent(agent, ChatRequest.ask("why so"))
+    assert dict(getattr(span, "attributes")) == {  # noqa: B009 - the API's type does not know it
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "stand-in",
+        "gen_ai.response.model": "stand-in",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 2,
+        "gen_ai.usage.output_tokens": 2,
+    }
+
+
 async def test_a_server_without_usage(llm: StandIn, agent: Llm) -> None:
     llm.script(Rule(reply="a b", usage=False))
     run = await AgentTest().run(agent, ChatRequest.ask("x"))

@@ -21,7 +21,9 @@ EXAMPLE = ROOT / "examples/frameworks/llm.py"
 
 def test_the_program_of_the_page(llm: StandIn, tmp_path: Path) -> None:
     llm.script(
-        Rule("Should I go to Oslo", tools=[ToolCall("forecast", {"city": "Oslo"}), ToolCall("trains", {"city": "Rome"})]),
+        Rule(
+            "Should I go to Oslo", tools=[ToolCall("forecast", {"city": "Oslo"}), ToolCall("trains", {"city": "Rome"})]
+        ),
         Rule("8:05 to Rome", role="tool", anywhere="rain in Oslo", reply="Go to Rome."),
         Rule("Fill in the form from this: Go to Rome", json={"city": "Rome", "pack": ["hat"]}),
     )
