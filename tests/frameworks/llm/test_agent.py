@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from openai import AsyncOpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from nervenet import Agent, Mesh
 from nervenet.dev.servers import free_port
@@ -66,7 +66,7 @@ async def test_a_request_says_only_what_is_set(llm: StandIn, agent: Llm) -> None
     request = ChatRequest(
         messages=[Message.user("all")],
         model="gpt-4o",
-        tools=[Tool(name="look", description="Look.")],
+        tools=[Tool(name="look", description="Look.", parameters={})],
         tool_choice="look",
         parallel_tool_calls=False,
         temperature=0.0,
@@ -125,11 +125,11 @@ def tools_of() -> tuple[Agent[Place, str], Agent[str, str], Agent[None, str]]:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_parallel_calls_of_agents_as_tools(llm: StandIn, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", llm.key)
-    agent = llm_agent(Mesh("test"), model="stand-in", base_url=llm.base_url, stream=stream)
-    forecast, search, now = tools_of()
+    forecast, search, now = tools = tools_of()
+    agent = llm_agent(Mesh("test"), model="stand-in", base_url=llm.base_url, stream=stream, tools=tools)
     calls = [Called("forecast", {"city": "Oslo", "days": 2}), Called("search", {"text": "umbrella"}), Called("now")]
     llm.script(Rule("weather", tools=calls, reply="Let me see."), Rule("noon", role="tool", reply="Take one."))
-    request = ChatRequest.ask("weather?", tools=[Tool.of(one) for one in (forecast, search, now)])
+    request = ChatRequest.ask("weather?", tools=[Tool.of(one) for one in tools])
     reply = await run_agent(agent, request)
     assert reply.finish == "tool_calls" and reply.text == "Let me see."
     first, second, third = reply.tool_calls
@@ -157,9 +157,37 @@ async def test_parallel_calls_of_agents_as_tools(llm: StandIn, monkeypatch: pyte
 
 async def test_broken_arguments_are_tried_again(llm: StandIn, agent: Llm) -> None:
     llm.script(Rule("tools", tools=[Called("look", '{"city": "Os')]))
-    run = await AgentTest().run(agent, ChatRequest.ask("tools", tools=[Tool(name="look")]))
+    run = await AgentTest().run(agent, ChatRequest.ask("tools", tools=[Tool(name="look", parameters={})]))
     assert isinstance(run.error, InvalidAnswer) and run.error.retryable
     assert run.usage.total > 0  # paid all the same
+
+
+async def test_a_request_has_only_the_names_of_agents_so_that_a_changed_docstring_blocks_nothing(
+    llm: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", llm.key)
+    mesh = Mesh("test")
+    agent = llm_agent(mesh, model="stand-in", base_url=llm.base_url)
+
+    @mesh.agent
+    async def forecast(place: Place) -> str:
+        """Tell the weather."""
+        return place.city
+
+    request = ChatRequest.ask("hi", tools=[Tool.of(forecast)])
+    assert agent.input.encode(request).data.endswith(b'"tools":[{"name":"forecast"}]}')
+    llm.script(Rule(reply="ok"))
+    await run_agent(agent, request)
+    (tool,) = llm.requests()[0].body["tools"]
+    assert tool["function"]["description"] == "Tell the weather."
+    assert list(tool["function"]["parameters"]["properties"]) == ["city", "days"]
+
+
+async def test_a_tool_that_nobody_knows(llm: StandIn, agent: Llm) -> None:
+    run = await AgentTest().run(agent, ChatRequest.ask("hi", tools=[Tool(name="look")]))
+    assert isinstance(run.error, RequestRefused) and not run.error.retryable
+    assert "'look'" in run.error.message and "llm_agent(tools=[…])" in run.error.message
+    assert not llm.requests()
 
 
 # ── structured output ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +228,28 @@ async def test_an_answer_in_another_form_is_tried_again(llm: StandIn, agent: Llm
     llm.script(rule)
     run = await AgentTest().run(agent, ChatRequest.ask("invoice", output=OutputSchema.of(Invoice)))
     assert isinstance(run.error, InvalidAnswer) and run.error.retryable and says in run.error.message
+
+
+async def test_a_type_that_a_request_names(llm: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Even(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def _is_even(cls, number: int) -> int:
+            assert number % 2 == 0, "it is odd"
+            return number
+
+    monkeypatch.setenv("OPENAI_API_KEY", llm.key)
+    agent = llm_agent(Mesh("test"), model="stand-in", base_url=llm.base_url, outputs=[Even])
+    llm.script(Rule("four", json={"number": 4}), Rule("five", json={"number": 5}))
+    request = ChatRequest.ask("four", output="Even")
+    assert agent.input.encode(request).data.endswith(b'"output":"Even"}')
+    assert (await run_agent(agent, request)).parse(Even) == Even(number=4)
+    run = await AgentTest().run(agent, ChatRequest.ask("five", output="Even"))
+    assert isinstance(run.error, InvalidAnswer) and run.error.retryable and "it is odd" in run.error.message
+    run = await AgentTest().run(agent, ChatRequest.ask("four", output="Odd"))
+    assert isinstance(run.error, RequestRefused) and "llm_agent(outputs=[…])" in run.error.message
 
 
 async def test_an_answer_that_the_token_limit_cuts_is_not_tried_again(llm: StandIn, agent: Llm) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ def llm_agent(
     client: Callable[[], AsyncOpenAI] | None = None,
     slots: int = 8,
     max_tokens: int | None = None,
+    tools: Collection[Agent[Any, Any]] = (),
+    outputs: Collection[type[Any]] = (),
     stream: bool = True,
     silence: timedelta = timedelta(minutes=10),
     version: str = "1",
@@ -65,6 +67,8 @@ def llm_agent(
             replaces `base_url` and `api_key_env`. Its retries are turned off.
         slots: Calls that one process runs at the same time. Set it to what your provider allows.
         max_tokens: Limit for the tokens of answers to requests that name none.
+        tools: Agents that requests may name as tools (`Tool.of`), beside those of the mesh.
+        outputs: Types that requests may name as the form of the answer (`output="Plan"`).
         stream: False: wait for whole answers, for an endpoint that cannot stream. Watchers then see no text.
         silence: Longest wait for the next bytes of the endpoint. The attempt then fails, and is tried again.
         version: Version of the capability.
@@ -87,7 +91,15 @@ def llm_agent(
     async def open_endpoint() -> AsyncGenerator[Endpoint]:
         made = _prepared(make(), silence)
         async with made:
-            yield Endpoint(made, model, max_tokens, stream, key_from)
+            yield Endpoint(
+                made,
+                model=model,
+                max_tokens=max_tokens,
+                stream=stream,
+                key_from=key_from,
+                agents=mesh.agents | {agent.name: agent for agent in tools},
+                outputs={each.__name__: each for each in outputs},
+            )
 
     return _add(mesh, open_endpoint, name, slots, version, labels or {}, _DEFAULTS.merge(options or CallOptions()))
 

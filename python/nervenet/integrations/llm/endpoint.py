@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nervenet.integrations.llm.collecting import Collected
-from nervenet.integrations.llm.errors import InvalidAnswer, LLMError
+from nervenet.integrations.llm.errors import InvalidAnswer, LLMError, RequestRefused
 from nervenet.integrations.llm.faults import Place, of_connection, of_status, of_stream
-from nervenet.integrations.llm.messages import ChatReply, ChatRequest, Message
+from nervenet.integrations.llm.messages import ChatReply, ChatRequest, Message, OutputSchema, Tool
 from nervenet.integrations.llm.schemas import misfit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openai import AsyncOpenAI
 
-    from nervenet import Task
+    from nervenet import Agent, Task
 
 __all__ = ["Endpoint"]
 
@@ -38,14 +40,28 @@ class Endpoint:
         max_tokens: Limit for the tokens of answers to requests that name none.
         stream: Whether answers come as streams.
         key_from: Where the key comes from, for the words of an error.
+        agents: The agents that a request may name as tools.
+        outputs: The types that a request may name as the form of the answer.
     """
 
-    def __init__(self, client: AsyncOpenAI, model: str, max_tokens: int | None, stream: bool, key_from: str) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        *,
+        model: str,
+        max_tokens: int | None,
+        stream: bool,
+        key_from: str,
+        agents: Mapping[str, Agent[Any, Any]],
+        outputs: Mapping[str, type[Any]],
+    ) -> None:
         self._client = client
         self._model = model
         self._max_tokens = max_tokens
         self._stream = stream
         self._key_from = key_from
+        self._agents = agents
+        self._outputs = outputs
 
     def __repr__(self) -> str:
         return f"<Endpoint {self._host} {self._model}>"
@@ -63,8 +79,10 @@ class Endpoint:
         """
         place = Place(self._host, request.model or self._model, self._client.api_key, self._key_from)
         collected = Collected()
+        wanted = self._wanted(request)
+        body = self._body(request, wanted)
         try:
-            await self._run(task, self._body(request), collected)
+            await self._run(task, body, collected)
         except LLMError:
             raise
         except Exception as error:
@@ -76,7 +94,10 @@ class Endpoint:
         if not collected.finish:
             raise of_connection(place, f"the answer of {place.model} broke off after {len(collected.text)} characters")
         reply = collected.reply()
-        _check(request, reply)
+        if wanted is not None:
+            _check(wanted, reply)
+            if isinstance(request.output, str) and reply.text and not reply.refusal:
+                reply.parse(self._outputs[request.output])  # its validators may want more than the schema says
         return reply
 
     async def _run(self, task: Task[Any], body: dict[str, Any], collected: Collected) -> None:
@@ -91,17 +112,41 @@ class Endpoint:
                 else:
                     task.check()
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
+    def _wanted(self, request: ChatRequest) -> OutputSchema | None:
+        """The schema of the answer."""
+        if not isinstance(request.output, str):
+            return request.output
+        if request.output not in self._outputs:
+            raise RequestRefused(
+                f"the LLM agent knows no type {request.output!r}: pass it as llm_agent(outputs=[…]), or send OutputSchema.of(…)",
+                retryable=False,
+            )
+        return OutputSchema.of(self._outputs[request.output], name=request.output)
+
+    def _completed(self, tool: Tool) -> Tool:
+        """The tool with its parameters."""
+        agent = self._agents.get(tool.name)
+        if agent is not None:
+            return tool.completed(agent)
+        if tool.parameters is None:
+            raise RequestRefused(
+                f"the tool {tool.name!r} has no parameters, and the LLM agent knows no agent of this name: "
+                "pass the agent as llm_agent(tools=[…]), or give the tool parameters",
+                retryable=False,
+            )
+        return tool
+
+    def _body(self, request: ChatRequest, wanted: OutputSchema | None) -> dict[str, Any]:
         """The arguments of the library's `create`."""
         limit = request.max_tokens or self._max_tokens
         named = "max_completion_tokens" if str(self._client.base_url.host).endswith(_NEW_LIMIT) else "max_tokens"
         body: dict[str, Any] = {
             "model": request.model or self._model,
             "messages": [_message(one) for one in request.messages],
-            "tools": [_tool(one.model_dump()) for one in request.tools],
+            "tools": [_tool(self._completed(one)) for one in request.tools],
             "tool_choice": _choice(request.tool_choice),
             "parallel_tool_calls": request.parallel_tool_calls,
-            "response_format": _format(request),
+            "response_format": _format(wanted),
             "temperature": request.temperature,
             "top_p": request.top_p,
             "stop": request.stop,
@@ -127,8 +172,9 @@ def _message(message: Message) -> dict[str, Any]:
     return written
 
 
-def _tool(fields: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}, **fields}}
+def _tool(tool: Tool) -> dict[str, Any]:
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": {**tool.model_dump(), "parameters": parameters}}
 
 
 def _choice(choice: str | None) -> Any:
@@ -137,18 +183,16 @@ def _choice(choice: str | None) -> Any:
     return {"type": "function", "function": {"name": choice}}
 
 
-def _format(request: ChatRequest) -> dict[str, Any] | None:
-    wanted = request.output
+def _format(wanted: OutputSchema | None) -> dict[str, Any] | None:
     if wanted is None:
         return None
     schema = {"name": wanted.name, "schema": wanted.definition, "strict": wanted.strict}
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _check(request: ChatRequest, reply: ChatReply) -> None:
+def _check(wanted: OutputSchema, reply: ChatReply) -> None:
     """Whether the answer has the form that was asked for. A refusal and a call of a tool need not."""
-    wanted = request.output
-    if wanted is None or reply.refusal or reply.tool_calls:
+    if reply.refusal or reply.tool_calls:
         return
     if reply.finish == "length":
         raise InvalidAnswer(

@@ -133,32 +133,49 @@ class Message(_Value):
 class Tool(_Value):
     """A tool that the model may call.
 
+    A request is part of the journal, so what is written into it must be the same when the workflow is replayed. `Tool.of`
+    writes only the name of the agent. The LLM agent adds description and parameters, so that you can change a docstring or
+    an input type, and upgrade libraries, while workflows run.
+
     Attributes:
         name: Its name.
-        description: What it does, for the model.
-        parameters: JSON Schema of its arguments, an object.
+        description: What it does, for the model. None: the docstring of the agent of this name.
+        parameters: JSON Schema of its arguments, an object. None: from the input type of the agent of this name.
         strict: Whether the endpoint must keep the model to the schema. None: as the endpoint likes.
     """
 
     name: str
-    description: str = ""
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
     @classmethod
-    def of(cls, agent: Agent[Any, Any], /, *, description: str = "") -> Tool:
-        """An agent as a tool. Its docstring is the description, its input the parameters.
+    def of(cls, agent: Agent[Any, Any], /, *, description: str | None = None) -> Tool:
+        """An agent as a tool.
 
         Args:
-            agent: The agent. `ToolCall.input` gives the input for a call of it.
+            agent: The agent. `ToolCall.input` gives the input for a call of it. The LLM agent must know it: it is in the same
+                mesh, or it was passed as `llm_agent(tools=…)`.
             description: What it does, for the model. Default: the docstring of the agent.
         """
-        parameters, _ = _parameters(agent)
-        return cls(name=agent.name, description=description or agent.description, parameters=parameters)
+        return cls(name=agent.name, description=description)
+
+    def completed(self, agent: Agent[Any, Any], /) -> Tool:
+        """This tool with description and parameters from its agent, where it has none.
+
+        Args:
+            agent: The agent of the same name.
+        """
+        parameters = _parameters(agent)[0] if self.parameters is None else self.parameters
+        description = agent.description if self.description is None else self.description
+        return self.model_copy(update={"description": description, "parameters": parameters})
 
 
 class OutputSchema(_Value):
     """The form that an answer must have.
+
+    The schema is part of the journal. If a type may change while workflows run, register it (`llm_agent(outputs=[Plan])`)
+    and name it in the request (`output="Plan"`).
 
     Attributes:
         name: Name of the schema, for the model: letters, digits, `_` and `-`.
@@ -201,7 +218,7 @@ class ChatRequest(_Value):
         tools: Tools that the model may call.
         tool_choice: `"auto"`, `"none"`, `"required"`, or the name of the tool that it must call.
         parallel_tool_calls: Whether it may call several tools at once. None: as the endpoint likes.
-        output: The form that the answer must have. None: text.
+        output: The form that the answer must have: a schema, or the name of a type in `llm_agent(outputs=…)`. None: text.
         temperature: From 0 (always the likeliest token) to 2. None: as the endpoint likes.
         top_p: Only the likeliest tokens whose probabilities add up to this. None: as the endpoint likes.
         max_tokens: Limit for the tokens of the answer. None: the limit of the agent.
@@ -215,7 +232,7 @@ class ChatRequest(_Value):
     tools: list[Tool] = []
     tool_choice: str | None = None
     parallel_tool_calls: bool | None = None
-    output: OutputSchema | None = None
+    output: OutputSchema | str | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
