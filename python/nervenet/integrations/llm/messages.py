@@ -284,7 +284,7 @@ class ChatReply(_Value):
 
     @property
     def message(self) -> Message:
-        """The answer as a message, to go on with the conversation."""
+        """The answer as a message, to continue the conversation."""
         return Message(role="assistant", content=self.text or None, tool_calls=self.tool_calls)
 
     def parse(self, type: type[T], /) -> T:
