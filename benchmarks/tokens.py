@@ -32,7 +32,7 @@ mesh = Mesh("tokens")
 async def speak(task: Task, pace: tuple[int, float]) -> None:
     count, every = pace
     loop = asyncio.get_running_loop()
-    began = loop.time() + 1.0  # the watchers connect meanwhile
+    began = loop.time() + 2.0  # the watchers connect meanwhile
     for n in range(count):
         await asyncio.sleep(began + n * every - loop.time())
         task.emit([n, time.time()])
