@@ -45,7 +45,7 @@ POLL_LATEST: Final = 1.0
 QUEUE_NAMES_EVERY: Final = 1.0
 """How often a process learns which queues its capabilities have."""
 PROGRESS_EVERY: Final = 0.05
-"""How long news of a running attempt are collected before they are sent together."""
+"""Between two times that a process sends news of running attempts: what comes in between is sent together."""
 
 # ── leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,6 +173,10 @@ WORKFLOW_CLEAN_UP_MS: Final = 30_000
 """Time that a workflow has to clean up after its timeout."""
 UNKNOWN_WORKFLOW_AFTER: Final = 2.0
 """After this, an id without a head is unknown: a caller may wait for a workflow before its start is through."""
+WATCH_POLL: Final = 0.2
+"""Between two looks at the live stream while agents write into it that give no hints."""
+WATCH_POLL_IDLE: Final = 1.0
+"""The same while no such agent writes."""
 WATCH_KEEP_ALIVE: Final = 15.0
 """Between two messages of a stream that has no news."""
 CLIENT_FIRST_PATIENCE: Final = 3.0

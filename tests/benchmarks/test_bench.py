@@ -72,3 +72,15 @@ def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> Non
 
     assert [(row["round"], row["system"]) for row in found["rows"]] == [(0, "this"), (0, "other")]
     assert "ratio" in printed
+
+
+def test_tokens_reach_their_watchers_all_and_in_order(tmp_path: Path) -> None:
+    small = ("--streams", "1", "3", "--every-ms", "20", "--seconds", "0.5")
+    printed, found = bench("tokens.py", tmp_path / "tokens.json", *small)
+
+    assert [(row["streams"], row["tokens"], row["lost_or_out_of_order"]) for row in found["rows"]] == [
+        (1, 25, 0),
+        (3, 75, 0),
+    ]
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in found["rows"])
+    assert "Redis commands" in printed

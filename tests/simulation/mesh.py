@@ -35,6 +35,7 @@ from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.streams import groups, journal, listing, ownership
+from nervenet.streams.tasks import progress
 from nervenet.timing import AGENT_LEASE
 from nervenet.wire import to_json
 from tests.simulation.flows import mesh
@@ -72,7 +73,7 @@ class Surroundings:
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "LoopLag", NoWatchdog)
-        for module in (journal, ownership, groups, listing, node_module, agent_runtime):
+        for module in (journal, ownership, groups, listing, progress, node_module, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 

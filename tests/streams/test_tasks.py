@@ -14,6 +14,7 @@ from nervenet.streams.data_plane import DataPlane
 from nervenet.streams.keys import Keys
 from nervenet.streams.queues import Delivered, parse_requirement
 from nervenet.streams.tasks import deliveries as module
+from nervenet.streams.tasks import progress
 from nervenet.streams.tasks.attempt import AttemptKey, StopReason, TaskAttempt, TaskAverages
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.progress import LIVE_ENTRIES, ProgressPublisher
@@ -93,24 +94,38 @@ async def test_progress_is_published_once_and_before_the_outcome(link: Any) -> N
     publisher.announce(one)
     publisher.flush(one)
     publisher.flush(one)
-    xadd, expire = link.sent
+    xadd, expire, hint = link.sent
     assert xadd[:2] == ("XADD", Keys("test").live("w")) and xadd[4] <= LIVE_ENTRIES
     assert xadd.count(b"p") == 2 and expire[0] == "PEXPIRE"
+    assert hint[0] == "EVALSHA" and hint[-1] == Keys("test").head("w")
 
 
-async def test_progress_waits_for_its_batch(link: Any) -> None:
+async def test_progress_after_a_silence_goes_at_once_and_what_follows_is_collected(
+    link: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PROGRESS_EVERY", 0.2)
     publisher = ProgressPublisher(DataPlane(link, Keys("test"), None, None), lambda: 5, 1_000)  # type: ignore[arg-type]
     one = attempt()
-    for n in range(3):
-        one.add_part(n, Payload("json", b"1"))
-        publisher.announce(one)
+
+    def say(*numbers: int) -> None:
+        for n in numbers:
+            one.add_part(n, Payload("json", b"1"))
+            publisher.announce(one)
+
+    say(1, 2, 3)
+    assert not link.sent, "what is said in one tick goes together"
+    await asyncio.sleep(0.01)
+    assert [command[0] for command in link.sent] == ["XADD", "PEXPIRE", "EVALSHA"]
+    assert link.sent[0].count(b"p") == 3
+    link.sent.clear()
+    say(4)
+    await asyncio.sleep(0.01)
+    say(5)
+    await asyncio.to_thread(say, 6)
     assert not link.sent
-    await asyncio.sleep(0.1)
-    assert [command[0] for command in link.sent] == ["XADD", "PEXPIRE"]
-    one.add_part(3, Payload("json", b"1"))
-    await asyncio.to_thread(publisher.announce, one)
-    await asyncio.sleep(0.1)
-    assert [command[0] for command in link.sent] == ["XADD", "PEXPIRE", "XADD"]
+    await asyncio.sleep(0.3)
+    assert [command[0] for command in link.sent] == ["XADD", "EVALSHA"]
+    assert link.sent[0].count(b"p") == 3
 
 
 def test_pending_entries_are_read_again_after_a_reconnect_and_once_more_later() -> None:

@@ -25,11 +25,14 @@ var (
 	journalAppend string
 	//go:embed scripts/consumer_drop.lua
 	consumerDrop string
+	//go:embed scripts/progress_hint.lua
+	progressHint string
 
 	claimScript  = redis.NewScript(taskClaim)
 	renewScript  = redis.NewScript(claimsRenew)
 	appendScript = redis.NewScript(journalAppend)
 	dropScript   = redis.NewScript(consumerDrop)
+	hintScript   = redis.NewScript(progressHint)
 )
 
 const (
@@ -198,6 +201,7 @@ func (s *store) tell(ctx context.Context, task *pb.TaskEnvelope, progress *pb.Ta
 		key := s.head(task.WorkflowId) + ":live"
 		s.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: 1000, Approx: true, Values: []any{"p", text}})
 		s.Expire(ctx, key, retention)
+		hintScript.Run(ctx, s.Client, []string{s.head(task.WorkflowId)})
 	}
 }
 

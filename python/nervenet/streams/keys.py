@@ -40,6 +40,7 @@ class Keys:
         "_inbox",
         "_ns",
         "_owned",
+        "_progress",
         "_queue",
         "_queues",
         "_wake",
@@ -56,6 +57,7 @@ class Keys:
         ns = self._ns = f"nn:{namespace}:".encode()
         self._wf = ns + b"wf:{"
         self._events = ns + b"events:{"
+        self._progress = ns + b"progress:{"
         self._inbox = ns + b"inbox:{"
         self._queue = ns + b"queue:{"
         self._queues = ns + b"queues:{"
@@ -95,6 +97,10 @@ class Keys:
     def events(self, workflow_id: str) -> bytes:
         """The pub/sub channel that announces each change of the workflow. Messages may get lost."""
         return self._events + workflow_id.encode() + b"}"
+
+    def progress(self, workflow_id: str) -> bytes:
+        """The pub/sub channel that announces news in the live stream of the workflow. Messages may get lost."""
+        return self._progress + workflow_id.encode() + b"}"
 
     # ── of one process ───────────────────────────────────────────────────────────────────────────────────────────────
 

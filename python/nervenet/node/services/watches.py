@@ -2,8 +2,10 @@
 """WatchWorkflow: the journal from any entry on, as it grows, to its end; news of running attempts on request.
 
 The journal itself is what is followed: a hint only says when to read on, and it is read every few seconds without one.
-The live stream has no hints of its own; while somebody wants progress it is polled five times a second. What an
-attempt said is sent before the entry that ends the step, as far as the cap of the live stream left it there.
+The live stream has hints of its own, so that a token is here a few milliseconds after its agent sent it. Agents in other
+languages may give none: for them the live stream is also polled, once a second, and five times a second once that found
+something. What an attempt said is sent before the entry that ends the step, as far as the cap of the live stream left it
+there.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Unavailable
 from nervenet.node.services.payloads import reshape
-from nervenet.timing import WATCH_KEEP_ALIVE
+from nervenet.timing import WATCH_KEEP_ALIVE, WATCH_POLL, WATCH_POLL_IDLE
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.close_notifier import Hints
     from nervenet.streams.answers import RawEntry
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
 WATCHED_MS: Final = 30_000
 RENEW: Final = 10.0
-POLL: Final = 0.2
 LIVE_PAGE: Final = 200
 
 
@@ -51,7 +54,11 @@ class WatchStream:
         self._hints = hints
         self._request = request
         self._stopping = stopping
+        self._wants_live = request.include_progress or request.include_partials
         self._news = asyncio.Event()
+        self._entries_due = True
+        self._poll = WATCH_POLL_IDLE
+        self._polling = False  # whether this look is one without a hint
         self._last: bytes = b""
         self._live: bytes = b"-"
         self._over: set[str] = set()
@@ -61,7 +68,7 @@ class WatchStream:
     async def run(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
         """Ends with the workflow; a node that stops says UNAVAILABLE, so that nobody takes it for the end."""
         request = self._request
-        leave = self._hints.follow(request.workflow_id, self._news.set)
+        leave = self._follow()
         stopping = asyncio.create_task(self._stop())
         renew = said = self._loop.time()
         try:
@@ -84,30 +91,47 @@ class WatchStream:
             leave()
             stopping.cancel()
 
+    def _follow(self) -> Callable[[], None]:
+        """Hear of the workflow; returns a function that ends it."""
+        leave = [self._hints.follow(self._request.workflow_id, self._entries_came)]
+        if self._wants_live:
+            leave.append(self._hints.follow_progress(self._request.workflow_id, self._news.set))
+
+        def leave_all() -> None:
+            for each in leave:
+                each()
+
+        return leave_all
+
+    def _entries_came(self) -> None:
+        self._entries_due = True
+        self._news.set()
+
     async def _stop(self) -> None:
         await self._stopping.wait()
         self._news.set()
 
     async def _rest(self) -> None:
-        wants_live = self._request.include_progress or self._request.include_partials
+        """Until there is a hint, or it is time to look without one."""
         try:
-            async with asyncio.timeout(POLL if wants_live else RENEW / 2):
+            async with asyncio.timeout(self._poll if self._wants_live else RENEW / 2):
                 await self._news.wait()
         except TimeoutError:
+            self._polling = self._wants_live
+            self._entries_due |= not self._wants_live  # else the reminders of `Hints` see to the entries
             return
+        self._polling = False
         self._news.clear()
 
     async def _new(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
-        """What came since the last look: first what running attempts said, then the entries."""
-        live = await self._read_live()
-        entries: list[RawEntry] = []
-        while page := await self._context.journal.read(
-            self._request.workflow_id, entries[-1].id if entries else self._last
-        ):
-            entries += page
-            if len(page) < 2:
-                break
+        """What came since the last look: first what running attempts said, then the entries.
+
+        The journal is read first: an agent sends what an attempt said before its outcome, so the live stream then has all
+        of it.
+        """
         fresh = not self._last
+        entries = await self._read_entries()
+        live = await self._read_live()
         for raw in entries:
             if raw.name.startswith("task:"):
                 self._over.add(raw.name[5:])
@@ -124,12 +148,25 @@ class WatchStream:
                 if answer.entry.progress.step not in self._over:
                     yield answer
 
+    async def _read_entries(self) -> list[RawEntry]:
+        entries: list[RawEntry] = []
+        if not self._entries_due:
+            return entries
+        self._entries_due = False
+        while page := await self._context.journal.read(
+            self._request.workflow_id, entries[-1].id if entries else self._last
+        ):
+            entries += page
+            if len(page) < 2:
+                break
+        return entries
+
     async def _read_live(self) -> list[pb.WatchWorkflowResponse]:
         request = self._request
-        if not (request.include_progress or request.include_partials):
+        if not self._wants_live:
             return []
         found: list[pb.WatchWorkflowResponse] = []
-        key = self._context.keys.live(request.workflow_id)
+        key, before = self._context.keys.live(request.workflow_id), self._live
         while True:
             page = await self._context.link.call("XRANGE", key, self._live, "+", "COUNT", LIVE_PAGE)
             for where, fields in page:
@@ -139,7 +176,10 @@ class WatchStream:
                     if request.include_partials if progress.HasField("partial") else request.include_progress:
                         found.append(self._progress(progress))
             if len(page) < LIVE_PAGE:
-                return found
+                break
+        if self._polling:
+            self._poll = WATCH_POLL if self._live != before else min(2 * self._poll, WATCH_POLL_IDLE)
+        return found
 
     def _progress(self, progress: task_pb2.TaskProgress) -> pb.WatchWorkflowResponse:
         entry = workflow_pb2.JournalEntry(

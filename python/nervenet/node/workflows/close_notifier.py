@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells callers what happens to a workflow, on whichever node it runs.
 
-`Hints` is the node's one subscription to the events channels, shared by all followers. A hint says "look", never what
+`Hints` is the node's one subscription to the channels of events and of progress, shared by all followers. A hint says "look", never what
 happened. Hints may get lost, so every follower also looks every few seconds.
 
 `CloseNotifier` answers the most common question, "when has it closed?", for thousands of workflows at once, without a task
@@ -45,7 +45,7 @@ class Hints:
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
-        return f"<Hints on {len(self._followers)} workflows>"
+        return f"<Hints on {len(self._followers)} channels>"
 
     async def start(self) -> None:
         self._subscription = await self._context.link.subscribe()
@@ -64,8 +64,14 @@ class Hints:
 
         → a function that ends it.
         """
+        return self._follow(self._context.keys.events(workflow_id), look)
+
+    def follow_progress(self, workflow_id: str, look: Callable[[], None]) -> Callable[[], None]:
+        """The same for news of running attempts."""
+        return self._follow(self._context.keys.progress(workflow_id), look)
+
+    def _follow(self, channel: bytes, look: Callable[[], None]) -> Callable[[], None]:
         assert self._subscription is not None
-        channel = self._context.keys.events(workflow_id)
         self._followers.setdefault(channel, []).append(look)
         self._subscription.add(channel).add_done_callback(lambda confirmed: None if confirmed.cancelled() else look())
         return partial(self._leave, channel, look)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""News of running attempts on their way to watchers: collected for 50 ms, then one XADD for each attempt that has some.
+"""News of running attempts on their way to watchers: one XADD for each attempt that has some, 50 ms apart at least.
 
-The live stream of a workflow is best effort and limited (about 1,000 entries and 1 MiB); each of its entries holds one
+What is said after a silence is sent at once; what follows within 50 ms is collected. A hint goes with each XADD, so that
+watchers read the stream when there is something in it. The live stream of a workflow is best effort and limited (about 1,000 entries and 1 MiB); each of its entries holds one
 or more fields `p`, each a TaskProgress. It expires like a closed run, so that what an agent says too late leaves no
 litter.
 """
@@ -13,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from nervenet.redis_link.replies import ignore_error
+from nervenet.streams.script import packaged_scripts
 from nervenet.timing import PROGRESS_EVERY
 from nervenet.wire import encode_progress
 
@@ -39,6 +41,8 @@ class ProgressPublisher:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._waiting: dict[TaskAttempt, None] = {}
+        self._not_before = 0.0
+        self._hint = next(script.sha for script in packaged_scripts() if script.name == "progress_hint")
 
     def announce(self, attempt: TaskAttempt) -> None:
         """This attempt has news. Nothing happens if it announced them before and they are not published yet."""
@@ -67,13 +71,16 @@ class ProgressPublisher:
         self._link.send("XADD", key, "MAXLEN", "~", most, "*", *fields).add_done_callback(ignore_error)
         if attempt.live_entries == 1:
             self._link.send("PEXPIRE", key, self._retention_ms).add_done_callback(ignore_error)
+        head = self._keys.head(attempt.key.workflow_id)
+        self._link.send("EVALSHA", self._hint, 1, head).add_done_callback(ignore_error)
 
     def _note(self, attempt: TaskAttempt) -> None:
         if not self._waiting:
-            self._loop.call_later(PROGRESS_EVERY, self._flush_all)
+            self._loop.call_at(self._not_before, self._flush_all)
         self._waiting[attempt] = None
 
     def _flush_all(self) -> None:
+        self._not_before = self._loop.time() + PROGRESS_EVERY
         waiting, self._waiting = self._waiting, {}
         for attempt in waiting:
             self.flush(attempt)
