@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LangGraph on nervenet.
+"""LangGraph on nervenet: a graph as a durable workflow, or its checkpoints in Redis. Needs `pip install 'nervenet[langgraph]'`.
 
-    from nervenet.integrations.langgraph import NervenetSaver
+    graph = durable_graph(mesh, builder.compile(), name="desk")     # each node a capability of the mesh, no checkpointer
 
-    with NervenetSaver.from_url("redis://localhost:6379") as saver:
+    @mesh.workflow
+    async def desk(ctx: Context, question: str) -> str:
+        state = await graph.ainvoke(ctx, {"messages": [("user", question)]})
+        return state["messages"][-1].content
+
+    with NervenetSaver.from_url("redis://localhost:6379") as saver:  # without a mesh
         graph = builder.compile(checkpointer=saver)
 
 Each name is loaded at its first use.
@@ -13,12 +18,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nervenet.integrations.langgraph.conversation import Conversation as Conversation
+    from nervenet.integrations.langgraph.conversation import TurnRejected as TurnRejected
+    from nervenet.integrations.langgraph.graph import DurableGraph as DurableGraph
+    from nervenet.integrations.langgraph.graph import durable_graph as durable_graph
+    from nervenet.integrations.langgraph.refusals import NotSupported as NotSupported
     from nervenet.integrations.langgraph.saver.background import CheckpointsUnavailable as CheckpointsUnavailable
     from nervenet.integrations.langgraph.saver.checkpointer import NervenetSaver as NervenetSaver
+    from nervenet.integrations.langgraph.steps import GraphStep as GraphStep
 
-__all__ = ["CheckpointsUnavailable", "NervenetSaver"]
+__all__ = [
+    "CheckpointsUnavailable",
+    "Conversation",
+    "DurableGraph",
+    "GraphStep",
+    "NervenetSaver",
+    "NotSupported",
+    "TurnRejected",
+    "durable_graph",
+]
 
-_HOME_OF = {"CheckpointsUnavailable": "saver.background", "NervenetSaver": "saver.checkpointer"}
+_HOME_OF = {
+    "CheckpointsUnavailable": "saver.background",
+    "Conversation": "conversation",
+    "DurableGraph": "graph",
+    "GraphStep": "steps",
+    "NervenetSaver": "saver.checkpointer",
+    "NotSupported": "refusals",
+    "TurnRejected": "conversation",
+    "durable_graph": "graph",
+}
 
 if not TYPE_CHECKING:  # or checkers would take any misspelt name
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the integration does not support, each as one sentence that names the line and the cure."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nervenet.errors import NervenetError
+
+LOWEST, BELOW = (1, 0, 10), (2,)
+"""The versions of langgraph that `make frameworks` runs: from LOWEST on, below BELOW."""
+_HERE = str(Path(__file__).parent)
+
+
+class NotSupported(NervenetError, ValueError):
+    """The graph uses something that cannot be durable, or not yet. The message names the line and says what to do."""
+
+
+class NotEncodable(NervenetError, TypeError):
+    """A value of the state cannot travel between processes. The message has the path to it and says what to do."""
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(f"{path}: {why}" if path else why)
+        self.why, self.path = why, path
+
+    def below(self, key: str | int) -> NotEncodable:
+        """The same problem, seen from the container of the value."""
+        here = f"[{key}]" if isinstance(key, int) else key
+        join = "" if not self.path or self.path.startswith("[") else "."
+        return NotEncodable(self.why, f"{here}{join}{self.path}")
+
+
+def check_version(found: str | None = None) -> None:
+    """Refuse a version of langgraph that is not tested.
+
+    Raises:
+        NotSupported: It is outside of the range.
+    """
+    version = found or metadata.version("langgraph")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if not LOWEST <= numbers < BELOW:
+        lowest, below = (".".join(map(str, bound)) for bound in (LOWEST, BELOW))
+        raise NotSupported(
+            f"{caller()}: langgraph {version} is installed, but nervenet supports langgraph>={lowest},<{below}: "
+            "pip install 'nervenet[langgraph]'"
+        )
+
+
+def caller() -> str:
+    """The line of the user's code that called the integration, for a message: `desk.py:31`."""
+    frame = sys._getframe(1)  # noqa: SLF001  # CPython's documented way to the caller
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def line_of(runnable: Any) -> str:
+    """Where a node's function is written, for a message: `desk.py:12`; "" if it has no code of its own."""
+    function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None) or runnable
+    function = inspect.unwrap(getattr(function, "func", function))  # functools.partial
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        code = getattr(vars(type(function)).get("__call__"), "__code__", None)
+    return "" if code is None else f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
+def placed(runnable: Any) -> str:
+    """The same in brackets, behind the name of a node; "" where there is no line."""
+    line = line_of(runnable)
+    return f" ({line})" if line else ""
