@@ -25,7 +25,7 @@ import dataclasses
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -104,7 +104,7 @@ class Values:
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _encode(self, value: Any) -> Any:
-        kind = type(value)
+        kind: Any = type(value)
         if kind is str or kind is bool or kind is int or value is None:
             return value
         if kind is dict:
@@ -274,37 +274,9 @@ class Values:
         return {key: self.decode(one) for key, one in value["fields"].items()}
 
 
-def readable(value: Any, /) -> Any:
-    """A state for people and other languages: messages as `{"type": "ai", "content": …}`, models as objects, without tags and
-    without fields that have their defaults. It cannot be decoded."""
-    if isinstance(value, BaseMessage):
-        return {"type": value.type, **_readable_fields(value)}
-    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        return _readable_fields(value)
-    if isinstance(value, Mapping):
-        return {str(key): readable(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, deque)):
-        return [readable(one) for one in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((readable(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True, default=str))
-    if isinstance(value, Enum):
-        return readable(value.value)
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _readable_fields(value: Any) -> dict[str, Any]:
-    return {key: readable(one) for key, one in fields_of(value).items()}
-
-
 @lru_cache(maxsize=256)
-def _is_message(kind: type) -> bool:
-    return getattr(messages, kind.__name__, None) is kind
+def _is_message(kind: Hashable) -> bool:
+    return getattr(messages, getattr(kind, "__name__", ""), None) is kind
 
 
 def key_of(kind: type) -> str:

@@ -154,8 +154,7 @@ class Conversation:
         pause = LOOK_AGAIN_FIRST
         while True:
             try:
-                found = await handle.result()
-                break
+                return self._reply(await handle.result())
             except NotFound:  # it has not begun
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LOOK_AGAIN_LATER)
@@ -163,6 +162,8 @@ class Conversation:
                 if failed.failure.type == TurnRejected.__name__:
                     raise TurnRejected(failed.failure.message) from None
                 raise
+
+    def _reply(self, found: Mapping[str, Any]) -> Reply:
         decode = self._graph.values.decode
         return Reply(decode(found["output"]), decode(found["state"]), found["interrupted"])
 

@@ -27,7 +27,8 @@ class _Field(NamedTuple):
 def fields_of(value: Any) -> Mapping[str, Any]:
     """The fields that do not have their default, and those that are not declared."""
     found = {}
-    for name, default in _plan(type(value)):
+    kind: Any = type(value)
+    for name, default in _plan(kind):
         one = getattr(value, name, _NONE)
         if one is not _NONE and not (default is not None and _same(one, default())):
             found[name] = one
@@ -35,7 +36,7 @@ def fields_of(value: Any) -> Mapping[str, Any]:
     return {**found, **extra} if extra else found
 
 
-def build(kind: type[Any], fields: Mapping[str, Any]) -> Any:
+def build(kind: Any, fields: Mapping[str, Any]) -> Any:
     """An object with these fields and the defaults of the others. Nothing is validated or converted again."""
     if issubclass(kind, BaseModel):
         return kind.model_construct(**fields)
@@ -49,7 +50,7 @@ def build(kind: type[Any], fields: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _plan(kind: type[Any]) -> tuple[_Field, ...]:
+def _plan(kind: Any) -> tuple[_Field, ...]:
     if issubclass(kind, BaseModel):
         return tuple(_Field(name, _model_default(field)) for name, field in kind.model_fields.items())
     return tuple(_Field(one.name, _dataclass_default(one)) for one in dataclasses.fields(kind))

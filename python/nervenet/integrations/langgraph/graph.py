@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.prebuilt import ToolNode
 
 from nervenet import Agent, CallOptions, Client, Context, Mesh, Signal, Workflow, WorkflowHandle
-from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.classes import classes_of
-from nervenet.integrations.langgraph.codec import Values, readable
-from nervenet.integrations.langgraph.names import Names
-from nervenet.integrations.langgraph.nodes import NodeHandler
-from nervenet.integrations.langgraph.policies import options_of
-from nervenet.integrations.langgraph.rebuild import Node, nodes_of, rebuilt, refuse
-from nervenet.integrations.langgraph.refusals import NotSupported, caller, check_version, placed
+from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.readable import readable
+from nervenet.integrations.langgraph.rebuild import refuse
+from nervenet.integrations.langgraph.refusals import NotSupported, caller, check_version
+from nervenet.integrations.langgraph.registration import as_workflow, register
 from nervenet.integrations.langgraph.run import Outcome, run_graph
-from nervenet.integrations.langgraph.stubs import Inline, RemoteNode
 
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.conversation import Conversation, WhileBusy
@@ -109,20 +105,11 @@ class DurableGraph:
         publish: bool,
     ) -> None:
         self.name, self.compiled = name, compiled
-        self.agents: dict[str, Agent[Any, Any]] = {}
         self.values = Values(classes_of(compiled, types))
-        self._mesh, self._stream, self._publish = mesh, stream, publish
-        nodes = {node.path: node for node in nodes_of(compiled, inline)}
-        self._refuse_unknown(nodes, options, slots, local, inline)
-        names = Names(name, self._taken())
-        stubs: dict[str, Any] = {}
-        for path, node in nodes.items():
-            if path in local:
-                stubs[path] = Inline(node.spec.runnable, f"the local node {path!r}")
-            else:
-                self.agents[path] = self._agent(names.of(path), node, slots)
-                stubs[path] = self._stub(node, options.get(path))
-        self._graph = rebuilt(compiled, stubs)
+        self._mesh, self._publish = mesh, publish
+        registered = register(mesh, compiled, name, self.values, options, slots, local, inline, stream)
+        self.agents: dict[str, Agent[Any, Any]] = registered.agents
+        self._graph = registered.graph
 
     def __repr__(self) -> str:
         return f"<DurableGraph {self.name} of {', '.join(self.agents)}>"
@@ -303,60 +290,11 @@ class DurableGraph:
     def as_workflow(
         self, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None = None
     ) -> Workflow[Any, Any]:
-        """Make a function of this package a workflow as if it stood in the user's module, where other processes find it."""
-        frame = inspect.currentframe()
-        while frame is not None and frame.f_globals.get("__package__") == __package__:
-            frame = frame.f_back
-        if frame is not None:
-            run.__module__, run.__qualname__ = frame.f_globals.get("__name__", __name__), variable or name
-        made: Workflow[Any, Any] = self._mesh.workflow(name=name, version=version, signals=signals)(run)
-        return made
+        """Add a function of this package to the mesh as a workflow of the user's module."""
+        return as_workflow(self._mesh, run, name, version, variable, signals)
 
     async def run_turn(self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]) -> Outcome:
         """One turn of a conversation, from an input that `encode` made."""
         given, config, context = (self.values.decode(call.get(key)) for key in ("input", "config", "context"))
         view = self.show if self._publish else None
         return await run_graph(self._graph, self.values, ctx, given, config, context, state, view, seen)
-
-    def _taken(self) -> dict[str, str]:
-        agents = {name: f"the agent at {one.location}" for name, one in self._mesh.agents.items()}
-        return agents | {name: f"the workflow at {one.location}" for (name, _), one in self._mesh.workflows.items()}
-
-    def _agent(self, name: str, node: Node, slots: Mapping[str, int] | int) -> Agent[Any, Any]:
-        handler = NodeHandler(node.path, node.spec, self.compiled, self.values, self._stream).handler()
-        count = slots if isinstance(slots, int) else slots.get(node.path, 10)
-        made: Agent[Any, Any] = self._mesh.agent(name=name, slots=count)(handler)
-        return made
-
-    def _stub(self, node: Node, options: CallOptions | None) -> RemoteNode:
-        own = options_of(node.spec)
-        return RemoteNode(
-            node.path,
-            self.agents[node.path],
-            own if options is None else own.merge(options),
-            self.values,
-            wants_state=isinstance(node.spec.runnable, ToolNode),
-            before=node.before,
-            after=node.after,
-            where=placed(node.spec.runnable),
-        )
-
-    def _refuse_unknown(
-        self,
-        nodes: Collection[str],
-        options: Collection[str],
-        slots: Mapping[str, int] | int,
-        local: Collection[str],
-        inline: Collection[str],
-    ) -> None:
-        graphs = {path for path, spec in self.compiled.builder.nodes.items() if internals.is_expanded(spec.runnable)}
-        named = () if isinstance(slots, int) else slots
-        for argument, paths in (("options", options), ("slots", named), ("local", local), ("inline", inline)):
-            known = graphs if argument == "inline" else nodes
-            for path in paths:
-                if path not in known:
-                    what = "subgraphs" if argument == "inline" else "nodes"
-                    raise NotSupported(
-                        f"{caller()}: {argument}= names {path!r}, but the {what} of graph {self.name!r} are: "
-                        f"{', '.join(sorted(known)) or 'none'}"
-                    )

@@ -28,8 +28,9 @@ from pydantic import ValidationError
 
 from nervenet import AgentError, Task
 from nervenet.integrations.langgraph import internals
-from nervenet.integrations.langgraph.codec import Values, readable
+from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.policies import idle_timeout_of, may_retry, policies_of
+from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.refusals import NotEncodable, line_of
 
 Request = Mapping[str, Any]
@@ -135,8 +136,9 @@ class NodeHandler:
             return {"nervenet_answer": await _answer(bound, box["nervenet_request"], config, values)}
 
         graph = StateGraph(Box, context_schema=self.root.context_schema)
-        idle: Any = idle_timeout_of(self.spec)
-        graph.add_node(name, node, **({} if idle is None else {"timeout": idle}))
+        idle = idle_timeout_of(self.spec)
+        add: Any = graph.add_node  # `timeout` is new in 1.1
+        add(name, node, **({} if idle is None else {"timeout": idle}))
         graph.add_edge(START, name)
         graph.add_edge(name, END)
         return graph.compile(store=self.root.store)
@@ -187,7 +189,7 @@ def _questions(interrupts: Sequence[Any], values: Values) -> list[list[Any]]:
 def _node_error(said: Sequence[str]) -> Any:
     """What an error handler gets: a builtin exception as itself, any other one as an AgentError with its type's name."""
     node, kind, message = said
-    made = getattr(builtins, kind, None)
+    made: Any = getattr(builtins, kind, None)
     plain = isinstance(made, type) and issubclass(made, Exception)
     error = made(message) if plain else AgentError(message, type=kind)
     return errors.NodeError(node=node, error=error)

@@ -110,8 +110,8 @@ def rebuilt(compiled: Graph, stubs: Mapping[str, Runnable[Any, Any]], prefix: st
             new.channels[key] = BinaryOperatorAggregate(channel.typ, stable(channel.operator))
     for start, branches in old.branches.items():
         for label, branch in branches.items():
-            path = Inline(branch.path, f"the conditional edge {label!r} of {start!r}")
-            new.branches[start][label] = internals.with_path(branch, path)
+            called = Inline(branch.path, f"the conditional edge {label!r} of {start!r}")
+            new.branches[start][label] = internals.with_path(branch, called)
     for name, spec in old.nodes.items():
         path = prefix + name
         runnable: Any = stubs[path] if path in stubs else rebuilt(spec.runnable, stubs, f"{path}/")  # type: ignore[arg-type]

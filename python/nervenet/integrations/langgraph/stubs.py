@@ -22,7 +22,8 @@ from pydantic import WithJsonSchema
 
 from nervenet import Agent, CallFailed, CallOptions, Context
 from nervenet.integrations.langgraph import internals
-from nervenet.integrations.langgraph.codec import Values, readable
+from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.refusals import NotEncodable, NotSupported, placed
 
 CONTEXT_LIMIT = 16 << 10

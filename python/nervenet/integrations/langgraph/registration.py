@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agents of a graph's nodes, and the graph for workflows with a stub for each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.prebuilt import ToolNode
+
+from nervenet import Agent, CallOptions, Mesh, Signal, Workflow
+from nervenet.integrations.langgraph import internals
+from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.names import Names
+from nervenet.integrations.langgraph.nodes import NodeHandler
+from nervenet.integrations.langgraph.policies import options_of
+from nervenet.integrations.langgraph.rebuild import Graph, Node, nodes_of, rebuilt
+from nervenet.integrations.langgraph.refusals import NotSupported, caller, placed
+from nervenet.integrations.langgraph.stubs import Inline, RemoteNode
+
+SLOTS = 10
+"""Attempts that one agent process runs at the same time, unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What became of a graph on a mesh.
+
+    Attributes:
+        agents: The agent of each node, by path.
+        graph: The graph for workflows.
+    """
+
+    agents: dict[str, Agent[Any, Any]]
+    graph: Graph
+
+
+def register(
+    mesh: Mesh,
+    compiled: Graph,
+    name: str,
+    values: Values,
+    options: Mapping[str, CallOptions],
+    slots: Mapping[str, int] | int,
+    local: Collection[str],
+    inline: Collection[str],
+    stream: tuple[str, ...],
+) -> Registered:
+    """Add an agent for each node to the mesh. The arguments are those of `durable_graph`.
+
+    Raises:
+        NotSupported: A name is taken, or an argument names a node that there is not.
+    """
+    nodes = {node.path: node for node in nodes_of(compiled, inline)}
+    graphs = [path for path, spec in compiled.builder.nodes.items() if internals.is_expanded(spec.runnable)]
+    _refuse_unknown(name, "inline", inline, graphs)
+    for argument, paths in (("options", options), ("slots", {} if isinstance(slots, int) else slots), ("local", local)):
+        _refuse_unknown(name, argument, paths, nodes)
+    names = Names(name, _taken(mesh))
+    capabilities = {path: names.of(path) for path in nodes if path not in local}
+    agents: dict[str, Agent[Any, Any]] = {}
+    stubs: dict[str, Any] = {}
+    for path, node in nodes.items():
+        if path in local:
+            stubs[path] = Inline(node.spec.runnable, f"the local node {path!r}")
+            continue
+        count = slots if isinstance(slots, int) else slots.get(path, SLOTS)
+        handler = NodeHandler(path, node.spec, compiled, values, stream).handler()
+        agents[path] = mesh.agent(name=capabilities[path], slots=count)(handler)
+        stubs[path] = _stub(node, agents[path], values, options.get(path))
+    return Registered(agents, rebuilt(compiled, stubs))
+
+
+def as_workflow(
+    mesh: Mesh, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None
+) -> Workflow[Any, Any]:
+    """Make a function of this package a workflow as if it stood in the user's module, where other processes find it."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    if frame is not None:
+        run.__module__, run.__qualname__ = frame.f_globals.get("__name__", __name__), variable or name
+    made: Workflow[Any, Any] = mesh.workflow(name=name, version=version, signals=signals)(run)
+    return made
+
+
+def _stub(node: Node, agent: Agent[Any, Any], values: Values, options: CallOptions | None) -> RemoteNode:
+    own = options_of(node.spec)
+    return RemoteNode(
+        node.path,
+        agent,
+        own if options is None else own.merge(options),
+        values,
+        wants_state=isinstance(node.spec.runnable, ToolNode),
+        before=node.before,
+        after=node.after,
+        where=placed(node.spec.runnable),
+    )
+
+
+def _taken(mesh: Mesh) -> dict[str, str]:
+    agents = {name: f"the agent at {one.location}" for name, one in mesh.agents.items()}
+    return agents | {name: f"the workflow at {one.location}" for (name, _), one in mesh.workflows.items()}
+
+
+def _refuse_unknown(graph: str, argument: str, paths: Collection[str], known: Collection[str]) -> None:
+    for path in paths:
+        if path not in known:
+            what = "subgraphs" if argument == "inline" else "nodes"
+            raise NotSupported(
+                f"{caller()}: {argument}= names {path!r}, but the {what} of graph {graph!r} are: "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
