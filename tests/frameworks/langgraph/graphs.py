@@ -287,12 +287,17 @@ class Talk(MessagesState):
     recent: Annotated[list[AnyMessage], last_three]
 
 
+PAUSE = 0.0
+"""Seconds for which `talk` waits before it ends, so that a watcher sees what it streams."""
+
+
 async def talk(state: Talk, config: RunnableConfig) -> Any:
     writer = get_stream_writer()
     writer({"progress": 1})
     model = GenericFakeChatModel(messages=iter([AIMessage("hello brave new world")]))
     answer = await model.ainvoke(state["messages"], config)
     writer({"progress": 2})
+    await asyncio.sleep(PAUSE)
     return {"messages": [answer], "recent": [answer, ("user", "shorthand")]}
 
 

@@ -7,9 +7,9 @@ Nothing is written to it: the journal of the workflow is the checkpoint.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,16 @@ RECURSION_LIMIT = 10_000
 """Steps of one run, unless `config` says otherwise. LangGraph's default comes from the environment of whatever node replays."""
 
 Observer = Callable[[str, Any, Context], None]
-OBSERVER: ContextVar[Observer | None] = ContextVar("nervenet-langgraph-observer", default=None)
-"""Sees every chunk of the stream: mode, chunk, workflow. Set while a journal is folded for its history."""
+
+
+class _Observing(threading.local):
+    """Who sees every chunk of the stream: mode, chunk, workflow. A journal that is folded for its history runs in the thread of
+    the fold, and in a context of its own, so a ContextVar would not reach it."""
+
+    observer: Observer | None = None
+
+
+_OBSERVING = _Observing()
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ async def run_graph(
     token = CURRENT.set(GraphRun(ctx, _request(values, given, context)))
     if state is not None:
         graph = graph.copy({"checkpointer": Seed(state)})
-    observer = OBSERVER.get()
+    observer = _OBSERVING.observer
     reached: Any = None
     try:
         with tracing_context(enabled=False):  # a tracer would take each replay for a run
@@ -188,8 +196,8 @@ class Seed(BaseCheckpointSaver[int]):
 @contextmanager
 def observed(observer: Observer) -> Iterator[None]:
     """While the block runs, workflows of this thread show each chunk to the observer."""
-    token = OBSERVER.set(observer)
+    outer, _OBSERVING.observer = _OBSERVING.observer, observer
     try:
         yield
     finally:
-        OBSERVER.reset(token)
+        _OBSERVING.observer = outer
