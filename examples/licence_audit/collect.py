@@ -73,7 +73,7 @@ def _waiting(given: Distribution, info: WorkflowInfo, question: Escalation) -> t
         dispute = Dispute.model_validate(question.context)
         found, detail = dispute.classification, Detail(facts=Facts(holders=dispute.holders))
     else:
-        found, detail = Classification.model_validate(question.suggestion), Detail()
+        found, detail = Classification.model_validate(question.context), Detail()
     answers = list(question.choices) or DECISIONS
     detail = detail.model_copy(update={"question": question.question, "answers": answers, "files": found.files})
     return _open(given, info, found, question.id), detail

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,9 +113,19 @@ class Part:
 class Mesh:
     """`async with Mesh(…)`: nodes first, since agents announce themselves to them; stopped the other way round."""
 
-    def __init__(self, redis: str, etcd: str, namespace: str, folder: Path, *, code: bool = True) -> None:
-        """Without `code` the nodes have none: their workflow is data."""
-        self._app = [APP] if code else []
+    def __init__(
+        self,
+        redis: str,
+        etcd: str,
+        namespace: str,
+        folder: Path,
+        *,
+        code: bool = True,
+        app: str = APP,
+        agents: Sequence[AgentPlan] = AGENTS,
+    ) -> None:
+        """Without `code` the nodes have none: their workflow is data. `app` and `agents` are another form of the audit."""
+        self._app, self._agents_app = [app] if code else [], app
         self.namespace, self.folder = namespace, folder
         own = {key: value for key, value in os.environ.items() if not key.startswith("NERVENET_")}
         ports = [free_port() for _ in range(NODES)]
@@ -129,7 +139,7 @@ class Mesh:
         }
         self.env = {**own, **settings}
         self.nodes = [self._node(n, port) for n, port in enumerate(ports, start=1)]
-        self.agents = [self._agent(plan) for plan in AGENTS]
+        self.agents = [self._agent(plan) for plan in agents]
 
     @property
     def effects(self) -> Path:
@@ -140,7 +150,7 @@ class Mesh:
         return self._part(f"node-{number}", ["node", *self._app, "--listen", address], {}, address)
 
     def _agent(self, plan: AgentPlan) -> Part:
-        arguments = ["agent", APP, "--name", plan.name, "--only", plan.serves, "--slots", str(plan.slots)]
+        arguments = ["agent", self._agents_app, "--name", plan.name, "--only", plan.serves, "--slots", str(plan.slots)]
         return self._part(plan.name, arguments, {effects.AGENT: plan.name})
 
     def _part(self, name: str, arguments: list[str], env: Mapping[str, str], address: str = "") -> Part:

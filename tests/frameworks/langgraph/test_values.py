@@ -92,7 +92,8 @@ EVERYTHING = [
     [], [1, [2]], (), (1, (2, [3])), {"a": {"b": ()}}, {1: "one", (2, 3): "pair", None: 0}, {"~": "tuple", "items": 1},
     {1, 2}, frozenset({"a"}), {("a", 1), ("b", 2)}, deque([1, 2], maxlen=5), Counter("aab"), OrderedDict(b=1, a=2),
     defaultdict(list, {"x": [1]}), datetime(2026, 1, 2, 3, 4, 5, 6, UTC), datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),
-    datetime(2026, 1, 2), date(2026, 1, 2), time(3, 4, 5), timedelta(days=-1, microseconds=7), UUID(int=7), Decimal("1.10"), PurePosixPath("/a/b"),
+    datetime(2026, 1, 2),  # noqa: DTZ001
+    date(2026, 1, 2), time(3, 4, 5), timedelta(days=-1, microseconds=7), UUID(int=7), Decimal("1.10"), PurePosixPath("/a/b"),
     Colour.RED, Level.LOW, Point(1), Leg(to="Oslo"), Leg(to="Rome", stops=[Point(1, 2)]), Trip([Leg(to="x")], {"k": (1,)}, 4), Fixed((1, 2)),
     Aliased(theName="n"),
     HumanMessage("hi"), SystemMessage("s", id="7"), AIMessage("", tool_calls=CALLS, usage_metadata={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}),

@@ -23,7 +23,7 @@ def classes_of(compiled: CompiledStateGraph[Any, Any, Any, Any], more: Collectio
         more: Classes that the schemas do not name.
     """
     found: dict[type, None] = {}
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     for schema in (*_schemas(compiled), *more):
         _look(schema, found, seen)
     return [*found, *more]
@@ -40,11 +40,11 @@ def _schemas(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> Iterator[Any]:
             yield from _schemas(runnable)
 
 
-def _look(type_: Any, found: dict[type, None], seen: set[int]) -> None:
+def _look(type_: Any, found: dict[type, None], seen: dict[int, Any]) -> None:
     """Note the classes of a type, of its arguments and of its fields."""
     if id(type_) in seen:
         return
-    seen.add(id(type_))
+    seen[id(type_)] = type_  # kept, so that no other type gets its id
     for part in get_args(type_):
         _look(part, found, seen)
     if not isinstance(type_, type) or type_.__module__ == "builtins" or issubclass(type_, BaseMessage):

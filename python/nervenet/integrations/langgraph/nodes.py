@@ -26,7 +26,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import ValidationError
 
-from nervenet import AgentError, Task
+from nervenet import AgentError, Escalate, Task
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.policies import idle_timeout_of, may_retry, policies_of
@@ -84,6 +84,12 @@ class NodeHandler:
             getattr(function, "__doc__", None) or f"Node {self.path!r} of graph {self.root.name!r}{self._at()}."
         )
         return node
+
+    def _escalated(self, asked: Escalate) -> Escalate:
+        """The same question, whose suggestion is an update of this node, as the step's outcome has it."""
+        suggestion = None if asked.suggestion is None else {"value": self.values.encode(asked.suggestion)}
+        context, limit = readable(asked.context), asked.deadline
+        return Escalate(asked.question, choices=asked.choices, suggestion=suggestion, context=context, deadline=limit)
 
     def _at(self) -> str:
         line = line_of(self.spec.runnable)
