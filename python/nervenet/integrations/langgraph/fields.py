@@ -30,10 +30,17 @@ def fields_of(value: Any) -> Mapping[str, Any]:
     kind: Any = type(value)
     for name, default in _plan(kind):
         one = getattr(value, name, _NONE)
-        if one is not _NONE and not (default is not None and _same(one, default())):
+        if one is not _NONE and not (default is not None and same(one, default())):
             found[name] = one
     extra = getattr(value, "__pydantic_extra__", None)
     return {**found, **extra} if extra else found
+
+
+def defaults_of(kind: Any) -> Mapping[str, Callable[[], Any]]:
+    """What makes the default of each field of a model or dataclass that has one; nothing for other classes."""
+    if isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)):
+        return {name: default for name, default in _plan(kind) if default is not None}
+    return {}
 
 
 def build(kind: Any, fields: Mapping[str, Any]) -> Any:
@@ -70,7 +77,8 @@ def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | Non
     return None if default is dataclasses.MISSING else lambda: default
 
 
-def _same(value: Any, default: Any) -> bool:
+def same(value: Any, default: Any) -> bool:
+    """Whether a value is the default, in type and content."""
     if value is default:
         return True
     if type(value) is not type(default):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from nervenet import Agent, CallOptions, Client, Context, Mesh, Signal, Workflow, WorkflowHandle
 from nervenet.integrations.langgraph.classes import classes_of
 from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
 from nervenet.integrations.langgraph.refusals import NotSupported, caller, check_version
@@ -106,6 +106,7 @@ class DurableGraph:
     ) -> None:
         self.name, self.compiled = name, compiled
         self.values = Values(classes_of(compiled, types))
+        self._output = Output(self.values, compiled.builder.output_schema)
         self._mesh, self._publish = mesh, publish
         registered = register(mesh, compiled, name, self.values, options, slots, local, inline, stream)
         self.agents: dict[str, Agent[Any, Any]] = registered.agents
@@ -190,9 +191,8 @@ class DurableGraph:
             given = self.values.decode(called["input"] if called else input)
             config, context = (self.values.decode((called or {}).get(key)) for key in ("config", "context"))
             output = await self.ainvoke(ctx, given, config=config, context=context)
-            return self.values.encode(output) if called else readable(output)
+            return self._output.encode(output) if called else readable(self._output.trimmed(output))
 
-        run.__doc__ = inspect.getdoc(self.compiled.builder.state_schema) or run.__doc__
         return self.as_workflow(run, name or self.name, version, variable)
 
     def conversation(
@@ -227,7 +227,7 @@ class DurableGraph:
 
     def decode(self, result: Any, /) -> Any:
         """The output of a workflow that was started with `encode`, as Python objects."""
-        return self.values.decode(result)
+        return self._output.decode(result)
 
     async def get_state(self, client: Client, id: str, /) -> Any:
         """The state that the workflow published last. None: it has published none, or the state is above 64 KiB.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,6 +67,12 @@ def with_path(branch: Any, path: Any) -> Any:
 def is_expanded(runnable: Any) -> bool:
     """Whether a node is a graph of its own, whose nodes become capabilities."""
     return isinstance(runnable, CompiledStateGraph)
+
+
+def is_tool_node(runnable: Any) -> bool:
+    """Whether a node is LangGraph's ToolNode. Who has one has imported it; langgraph.prebuilt is not imported for others."""
+    prebuilt = sys.modules.get("langgraph.prebuilt.tool_node")
+    return prebuilt is not None and isinstance(runnable, prebuilt.ToolNode)
 
 
 def settings(compiled: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.prebuilt import ToolNode
-
 from nervenet import Agent, CallOptions, Mesh, Signal, Workflow
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
@@ -93,7 +91,7 @@ def _stub(node: Node, agent: Agent[Any, Any], values: Values, options: CallOptio
         agent,
         own if options is None else own.merge(options),
         values,
-        wants_state=isinstance(node.spec.runnable, ToolNode),
+        wants_state=internals.is_tool_node(node.spec.runnable),
         before=node.before,
         after=node.after,
         where=placed(node.spec.runnable),
