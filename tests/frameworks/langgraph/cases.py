@@ -21,7 +21,7 @@ class Case:
     Attributes:
         graph: The graph.
         workflow: The workflow that runs it.
-        input: Makes its input anew.
+        input: Makes a new input.
         answers: What people say.
         context: Its runtime context.
         config: Its config.

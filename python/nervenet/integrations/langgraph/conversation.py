@@ -14,9 +14,9 @@ journal of the thread has four entries for each turn. The state travels into a t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Protocol
 
 from langchain_core.runnables import RunnableConfig
 
@@ -25,7 +25,6 @@ from nervenet import (
     Child,
     Client,
     Context,
-    Mesh,
     NervenetError,
     Signal,
     Workflow,
@@ -34,10 +33,9 @@ from nervenet import (
 )
 from nervenet.clock import new_id
 from nervenet.errors import NotFound
+from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.run import Outcome
 from nervenet.payloads import PayloadTooLarge
-
-if TYPE_CHECKING:
-    from nervenet.integrations.langgraph.graph import DurableGraph
 
 WhileBusy = Literal["enqueue", "reject", "interrupt"]
 LOOK_AGAIN_FIRST, LOOK_AGAIN_LATER = 0.05, 0.5
@@ -63,6 +61,21 @@ class Reply:
     interrupted: bool
 
 
+class GraphOfTurns(Protocol):
+    """What a conversation needs of its graph (`DurableGraph`)."""
+
+    name: str
+    values: Values
+
+    def encode(self, input: Any, /, *, config: RunnableConfig | None = None, context: Any = None) -> Any: ...
+    def as_workflow(
+        self, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None = None
+    ) -> Workflow[Any, Any]: ...
+    async def run_turn(
+        self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]
+    ) -> Outcome: ...
+
+
 class Conversation:
     """A thread of a durable graph. Made by `DurableGraph.conversation`.
 
@@ -80,9 +93,7 @@ class Conversation:
         turn: The workflow of a turn.
     """
 
-    def __init__(
-        self, graph: DurableGraph, mesh: Mesh, name: str, while_busy: WhileBusy, version: int, turns_per_run: int
-    ) -> None:
+    def __init__(self, graph: GraphOfTurns, name: str, while_busy: WhileBusy, version: int, turns_per_run: int) -> None:
         if while_busy not in ("enqueue", "reject", "interrupt"):
             raise ValueError(f'while_busy is {while_busy!r}, but must be "enqueue", "reject" or "interrupt"')
         if turns_per_run < 1:

@@ -12,15 +12,16 @@ from langgraph.graph.state import CompiledStateGraph
 from nervenet import Agent, CallOptions, Client, Context, Mesh, Signal, Workflow, WorkflowHandle
 from nervenet.integrations.langgraph.classes import classes_of
 from nervenet.integrations.langgraph.codec import Values
+from nervenet.integrations.langgraph.conversation import Conversation, WhileBusy
 from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
 from nervenet.integrations.langgraph.refusals import NotSupported, caller, check_version
 from nervenet.integrations.langgraph.registration import as_workflow, register
 from nervenet.integrations.langgraph.run import Outcome, run_graph
+from nervenet.integrations.langgraph.watch import watched
 
 if TYPE_CHECKING:
-    from nervenet.integrations.langgraph.conversation import Conversation, WhileBusy
     from nervenet.integrations.langgraph.steps import GraphStep
     from nervenet.testing import Journal
 
@@ -206,9 +207,7 @@ class DurableGraph:
             version: Version of the workflows.
             turns_per_run: Turns after which the workflow continues as new, so that its journal stays short.
         """
-        from nervenet.integrations.langgraph.conversation import Conversation
-
-        return Conversation(self, self._mesh, name, while_busy, version, turns_per_run)
+        return Conversation(self, name, while_busy, version, turns_per_run)
 
     # ── outside ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,9 +255,7 @@ class DurableGraph:
             handle: The workflow.
             modes: The modes that are wanted. Default: all.
         """
-        from nervenet.integrations.langgraph.watch import watched
-
-        return watched(self, client, handle, modes)
+        return watched(self.values, self.agents, client, handle, modes)
 
     def history(self, journal: Journal, /, *, workflow: Workflow[Any, Any] | None = None) -> list[GraphStep]:
         """The state after every step, exactly, from the journal of a run.

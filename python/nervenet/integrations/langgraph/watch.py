@@ -3,21 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from typing import Any
 
 from langgraph.types import Command
 
-from nervenet import Client, Event, WorkflowHandle
-
-if TYPE_CHECKING:
-    from nervenet.integrations.langgraph.graph import DurableGraph
+from nervenet import Agent, Client, Event, WorkflowHandle
+from nervenet.integrations.langgraph.codec import Values
 
 MODES = ("updates", "values", "messages", "custom", "interrupt", "restart")
 
 
 async def watched(
-    graph: DurableGraph, client: Client, handle: WorkflowHandle[Any], modes: Collection[str] | None
+    values: Values,
+    agents: Mapping[str, Agent[Any, Any]],
+    client: Client,
+    handle: WorkflowHandle[Any],
+    modes: Collection[str] | None,
 ) -> AsyncIterator[tuple[str, Any]]:
     """See `DurableGraph.astream`.
 
@@ -27,7 +29,7 @@ async def watched(
     wanted = frozenset(modes or MODES)
     if unknown := wanted.difference(MODES):
         raise ValueError(f"there is no stream mode {min(unknown)!r}: take some of {', '.join(MODES)}")
-    watching = Watching(graph)
+    watching = Watching(values, agents)
     shown: Any = None
     async for event in handle.watch(partials=True):
         for mode, data in watching.chunks(event):
@@ -38,19 +40,20 @@ async def watched(
             encoded = view.get("values") if isinstance(view, dict) else None
             if encoded is not None and encoded != shown:
                 shown = encoded
-                yield "values", graph.values.decode(encoded)
+                yield "values", values.decode(encoded)
 
 
 class Watching:
     """Turns events of one workflow into chunks.
 
     Args:
-        graph: The graph that it runs.
+        values: The codec of the graph that it runs.
+        agents: The graph's agents, by path.
     """
 
-    def __init__(self, graph: DurableGraph) -> None:
-        self._values = graph.values
-        self._paths = {agent.name: path for path, agent in graph.agents.items()}
+    def __init__(self, values: Values, agents: Mapping[str, Agent[Any, Any]]) -> None:
+        self._values = values
+        self._paths = {agent.name: path for path, agent in agents.items()}
         self._streamed: dict[str, int] = {}
         """Steps of which something was streamed, and the attempt that did."""
 
