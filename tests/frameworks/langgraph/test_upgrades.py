@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nervenet.durable.check import transcript
 from nervenet.testing import Journal
 from tests.frameworks.langgraph.cases import CASES
 from tests.frameworks.langgraph.kit import ROOT, digests
+from tests.support.transcript import transcript
 
 NAMES = ("react", "talking", "typed", "tree", "approved", "asking")
 
