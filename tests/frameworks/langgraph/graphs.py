@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -362,6 +363,24 @@ _failing.add_node("hopeless", hopeless, retry_policy=RetryPolicy(max_attempts=3,
 _failing.add_edge(START, "hopeless")
 failing_graph = durable_graph(mesh, _failing.compile(), name="failing")
 failing = failing_graph.workflow()
+
+
+def falters(state: Log) -> Log:
+    """Streams, fails, and streams again."""
+    TRIES.append("falters")
+    writer = get_stream_writer()
+    writer({"try": len(TRIES)})
+    time.sleep(PAUSE)
+    if len(TRIES) == 1:
+        raise Flaky("in the middle")
+    return {"log": [len(TRIES)]}
+
+
+_faltering = StateGraph(Log)
+_faltering.add_node("falters", falters, retry_policy=RetryPolicy(retry_on=Flaky, initial_interval=0.1))
+_faltering.add_edge(START, "falters")
+faltering_graph = durable_graph(mesh, _faltering.compile(), name="faltering")
+faltering = faltering_graph.workflow()
 
 _plain = StateGraph(Log)
 _plain.add_node("flaky", flaky)

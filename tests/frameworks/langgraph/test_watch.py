@@ -48,6 +48,20 @@ async def test_every_mode_reaches_a_watcher(client: Client, monkeypatch: pytest.
 
 
 @shared_loop
+async def test_a_watcher_is_told_when_a_node_begins_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, "PAUSE", 1.0)
+    graphs.TRIES.clear()
+    handle = await client.start(graphs.faltering, {})
+    seen = [one async for one in graphs.faltering_graph.astream(client, handle, modes=["custom", "restart", "updates"])]
+    assert seen == [
+        ("custom", {"try": 1}),
+        ("restart", {"node": "falters", "attempt": 2}),
+        ("custom", {"try": 2}),
+        ("updates", {"falters": {"log": [2]}}),
+    ]
+
+
+@shared_loop
 async def test_a_watcher_chooses_modes(client: Client) -> None:
     handle = await client.start(graphs.loop, {})
     assert {mode async for mode, _ in graphs.loop_graph.astream(client, handle, modes=["updates"])} == {"updates"}
