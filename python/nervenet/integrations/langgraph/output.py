@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result of `DurableGraph.workflow`: the graph's output without the values that the schema gives by itself.
+"""The result of `DurableGraph.workflow`: the graph's output without values that are the schema's defaults.
 
 A state that is a model or a dataclass writes all of its fields. So a field that a later release adds with a default would
-stand in the result of the same journal, and the recorded run would not replay.
+be in the result of the same journal, and the recorded run would not replay.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ SLOTS = 10
 
 @dataclass(frozen=True)
 class Registered:
-    """What became of a graph on a mesh.
+    """A graph on a mesh.
 
     Attributes:
         agents: The agent of each node, by path.
@@ -74,7 +74,7 @@ def register(
 def as_workflow(
     mesh: Mesh, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None
 ) -> Workflow[Any, Any]:
-    """Make a function of this package a workflow as if it stood in the user's module, where other processes find it."""
+    """Make a function of this package a workflow as if it were written in the user's module, where other processes find it."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back

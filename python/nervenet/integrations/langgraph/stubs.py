@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workflow's side: what stands in the rebuilt graph where functions stood.
+"""The workflow's side: what is in the rebuilt graph in place of functions.
 
 `RemoteNode` makes the node's work a task for an agent. `Inline` calls a function where the workflow runs: a conditional edge,
 or a node that the user made local. `stable` gives messages ids that are the same in each replay.
