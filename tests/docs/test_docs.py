@@ -41,7 +41,7 @@ STORIES: dict[str, Story] = {
     "cli": pages.command_line,
     "declared": pages.declared,
     "grpcurl": grpcurl.tell,
-"fastapi": pages.fastapi,
+    "fastapi": pages.fastapi,
     "readme": pages.readme,
     # Pages on frameworks are run by tests/frameworks, where the frameworks are installed.
     **{
