@@ -105,7 +105,7 @@ EVERYTHING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", EVERYTHING, ids=lambda value: f"{type(value).__name__}-{str(value)[:20]}")
+@pytest.mark.parametrize("value", EVERYTHING, ids=[f"{n}-{type(value).__name__}" for n, value in enumerate(EVERYTHING)])
 def test_a_value_comes_back_as_it_was(value: Any) -> None:
     back = travelled({"it": [value]})["it"][0]
     assert type(back) is type(value) and back == value
