@@ -39,7 +39,7 @@ class Process(AbstractContextManager["Process"]):
 
     def __enter__(self) -> Self:
         try:
-            self.ready = self._answer()
+            self.ready = self.hear()
         except BaseException:
             self.__exit__()
             raise
@@ -59,12 +59,17 @@ class Process(AbstractContextManager["Process"]):
 
     def ask(self, **order: object) -> Any:
         """Give an order and wait for its answer."""
+        self.tell(**order)
+        return self.hear()
+
+    def tell(self, **order: object) -> None:
+        """Give an order; its answer is heard later."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return self._answer()
 
-    def _answer(self) -> Any:
+    def hear(self) -> Any:
+        """Wait for the next line."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -97,6 +102,14 @@ def rss_mb(pid: int) -> float:
     """Resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1_000_000
+
+
+def own_mb(pid: int) -> float:
+    """Resident memory that no file backs: without the code of programs and libraries, which the kernel drops and reads again."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024 / 1_000_000
+    raise ValueError(f"process {pid} has no RssAnon")
 
 
 def machine() -> dict[str, str]:

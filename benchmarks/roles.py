@@ -21,7 +21,7 @@ from four import TEXT, four, mesh, parked
 from pump import take_orders
 from sampling import sampled
 
-from nervenet import Client
+from nervenet import Client, Mesh
 from nervenet.config import Config
 from nervenet.process import run_agent, run_node
 
@@ -30,17 +30,23 @@ def _ready(what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
-def serve(run: Callable[..., int], role: str) -> None:
+def _tell_address(facts: dict[str, str]) -> None:
+    _ready(facts["address"])
+
+
+def serve(
+    run: Callable[..., int], role: str, mesh: Mesh = mesh, tell: Callable[[dict[str, str]], object] = _tell_address
+) -> None:
     """Run a role until it is told to stop; its ready file becomes the line on stdout."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ready"
 
-        def tell() -> None:
+        def when_ready() -> None:
             while not file.exists():
                 time.sleep(0.01)
-            _ready(json.loads(file.read_text())["address"])
+            tell(json.loads(file.read_text()))
 
-        threading.Thread(target=tell, daemon=True).start()
+        threading.Thread(target=when_ready, daemon=True).start()
         with sampled(role):
             run(mesh, Config.load(), ready_file=file, quiet=True)
 
