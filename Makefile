@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks lint generate stubs misbehaving storm strict bench pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks lint generate stubs misbehaving storm strict bench bench-table pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -132,6 +132,9 @@ model: $(READY) ## explore every order of events in the models of the protocols,
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+bench-table: $(READY) ## nervenet beside a central orchestrator, fair and naive: latency, throughput, memory, recovery; about 13 minutes (ARGS="--quick")
+	@$(BIN)/python benchmarks/table.py $(ARGS)
 
 pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)

@@ -10,11 +10,12 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from .store import Keys, entries_of
+from .store import Keys, connect, entries_of
 
 BLOCK_MS: Final = 2000
 READ_AT_ONCE: Final = 1000
 TRIMMED_AFTER: Final = 100
+CLOSE_S: Final = 1.0
 
 
 class WorkflowFailed(Exception):
@@ -25,8 +26,8 @@ class Client:
     def __init__(self, url: str, namespace: str) -> None:
         self._keys = Keys(namespace)
         self._id = uuid.uuid4().hex[:12]
-        self._reads: Redis = Redis.from_url(url, single_connection_client=True)
-        self._writes: Redis = Redis.from_url(url, single_connection_client=True)
+        self._reads: Redis = connect(url)
+        self._writes: Redis = connect(url)
         self._results: dict[bytes, asyncio.Future[Any]] = {}
         self._unsent: list[dict[Any, Any]] = []
         self._has_unsent = asyncio.Event()
@@ -39,10 +40,13 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         for task in self._own:
             task.cancel()
-        await asyncio.gather(*self._own, return_exceptions=True)
         await self._writes.delete(self._keys.replies(self._id))
         await self._reads.aclose()
         await self._writes.aclose()
+        # Not longer: a blocking read of redis-py 8.1 has survived its cancellation. It ends when its connection does.
+        _, still_reading = await asyncio.wait(self._own, timeout=CLOSE_S)
+        for task in still_reading:
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def run(self, workflow: str, value: object, id: str) -> Any:
         """Start a workflow under an id that no other has, and wait for its result."""

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from .definitions import DEFINITIONS, Keeps
@@ -74,6 +76,11 @@ class Delivery:
     event: Event
 
 
+def connect(url: str) -> Redis:
+    """One connection. No command is retried: after an error nobody knows whether Redis has done it, and the process ends."""
+    return Redis.from_url(url, single_connection_client=True, retry=Retry(NoBackoff(), 0))
+
+
 def entries_of(reply: Any) -> Iterator[tuple[str, list[Entry]]]:
     """The streams of an answer to XREAD, with what is new in each. redis-py has a list or a dict, by the protocol that it speaks."""
     for stream, entries in (reply.items() if isinstance(reply, dict) else reply) or ():
@@ -93,8 +100,8 @@ class Store:
 
     def __init__(self, url: str, namespace: str) -> None:
         self.keys = Keys(namespace)
-        self._reads: Redis = Redis.from_url(url, single_connection_client=True)
-        self._writes: Redis = Redis.from_url(url, single_connection_client=True)
+        self._reads: Redis = connect(url)
+        self._writes: Redis = connect(url)
         self._last: dict[str, bytes] = {self.keys.results: b"0", self.keys.starts: b"0"}
         self._workflow = self.keys.workflow_prefix
         self._tasks = self.keys.tasks("").encode()

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from .store import GROUP, Keys, entries_of, make_group
+from .store import GROUP, Keys, connect, entries_of, make_group
 
 BLOCK_MS: Final = 1000
 ALIVE_MS: Final = 3000
@@ -49,7 +49,7 @@ class Worker:
         self._done: list[tuple[str, bytes, dict[Any, Any]]] = []
         self._has_done = asyncio.Event()
         self._has_room = asyncio.Event()
-        self._writes: Redis = Redis.from_url(url, single_connection_client=True)
+        self._writes: Redis = connect(url)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Until cancelled. An error of Redis ends it."""
@@ -65,7 +65,7 @@ class Worker:
 
     async def _read(self, capability: str) -> None:
         stream = self._keys.tasks(capability)
-        redis: Redis = Redis.from_url(self._url, single_connection_client=True)
+        redis: Redis = connect(self._url)
         while True:
             while (room := self._slots - self._running[capability]) <= 0:
                 self._has_room.clear()
