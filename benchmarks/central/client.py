@@ -37,7 +37,7 @@ class Client:
         self._own = [asyncio.create_task(self._send()), asyncio.create_task(self._hear())]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         for task in self._own:
             task.cancel()
         await self._writes.delete(self._keys.replies(self._id))

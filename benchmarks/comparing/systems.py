@@ -151,12 +151,13 @@ def _start_product(
 
     def process(role: str, addresses: Sequence[str] = ()) -> Process:
         env = environment | ({"NERVENET_ADDRESS": ",".join(addresses)} if addresses else {})
-        return stack.enter_context(Process(SCRIPT, role, env=env))
+        return Process(SCRIPT, role, env=env)
 
-    nodes = [process("node") for _ in range(shape.nodes)]
+    nodes = _ready(stack, [process("node") for _ in range(shape.nodes)])
     addresses = [node.ready["address"] for node in nodes]
     agents = [process("agent", addresses) for _ in range(shape.agents)]
     callers = [process("client", _from(addresses, i)) for i in range(shape.callers)]
+    _ready(stack, [*agents, *callers])
     return System(
         name,
         namespace,
@@ -176,6 +177,13 @@ def _start_product(
     )
 
 
+def _ready(stack: ExitStack, processes: Sequence[Process]) -> Sequence[Process]:
+    """They were started one after another and come up together."""
+    for process in processes:
+        stack.enter_context(process)
+    return processes
+
+
 def _from(addresses: Sequence[str], first: int) -> list[str]:
     """Each caller begins with another node, and knows all."""
     at = first % len(addresses)
@@ -186,11 +194,12 @@ def _start_central(
     stack: ExitStack, servers: Servers, name: str, namespace: str, shape: Shape, environment: dict[str, str]
 ) -> System:
     def process(role: str) -> Process:
-        return stack.enter_context(Process(SCRIPT, role, servers.store.url, namespace, env=environment))
+        return Process(SCRIPT, role, servers.store.url, namespace, env=environment)
 
     supervisor = process(name)
     workers = [process("worker") for _ in range(shape.agents)]
     callers = [process("central-client") for _ in range(shape.callers)]
+    _ready(stack, [supervisor, *workers, *callers])
     orchestrator = int(supervisor.ready)
     return System(
         name,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work that all systems do, by the same code.
 
-`four`: four steps, one after another. Each gets the text of the step before it, works, and hands it back: 1 KB.
+`four`: four steps, one after another. Each gets the text of the step before it, works, and returns the text: 1 KB.
 `twenty`: twenty steps. Each works and returns a note of 3.2 KB, which the workflow keeps. So its state grows to 64 KB.
 
 How many milliseconds a step works is the number before `|` in the text. Work is a sleep: the agents wait for something else, as agents do.
