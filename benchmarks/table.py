@@ -96,16 +96,20 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="every part for a moment; the figures mean nothing")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of arrival")
+    parser.add_argument("--read", type=Path, help="do not measure: show the rows of this table.json")
     parser.add_argument("--publish", action="store_true", help="also write docs/benchmarks/")
     parser.add_argument("--out", type=Path, default=Path("build/bench/table.json"))
     options = parser.parse_args()
     plan = Plan(**(vars(QUICK if options.quick else Plan()) | {"seed": options.seed}))
-    print(f"seed {plan.seed}; {', '.join(f'{what}: {fact}' for what, fact in machine().items())}", flush=True)
-    try:
-        result = measure(plan, options.only)
-    except KeyboardInterrupt:
-        print("\nInterrupted: every process that was started has ended.", file=sys.stderr)
-        return 130
+    if options.read:
+        result = json.loads(options.read.read_text())
+    else:
+        print(f"seed {plan.seed}; {', '.join(f'{what}: {fact}' for what, fact in machine().items())}", flush=True)
+        try:
+            result = measure(plan, options.only)
+        except KeyboardInterrupt:
+            print("\nInterrupted: every process that was started has ended.", file=sys.stderr)
+            return 130
     text, drawn = f"{about(result)}\n\n{sections(Found(result))}", pictures(result)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")

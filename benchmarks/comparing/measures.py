@@ -26,6 +26,7 @@ KNEE_MS: Final = 1000.0
 """A system is beyond its knee when its p99 is above this."""
 SETTLE_S: Final = 1.0
 WARM_WORKFLOWS: Final = 50
+AT_ONCE_PER_NODE: Final = 200
 
 
 @dataclass(frozen=True)
@@ -364,18 +365,21 @@ def memory(plan: Plan, names: Sequence[str] = SYSTEMS) -> list[Row]:
 # ── more nodes, more agents ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def linearity(plan: Plan, names: Sequence[str] = (NERVENET, CENTRAL), at_once: int = 400) -> list[Row]:
-    """1, 2 and 4 nodes, with as many agents and callers, on the same cores: does a workflow cost more CPU where there are more of them?"""
+def linearity(plan: Plan, names: Sequence[str] = (NERVENET, CENTRAL)) -> list[Row]:
+    """1, 2 and 4 nodes, with as many agents and callers, on the same cores: does a workflow cost more CPU where there are more of them?
+
+    Each node has as many workflows at once as one alone would have.
+    """
     rows: list[Row] = []
-    concurrency = min(at_once, max(plan.concurrency))
+    each = min(AT_ONCE_PER_NODE, max(plan.concurrency))
     for number, size in enumerate(plan.sizes):
         for name in in_turn(number, list(names)):
             with ExitStack() as stack:
                 both = stack.enter_context(servers())
                 system = start(stack, both, name, f"size-{name}", Shape(size, size, size))
                 warm(system)
-                closed_slot(system, concurrency, 0, min(1.0, plan.size_seconds))
-                row = closed_slot(system, concurrency, 0, plan.size_seconds)
+                closed_slot(system, each * size, 0, min(1.0, plan.size_seconds))
+                row = closed_slot(system, each * size, 0, plan.size_seconds)
             rows.append({"nodes": size if name == NERVENET else 1, "agents": size, **median([row])})
             say(f"{size} of each: {_described(row)}, {sum(row['cpu_ms_per_workflow'].values()):.2f} ms of CPU each")
     return rows

@@ -189,12 +189,15 @@ def linearity_table(found: Found, host: Host) -> str:
     return grid(heads, rows)
 
 
-def targets(found: Found) -> list[tuple[str, str, bool]]:
-    """What must show: the promise, the figure, and whether it is kept."""
-    checks: list[tuple[str, str, bool]] = []
+VERDICTS: Final = {True: "met", False: "NOT MET", None: "not measured"}
+
+
+def targets(found: Found) -> list[tuple[str, str, bool | None]]:
+    """What must show: the promise, the figure, and whether it is kept; None: not measured."""
+    checks: list[tuple[str, str, bool | None]] = []
 
     def check(what: str, value: float | None, most: float, shown: Callable[[float], str]) -> None:
-        checks.append((what, "not measured" if value is None else shown(value), value is not None and value < most))
+        checks.append((what, "", None) if value is None else (what, shown(value), value < most))
 
     def of(row: Row | None, name: str) -> float | None:
         return float(row[name]) if row else None
@@ -205,27 +208,39 @@ def targets(found: Found) -> list[tuple[str, str, bool]]:
     check("200 at once, 50 ms steps: p50 < 340 ms", of(at_200, "p50_ms"), 340, time_of)
     check("200 at once, 50 ms steps: p99 < 400 ms", of(at_200, "p99_ms"), 400, time_of)
     fastest = found.fastest(NERVENET)
-    checks.append(("more than 800 workflows/s (48,000 a minute)", f"{fastest:,.0f} workflows/s", fastest > 800))
+    checks.append(
+        (
+            "more than 800 workflows/s (48,000 a minute)",
+            f"{fastest:,.0f} workflows/s",
+            fastest > 800 if found.rows else None,
+        )
+    )
     check("kill -9: every workflow continues in < 2 s", found.slowest_recovery(NERVENET), 2000, time_of)
     check(
         "500 workflows in flight: < 48 MB above an idle node", found.above_idle(NERVENET), 48, lambda mb: f"{mb:.0f} MB"
     )
     lost = sum(row["lost"] for row in found.recovery)
-    checks.append(("kill -9: no system loses a workflow", f"{lost} lost", lost == 0))
+    checks.append(("kill -9: no system loses a workflow", f"{lost} lost", lost == 0 if found.recovery else None))
     return checks
 
 
 def sections(found: Found) -> str:
     """Everything, as Markdown."""
-    verdicts = [[what, value, "met" if met else "NOT MET"] for what, value, met in targets(found)]
+    verdicts = [[what, value, VERDICTS[met]] for what, value, met in targets(found)]
     knee = ", ".join(f"{system} {rate:,}" for system, rate in knees(found.open).items())
     parts = {
         "Beside the published figures": summary(found),
         "Promises": grid(("", "measured", ""), verdicts),
-        "A fixed number at once": closed_table(found),
-        "Arrivals at a fixed rate": f"{open_table(found)}\n\nThe fastest arrivals with a p99 below one second, per second: {knee}.",
-        "Recovery": recovery_table(found),
-        "Memory": memory_table(found),
-        "More nodes and agents": linearity_table(found, Host()),
     }
+    if found.rows:
+        parts["A fixed number at once"] = closed_table(found)
+    if found.open:
+        fastest = f"The fastest arrivals with a p99 below one second, per second: {knee}."
+        parts["Arrivals at a fixed rate"] = f"{open_table(found)}\n\n{fastest}"
+    if found.recovery:
+        parts["Recovery"] = recovery_table(found)
+    if found.memory:
+        parts["Memory"] = memory_table(found)
+    if found.linearity:
+        parts["More nodes and agents"] = linearity_table(found, Host())
     return "\n\n".join(f"### {title}\n\n{text}" for title, text in parts.items())
