@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,26 +33,40 @@ PAGE: Final = HOME / "docs/benchmarks/table.md"
 BEGIN, END = "<!-- Written by `make bench-table`, begin -->", "<!-- Written by `make bench-table`, end -->"
 
 
-def measure(plan: Plan, parts: Sequence[str]) -> dict[str, Any]:
-    """All rows. A part that is left out has none."""
+def measure(plan: Plan, parts: Sequence[str], save: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """All rows. A part that is left out has none. What is measured is saved after each part."""
     began = time.monotonic()
-    before = machine()
-    rows, arrivals = load(plan) if "load" in parts else ([], [])
     result: dict[str, Any] = {
-        "rows": rows,
-        "open_loop": arrivals,
-        "knee_per_s": knees(arrivals),
-        "recovery": recovery(plan) if "recovery" in parts else [],
-        "memory": memory(plan) if "memory" in parts else [],
-        "linearity": [
-            {**row, "host_of_16_cores": Host().carries(row)}
-            for row in (linearity(plan) if "linearity" in parts else [])
-        ],
-        "machine": before | {"load_at_end": machine()["load"]},
+        "rows": [],
+        "open_loop": [],
+        "knee_per_s": {},
+        "recovery": [],
+        "memory": [],
+        "linearity": [],
+        "machine": machine(),
+        "load_before": {},
         "seed": plan.seed,
-        "took_s": round(time.monotonic() - began),
     }
-    result["targets"] = [{"target": what, "measured": value, "met": met} for what, value, met in targets(Found(result))]
+    for part in parts:
+        result["load_before"][part] = machine()["load"]
+        match part:
+            case "load":
+                result["rows"], result["open_loop"] = load(plan)
+                result["knee_per_s"] = knees(result["open_loop"])
+            case "recovery":
+                result["recovery"] = recovery(plan)
+            case "memory":
+                result["memory"] = memory(plan)
+            case "linearity":
+                host = Host()
+                result["linearity"] = [{**row, "host_of_16_cores": host.carries(row)} for row in linearity(plan)]
+            case _:
+                raise ValueError(part)
+        result["took_s"] = round(time.monotonic() - began)
+        result["targets"] = [
+            {"target": what, "measured": value, "met": met} for what, value, met in targets(Found(result))
+        ]
+        save(result)
     return result
 
 
@@ -85,10 +99,15 @@ def publish(text: str, drawn: Mapping[str, str]) -> None:
 
 def about(result: Mapping[str, Any]) -> str:
     facts = result["machine"]
+    loads = ", ".join(f"{part} {load}" for part, load in result["load_before"].items())
     return (
-        f"{facts['cpu']}, Linux {facts['kernel']}, CPython {facts['python']}; load average {facts['load']} at the start and"
-        f" {facts['load_at_end']} at the end; seed {result['seed']}; {result['took_s'] / 60:.0f} minutes."
+        f"{facts['cpu']}, Linux {facts['kernel']}, CPython {facts['python']}; seed {result['seed']}; {result['took_s'] / 60:.0f} minutes."
+        f" Load average before each part: {loads}."
     )
+
+
+def _save(result: Mapping[str, Any], out: Path) -> None:
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main() -> int:
@@ -101,18 +120,20 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build/bench/table.json"))
     options = parser.parse_args()
     plan = Plan(**(vars(QUICK if options.quick else Plan()) | {"seed": options.seed}))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     if options.read:
         result = json.loads(options.read.read_text())
     else:
         print(f"seed {plan.seed}; {', '.join(f'{what}: {fact}' for what, fact in machine().items())}", flush=True)
         try:
-            result = measure(plan, options.only)
+            result = measure(plan, options.only, lambda rows: _save(rows, options.out))
         except KeyboardInterrupt:
-            print("\nInterrupted: every process that was started has ended.", file=sys.stderr)
+            print(
+                "\nInterrupted: every process that was started has ended. The parts that were complete are saved.",
+                file=sys.stderr,
+            )
             return 130
     text, drawn = f"{about(result)}\n\n{sections(Found(result))}", pictures(result)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(text + "\n")
     for name, svg in drawn.items():
         (options.out.parent / name).write_text(svg)

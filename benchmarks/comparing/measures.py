@@ -36,6 +36,8 @@ class Plan:
     concurrency: tuple[int, ...] = (1, 50, 200, 500, 1000)
     work_ms: tuple[int, ...] = (0, 50)
     rounds: int = 3
+    rounds_within_s: float = 330.0
+    """No further round begins that would take longer than this, so that a slow machine has its table in time too."""
     seconds: float = 2.0
     rates: tuple[int, ...] = (40, 100, 200, 400, 600, 800, 1000, 1250, 1500, 1750, 2000, 2500, 3000)
     open_seconds: float = 4.0
@@ -118,15 +120,19 @@ def closed_slot(system: System, concurrency: int, work_ms: int, seconds: float) 
 
 def closed(systems: Mapping[str, System], plan: Plan) -> list[Row]:
     """The median of the rounds."""
+    began = time.monotonic()
     found: dict[tuple[int, int, str], list[Row]] = defaultdict(list)
     slots = [(work_ms, concurrency) for work_ms in plan.work_ms for concurrency in plan.concurrency]
     for i in range(plan.rounds):
+        if i and (time.monotonic() - began) * (i + 1) / i > plan.rounds_within_s:
+            say(f"no time for round {i + 1}")
+            break
         for number, (work_ms, concurrency) in enumerate(slots):
             for name in in_turn(i + number, list(systems)):
                 row = closed_slot(systems[name], concurrency, work_ms, plan.seconds)
                 found[work_ms, concurrency, name].append(row)
                 say(f"round {i + 1} of {plan.rounds}, {_described(row)}")
-    return [median(rows) for _, rows in sorted(found.items(), key=_by_system)]
+    return [{**median(rows), "rounds": len(rows)} for _, rows in sorted(found.items(), key=_by_system)]
 
 
 def _by_system(item: tuple[tuple[int, int, str], list[Row]]) -> tuple[int, int, int]:
