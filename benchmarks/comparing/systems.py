@@ -101,10 +101,12 @@ class System:
         os.kill(self.coordinators[0], signal.SIGKILL)
         return time.monotonic()
 
-    def owned_by_victim(self, ids: Sequence[str]) -> set[str]:
-        """Which of these workflows the process owns that will be killed."""
+    def owned_by_victim(self) -> set[str] | None:
+        """Which workflows the process owns that will be killed. None: all, also those that it has not begun yet."""
         if self.name != NERVENET:
-            return set(ids)
+            return None
+        running: Any = self.redis.zrange(self.open_key, 0, -1)
+        ids = [each.decode() for each in running]
         pipe = self.redis.pipeline(transaction=False)
         for workflow_id in ids:
             pipe.hget(f"nn:{self.namespace}:wf:{{{workflow_id}}}", "owner")
