@@ -33,9 +33,10 @@ PAGE: Final = HOME / "docs/benchmarks/table.md"
 BEGIN, END = "<!-- Written by `make bench-table`, begin -->", "<!-- Written by `make bench-table`, end -->"
 
 
-def measure(plan: Plan, parts: Sequence[str], save: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
-    """All rows. A part that is left out has none. What is measured is saved after each part."""
-    began = time.monotonic()
+def measure(
+    plan: Plan, parts: Sequence[str], known: Mapping[str, Any], save: Callable[[Mapping[str, Any]], None]
+) -> dict[str, Any]:
+    """All rows. Of a part that is left out, those that are known. What is measured is saved after each part."""
     result: dict[str, Any] = {
         "rows": [],
         "open_loop": [],
@@ -45,9 +46,12 @@ def measure(plan: Plan, parts: Sequence[str], save: Callable[[Mapping[str, Any]]
         "linearity": [],
         "machine": machine(),
         "load_before": {},
+        "took_s": {},
         "seed": plan.seed,
+        **known,
     }
     for part in parts:
+        began = time.monotonic()
         result["load_before"][part] = machine()["load"]
         match part:
             case "load":
@@ -62,7 +66,7 @@ def measure(plan: Plan, parts: Sequence[str], save: Callable[[Mapping[str, Any]]
                 result["linearity"] = [{**row, "host_of_16_cores": host.carries(row)} for row in linearity(plan)]
             case _:
                 raise ValueError(part)
-        result["took_s"] = round(time.monotonic() - began)
+        result["took_s"][part] = round(time.monotonic() - began)
         result["targets"] = [
             {"target": what, "measured": value, "met": met} for what, value, met in targets(Found(result))
         ]
@@ -101,7 +105,7 @@ def about(result: Mapping[str, Any]) -> str:
     facts = result["machine"]
     loads = ", ".join(f"{part} {load}" for part, load in result["load_before"].items())
     return (
-        f"{facts['cpu']}, Linux {facts['kernel']}, CPython {facts['python']}; seed {result['seed']}; {result['took_s'] / 60:.0f} minutes."
+        f"{facts['cpu']}, Linux {facts['kernel']}, CPython {facts['python']}; seed {result['seed']}; {sum(result['took_s'].values()) / 60:.0f} minutes."
         f" Load average before each part: {loads}."
     )
 
@@ -113,20 +117,23 @@ def _save(result: Mapping[str, Any], out: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="every part for a moment; the figures mean nothing")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="only these parts")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of arrival")
-    parser.add_argument("--read", type=Path, help="do not measure: show the rows of this table.json")
+    parser.add_argument(
+        "--read", type=Path, help="begin with the rows of this table.json; measure only what --only names"
+    )
     parser.add_argument("--publish", action="store_true", help="also write docs/benchmarks/")
     parser.add_argument("--out", type=Path, default=Path("build/bench/table.json"))
     options = parser.parse_args()
     plan = Plan(**(vars(QUICK if options.quick else Plan()) | {"seed": options.seed}))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    if options.read:
-        result = json.loads(options.read.read_text())
-    else:
+    known = json.loads(options.read.read_text()) if options.read else {}
+    parts = options.only or ([] if options.read else PARTS)
+    result = known
+    if parts:
         print(f"seed {plan.seed}; {', '.join(f'{what}: {fact}' for what, fact in machine().items())}", flush=True)
         try:
-            result = measure(plan, options.only, lambda rows: _save(rows, options.out))
+            result = measure(plan, parts, known, lambda rows: _save(rows, options.out))
         except KeyboardInterrupt:
             print(
                 "\nInterrupted: every process that was started has ended. The parts that were complete are saved.",

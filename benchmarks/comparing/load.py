@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from .work import expected, text
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 150.0
 Start = Callable[[str, str, str], Awaitable[Any]]
 """Workflow, input and id → the result."""
 
@@ -83,7 +83,7 @@ class Callers:
     async def burst(
         self, workflows: int, over_s: float, work_ms: int = 0, workflow: str = "four"
     ) -> dict[str, tuple[float, float | None]]:
-        """Workflow id → when it was due and when it ended, by the clock that all processes share; None: lost."""
+        """Workflow id → when it was due and when it ended, by the clock that all processes share; None: not within two and a half minutes."""
         ends: dict[str, tuple[float, float | None]] = {}
 
         async def one(due: float, workflow_id: str) -> None:
