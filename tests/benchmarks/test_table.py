@@ -30,6 +30,7 @@ def table(*args: str, out: Path) -> tuple[str, dict[str, Any]]:
     return done.stdout, json.loads(out.read_text())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # six meshes of six to ten processes, one after another
 def test_no_system_loses_a_workflow_to_kill_9(tmp_path: Path) -> None:
     printed, found = table("--only", "recovery", out=tmp_path / "table.json")
@@ -74,7 +75,7 @@ def test_the_whole_table_for_a_moment(tmp_path: Path) -> None:
         )  # p50 and p99 of three, and the legend
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.long
 def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     command = [
         sys.executable,
