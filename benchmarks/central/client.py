@@ -35,6 +35,8 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._own = [asyncio.create_task(self._send()), asyncio.create_task(self._hear())]
+        for task in self._own:
+            task.add_done_callback(self._fail_all)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -44,9 +46,7 @@ class Client:
         await self._reads.aclose()
         await self._writes.aclose()
         # Not longer: a blocking read of redis-py 8.1 has survived its cancellation. It ends when its connection does.
-        _, still_reading = await asyncio.wait(self._own, timeout=CLOSE_S)
-        for task in still_reading:
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait(self._own, timeout=CLOSE_S)
 
     async def run(self, workflow: str, value: object, id: str) -> Any:
         """Start a workflow under an id that no other has, and wait for its result."""
@@ -77,6 +77,13 @@ class Client:
             if untrimmed >= TRIMMED_AFTER:
                 untrimmed = 0
                 await self._reads.xtrim(stream, minid=last)
+
+    def _fail_all(self, ended: asyncio.Task[None]) -> None:
+        """The connection is gone: whoever waits for a result hears of it."""
+        if not ended.cancelled() and (error := ended.exception()):
+            for future in self._results.values():
+                if not future.done():
+                    future.set_exception(error)
 
     def _settle(self, fields: dict[bytes, bytes]) -> None:
         future = self._results.pop(fields[b"w"], None)

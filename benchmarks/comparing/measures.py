@@ -240,7 +240,7 @@ def recovery(plan: Plan, names: Sequence[str] = SYSTEMS) -> list[Row]:
                 say(
                     f"kill -9, {workflow}: {name:13} {row['hurt']} of {row['in_flight']} hurt, their next steps began after"
                     f" {row['first_step_p50_ms']} ms (p50), {row['first_step_max_ms']} ms (the last one), all ended"
-                    f" after {row['last_end_ms']} ms, {row['lost']} lost"
+                    f" after {row['last_end_ms']} ms, {row['lost']} did not end"
                 )
     return rows
 

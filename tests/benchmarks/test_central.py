@@ -134,6 +134,7 @@ def process(*args: str) -> Iterator[tuple[subprocess.Popen[str], int | str]]:
         child.stdout.close()
 
 
+@pytest.mark.timeout(240)  # processes start, one of them twice, and a worker counts as dead only after three seconds
 @pytest.mark.parametrize("form", ["central", "central-naive"])
 async def test_nothing_is_lost_when_the_orchestrator_and_a_worker_are_killed(
     form: str, redis_url: str, namespace: str
@@ -150,7 +151,7 @@ async def test_nothing_is_lost_when_the_orchestrator_and_a_worker_are_killed(
             assert not any(task.done() for task in running.values())
             os.kill(int(orchestrator), signal.SIGKILL)
             victim.kill()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 results = dict(zip(running, await asyncio.gather(*running.values()), strict=True))
         assert supervisor.stdout is not None
         restarted = json.loads(supervisor.stdout.readline())
