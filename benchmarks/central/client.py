@@ -79,7 +79,7 @@ class Client:
                 await self._reads.xtrim(stream, minid=last)
 
     def _fail_all(self, ended: asyncio.Task[None]) -> None:
-        """The connection is gone: whoever waits for a result hears of it."""
+        """The connection is gone: all that wait for a result get the error."""
         if not ended.cancelled() and (error := ended.exception()):
             for future in self._results.values():
                 if not future.done():
