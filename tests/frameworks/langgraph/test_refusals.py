@@ -19,7 +19,6 @@ from typing_extensions import TypedDict
 
 from nervenet import CallOptions, Mesh, WorkflowFailed
 from nervenet.integrations.langgraph import NotSupported, durable_graph
-from nervenet.integrations.langgraph.refusals import check_version
 from nervenet.testing import WorkflowTest, run_agent
 
 
@@ -115,18 +114,6 @@ def test_arguments_that_name_no_node(argument: str) -> None:
     refused(
         builder().compile(), f"{argument}= names 'nod'", "none" if argument == "inline" else "node", **{argument: given}
     )
-
-
-@pytest.mark.parametrize("version", ["0.6.11", "1.0.9", "2.0.0"])
-def test_a_version_outside_of_the_range(version: str) -> None:
-    with pytest.raises(NotSupported) as error:
-        check_version(version)
-    assert str(error.value) == (
-        f"{here(-2)}: langgraph {version} is installed, but nervenet supports langgraph>=1.0.10,<2: "
-        "pip install 'nervenet[langgraph]'"
-    )
-    check_version("1.0.10")
-    check_version("1.99.0rc1")
 
 
 def failed(compiled: Any, given: Any, **options: Any) -> str:

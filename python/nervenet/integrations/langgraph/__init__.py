@@ -17,6 +17,8 @@ Each name is loaded at its first use.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nervenet.integrations.langgraph.versions import require_langgraph
+
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.conversation import Conversation as Conversation
     from nervenet.integrations.langgraph.conversation import TurnRejected as TurnRejected
@@ -55,6 +57,7 @@ if not TYPE_CHECKING:  # or checkers would take any misspelt name
         home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        require_langgraph()
         value = getattr(import_module(f"{__name__}.{home}"), name)
         globals()[name] = value  # the next use does not come here
         return value

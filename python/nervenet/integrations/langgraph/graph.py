@@ -16,7 +16,7 @@ from nervenet.integrations.langgraph.conversation import Conversation, WhileBusy
 from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
-from nervenet.integrations.langgraph.refusals import NotSupported, caller, check_version
+from nervenet.integrations.langgraph.refusals import NotSupported, caller
 from nervenet.integrations.langgraph.registration import as_workflow, register
 from nervenet.integrations.langgraph.run import Outcome, run_graph
 from nervenet.integrations.langgraph.watch import watched
@@ -66,7 +66,6 @@ def durable_graph(
     Raises:
         NotSupported: The graph uses something that is not supported. The message names the line and the cure.
     """
-    check_version()
     refuse(compiled, name)
     return DurableGraph(
         mesh,

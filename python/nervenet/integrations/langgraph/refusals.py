@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from nervenet.errors import NervenetError
 
-LOWEST, BELOW = (1, 0, 10), (2,)
-"""The versions of langgraph that `make frameworks` runs: from LOWEST on, below BELOW."""
 _HERE = str(Path(__file__).parent)
 
 
@@ -33,22 +29,6 @@ class NotEncodable(NervenetError, TypeError):
         here = f"[{key}]" if isinstance(key, int) else key
         join = "" if not self.path or self.path.startswith("[") else "."
         return NotEncodable(self.why, f"{here}{join}{self.path}")
-
-
-def check_version(found: str | None = None) -> None:
-    """Refuse a version of langgraph that is not tested.
-
-    Raises:
-        NotSupported: It is outside of the range.
-    """
-    version = found or metadata.version("langgraph")
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    if not LOWEST <= numbers < BELOW:
-        lowest, below = (".".join(map(str, bound)) for bound in (LOWEST, BELOW))
-        raise NotSupported(
-            f"{caller()}: langgraph {version} is installed, but nervenet supports langgraph>={lowest},<{below}: "
-            "pip install 'nervenet[langgraph]'"
-        )
 
 
 def caller() -> str:

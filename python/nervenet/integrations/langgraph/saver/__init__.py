@@ -14,7 +14,3 @@ Sentinel and Cluster; it reconnects, follows a failover, and repeats a command w
 sentences; and all commands of a moment leave in one write. A second client would be a second set of such rules. The
 price is that the saver does not use the public API alone, and a thread for its event loop (`background`).
 """
-
-from nervenet.integrations.langgraph.versions import require_langgraph
-
-require_langgraph()
