@@ -80,7 +80,12 @@ carrier: ExternalToolset[Shop] = ExternalToolset(
 )
 _desk = Agent(
     scripted(
-        says(call("status", order="7"), call("status", order="8"), call("files_read", path="policy"), call("price", order="9")),
+        says(
+            call("status", order="7"),
+            call("status", order="8"),
+            call("files_read", path="policy"),
+            call("price", order="9"),
+        ),
         says(call("price", order="7"), call("refund", order="7"), call("refund", order="8"), call("parcel", order="7")),
         says(call("final_result", order="7", euros=42)),
     ),
@@ -140,7 +145,7 @@ async def talk(ctx: Context, question: str) -> list[Any]:
     """Two turns; the second one begins with the messages of the first as JSON."""
     first = await chat.run(ctx, question)
     second = await chat.run(ctx, "and then?", message_history=chat.dump(first.all_messages()))
-    return [first.output, second.output, chat.dump(second.all_messages()), ctx.usage.total > 0]
+    return [first.output, second.output, chat.dump(second.all_messages())]
 
 
 # ── a tool that runs in the workflow, the run in one line ────────────────────────────────────────────────────────────

@@ -49,7 +49,9 @@ def digests(folder: Path) -> list[str]:
 
 def in_other_processes(folder: Path, seeds: Sequence[int], together: int = 2) -> dict[int, list[str]]:
     """`digests` in a process of its own for each hash seed."""
-    code = f"from tests.frameworks.pydantic_ai.kit import digests, Path; print(*digests(Path({str(folder)!r})), sep='\\n')"
+    code = (
+        f"from tests.frameworks.pydantic_ai.kit import digests, Path; print(*digests(Path({str(folder)!r})), sep='\\n')"
+    )
     path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
     found = {}
     for first in range(0, len(seeds), together):

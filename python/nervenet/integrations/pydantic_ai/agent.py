@@ -35,8 +35,8 @@ from nervenet.integrations.pydantic_ai.transports import Contexts, Transports
 DepsT = TypeVar("DepsT")
 OutputT = TypeVar("OutputT")
 _MESSAGES = list[ModelMessage]
-
-
+_NOTHING: Any = None
+"""The dependencies of an agent that has none, as Pydantic AI has it."""
 
 
 def durable_agent(
@@ -140,7 +140,7 @@ class DurableAgent(Generic[DepsT, OutputT]):
         prompt: str | Sequence[UserContent] | None = None,
         /,
         *,
-        deps: DepsT = cast("Any", None),
+        deps: DepsT = _NOTHING,
         message_history: Sequence[ModelMessage] | Sequence[Mapping[str, Any]] | None = None,
         model: str | None = None,
         model_settings: ModelSettings | None = None,
@@ -219,7 +219,7 @@ class DurableAgent(Generic[DepsT, OutputT]):
         prompt: str | None = None,
         /,
         *,
-        deps: DepsT = cast("Any", None),
+        deps: DepsT = _NOTHING,
         message_history: Sequence[ModelMessage] | None = None,
     ) -> dict[str, Any]:
         """The input of `workflow()` with more than a prompt: `client.start(answer, desk.encode("hi", deps=deps))`.

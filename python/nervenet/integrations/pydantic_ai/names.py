@@ -25,7 +25,7 @@ from nervenet.integrations.pydantic_ai.refusals import NotSupported, caller
 LONGEST = 63
 """Characters of a capability's name."""
 MODEL, TOOLS, HOOKS = "model", "tools", "hooks"
-"""What stands behind the agent's name: requests to models, the agent's own tools, durable operations of Pydantic AI's capabilities."""
+"""The second part of a name: requests to models, the agent's own tools, durable operations of Pydantic AI's capabilities."""
 
 
 def role_of(operation: DurableOperationId) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request to a capability carries, and how the agent makes the call of Pydantic AI from it again.
 
-    {"op": "request", "ctx": {…}, "deps"?: …, "model"?: "small", "messages": […], "settings"?: {…}, "parameters": {…}}
-    {"op": "call", "ctx": {…}, "deps"?: …, "name": "forecast", "args": {…}, "tool": {"~": "forecast"}}
+{"op": "request", "ctx": {…}, "deps"?: …, "model"?: "small", "messages": […], "settings"?: {…}, "parameters": {…}}
+{"op": "call", "ctx": {…}, "deps"?: …, "name": "forecast", "args": {…}, "tool": {"~": "forecast"}}
 """
 
 from __future__ import annotations
@@ -94,8 +94,6 @@ class Contexts:
             {**self._empty, **wire["ctx"]}, deps=deps, agent=self._agent, engine_spec=self._spec
         )
         return restored
-
-
 
 
 class _Transport:
