@@ -12,6 +12,7 @@ from functools import cache
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.mcp import MCPToolset, StdioTransport
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -90,3 +91,23 @@ async def decide(ctx: Context, question: str) -> dict[str, object]:
     """The output of the agent, and the tokens that it used."""
     result = await desk.run(ctx, question, deps=Shop("Bees"))
     return {**result.output.model_dump(), "requests": result.usage.requests, "tokens": ctx.usage.total}
+
+
+# ── no tools: a chat, in one line and with an error that the workflow catches ────────────────────────────────────────
+
+chat_agent = durable_agent(
+    mesh,
+    Agent(OpenAIChatModel("gpt-5-mini", provider=OpenAIProvider(openai_client=endpoint()))),
+    name="chat",
+    options={"model": SOON},
+)
+chat = chat_agent.workflow()
+
+
+@mesh.workflow
+async def careful(ctx: Context, question: str) -> str:
+    """What became of the request."""
+    try:
+        return (await chat_agent.run(ctx, question)).output
+    except ModelHTTPError as error:
+        return f"{error.status_code} of {error.model_name}"

@@ -34,14 +34,20 @@ def test_a_version_outside_of_the_range() -> None:
         NotSupported, match=r"test_refusals.py:\d+: pydantic-ai-slim 2.67.1 is installed.*>=2.68,<3.*pip install"
     ):
         check_version("2.67.1")
-    with pytest.raises(NotSupported, match="3.0.0 is installed"):
+    with pytest.raises(NotSupported, match=r"3\.0\.0 is installed"):
         check_version("3.0.0")
     check_version("2.99.3")
 
 
 def test_a_toolset_without_an_id() -> None:
     agent = Agent(MODEL, toolsets=[FunctionToolset([lambda: "x"])])
-    with pytest.raises(NotSupported, match=r"test_refusals.py:\d+: .*unique `id`"):
+    with pytest.raises(NotSupported, match=r"test_refusals.py:\d+: a toolset has no id.*id='files'"):
+        durable_agent(Mesh("m"), agent, name="desk")
+
+
+def test_a_toolset_with_a_name_of_ours() -> None:
+    agent = Agent(MODEL, toolsets=[FunctionToolset([lambda: "x"], id="model")])
+    with pytest.raises(NotSupported, match="a toolset has the id 'model', which nervenet needs"):
         durable_agent(Mesh("m"), agent, name="desk")
 
 
@@ -79,11 +85,11 @@ def test_a_value_in_deps_that_cannot_travel() -> None:
     desk = durable_agent(mesh, Agent(MODEL, deps_type=Bag), name="desk")
 
     @mesh.workflow
-    async def ask(ctx: Context, question: str) -> str:
+    async def reply(ctx: Context, question: str) -> str:
         return (await desk.run(ctx, question, deps=Bag(Connection()))).output
 
-    with pytest.raises(WorkflowFailed, match="deps cannot travel to an agent.*make deps a dataclass"):
-        assert handled(desk).run(ask, "hi").result
+    with pytest.raises(WorkflowFailed, match=r"deps cannot travel to an agent.*make deps a dataclass"):
+        assert handled(desk).run(reply, "hi").result
 
 
 def test_tools_that_come_with_a_run() -> None:
@@ -92,12 +98,12 @@ def test_tools_that_come_with_a_run() -> None:
     desk = durable_agent(mesh, agent, name="desk")
 
     @mesh.workflow
-    async def ask(ctx: Context, question: str) -> str:
+    async def reply(ctx: Context, question: str) -> str:
         with agent.override(toolsets=[FunctionToolset([lambda: "x"], id="late")]):
             return (await desk.run(ctx, question)).output
 
     with pytest.raises(WorkflowFailed, match="cannot be added at runtime"):
-        assert handled(desk).run(ask, "hi").result
+        assert handled(desk).run(reply, "hi").result
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from typing import Any
 import pydantic_ai
 import pytest
 from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from nervenet import Context, Mesh
 from nervenet.integrations.pydantic_ai import DurableAgent, durable_agent
 from nervenet.testing import replay
-from tests.frameworks.pydantic_ai import agents
 from tests.frameworks.pydantic_ai.agents import call, says, scripted
 from tests.frameworks.pydantic_ai.kit import ROOT, handled
 from tests.frameworks.pydantic_ai.test_agents import run
@@ -100,7 +101,22 @@ def test_another_prompt_and_another_docstring() -> None:
 
 
 def test_a_model_gets_the_words_of_the_agent_process() -> None:
-    seen: list[Any] = []
-    run = handled(agents.desk, seen=seen)
-    requests = [one for one in seen if one["op"] == "stream"]
-    assert requests == [] and run is not None
+    heard: list[Any] = []
+
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        heard.append((messages[0], info.instructions))
+        return says("hi")
+
+    mesh = Mesh("m")
+    agent = Agent(FunctionModel(answer), instructions="Be brief.", system_prompt="You sell honey.")
+    agent.instructions(lambda: "The sun shines.")
+    durable = durable_agent(mesh, agent, name="seller", stream=False)
+
+    @mesh.workflow
+    async def sell(ctx: Context, question: str) -> str:
+        return (await durable.run(ctx, question)).output
+
+    assert handled(durable).run(sell, "hello").result == "hi"
+    ((request, instructions),) = heard
+    assert [part.content for part in request.parts] == ["You sell honey.", "hello"]
+    assert instructions == request.instructions == "Be brief.\n\nThe sun shines."

@@ -197,7 +197,7 @@ class DurableAgent(Generic[DepsT, OutputT]):
 
         async def run(ctx: Context, input: Any) -> Any:
             """Run the agent once."""
-            call: Any = input if isinstance(input, dict) else {"prompt": input}
+            call: dict[str, Any] = cast("dict[str, Any]", input) if isinstance(input, dict) else {"prompt": input}
             deps = decoded(self.agent.deps_type, call["deps"], "deps") if "deps" in call else None
             result = await self.run(
                 ctx, call.get("prompt"), deps=cast("Any", deps), message_history=call.get("message_history")
@@ -286,7 +286,7 @@ def _stamp(messages: Sequence[ModelMessage], began: datetime) -> None:
 def _stamp_parts(message: ModelRequest, time: datetime) -> None:
     for part in message.parts:
         if hasattr(part, "timestamp"):
-            part.timestamp = time  # type: ignore[union-attr]
+            part.timestamp = time
 
 
 def _leaves(agent: Any) -> list[Any]:

@@ -84,7 +84,7 @@ class Definitions:
 
     def _add(self, leaf: AbstractToolset[Any]) -> None:
         if isinstance(leaf, FunctionToolset):
-            self._leaves.append(cast("FunctionToolset[Any]", leaf))
+            self._leaves.append(leaf)
 
 
 def _replace(message: dict[str, Any], old: str, new: str) -> None:

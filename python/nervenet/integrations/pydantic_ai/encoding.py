@@ -9,7 +9,7 @@ each request with the clock of its process: these times stay where they are, and
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -18,7 +18,6 @@ from pydantic_ai.durable_exec import JSON_CODEC, DurabilityCodec
 from pydantic_ai.messages import (
     ModelRequest,
     RetryFeedbackPart,
-    RetryPromptPart,
     SystemPromptPart,
     ToolReturnPart,
     UserPromptPart,
@@ -27,7 +26,7 @@ from pydantic_core import PydanticSerializationError, PydanticUndefined, to_json
 
 from nervenet.integrations.pydantic_ai.refusals import NotEncodable
 
-_STAMPED = (ModelRequest, SystemPromptPart, UserPromptPart, ToolReturnPart, RetryPromptPart, RetryFeedbackPart)
+_STAMPED = (ModelRequest, SystemPromptPart, UserPromptPart, ToolReturnPart, RetryFeedbackPart)
 """What a process makes and stamps with its own clock."""
 
 _DISCRIMINATORS = frozenset({"kind", "part_kind", "part_delta_kind", "event_kind"})
@@ -96,28 +95,28 @@ def slim(value: Any, dumped: Any) -> Any:
     if isinstance(dumped, dict):
         whole = cast("dict[str, Any]", dumped)
         if isinstance(value, Mapping):
-            inner = {str(key): one for key, one in cast("Mapping[Any, Any]", value).items()}
+            inner = {str(key): one for key, one in value.items()}
             return {key: slim(inner.get(key), one) for key, one in whole.items()}
-        defaults = defaults_of(type(value))
+        defaults = defaults_of(cast("Hashable", type(value)))
         if defaults is None:
             return whole
         kept: dict[str, Any] = {}
         for key, one in whole.items():
-            field = getattr(value, key, None)
-            if key == "timestamp" and isinstance(value, _STAMPED):
+            field: Any = getattr(cast("Any", value), key, None)
+            if key == "timestamp" and (isinstance(value, _STAMPED) or whole.get("part_kind") == "retry-prompt"):
                 continue
             if key in _DISCRIMINATORS or key not in defaults or not _same(field, defaults[key]()):
                 kept[key] = slim(field, one)
         return kept
     if isinstance(dumped, list):
-        items = cast("list[Any]", dumped)
+        items: list[Any] = dumped
         if isinstance(value, (set, frozenset)):
             return sorted(items, key=repr)
         if isinstance(value, (list, tuple)):
-            members = cast("list[Any]", list(cast("Any", value)))
+            members: list[Any] = [*value]
             if len(members) == len(items):
                 return [slim(member, item) for member, item in zip(members, items, strict=True)]
-    return cast("Any", dumped)
+    return dumped
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ failure with all its attempts is its cause.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any, cast
 
@@ -41,10 +42,10 @@ def to_agent_error(error: Exception) -> AgentError | None:
 
 def to_model_error(failed: CallFailed) -> Exception:
     """What the run sees when a request to a model has failed for good."""
-    details = failed.failure.details
+    details: Any = None if failed.failure.details is None else json.loads(failed.failure.details.json)
     if not isinstance(details, dict) or _DETAILS not in details:
         return failed
-    said = cast("dict[str, Any]", details[_DETAILS])
+    said = cast("dict[str, dict[str, Any]]", details)[_DETAILS]
     if said.get("status") is not None:
         headers = {"retry-after": str(said["retry_after"])} if said.get("retry_after") is not None else None
         return ModelHTTPError(said["status"], said["model"], said.get("body"), headers=headers)

@@ -22,7 +22,7 @@ def fixed_texts(agent: AbstractAgent[Any, Any]) -> dict[str, str]:
     """The instructions and system prompts of an agent that are plain texts, by name."""
     if not isinstance(agent, Agent):
         return {}
-    instructions = [getattr(one, "instruction", one) for one in agent._instructions]  # noqa: SLF001
+    instructions = [getattr(one, "instruction", one) for one in agent._instructions]  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
     found = {f"instructions:{at}": one for at, one in enumerate(instructions) if isinstance(one, str)}
-    prompts = {f"system_prompt:{at}": one for at, one in enumerate(agent._system_prompts)}  # noqa: SLF001
+    prompts = {f"system_prompt:{at}": one for at, one in enumerate(agent._system_prompts)}  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
     return {name: text for name, text in (found | prompts).items() if text}

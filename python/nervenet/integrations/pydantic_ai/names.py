@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import cast
 
 from pydantic_ai.durable_exec import (
     CapabilityOperationId,
@@ -41,8 +42,20 @@ def role_of(operation: DurableOperationId) -> str:
             | ToolsetCallToolId(toolset_id=id)
             | ToolsetValidateToolArgumentsId(toolset_id=id)
         ):
-            return TOOLS if id == AGENT_TOOLSET_ID else id
-    return HOOKS
+            return TOOLS if id == AGENT_TOOLSET_ID else _checked(cast("str | None", id))
+
+
+def _checked(id: str | None) -> str:
+    if id is None:
+        raise NotSupported(
+            f"{caller()}: a toolset has no id, which is part of the name of its capability: FunctionToolset(…, id='files'), "
+            "MCPToolset(…, id='files')"
+        )
+    if id in (MODEL, TOOLS, HOOKS):
+        raise NotSupported(
+            f"{caller()}: a toolset has the id {id!r}, which nervenet needs for itself: give it another id"
+        )
+    return id
 
 
 def operation_of(operation: DurableOperationId) -> str:
@@ -64,8 +77,8 @@ def operation_of(operation: DurableOperationId) -> str:
             return "validate"
         case CapabilityOperationId(capability_id=id, operation=name):
             return f"{id}.{name}"
-        case _:
-            return type(operation).__name__
+        case EventStreamHandlerId():
+            return "event"
 
 
 def capability(agent: str, role: str) -> str:

@@ -8,11 +8,13 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pydantic_ai
+
 from nervenet.errors import NervenetError
 
 LOWEST, BELOW = (2, 68), (3,)
 """The versions of pydantic-ai-slim that `make frameworks` runs: from LOWEST on, below BELOW."""
-_HERE = str(Path(__file__).parent)
+_HERE, _FRAMEWORK = (str(Path(file or "").parent) for file in (__file__, pydantic_ai.__file__))
 
 
 class NotSupported(NervenetError, ValueError):
@@ -44,11 +46,11 @@ def check_version(found: str | None = None) -> None:
 
 def caller() -> str:
     """The line of the user's code that called the integration, for a message: `desk.py:31`."""
-    frame = sys._getframe(1)  # noqa: SLF001  # CPython's documented way to the caller
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # CPython's documented way to the caller
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 def _is_inside(file: str) -> bool:
-    return file.startswith(_HERE) or "/pydantic_ai/" in file
+    return file.startswith((_HERE, _FRAMEWORK))
