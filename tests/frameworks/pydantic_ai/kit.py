@@ -65,6 +65,6 @@ def in_other_processes(folder: Path, seeds: Sequence[int], together: int = 2) ->
             for seed in seeds[first : first + together]
         }
         for seed, process in running.items():
-            found[seed] = process.communicate(timeout=100)[0].splitlines()
+            found[seed] = process.communicate(timeout=300)[0].splitlines()
             assert process.returncode == 0
     return found

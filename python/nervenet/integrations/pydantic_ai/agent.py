@@ -286,7 +286,7 @@ def _stamp(messages: Sequence[ModelMessage], began: datetime) -> None:
 def _stamp_parts(message: ModelRequest, time: datetime) -> None:
     for part in message.parts:
         if hasattr(part, "timestamp"):
-            part.timestamp = time
+            cast("Any", part).timestamp = time
 
 
 def _leaves(agent: Any) -> list[Any]:

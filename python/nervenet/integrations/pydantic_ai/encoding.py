@@ -95,7 +95,7 @@ def slim(value: Any, dumped: Any) -> Any:
     if isinstance(dumped, dict):
         whole = cast("dict[str, Any]", dumped)
         if isinstance(value, Mapping):
-            inner = {str(key): one for key, one in value.items()}
+            inner = {str(key): one for key, one in _mapping(cast("object", value)).items()}
             return {key: slim(inner.get(key), one) for key, one in whole.items()}
         defaults = defaults_of(cast("Hashable", type(value)))
         if defaults is None:
@@ -109,14 +109,22 @@ def slim(value: Any, dumped: Any) -> Any:
                 kept[key] = slim(field, one)
         return kept
     if isinstance(dumped, list):
-        items: list[Any] = dumped
+        items = _list(cast("object", dumped))
         if isinstance(value, (set, frozenset)):
             return sorted(items, key=repr)
         if isinstance(value, (list, tuple)):
             members: list[Any] = [*value]
             if len(members) == len(items):
                 return [slim(member, item) for member, item in zip(members, items, strict=True)]
-    return dumped
+    return cast("object", dumped)
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return cast("Mapping[Any, Any]", value)
+
+
+def _list(value: object) -> list[Any]:
+    return cast("list[Any]", value)
 
 
 @lru_cache(maxsize=1024)
@@ -131,10 +139,10 @@ def defaults_of(kind: Any) -> Mapping[str, Callable[[], Any]] | None:
             elif factory is None and info.default is not PydanticUndefined:
                 found[name] = _constant(info.default)
         return found
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(cast("object", kind)):
         return {
             one.name: one.default_factory if one.default_factory is not dataclasses.MISSING else _constant(one.default)
-            for one in dataclasses.fields(kind)
+            for one in dataclasses.fields(cast("Any", kind))
             if one.default_factory is not dataclasses.MISSING or one.default is not dataclasses.MISSING
         }
     return None

@@ -7,7 +7,6 @@ failure with all its attempts is its cause.
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from nervenet import AgentError, CallFailed
 from nervenet.integrations.pydantic_ai.refusals import NotEncodable
+from nervenet.payloads import ANY
 
 _FINAL = (ModelRequestRejectedError, ModelQuotaExceededError, ModelRequestTimeout)
 """Errors that another attempt of the same request cannot mend: the request, the account, the time that was left."""
@@ -42,7 +42,7 @@ def to_agent_error(error: Exception) -> AgentError | None:
 
 def to_model_error(failed: CallFailed) -> Exception:
     """What the run sees when a request to a model has failed for good."""
-    details: Any = None if failed.failure.details is None else json.loads(failed.failure.details.json)
+    details: Any = None if failed.failure.details is None else ANY.decode(failed.failure.details)
     if not isinstance(details, dict) or _DETAILS not in details:
         return failed
     said = cast("dict[str, dict[str, Any]]", details)[_DETAILS]
