@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from nervenet.durable.check import transcript
 from nervenet.integrations.pydantic_ai import DurableAgent
 from nervenet.testing import Journal, WorkflowTest, run_agent
+from tests.support.transcript import transcript
 
 ROOT = Path(__file__).resolve().parents[3]
 
