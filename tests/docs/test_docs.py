@@ -33,9 +33,6 @@ def run_python(page: Path, folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-ELSEWHERE = ("llm.md", "langgraph.md", "crewai.md", "pydantic-ai.md")
-"""Pages whose programs need a framework: tests/frameworks runs them."""
-
 # The longest first.
 STORIES: dict[str, Story] = {
     "tutorial": tutorial.tell,
@@ -44,7 +41,6 @@ STORIES: dict[str, Story] = {
     "cli": pages.command_line,
     "declared": pages.declared,
     "grpcurl": grpcurl.tell,
-<<<<<<< HEAD
     "fastapi": pages.fastapi,
     "readme": pages.readme,
     # Pages on frameworks are run by tests/frameworks, where the frameworks are installed.
@@ -52,14 +48,6 @@ STORIES: dict[str, Story] = {
         f"python of {page.name}": partial(run_python, page)
         for page in PAGES
         if program_of(page) and "nervenet.integrations" not in program_of(page)
-=======
-    "fastapi": fastapi.tell,
-    "readme": readme.tell,
-    **{
-        f"python of {page.name}": partial(run_python, page)
-        for page in PAGES
-        if program_of(page) and page.name not in ELSEWHERE
->>>>>>> cfcd539 (Pydantic AI: how-to and example, both run by a test; a workflow sees the errors of the model)
     },
 }
 
