@@ -88,7 +88,7 @@ async def main(id: str, letter: str) -> None:
     """Send a letter, and print what happens."""
     async with Client() as client:
         run = await client.start(answer, letter, id=id)
-        async for kind, data in desk.astream(client, run):
+        async for kind, data in desk.astream(run):
             if kind == "tool":
                 print(f"{data['step']}: done")
             elif kind == "question":

@@ -45,7 +45,7 @@ async def test_tokens_reach_watchers_and_a_cut_answer_begins_again(host: Process
     async with host.client() as client:
         run = await client.start(desk.chat, "count", id="chat")
         pieces: list[list[str]] = [[]]
-        async for kind, data in desk.chat_agent.astream(client, run):
+        async for kind, data in desk.chat_agent.astream(run):
             if kind == "restart":
                 pieces.append([])
             elif kind == "model" and text_of(data):

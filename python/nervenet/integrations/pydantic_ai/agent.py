@@ -14,14 +14,14 @@ from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.durable_exec import DurableRunContext
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.messages import AgentStreamEvent, ModelMessage, ModelRequest, ModelResponse, UserContent
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserContent
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 from pydantic_core import to_jsonable_python
 
-from nervenet import Agent, CallOptions, Client, Context, Mesh, Workflow, WorkflowHandle
+from nervenet import Agent, CallOptions, Context, Mesh, Workflow, WorkflowHandle
 from nervenet.integrations.pydantic_ai.approvals import AskPeople
 from nervenet.integrations.pydantic_ai.backend import Backend
 from nervenet.integrations.pydantic_ai.definitions import Definitions
@@ -253,18 +253,15 @@ class DurableAgent(Generic[DepsT, OutputT]):
                 _stamp_parts(one, one.timestamp)
         return loaded
 
-    def astream(
-        self, client: Client, handle: WorkflowHandle[Any], /
-    ) -> AsyncIterator[tuple[str, AgentStreamEvent | Any]]:
+    def astream(self, handle: WorkflowHandle[Any], /) -> AsyncIterator[tuple[str, Any]]:
         """What happens in a run, as pairs of kind and data, until the workflow ends.
 
         - `model`: an event of Pydantic AI as the model produces it, for example a `PartDeltaEvent` with a token.
-        - `tool`: `{"name": …, "args": …, "result": …}` when a tool has returned.
+        - `tool`: `{"toolset": …, "step": …, "result": …}` when a tool has returned.
         - `question`: what people are asked: id, question, context.
         - `restart`: a request to the model begins again after a failure or a crash: drop what it streamed before.
 
         Args:
-            client: A client of the mesh.
             handle: The workflow.
         """
         from nervenet.integrations.pydantic_ai.watch import watched

@@ -15,9 +15,7 @@ from nervenet.integrations.pydantic_ai.names import MODEL
 _events: TypeAdapter[AgentStreamEvent] = TypeAdapter(AgentStreamEvent)
 
 
-async def watched(
-    agents: Mapping[str, Agent[Any, Any]], handle: WorkflowHandle[Any]
-) -> AsyncIterator[tuple[str, AgentStreamEvent | Any]]:
+async def watched(agents: Mapping[str, Agent[Any, Any]], handle: WorkflowHandle[Any]) -> AsyncIterator[tuple[str, Any]]:
     """See `DurableAgent.astream`."""
     watching = Watching(agents)
     async for event in handle.watch(partials=True):
