@@ -3,7 +3,7 @@
 
 Try it:
 
-    pip install 'nervenet[pydantic-ai,llm]'
+    pip install 'nervenet[pydantic-ai]' 'pydantic-ai-slim[openai]'
     export OPENAI_API_KEY=… OPENAI_MODEL=gpt-4o-mini      # or OPENAI_BASE_URL of any compatible endpoint
     nervenet dev help_desk_pydantic_ai.py
     python help_desk_pydantic_ai.py letter-1 "My order 1017 arrived broken. I want my money back."
