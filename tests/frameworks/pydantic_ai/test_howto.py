@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip(
-    "pydantic_ai.models.openai", reason="Pydantic AI's OpenAI model needs openai>=3.31", exc_type=ImportError
-)
-
 from nervenet import Resolution
 from tests.docs.blocks import program_of
 from tests.frameworks.llm_server import Rule, StandIn, ToolCall

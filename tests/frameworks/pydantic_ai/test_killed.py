@@ -11,10 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip(
-    "pydantic_ai.models.openai", reason="Pydantic AI's OpenAI model needs openai>=3.31", exc_type=ImportError
-)
-
 from nervenet import Escalation, Resolution
 from tests.frameworks.llm_server import Record, Rule, StandIn, ToolCall
 from tests.frameworks.pydantic_ai import desk

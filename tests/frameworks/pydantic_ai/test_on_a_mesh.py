@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip(
-    "pydantic_ai.models.openai", reason="Pydantic AI's OpenAI model needs openai>=3.31", exc_type=ImportError
-)
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
 from nervenet import WorkflowFailed

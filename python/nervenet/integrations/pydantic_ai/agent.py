@@ -207,7 +207,7 @@ class DurableAgent(Generic[DepsT, OutputT]):
         frame = inspect.currentframe()
         while frame is not None and frame.f_globals.get("__package__") == __package__:
             frame = frame.f_back
-        if frame is not None:  # as if it stood in the user's module, where other processes find it
+        if frame is not None:  # as if it were in the user's module, where other processes find it
             run.__module__, run.__qualname__ = frame.f_globals.get("__name__", __name__), variable or name or self.name
         made: Workflow[Any, Any] = self._mesh.workflow(name=name or self.name, version=version)(run)
         return made

@@ -78,7 +78,7 @@ def decoded(tp: Any, payload: Any, what: str) -> Any:
 
 
 def plain(value: Any, what: str) -> Any:
-    """The JSON value of anything that has one by itself, without defaults."""
+    """The JSON value of anything that has one, without defaults."""
     try:
         return slim(value, to_jsonable_python(value))
     except (PydanticSerializationError, TypeError, ValueError) as error:

@@ -26,7 +26,7 @@ from nervenet.integrations.pydantic_ai.refusals import NotEncodable
 from nervenet.payloads import ANY
 
 _FINAL = (ModelRequestRejectedError, ModelQuotaExceededError, ModelRequestTimeout)
-"""Errors that another attempt of the same request cannot mend: the request, the account, the time that was left."""
+"""Errors that another attempt of the same request cannot fix: the request, the account, the time that was left."""
 _RETRIED_STATUSES = (408, 409, 429)
 _DETAILS = "model_error"
 
