@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CrewAI on nervenet: flows that keep their state in Redis, and crews whose tasks run on the pool of agents.
+
+    from nervenet.integrations.crewai import NervenetFlowPersistence, durable_crew
+
+Import it before `crewai`: it sets the variables that keep CrewAI from sending telemetry, from replacing the handler of
+SIGTERM and from writing to the user's data folder, unless you have set them (`environment`).
+
+From the top; imports flow down only:
+
+    crew.py           durable_crew: the agents and the workflow of a crew
+    process.py        the workflow's side: order, context, questions to people
+    handler.py        the agent's side: one task of the crew
+    plan.py           the names of a crew's parts, and what is refused
+    outputs.py        CrewAI's outputs as JSON
+    persistence.py    NervenetFlowPersistence: CrewAI's interface
+    background.py     the event loop that owns the link to Redis
+    refusals.py       errors, and the supported versions
+    environment.py    the variables
+
+`persistence` uses nervenet's own Redis client for the same reasons as the saver of LangGraph: its URLs, Sentinel,
+Cluster, failover, and commands that are repeated when an answer is lost.
+"""
+
+from nervenet.integrations.crewai.environment import prepare_environment
+from nervenet.integrations.crewai.refusals import NotSupported, UnsupportedCrewAI, require_crewai
+
+require_crewai()
+prepare_environment()
+
+from nervenet.integrations.crewai.background import FlowStateUnavailable  # noqa: E402  # CrewAI reads the variables
+from nervenet.integrations.crewai.crew import DurableCrew, durable_crew  # noqa: E402
+from nervenet.integrations.crewai.persistence import NervenetFlowPersistence  # noqa: E402
+
+__all__ = [
+    "DurableCrew",
+    "FlowStateUnavailable",
+    "NervenetFlowPersistence",
+    "NotSupported",
+    "UnsupportedCrewAI",
+    "durable_crew",
+]
