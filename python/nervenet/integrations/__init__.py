@@ -6,5 +6,6 @@
     pip install 'nervenet[pydantic-ai]'   nervenet.integrations.pydantic_ai
     pip install 'nervenet[llm]'           nervenet.integrations.llm
 
-They stand on the public API alone, except that `langgraph.saver` uses the Redis client of the package (its docstring has the reasons).
+They stand on the public API alone, except that `langgraph.saver` and `crewai.persistence` use the Redis client of the package (their
+docstrings have the reasons).
 """

@@ -131,8 +131,8 @@ def _conversation(output: TaskOutput) -> list[dict[str, Any]]:
 def _count_from_zero(crew: Crew) -> None:
     """A copy of an agent shares the counter of tokens with the original: give it one of its own."""
     for agent in crew.agents:
-        llm: Any = agent.llm
-        if isinstance(llm, BaseLLM):
+        if isinstance(agent.llm, BaseLLM):
+            llm = cast("Any", agent.llm)
             llm._token_usage = dict.fromkeys(llm._token_usage, 0)  # noqa: SLF001  # there is no other way to reset it
 
 
