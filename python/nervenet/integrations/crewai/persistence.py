@@ -143,7 +143,7 @@ class NervenetFlowPersistence(FlowPersistence):
         self._commands.call("DEL", self._key(flow_uuid), self._key(flow_uuid, ":feedback"))
 
     def close(self) -> None:
-        """Close the connection. It closes by itself when the process ends."""
+        """Close the connection. The end of the process closes it too."""
         self._commands.close()
 
     def _key(self, flow: str, suffix: str = "") -> str:
