@@ -255,7 +255,7 @@ class Values:
                 return plain if tag != "defaultdict" else defaultdict(_FACTORIES[value["factory"]], pairs)
         if tag not in _OF_TEXT:
             raise NotEncodable(f"the tag {tag!r} is not known here: install the same version of nervenet everywhere")
-        found = _OF_TEXT[tag](value["value"])
+        found: Any = _OF_TEXT[tag](value["value"])
         return found.replace(tzinfo=ZoneInfo(value["zone"])) if "zone" in value else found
 
     def _instance(self, tag: str, value: dict[str, Any]) -> Any:

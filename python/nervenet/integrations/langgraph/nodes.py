@@ -139,7 +139,7 @@ class NodeHandler:
         name, bound, values = self.path.rpartition("/")[2], self.spec.runnable, self.values
 
         async def node(box: Box, config: RunnableConfig) -> Any:
-            return {"nervenet_answer": await _answer(bound, box["nervenet_request"], config, values)}
+            return {"nervenet_answer": await _answer(bound, box.get("nervenet_request", {}), config, values)}
 
         graph = StateGraph(Box, context_schema=self.root.context_schema)
         idle = idle_timeout_of(self.spec)

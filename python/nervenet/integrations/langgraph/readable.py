@@ -39,7 +39,8 @@ def readable(value: Any, /) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    iso = getattr(value, "isoformat", None)
+    return iso() if iso is not None else str(value)
 
 
 def _readable_fields(value: Any) -> dict[str, Any]:
