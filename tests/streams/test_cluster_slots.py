@@ -68,6 +68,8 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: DataPlane, monk
     assert (await journal.claim(workflow, 1, "classify", 1, FIRST)).status == "run"
     assert await journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"half")
     assert await journal.watch(workflow, 60_000)
+    hint = next(script.sha for script in packaged_scripts() if script.name == "progress_hint")
+    assert await store.link.call("EVALSHA", hint, 1, store.keys.head(workflow)) == 1, "nobody was told of news"
     appended = await journal.append(workflow, 1, "task:classify", b"x")
     assert await store.queues.complete(
         OutgoingWake(OWNER, workflow, 1, appended.id, "task:classify", b"x"), inbox, sent

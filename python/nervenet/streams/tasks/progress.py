@@ -2,9 +2,9 @@
 """News of running attempts on their way to watchers: one XADD for each attempt that has some, 50 ms apart at least.
 
 What is said after a silence is sent at once; what follows within 50 ms is collected. A hint goes with each XADD, so that
-watchers read the stream when there is something in it. The live stream of a workflow is best effort and limited (about 1,000 entries and 1 MiB); each of its entries holds one
-or more fields `p`, each a TaskProgress. It expires like a closed run, so that what an agent says too late leaves no
-litter.
+watchers read the stream when there is something in it. The live stream of a workflow is best effort and limited (about
+1,000 entries and 1 MiB); each of its entries holds one or more fields `p`, each a TaskProgress. It expires like a closed
+run, so that what an agent says too late leaves no litter.
 """
 
 from __future__ import annotations
