@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks lint generate stubs misbehaving storm strict bench bench-table pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -99,6 +99,9 @@ jaeger: ## build Jaeger once, and run it: OTLP on 127.0.0.1:4317, its API on 127
 
 frameworks: ## run the integrations on LangGraph, CrewAI and Pydantic AI, in environments of their own (FRAMEWORKS="newest crewai", ARGS)
 	@tools/frameworks $(ARGS)
+
+frameworks-long: ## the same with its long tests: twenty hash seeds, 1,000 tasks in a step, the licence audit with killed processes
+	@LONG=1 tools/frameworks $(ARGS)
 
 chaos: $(READY) ## kill, stop, cut and restart meshes of real processes under load, then check what is left (SEED, MINUTES, WORKFLOWS, SABOTAGE=1)
 	@$(BIN)/python -m tests.chaos

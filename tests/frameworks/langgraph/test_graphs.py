@@ -67,6 +67,7 @@ def test_send_to_twenty_and_a_node_in_the_workflow_itself() -> None:
     assert len(run.journal) == 23, "start, split, 20 squares, close: add_up is local"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_send_to_a_thousand_on_a_node() -> None:
     graph, items = graphs.map_graph, list(range(1000))
@@ -178,6 +179,7 @@ def test_a_failed_node_cancels_its_siblings() -> None:
     assert run.elapsed < timedelta(minutes=1)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_same_commands_with_twenty_hash_seeds(tmp_path: Path) -> None:
     for name, case in CASES.items():

@@ -50,7 +50,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kill", ["", "node", "agent"])
+@pytest.mark.parametrize(
+    "kill", ["", pytest.param("node", marks=pytest.mark.long), pytest.param("agent", marks=pytest.mark.long)]
+)
 def test_the_rows_are_those_of_the_demo(demo: list[dict[str, Any]], tmp_path: Path, kill: str) -> None:
     killing = ["--kill", kill] if kill else []
     said = output("examples.frameworks.licence_audit_langgraph", "--only", names(), "--folder", str(tmp_path), *killing)

@@ -81,6 +81,7 @@ def test_ids_and_times_are_the_same_in_each_replay_and_other_in_each_run() -> No
     assert len({one["run_id"] for one in first}) == 2
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_twenty_hash_seeds_bring_the_same_commands(tmp_path: Path) -> None:
     for name in agents.AGENTS:
