@@ -8,6 +8,7 @@ their function-scoped loops. Tests that kill or reconfigure a server start their
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ from nervenet.dev.servers import Server, etcd, valkey
 
 if TYPE_CHECKING:
     from tests.support.mesh import ProcessMesh
+
+# A shell ignores SIGINT for what it starts in the background, and every process of the tests would inherit that: no Ctrl-C
+# would end it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 collect_ignore = [] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]
 """tests/frameworks needs frameworks that this environment does not have: `make frameworks` runs it."""
