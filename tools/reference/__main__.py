@@ -25,6 +25,7 @@ MADE = "<!-- Made by tools/reference: change the docstrings, the settings, the h
 
 PAGES = {
     "python.md": ("Python", python_api.page),
+    "integrations.md": ("Integrations", python_api.integrations_page),
     "settings.md": ("Settings", settings.page),
     "errors.md": ("Reasons of refusals", reasons.page),
     "commands.md": ("Commands", commands.page),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of the Python API: signatures, types and defaults as griffe reads them, explained by the docstrings."""
+"""The pages of the Python API and of the integrations: signatures, types and defaults as griffe reads them, explained by the docstrings."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,16 +22,21 @@ FURTHER = {
     "nervenet.payloads": ("InvalidPayload", "PayloadTooLarge"),
     "nervenet.mesh": ("LoadError",),
 }
+INTEGRATIONS = tuple(f"nervenet.integrations.{name}" for name in ("langgraph", "crewai", "pydantic_ai", "llm"))
 
 # Classes whose values only nervenet makes: their constructors are nobody else's business.
 MADE_BY_NERVENET = frozenset({
     "Target", "Agent", "Workflow", "Context", "Task", "Child", "WorkflowHandle", "SyncHandle", "Run", "Script", "AgentRun",
+    "Conversation", "DurableAgent", "DurableCrew", "DurableGraph",
 })  # fmt: skip
 
 _INTRODUCTION = """\
 Every public name, with its signature. In the options, `UNSET` means: inherited; the table has the default that applies when
 nothing sets it. Times are `timedelta`, moments are aware `datetime`, unless a name ends in `_ms` (milliseconds). Arguments before `/` are
 given by their place, those after `*` by their name.
+"""
+_OF_INTEGRATIONS = """\
+Every public name of the integrations. Each one needs the extra of its name, for example `pip install 'nervenet[langgraph]'`.
 """
 
 
@@ -45,11 +50,11 @@ def _package() -> griffe.Module:
     return found
 
 
-def _public() -> Iterator[tuple[str, list[griffe.Object]]]:
-    """Each public module with its names, in their order."""
+def _public(modules: Iterable[str]) -> Iterator[tuple[str, list[griffe.Object]]]:
+    """Each of these modules with its public names, in their order."""
     package = _package()
     seen: set[str] = set()
-    for name in (*MODULES, *WHOLE, *FURTHER):
+    for name in modules:
         module = package if name == "nervenet" else package[name.removeprefix("nervenet.")]
         if name in WHOLE:
             names = [each.name for each in module.classes.values() if not each.name.startswith("_")]
@@ -79,8 +84,16 @@ def _members(owner: griffe.Object) -> Iterator[griffe.Object]:
 
 
 def page() -> str:
-    parts = [_INTRODUCTION]
-    for module, names in _public():
+    return _page(_INTRODUCTION, (*MODULES, *WHOLE, *FURTHER))
+
+
+def integrations_page() -> str:
+    return _page(_OF_INTEGRATIONS, INTEGRATIONS)
+
+
+def _page(introduction: str, modules: Iterable[str]) -> str:
+    parts = [introduction]
+    for module, names in _public(modules):
         parts.append(f"## {module}")
         for one in names:
             parts += _described(one, "###")
@@ -214,7 +227,7 @@ def _attribute(one: griffe.Object, attribute: griffe.DocstringAttribute) -> tupl
 def undocumented() -> list[str]:
     """Public classes, methods, properties, fields and parameters without words."""
     found: list[str] = []
-    for _, names in _public():
+    for _, names in _public((*MODULES, *WHOLE, *FURTHER, *INTEGRATIONS)):
         for one in names:
             members = list(_members(one)) if isinstance(one, griffe.Class) else []
             for each in (one, *members):
@@ -225,6 +238,8 @@ def undocumented() -> list[str]:
 def _missing(one: griffe.Object) -> Iterator[str]:
     if one.docstring is None:
         yield "has no docstring"
+        return
+    if re.match(r"`\w+` for a program with an event loop", one.docstring.value):  # its other form says the rest
         return
     described: set[str] = set()
     for section in one.docstring.parsed:

@@ -6,6 +6,6 @@
     pip install 'nervenet[pydantic-ai]'   nervenet.integrations.pydantic_ai
     pip install 'nervenet[llm]'           nervenet.integrations.llm
 
-They stand on the public API alone, except that `langgraph.saver` and `crewai.persistence` use the Redis client of the package (their
-docstrings have the reasons).
+What they share: `refusals` (what is refused, supported versions), `capability_names`, and `link_thread`, a link to Redis that
+any thread may use. They stand on the public API alone, except for `link_thread`: the docstring of `langgraph.saver` says why.
 """

@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from nervenet.integrations.crewai import DurableCrew, NotSupported, UnsupportedCrewAI, durable_crew  # isort: skip
+from nervenet.integrations.crewai import CREWAI, DurableCrew, NotSupported, UnsupportedVersion, durable_crew  # isort: skip
 from crewai import Agent, Crew, Process, Task  # isort: skip
 from crewai.tasks.conditional_task import ConditionalTask  # isort: skip
 
 from nervenet import CallOptions, Context, Mesh, RetryPolicy, Workflow, WorkflowFailed
 from nervenet.integrations.crewai.environment import prepare_environment
-from nervenet.integrations.crewai.refusals import require_crewai
 from nervenet.testing import Journal, WorkflowTest, run_agent
 from tests.frameworks.crewai import app
 from tests.frameworks.llm_server import Rule, StandIn
@@ -191,8 +190,8 @@ def test_what_is_not_supported_is_refused_with_the_line_and_the_cure() -> None:
 
 @pytest.mark.parametrize("version", ["1.14.9", "2.0.0"])
 def test_a_version_outside_of_the_range(version: str) -> None:
-    with pytest.raises(UnsupportedCrewAI, match=f"{version} is installed.*pip install"):
-        require_crewai(version)
+    with pytest.raises(UnsupportedVersion, match=f"{version} is installed.*pip install"):
+        CREWAI.require(version)
 
 
 # ── what CrewAI does to the process ──────────────────────────────────────────────────────────────────────────────────

@@ -47,14 +47,14 @@ def upgrade() -> None:
 
 def main() -> None:
     upgrade()
+    from tests.frameworks.journals import digests
     from tests.frameworks.langgraph import graphs
-    from tests.frameworks.langgraph.kit import digests
 
     message: Any = messages.AIMessage("x")
     assert message.tone == "calm" and message.model_dump()["sources"] == []
     order: Any = graphs.Order(name="n")
     assert order.priority == 3
-    print(*digests(Path(sys.argv[1])), sep="\n")
+    print(*digests("tests.frameworks.langgraph.cases", Path(sys.argv[1])), sep="\n")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from nervenet import AgentError, WorkflowFailed
 from nervenet.dev import running
 from nervenet.testing import WorkflowTest
+from tests.frameworks.journals import same_with_every_seed
 from tests.frameworks.langgraph import agents, graphs
 from tests.frameworks.langgraph.cases import CASES
-from tests.frameworks.langgraph.kit import in_other_processes, result_of, scripted
+from tests.frameworks.langgraph.kit import result_of, scripted
 
 SEEDS = [1 + 977 * n for n in range(20)]
 ENDS = sorted(set(CASES) - {"failing", "unretried"})
@@ -184,12 +185,7 @@ def test_a_failed_node_cancels_its_siblings() -> None:
 def test_the_same_commands_with_twenty_hash_seeds(tmp_path: Path) -> None:
     for name, case in CASES.items():
         case.run(crash_everywhere=False).journal.dump(tmp_path / f"{name}.json")
-    from tests.frameworks.langgraph.kit import digests
-
-    expected = digests(tmp_path)
-    assert len(expected) == len(CASES) and not any("Mismatch" in line for line in expected)
-    for seed, lines in in_other_processes(tmp_path, SEEDS).items():
-        assert lines == expected, f"PYTHONHASHSEED={seed}"
+    assert same_with_every_seed("tests.frameworks.langgraph.cases", tmp_path, SEEDS) == len(CASES)
 
 
 @pytest.mark.parametrize("name", ["parallel", "react", "outer"])

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from nervenet.testing import Journal
+from tests.frameworks.journals import PYTHONPATH, digests
 from tests.frameworks.langgraph.cases import CASES
-from tests.frameworks.langgraph.kit import ROOT, digests
+from tests.support.environment import ROOT
 from tests.support.transcript import transcript
 
 NAMES = ("react", "talking", "typed", "tree", "approved", "asking")
@@ -20,11 +21,10 @@ NAMES = ("react", "talking", "typed", "tree", "approved", "asking")
 
 def upgraded(folder: Path) -> list[str]:
     """`digests` of the journals in the folder, by the code after the upgrade."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
     done = subprocess.run(
         [sys.executable, "-m", "tests.frameworks.langgraph.newer", str(folder)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=200,
@@ -40,7 +40,7 @@ def test_new_fields_with_defaults_change_no_command_of_a_recorded_run(tmp_path: 
         journal = CASES[name].run(crash_everywhere=False).journal
         Journal(journal.workflow_id, journal.run, journal.entries[:-1]).dump(running / f"{name}.json")
         journal.dump(ended / f"{name}.json")
-    before, after = digests(ended), upgraded(ended)
+    before, after = digests("tests.frameworks.langgraph.cases", ended), upgraded(ended)
     assert all(line.endswith("SUCCEEDED None") for line in (*before, *after)), "every entry agrees, and the result too"
     changed = [line.split()[0] for line, old in zip(after, before, strict=True) if line != old]
     assert set(changed) <= {"tree", "typed"}, "their views show a state in which the new field is"

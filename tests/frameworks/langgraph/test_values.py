@@ -35,7 +35,7 @@ from pydantic import BaseModel, Field
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.refusals import NotEncodable
 from nervenet.payloads import Codec
-from tests.frameworks.langgraph.kit import ROOT
+from tests.support.environment import ROOT
 
 
 class Colour(Enum):

@@ -13,7 +13,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.tools import ToolDefinition
 
-from nervenet import Context, Mesh
+from nervenet import Context, Mesh, Workflow
 from nervenet.integrations.pydantic_ai import DurableAgent, durable_agent
 
 mesh = Mesh("desk")
@@ -168,3 +168,8 @@ def double(n: int) -> int:
 sums_agent = durable_agent(mesh, _sums, name="sums", local={"add"})
 sums = sums_agent.workflow()
 AGENTS: dict[str, DurableAgent[Any, Any]] = {"decide": desk, "talk": chat, "sums": sums_agent}
+
+
+def workflow(name: str) -> Workflow[Any, Any]:
+    """The workflow with this name."""
+    return mesh.workflows[(name, 1)]

@@ -11,8 +11,9 @@ import pytest
 
 from nervenet import Workflow, WorkflowFailed
 from nervenet.testing import Run, WorkflowTest
+from tests.frameworks.journals import same_with_every_seed
 from tests.frameworks.pydantic_ai import agents
-from tests.frameworks.pydantic_ai.kit import digests, handled, in_other_processes
+from tests.frameworks.pydantic_ai.kit import handled
 
 SEEDS = [1 + 977 * n for n in range(20)]
 
@@ -86,10 +87,7 @@ def test_ids_and_times_are_the_same_in_each_replay_and_other_in_each_run() -> No
 def test_twenty_hash_seeds_bring_the_same_commands(tmp_path: Path) -> None:
     for name in agents.AGENTS:
         run(name).journal.dump(tmp_path / f"{name}.json")
-    expected = digests(tmp_path)
-    assert len(expected) == len(agents.AGENTS)
-    for seed, found in in_other_processes(tmp_path, SEEDS).items():
-        assert found == expected, f"PYTHONHASHSEED={seed}"
+    assert same_with_every_seed("tests.frameworks.pydantic_ai.agents", tmp_path, SEEDS) == len(agents.AGENTS)
 
 
 def test_a_refused_question_is_a_denial_that_the_model_reads() -> None:

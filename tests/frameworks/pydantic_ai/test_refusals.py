@@ -11,9 +11,9 @@ from pydantic_ai import Agent, FunctionToolset
 from pydantic_ai.exceptions import ModelHTTPError
 
 from nervenet import CallOptions, Context, Mesh, WorkflowFailed
-from nervenet.integrations.pydantic_ai import NotSupported, durable_agent
+from nervenet.integrations.pydantic_ai import NotSupported, UnsupportedVersion, durable_agent
 from nervenet.integrations.pydantic_ai.faults import to_agent_error
-from nervenet.integrations.pydantic_ai.refusals import check_version
+from nervenet.integrations.pydantic_ai.refusals import PYDANTIC_AI
 from tests.frameworks.pydantic_ai.agents import says, scripted
 from tests.frameworks.pydantic_ai.kit import handled
 
@@ -30,13 +30,14 @@ class Bag:
 
 
 def test_a_version_outside_of_the_range() -> None:
-    with pytest.raises(
-        NotSupported, match=r"test_refusals.py:\d+: pydantic-ai-slim 2.67.1 is installed.*>=2.68,<3.*pip install"
-    ):
-        check_version("2.67.1")
-    with pytest.raises(NotSupported, match=r"3\.0\.0 is installed"):
-        check_version("3.0.0")
-    check_version("2.99.3")
+    sentence = (
+        r"test_refusals.py:\d+: .* supports Pydantic AI 2.68 and later, below 3; 2.67.1 is installed.*pip install"
+    )
+    with pytest.raises(UnsupportedVersion, match=sentence):
+        PYDANTIC_AI.require("2.67.1")
+    with pytest.raises(UnsupportedVersion, match=r"3\.0\.0 is installed"):
+        PYDANTIC_AI.require("3.0.0")
+    PYDANTIC_AI.require("2.99.3")
 
 
 def test_a_toolset_without_an_id() -> None:

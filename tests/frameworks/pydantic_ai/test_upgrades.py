@@ -20,8 +20,9 @@ from nervenet import Context, Mesh
 from nervenet.integrations.pydantic_ai import DurableAgent, durable_agent
 from nervenet.testing import replay
 from tests.frameworks.pydantic_ai.agents import call, says, scripted
-from tests.frameworks.pydantic_ai.kit import ROOT, handled
+from tests.frameworks.pydantic_ai.kit import handled
 from tests.frameworks.pydantic_ai.test_agents import run
+from tests.support.environment import ROOT
 
 FIELDS = "\n    upgraded: str | None = None\n    upgraded_list: list[str] = field(default_factory=list[str])\n"
 PLACES = {

@@ -14,8 +14,6 @@ From the top; imports flow down only:
     plan.py           the names of a crew's parts, and what is refused
     outputs.py        CrewAI's outputs as JSON
     persistence.py    NervenetFlowPersistence: CrewAI's interface
-    background.py     the event loop that owns the link to Redis
-    refusals.py       errors, and the supported versions
     environment.py    the variables
 
 `persistence` uses nervenet's own Redis client for the same reasons as the saver of LangGraph: its URLs, Sentinel,
@@ -23,20 +21,20 @@ Cluster, failover, and commands that are repeated when an answer is lost.
 """
 
 from nervenet.integrations.crewai.environment import prepare_environment
-from nervenet.integrations.crewai.refusals import NotSupported, UnsupportedCrewAI, require_crewai
+from nervenet.integrations.refusals import Framework, NotSupported, UnsupportedVersion
 
-require_crewai()
+CREWAI = Framework("CrewAI", "crewai", "crewai", "crewai", lowest=(1, 15), below=(2,))
+CREWAI.require()
 prepare_environment()
 
-from nervenet.integrations.crewai.background import FlowStateUnavailable  # noqa: E402  # CrewAI reads the variables
-from nervenet.integrations.crewai.crew import DurableCrew, durable_crew  # noqa: E402
-from nervenet.integrations.crewai.persistence import NervenetFlowPersistence  # noqa: E402
+from nervenet.integrations.crewai.crew import DurableCrew, durable_crew  # noqa: E402  # CrewAI reads the variables
+from nervenet.integrations.crewai.persistence import FlowStateUnavailable, NervenetFlowPersistence  # noqa: E402
 
 __all__ = [
     "DurableCrew",
     "FlowStateUnavailable",
     "NervenetFlowPersistence",
     "NotSupported",
-    "UnsupportedCrewAI",
+    "UnsupportedVersion",
     "durable_crew",
 ]

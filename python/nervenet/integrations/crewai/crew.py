@@ -11,11 +11,12 @@ from crewai import Crew
 from crewai.crews.crew_output import CrewOutput
 
 from nervenet import Agent, CallOptions, Context, Mesh, Workflow
+from nervenet.integrations.capability_names import CapabilityNames
 from nervenet.integrations.crewai.handler import TaskHandler
 from nervenet.integrations.crewai.outputs import readable
 from nervenet.integrations.crewai.plan import plan
 from nervenet.integrations.crewai.process import CrewRun
-from nervenet.integrations.crewai.refusals import NotSupported, caller, require_crewai
+from nervenet.integrations.refusals import NotSupported, caller
 
 __all__ = ["DurableCrew", "durable_crew"]
 
@@ -52,7 +53,6 @@ def durable_crew(
     Raises:
         NotSupported: The crew uses something that is not supported. The message names the line and the cure.
     """
-    require_crewai()
     return DurableCrew(mesh, crew, name, dict(options or {}), slots)
 
 
@@ -72,11 +72,9 @@ class DurableCrew:
         options: Mapping[str, CallOptions],
         slots: Mapping[str, int] | int,
     ) -> None:
-        taken = {one: f"the agent at {agent.location}" for one, agent in mesh.agents.items()}
-        taken |= {one: f"the workflow at {workflow.location}" for (one, _), workflow in mesh.workflows.items()}
         self.name = name
         self._mesh, self._options = mesh, options
-        self._plan = plan(crew, name, taken)
+        self._plan = plan(crew, name, CapabilityNames(mesh))
         named: dict[str, list[str]] = {"options": [*options], "slots": [] if isinstance(slots, int) else [*slots]}
         for argument, roles in named.items():
             for role in roles:

@@ -28,13 +28,20 @@ from crewai.flow.persistence import FlowPersistence
 from pydantic import BaseModel, Field, PrivateAttr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from nervenet.integrations.crewai.background import RedisCommands
+from nervenet.errors import NervenetError
+from nervenet.integrations.link_thread import LinkThread, StoreSettings
 from nervenet.redis_link.address import parse
+from nervenet.redis_link.link import Link
 
 if TYPE_CHECKING:
     from crewai.flow.async_feedback.types import PendingFeedbackContext
 
-__all__ = ["NervenetFlowPersistence"]
+__all__ = ["FlowStateUnavailable", "NervenetFlowPersistence"]
+
+
+class FlowStateUnavailable(NervenetError):
+    """Redis did not store or return the state of a flow. The message has Redis' reason and the cure. Kick the flow off
+    again with the same id: it continues from its last state."""
 
 
 class NervenetFlowPersistence(FlowPersistence):
@@ -63,15 +70,28 @@ class NervenetFlowPersistence(FlowPersistence):
     ttl: timedelta | None = Field(default=None)
     wait: float = Field(default=5.0, gt=0)
     patience: float = Field(default=30.0, gt=0)
-    _commands: RedisCommands = PrivateAttr()
+    _redis: LinkThread[Link] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Check the URL and the time to live. Pydantic calls it."""
+        """Check the URL and the time to live. Pydantic calls it.
+
+        Args:
+            context: Not used.
+        """
         super().model_post_init(context)
         parse(self.redis)
         if self.ttl is not None and self.ttl < timedelta(seconds=1):
             raise ValueError(f"ttl is {self.ttl}: give at least one second, or None for no limit")
-        self._commands = RedisCommands(self.redis, wait=self.wait, patience=self.patience)
+        settings = StoreSettings(
+            url=self.redis,
+            name="nervenet-flows",
+            owner="NervenetFlowPersistence",
+            data="the state of flows",
+            unavailable=FlowStateUnavailable,
+            wait=self.wait,
+            patience=self.patience,
+        )
+        self._redis = LinkThread(settings, _itself)
 
     def init_db(self) -> None:
         """Nothing: Redis needs no tables, and the connection is made at the first use."""
@@ -132,7 +152,7 @@ class NervenetFlowPersistence(FlowPersistence):
         Args:
             flow_uuid: Id of the flow.
         """
-        self._commands.call("DEL", self._key(flow_uuid, ":feedback"))
+        self._call("DEL", self._key(flow_uuid, ":feedback"))
 
     def delete(self, flow_uuid: str) -> None:
         """Remove everything of a flow.
@@ -140,27 +160,38 @@ class NervenetFlowPersistence(FlowPersistence):
         Args:
             flow_uuid: Id of the flow.
         """
-        self._commands.call("DEL", self._key(flow_uuid), self._key(flow_uuid, ":feedback"))
+        self._call("DEL", self._key(flow_uuid), self._key(flow_uuid, ":feedback"))
 
     def close(self) -> None:
         """Close the connection. The end of the process closes it too."""
-        self._commands.close()
+        self._redis.close()
 
     def _key(self, flow: str, suffix: str = "") -> str:
         if not flow or "{" in flow or "}" in flow:
             raise ValueError(f"the flow's id {flow!r} is empty or has a brace: choose another one")
         return f"nn:{self.namespace}:flows:{{{flow}}}{suffix}"
 
+    def _call(self, *words: str | bytes | int) -> Any:
+        return self._redis.wait(lambda link: _answer(link, words))
+
     def _set(self, key: str, record: dict[str, Any]) -> None:
         life = () if self.ttl is None else ("PX", self.ttl // timedelta(milliseconds=1))
-        self._commands.call("SET", key, json.dumps(record), *life)
+        self._call("SET", key, json.dumps(record), *life)
 
     def _get(self, key: str) -> dict[str, Any] | None:
-        stored = self._commands.call("GET", key)
+        stored = self._call("GET", key)
         if stored is None:
             return None
         record: dict[str, Any] = json.loads(stored)
         return record
+
+
+def _itself(link: Link) -> Link:
+    return link
+
+
+async def _answer(link: Link, words: tuple[str | bytes | int, ...]) -> Any:
+    return await link.call(*words)
 
 
 def _plain(state: dict[str, Any] | BaseModel) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crewai import Process
 
-from nervenet.integrations.crewai.refusals import NotSupported, caller
+from nervenet.integrations.capability_names import capability_name
+from nervenet.integrations.refusals import NotSupported, caller
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from crewai import Crew, Task
     from crewai.agents.agent_builder.base_agent import BaseAgent
 
+    from nervenet.integrations.capability_names import CapabilityNames
+
 __all__ = ["Plan", "plan"]
 
-LONGEST = 63
-"""Characters of a capability's name."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
@@ -49,13 +49,13 @@ class Plan:
         return dict(zip(self.labels, self.crew.tasks, strict=True))
 
 
-def plan(crew: Crew, name: str, taken: Mapping[str, str]) -> Plan:
+def plan(crew: Crew, name: str, names: CapabilityNames) -> Plan:
     """Give the parts of a crew their names.
 
     Args:
         crew: The user's crew.
         name: Its name in the mesh.
-        taken: What other capabilities the mesh has, each with the words that say what it is.
+        names: The names that the mesh has already.
 
     Raises:
         NotSupported: The crew uses something that is not supported. The message names the line and the cure.
@@ -74,28 +74,17 @@ def plan(crew: Crew, name: str, taken: Mapping[str, str]) -> Plan:
             f"{caller()}: two agents of crew {name!r} have the role {twice!r}, which names their capability: give them "
             "different roles"
         )
-    capabilities: dict[str, str] = {}
-    known = dict(taken)
-    for agent in agents:
-        capability = capability_of(name, agent.role)
-        if (other := known.get(capability)) is not None:
-            raise NotSupported(
-                f"{caller()}: the agent with the role {agent.role!r} of crew {name!r} would be the capability "
-                f"{capability!r}, which is {other}: change the role, or give the crew another name="
-            )
-        known[capability] = f"the agent with the role {agent.role!r} of the same crew"
-        capabilities[agent.role] = capability
+    cure = "change the role, or give the crew another name="
+    capabilities = {
+        role: names.take(_capability(name, role), f"the agent with the role {role!r}", f"crew {name!r}", cure)
+        for role in (agent.role for agent in agents)
+    }
     return Plan(name, crew, tuple(labels), capabilities, frozenset(crew.fetch_inputs()))
 
 
-def capability_of(crew: str, role: str) -> str:
-    """The name for the agent with this role: `report-senior-writer`; long ones end with a hash."""
-    words = re.sub(r"[^A-Za-z0-9_]+", "-", re.sub(r"\{.*?\}", "", role)).strip("-").lower()
-    name = f"{crew}-{words}"
-    if words and len(name) <= LONGEST:
-        return name
-    digest = hashlib.blake2b(role.encode(), digest_size=4).hexdigest()
-    return f"{name[: LONGEST - 9].rstrip('-')}-{digest}"
+def _capability(crew: str, role: str) -> str:
+    """The name for the agent with this role: `report-senior-writer`."""
+    return capability_name(crew, role, re.sub(r"[^A-Za-z0-9_]+", "-", re.sub(r"\{.*?\}", "", role)).lower())
 
 
 def _refuse(crew: Crew, name: str) -> None:

@@ -15,7 +15,7 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.types.usage_metrics import UsageMetrics
 
 from nervenet.integrations.crewai.outputs import crew_output, decode_output
-from nervenet.integrations.crewai.refusals import NotSupported
+from nervenet.integrations.refusals import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,17 +17,18 @@ Each name is loaded at its first use.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nervenet.integrations.langgraph.versions import require_langgraph
+from nervenet.integrations.refusals import Framework
 
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.conversation import Conversation as Conversation
     from nervenet.integrations.langgraph.conversation import TurnRejected as TurnRejected
     from nervenet.integrations.langgraph.graph import DurableGraph as DurableGraph
     from nervenet.integrations.langgraph.graph import durable_graph as durable_graph
-    from nervenet.integrations.langgraph.refusals import NotSupported as NotSupported
-    from nervenet.integrations.langgraph.saver.background import CheckpointsUnavailable as CheckpointsUnavailable
+    from nervenet.integrations.langgraph.saver.checkpointer import CheckpointsUnavailable as CheckpointsUnavailable
     from nervenet.integrations.langgraph.saver.checkpointer import NervenetSaver as NervenetSaver
     from nervenet.integrations.langgraph.steps import GraphStep as GraphStep
+    from nervenet.integrations.refusals import NotSupported as NotSupported
+    from nervenet.integrations.refusals import UnsupportedVersion as UnsupportedVersion
 
 __all__ = [
     "CheckpointsUnavailable",
@@ -37,18 +38,21 @@ __all__ = [
     "NervenetSaver",
     "NotSupported",
     "TurnRejected",
+    "UnsupportedVersion",
     "durable_graph",
 ]
 
+LANGGRAPH = Framework("LangGraph", "langgraph", "langgraph", "langgraph", lowest=(1, 0, 10), below=(2,))
 _HOME_OF = {
-    "CheckpointsUnavailable": "saver.background",
-    "Conversation": "conversation",
-    "DurableGraph": "graph",
-    "GraphStep": "steps",
-    "NervenetSaver": "saver.checkpointer",
-    "NotSupported": "refusals",
-    "TurnRejected": "conversation",
-    "durable_graph": "graph",
+    "CheckpointsUnavailable": ".saver.checkpointer",
+    "Conversation": ".conversation",
+    "DurableGraph": ".graph",
+    "GraphStep": ".steps",
+    "NervenetSaver": ".saver.checkpointer",
+    "NotSupported": "..refusals",
+    "TurnRejected": ".conversation",
+    "UnsupportedVersion": "..refusals",
+    "durable_graph": ".graph",
 }
 
 if not TYPE_CHECKING:  # or checkers would take any misspelt name
@@ -57,8 +61,8 @@ if not TYPE_CHECKING:  # or checkers would take any misspelt name
         home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        require_langgraph()
-        value = getattr(import_module(f"{__name__}.{home}"), name)
+        LANGGRAPH.require()
+        value = getattr(import_module(home, __name__), name)
         globals()[name] = value  # the next use does not come here
         return value
 

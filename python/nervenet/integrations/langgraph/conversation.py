@@ -14,9 +14,9 @@ journal of the thread has four entries for each turn. The state travels into a t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn
 
 from langchain_core.runnables import RunnableConfig
 
@@ -61,19 +61,23 @@ class Reply:
     interrupted: bool
 
 
-class GraphOfTurns(Protocol):
-    """What a conversation needs of its graph (`DurableGraph`)."""
+@dataclass(frozen=True)
+class GraphOfTurns:
+    """What a conversation needs of its graph.
+
+    Attributes:
+        name: Name of the graph in the mesh.
+        values: How its values travel.
+        encode: `DurableGraph.encode`.
+        add_workflow: Makes a function with this name, version and signals a workflow.
+        run: Runs one turn, from what `encode` made and the state before it; calls the last argument with each state.
+    """
 
     name: str
     values: Values
-
-    def encode(self, input: Any, /, *, config: RunnableConfig | None = None, context: Any = None) -> Any: ...
-    def as_workflow(
-        self, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None = None
-    ) -> Workflow[Any, Any]: ...
-    async def run_turn(
-        self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]
-    ) -> Outcome: ...
+    encode: Callable[..., dict[str, Any]]
+    add_workflow: Callable[[Any, str, int, Collection[Signal[Any]]], Workflow[Any, Any]]
+    run: Callable[[Context, Mapping[str, Any], Any, Callable[[Any], None]], Coroutine[Any, Any, Outcome]]
 
 
 class Conversation:
@@ -110,8 +114,8 @@ class Conversation:
             """Run the graph for one message."""
             return await self._turn(ctx, given)
 
-        self.turn: Workflow[Any, Any] = graph.as_workflow(turn, f"{name}-turn", version, None, [self._stop])
-        self.workflow: Workflow[Any, Any] = graph.as_workflow(thread, name, version, None, [self._say])
+        self.turn: Workflow[Any, Any] = graph.add_workflow(turn, f"{name}-turn", version, [self._stop])
+        self.workflow: Workflow[Any, Any] = graph.add_workflow(thread, name, version, [self._say])
 
     # ── outside ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +193,16 @@ class Conversation:
         config: RunnableConfig | None = None,
         context: Any = None,
     ) -> Reply:
-        """Send a message and wait for the reply: `send`, then `reply`."""
+        """Send a message and wait for the reply: `send`, then `reply`.
+
+        Args:
+            client: A client of the mesh.
+            id: Id of the thread.
+            input: The graph's input.
+            turn: As for `send`.
+            config: As for `DurableGraph.ainvoke`.
+            context: The graph's runtime context.
+        """
         return await self.reply(await self.send(client, id, input, turn=turn, config=config, context=context))
 
     # ── the workflows ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,7 +274,7 @@ class Conversation:
             nonlocal reached
             reached = now
 
-        running = asyncio.create_task(self._graph.run_turn(ctx, given, state, seen))
+        running = asyncio.create_task(self._graph.run(ctx, given, state, seen))
         stopping = asyncio.create_task(ctx.receive(self._stop))
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if running.done():

@@ -12,14 +12,14 @@ from langgraph.graph.state import CompiledStateGraph
 from nervenet import Agent, CallOptions, Client, Context, Mesh, Signal, Workflow, WorkflowHandle
 from nervenet.integrations.langgraph.classes import classes_of
 from nervenet.integrations.langgraph.codec import Values
-from nervenet.integrations.langgraph.conversation import Conversation, WhileBusy
+from nervenet.integrations.langgraph.conversation import Conversation, GraphOfTurns, WhileBusy
 from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
-from nervenet.integrations.langgraph.refusals import NotSupported, caller
 from nervenet.integrations.langgraph.registration import as_workflow, register
 from nervenet.integrations.langgraph.run import Outcome, run_graph
 from nervenet.integrations.langgraph.watch import watched
+from nervenet.integrations.refusals import NotSupported, caller
 
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.steps import GraphStep
@@ -169,7 +169,7 @@ class DurableGraph:
         Returns:
             Output and state.
         """
-        view = self.show if self._publish else None
+        view = self._shown if self._publish else None
         return await run_graph(self._graph, self.values, ctx, input, config, context, state, view)
 
     def workflow(self, *, name: str | None = None, version: int = 1, variable: str | None = None) -> Workflow[Any, Any]:
@@ -193,7 +193,7 @@ class DurableGraph:
             output = await self.ainvoke(ctx, given, config=config, context=context)
             return self._output.encode(output) if called else readable(self._output.trimmed(output))
 
-        return self.as_workflow(run, name or self.name, version, variable)
+        return as_workflow(self._mesh, run, name or self.name, version, variable, None)
 
     def conversation(
         self, *, name: str, while_busy: WhileBusy = "enqueue", version: int = 1, turns_per_run: int = 50
@@ -206,7 +206,12 @@ class DurableGraph:
             version: Version of the workflows.
             turns_per_run: Turns after which the workflow continues as new, so that its journal stays short.
         """
-        return Conversation(self, name, while_busy, version, turns_per_run)
+
+        def add_workflow(run: Any, name: str, version: int, signals: Collection[Signal[Any]]) -> Workflow[Any, Any]:
+            return as_workflow(self._mesh, run, name, version, None, signals)
+
+        graph = GraphOfTurns(self.name, self.values, self.encode, add_workflow, self._run_turn)
+        return Conversation(graph, name, while_busy, version, turns_per_run)
 
     # ── outside ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,7 +229,11 @@ class DurableGraph:
         return {"~": CALL, **said}
 
     def decode(self, result: Any, /) -> Any:
-        """The output of a workflow that was started with `encode`, as Python objects."""
+        """The output of a workflow that was started with `encode`, as Python objects.
+
+        Args:
+            result: What `WorkflowHandle.result` returned.
+        """
         return self._output.decode(result)
 
     async def get_state(self, client: Client, id: str, /) -> Any:
@@ -277,20 +286,14 @@ class DurableGraph:
             workflow = found[-1]
         return history(workflow, journal)
 
-    # ── how it is made ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def show(self, view: Mapping[str, Any]) -> Any:
+    def _shown(self, view: Mapping[str, Any]) -> Any:
         """What is published after a step."""
         return {"graph": self.name, **view}
 
-    def as_workflow(
-        self, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None = None
-    ) -> Workflow[Any, Any]:
-        """Add a function of this package to the mesh as a workflow of the user's module."""
-        return as_workflow(self._mesh, run, name, version, variable, signals)
-
-    async def run_turn(self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]) -> Outcome:
+    async def _run_turn(
+        self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]
+    ) -> Outcome:
         """One turn of a conversation, from an input that `encode` made."""
         given, config, context = (self.values.decode(call.get(key)) for key in ("input", "config", "context"))
-        view = self.show if self._publish else None
+        view = self._shown if self._publish else None
         return await run_graph(self._graph, self.values, ctx, given, config, context, state, view, seen)

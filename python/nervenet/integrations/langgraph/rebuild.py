@@ -16,8 +16,9 @@ from langgraph.channels import BinaryOperatorAggregate
 from langgraph.graph.state import CompiledStateGraph
 
 from nervenet.integrations.langgraph import internals
-from nervenet.integrations.langgraph.refusals import NotSupported, caller, placed
+from nervenet.integrations.langgraph.refusals import placed
 from nervenet.integrations.langgraph.stubs import Inline, stable
+from nervenet.integrations.refusals import NotSupported, caller
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 

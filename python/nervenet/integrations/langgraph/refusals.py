@@ -4,17 +4,10 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
 
 from nervenet.errors import NervenetError
-
-_HERE = str(Path(__file__).parent)
-
-
-class NotSupported(NervenetError, ValueError):
-    """The graph uses something that cannot be durable, or not yet. The message names the line and says what to do."""
 
 
 class NotEncodable(NervenetError, TypeError):
@@ -29,14 +22,6 @@ class NotEncodable(NervenetError, TypeError):
         here = f"[{key}]" if isinstance(key, int) else key
         join = "" if not self.path or self.path.startswith("[") else "."
         return NotEncodable(self.why, f"{here}{join}{self.path}")
-
-
-def caller() -> str:
-    """The line of the user's code that called the integration, for a message: `desk.py:31`."""
-    frame = sys._getframe(1)  # noqa: SLF001  # CPython's documented way to the caller
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
-        frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 def line_of(runnable: Any) -> str:

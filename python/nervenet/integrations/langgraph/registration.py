@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from nervenet import Agent, CallOptions, Mesh, Signal, Workflow
+from nervenet.integrations.capability_names import CapabilityNames, capability_name
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
-from nervenet.integrations.langgraph.names import Names
 from nervenet.integrations.langgraph.nodes import NodeHandler
 from nervenet.integrations.langgraph.policies import options_of
 from nervenet.integrations.langgraph.rebuild import Graph, Node, nodes_of, rebuilt
-from nervenet.integrations.langgraph.refusals import NotSupported, caller, placed
+from nervenet.integrations.langgraph.refusals import placed
 from nervenet.integrations.langgraph.stubs import Inline, RemoteNode
+from nervenet.integrations.refusals import NotSupported, caller
 
 SLOTS = 10
 """Attempts that one agent process runs at the same time, unless the user says otherwise."""
@@ -56,8 +57,12 @@ def register(
     _refuse_unknown(name, "inline", inline, graphs)
     for argument, paths in (("options", options), ("slots", {} if isinstance(slots, int) else slots), ("local", local)):
         _refuse_unknown(name, argument, paths, nodes)
-    names = Names(name, _taken(mesh))
-    capabilities = {path: names.of(path) for path in nodes if path not in local}
+    names, cure = CapabilityNames(mesh), "rename the node, or give the graph another name="
+    capabilities = {
+        path: names.take(capability_name(name, path), f"node {path!r}", f"graph {name!r}", cure)
+        for path in nodes
+        if path not in local
+    }
     agents: dict[str, Agent[Any, Any]] = {}
     stubs: dict[str, Any] = {}
     for path, node in nodes.items():
@@ -96,11 +101,6 @@ def _stub(node: Node, agent: Agent[Any, Any], values: Values, options: CallOptio
         after=node.after,
         where=placed(node.spec.runnable),
     )
-
-
-def _taken(mesh: Mesh) -> dict[str, str]:
-    agents = {name: f"the agent at {one.location}" for name, one in mesh.agents.items()}
-    return agents | {name: f"the workflow at {one.location}" for (name, _), one in mesh.workflows.items()}
 
 
 def _refuse_unknown(graph: str, argument: str, paths: Collection[str], known: Collection[str]) -> None:

@@ -24,7 +24,8 @@ from nervenet import Agent, CallFailed, CallOptions, Context
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.readable import readable
-from nervenet.integrations.langgraph.refusals import NotEncodable, NotSupported, placed
+from nervenet.integrations.langgraph.refusals import NotEncodable, placed
+from nervenet.integrations.refusals import NotSupported
 
 CONTEXT_LIMIT = 16 << 10
 """A question carries the state of its node as context if that is not larger, in bytes of JSON."""

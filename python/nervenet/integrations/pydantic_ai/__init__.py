@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from nervenet.integrations.pydantic_ai.agent import DurableAgent as DurableAgent
     from nervenet.integrations.pydantic_ai.agent import durable_agent as durable_agent
     from nervenet.integrations.pydantic_ai.refusals import NotEncodable as NotEncodable
-    from nervenet.integrations.pydantic_ai.refusals import NotSupported as NotSupported
+    from nervenet.integrations.refusals import NotSupported as NotSupported
+    from nervenet.integrations.refusals import UnsupportedVersion as UnsupportedVersion
 
-_HOMES = {"DurableAgent": "agent", "durable_agent": "agent", "NotEncodable": "refusals", "NotSupported": "refusals"}
-__all__ = ["DurableAgent", "NotEncodable", "NotSupported", "durable_agent"]
+_HOMES = {
+    "DurableAgent": ".agent",
+    "NotEncodable": ".refusals",
+    "NotSupported": "..refusals",
+    "UnsupportedVersion": "..refusals",
+    "durable_agent": ".agent",
+}
+__all__ = ["DurableAgent", "NotEncodable", "NotSupported", "UnsupportedVersion", "durable_agent"]
 
 if not TYPE_CHECKING:  # nothing is imported unless it is used
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value = getattr(import_module(_HOMES[name], __name__), name)
         globals()[name] = value
         return value

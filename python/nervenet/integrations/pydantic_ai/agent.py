@@ -28,9 +28,10 @@ from nervenet.integrations.pydantic_ai.definitions import Definitions
 from nervenet.integrations.pydantic_ai.durability import SPEC, NervenetDurability
 from nervenet.integrations.pydantic_ai.encoding import CODEC, decoded, encoded
 from nervenet.integrations.pydantic_ai.names import HOOKS, MODEL, TOOLS
-from nervenet.integrations.pydantic_ai.refusals import NotSupported, caller, check_version
+from nervenet.integrations.pydantic_ai.refusals import PYDANTIC_AI
 from nervenet.integrations.pydantic_ai.running import WORKFLOW
 from nervenet.integrations.pydantic_ai.transports import Contexts, Transports
+from nervenet.integrations.refusals import NotSupported, caller
 
 DepsT = TypeVar("DepsT")
 OutputT = TypeVar("OutputT")
@@ -77,7 +78,7 @@ def durable_agent(
     Raises:
         NotSupported: The agent uses something that is not supported. The message names the line and the cure.
     """
-    check_version()
+    PYDANTIC_AI.require()
     deps_type: Any = agent.deps_type
     _check_deps(deps_type)
     context_type: type[DurableRunContext[Any]] = run_context or DurableRunContext
@@ -237,7 +238,11 @@ class DurableAgent(Generic[DepsT, OutputT]):
         return call
 
     def dump(self, messages: Sequence[ModelMessage], /) -> list[dict[str, Any]]:
-        """Messages as JSON, for the result or the state of a workflow. `run(message_history=…)` takes them."""
+        """Messages as JSON, for the result or the state of a workflow. `run(message_history=…)` takes them.
+
+        Args:
+            messages: `all_messages()` or `new_messages()` of a result.
+        """
         times = {at: one.timestamp for at, one in enumerate(messages) if isinstance(one, ModelRequest)}
         dumped = cast("list[dict[str, Any]]", CODEC.dump(_MESSAGES, list(messages)))
         for at, time in times.items():
@@ -246,7 +251,11 @@ class DurableAgent(Generic[DepsT, OutputT]):
         return dumped
 
     def load(self, messages: Sequence[ModelMessage] | Sequence[Mapping[str, Any]], /) -> list[ModelMessage]:
-        """The messages again."""
+        """The messages again.
+
+        Args:
+            messages: What `dump` returned.
+        """
         loaded: list[ModelMessage] = CODEC.load(_MESSAGES, list(messages))
         for one in loaded:
             if isinstance(one, ModelRequest) and one.timestamp is not None:

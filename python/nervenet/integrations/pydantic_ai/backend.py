@@ -23,10 +23,11 @@ from pydantic_ai.durable_exec import (
 from pydantic_ai.messages import ModelResponse
 
 from nervenet import Agent, CallFailed, CallOptions, Context, Mesh, Task
+from nervenet.integrations.capability_names import CapabilityNames, capability_name
 from nervenet.integrations.pydantic_ai.faults import to_agent_error, to_model_error
-from nervenet.integrations.pydantic_ai.names import MODEL, Names, operation_of, role_of
-from nervenet.integrations.pydantic_ai.refusals import NotSupported
+from nervenet.integrations.pydantic_ai.names import MODEL, operation_of, role_of
 from nervenet.integrations.pydantic_ai.running import ATTEMPT, workflow
+from nervenet.integrations.refusals import NotSupported
 
 ParamsT = TypeVar("ParamsT")
 WireT = TypeVar("WireT")
@@ -137,7 +138,7 @@ class Backend(RegisteredOperationBackend[Config]):
         self.agents: dict[str, Agent[Any, Any]] = {}
         self._mesh, self._agent_name = mesh, name
         self._call_options, self._slots = options, slots
-        self._names = Names(name, _taken(mesh))
+        self._names = CapabilityNames(mesh)
         self._operations: dict[str, dict[str, Registered]] = {}
 
     def register(
@@ -179,7 +180,13 @@ class Backend(RegisteredOperationBackend[Config]):
         words = {MODEL: "Requests to the model"}.get(role, f"The tools of toolset {role!r}")
         serve.__doc__ = f"{words} of the Pydantic AI agent {self._agent_name!r}."
         slots = self._slots if isinstance(self._slots, int) else self._slots.get(role, 10)
-        made: Agent[Any, Any] = self._mesh.agent(name=self._names.of(role), slots=slots)(serve)
+        name = self._names.take(
+            capability_name(self._agent_name, role),
+            f"{role!r}",
+            f"agent {self._agent_name!r}",
+            "give the toolset another id, or the durable agent another name=",
+        )
+        made: Agent[Any, Any] = self._mesh.agent(name=name, slots=slots)(serve)
         return made
 
 
@@ -190,8 +197,3 @@ def _operation(operations: Mapping[str, Registered], role: str, request: Mapping
             f"this agent process does not know the operation {request['op']!r} of {role!r}: start agents with the code of the nodes"
         )
     return found
-
-
-def _taken(mesh: Mesh) -> dict[str, str]:
-    agents = {name: f"the agent at {one.location}" for name, one in mesh.agents.items()}
-    return agents | {name: f"the workflow at {one.location}" for (name, _), one in mesh.workflows.items()}

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import cast
 
 from pydantic_ai.durable_exec import (
@@ -21,10 +19,8 @@ from pydantic_ai.durable_exec import (
 )
 
 from nervenet.integrations.pydantic_ai.internals import AGENT_TOOLSET_ID
-from nervenet.integrations.pydantic_ai.refusals import NotSupported, caller
+from nervenet.integrations.refusals import NotSupported, caller
 
-LONGEST = 63
-"""Characters of a capability's name."""
 MODEL, TOOLS, HOOKS = "model", "tools", "hooks"
 """The second part of a name: requests to models, the agent's own tools, durable operations of Pydantic AI's capabilities."""
 
@@ -79,40 +75,3 @@ def operation_of(operation: DurableOperationId) -> str:
             return f"{id}.{name}"
         case EventStreamHandlerId():
             return "event"
-
-
-def capability(agent: str, role: str) -> str:
-    """The name of the capability: `desk-files`; long ones end with a hash."""
-    words = re.sub(r"[^A-Za-z0-9_-]+", "-", role).strip("-")
-    name = f"{agent}-{words}"
-    if words and len(name) <= LONGEST:
-        return name
-    digest = hashlib.blake2b(role.encode(), digest_size=4).hexdigest()
-    return f"{name[: LONGEST - 9].rstrip('-')}-{digest}"
-
-
-class Names:
-    """The capabilities of one agent, each for one role.
-
-    Args:
-        agent: The agent's name in the mesh.
-        taken: Names that the mesh has already, with what has them.
-    """
-
-    def __init__(self, agent: str, taken: dict[str, str]) -> None:
-        self._agent, self._taken = agent, taken
-
-    def of(self, role: str) -> str:
-        """The capability of a role.
-
-        Raises:
-            NotSupported: Another role or another definition of the mesh has this name.
-        """
-        name = capability(self._agent, role)
-        if (other := self._taken.get(name)) is not None:
-            raise NotSupported(
-                f"{caller()}: {role!r} of agent {self._agent!r} would be the capability {name!r}, which is {other}: "
-                "give the toolset another id, or the durable agent another name="
-            )
-        self._taken[name] = f"{role!r} of the same agent"
-        return name

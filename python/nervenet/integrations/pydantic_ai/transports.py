@@ -40,7 +40,7 @@ from pydantic_ai.usage import RunUsage
 
 from nervenet.integrations.pydantic_ai.definitions import Definitions
 from nervenet.integrations.pydantic_ai.encoding import decoded, encoded, plain
-from nervenet.integrations.pydantic_ai.refusals import NotSupported
+from nervenet.integrations.refusals import NotSupported
 
 Wire: TypeAlias = dict[str, Any]
 _MESSAGES = list[ModelMessage]

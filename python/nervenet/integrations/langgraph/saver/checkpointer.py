@@ -7,7 +7,7 @@
         graph = builder.compile(checkpointer=saver)
         graph.invoke({"messages": [("user", "Hello")]}, {"configurable": {"thread_id": "1"}})
 
-It hides how checkpoints are stored (`store`, `records`) and which thread speaks to Redis (`background`). It has
+It hides how checkpoints are stored (`store`, `records`) and which thread speaks to Redis (`LinkThread`). It has
 LangGraph's methods for programs with and without an event loop; both do the same work on the same connection, so one
 saver serves both. What a method gets is serialized in the caller's thread.
 
@@ -19,15 +19,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
 
 from langgraph.checkpoint.base import WRITES_IDX_MAP, BaseCheckpointSaver, CheckpointTuple, get_checkpoint_metadata
 
-from nervenet.integrations.langgraph.saver.background import BackgroundStore
+from nervenet.errors import NervenetError
 from nervenet.integrations.langgraph.saver.records import Checkpoint as StoredCheckpoint
 from nervenet.integrations.langgraph.saver.records import Typed, Write
+from nervenet.integrations.langgraph.saver.script import NAMES, script
 from nervenet.integrations.langgraph.saver.store import CheckpointStore, History, Loaded, NewCheckpoint, StoreOptions
+from nervenet.integrations.link_thread import LinkThread, StoreSettings
 from nervenet.redis_link.address import parse
 from nervenet.streams.keys import check_namespace
 
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, DeltaChannelHistory
     from langgraph.checkpoint.serde.base import SerializerProtocol
 
-__all__ = ["NervenetSaver"]
+__all__ = ["CheckpointsUnavailable", "NervenetSaver"]
 
 _WAIT: Final = 5.0
 _PAGE: Final = 100
@@ -44,6 +47,11 @@ _BATCH: Final = 16
 _STORED_APART: Final = frozenset({"id", "channel_values", "channel_versions"})
 
 _Work = Callable[[CheckpointStore], Coroutine[None, None, Any]]
+
+
+class CheckpointsUnavailable(NervenetError):
+    """Redis did not store or return checkpoints. The message has Redis' reason and the cure. Nothing was stored in part:
+    invoke the graph again with the same thread_id and it continues from its last checkpoint."""
 
 
 class NervenetSaver(BaseCheckpointSaver[int]):
@@ -93,7 +101,17 @@ class NervenetSaver(BaseCheckpointSaver[int]):
             raise ValueError(f"keep is {keep}: at least 1 checkpoint must be kept; give None to keep all")
         ttl_ms = 0 if ttl is None else ttl // timedelta(milliseconds=1)
         self._options = StoreOptions(check_namespace(namespace), ttl_ms, keep or 0)
-        self._store = BackgroundStore(url, self._options, wait=_WAIT, patience=patience.total_seconds())
+        settings = StoreSettings(
+            url=url,
+            name="nervenet-saver",
+            owner="NervenetSaver",
+            data="checkpoints",
+            unavailable=CheckpointsUnavailable,
+            wait=_WAIT,
+            patience=patience.total_seconds(),
+            scripts=[script(name) for name in NAMES],
+        )
+        self._store = LinkThread(settings, partial(CheckpointStore, options=self._options))
 
     @classmethod
     def from_url(
@@ -216,6 +234,9 @@ class NervenetSaver(BaseCheckpointSaver[int]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the newest one of its thread and namespace.
+
+        Args:
+            config: The thread; with `checkpoint_id` this checkpoint.
 
         Returns:
             The checkpoint with its metadata, its parent's config and the writes of its tasks. None: there is none.
