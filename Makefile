@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-install frameworks-long interop interop-build lint generate stubs misbehaving storm strict bench bench-table pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-install frameworks-long interop interop-build lint generate stubs misbehaving storm strict bench bench-table bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -53,6 +53,9 @@ setup: $(READY) ## create .venv with everything that the other targets need
 
 demo: $(READY) ## audit the licence of every installed distribution on a mesh of real processes (KEEP=1, KILL=node|agent)
 	@$(BIN)/python -m examples.licence_audit $(ARGS)
+
+logistics: $(READY) ## 50,000 shipment updates on a mesh of real processes while nodes are killed; nothing may be lost (ARGS="--updates 2000 --minutes 1")
+	@$(BIN)/python -m examples.logistics $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="tests/streams -k claim" narrows them, PYTHON=python3.13 chooses a Python)
 	@$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -144,6 +147,9 @@ bench: $(READY) ## compare the throughput of the product with a bare pump of the
 
 bench-table: $(READY) ## nervenet beside a central orchestrator, fair and naive: latency, throughput, memory, recovery; about 13 minutes (ARGS="--quick")
 	@$(BIN)/python benchmarks/table.py $(ARGS)
+
+bench-documents: $(READY) ## a document pipeline at 50 to 50,000 documents an hour beside its ideal time; about 7 minutes (ARGS="--rates 5000")
+	@$(BIN)/python benchmarks/documents.py $(ARGS)
 
 pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)

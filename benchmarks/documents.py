@@ -142,7 +142,7 @@ async def measure(per_hour: float, seconds: float, seed: int, idle_s: float) -> 
     with ExitStack() as stack:
         mesh = Pipeline(stack, slots)
         async with Client(mesh.address, namespace="documents") as client:
-            [_ async for _ in client.list(limit=1)]  # connected
+            await client.run(pipeline.document, pipeline.WARM_UP)
             before = mesh.cpu_ms()
             await asyncio.sleep(idle_s)
             idle = {role: (used - before[role]) / idle_s for role, used in mesh.cpu_ms().items()}
@@ -179,7 +179,7 @@ async def measure(per_hour: float, seconds: float, seed: int, idle_s: float) -> 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     heads = (
-        "documents an hour", "arrived", "pages", "slots", "p50", "ideal", "added", "p99", "ideal", "added",
+        "documents an hour", "arrived", "pages", "slots of " + ", ".join(pipeline.STEPS), "p50", "ideal", "added", "p99", "ideal", "added",
         "CPU ms each", "above idle", "idle CPU", "node MB", "agent MB",
     )  # fmt: skip
     return grid(heads, [_cells(row) for row in rows])

@@ -26,8 +26,8 @@ PATIENCE_S: Final = 120.0
 """An update that has no end this long after it was due is lost."""
 PAUSE_S: Final = 0.5
 
-Sabotage = Literal["", "drop", "double"]
-"""What the callers do wrong on purpose, so that the checks can be checked: an update that nobody starts; one that is started twice."""
+Sabotage = Literal["", "drop", "double", "repeat"]
+"""What is done wrong on purpose, to test the checks: nobody starts an update; it is started twice; a request is repeated after its end."""
 
 
 @dataclass(frozen=True)

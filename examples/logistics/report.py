@@ -41,7 +41,7 @@ def part(name: str, load: Load, verdict: Verdict, kills: Sequence[Mapping[str, A
         "people_answered": verdict.answered,
         "carrier_retries": verdict.carrier_retries,
         "repeated_in_flight": verdict.repeated_in_flight,
-        "crimes": verdict.crimes[:50],
+        "crimes": verdict.sentences[:50],
     }
 
 

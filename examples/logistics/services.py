@@ -53,9 +53,9 @@ class Services:
 
 
 @asynccontextmanager
-async def services() -> AsyncGenerator[Services]:
-    """Open one connection for the life of the process."""
-    host, _, port = os.environ[SERVICES].rpartition(":")
+async def services_at(address: str) -> AsyncGenerator[Services]:
+    """One connection to them."""
+    host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     found = Services(reader, writer)
     listening = asyncio.create_task(found.listen())
@@ -64,6 +64,13 @@ async def services() -> AsyncGenerator[Services]:
     finally:
         listening.cancel()
         writer.close()
+
+
+@asynccontextmanager
+async def services() -> AsyncGenerator[Services]:
+    """One connection for the life of the agent's process."""
+    async with services_at(os.environ[SERVICES]) as found:
+        yield found
 
 
 @asynccontextmanager
