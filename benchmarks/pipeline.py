@@ -6,7 +6,8 @@
 
 Configured by NERVENET_*. Each prints a JSON line when it serves: the node its address. A step sleeps as long as its work takes: the agents
 wait for something else, as agents do. How long each step of each document takes, and how many pages it has, comes from its name alone, so
-the benchmark knows how long the document would take without a mesh.
+the benchmark knows how long the document would take without a mesh. PIPELINE_WORK_S has the shortest and the longest time ("1 3"). With
+PIPELINE_SABOTAGE=1 every document loses a page, which the benchmark has to see.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from nervenet import Context, Mesh
 from nervenet.process import run_agent, run_node
 
 SHORTEST_S, LONGEST_S = (float(each) for each in os.environ.get("PIPELINE_WORK_S", "1 3").split())
-PAGES: Final = (1, 7)
+PAGES: Final = (2, 6)
+LOST_PAGES: Final = int(os.environ.get("PIPELINE_SABOTAGE", "0"))
 ALONE: Final = ("ocr", "split", "validate", "store")
+FIELDS: Final = 10
+"""On each page."""
 STEPS: Final = ("ocr", "split", "extract", "validate", "store")
 MANY: Final = 100_000
 """Slots: the command line of the process has the real number."""
@@ -83,30 +87,36 @@ async def split(text: str) -> list[Page]:
     """Tell the pages apart, and which kind each one is."""
     name = text.rpartition("/")[2]
     await asyncio.sleep(work_s(name, "split"))
-    return [Page(name, number, ("invoice", "letter", "form")[number % 3]) for number in range(pages_of(name))]
+    return [
+        Page(name, number, ("invoice", "letter", "form")[number % 3]) for number in range(pages_of(name) - LOST_PAGES)
+    ]
 
 
 @mesh.agent(slots=MANY)
 async def extract(page: Page) -> Fields:
     """Read the fields of one page."""
     await asyncio.sleep(work_s(page.document, "extract", page.number))
-    return Fields(page.number, {f"field-{n}": f"{page.kind} {page.document} {n}" for n in range(10)})
+    values = {f"field-{n}": f"{page.kind} {page.number} {n}" for n in range(FIELDS - 1)}
+    return Fields(page.number, {"document": page.document, **values})
 
 
 @mesh.agent(slots=MANY)
 async def validate(found: list[Fields]) -> list[Fields]:
     """Check the fields of all pages against each other."""
-    name = found[0].values["field-0"].split()[1]
-    await asyncio.sleep(work_s(name, "validate"))
+    await asyncio.sleep(work_s(_name(found), "validate"))
     return found
 
 
 @mesh.agent(slots=MANY)
 async def store(found: list[Fields]) -> str:
     """Write the fields to a database."""
-    name = found[0].values["field-0"].split()[1]
+    name = _name(found)
     await asyncio.sleep(work_s(name, "store"))
     return f"{name}: {sum(len(each.values) for each in found)} fields"
+
+
+def _name(found: list[Fields]) -> str:
+    return found[0].values["document"]
 
 
 @mesh.workflow
