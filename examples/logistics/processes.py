@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from nervenet.dev.servers import free_port, tied
+from nervenet.dev.servers import Server, free_port, tied
 
 from .services import ORDERS, SERVICES
 
@@ -123,11 +123,17 @@ class OutsideServices(Program):
         return True
 
 
+def _cpu_ms(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 class Mesh:
     """`async with Mesh(…)`: everything that runs beside Valkey and etcd."""
 
-    def __init__(self, redis: str, etcd: str, folder: Path) -> None:
+    def __init__(self, redis: Server, etcd: Server, folder: Path) -> None:
         """The folder has the files of the generator. Logs and the ledger of the services outside are written there."""
+        self._servers = {"valkey": redis, "etcd": etcd}
         self.folder, self.namespace = folder, "logistics"
         self.ledger = folder / "ledger.jsonl"
         self.ledger.unlink(missing_ok=True)
@@ -140,8 +146,8 @@ class Mesh:
         self.address = ",".join(f"127.0.0.1:{port}" for port in ports)
         own = {key: value for key, value in os.environ.items() if not key.startswith("NERVENET_")}
         env = own | {
-            "NERVENET_REDIS": redis,
-            "NERVENET_ETCD": etcd,
+            "NERVENET_REDIS": redis.url,
+            "NERVENET_ETCD": etcd.url,
             "NERVENET_NAMESPACE": self.namespace,
             "NERVENET_ADDRESS": self.address,
             "NERVENET_LOG_LEVEL": "warning",
@@ -174,6 +180,19 @@ class Mesh:
         with contextlib.suppress(asyncio.CancelledError):  # a second Ctrl-C must not leave processes running
             await asyncio.gather(*(agent.stop() for agent in self.agents))
         await asyncio.gather(*(program.stop() for program in (*self.nodes, self.outside)))
+
+    def cpu_ms(self) -> dict[str, float]:
+        """What each kind of process has used since it started; the callers are this process. Empty where the system does not tell (Linux does)."""
+        pids = {
+            "callers": [os.getpid()],
+            "nodes": [node.pid for node in self.nodes],
+            "agents": [agent.pid for agent in self.agents],
+            "outside": [self.outside.pid],
+            **{name: [server.pid] for name, server in self._servers.items()},
+        }
+        if not Path("/proc/self/stat").exists():
+            return {}
+        return {kind: sum(map(_cpu_ms, each)) for kind, each in pids.items()}
 
     def check(self) -> None:
         """Raises ProcessFailed if a process has ended that nobody kills."""

@@ -16,7 +16,9 @@ SECONDS_PER_DAY: Final = 86_400
 BEGIN, END = "<!-- Written by `make logistics`, begin -->", "<!-- Written by `make logistics`, end -->"
 
 
-def part(name: str, load: Load, verdict: Verdict, kills: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def part(
+    name: str, load: Load, verdict: Verdict, kills: Sequence[Mapping[str, Any]], cpu_ms: Mapping[str, float]
+) -> dict[str, Any]:
     """The row of one part."""
     took = load.took_s
     rate = len(took) / load.seconds
@@ -30,6 +32,7 @@ def part(name: str, load: Load, verdict: Verdict, kills: Sequence[Mapping[str, A
         "p50_ms": _ms(took, 0.5),
         "p99_ms": _ms(took, 0.99),
         "max_ms": _ms(took, 1.0),
+        "cpu_ms_per_update": {kind: round(used / max(1, len(took)), 3) for kind, used in cpu_ms.items()},
         "kills": list(kills),
         "workflows_taken_over": verdict.taken_over,
         "starts_repeated": load.starts_repeated,
@@ -72,6 +75,7 @@ MEASURES: Final = {
     "p50": ("p50_ms", "{:,.0f} ms"),
     "p99": ("p99_ms", "{:,.0f} ms"),
     "slowest": ("max_ms", "{:,.0f} ms"),
+    "CPU ms for an update, all processes": ("cpu_ms_per_update", "{:.2f}"),
     "nodes killed with kill -9": ("kills", "{}"),
     "workflows that another node took over": ("workflows_taken_over", "{:,}"),
     "starts that a caller repeated": ("starts_repeated", "{:,}"),
@@ -90,7 +94,7 @@ def table(parts: Sequence[Mapping[str, Any]]) -> str:
     """Markdown, padded for a terminal: a line for each measure, a column for each part."""
     rows = [["", *(row["part"] for row in parts)]]
     for title, (name, form) in MEASURES.items():
-        values = [len(row[name]) if name == "kills" else row[name] for row in parts]
+        values = [_number(row[name]) for row in parts]
         rows.append([title, *("-" if value is None else form.format(value) for value in values)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
@@ -99,6 +103,13 @@ def table(parts: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]  # fmt: skip
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _number(value: Any) -> float | None:
+    """Of kills, how many; of several processes, the sum."""
+    if isinstance(value, Mapping):
+        return sum(value.values()) if value else None
+    return len(value) if isinstance(value, list) else value
 
 
 def publish(page: Path, text: str) -> None:
