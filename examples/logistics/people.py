@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import suppress
 from typing import Final
 
 from nervenet import Client, Resolution
-from nervenet.errors import AlreadyClosed, NotFound, RequestError
+from nervenet.errors import AlreadyClosed, RequestError
 
 from .models import Decision
 
@@ -24,7 +23,8 @@ class Person:
         self._client = client
         self.asked: dict[str, str] = {}
         """Id of the question → id of its workflow."""
-        self.answered = Counter[str]()
+        self.answered = set[str]()
+        """Ids of questions."""
 
     async def answer(self) -> None:
         while True:
@@ -32,7 +32,7 @@ class Person:
                 async for question in self._client.escalations():
                     self.asked[question.id] = question.workflow_id
                     decision = RULES[question.context["status"]]
-                    with suppress(AlreadyClosed, NotFound):  # an earlier answer arrived, its confirmation did not
+                    with suppress(AlreadyClosed):  # an earlier answer arrived, its confirmation did not
                         await self._client.resolve(question.id, Resolution.complete(decision.value, resolver="script"))
-                        self.answered[question.id] += 1
+                    self.answered.add(question.id)
             await asyncio.sleep(LOOKS_EVERY_S)
