@@ -194,7 +194,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     def total(name: str) -> float:
-        return sum(value for value in row[name].values())
+        return float(sum(row[name].values()))
 
     latencies = [
         text
