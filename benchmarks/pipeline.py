@@ -62,6 +62,12 @@ def calls_per_document(step: str) -> float:
     return sum(PAGES) / 2 if step == "extract" else 1.0
 
 
+def group(step: str) -> float:
+    """How large the groups are in which its tasks arrive, as a task sees it: the mean square divided by the mean."""
+    counts = range(PAGES[0], PAGES[1] + 1)
+    return sum(n * n for n in counts) / sum(counts) if step == "extract" else 1.0
+
+
 @dataclass
 class Page:
     document: str
