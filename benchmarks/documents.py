@@ -9,8 +9,8 @@ Documents arrive at random moments with the given mean rate, the first one at on
 the moment at which the document was due (no coordinated omission). It is compared with the ideal: the same times of work, without a mesh.
 
 The slots of each step come from Little's law: at a rate r and a mean time of work t, m = r × t tasks are under way on average. Arrivals are random,
-so the step gets m + 4 √(m b) slots, rounded up, and a document hardly ever waits for one. b is 1 for tasks that arrive alone. Pages arrive in
-groups, and b is the mean square of their number divided by its mean: 4.5.
+so the step gets m + 4 √(m b) + 2 slots, rounded up, and a document hardly ever waits for one. (The 2 is for slow arrivals, whose number varies most.)
+b is 1 for tasks that arrive alone. Pages arrive in groups, and b is the mean square of their number divided by its mean: 4.5.
 
 Writes build/bench/documents.json. Exits with 1 if a document has a wrong result or none. `--publish` also puts the table into docs/benchmarks/logistics.md.
 """
@@ -52,7 +52,7 @@ def slots_for(per_hour: float) -> dict[str, int]:
     """By Little's law, with a margin for random arrivals."""
     mean_s = (pipeline.SHORTEST_S + pipeline.LONGEST_S) / 2
     busy = {step: per_hour / 3600 * pipeline.calls_per_document(step) * mean_s for step in pipeline.STEPS}
-    slots = {step: math.ceil(each + 4 * math.sqrt(each * pipeline.group(step))) for step, each in busy.items()}
+    slots = {step: 2 + math.ceil(each + 4 * math.sqrt(each * pipeline.group(step))) for step, each in busy.items()}
     return slots | {"extract": max(slots["extract"], pipeline.PAGES[1])}  # no document waits for its own pages
 
 

@@ -38,7 +38,7 @@ def test_documents_take_little_longer_than_their_work(tmp_path: Path) -> None:
 
     assert code == 0 and found["seed"] == 7
     (row,) = found["rows"]
-    assert row["slots"] == dict.fromkeys(STEPS, 5) | {"extract": 21}  # 1 + 4 √1, and 4 + 4 √(4 × 4.5)
+    assert row["slots"] == dict.fromkeys(STEPS, 7) | {"extract": 23}  # 1 + 4 √1 + 2, and 4 + 4 √(4 × 4.5) + 2
     assert row["documents"] > 1 and 2 <= row["pages"] / row["documents"] <= 6
     assert 250 < row["ideal_p50_ms"] < row["p50_ms"] <= row["p99_ms"]  # five steps of at least 50 ms
     assert 0 < row["added_p50_ms"] <= row["added_p99_ms"]
