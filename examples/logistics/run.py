@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -174,6 +174,15 @@ def conclude(
     return int(not kept)
 
 
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors of a group and of the groups in it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
 def _number(at_least: float, kind: Callable[[str], float]) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = kind(text)
@@ -219,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         expected, rest = group.split((NervenetError, ProcessFailed))
         if expected is None or rest is not None:
             raise
-        print("\n".join(f"✗ {error}" for error in expected.exceptions), file=sys.stderr)
+        print("\n".join(f"✗ {error}" for error in _leaves(expected)), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("Stopped; nothing is left running.", file=sys.stderr)

@@ -37,6 +37,7 @@ def logistics(folder: Path, *flags: str, code: int = 0) -> dict[str, Any]:
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
+    assert (folder / "logistics.json").exists(), done.stderr
     found: dict[str, Any] = json.loads((folder / "logistics.json").read_text())
     assert found["passed"] is (code == 0)
     return found
