@@ -19,18 +19,19 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """`Authority(folder).issue("node")`: certificates that are good for servers and for clients, for a day."""
+    """`Authority(folder).issue("node")`: certificates that are good for servers and for clients."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self._openssl("req", "-x509", *_KEY, "-subj", "/CN=ca", "-days", "1", "-keyout", "ca.key", "-out", "ca.pem")
 
-    def issue(self, name: str) -> Issued:
+    def issue(self, name: str, *, days: int = 1) -> Issued:
+        """A certificate that is valid for these days; one with a negative number has expired."""
         (self.folder / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
         self._openssl("req", *_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                      "-days", "1", "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
+                      "-days", str(days), "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
         return Issued(self.folder / "ca.pem", self.folder / f"{name}.pem", self.folder / f"{name}.key")
 
     def _openssl(self, *arguments: str) -> None:

@@ -17,6 +17,7 @@ import os
 import platform
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from nervenet.agent.executors.common import Executor, Resources
@@ -160,8 +161,8 @@ class AgentRuntime:
 
     @property
     def runtime(self) -> str:
-        """Language and version, for people."""
-        return f"python {platform.python_version()}"
+        """What this process runs on: `python 3.11.7, nervenet 0.2.0`."""
+        return f"python {platform.python_version()}, nervenet {version('nervenet')}"
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -236,6 +236,7 @@ COMMANDS = (
     Command("people", "escalations resolve", "answer a question", "escalations:run_resolve", _resolve),
     Command("mesh", "agents list", "list live agents and queues", "agents:run_list", _agents),
     Command("mesh", "agents describe", "show one agent with its capabilities", "agents:run_describe", _one_agent),
+    Command("mesh", "agents tasks", "list what an agent runs now", "agents:run_tasks", _one_agent),
     Command("mesh", "agents drain", "let an agent finish its tasks and take no new ones", "agents:run_drain", _drain),
     Command("mesh", "agents resume", "let a drained agent take tasks again", "agents:run_resume", _one_agent),
     Command("mesh", "nodes list", "list live nodes", "nodes:run_list", _nothing),
@@ -245,6 +246,7 @@ COMMANDS = (
     Command(
         "mesh", "nodes drain", "move its workflows to other nodes before you stop it", "nodes:run_drain", _one_node
     ),
+    Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _nothing),
     Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
     Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),

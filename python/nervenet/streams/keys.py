@@ -24,10 +24,16 @@ __all__ = [
     "check_signal_id",
     "check_workflow_id",
     "escalation_id",
+    "is_ours",
     "parse_escalation_id",
 ]
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_OURS: Final = re.compile(
+    rb"nn:[^:]+:(?:running|restarting|escalations|definitions"
+    rb"|(?:wf|inbox|wake|owned|queue|queues|closed|definition|checkpoints|checkpoint-runs|flows):\{.*\}(?::[a-z]+)?)",
+    re.DOTALL,
+)
 _WORKFLOW_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
 
 
@@ -146,6 +152,11 @@ class Keys:
             return self.tag(key)
         except ValueError:
             return None
+
+
+def is_ours(key: bytes) -> bool:
+    """Whether a key of a namespace is one of nervenet's, or of its integrations'."""
+    return _OURS.fullmatch(key) is not None
 
 
 # ── ids of escalations ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nervenet agents list|describe|drain|resume`."""
+"""`nervenet agents list|describe|tasks|drain|resume`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,20 @@ def run_describe(args: argparse.Namespace) -> int:
             screen.message(response)
         else:
             screen.lines(render.described(response, screen.view()))
+
+    return ask_mesh(args, work)
+
+
+def run_tasks(args: argparse.Namespace) -> int:
+    async def work(context: CommandContext) -> None:
+        response = await context.mesh.call("ListActiveTasks", agent_id=args.id)
+        screen = context.screen
+        if args.json:
+            screen.message(response)
+            return
+        screen.lines(render.active(response, screen.view()))
+        if not response.tasks:
+            screen.note(f"{args.id} runs nothing.")
 
     return ask_mesh(args, work)
 

@@ -148,6 +148,22 @@ def leaving(response: registry.DrainNodeResponse, node_id: str) -> Text:
     return mark.text(f"{node_id} {mark.word}{rest}")
 
 
+def active(response: agent_service.ListActiveTasksResponse, view: View) -> list[Text]:
+    """What an agent runs, the oldest first."""
+    columns = (Column("TASK"), Column("CAPABILITY"), Column("ATTEMPT"), Column("RUNS"), prose("SAYS", 16))
+    rows = [
+        (
+            one.task_id,
+            one.capability,
+            str(one.attempt),
+            view.when(one.start_time),
+            " ".join(filter(None, (f"{one.fraction * 100:.0f} %" if one.HasField("fraction") else "", one.message))),
+        )
+        for one in response.tasks
+    ]
+    return table(columns, rows, view) if rows else []
+
+
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -58,6 +58,8 @@ class MemberStatus(NamedTuple):
     leader: bool = False
     seconds: float = 0.0
     error: str = ""
+    bytes: int = 0
+    alarms: tuple[str, ...] = ()
 
 
 class Etcd:
@@ -202,7 +204,8 @@ class Etcd:
         return answer.ttl
 
     async def status(self, *, patience: float = 1.0) -> list[MemberStatus]:
-        """The answer of each configured endpoint: its version, whether it leads the cluster, how long it took."""
+        """The answer of each configured endpoint: its version, whether it leads the cluster, how long it took, the size of
+        its database, and what it complains about."""
         clock, rows = self._transport.clock, []
         for endpoint in self._transport.endpoints:
             began = clock.monotonic()
@@ -212,7 +215,10 @@ class Etcd:
                 rows.append(MemberStatus(endpoint.name, error=str(fault)))
             else:
                 leader = answer.leader == answer.header.member_id
-                rows.append(MemberStatus(endpoint.name, answer.version, leader, clock.monotonic() - began))
+                took, alarms = clock.monotonic() - began, tuple(answer.errors)
+                rows.append(
+                    MemberStatus(endpoint.name, answer.version, leader, took, bytes=answer.db_size, alarms=alarms)
+                )
         return rows
 
     async def close(self) -> None:

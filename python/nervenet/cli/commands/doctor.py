@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet doctor`: examine the mesh, Redis and etcd. Exit code 1 if something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from nervenet.cli.context import CommandContext, ask_mesh
+from nervenet.cli.doctor.certificates import certificate_checks
+from nervenet.cli.doctor.etcd_checks import etcd_checks
+from nervenet.cli.doctor.mesh_checks import mesh_checks
+from nervenet.cli.doctor.redis_checks import redis_checks
+from nervenet.cli.failures import ExitCode
+from nervenet.cli.render import checks as render
+from nervenet.clock import SYSTEM
+
+
+def run(args: argparse.Namespace) -> int:
+    async def work(context: CommandContext) -> int:
+        config, now_ms = context.config, SYSTEM.now_ms()
+        parts = await asyncio.gather(
+            redis_checks(config), etcd_checks(config), mesh_checks(config, context.mesh, now_ms)
+        )
+        found = [check for part in parts for check in part] + certificate_checks(config, now_ms)
+        screen = context.screen
+        if args.json:
+            screen.verbatim(json.dumps({"checks": [one._asdict() for one in found]}, ensure_ascii=False))
+        else:
+            screen.lines(render.listed(found, screen.view()))
+            screen.note(render.summary(found))
+        return ExitCode.FAILED if any(one.status == "error" for one in found) else ExitCode.DONE
+
+    return ask_mesh(args, work)

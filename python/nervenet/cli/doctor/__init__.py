@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet doctor`: what is wrong with a mesh and with what it stands on, and what to do about it.
+
+    check.py           a check: its name, its status, what was found, the remedy
+    redis_checks.py    Redis: version, persistence, memory, replication, clock, keys
+    etcd_checks.py     etcd: members, leader, alarms, size
+    mesh_checks.py     nodes, agents, queues, workflows, questions to people, over gRPC
+    certificates.py    when a certificate expires
+
+Each module asks first and then decides, in functions without I/O. A part that does not answer is a finding, not the end
+of the examination.
+"""
