@@ -26,7 +26,7 @@ SKEW_WARNING_MS, SKEW_ERROR_MS = 1_000, 5_000
 
 @dataclass(frozen=True)
 class RedisFacts:
-    """What a server says of itself.
+    """What one server answers.
 
     Attributes:
         info: Sections and lines of INFO.
