@@ -44,9 +44,9 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-install frameworks-long interop interop-build lint generate stubs misbehaving storm strict bench bench-table bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-install frameworks-long interop interop-build lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with everything that the other targets need
 	@echo "Ready: $(BIN)/nervenet is nervenet $$($(BIN)/python -c 'from importlib.metadata import version; print(version("nervenet"))')."
@@ -150,6 +150,12 @@ bench-table: $(READY) ## nervenet beside a central orchestrator, fair and naive:
 
 bench-documents: $(READY) ## a document pipeline at 50 to 50,000 documents an hour beside its ideal time; about 7 minutes (ARGS="--rates 5000")
 	@$(BIN)/python benchmarks/documents.py $(ARGS)
+
+bench-langgraph: $(READY) ## a graph of four nodes on LangGraph with PostgreSQL, with NervenetSaver, and as a workflow; about 10 minutes (ARGS="--quick")
+	@$(BIN)/python benchmarks/langgraph_four.py $(ARGS)
+
+bench-peers: $(READY) ## nervenet beside AutoGen, LangGraph, Celery, taskiq, DBOS, Restate and Temporal; about 20 minutes (ARGS="--only celery --quick")
+	@$(BIN)/python benchmarks/peer_table.py $(ARGS)
 
 pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)

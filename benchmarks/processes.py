@@ -24,10 +24,16 @@ HOME = HERE.parent  # the checkout
 class Process(AbstractContextManager["Process"]):
     """A Python script that prints a JSON line when it is ready, and then one for each that it is given."""
 
-    def __init__(self, script: str | Path, *args: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        script: str | Path,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
+    ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         self._process = subprocess.Popen(
-            tied([sys.executable, str(HERE / script), *args]),
+            tied([str(python), str(HERE / script), *args]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -96,6 +102,27 @@ def cpu_ms(pid: int) -> float:
     """What a process has used so far, user and system, all threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_MS
+
+
+def tree_of(pid: int) -> list[int]:
+    """A process and all that it has started, also by others that it has started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just ended
+        return []
+    return [pid, *(each for child in children for each in tree_of(int(child)))]
+
+
+def tree_cpu_ms(pid: int) -> float:
+    """What a process and all that it has started have used, with those that have ended and that it has waited for."""
+    used = 0.0
+    for each in tree_of(pid):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        used += sum(map(int, fields[11:15])) * TICK_MS
+    return used
 
 
 def rss_mb(pid: int) -> float:

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from processes import Process
 
 from nervenet.dev.servers import etcd, valkey
 
@@ -91,14 +93,32 @@ def in_turn(number: int, names: Sequence[str]) -> list[str]:
     return [*names[at:], *names[:at]]
 
 
-def warm(system: System) -> None:
+def warm(system: Measured) -> None:
     system.ask(loop="burst", workflows=WARM_WORKFLOWS, over_s=0.5)
 
 
 # ── a fixed number at once, and arrivals at a fixed rate ─────────────────────────────────────────────────────────────
 
 
-def closed_slot(system: System, concurrency: int, work_ms: int, seconds: float) -> Row:
+class Measured(Protocol):
+    """A system of the table or of the peers: its callers, and whose CPU and memory count."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def callers(self) -> Sequence[Process]: ...
+
+    def ask(self, **order: Any) -> list[Any]: ...
+
+    def cpu_ms(self) -> dict[str, float]: ...
+
+    def coordinator_mb(self) -> float: ...
+
+    def forget(self) -> None: ...
+
+
+def closed_slot(system: Measured, concurrency: int, work_ms: int, seconds: float) -> Row:
     before = system.cpu_ms()
     each = max(1, concurrency // len(system.callers))
     answers = system.ask(loop="closed", concurrency=each, seconds=seconds, work_ms=work_ms)
@@ -118,7 +138,7 @@ def closed_slot(system: System, concurrency: int, work_ms: int, seconds: float) 
     return row
 
 
-def closed(systems: Mapping[str, System], plan: Plan) -> list[Row]:
+def closed(systems: Mapping[str, Measured], plan: Plan) -> list[Row]:
     """The median of the rounds."""
     began = time.monotonic()
     found: dict[tuple[int, int, str], list[Row]] = defaultdict(list)
@@ -132,17 +152,14 @@ def closed(systems: Mapping[str, System], plan: Plan) -> list[Row]:
                 row = closed_slot(systems[name], concurrency, work_ms, plan.seconds)
                 found[work_ms, concurrency, name].append(row)
                 say(f"round {i + 1} of {plan.rounds}, {_described(row)}")
-    return [{**median(rows), "rounds": len(rows)} for _, rows in sorted(found.items(), key=_by_system)]
-
-
-def _by_system(item: tuple[tuple[int, int, str], list[Row]]) -> tuple[int, int, int]:
-    (work_ms, concurrency, name), _ = item
-    return work_ms, concurrency, SYSTEMS.index(name)
+    place = {name: number for number, name in enumerate(systems)}
+    ordered = sorted(found.items(), key=lambda item: (*item[0][:2], place[item[0][2]]))
+    return [{**median(rows), "rounds": len(rows)} for _, rows in ordered]
 
 
 def _described(row: Row) -> str:
     return (
-        f"{row['concurrency']:>5} at once, {row['work_ms']:>2} ms: {row['system']:13} {row['workflows_per_s']:7.0f}"
+        f"{row['concurrency']:>5} at once, {row['work_ms']:>2} ms: {row['system']:23} {row['workflows_per_s']:7.0f}"
         f" workflows/s, p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms"
     )
 

@@ -28,6 +28,11 @@ def text(work_ms: int) -> str:
     return f"{work_ms}|".ljust(KILOBYTE, "x")
 
 
+def work_s(given: str) -> float:
+    """How long a step works that gets this text."""
+    return int(given.partition("|")[0]) / 1000
+
+
 def expected(workflow: str, given: str) -> Any:
     return given if workflow == "four" else len(NOTE) * STEPS["twenty"]
 
@@ -36,5 +41,5 @@ async def work(task_id: str, given: str) -> None:
     """One step. `task_id` is written down where the benchmark asks for it, to see which steps began when, and how often."""
     if _log is not None:
         _log.write(f"{time.monotonic():.6f} {task_id}\n")
-    if work_ms := int(given.partition("|")[0]):
-        await asyncio.sleep(work_ms / 1000)
+    if seconds := work_s(given):
+        await asyncio.sleep(seconds)

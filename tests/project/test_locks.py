@@ -16,7 +16,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 RUNTIME = PROJECT["project"]["dependencies"]
 EMBEDDED = PROJECT["project"]["optional-dependencies"]["embedded"]
-LOCKS = ("dev", "runtime", "demo", "generate")
+PEERS = ("autogen", "celery", "dbos", "restate", "taskiq", "temporal")
+LOCKS = ("dev", "runtime", "demo", "generate", "bench-langgraph", *(f"bench-{peer}" for peer in PEERS))
 
 
 def pins(lock: str) -> dict[str, Requirement]:
@@ -47,6 +48,8 @@ def expanded(group: str) -> list[str]:
         ("runtime", RUNTIME),
         ("demo", RUNTIME + expanded("demo")),
         ("generate", expanded("generate")),
+        ("bench-langgraph", RUNTIME + expanded("bench-langgraph")),
+        *((f"bench-{peer}", expanded(f"bench-{peer}")) for peer in PEERS),
     ],
 )
 def test_a_lock_pins_everything_that_is_asked_for_within_its_bounds(lock: str, asked: list[str]) -> None:
