@@ -21,7 +21,7 @@ from peers import comparison
 from peers.langgraph import DURABLE, POSTGRES, POSTGRES_SYNC, SAVER, SAVER_SYNC
 
 PEERS: Final = (DURABLE, SAVER, SAVER_SYNC, POSTGRES, POSTGRES_SYNC)
-FULL: Final = Plan(concurrency=(1, 50, 200, 500), rounds=3, rounds_within_s=600, seconds=3.0)
+FULL: Final = Plan(concurrency=(1, 50, 200, 500), rounds=3, rounds_within_s=600, seconds=3.0, slot_within_s=60)
 QUICK: Final = Plan(concurrency=(1, 10), rounds=1, seconds=0.3)
 
 

@@ -30,7 +30,7 @@ PEERS: Final = (
     restate.PEER,
     temporal.PEER,
 )
-FULL: Final = Plan(concurrency=(1, 50, 200, 500), rounds=3, rounds_within_s=1200, seconds=2.0)
+FULL: Final = Plan(concurrency=(1, 50, 200, 500), rounds=3, rounds_within_s=1100, seconds=2.0, slot_within_s=30)
 QUICK: Final = Plan(concurrency=(1, 10), rounds=1, seconds=0.3)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import statistics
 import sys
@@ -41,6 +42,8 @@ class Plan:
     rounds_within_s: float = 330.0
     """No further round begins that would take longer than this, so that a slow machine has its table in time too."""
     seconds: float = 2.0
+    slot_within_s: float = math.inf
+    """A system is not asked for more workflows at once than it ends in this time, at the pace of its last row."""
     rates: tuple[int, ...] = (40, 100, 200, 400, 600, 800, 1000, 1250, 1500, 1750, 2000, 2500, 3000)
     open_seconds: float = 4.0
     in_flight: int = 500
@@ -142,6 +145,7 @@ def closed(systems: Mapping[str, Measured], plan: Plan) -> list[Row]:
     """The median of the rounds."""
     began = time.monotonic()
     found: dict[tuple[int, int, str], list[Row]] = defaultdict(list)
+    pace = dict.fromkeys(systems, math.inf)
     slots = [(work_ms, concurrency) for work_ms in plan.work_ms for concurrency in plan.concurrency]
     for i in range(plan.rounds):
         if i and (time.monotonic() - began) * (i + 1) / i > plan.rounds_within_s:
@@ -149,7 +153,11 @@ def closed(systems: Mapping[str, Measured], plan: Plan) -> list[Row]:
             break
         for number, (work_ms, concurrency) in enumerate(slots):
             for name in in_turn(i + number, list(systems)):
+                if concurrency > pace[name] * plan.slot_within_s:
+                    say(f"{name} is too slow for {concurrency} at once: left out")
+                    continue
                 row = closed_slot(systems[name], concurrency, work_ms, plan.seconds)
+                pace[name] = row["workflows_per_s"]
                 found[work_ms, concurrency, name].append(row)
                 say(f"round {i + 1} of {plan.rounds}, {_described(row)}")
     place = {name: number for number, name in enumerate(systems)}

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
 from comparing.load import Callers
-from comparing.work import STEPS, work
+from comparing.work import STEPS
 
 from .peer import CALLERS, Peer, free_port, ready
 
@@ -21,15 +20,10 @@ PEER: Final = Peer(
     module="autogen",
     environment="autogen",
     distributions=("autogen-core", "autogen-ext"),
-    durability="nothing is stored: whatever is killed takes its messages along, and a caller whose worker was killed may wait for ever",
+    durability="nothing is stored: what was under way in a killed process is lost",
     processes={"host": "coordinator", "worker": "agent", "client": CALLERS},
     coordinator="coordinator",
 )
-
-
-@dataclass
-class Text:
-    text: str
 
 
 def host() -> None:
@@ -57,6 +51,8 @@ async def _runtime() -> Any:
     from autogen_core import try_get_known_serializers_for_type
     from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime
 
+    from .autogen_work import Text
+
     runtime = GrpcWorkerAgentRuntime(host_address=os.environ["BENCH_ADDRESS"])
     runtime.add_message_serializer(try_get_known_serializers_for_type(Text))
     await runtime.start()
@@ -64,13 +60,7 @@ async def _runtime() -> Any:
 
 
 async def _worker() -> None:
-    from autogen_core import MessageContext, RoutedAgent, message_handler
-
-    class Step(RoutedAgent):
-        @message_handler
-        async def on_text(self, message: Text, ctx: MessageContext) -> Text:
-            await work("", message.text)
-            return message
+    from .autogen_work import Step
 
     runtime = await _runtime()
     await Step.register(runtime, "step", lambda: Step("Hands back what it got."))
@@ -86,6 +76,8 @@ def client() -> None:
 
 async def _client() -> None:
     from autogen_core import AgentId
+
+    from .autogen_work import Text
 
     runtime = await _runtime()
     step = AgentId("step", "default")

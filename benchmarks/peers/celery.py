@@ -21,8 +21,8 @@ PEER: Final = Peer(
     environment="celery",
     distributions=("celery",),
     durability=(
-        "the worker may be killed: its unacknowledged tasks run again, by default an hour later (`visibility_timeout`); the callers' process"
-        " too; no history; on disk within a second"
+        "the worker may be killed: its unacknowledged tasks run again, by default an hour later (`visibility_timeout`); no history; on disk"
+        " within a second"
     ),
     processes={"worker": "agent", "client": CALLERS},
     coordinator="agent",
@@ -51,7 +51,10 @@ def _app() -> tuple[Any, Any]:
         broker_pool_limit=100,
         redis_max_connections=200,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_disable_rate_limits=True,
         result_expires=300,
+        result_backend_thread_safe=True,  # one for all greenlets, or each has to connect and subscribe first
     )
 
     @app.task(name="step")
@@ -69,7 +72,7 @@ def worker() -> None:
 
     worker_ready.connect(lambda **_: ready(), weak=False)
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
-    app.worker_main(["worker", "--pool=gevent", f"--concurrency={GREENLETS}", *quiet])
+    app.worker_main(["--quiet", "worker", "--pool=gevent", f"--concurrency={GREENLETS}", *quiet])
 
 
 def client() -> None:

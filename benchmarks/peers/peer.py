@@ -32,6 +32,7 @@ class Peer:
         coordinator: The column whose memory is that of the coordinating process.
         servers: What it needs beside its processes.
         program: Its own server, made from the Python of its environment and an empty folder. Its CPU is that of the coordinator.
+        also: What else the rows show as its version.
         settings: Environment variables of its processes.
         garbage: Keys in Valkey that are deleted between two measurements.
     """
@@ -45,6 +46,7 @@ class Peer:
     coordinator: str
     servers: tuple[Backing, ...] = ()
     program: Callable[[Path, Path], Server] | None = None
+    also: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     garbage: tuple[str, ...] = ()
 

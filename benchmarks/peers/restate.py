@@ -7,13 +7,13 @@ The server keeps the journal and pushes each call to the service over HTTP/2. Th
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from comparing.load import Callers
-from comparing.work import STEPS, work
 
 from .peer import CALLERS, Peer, free_port, ready
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nervenet.dev.servers import Server
 
 MANY: Final = 2**31 - 1
+_FOLDER: Final = Path(__file__).parent / "restate_server"
+_PACKAGES: Final = json.loads((_FOLDER / "package.json").read_text())
 
 
 def _server(_python: Path, folder: Path) -> Server:
@@ -28,7 +30,7 @@ def _server(_python: Path, folder: Path) -> Server:
 
     from nervenet.dev.servers import Server
 
-    program = npm_program(Path(__file__).parent / "restate_server", "@restatedev/restate-server-*/bin/restate-server")
+    program = npm_program(_FOLDER, "@restatedev/restate-server-*/bin/restate-server")
 
     def command(port: int, where: Path) -> list[str]:
         admin = free_port()
@@ -53,9 +55,13 @@ PEER: Final = Peer(
     module="restate",
     environment="restate",
     distributions=("restate-sdk",),
-    durability="",
+    durability=(
+        "the service may be killed: another one continues, finished steps do not run again; so may the server, which has to be started again;"
+        " each write to its log is on disk"
+    ),
     processes={"service": "agent", "client": CALLERS},
     coordinator="coordinator",
+    also=", ".join(f"{name.rpartition('/')[2]} {number}" for name, number in _PACKAGES["dependencies"].items()),
     program=_server,
 )
 
@@ -72,17 +78,7 @@ async def _service() -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    four = restate.Service("four")
-
-    @four.handler()
-    async def run(ctx: restate.Context, text: str) -> str:
-        for _ in range(STEPS["four"]):
-            text = await ctx.run_typed("step", step, text=text)
-        return text
-
-    async def step(text: str) -> str:
-        await work("", text)
-        return text
+    from .restate_work import four
 
     config = Config()
     config.bind = [f"127.0.0.1:{free_port()}"]

