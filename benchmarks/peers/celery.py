@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from .peer import CALLERS, Peer, ready
@@ -109,7 +110,7 @@ def client() -> None:
 
     burst(1, 0)
     ready()
-    loops = {"closed": closed, "burst": burst}
+    loops: dict[str, Callable[..., dict[str, Any]]] = {"closed": closed, "burst": burst}
     for line in sys.stdin:
         order = json.loads(line)
         ready(loops[order.pop("loop")](**order))

@@ -37,6 +37,7 @@ def _server(_python: Path, folder: Path) -> Server:
         (where / "admin").write_text(f"http://127.0.0.1:{admin}")
         settings = {
             "RESTATE_NODE_NAME": "one",
+            "RESTATE_DEFAULT_NUM_PARTITIONS": "4",  # for a machine with few cores: faster than the default, 24
             "RESTATE_BASE_DIR": str(where / "data"),
             "RESTATE_BIND_ADDRESS": f"127.0.0.1:{free_port()}",
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{port}",

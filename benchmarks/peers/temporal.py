@@ -56,7 +56,7 @@ def worker() -> None:
 
 async def _worker() -> None:
     from temporalio.client import Client
-    from temporalio.worker import PollerBehaviorAutoscaling, Worker
+    from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
     from .temporal_work import Four, step
 
@@ -66,6 +66,7 @@ async def _worker() -> None:
         task_queue="four",
         workflows=[Four],
         activities=[step],
+        workflow_runner=UnsandboxedWorkflowRunner(),
         max_cached_workflows=2 * SLOTS,
         max_concurrent_workflow_tasks=200,
         max_concurrent_activities=SLOTS,

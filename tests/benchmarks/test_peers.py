@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support.environment import ROOT, clean_environment
+from tests.support.sessions import processes_of_session
+from tests.support.waiting import wait_until
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -72,3 +76,24 @@ def test_a_page_has_the_place_that_publishing_fills_and_nothing_else_changes(
     begin, end = (f"<!-- Written by `{command}`, {which} -->" for which in ("begin", "end"))
     head, tail = before.partition(begin)[0], before.partition(end)[2]
     assert copy.read_text() == f"{head}{begin}\n\nfigures\n\n{end}{tail}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "peer_table.py"),
+        "--only",
+        "nervenet",
+        "--out",
+        str(tmp_path / "p.json"),
+    ]
+    with (tmp_path / "log").open("w+") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, env=clean_environment(), start_new_session=True)
+        wait_until(lambda: "round 1" in (tmp_path / "log").read_text(), "it measures", 60)
+        os.kill(running.pid, signal.SIGINT)
+        assert running.wait(40) == 130
+        log.seek(0)
+        assert "Interrupted" in log.read()
+    wait_until(lambda: not processes_of_session(running.pid), "every process has ended", 20)

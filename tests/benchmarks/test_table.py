@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.environment import ROOT, clean_environment
+from tests.support.sessions import processes_of_session
 from tests.support.waiting import wait_until
 
 SYSTEMS = ["nervenet", "central", "central-naive"]
@@ -87,26 +88,12 @@ def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     ]
     with (tmp_path / "log").open("w+") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log, env=clean_environment(), start_new_session=True)
-        wait_until(lambda: len(_session(running.pid)) > 4, "servers and processes run", 60)
+        wait_until(lambda: len(processes_of_session(running.pid)) > 4, "servers and processes run", 60)
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(40) == 130
         log.seek(0)
         assert "Interrupted" in log.read()
     until = time.monotonic() + 20
-    while _session(running.pid) and time.monotonic() < until:
+    while processes_of_session(running.pid) and time.monotonic() < until:
         time.sleep(0.1)
-    assert not _session(running.pid)
-
-
-def _session(leader: int) -> list[int]:
-    """The processes that the benchmark started, without the servers, which have sessions of their own."""
-    found = []
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
-            try:
-                fields = (place / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == leader and fields[0] != "Z":
-                found.append(int(place.name))
-    return found
+    assert not processes_of_session(running.pid)
