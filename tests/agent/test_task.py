@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from nervenet.agent.current_config import current_config
 from nervenet.agent.task import Task
+from nervenet.config import Config
 from nervenet.definitions import define_agent
 from nervenet.wire import decode_payload
 from tests.agent.world import World
@@ -110,6 +112,21 @@ async def test_lifespans_are_entered_once_and_shared_and_left_after_the_drain(wo
         assert await world.owner.value(await world.owner.ask(agent, "three"), "three") == "files"
         assert events == ["in"]
     assert events == ["in", "out"]
+
+
+async def test_a_lifespan_has_the_settings_of_its_agent(world: World) -> None:
+    seen: list[Config] = []
+
+    @contextmanager
+    def settings() -> Any:
+        seen.append(current_config())
+        yield None
+
+    async def one(task: Task[None]) -> None: ...
+
+    async with world.agent(define_agent(one, lifespan=settings), payload_limit="2MiB") as agent:
+        assert seen == [agent.config] and agent.config.payload_limit == 2 << 20
+    assert current_config() != agent.config
 
 
 async def test_a_lifespan_that_raises_ends_the_process_with_that_error(world: World) -> None:

@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from nervenet.agent.current_config import opening
 from nervenet.agent.executors.common import Executor, Resources
 from nervenet.agent.executors.loop import LoopExecutor
 from nervenet.agent.executors.process import ProcessExecutor
@@ -173,7 +174,8 @@ class AgentRuntime:
 
     async def _begin(self) -> None:
         loop_agents = [agent for agent in self.agents.values() if agent.run != "process"]
-        await self._resources.enter(loop_agents)
+        with opening(self.config):
+            await self._resources.enter(loop_agents)
         for executor in set(self._executors.values()):
             await executor.start()
         await self._port.start()
