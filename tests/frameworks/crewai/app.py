@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from nervenet.integrations.crewai import durable_crew  # isort: skip
-from crewai import Agent, Crew, Task  # isort: skip  # the integration comes first: it sets what CrewAI reads
+from crewai import Agent, Crew, Process, Task  # isort: skip  # the integration comes first: it sets what CrewAI reads
 from crewai.hooks import register_before_llm_call_hook  # isort: skip
 from pydantic import BaseModel
 
@@ -60,8 +60,24 @@ def make_crew() -> Crew:
     return Crew(agents=[researcher, analyst, writer], tasks=[facts, figures, draft, check])
 
 
+def make_led_crew() -> Crew:
+    """One whose manager has all tasks and chooses who does them."""
+    researcher = Agent(role="Researcher", goal="Find facts", backstory="A biologist.", llm=MODEL)
+    analyst = Agent(role="Analyst", goal="Find figures", backstory="A statistician.", llm=MODEL)
+    lead = Task(name="lead", description="lead {topic}", expected_output="A list.")
+    figures = Task(name="figures", description="figures on {topic}", expected_output="A table.", agent=analyst)
+    return Crew(agents=[researcher, analyst], tasks=[lead, figures], process=Process.hierarchical, manager_llm=MODEL)
+
+
 crew = durable_crew(mesh, make_crew(), name="report")
 report = crew.workflow()
+led_crew = durable_crew(mesh, make_led_crew(), name="led")
+led = led_crew.workflow()
+
+
+def workflow(name: str) -> Any:
+    """The workflow of a journal (`tests.frameworks.journals`)."""
+    return mesh.workflows[name, 1]
 
 
 @mesh.agent

@@ -4,7 +4,6 @@ commands under other hash seeds; what is refused; what CrewAI does to the proces
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,14 +19,19 @@ from crewai.tasks.conditional_task import ConditionalTask  # isort: skip
 
 from nervenet import CallOptions, Context, Mesh, RetryPolicy, Workflow, WorkflowFailed
 from nervenet.integrations.crewai.environment import prepare_environment
-from nervenet.testing import Journal, WorkflowTest, run_agent
+from nervenet.testing import WorkflowTest, run_agent
 from tests.frameworks.crewai import app
-from tests.frameworks.llm_server import Rule, StandIn
+from tests.frameworks.journals import same_with_every_seed
+from tests.frameworks.llm_server import Rule, StandIn, ToolCall
 from tests.support.environment import ROOT
-from tests.support.transcript import transcript
 
 pytestmark = pytest.mark.timeout(300)
+SEEDS = [1 + 977 * n for n in range(20)]
+DELEGATION = {"task": "count the legs", "context": "bees", "coworker": "Researcher"}
 RULES = (
+    Rule("Current Task: lead bees", tools=[ToolCall("delegate_work_to_coworker", DELEGATION)]),
+    Rule("Current Task: count the legs", reply="six"),
+    Rule("^six", role="tool", reply="six legs, says the researcher"),
     Rule("Current Task: facts on bees", reply="six legs"),
     Rule("Current Task: figures on bees", reply="20,000 kinds"),
     Rule("Current Task: draft on bees", json={"title": "Bees", "text": "They fly."}),
@@ -63,34 +67,32 @@ def task(name: str, by: Agent, **options: Any) -> Task:
 # ── in the test kit ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_dropped_and_rebuilt_after_every_entry_and_under_other_hash_seeds(llm: StandIn, tmp_path: Path) -> None:
+def record(llm: StandIn, folder: Path) -> None:
+    """Run the crews of `app`, and keep their journals."""
     llm.script(*RULES)
     run = kit(app.crew).run(app.report, {"topic": "bees"})
     assert run.result["raw"] == "right"
     assert run.result["tasks_output"][2]["pydantic"] == {"title": "Bees", "text": "They fly."}
     assert run.result["token_usage"]["successful_requests"] == 4
-    assert sum(llm.paid().values()) == 4 and not llm.paid_twice()
-    run.journal.dump(tmp_path / "report.json")
-    assert len(set(seeded(tmp_path / "report.json", [0, 1, 2]))) == 1
+    run.journal.dump(folder / "report.json")
+    run = kit(app.led_crew).run(app.led, {"topic": "bees"})
+    assert [one["raw"] for one in run.result["tasks_output"]] == ["six legs, says the researcher", "20,000 kinds"]
+    assert run.journal.names == ["start", "task:led-manager", "task:led-manager.2", "close"]
+    assert run.result["token_usage"]["successful_requests"] == 4
+    run.journal.dump(folder / "led.json")
+    assert sum(llm.paid().values()) == 8
 
 
-def digest(path: Path) -> str:
-    """A hash of the commands that each entry of the journal brings."""
-    journal = Journal.load(path)
-    commands = transcript(app.report, journal.workflow_id, journal.entries, journal.run)
-    return hashlib.sha256(repr(commands).encode()).hexdigest()
+def test_dropped_and_rebuilt_after_every_entry_and_under_other_hash_seeds(llm: StandIn, tmp_path: Path) -> None:
+    record(llm, tmp_path)
+    assert same_with_every_seed("tests.frameworks.crewai.app", tmp_path, SEEDS[:2]) == 2
 
 
-def seeded(path: Path, seeds: list[int]) -> list[str]:
-    code = f"from tests.frameworks.crewai.test_crew import digest, Path; print(digest(Path({str(path)!r})))"
-    places = os.pathsep.join([str(ROOT), str(ROOT / "python")])
-    found = []
-    for seed in seeds:
-        env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": places}
-        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=250)
-        assert done.returncode == 0, done.stderr
-        found.append(done.stdout)
-    return found
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_twenty_hash_seeds_bring_the_same_commands(llm: StandIn, tmp_path: Path) -> None:
+    record(llm, tmp_path)
+    assert same_with_every_seed("tests.frameworks.crewai.app", tmp_path, SEEDS) == 2
 
 
 def test_a_person_reviews_an_answer_until_they_accept_it(llm: StandIn) -> None:
@@ -127,6 +129,27 @@ def test_a_conditional_task_runs_or_is_skipped(llm: StandIn, first: str, expecte
     run = kit(crew).run(crew.workflow(), {})
     assert [one["raw"] for one in run.result["tasks_output"]] == expected
     assert sum(llm.paid().values()) == sum(map(bool, expected))
+
+
+def test_a_manager_of_the_user_leads_and_a_person_reviews(llm: StandIn) -> None:
+    llm.script(
+        Rule("do plan", anywhere="You are Boss", tools=[ToolCall("delegate_work_to_coworker", DELEGATION)]),
+        Rule("count the legs", anywhere="You are Researcher", reply="six"),
+        Rule("six", role="tool", reply="six legs"),
+        Rule("in words", anywhere="^six legs$", reply="six legs, in words"),
+    )
+    boss, researcher = agent("Boss", allow_delegation=True), agent("Researcher")
+    plan = Task(name="plan", description="do plan", expected_output="Text.", human_input=True)
+    led = Crew(agents=[researcher], tasks=[plan], process=Process.hierarchical, manager_agent=boss)
+    crew = durable_crew(Mesh("m"), led, name="led", slots={"manager": 2})
+    test = kit(crew)
+    question = "led, plan: what should be better? An empty answer accepts the result."
+    test.answer(question, "in words", after=timedelta(hours=1))
+    test.answer(question, "", after=timedelta(hours=1))
+    run = test.run(crew.workflow(), {})
+    assert run.result["raw"] == "six legs, in words" and run.result["tasks_output"][0]["agent"] == "Boss"
+    assert list(crew.agents) == ["manager"] and crew.agents["manager"].slots == 2
+    assert sum(llm.paid().values()) == 4 and not llm.paid_twice()
 
 
 def test_in_a_workflow_of_the_user(llm: StandIn) -> None:
@@ -172,7 +195,6 @@ def test_what_is_not_supported_is_refused_with_the_line_and_the_cure() -> None:
 
     tasks = [task("a", one), task("b", two)]
     plain = Crew(agents=[one, two], tasks=tasks)
-    refused("Process.sequential", Crew(agents=[one], tasks=tasks, process=Process.hierarchical, manager_llm=app.MODEL))
     refused("planning=True.*leave it out", Crew(agents=[one, two], tasks=tasks, planning=True))
     refused("callbacks before or after kickoff", Crew(agents=[one, two], tasks=tasks, before_kickoff_callbacks=[dict]))
     refused("two agents.*'One'", Crew(agents=[one, agent("One")], tasks=[task("a", one)]))

@@ -8,6 +8,8 @@ runs in, and in a thread other than the main one it replaces no signal handler. 
     {"task": label, "inputs": {…}, "context": "…", "previous"?: output, "feedback"?: ["…"], "messages"?: […]}
     {"output": {…}, "usage": {…}, "messages"?: […]}      messages: of a task whose answer a person reviews
     {"skipped": {…}}                                     the condition of a ConditionalTask is false
+
+The agent of a hierarchical crew is its manager. It chooses coworkers while its task runs, so these run in the same process.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 from crewai import Task as CrewTask
 from crewai.core.providers.human_input import SyncHumanInputProvider, reset_provider, set_provider
 from crewai.crews.crew_output import CrewOutput
-from crewai.llms.base_llm import BaseLLM
 from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 
 from nervenet import AgentError, Task
+from nervenet.integrations.crewai.model_agent import forget_usage, llms_of
+from nervenet.integrations.crewai.model_calls import ModelCalls
+from nervenet.integrations.crewai.model_faults import ModelCallFailed
 from nervenet.integrations.crewai.outputs import decode_output, encode_output
 from nervenet.integrations.crewai.plan import Plan
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
     from crewai import Crew
     from crewai.core.providers.human_input import ExecutorContext
+
+    from nervenet import Agent
 
 __all__ = ["TaskHandler"]
 
@@ -43,21 +49,32 @@ class TaskHandler:
     Attributes:
         plan: The crew.
         role: The agent.
+        model: The agent that calls the models. None: this one calls them itself.
     """
 
     plan: Plan
     role: str
+    model: Agent[Any, Any] | None = None
 
-    def handler(self) -> Callable[[Task[None], dict[str, Any]], Any]:
+    def handler(self) -> Callable[[Task[Any], dict[str, Any]], Any]:
         """The function that `mesh.agent` takes."""
 
-        def run(task: Task[None], request: dict[str, Any]) -> dict[str, Any]:
-            return self._run(task, request)
+        def run(task: Task[Any], request: dict[str, Any]) -> dict[str, Any]:
+            if self.model is None:
+                return self._run(task, request, None)
+            calls = ModelCalls(task, self.plan.name, self.model)
+            try:
+                return self._run(task, request, calls)
+            except ModelCallFailed:
+                raise
+            except Exception:
+                calls.seal()
+                raise
 
         run.__doc__ = f"Tasks of the agent {self.role!r} of the crew {self.plan.name!r}."
         return run
 
-    def _run(self, task: Task[None], request: Mapping[str, Any]) -> dict[str, Any]:
+    def _run(self, task: Task[Any], request: Mapping[str, Any], calls: ModelCalls | None) -> dict[str, Any]:
         label = request["task"]
         if label not in self.plan.labels:
             raise AgentError(
@@ -79,7 +96,7 @@ class TaskHandler:
         if index > 0 and own.allow_crewai_trigger_context is None:
             own.allow_crewai_trigger_context = False  # CrewAI gives the payload to the first task
         crew.tasks, crew.stream = [own], False
-        _count_from_zero(crew)
+        _prepare_models(crew, calls)
         token = set_provider(_Conversation(request.get("messages", ()), request.get("feedback", ())))
         try:
             result = cast("Any", crew).kickoff(inputs=dict(request["inputs"]))
@@ -88,7 +105,7 @@ class TaskHandler:
         if not isinstance(result, CrewOutput):
             raise AgentError(f"the crew {self.plan.name!r} streamed its result", type="NotSupported", retryable=False)
         output, usage = result.tasks_output[-1], result.token_usage
-        self._count(task, usage)
+        _count(task, crew)
         answer: dict[str, Any] = {"output": encode_output(output), "usage": usage.model_dump(mode="json")}
         if reviewed:
             answer["messages"] = _conversation(output)
@@ -96,12 +113,6 @@ class TaskHandler:
 
     def _previous(self, previous: Mapping[str, Any]) -> TaskOutput:
         return decode_output(previous["output"], self.plan.tasks[previous["task"]])
-
-    def _count(self, task: Task[None], usage: Any) -> None:
-        agent = next(one for one in self.plan.crew.agents if one.role == self.role)
-        model = getattr(agent.llm, "model", None) or "unknown"
-        if usage.total_tokens:
-            task.usage(model, input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
 
 
 class _Conversation(SyncHumanInputProvider):
@@ -128,12 +139,20 @@ def _conversation(output: TaskOutput) -> list[dict[str, Any]]:
     return messages
 
 
-def _count_from_zero(crew: Crew) -> None:
-    """A copy of an agent shares the counter of tokens with the original: give it one of its own."""
-    for agent in crew.agents:
-        if isinstance(agent.llm, BaseLLM):
-            llm = cast("Any", agent.llm)
-            llm._token_usage = dict.fromkeys(llm._token_usage, 0)  # noqa: SLF001  # there is no other way to reset it
+def _prepare_models(crew: Crew, calls: ModelCalls | None) -> None:
+    """Let the models of this copy of the crew count tokens from zero, and make their calls tasks."""
+    for name, (holder, llm) in llms_of(crew).items():
+        if calls is None:
+            forget_usage(llm)
+        setattr(holder, name[1], llm if calls is None else calls.through(llm, name))
+
+
+def _count(task: Task[Any], crew: Crew) -> None:
+    """Report the tokens of this copy of the crew, by model."""
+    for llm in {id(llm): llm for _, llm in llms_of(crew).values()}.values():
+        used = llm.get_token_usage_summary()
+        if used.total_tokens:
+            task.usage(llm.model, input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
 
 
 def _unconditional(task: ConditionalTask) -> CrewTask:

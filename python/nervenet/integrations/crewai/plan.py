@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from crewai import Process
 
 from nervenet.integrations.capability_names import capability_name
+from nervenet.integrations.crewai.model_agent import llms_of
 from nervenet.integrations.refusals import NotSupported, caller
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
     from nervenet.integrations.capability_names import CapabilityNames
 
-__all__ = ["Plan", "plan"]
+__all__ = ["MANAGER", "MODEL", "Plan", "plan"]
 
+MANAGER = "manager"
+"""The name of a hierarchical crew's manager in `options=` and `slots=`, and the end of its capability."""
+MODEL = "model"
+"""The same for the agent that calls the models."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
@@ -33,7 +38,8 @@ class Plan:
         name: Name of the crew in the mesh.
         crew: The user's crew, which is never changed.
         labels: The label of each task, in their order: its name, or `task-3`.
-        capabilities: The capability of each agent, by role.
+        capabilities: The capability of each agent, by role; of a hierarchical crew that of its manager alone, as `manager`.
+        model_capability: The capability that calls the models. None: the tasks of the crew call them themselves.
         inputs: The placeholders of all texts, which a run must fill.
     """
 
@@ -41,6 +47,7 @@ class Plan:
     crew: Crew
     labels: tuple[str, ...]
     capabilities: Mapping[str, str]
+    model_capability: str | None
     inputs: frozenset[str]
 
     @property
@@ -48,14 +55,22 @@ class Plan:
         """The tasks by label, in their order."""
         return dict(zip(self.labels, self.crew.tasks, strict=True))
 
+    def performer(self, task: Task) -> str:
+        """The role whose capability runs a task: that of its agent, or `manager`."""
+        if self.crew.process == Process.hierarchical:
+            return MANAGER
+        assert task.agent is not None
+        return task.agent.role
 
-def plan(crew: Crew, name: str, names: CapabilityNames) -> Plan:
+
+def plan(crew: Crew, name: str, names: CapabilityNames, *, model_calls: bool = False) -> Plan:
     """Give the parts of a crew their names.
 
     Args:
         crew: The user's crew.
         name: Its name in the mesh.
         names: The names that the mesh has already.
+        model_calls: Whether calls of models are tasks.
 
     Raises:
         NotSupported: The crew uses something that is not supported. The message names the line and the cure.
@@ -65,6 +80,8 @@ def plan(crew: Crew, name: str, names: CapabilityNames) -> Plan:
             f"{caller()}: name={name!r}: use letters, digits, _ and -, a letter first, at most 63 of them"
         )
     _refuse(crew, name)
+    if model_calls:
+        _refuse_chains(crew, name)
     labels = [task.name or f"task-{number}" for number, task in enumerate(crew.tasks, 1)]
     if twice := _twice(labels):
         raise NotSupported(f"{caller()}: two tasks of crew {name!r} have the name {twice!r}: rename one of them")
@@ -75,11 +92,17 @@ def plan(crew: Crew, name: str, names: CapabilityNames) -> Plan:
             "different roles"
         )
     cure = "change the role, or give the crew another name="
+    roles = [MANAGER] if crew.process == Process.hierarchical else [agent.role for agent in agents]
     capabilities = {
         role: names.take(_capability(name, role), f"the agent with the role {role!r}", f"crew {name!r}", cure)
-        for role in (agent.role for agent in agents)
+        for role in roles
     }
-    return Plan(name, crew, tuple(labels), capabilities, frozenset(crew.fetch_inputs()))
+    model = (
+        names.take(f"{name}-{MODEL}", "the agent that calls the models", f"crew {name!r}", cure)
+        if model_calls
+        else None
+    )
+    return Plan(name, crew, tuple(labels), capabilities, model, frozenset(crew.fetch_inputs()))
 
 
 def _capability(crew: str, role: str) -> str:
@@ -89,10 +112,9 @@ def _capability(crew: str, role: str) -> str:
 
 def _refuse(crew: Crew, name: str) -> None:
     where = f"{caller()}: crew {name!r}"
-    if crew.process != Process.sequential:
+    if crew.manager_agent is not None and crew.manager_agent.tools:
         raise NotSupported(
-            f"{where} has process={crew.process.value}, whose manager chooses the next agent while its own task runs: use "
-            "Process.sequential, or call one durable crew for each choice from a workflow of yours"
+            f"{where} has a manager_agent with tools, which CrewAI refuses: give the tools to the other agents"
         )
     if crew.planning:
         raise NotSupported(
@@ -110,14 +132,25 @@ def _refuse(crew: Crew, name: str) -> None:
             "a workflow of yours, around `await crew.kickoff(ctx, inputs)`"
         )
     for number, task in enumerate(crew.tasks, 1):
-        if task.agent is None:
+        if task.agent is None and crew.process != Process.hierarchical:
             raise NotSupported(f"{where}: task {task.name or number!r} has no agent: give it one, Task(…, agent=…)")
+
+
+def _refuse_chains(crew: Crew, name: str) -> None:
+    """A model that continues its last answer by an id of the provider keeps this id in one process."""
+    for (owner, _), (_, llm) in llms_of(crew).items():
+        for option in ("auto_chain", "auto_chain_reasoning"):
+            if getattr(llm, option, False):
+                raise NotSupported(
+                    f"{caller()}: crew {name!r} has model_calls=True, and the model {llm.model!r} of {owner!r} has {option}=True, "
+                    f"which continues the last answer of the same process: leave out {option}, or model_calls"
+                )
 
 
 def _agents(crew: Crew) -> list[BaseAgent]:
     """The agents of the crew and of its tasks, each once."""
     found: list[BaseAgent] = []
-    for agent in [*crew.agents, *(task.agent for task in crew.tasks)]:
+    for agent in [*crew.agents, *(task.agent for task in crew.tasks), crew.manager_agent]:
         if agent is not None and all(agent is not other for other in found):
             found.append(agent)
     return found

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workflow's side: CrewAI's sequential process, with each task a call of an agent's capability.
+"""The workflow's side: CrewAI's sequential and hierarchical process, with each task a call of an agent's capability.
 
 CrewAI's own loop cannot run in a workflow: it uses threads, an event bus, clocks and generated ids. Its rules are few and
 are repeated here: tasks run in their order; the context of a task is the outputs of all tasks before it, or those of the
-tasks that it names; a task with `async_execution` runs beside the ones that follow, and the next task without it waits.
+tasks that it names; a task with `async_execution` runs beside the ones that follow, and the next task without it waits. A
+hierarchical crew differs in one point: its manager has all tasks.
 """
 
 from __future__ import annotations
@@ -92,14 +93,13 @@ class CrewRun:
         beside.clear()
 
     async def _one(self, label: str, task: Task, context: str) -> TaskOutput:
-        assert task.agent is not None
         request: dict[str, Any] = {"task": label, "inputs": self._inputs, "context": context}
         if isinstance(task, ConditionalTask) and self._done:
             before = next(reversed(self._done))
             request["previous"] = {"task": before, "output": self._encoded[before]}
         feedback: list[str] = []
         while True:
-            reply = await self._call(task.agent.role, request)
+            reply = await self._call(self._plan.performer(task), request)
             self._encoded[label] = reply.get("skipped") or reply["output"]
             output = decode_output(self._encoded[label], task)
             if "skipped" in reply:
