@@ -11,7 +11,8 @@ From the top; imports flow down only:
     crew.py           durable_crew: the agents and the workflow of a crew
     process.py        the workflow's side: order, context, questions to people
     handler.py        the agent's side: one task of the crew
-    model_calls.py    model_calls=True: the calls of models in one task, each a task of its own
+    remote_model.py   model_calls=True: a model whose calls are tasks
+    model_calls.py    the calls of models in one task of the crew
     plan.py           the names of a crew's parts, and what is refused
     model_agent.py    the agent that calls the models
     model_faults.py   what a client library raised, as our errors and back

@@ -30,6 +30,7 @@ from nervenet.integrations.crewai.model_calls import ModelCalls
 from nervenet.integrations.crewai.model_faults import ModelCallFailed
 from nervenet.integrations.crewai.outputs import decode_output, encode_output
 from nervenet.integrations.crewai.plan import Plan
+from nervenet.integrations.crewai.remote_model import through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,7 +145,7 @@ def _prepare_models(crew: Crew, calls: ModelCalls | None) -> None:
     for name, (holder, llm) in llms_of(crew).items():
         if calls is None:
             forget_usage(llm)
-        setattr(holder, name[1], llm if calls is None else calls.through(llm, name))
+        setattr(holder, name[1], llm if calls is None else through(calls, llm, name))
 
 
 def _count(task: Task[Any], crew: Crew) -> None:

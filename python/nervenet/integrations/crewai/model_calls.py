@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls of models in one attempt of a crew's task, each a task of the pool (`durable_crew(model_calls=True)`).
 
-`through` gives a copy of a model whose `call` and `acall` send the request to the capability `<crew>-model` and wait. All else is
-the model's own class: which tools it supports, the size of its context, its counter of tokens.
-
 The id of such a task is made of the id of the crew's task, a digest of the request, and how often the attempt has made the same
 request. The mesh runs one task for each id. So the next attempt gets the answers that there are, and waits for the call that still
 runs. Two cases need more than that:
@@ -16,29 +13,19 @@ runs. Two cases need more than that:
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
-import inspect
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from crewai.hooks.llm_hooks import model_call_hooks_already_dispatched
-from crewai.llms.base_llm import BaseLLM
-from crewai.types.usage_metrics import UsageMetrics
-from crewai.utilities.token_counter_callback import TokenCalcHandler
-from pydantic import BaseModel
-
-from nervenet import AgentError, CallFailed, CallOptions, Client, NervenetError, RequestError
+from nervenet import CallFailed, CallOptions, Client, NervenetError, RequestError
 from nervenet.agent.current_config import current_config
 from nervenet.errors import NotFound
-from nervenet.integrations.crewai.model_agent import forget_usage
-from nervenet.integrations.crewai.model_faults import ModelCallFailed, as_crewai_expects
-from nervenet.integrations.crewai.model_values import decode, digest_of, encode, schema_of, with_stable_ids
+from nervenet.integrations.crewai.model_faults import as_crewai_expects
+from nervenet.integrations.crewai.model_values import digest_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -83,19 +70,6 @@ class ModelCalls:
         self._made: Counter[str] = Counter()
         self._lock = Lock()
         self._round = self._wait(self._last_mark()) if task.attempt > 1 else 0
-
-    def through(self, llm: BaseLLM, name: tuple[str, str]) -> BaseLLM:
-        """A copy of this model whose calls are tasks.
-
-        Args:
-            llm: The model.
-            name: Its name (`llms_of`).
-        """
-        made = copy.copy(llm)
-        forget_usage(made)
-        object.__setattr__(made, "__class__", _remote(type(made)))
-        object.__setattr__(made, "_remote_calls", _Remote(self, name))
-        return made
 
     def seal(self) -> None:
         """The crew's task ended with an error of its own: its next attempt must not use these answers."""
@@ -166,109 +140,3 @@ class ModelCalls:
 
     def _wait(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._link.loop).result()
-
-
-@dataclass(frozen=True)
-class _Remote:
-    """What a copy of a model knows: where its calls go, and its name there."""
-
-    calls: ModelCalls
-    name: tuple[str, str]
-
-    def request(
-        self, llm: BaseLLM, messages: Any, tools: Any, callbacks: Any, functions: Any, kind: Any
-    ) -> dict[str, Any]:
-        """The request for a call with these arguments.
-
-        Raises:
-            ModelCallFailed: An argument cannot travel.
-        """
-        unknown = [one for one in callbacks or () if not isinstance(one, TokenCalcHandler)]
-        if unknown or functions:
-            what = f"callbacks ({type(unknown[0]).__name__})" if unknown else "available_functions"
-            raise ModelCallFailed(
-                f"a call of the model {llm.model!r} has {what}, which cannot travel to the agent that calls the model: give them "
-                "to the model itself, LLM(callbacks=[…]), or leave model_calls out of durable_crew",
-                type="NotSupported",
-                retryable=False,
-            )
-        plain: Any = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        try:
-            request: dict[str, Any] = {
-                "llm": list(self.name),
-                "messages": with_stable_ids(encode(plain, "messages")),
-                "stop": sorted(llm.stop_sequences),  # CrewAI makes it from a set
-            }
-            if tools:
-                request["tools"] = encode(tools, "tools")
-        except AgentError as error:
-            raise ModelCallFailed(error.message, type=error.type, retryable=False) from None
-        if kind is not None:
-            request["schema"] = schema_of(kind)
-        return request
-
-    def result(self, llm: Any, answer: dict[str, Any], kind: type[BaseModel] | None) -> Any:
-        """What `call` returns for this answer."""
-        used = UsageMetrics.model_validate(answer["usage"])
-        for name in llm._token_usage:  # noqa: SLF001  # the counter that CrewAI reads
-            llm._token_usage[name] += getattr(used, name)  # noqa: SLF001
-        if "text" in answer:
-            return answer["text"]
-        if "object" in answer:
-            return _object(kind or getattr(llm, "response_format", None), answer["object"])
-        return decode(answer["list"] if "list" in answer else answer["value"])
-
-
-def _object(kind: Any, fields: Any) -> Any:
-    return kind.model_validate(fields) if inspect.isclass(kind) and issubclass(kind, BaseModel) else fields
-
-
-@cache
-def _remote(real: type[BaseLLM]) -> type[BaseLLM]:
-    """A class like this one whose calls are tasks."""
-    made = type(f"{real.__name__}InTasks", (real,), {"__module__": __name__})
-    changed = cast("Any", made)  # once the class is made: BaseLLM wraps what a class defines with retries of its own
-    changed.call, changed.acall = _call, _acall
-    return changed  # type: ignore[no-any-return]
-
-
-def _call(
-    self: Any,
-    messages: Any,
-    tools: Any = None,
-    callbacks: Any = None,
-    available_functions: Any = None,
-    from_task: Any = None,
-    from_agent: Any = None,
-    response_model: Any = None,
-) -> Any:
-    remote: _Remote = self.__dict__["_remote_calls"]
-    asked, finish = _hooked(self, messages, from_agent)
-    request = remote.request(self, asked, tools, callbacks, available_functions, response_model)
-    return finish(remote.result(self, remote.calls.wait(remote.calls.start(request)), response_model))
-
-
-async def _acall(
-    self: Any,
-    messages: Any,
-    tools: Any = None,
-    callbacks: Any = None,
-    available_functions: Any = None,
-    from_task: Any = None,
-    from_agent: Any = None,
-    response_model: Any = None,
-) -> Any:
-    remote: _Remote = self.__dict__["_remote_calls"]
-    asked, finish = _hooked(self, messages, from_agent)
-    request = remote.request(self, asked, tools, callbacks, available_functions, response_model)
-    answer = await asyncio.wrap_future(remote.calls.start(request))
-    return finish(remote.result(self, answer, response_model))
-
-
-def _hooked(llm: Any, messages: Any, agent: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Run the hooks before a call that CrewAI's executor has not run, and give what runs those after it."""
-    if model_call_hooks_already_dispatched():
-        return messages, lambda answer: answer
-    asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(one) for one in messages]
-    llm._invoke_before_llm_call_hooks(asked, agent)  # noqa: SLF001  # CrewAI: "should be called by native providers"
-    return asked, lambda answer: llm._invoke_after_llm_call_hooks(asked, answer, agent)  # noqa: SLF001
