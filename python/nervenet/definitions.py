@@ -50,7 +50,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The minor version of this interpreter. Only the same one replays a workflow's code, so it belongs to the definition."""
 
 Run = Literal["auto", "thread", "process"]
-OnError = Literal["fail", "block"]
+OnError = Literal["block", "fail"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -184,7 +184,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
         version: Version of the definition. 0: the highest version that a live node has (remote).
         options: Options of its starts.
         defaults: Options of the calls that it makes, from its mesh.
-        on_error: `"fail"` or `"block"`, see `Mesh.workflow`.
+        on_error: What a programming error does, `"block"` or `"fail"`, see `Mesh.workflow`.
         fn: The function. None when remote.
         takes_input: Whether the function takes an input.
         parameter: Name of the input's parameter, with which errors about the input begin.
@@ -197,7 +197,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     version: int = 1
     options: StartOptions | None = None
     defaults: CallOptions | None = None
-    on_error: OnError = "fail"
+    on_error: OnError = "block"
     fn: Callable[..., Any] | None = None
     takes_input: bool = True
     parameter: str = ""
@@ -349,7 +349,7 @@ def define_workflow(
     *,
     name: str | None = None,
     version: int = 1,
-    on_error: OnError = "fail",
+    on_error: OnError = "block",
     options: StartOptions | None = None,
     defaults: CallOptions | None = None,
     signals: Collection[Signal[Any]] | None = None,
@@ -359,8 +359,7 @@ def define_workflow(
     name = _name_of(fn, name, "workflow")
     if not _whole(version):
         raise ValueError(f"workflow {name!r}: version is {version!r}: a whole number, at least 1")
-    if on_error not in ("fail", "block"):
-        raise ValueError(f"workflow {name!r}: on_error is {on_error!r}: 'fail' or 'block'")
+    check_on_error(on_error, f"workflow {name!r}")
     if not is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
     for each in signals or ():
@@ -385,6 +384,13 @@ def define_workflow(
         signals=None if signals is None else tuple(signals),
         _fingerprint=_module_fingerprint(underlying(fn)),
     )
+
+
+def check_on_error(given: Any, whose: str) -> OnError:
+    """`given`. Raises ValueError if it is no `on_error`."""
+    if given not in ("block", "fail"):
+        raise ValueError(f"{whose}: on_error is {given!r}: 'block' or 'fail'")
+    return given  # type: ignore[no-any-return]  # narrowed above
 
 
 def _whole(number: object) -> bool:

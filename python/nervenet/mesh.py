@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from typing_extensions import TypeVar
 
-from nervenet.definitions import Agent, Workflow, define_agent, define_workflow
+from nervenet.definitions import Agent, Workflow, check_on_error, define_agent, define_workflow
 from nervenet.errors import NervenetError
 from nervenet.imports import refuse_here
 from nervenet.options import EMPTY, CallOptions, StartOptions, check_name, refuse_unknown
@@ -101,20 +101,25 @@ class Mesh:
         name: Name of the mesh: the service name in traces, and the first part of agent ids. Letters, digits,
             `_` and `-`, a letter first, at most 63 characters.
         defaults: Options of every call, weaker than those of the agent and of the call.
+        on_error: What a programming error in one of its workflows does: `"block"` or `"fail"`, see `workflow`.
 
     Raises:
-        ValueError: The name cannot be used.
+        ValueError: The name cannot be used, or `on_error` has another value.
 
     Attributes:
         name: Name of the mesh.
         defaults: Options of every call, weaker than those of the agent and of the call.
+        on_error: What a programming error in one of its workflows does, `"block"` or `"fail"`.
         agents: The agents, by name.
         workflows: The workflows, by name and version.
     """
 
-    def __init__(self, name: str, /, *, defaults: CallOptions | None = None) -> None:
+    def __init__(
+        self, name: str, /, *, defaults: CallOptions | None = None, on_error: Literal["block", "fail"] = "block"
+    ) -> None:
         self.name = check_name(name, "mesh", step=False)
         self.defaults = defaults
+        self.on_error = check_on_error(on_error, f"mesh {name!r}")
         self.agents: dict[str, Agent[Any, Any]] = {}
         self.workflows: dict[tuple[str, int], Workflow[Any, Any]] = {}
 
@@ -226,7 +231,7 @@ class Mesh:
         *,
         name: str | None = None,
         version: int = 1,
-        on_error: Literal["fail", "block"] = "fail",
+        on_error: Literal["block", "fail"] | None = None,
         options: StartOptions | None = None,
         signals: Collection[Signal[Any]] | None = None,
     ) -> _WorkflowDecorator: ...
@@ -240,7 +245,7 @@ class Mesh:
         *,
         name: str | None = None,
         version: int = 1,
-        on_error: Literal["fail", "block"] = "fail",
+        on_error: Literal["block", "fail"] | None = None,
         options: StartOptions | None = None,
         signals: Collection[Signal[Any]] | None = None,
         **unknown: object,
@@ -254,8 +259,10 @@ class Mesh:
             fn: The function.
             name: Name of the workflow. Default: the name of the function.
             version: Two versions of one name can exist side by side. A start takes the highest one, runs keep theirs.
-            on_error: `"fail"`: an exception fails the run. `"block"`: it stops the run until code with a correction is
-                deployed, then the run continues.
+            on_error: What a programming error does (`KeyError`, `TypeError`, `AssertionError` and others, see
+                docs/errors.md). `"block"`: it stops the run until corrected code is saved or deployed, then the run
+                continues, and no step runs twice. `"fail"`: it fails the run, as every other exception does. Default:
+                that of the mesh.
             options: Options of its starts.
             signals: The signals that it receives. Default: nervenet finds them in the code. Other signals are refused
                 unless the sender passes `undeclared=True`.
@@ -274,7 +281,7 @@ class Mesh:
                 fn,
                 name=name,
                 version=version,
-                on_error=on_error,
+                on_error=on_error or self.on_error,
                 options=options,
                 defaults=self.defaults,
                 signals=signals,

@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 
 class Payload(NamedTuple):
@@ -358,12 +358,20 @@ class Entry:
         return self.name.partition(":")[0]
 
 
+ERROR_CURE: Final = (
+    "Nothing is lost, and no step runs twice: correct the code and save or deploy it, and the run continues where it is. "
+    "If the cause was not the code: nervenet retry"
+)
+"""What to do about a programming error. The workflow's id follows."""
+
+
 @dataclass(slots=True, frozen=True)
 class Mismatch:
     """Why a run is BLOCKED: what the journal has, what the code asks for, and where (`review.py:27`).
 
     Without `expected` and `found` code and journal do not disagree; `detail` says what is wrong and what to do.
     `unreadable`: the journal holds what this release cannot read; a node of another release may.
+    `error`: the programming error that the code raised (`KeyError: 'price'`); `detail` has its frames.
     """
 
     expected: str
@@ -372,10 +380,13 @@ class Mismatch:
     agreed: int = 0
     detail: str = ""
     unreadable: bool = False
+    error: str = ""
 
     @property
     def note(self) -> str:
         """In a list's few words."""
+        if self.error:
+            return f"{self.where}: {self.error}" if self.where else self.error
         if not self.expected and not self.found:
             return self.detail
         return f"code and journal disagree, {self.where}".rstrip(", ")
@@ -383,6 +394,8 @@ class Mismatch:
     @property
     def cure(self) -> str:
         """What to do about it. The change has the name of what the code asks for, as one would name it."""
+        if self.error:
+            return ERROR_CURE
         asked = re.match(r"(?:task|child|sent|escalated):([A-Za-z][A-Za-z0-9_-]*)", self.found)
         change = f"{asked[1][:57]}-first" if asked is not None else "what-changed"
         before = "Nothing is lost or retried. Deploy the code that ran before"

@@ -185,6 +185,11 @@ CLIENT_PATIENCE: Final = 20.0
 """How long it retries when one has: the node is probably being replaced."""
 PEER_CALL_TIMEOUT: Final = 1.0
 """For a call that one node makes for another's caller."""
+RESTART_CANCEL_TIMEOUT: Final = 8.0
+"""For the end of a BLOCKED run that is canceled before it begins again. Its node may have died: then another one ends it."""
+RESTART_CANCEL_POLL: Final = 0.1
+BLOCKED_WAIT: Final = 1.0
+"""For a caller that waits for the end of a BLOCKED workflow: shorter, and one that repeats its call would be a busy loop."""
 PROBE_TIMEOUT: Final = 1.0
 """For the question whether a process that seems dead still answers."""
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from nervenet.definitions import define_workflow
 from nervenet.durable import Context, Machine
 from nervenet.durable.check import blocked_text, replay_check
 from nervenet.records import (
@@ -208,18 +207,6 @@ def test_code_that_does_not_yield_is_interrupted_from_another_thread_with_its_li
     assert "await ctx.call" in machine.blocked.detail
     assert machine.blocked.where.startswith("test_blocked.py:")
     assert machine.interrupt() is False
-
-
-def test_an_error_may_park_the_run_instead_of_failing_it() -> None:
-    async def breaks(ctx: Context) -> None:
-        await ctx.call(greet, "a")
-        raise ValueError("mend me")
-
-    feeder = Feeder(define_workflow(breaks, on_error="block"))
-    feeder.done("greet")
-    blocked = feeder.machine.blocked
-    assert blocked is not None and blocked.found == "ValueError: mend me"
-    assert blocked.where == line(breaks, "raise") and "mend me" in blocked.detail
 
 
 def test_a_fault_of_the_machine_itself_never_leaves_apply(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nervenet.durable import Context
+from nervenet.errors import NotDurable
 from nervenet.records import State
 from tests.durable.flows import Feeder, flow
 
@@ -75,10 +76,9 @@ def test_the_error_names_the_call_the_workflow_the_line_and_the_cure(
         if found is not None:
             await found
 
-    close = Feeder(flow(review)).machine.result
-    assert close is not None and close.state is State.FAILED and close.failure is not None
-    assert close.failure.type == "NotDurable", close.failure
-    message = close.failure.message
+    machine = Feeder(flow(review)).machine
+    assert machine.state is State.BLOCKED and isinstance(machine.error, NotDurable)
+    message = str(machine.error)
     assert message.startswith(f"{named} in workflow 'review' (test_not_durable.py:"), message
     assert "cannot be replayed after a crash. " in message and cure in message, message
 
@@ -98,10 +98,10 @@ def test_a_nested_run_and_a_foreign_future_are_recognised_when_they_leave_the_fu
         await foreign
 
     for fn, words in ((nested, "asyncio.run"), (waits, "future of another loop")):
-        close = Feeder(flow(fn)).machine.result
-        assert close is not None and close.failure is not None and close.failure.type == "NotDurable"
-        assert words in close.failure.message and "(test_not_durable.py:" in close.failure.message
-        assert close.failure.cause is not None and close.failure.cause.type == "RuntimeError"
+        machine = Feeder(flow(fn)).machine
+        assert machine.state is State.BLOCKED and isinstance(machine.error, NotDurable)
+        assert words in str(machine.error) and "(test_not_durable.py:" in str(machine.error)
+        assert isinstance(machine.error.__cause__, RuntimeError)
     other.close()
 
 

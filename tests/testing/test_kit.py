@@ -334,5 +334,5 @@ def test_a_question_whose_schema_is_none_is_refused_where_it_is_asked() -> None:
     async def asks(ctx: Context) -> None:
         await ctx.ask("How many?", answer=Annotated[int, WithJsonSchema({"type": "whole"})])
 
-    with pytest.raises(WorkflowFailed, match="the answer's JSON Schema is invalid: type: 'whole' is not valid under"):
+    with pytest.raises(TypeError, match="the answer's JSON Schema is invalid: type: 'whole' is not valid under"):
         _ = WorkflowTest().run(define_workflow(asks, name="asks", local=locals())).result

@@ -101,6 +101,8 @@ def wanted_commands(machine: Machine) -> WantedCommands:
 def compare(machine: Machine, again: WantedCommands, agreed: int) -> Mismatch | None:
     """The difference of a second machine with the same entries from this one (None: no difference)."""
     if again.blocked is not None:
+        if again.blocked.error:  # the first machine had none at this point
+            return replace(again.blocked, detail=f"{again.blocked.detail}{NOT_DETERMINISTIC}")
         return replace(again.blocked, detail=again.blocked.detail or NOT_DETERMINISTIC)
     first = _difference(machine.outstanding(), again.commands)
     if first is None:
@@ -116,6 +118,10 @@ def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) 
     """The two columns, for people."""
     flow = machine.workflow
     since = f" since {_clock(at.time_ms)}" if at is not None else ""
+    if mismatch.error:
+        head = f"{machine.workflow_id} is BLOCKED by an error in its code{since} ({flow.name} v{flow.version}"
+        where = f"{mismatch.where}: " if mismatch.where else ""
+        return f"{head})\n{where}{mismatch.error}\n{mismatch.detail.rstrip()}\n{mismatch.cure} {machine.workflow_id}"
     where = f", {mismatch.where}" if mismatch.where else ""
     left, right = "the journal has", "this code asks for"
     number = f"{at.n if at is not None else mismatch.agreed + 1:>2} "
@@ -129,6 +135,16 @@ def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) 
         mismatch.detail.rstrip() or mismatch.cure,
     ]
     return "\n".join(lines)
+
+
+def blocking_error(machine: Machine, at: Entry) -> BaseException:
+    """What a test raises for a run that is blocked: its programming error, with these words as a note; else these words."""
+    assert machine.blocked is not None
+    words, error = blocked_text(machine, machine.blocked, at), machine.error
+    if error is None:
+        return AssertionError(words)
+    error.add_note(words)
+    return error
 
 
 def _difference(first: list[Command], second: list[Command]) -> tuple[Command | None, Command | None] | None:

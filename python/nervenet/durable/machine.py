@@ -40,8 +40,9 @@ from nervenet.durable.fold import Fold
 from nervenet.durable.lines import is_debugged, is_importing, line_of_coroutine, line_of_traceback
 from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, Runaway, overrun_line
 from nervenet.durable.pending import Contradiction, Pending
+from nervenet.durable.programming_errors import programming_error
 from nervenet.durable.remedies import not_durable_message
-from nervenet.errors import NotDurable
+from nervenet.errors import NotDurable, detail
 from nervenet.payloads import InvalidPayload, PayloadTooLarge, check_size
 from nervenet.records import (
     Cancel,
@@ -57,6 +58,10 @@ from nervenet.records import (
 )
 
 _INTERRUPTING = threading.Lock()
+MOST_WORDS = 500
+"""Characters of a programming error's message that are kept. `repr` of a user's object may be very long."""
+MOST_FRAMES = 4_000
+"""Characters of its frames that are kept, the innermost ones."""
 
 
 class Interrupted(BaseException):
@@ -75,6 +80,7 @@ class Machine:
     __slots__ = (
         "__weakref__",
         "_closed",
+        "_ending",
         "_fold",
         "_interrupted",
         "_log",
@@ -82,6 +88,7 @@ class Machine:
         "_replaying",
         "_thread",
         "blocked",
+        "error",
         "failed_at",
         "next",
         "payload_limit",
@@ -105,6 +112,7 @@ class Machine:
         self.workflow_id = workflow_id
         self.payload_limit = payload_limit
         self.blocked: Mismatch | None = None
+        self.error: BaseException | None = None  # the programming error that has blocked it, until it is dropped
         self.result: Close | None = None
         self.failed_at = ""
         self.next: ContinueRun | None = None
@@ -114,6 +122,7 @@ class Machine:
         self._log = log
         self._main: asyncio.Task[Any] | None = None
         self._closed: Close | None = None
+        self._ending: Close | None = None  # how the journal ends that is being replayed
         self._replaying = False
         self._thread = 0
         self._interrupted: str | None = None
@@ -165,6 +174,8 @@ class Machine:
     def foresee(self, entries: Sequence[Entry]) -> None:
         """Read the entries that a replay will apply: `ctx.patched` needs them in advance."""
         self._fold.foresee(entries)
+        if entries and isinstance(last := entries[-1].body, Close):
+            self._ending = last
 
     def apply(self, entry: Entry, *, replaying: bool = False, most: int = CALLBACK_LIMIT) -> list[Command]:
         """Fold one entry, run the code to idle, return the commands that are new ([] when replaying or over).
@@ -235,6 +246,7 @@ class Machine:
     def close(self) -> None:
         """Drop the code without warnings. The user's `finally` blocks run; their calls have no effect."""
         self.unfinished = False
+        self.error = None
         if self._main is None:
             return
         self._main = None
@@ -355,12 +367,25 @@ class Machine:
 
     def _failed(self, error: BaseException) -> None:
         error = self._translated(error)
-        if self.workflow.on_error == "block":
-            where = line_of_traceback(error.__traceback__)
-            self._block("code that goes on", f"{type(error).__name__}: {error}", where, stack_of(error))
+        close = Close(State.FAILED, failure=failure_of(error))
+        if (wrong := self._blocking(error, close)) is not None:
+            where = line_of_traceback(wrong.__traceback__) or line_of_traceback(error.__traceback__)
+            words, frames = detail(wrong), stack_of(wrong) or stack_of(error)
+            self._block("", "", where, frames[-MOST_FRAMES:], error=words[:MOST_WORDS])
+            self.error = error
             return
         self.failed_at = step_of(error)
-        self._finished(Close(State.FAILED, failure=failure_of(error)))
+        self._finished(close)
+
+    def _blocking(self, error: BaseException, close: Close) -> BaseException | None:
+        """The programming error for which the run waits for other code. None: it fails, with this `close`.
+
+        After a cancel it fails: somebody waits for its end. And it fails if its journal says that it did, because
+        `on_error` was "fail" then, or a release without it wrote the journal.
+        """
+        if self.workflow.on_error == "fail" or self._fold.canceled is not None or _same_end(close, self._ending):
+            return None
+        return programming_error(error)
 
     def _translated(self, error: BaseException) -> BaseException:
         """An error of asyncio for a call that cannot be durable, as NotDurable."""
@@ -408,8 +433,8 @@ class Machine:
             words = "".join(traceback.format_exception(error))
             self._block("a fold", f"{type(error).__name__}: {error}", line_of_traceback(error.__traceback__), words)
 
-    def _block(self, expected: str, found: str, where: str, detail: str = "") -> None:
-        self.blocked = Mismatch(expected, found, where, max(0, self.entries - 1), detail)
+    def _block(self, expected: str, found: str, where: str, detail: str = "", *, error: str = "") -> None:
+        self.blocked = Mismatch(expected, found, where, max(0, self.entries - 1), detail, error=error)
         self.close()
 
     def _leave(self) -> None:
@@ -471,8 +496,8 @@ def canceled_close(canceled: Cancel) -> Close:
     return Close(state, failure=Failure(code, canceled.reason, kind, source=canceled.requester))
 
 
-def _same_end(ours: Close | None, theirs: Close) -> bool:
-    if ours is None or ours.state is not theirs.state or not _same_value(ours.output, theirs.output):
+def _same_end(ours: Close | None, theirs: Close | None) -> bool:
+    if ours is None or theirs is None or ours.state is not theirs.state or not _same_value(ours.output, theirs.output):
         return False
     return _kind(ours.failure) == _kind(theirs.failure)
 

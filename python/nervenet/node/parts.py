@@ -36,6 +36,7 @@ from nervenet.node.workflows.handover import Handover
 from nervenet.node.workflows.hosted import HostedWorkflows
 from nervenet.node.workflows.load import Loader
 from nervenet.node.workflows.placement import Placement
+from nervenet.node.workflows.repair import Repair
 from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
 from nervenet.node.workflows.start_plan import StartPlanner
@@ -109,6 +110,7 @@ class NodeParts:
             new_coordinator=self._new_coordinator,
             remember=self.remembered.remember,
         )
+        self.repair = Repair(context, hosted, self.starter, self.facts, self.loader.load)
         self.children = Children(context, self.starter, self.facts, self.admission, self.checks)
         self.monitor = PendingMonitor(
             context,
@@ -158,6 +160,7 @@ class NodeParts:
             mend=self.recovery.mend,
             forget=self.hosted.forget,
             closed=self.run_end.closed,
+            blocked=hosted.blocked,
         )
 
         self.gateway = Gateway(context, self.wakes, self.etcd)

@@ -42,8 +42,13 @@ _ONCE: Final = frozenset({"StartWorkflows", "ResolveEscalation", "RegisterAgent"
 without an id of the caller, a decision (an id without number means the newest question, which may be another one by
 then), a lease."""
 
-_NAMED_BY: Final = {"StartWorkflow": "workflow_id", "SignalWorkflow": "request_id", "RunTask": "request_id"}
-"""Without this field the node generates an id, another one for each call."""
+_NAMED_BY: Final = {
+    "StartWorkflow": "workflow_id",
+    "SignalWorkflow": "request_id",
+    "RunTask": "request_id",
+    "RestartWorkflow": "run",
+}
+"""Without this field each call does it again: the node generates an id, or takes the run that there is by then."""
 
 
 def _method(method: Any) -> RpcMethod:

@@ -331,9 +331,9 @@ class JournalStore:
         if state is not None:
             args += ["state", state.value]
         if at is not None:
-            args += ["at", _clipped(at)]
+            args += ["at", clipped_note(at)]
         if note is not None:
-            args += ["note", _clipped(note)]
+            args += ["note", clipped_note(note)]
         if blocked is not None:
             args += ["blocked", blocked]
         keys = (self._keys.head(workflow_id), self._keys.view(workflow_id))
@@ -407,7 +407,7 @@ class JournalStore:
     ) -> tuple[Arg, ...]:
         k = self._keys
         keys = (*k.written(workflow_id), k.live(workflow_id), k.view(workflow_id))
-        texts = (_clipped(at), _clipped(note))
+        texts = (clipped_note(at), clipped_note(note))
         return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *texts)
 
     def _claiming(
@@ -448,6 +448,6 @@ def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None
     return None if values[0] is None else parse_head(dict(zip(names, values, strict=True)))
 
 
-def _clipped(text: str) -> str:
+def clipped_note(text: str) -> str:
     """At most 60 bytes, so that Redis keeps the head as a listpack. It never cuts a character in two."""
     return text.encode()[:NOTE_BYTES].decode(errors="ignore")

@@ -14,7 +14,7 @@ from typing import Any
 
 from nervenet import wire
 from nervenet.definitions import Workflow
-from nervenet.durable.check import blocked_text
+from nervenet.durable.check import blocking_error
 from nervenet.durable.machine import Machine
 from nervenet.records import Entry
 
@@ -83,12 +83,21 @@ def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
 
     Raises:
         AssertionError: Code and journal disagree. The message shows both in two columns.
+        Exception: The code raises a programming error where the journal continues: that error.
     """
     __tracebackhide__ = True
+    machine, at = replayed(workflow, journal)
+    if at is not None:
+        raise blocking_error(machine, at)
+    machine.close()
+
+
+def replayed(workflow: Workflow[Any, Any], journal: Journal) -> tuple[Machine, Entry | None]:
+    """The machine after this journal, and the entry at which it is blocked (None: it is not)."""
     machine = Machine(workflow, journal.workflow_id, journal.run)
     machine.foresee(journal.entries)
     for entry in journal.entries:
         machine.apply(entry, replaying=True)
         if machine.blocked is not None:
-            raise AssertionError(blocked_text(machine, machine.blocked, entry))
-    machine.close()
+            return machine, entry
+    return machine, None

@@ -196,6 +196,8 @@ class WorkflowTest:
             AssertionError: It waits for something that the test does not script, a call has no stub, or its code does
                 not
                 replay. The message names the line.
+            Exception: The code raises a programming error, which would block the run: that error. With `on_error="fail"` it
+                fails the run instead, as other exceptions do.
         """
         __tracebackhide__ = True
         if not isinstance(workflow, Workflow) or workflow.fn is None:

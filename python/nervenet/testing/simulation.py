@@ -37,7 +37,7 @@ from nervenet.durable import (
     Withdraw,
     failure_of,
 )
-from nervenet.durable.check import blocked_text, replay_check, worth_checking
+from nervenet.durable.check import blocked_text, blocking_error, replay_check, worth_checking
 from nervenet.errors import Escalate as AskHuman
 from nervenet.node.guards.watchdog import Watchdog
 from nervenet.payloads import ANY, Codec
@@ -159,7 +159,7 @@ class Simulation:
         commands = self.machine.apply(entry)
         self._watchdog.leave()
         if self.machine.blocked is not None:
-            raise AssertionError(blocked_text(self.machine, self.machine.blocked, entry))
+            raise blocking_error(self.machine, entry)
         self._crash(entry)
         for command in commands:
             self._do(command)

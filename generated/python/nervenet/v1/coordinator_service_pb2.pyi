@@ -137,12 +137,14 @@ class AwaitWorkflowsRequest(_message.Message):
     def __init__(self, workflow_ids: _Optional[_Iterable[str]] = ..., forget_workflow_ids: _Optional[_Iterable[str]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
 
 class AwaitWorkflowsResponse(_message.Message):
-    __slots__ = ("workflows", "unknown_workflow_ids")
+    __slots__ = ("workflows", "unknown_workflow_ids", "blocked_workflows")
     WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
     workflows: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]
     unknown_workflow_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., unknown_workflow_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    blocked_workflows: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]
+    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., unknown_workflow_ids: _Optional[_Iterable[str]] = ..., blocked_workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ...) -> None: ...
 
 class GetWorkflowRequest(_message.Message):
     __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads")
@@ -232,10 +234,12 @@ class WatchWorkflowRequest(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., after_sequence: _Optional[int] = ..., include_progress: bool = ..., include_partials: bool = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ...) -> None: ...
 
 class WatchWorkflowResponse(_message.Message):
-    __slots__ = ("entry",)
+    __slots__ = ("entry", "blocked")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
     entry: _workflow_pb2.JournalEntry
-    def __init__(self, entry: _Optional[_Union[_workflow_pb2.JournalEntry, _Mapping]] = ...) -> None: ...
+    blocked: _workflow_pb2.Blocked
+    def __init__(self, entry: _Optional[_Union[_workflow_pb2.JournalEntry, _Mapping]] = ..., blocked: _Optional[_Union[_workflow_pb2.Blocked, _Mapping]] = ...) -> None: ...
 
 class SignalWorkflowRequest(_message.Message):
     __slots__ = ("workflow_id", "signal", "payload", "request_id", "sender", "undeclared")
@@ -278,6 +282,42 @@ class CancelWorkflowResponse(_message.Message):
     state: _workflow_pb2.WorkflowState
     created: bool
     def __init__(self, state: _Optional[_Union[_workflow_pb2.WorkflowState, str]] = ..., created: bool = ...) -> None: ...
+
+class RetryWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id",)
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    def __init__(self, workflow_id: _Optional[str] = ...) -> None: ...
+
+class RetryWorkflowResponse(_message.Message):
+    __slots__ = ("workflow", "retried")
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    workflow: _workflow_pb2.Workflow
+    retried: bool
+    def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ..., retried: bool = ...) -> None: ...
+
+class RestartWorkflowRequest(_message.Message):
+    __slots__ = ("workflow_id", "run", "version", "reason", "requester")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    run: int
+    version: int
+    reason: str
+    requester: str
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., version: _Optional[int] = ..., reason: _Optional[str] = ..., requester: _Optional[str] = ...) -> None: ...
+
+class RestartWorkflowResponse(_message.Message):
+    __slots__ = ("workflow", "created")
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    workflow: _workflow_pb2.Workflow
+    created: bool
+    def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ..., created: bool = ...) -> None: ...
 
 class RunTaskRequest(_message.Message):
     __slots__ = ("request_id", "capability", "input", "retry", "timeouts", "selection", "labels", "wait", "payload_format")

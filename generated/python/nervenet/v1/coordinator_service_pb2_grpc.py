@@ -84,6 +84,16 @@ class CoordinatorServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowResponse.FromString,
                 _registered_method=True)
+        self.RetryWorkflow = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/RetryWorkflow',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowResponse.FromString,
+                _registered_method=True)
+        self.RestartWorkflow = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/RestartWorkflow',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowResponse.FromString,
+                _registered_method=True)
         self.RunTask = channel.unary_unary(
                 '/nervenet.v1.CoordinatorService/RunTask',
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.RunTaskRequest.SerializeToString,
@@ -195,6 +205,23 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryWorkflow(self, request, context):
+        """Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+        that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestartWorkflow(self, request, context):
+        """Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+        first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+        one run: `created` is false the second time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunTask(self, request, context):
         """Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
         request_id with another capability or input: ALREADY_EXISTS.
@@ -294,6 +321,16 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.CancelWorkflow,
                     request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowResponse.SerializeToString,
+            ),
+            'RetryWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryWorkflow,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowResponse.SerializeToString,
+            ),
+            'RestartWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestartWorkflow,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowResponse.SerializeToString,
             ),
             'RunTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RunTask,
@@ -579,6 +616,60 @@ class CoordinatorService(object):
             '/nervenet.v1.CoordinatorService/CancelWorkflow',
             nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowRequest.SerializeToString,
             nervenet_dot_v1_dot_coordinator__service__pb2.CancelWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/RetryWorkflow',
+            nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.RetryWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestartWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/RestartWorkflow',
+            nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.RestartWorkflowResponse.FromString,
             options,
             channel_credentials,
             insecure,

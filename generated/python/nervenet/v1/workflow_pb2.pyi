@@ -59,20 +59,22 @@ ESCALATION_ACTION_FAIL: EscalationAction
 ESCALATION_ACTION_CANCEL_WORKFLOW: EscalationAction
 
 class Blocked(_message.Message):
-    __slots__ = ("expected", "found", "where", "agreed_steps", "detail", "time")
+    __slots__ = ("expected", "found", "where", "agreed_steps", "detail", "time", "error")
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
     WHERE_FIELD_NUMBER: _ClassVar[int]
     AGREED_STEPS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     expected: str
     found: str
     where: str
     agreed_steps: int
     detail: str
     time: _timestamp_pb2.Timestamp
-    def __init__(self, expected: _Optional[str] = ..., found: _Optional[str] = ..., where: _Optional[str] = ..., agreed_steps: _Optional[int] = ..., detail: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    error: str
+    def __init__(self, expected: _Optional[str] = ..., found: _Optional[str] = ..., where: _Optional[str] = ..., agreed_steps: _Optional[int] = ..., detail: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
 class Workflow(_message.Message):
     __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations")

@@ -22,9 +22,10 @@ from nervenet.cli.failures import ExitCode, UsageError
 from nervenet.cli.render.replays import disagreement, summary
 from nervenet.cli.render.text import millis
 from nervenet.definitions import Workflow
+from nervenet.durable.check import blocked_text
 from nervenet.errors import NotFound
 from nervenet.records import Start
-from nervenet.testing import Journal, replay
+from nervenet.testing.journal import Journal, replayed
 
 IN_FLIGHT = ("RUNNING", "WAITING_FOR_HUMAN", "BLOCKED", "CANCELING")
 JOURNALS_AT_ONCE = 16
@@ -113,11 +114,10 @@ def _against(mesh: ReplayedCode, journal: Journal) -> str:
     workflow = mesh.workflows.get((start.definition, start.version))
     if workflow is None:
         return _missing(mesh, start.definition, start.version)
-    try:
-        replay(workflow, journal)
-    except AssertionError as error:
-        return str(error)
-    return ""
+    machine, at = replayed(workflow, journal)
+    words = "" if machine.blocked is None else blocked_text(machine, machine.blocked, at)
+    machine.close()
+    return words
 
 
 def _missing(mesh: ReplayedCode, definition: str, version: int) -> str:

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.node.services.reads import closed_workflow
-from nervenet.node.workflows.close_notifier import Closed
+from nervenet.node.services.reads import blocked_workflow, closed_workflow
+from nervenet.node.workflows.close_notifier import BlockedRun, Closed
 from nervenet.rpc.guard import time_to_wait
 from nervenet.streams.keys import check_workflow_id
+from nervenet.timing import BLOCKED_WAIT
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import duration_ms
@@ -42,6 +43,7 @@ class AwaitStream:
         self._stopping = stopping
         self._awaited: set[str] = set()
         self._closed: list[Closed] = []
+        self._blocked: dict[str, BlockedRun] = {}
         self._news = asyncio.Event()
         self._form: common.PayloadFormat | None = None
         self._error: BaseException | None = None
@@ -61,7 +63,7 @@ class AwaitStream:
                 self._news.clear()
                 if self._error is not None:
                     raise self._error
-                while self._closed:
+                while self._closed or self._blocked:
                     yield self._answer()
                 if self._stopping.is_set() or (self._ended and not self._awaited):
                     return
@@ -84,6 +86,7 @@ class AwaitStream:
                     self._add(workflow_id)
                 for workflow_id in request.forget_workflow_ids:
                     self._awaited.discard(workflow_id)
+                    self._blocked.pop(workflow_id, None)
                     self._closings.forget(workflow_id, self._tell)
             self._ended = True
         except Exception as error:  # noqa: BLE001  # whatever ends the reading ends the stream, with that error
@@ -98,10 +101,15 @@ class AwaitStream:
                 self._tell(Closed(workflow_id, 0, None))
                 return
             self._awaited.add(workflow_id)
-            self._closings.when_closed(workflow_id, self._tell)
+            self._closings.when_closed(workflow_id, self._tell, self._tell_blocked)
+
+    def _tell_blocked(self, blocked: BlockedRun) -> None:
+        self._blocked[blocked.workflow_id] = blocked
+        self._news.set()
 
     def _tell(self, closed: Closed) -> None:
         self._awaited.discard(closed.workflow_id)
+        self._blocked.pop(closed.workflow_id, None)
         self._closed.append(closed)
         self._news.set()
 
@@ -121,7 +129,8 @@ class AwaitStream:
                 workflows.append(closed_workflow(closed, form))
             taken += 1
         del self._closed[:taken]
-        return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown)
+        blocked = [blocked_workflow(self._blocked.pop(each)) for each in list(self._blocked)[:ANSWER_MOST]]
+        return pb.AwaitWorkflowsResponse(workflows=workflows, unknown_workflow_ids=unknown, blocked_workflows=blocked)
 
 
 class Awaits:
@@ -136,18 +145,23 @@ class Awaits:
         return AwaitStream(self._closings, self._stopping)
 
     async def one(self, workflow_id: str, wait: Duration, call: Any) -> None:
-        """Wait until one workflow closes, for as long as its caller wants and allows."""
+        """Wait until one workflow closes or is BLOCKED, for as long as its caller wants and allows."""
         seconds = time_to_wait(duration_ms(wait) / 1000, call) if wait.seconds or wait.nanos else 0
         if seconds <= 0 or self._stopping.is_set():
             return
-        closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        closed: asyncio.Future[Closed | None] = loop.create_future()
+        earliest = loop.time() + BLOCKED_WAIT
 
-        def tell(told: Closed) -> None:
+        def tell(told: Closed | None) -> None:
             if not closed.done():
                 closed.set_result(told)
 
+        def tell_blocked(_: BlockedRun) -> None:
+            loop.call_at(earliest, tell, None)
+
         stopped = asyncio.create_task(self._stopping.wait())
-        self._closings.when_closed(workflow_id, tell)
+        self._closings.when_closed(workflow_id, tell, tell_blocked)
         try:
             await asyncio.wait((closed, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

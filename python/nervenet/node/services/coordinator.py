@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nervenet.node.services.listing import Lists
     from nervenet.node.services.people import People
     from nervenet.node.services.reads import Reads
+    from nervenet.node.services.repairs import Repairs
     from nervenet.node.services.start_calls import StartCalls
     from nervenet.node.services.watches import WatchStream
 
@@ -34,6 +35,7 @@ class Coordinators:
         self,
         starts: StartCalls,
         facts: FactCalls,
+        repairs: Repairs,
         reads: Reads,
         lists: Lists,
         people: People,
@@ -43,6 +45,7 @@ class Coordinators:
     ) -> None:
         self._starts = starts
         self._facts = facts
+        self._repairs = repairs
         self._reads = reads
         self._lists = lists
         self._people = people
@@ -71,7 +74,7 @@ class Coordinators:
     # ── read and watch ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Any) -> pb.GetWorkflowResponse:
-        hopped = any(key == HOP_KEY for key, _ in context.invocation_metadata() or ())
+        hopped = _is_hopped(context)
         if request.HasField("wait"):
             await self._reads.head(request.workflow_id)
             await self._awaits.one(request.workflow_id, request.wait, context)
@@ -99,6 +102,12 @@ class Coordinators:
     async def CancelWorkflow(self, request: pb.CancelWorkflowRequest, context: Any) -> pb.CancelWorkflowResponse:
         return await self._facts.cancel(request)
 
+    async def RetryWorkflow(self, request: pb.RetryWorkflowRequest, context: Any) -> pb.RetryWorkflowResponse:
+        return await self._repairs.retry(request, hopped=_is_hopped(context))
+
+    async def RestartWorkflow(self, request: pb.RestartWorkflowRequest, context: Any) -> pb.RestartWorkflowResponse:
+        return await self._repairs.restart(request, context)
+
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def ListEscalations(self, request: pb.ListEscalationsRequest, context: Any) -> pb.ListEscalationsResponse:
@@ -123,3 +132,8 @@ class Coordinators:
 
     async def ListDefinitions(self, request: pb.ListDefinitionsRequest, context: Any) -> pb.ListDefinitionsResponse:
         return await self._definitions.list(request)
+
+
+def _is_hopped(context: Any) -> bool:
+    """Whether another node asks, for its own caller."""
+    return any(key == HOP_KEY for key, _ in context.invocation_metadata() or ())

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nervenet.config import Config
 
 
+REPLAY_TIMEOUT: Final = 30.0
+"""A long journal takes seconds to replay."""
 HOP_KEY: Final = "nervenet-hop"
 """In the metadata of a question that a node has passed on: it is answered, not passed on again."""
 
@@ -42,6 +44,15 @@ class Peers:
         answer = await self._ask(address, "GetWorkflow", request, PEER_CALL_TIMEOUT, ((HOP_KEY, "1"),))
         found: workflow_pb2.Workflow = answer.workflow
         return found
+
+    async def retry(
+        self, address: str, request: coordinators.RetryWorkflowRequest
+    ) -> coordinators.RetryWorkflowResponse:
+        """Replay a BLOCKED workflow again at its owner."""
+        answer: coordinators.RetryWorkflowResponse = await self._ask(
+            address, "RetryWorkflow", request, REPLAY_TIMEOUT, ((HOP_KEY, "1"),)
+        )
+        return answer
 
     async def drain_node(self, address: str, request: registries.DrainNodeRequest) -> registries.DrainNodeResponse:
         answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, PEER_CALL_TIMEOUT)

@@ -18,6 +18,7 @@ from nervenet.errors import RequestError
 from nervenet.node.services.history import Asked, History, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
+from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
 from nervenet.registry.selection import NOBODY, require
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from nervenet.node.services.peers import Peers
     from nervenet.node.workflows.admission import Admission
     from nervenet.node.workflows.attempt import DispatchedAttempt
-    from nervenet.node.workflows.close_notifier import Closed
+    from nervenet.node.workflows.close_notifier import BlockedRun, Closed
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.streams.heads import Claim, Head
@@ -59,6 +60,16 @@ def closed_workflow(closed: Closed, form: common.PayloadFormat) -> workflow_pb2.
     )
 
 
+def blocked_workflow(blocked: BlockedRun) -> workflow_pb2.Workflow:
+    """A BLOCKED workflow for callers that await it: id, run, state and cause."""
+    return workflow_pb2.Workflow(
+        workflow_id=blocked.workflow_id,
+        run=blocked.run,
+        state=state_out(State.BLOCKED),
+        blocked=blocked_out(blocked.cause),
+    )
+
+
 def from_head(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
     """What lists show: no payloads, no steps."""
     return workflow_pb2.Workflow(
@@ -77,7 +88,7 @@ def from_head(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
         journal_entries=int(head.last.partition(b"-")[2]),
         at=head.at,
         note=head.note,
-        blocked=_blocked(head.blocked) if head.blocked and head.state is State.BLOCKED else None,
+        blocked=blocked_out(head.blocked) if head.blocked and head.state is State.BLOCKED else None,
     )
 
 
@@ -90,8 +101,8 @@ def labels_of(head: Head) -> dict[str, str]:
     return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
 
 
-def _blocked(stored: bytes) -> workflow_pb2.Blocked:
-    """Empty where it cannot be read."""
+def blocked_out(stored: bytes) -> workflow_pb2.Blocked:
+    """The cause that a head has. Empty where it cannot be read."""
     try:
         told: dict[str, Any] = json.loads(stored)
         return workflow_pb2.Blocked(
@@ -101,6 +112,7 @@ def _blocked(stored: bytes) -> workflow_pb2.Blocked:
             agreed_steps=told["agreed"],
             detail=told["detail"],
             time=timestamp(told["time_ms"]),
+            error=told.get("error", ""),
         )
     except (ValueError, TypeError, KeyError):
         return workflow_pb2.Blocked()
@@ -178,6 +190,8 @@ class Reads:
             if coordinator is not None:
                 told.state = state_out(coordinator.machine.state)
                 told.at = coordinator.at
+                if (why := coordinator.machine.blocked) is not None and not told.HasField("blocked"):
+                    told.blocked.CopyFrom(blocked_out(blocked_json(why, self._context.clock.now_ms())))
                 pending = await self._pending(coordinator, history)
         room = Room(TASK_BYTES)
         told.tasks.extend(self._task(workflow_id, head.run, step, request, room) for step in _past(history, pending))

@@ -27,6 +27,7 @@ from nervenet.node.services.probes import Probes
 from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
+from nervenet.node.services.repairs import Repairs
 from nervenet.node.services.start_calls import StartCalls
 from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
@@ -57,6 +58,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     coordinators = Coordinators(
         StartCalls(context, node.starter, node.admission, node.checks, reads, awaits),
         FactCalls(context, hosted, node.facts, node.admission, node.checks),
+        Repairs(context, node.repair, reads, peers),
         reads,
         Lists(context),
         people,

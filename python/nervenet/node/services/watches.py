@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Unavailable
 from nervenet.node.services.payloads import reshape
+from nervenet.node.services.reads import blocked_out
+from nervenet.records import State
 from nervenet.timing import WATCH_KEEP_ALIVE, WATCH_POLL, WATCH_POLL_IDLE
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
@@ -63,6 +65,7 @@ class WatchStream:
         self._live: bytes = b"-"
         self._over: set[str] = set()
         self._closed = False
+        self._blocked: workflow_pb2.Blocked | None = None
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> AsyncGenerator[pb.WatchWorkflowResponse, None]:
@@ -130,6 +133,7 @@ class WatchStream:
         of it.
         """
         fresh = not self._last
+        look = self._entries_due
         entries = await self._read_entries()
         live = await self._read_live()
         for raw in entries:
@@ -147,6 +151,15 @@ class WatchStream:
             for answer in live:
                 if answer.entry.progress.step not in self._over:
                     yield answer
+        if look and not self._closed and (blocked := await self._newly_blocked()) is not None:
+            yield pb.WatchWorkflowResponse(blocked=blocked)
+
+    async def _newly_blocked(self) -> workflow_pb2.Blocked | None:
+        """Why it is BLOCKED, if the watcher does not know it."""
+        head = await self._context.journal.head(self._request.workflow_id, ("state", "blocked"))
+        before, is_blocked = self._blocked, head is not None and head.state is State.BLOCKED
+        self._blocked = blocked_out(head.blocked) if head is not None and is_blocked else None
+        return None if self._blocked == before else self._blocked
 
     async def _read_entries(self) -> list[RawEntry]:
         entries: list[RawEntry] = []

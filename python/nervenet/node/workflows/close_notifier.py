@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
 from nervenet.redis_link.faults import LinkError
 from nervenet.timing import UNKNOWN_WORKFLOW_AFTER
@@ -24,6 +25,7 @@ from nervenet.wire import decode_entry
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.redis_link.subscription import Subscription
     from nervenet.streams.heads import Head
@@ -110,6 +112,19 @@ class Closed(NamedTuple):
     close: Close | None
 
 
+class BlockedRun(NamedTuple):
+    """A run that is BLOCKED; `cause` as the head has it."""
+
+    workflow_id: str
+    run: int
+    cause: bytes
+
+
+class _Waiter(NamedTuple):
+    tell: Callable[[Closed], None]
+    blocked: Callable[[BlockedRun], None] | None
+
+
 class CloseNotifier:
     """One for each node."""
 
@@ -117,33 +132,46 @@ class CloseNotifier:
         self._context = context
         self._hosted = hosted
         self._hints = hints
-        self._waiting: dict[str, list[Callable[[Closed], None]]] = {}
+        self._waiting: dict[str, list[_Waiter]] = {}
+        self._blocked: dict[str, BlockedRun] = {}
+        """What those who wait have been told of workflows that are BLOCKED."""
         self._leave: dict[str, Callable[[], None]] = {}
         self._to_look: dict[str, None] = {}
         self._looking = False
         self._without_head: dict[str, float] = {}
         self._loop = asyncio.get_running_loop()
+        hosted.on_blocked.append(self._blocked_here)
 
     def __repr__(self) -> str:
         return f"<CloseNotifier awaited of {len(self._waiting)} workflows>"
 
-    def when_closed(self, workflow_id: str, tell: Callable[[Closed], None]) -> None:
-        """Call `tell` once, when that workflow has closed (perhaps long ago) or turns out to be unknown."""
+    def when_closed(
+        self,
+        workflow_id: str,
+        tell: Callable[[Closed], None],
+        blocked: Callable[[BlockedRun], None] | None = None,
+    ) -> None:
+        """Call `tell` once, when that workflow has closed (perhaps long ago) or turns out to be unknown. Call `blocked`
+        whenever it is BLOCKED."""
         waiting = self._waiting.get(workflow_id)
         if waiting is not None:
-            waiting.append(tell)
+            waiting.append(_Waiter(tell, blocked))
+            if blocked is not None and (known := self._blocked.get(workflow_id)) is not None:
+                blocked(known)
             return
-        self._waiting[workflow_id] = [tell]
+        self._waiting[workflow_id] = [_Waiter(tell, blocked)]
         if not self._wait_here(workflow_id):
             self._wait_elsewhere(workflow_id)
 
     def forget(self, workflow_id: str, tell: Callable[[Closed], None]) -> None:
         """Do not call it any more."""
         waiting = self._waiting.get(workflow_id, [])
-        if tell in waiting:
-            waiting.remove(tell)
-            if not waiting:
-                self._done(workflow_id)
+        for waiter in waiting:
+            if waiter.tell == tell:
+                waiting.remove(waiter)
+                break
+        if not waiting:
+            self._done(workflow_id)
 
     def _wait_here(self, workflow_id: str) -> bool:
         coordinator = self._hosted.get(workflow_id)
@@ -153,13 +181,22 @@ class CloseNotifier:
         if leave is None:
             return False
         self._leave[workflow_id] = leave
+        self._blocked_here(coordinator)
         return True
+
+    def _blocked_here(self, coordinator: Coordinator) -> None:
+        """A workflow that is hosted here is BLOCKED, or not."""
+        why, workflow_id = coordinator.machine.blocked, coordinator.workflow_id
+        if why is not None and workflow_id in self._waiting:
+            cause = blocked_json(why, self._context.clock.now_ms())
+            self._tell_blocked(BlockedRun(workflow_id, coordinator.run, cause))
 
     def _closed_here(self, workflow_id: str, run: int, close: Close | None) -> None:
         """None: it is another node's from now on."""
         if close is not None:
             self._tell(Closed(workflow_id, run, close))
         elif workflow_id in self._waiting:
+            self._blocked.pop(workflow_id, None)  # perhaps only until it is replayed somewhere
             self._wait_elsewhere(workflow_id)
 
     def _wait_elsewhere(self, workflow_id: str) -> None:
@@ -176,12 +213,28 @@ class CloseNotifier:
         try:
             while self._to_look:
                 ids, self._to_look = list(self._to_look), {}
-                heads = await self._context.journal.heads(ids, ("closed_ms", "last", "state"))
+                heads = await self._context.journal.heads(ids, ("closed_ms", "last", "state", "run", "blocked"))
+                for workflow_id, head in heads:
+                    self._look_whether_blocked(workflow_id, head)
                 await self._read_closes([(each, head) for each, head in heads if self._over(each, head)])
         except LinkError as error:
             _log.debug("looked in vain, again in %d s: %s", SLICES * SLICE_SECONDS, error)
         finally:
             self._looking = False
+
+    def _look_whether_blocked(self, workflow_id: str, head: Head | None) -> None:
+        if head is None or head.state is not State.BLOCKED:
+            self._blocked.pop(workflow_id, None)
+        elif workflow_id in self._waiting:
+            self._tell_blocked(BlockedRun(workflow_id, head.run, head.blocked))
+
+    def _tell_blocked(self, blocked: BlockedRun) -> None:
+        if self._blocked.get(blocked.workflow_id) == blocked:
+            return
+        self._blocked[blocked.workflow_id] = blocked
+        for waiter in tuple(self._waiting[blocked.workflow_id]):
+            if waiter.blocked is not None:
+                waiter.blocked(blocked)
 
     def _over(self, workflow_id: str, head: Head | None) -> bool:
         if head is not None:
@@ -215,11 +268,12 @@ class CloseNotifier:
     def _tell(self, closed: Closed) -> None:
         waiting = self._waiting.get(closed.workflow_id, ())
         self._done(closed.workflow_id)
-        for tell in waiting:
-            tell(closed)
+        for waiter in waiting:
+            waiter.tell(closed)
 
     def _done(self, workflow_id: str) -> None:
         self._waiting.pop(workflow_id, None)
+        self._blocked.pop(workflow_id, None)
         self._without_head.pop(workflow_id, None)
         leave = self._leave.pop(workflow_id, None)
         if leave is not None:

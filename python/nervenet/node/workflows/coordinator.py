@@ -51,6 +51,7 @@ from nervenet.records import (
     TimerFired,
     UnreadableEntry,
 )
+from nervenet.streams.journal import clipped_note
 from nervenet.timing import WORKFLOW_CLEAN_UP_MS
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Effects:
     mend: Callable[[Coordinator, Unreadable], Coroutine[Any, Any, None]]
     forget: Callable[[Coordinator], None]
     closed: Callable[[Coordinator, Close], None]
+    blocked: Callable[[Coordinator], None]
+    """The run has become BLOCKED, or for another cause."""
 
 
 class Coordinator(OwnedJournal):
@@ -455,9 +458,12 @@ class Coordinator(OwnedJournal):
             note = machine.blocked.note
         elif state is State.WAITING_FOR_HUMAN:
             note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
+        note = clipped_note(note)
         if (state, note) != self.mirrored and not state.closed:
             self.mirrored = (state, note)
-            self.write_state(state, self.at, note[:60], machine.blocked)
+            self.write_state(state, self.at, note, machine.blocked)
+            if machine.blocked is not None:
+                self._effects.blocked(self)
 
     def show(self) -> None:
         """Its head was made again: write what people see of it once more."""

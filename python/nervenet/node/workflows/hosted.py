@@ -41,6 +41,8 @@ class HostedWorkflows:
         self._early: dict[str, _Early] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._on_close: dict[str, list[Callable[[Close | None], None]]] = {}
+        self.on_blocked: list[Callable[[Coordinator], None]] = []
+        """Called with each workflow that becomes BLOCKED here."""
 
     def __repr__(self) -> str:
         return f"<HostedWorkflows {len(self.coordinators)}>"
@@ -102,6 +104,11 @@ class HostedWorkflows:
             for tell in self._on_close.pop(coordinator.workflow_id, ()):
                 tell(close)
         coordinator.drop()
+
+    def blocked(self, coordinator: Coordinator) -> None:
+        """It is BLOCKED: tell those who want to know."""
+        for tell in self.on_blocked:
+            tell(coordinator)
 
     def on_close(self, workflow_id: str, tell: Callable[[Close | None], None]) -> Callable[[], None] | None:
         """Call `tell` with `close` when a workflow that is hosted here closes, or with None when it leaves this node.

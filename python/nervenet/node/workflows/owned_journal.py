@@ -272,7 +272,9 @@ class OwnedJournal(ABC):
         """Write the state that people see into the head."""
         context, told = self._context, None
         if blocked is not None:
-            if blocked.expected or blocked.found:
+            if blocked.error:
+                words = f"{blocked.where}: {blocked.error}\n{blocked.detail.rstrip()}"
+            elif blocked.expected or blocked.found:
                 words = f"journal {blocked.expected}, code {blocked.found} ({blocked.where})"
             else:
                 words = blocked.detail
@@ -299,6 +301,7 @@ def blocked_json(blocked: Mismatch, now_ms: int) -> bytes:
             "where": blocked.where,
             "agreed": blocked.agreed,
             "detail": blocked.detail,
+            "error": blocked.error,
             "time_ms": now_ms,
         }
     ).encode()

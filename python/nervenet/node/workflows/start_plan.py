@@ -54,10 +54,12 @@ class StartRequest:
     starter: str = ""
     parent: ParentStep | None = None
     identity: Payload | None = None  # what a second start must have in common to be the same; None: the input
+    same_as: bytes = b""  # the hash of the start that this one repeats
+    after_run: int = 0  # the run that a restart follows; 0: whichever is closed
 
     @property
     def hash(self) -> bytes:
-        return request_hash(self.definition, self.identity or self.input)
+        return self.same_as or request_hash(self.definition, self.identity or self.input)
 
     @property
     def labels_json(self) -> str:
@@ -105,6 +107,8 @@ class Existing(enum.Enum):
 
 def judge_existing(request: StartRequest, req: bytes, head: Head) -> Existing:
     """What this start, whose hash is `req`, means for the workflow that has its id."""
+    if request.after_run and head.run > request.after_run:
+        return Existing.SAME
     if head.closed and request.if_exists == "restart_if_closed":
         return Existing.RESTART
     if request.if_exists == "error" or head.request_hash != req:

@@ -31,7 +31,11 @@ if #ARGV > 5 then
   redis.call('HSET', head, unpack(ARGV, 6))
 end
 local t = redis.call('TIME')
-if h[4] and tonumber(h[4]) > t[1] * 1000 then
+local blocked = false  -- those who wait for the end of a workflow do not watch it, and want to know this at once
+for i = 6, #ARGV - 1, 2 do
+  blocked = blocked or (ARGV[i] == 'state' and ARGV[i + 1] == 'BLOCKED')
+end
+if blocked or (h[4] and tonumber(h[4]) > t[1] * 1000) then
   redis.call('PUBLISH', (string.gsub(head, ':wf:{', ':events:{', 1)), h[5])
 end
 return 'new'
