@@ -78,7 +78,7 @@ __all__ = [
     # raise these
     "AgentError", "Escalate",
     # catch these
-    "NervenetError", "CallFailed", "WorkflowFailed", "NotDurable", "RequestError",
+    "NervenetError", "CallFailed", "WorkflowFailed", "WorkflowBlocked", "NotDurable", "RequestError",
 ]  # fmt: skip
 
 _HOMES = {
@@ -93,7 +93,16 @@ _HOMES = {
     "options": ("CallOptions", "RetryPolicy", "Timeouts", "Selection", "StartOptions"),
     "records": ("Failure",),
     "config": ("Config",),
-    "errors": ("AgentError", "Escalate", "NervenetError", "CallFailed", "WorkflowFailed", "NotDurable", "RequestError"),
+    "errors": (
+        "AgentError",
+        "Escalate",
+        "NervenetError",
+        "CallFailed",
+        "WorkflowFailed",
+        "WorkflowBlocked",
+        "NotDurable",
+        "RequestError",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

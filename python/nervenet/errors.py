@@ -162,6 +162,31 @@ class WorkflowFailed(NervenetError):
         return f"workflow {workflow_id} failed: {failure.type or failure.code}: {failure.message}"
 
 
+class WorkflowBlocked(NervenetError):
+    """The workflow that was awaited is BLOCKED: its code has an error, or does not fit its journal. It has not ended.
+
+    Correct the code and deploy it: the workflow continues, and no step runs twice. Then await it again, or await it with
+    `wait_while_blocked=True` in the first place.
+
+    Attributes:
+        workflow_id: Which workflow it is.
+        where: File and line of the code (`order.py:12`).
+        cause: The programming error (`KeyError: 'price'`), or what the code asks for that its journal does not have.
+        detail: The frames of the code, or what to do.
+    """
+
+    def __init__(self, workflow_id: str, where: str = "", cause: str = "", detail: str = "", /) -> None:
+        at = f" at {where}" if where else ""
+        cure = "Correct the code and deploy it: it continues where it is"
+        super().__init__(
+            f"workflow {workflow_id} is BLOCKED{at}: {cause}. {cure}; nervenet show {workflow_id} says more"
+        )
+        self.workflow_id = workflow_id
+        self.where = where
+        self.cause = cause
+        self.detail = detail
+
+
 class WorkflowCanceled(WorkflowFailed):
     """The workflow that was awaited was canceled. `failure.message` has the reason that was given."""
 

@@ -85,6 +85,13 @@ def _start(parser: Parser) -> None:
     )
     parser.add_argument("--wait", action="store_true", help="wait for the end and print the result")
     parser.add_argument("--timeout", metavar="SPAN", help="longest wait of --wait: 30s, 5m; after that exit code 7")
+    _keep_waiting(parser)
+
+
+def _keep_waiting(parser: Parser) -> None:
+    parser.add_argument(
+        "--keep-waiting", action="store_true", help="wait on while it is BLOCKED; without it exit code 8"
+    )
 
 
 def _call(parser: Parser) -> None:
@@ -98,6 +105,12 @@ def _call(parser: Parser) -> None:
 
 
 def _list(parser: Parser) -> None:
+    _which(parser)
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
+
+
+def _which(parser: Parser) -> None:
     parser.add_argument(
         "--state", action="append", default=[], metavar="S,…", help="running, waiting, blocked, failed, …"
     )
@@ -106,8 +119,6 @@ def _list(parser: Parser) -> None:
         "--label", action="append", default=[], metavar="k=v", help="only those with this label; may be repeated"
     )
     parser.add_argument("--since", metavar="TIME", help="started after: 2h, 7d, 2026-05-01T09:12Z")
-    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
-    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
 
 
 def _workflow(parser: Parser) -> None:
@@ -129,6 +140,7 @@ def _watch(parser: Parser) -> None:
 def _result(parser: Parser) -> None:
     _workflow(parser)
     parser.add_argument("--timeout", metavar="SPAN", help="longest wait: 30s, 5m; after that exit code 7")
+    _keep_waiting(parser)
 
 
 def _signal(parser: Parser) -> None:
@@ -142,8 +154,32 @@ def _signal(parser: Parser) -> None:
 
 
 def _cancel(parser: Parser) -> None:
-    parser.add_argument("ids", metavar="ID", nargs="+", help="the workflow's id")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="the workflow's id; or filters")
     parser.add_argument("--reason", metavar="TEXT", help="why, for the workflow and for people")
+    _many(parser)
+
+
+def _restart(parser: Parser) -> None:
+    parser.add_argument("ids", metavar="ID", nargs="*", help="the workflow's id; or filters")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for people")
+    parser.add_argument(
+        "--version", type=whole(1), default=0, metavar="N", help="version of the definition (the highest live one)"
+    )
+    _many(parser)
+
+
+def _retry(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="?", help="the workflow's id; or filters")
+    parser.add_argument("step", metavar="STEP", nargs="?", help="a step that asks a human for one more attempt")
+    _many(parser)
+
+
+def _many(parser: Parser) -> None:
+    _which(parser)
+    parser.add_argument(
+        "--limit", type=whole(1), default=1000, metavar="N", help="at most N that the filters find (1000)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show which ones, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
@@ -226,7 +262,9 @@ COMMANDS = (
     Command("act", "start", "start a workflow", "start:run", _start),
     Command("act", "call", "run one durable task without a workflow", "call:run", _call),
     Command("act", "signal", "send a signal to a workflow", "signal:run", _signal),
-    Command("act", "cancel", "cancel a workflow", "cancel:run", _cancel),
+    Command("act", "cancel", "cancel workflows", "cancel:run", _cancel),
+    Command("act", "retry", "replay a blocked workflow, or grant a step one more attempt", "retry:run", _retry),
+    Command("act", "restart", "begin failed or blocked workflows again", "restart:run", _restart),
     Command("look", "list", "list workflows, newest first", "listing:run", _list),
     Command("look", "show", "show one workflow with its steps", "show:run", _show),
     Command("look", "watch", "follow a workflow until it ends", "watch:run", _watch),

@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 5
     OVERLOADED = 6
     TIMEOUT = 7
+    BLOCKED = 8
     INTERRUPTED = 130
 
 
@@ -48,6 +49,10 @@ class Refused(NervenetError):
 
 class StillRunning(NervenetError):
     """`--timeout` passed. The workflow continues."""
+
+
+class RunBlocked(NervenetError):
+    """The workflow that the command waits for is BLOCKED."""
 
 
 class Stopped(NervenetError):
@@ -70,6 +75,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode, str], ...] = (
     (UsageError, ExitCode.USAGE, "INVALID_ARGUMENT"),
     (errors.ConfigError, ExitCode.USAGE, "INVALID_ARGUMENT"),
     (Refused, ExitCode.STATE, "FAILED_PRECONDITION"),
+    (RunBlocked, ExitCode.BLOCKED, "FAILED_PRECONDITION"),
     (StillRunning, ExitCode.TIMEOUT, "DEADLINE_EXCEEDED"),
     (errors.InvalidRequest, ExitCode.USAGE, "INVALID_ARGUMENT"),
     (errors.NotFound, ExitCode.NOT_FOUND, "NOT_FOUND"),

@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 
 from nervenet.client.nodes import Retry
-from nervenet.errors import RequestError, Unavailable
+from nervenet.errors import RequestError, Unavailable, WorkflowBlocked
 from nervenet.rpc.status import not_found
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
@@ -28,6 +28,16 @@ __all__ = ["Awaiter"]
 _MOST_IDS = 1_000
 
 
+def blocked_error(workflow: workflow_pb2.Workflow) -> WorkflowBlocked:
+    """The error for a BLOCKED workflow, with its cause in a line."""
+    why = workflow.blocked
+    if why.error or not (why.expected or why.found):
+        cause = why.error or why.detail.partition("\n")[0]
+    else:
+        cause = f"its journal has {why.expected}, its code asks for {why.found}"
+    return WorkflowBlocked(workflow.workflow_id, why.where, cause, why.detail)
+
+
 class Awaiter:
     """The awaited results of one client."""
 
@@ -35,6 +45,9 @@ class Awaiter:
         self._nodes = nodes
         self._loop = asyncio.get_running_loop()
         self._awaited: dict[str, list[asyncio.Future[workflow_pb2.Workflow]]] = {}
+        self._patient: set[asyncio.Future[workflow_pb2.Workflow]] = set()
+        self._blocked: set[str] = set()
+        """Awaited workflows of which the node has told that they are BLOCKED."""
         self._to_tell: list[str] = []
         self._to_forget: list[str] = []
         self._news = asyncio.Event()
@@ -43,12 +56,23 @@ class Awaiter:
     def __repr__(self) -> str:
         return f"<Awaiter of {len(self._awaited)} workflows>"
 
-    def wait(self, workflow_id: str) -> asyncio.Future[workflow_pb2.Workflow]:
-        """A future of the closed workflow: id, run, state, output or failure. Cancel it to stop waiting."""
+    def wait(self, workflow_id: str, *, while_blocked: bool = False) -> asyncio.Future[workflow_pb2.Workflow]:
+        """A future of the closed workflow: id, run, state, output or failure. Cancel it to stop waiting.
+
+        It raises WorkflowBlocked when the workflow is BLOCKED, except with `while_blocked`.
+        """
         future: asyncio.Future[workflow_pb2.Workflow] = self._loop.create_future()
+        if while_blocked:
+            self._patient.add(future)
+            future.add_done_callback(self._patient.discard)
         waiting = self._awaited.get(workflow_id)
         if waiting is not None:
             waiting.append(future)
+            if workflow_id in self._blocked and not while_blocked:  # is it still? the node tells it once
+                self._blocked.discard(workflow_id)
+                self._to_forget.append(workflow_id)
+                self._to_tell.append(workflow_id)
+                self._news.set()
         else:
             self._awaited[workflow_id] = [future]
             self._to_tell.append(workflow_id)
@@ -63,9 +87,13 @@ class Awaiter:
         if waiting is not None and future in waiting:
             waiting.remove(future)
             if not waiting:
-                del self._awaited[workflow_id]
-                self._to_forget.append(workflow_id)
-                self._news.set()
+                self._stop_waiting(workflow_id)
+
+    def _stop_waiting(self, workflow_id: str) -> None:
+        del self._awaited[workflow_id]
+        self._blocked.discard(workflow_id)
+        self._to_forget.append(workflow_id)
+        self._news.set()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -133,7 +161,10 @@ class Awaiter:
             await self._news.wait()
 
     def _resolve(self, answer: pb.AwaitWorkflowsResponse) -> None:
+        for workflow in answer.blocked_workflows:
+            self._tell_blocked(workflow)
         for workflow in answer.workflows:
+            self._blocked.discard(workflow.workflow_id)
             for future in self._awaited.pop(workflow.workflow_id, ()):
                 if not future.done():
                     future.set_result(workflow)
@@ -141,6 +172,18 @@ class Awaiter:
             for future in self._awaited.pop(workflow_id, ()):
                 if not future.done():
                     future.set_exception(not_found("workflow", workflow_id, namespace=self._nodes.namespace))
+
+    def _tell_blocked(self, workflow: workflow_pb2.Workflow) -> None:
+        waiting = self._awaited.get(workflow.workflow_id)
+        if waiting is None:
+            return
+        self._blocked.add(workflow.workflow_id)
+        for future in [future for future in waiting if future not in self._patient]:
+            waiting.remove(future)
+            if not future.done():
+                future.set_exception(blocked_error(workflow))
+        if not waiting:
+            self._stop_waiting(workflow.workflow_id)
 
     def _fail(self, error: Exception) -> None:
         awaited, self._awaited = self._awaited, {}

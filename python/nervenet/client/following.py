@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from nervenet.client.nodes import Nodes
     from nervenet.v1 import workflow_pb2
 
-__all__ = ["follow"]
+__all__ = ["answers", "follow"]
 
 
 async def follow(
     nodes: Nodes, workflow_id: str, *, after: int = 0, progress: bool = False, partials: bool = False
 ) -> AsyncIterator[workflow_pb2.JournalEntry]:
     """Entries (and what attempts report) until the workflow ends. What arrives twice is returned once."""
+    async for answer in answers(nodes, workflow_id, after=after, progress=progress, partials=partials):
+        if answer.HasField("entry"):
+            yield answer.entry
+
+
+async def answers(
+    nodes: Nodes, workflow_id: str, *, after: int = 0, progress: bool = False, partials: bool = False
+) -> AsyncIterator[pb.WatchWorkflowResponse]:
+    """The same, and that the workflow is BLOCKED: answers with an `entry` or with `blocked`."""
     retry = Retry(nodes)
     said: dict[tuple[str, int], int] = {}
     while True:
@@ -34,16 +43,18 @@ async def follow(
             payload_format=common.PAYLOAD_FORMAT_RAW,
         )
         try:
-            async with aclosing(nodes.stream("WatchWorkflow", request)) as answers:  # type: ignore[type-var]  # it is a generator
-                async for answer in answers:
+            async with aclosing(nodes.stream("WatchWorkflow", request)) as stream:  # type: ignore[type-var]  # it is a generator
+                async for answer in stream:
                     retry.answered()
+                    if answer.HasField("blocked"):
+                        yield answer
                     if not answer.HasField("entry"):
                         continue
                     entry = answer.entry
                     if entry.HasField("progress") and _old(entry, said):
                         continue
                     after = max(after, entry.sequence)
-                    yield entry
+                    yield answer
             return  # with the workflow; a node that stops does not end a stream like this
         except Unavailable as error:
             await retry.pause(error)

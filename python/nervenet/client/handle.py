@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
-from nervenet.client.following import follow
+from nervenet.client.following import answers, follow
 from nervenet.client.inputs import encoded
 from nervenet.client.values import Event, Partial, WorkflowInfo
 from nervenet.clock import SYSTEM, uuid7
@@ -55,20 +55,22 @@ class WorkflowHandle(Generic[T_co]):
     def __repr__(self) -> str:
         return f"<WorkflowHandle {self.id}>"
 
-    async def result(self, *, timeout: timedelta | float | None = None) -> T_co:
+    async def result(self, *, timeout: timedelta | float | None = None, wait_while_blocked: bool = False) -> T_co:
         """Wait for its end and return its result.
 
         Args:
             timeout: Longest wait, in seconds or as a timedelta. Default: no limit.
+            wait_while_blocked: Keep waiting while it is BLOCKED, until its code is corrected.
 
         Raises:
+            WorkflowBlocked: It is BLOCKED: its code needs a correction. The error has the line.
             WorkflowFailed: It failed or timed out.
             WorkflowCanceled: It was canceled.
             TimeoutError: `timeout` passed. The workflow continues.
             NotFound: There is no such workflow.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        future = self._awaiter.wait(self.id)
+        future = self._awaiter.wait(self.id, while_blocked=wait_while_blocked)
         try:
             if seconds is None:
                 workflow = await future
@@ -136,6 +138,8 @@ class WorkflowHandle(Generic[T_co]):
     async def watch(self, *, after: int = 0, progress: bool = False, partials: bool = False) -> AsyncIterator[Event]:
         """What happens to it, until its end. When a node stops, the client continues with another one.
 
+        An event of the kind `blocked` says that it is BLOCKED, and why. The watch goes on.
+
         Args:
             after: Begin after the entry with this number (`Event.sequence`). 0: from the start.
             progress: Also what handlers report with `task.progress`.
@@ -144,8 +148,8 @@ class WorkflowHandle(Generic[T_co]):
         Raises:
             NotFound: There is no such workflow.
         """
-        async for entry in follow(self._nodes, self.id, after=after, progress=progress, partials=partials):
-            yield Event.of(entry)
+        async for answer in answers(self._nodes, self.id, after=after, progress=progress, partials=partials):
+            yield Event.of(answer.entry) if answer.HasField("entry") else Event.of_blocked(answer.blocked)
 
     @overload
     def partials(self, step: str | Target[..., Any], type: type[T], /) -> AsyncIterator[Partial[T]]: ...

@@ -61,19 +61,21 @@ class SyncHandle(Generic[T_co]):
         """Whether this start created it. False if it existed before, and for `handle`."""
         return self._handle.created
 
-    def result(self, *, timeout: timedelta | float | None = None) -> T_co:
+    def result(self, *, timeout: timedelta | float | None = None, wait_while_blocked: bool = False) -> T_co:
         """Wait for its end and return its result.
 
         Args:
             timeout: Longest wait, in seconds or as a timedelta. Default: no limit.
+            wait_while_blocked: Keep waiting while it is BLOCKED, until its code is corrected.
 
         Raises:
+            WorkflowBlocked: It is BLOCKED: its code needs a correction. The error has the line.
             WorkflowFailed: It failed or timed out.
             WorkflowCanceled: It was canceled.
             TimeoutError: `timeout` passed. The workflow continues.
             NotFound: There is no such workflow.
         """
-        return self._loop_thread.wait(self._handle.result(timeout=timeout))
+        return self._loop_thread.wait(self._handle.result(timeout=timeout, wait_while_blocked=wait_while_blocked))
 
     def info(self) -> WorkflowInfo:
         """The workflow as it is now.

@@ -43,6 +43,7 @@ Kind = Literal[
     "decided",
     "cancel",
     "closed",
+    "blocked",
     "progress",
     "partial",
 ]
@@ -145,16 +146,18 @@ class Event:
     """One thing that happened to a workflow.
 
     Attributes:
-        sequence: Number of the journal entry, to continue from (`watch(after=…)`). 0 for `progress` and `partial`.
+        sequence: Number of the journal entry, to continue from (`watch(after=…)`). 0 for what is no entry: `blocked`,
+            `progress` and `partial`.
         name: Name of the entry (`task:extract`).
-        kind: started, task, attempt, timer, signal, patch, child, escalated, decided, cancel, closed, progress or
-            partial.
+        kind: started, task, attempt, timer, signal, patch, child, escalated, decided, cancel, closed, blocked,
+            progress or partial.
         step: The step that it belongs to.
         attempt: The attempt that it belongs to.
         time: When it happened.
         data: By kind: the input (`started`), the output or Failure (`task`, `closed`), the Failure or question
             (`attempt`), the value (`signal`, `decided`), the question (`escalated`), the reason (`cancel`),
-            `{"fraction": …, "message": …}` (`progress`), the piece (`partial`).
+            `{"fraction": …, "message": …}` (`progress`), the piece (`partial`), `{"error": …, "where": …, "detail": …}`
+            (`blocked`).
         actor: Who did it: an agent, a person or another workflow.
         message: The contract's own message.
     """
@@ -191,6 +194,16 @@ class Event:
         return cls(
             entry.sequence, entry.name, kind, step, attempt, moment(entry.time), _data(entry), entry.actor, entry
         )
+
+    @classmethod
+    def of_blocked(cls, blocked: workflow_pb2.Blocked) -> Event:
+        """The value of a contract message that says that the workflow is BLOCKED.
+
+        Args:
+            blocked: The message.
+        """
+        data = {"error": blocked.error, "where": blocked.where, "detail": blocked.detail}
+        return cls(0, "blocked", "blocked", None, None, moment(blocked.time), data)
 
 
 _KINDS = {"start": "started", "close": "closed"}

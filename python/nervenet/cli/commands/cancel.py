@@ -5,30 +5,25 @@ from __future__ import annotations
 
 import argparse
 
+from nervenet.cli.commands.many import Verb, act_on_many
 from nervenet.cli.context import CommandContext, ask_mesh
-from nervenet.cli.failures import Refused, UsageError
 from nervenet.cli.render import workflows
 
 
 def run(args: argparse.Namespace) -> int:
-    async def work(context: CommandContext) -> None:
-        screen = context.screen
-        if len(args.ids) > 1 and not args.yes:
-            _confirm(context)
-        for workflow_id in args.ids:
-            response = await context.mesh.call(
-                "CancelWorkflow", workflow_id=workflow_id, reason=args.reason or "", requester=context.me()
-            )
-            if args.json:
-                screen.message(response)
-            screen.note(workflows.canceled(response, workflow_id))
-
-    return ask_mesh(args, work)
+    verb = Verb("cancel", "canceled", ("RUNNING", "WAITING_FOR_HUMAN", "BLOCKED"), cancel)
+    return ask_mesh(args, lambda context: act_on_many(context, verb, args.ids))
 
 
-def _confirm(context: CommandContext) -> None:
-    many = f"{len(context.args.ids)} workflows"
-    if not context.screen.interactive:
-        raise UsageError(f"cancel {many}: pass --yes to confirm (there is no terminal to ask)")
-    if context.screen.ask(f"Cancel {many}? [y/N] ").lower() not in ("y", "yes"):
-        raise Refused("nothing was canceled")
+async def cancel(context: CommandContext, workflow_id: str) -> None:
+    """Ask one workflow to stop."""
+    args, screen = context.args, context.screen
+    response = await context.mesh.call(
+        "CancelWorkflow",
+        workflow_id=workflow_id,
+        reason=getattr(args, "reason", None) or "",
+        requester=context.me(),
+    )
+    if args.json:
+        screen.message(response)
+    screen.note(workflows.canceled(response, workflow_id))

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from nervenet.cli.context import CommandContext
-from nervenet.cli.failures import ExitCode, StillRunning
+from nervenet.cli.failures import ExitCode, RunBlocked, StillRunning, Stopped
 from nervenet.cli.render import events, workflows
 from nervenet.clock import SYSTEM
 from nervenet.errors import Unavailable
@@ -24,7 +24,7 @@ UNREACHABLE_PATIENCE = 15.0
 async def follow(
     context: CommandContext, workflow_id: str, *, progress: bool = True, partials: bool = False
 ) -> AsyncIterator[Any]:
-    """Entries and reports of a workflow, from the first one until it is closed."""
+    """Entries and reports of a workflow, from the first one until it is closed; between them, that it is BLOCKED."""
     seen, silent_since, begun = 0, SYSTEM.monotonic(), False
     while True:
         try:
@@ -38,6 +38,8 @@ async def follow(
             )
             async for response in stream:
                 begun, silent_since = True, SYSTEM.monotonic()
+                if response.HasField("blocked"):
+                    yield response
                 if not response.HasField("entry"):
                     continue  # a sign of life
                 seen = max(seen, response.entry.sequence)
@@ -55,7 +57,8 @@ async def finish(context: CommandContext, begun: Any, limit: float | None, *, an
 
     `begun` is the workflow as it was when the wait began. `answer` is the StartWorkflowResponse that `--json` prints,
     with
-    the closed workflow in it; without one, `--json` prints a GetWorkflowResponse.
+    the closed workflow in it; without one, `--json` prints a GetWorkflowResponse. A BLOCKED workflow ends the wait,
+    unless `--keep-waiting` is given.
     """
     workflow_id = begun.workflow_id
     try:
@@ -78,10 +81,35 @@ async def finish(context: CommandContext, begun: Any, limit: float | None, *, an
     return ExitCode.DONE if workflows.succeeded(found) else ExitCode.FAILED
 
 
+async def blocked_now(context: CommandContext, workflow_id: str) -> Any:
+    """The workflow, if it is BLOCKED at this moment; else None."""
+    found = await context.mesh.call("GetWorkflow", workflow_id=workflow_id, payload_format="PAYLOAD_FORMAT_OMIT")
+    return found.workflow if found.workflow.HasField("blocked") else None
+
+
+async def _stop_if_blocked(context: CommandContext, workflow_id: str) -> None:
+    """Say that it is BLOCKED, with the line and the cure. That is the end of the wait, unless `--keep-waiting` is given."""
+    screen, keep_waiting = context.screen, getattr(context.args, "keep_waiting", False)
+    if (found := await blocked_now(context, workflow_id)) is None:
+        return
+    lines = workflows.blocked(found, screen.view_of_notes())
+    if keep_waiting:
+        screen.note(*lines, "Waiting until it continues. Ctrl-C ends the wait, not the workflow.")
+        return
+    if screen.json:
+        raise RunBlocked("\n".join(line.plain for line in lines))
+    for line in lines:
+        screen.complain(line)
+    raise Stopped(ExitCode.BLOCKED)
+
+
 async def _tell(context: CommandContext, begun: Any) -> None:
     """The live line, and a line for each question that was open when the wait began."""
     screen = context.screen
     async for response in follow(context, begun.workflow_id, progress=screen.animated):
+        if response.HasField("blocked"):
+            await _stop_if_blocked(context, begun.workflow_id)
+            continue
         entry = response.entry
         if question := events.question_of(entry, begun.workflow_id):
             if entry.sequence > begun.journal_entries or question[0] in begun.open_escalations:

@@ -15,13 +15,10 @@ PAGE = 1000
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = states(args.state)
-    filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
-    if args.since:
-        filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
+    wanted, filters = states(args.state), filters_of(args)
 
     async def work(context: CommandContext) -> None:
-        response = await _collect(context, args.limit, args.next or "", wanted, filters)
+        response = await collect(context, args.limit, args.next or "", wanted, filters)
         screen = context.screen
         if args.json:
             screen.message(response)
@@ -35,7 +32,16 @@ def run(args: argparse.Namespace) -> int:
     return ask_mesh(args, work)
 
 
-async def _collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+def filters_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a ListWorkflowsRequest for the flags that choose workflows, without their states."""
+    filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
+    if args.since:
+        filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
+    return filters
+
+
+async def collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+    """All pages as one answer, with at most `limit` workflows."""
     whole = None
     while True:
         room = limit - (len(whole.workflows) if whole else 0)

@@ -77,14 +77,12 @@ def _code(app: str) -> ReplayedCode:
 
 
 def _tell(args: argparse.Namespace, found: Sequence[ReplayedJournal], namespace: str, strangers: int = 0) -> int:
-    out, bad = screen(args), [replayed for replayed in found if replayed.problem]
-    for replayed in found if args.json else bad:
+    out, bad = screen(args), [one for one in found if one.problem]
+    for one in found if args.json else bad:
         if args.json:
-            out.verbatim(
-                json.dumps({"journal": replayed.name, "agrees": not replayed.problem, "problem": replayed.problem})
-            )
+            out.verbatim(json.dumps({"journal": one.name, "agrees": not one.problem, "problem": one.problem}))
         else:
-            out.lines([*disagreement(replayed.name, replayed.problem), ""])
+            out.lines([*disagreement(one.name, one.problem), ""])
     out.note(summary(args.app, len(found), len(bad), namespace, strangers))
     return ExitCode.FAILED if bad else ExitCode.DONE
 

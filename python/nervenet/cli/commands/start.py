@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from nervenet.cli.commands.following import finish
 from nervenet.cli.context import CommandContext, ask_mesh
-from nervenet.cli.failures import UsageError
+from nervenet.cli.failures import ExitCode, UsageError
 from nervenet.cli.render import workflows
 from nervenet.cli.values import labels, read_json, span
 from nervenet.clock import new_workflow_id
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.keep_waiting and not args.wait:
+        raise UsageError("--keep-waiting needs --wait: it says what --wait does while the workflow is BLOCKED")
     if args.timeout is not None and not args.wait:
         raise UsageError("--timeout needs --wait: it limits how long --wait waits")
     if args.definition is None and args.file is None:
@@ -39,15 +42,30 @@ def run(args: argparse.Namespace) -> int:
         )
         screen, found = context.screen, response.workflow
         screen.note(workflows.started(response))
+        over = not response.created and workflows.ended_badly(found)
         if args.wait:
-            return await finish(context, found, limit, answer=response)
-        if args.json:
-            screen.message(response)
+            code = await finish(context, found, limit, answer=response)
         else:
-            screen.lines([found.workflow_id])
-        return None
+            code = await _show_id(context, response)
+        if over:
+            screen.complain(workflows.begins_again(found))
+        return ExitCode.FAILED if over else code
 
     return ask_mesh(args, work)
+
+
+async def _show_id(context: CommandContext, response: Any) -> int:
+    """The id, for scripts; and that it is BLOCKED, if it existed before."""
+    screen, found = context.screen, response.workflow
+    if screen.json:
+        screen.message(response)
+    else:
+        screen.lines([found.workflow_id])
+    if response.created or not found.HasField("blocked"):
+        return ExitCode.DONE
+    for line in workflows.blocked(found, screen.view_of_notes()):
+        screen.complain(line)
+    return ExitCode.BLOCKED
 
 
 def _shift(args: argparse.Namespace) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 
-from nervenet.cli.commands.following import follow
+from nervenet.cli.commands.following import blocked_now, follow
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.failures import ExitCode
-from nervenet.cli.render import events
+from nervenet.cli.render import events, workflows
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,6 +17,10 @@ def run(args: argparse.Namespace) -> int:
         async for response in follow(context, args.id, partials=args.partials):
             if args.json:
                 screen.message(response)
+            elif response.HasField("blocked"):
+                if (found := await blocked_now(context, args.id)) is not None:
+                    screen.lines(workflows.blocked(found, screen.view()))
+                continue
             else:
                 screen.lines([events.event(response.entry, screen.view())])
             close = events.close_of(response.entry)

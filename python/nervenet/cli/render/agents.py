@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
@@ -42,6 +42,16 @@ def listed(response: registry.ListAgentsResponse, view: View) -> list[Text]:
         for one in response.agents
     ]
     return table(_COLUMNS, rows, view) if rows else []
+
+
+def nobody_serves(capability: str, served: Sequence[str], most: int) -> Text:
+    """`No agent serves 'fetchh'. There are: fetch, parse.`"""
+    if not served:
+        return Text(
+            f"No agent serves {capability!r}, and there is no other agent. Start one: nervenet agent APP", "yellow"
+        )
+    more = f" and {len(served) - most} more" if len(served) > most else ""
+    return Text(f"No agent serves {capability!r}. There are: {', '.join(served[:most])}{more}.", "yellow")
 
 
 def queues(response: registry.ListAgentsResponse, view: View) -> list[Text]:

@@ -53,6 +53,11 @@ class Screen:
         people = sys.stdout.isatty()
         return View(people=people, width=self._out.width if people and not self.wide else 0, now_ms=SYSTEM.now_ms())
 
+    def view_of_notes(self) -> View:
+        """How text on stderr is shown, as of now."""
+        people = self._err.is_terminal
+        return View(people=people, width=self._err.width if people and not self.wide else 0, now_ms=SYSTEM.now_ms())
+
     def lines(self, lines: Iterable[Text | str]) -> None:
         """Print data."""
         self._clear()

@@ -11,7 +11,7 @@ from rich.text import Text
 from nervenet.cli.render import text
 from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
-from nervenet.records import Mismatch
+from nervenet.records import ERROR_CURE, Mismatch
 from nervenet.v1 import coordinator_service_pb2 as service
 from nervenet.v1 import workflow_pb2 as workflow
 
@@ -120,6 +120,8 @@ def note(one: workflow.Workflow) -> str:
             return text.clean(one.failure.message)
         tries = f" ({one.failure.attempt} attempts)" if one.failure.attempt > 1 else ""
         return f"{text.failure(one.failure)}{tries}"
+    if one.state == workflow.WORKFLOW_STATE_BLOCKED and one.blocked.error:
+        return text.clean(f"{one.blocked.where}: {one.blocked.error}".removeprefix(": "))
     if one.state == workflow.WORKFLOW_STATE_BLOCKED and not one.note:
         return f"code and journal disagree, {one.blocked.where}".rstrip(", ")
     return one.note
@@ -130,6 +132,8 @@ def blocked(one: workflow.Workflow, view: View) -> list[Text]:
     why = one.blocked
     ms = text.millis(why.time)
     since = f" since {text.clock(ms)[:8] if view.people else text.iso(ms)}" if ms else ""
+    if why.error:
+        return _error(one, since, view)
     if not why.expected and not why.found:
         words = f"{one.workflow_id} is BLOCKED{since}: {text.clean(why.detail)}"
         return [Text(line, style="magenta") for line in text.paragraph(words, view)]
@@ -139,6 +143,21 @@ def blocked(one: workflow.Workflow, view: View) -> list[Text]:
     lines += _columns(text.clean(why.expected), text.clean(why.found), why.agreed_steps, view)
     cure = text.clean(why.detail) or Mismatch(text.clean(why.expected), text.clean(why.found)).cure
     return lines + [Text(line) for line in text.paragraph(cure, view)]
+
+
+def _error(one: workflow.Workflow, since: str, view: View) -> list[Text]:
+    """A programming error: what, where, its frames, and what to do."""
+    why = one.blocked
+    where = ", ".join(filter(None, (definition(one), text.clean(why.where))))
+    head = f"{one.workflow_id} is BLOCKED{since}: {text.clean(why.error)} ({where})"
+    lines = [Text(line, style="magenta") for line in text.paragraph(head, view)]
+    lines += [Text(f"  {_frame(line)}") for line in why.detail.splitlines() if line.strip()]
+    return lines + [Text(line) for line in text.paragraph(f"{ERROR_CURE} {one.workflow_id}", view)]
+
+
+def _frame(line: str) -> str:
+    """A line of a traceback, with its indent."""
+    return " " * (len(line) - len(line.lstrip(" "))) + text.clean(line)
 
 
 def _columns(expected: str, found: str, steps: int, view: View) -> list[Text]:
@@ -163,6 +182,35 @@ def started(response: service.StartWorkflowResponse) -> Text:
     return mark.text(f"{one.workflow_id} existed before ({definition(one)}, {mark.word})")
 
 
+def ended_badly(one: workflow.Workflow) -> bool:
+    return closed(one) and not succeeded(one)
+
+
+def begins_again(one: workflow.Workflow) -> Text:
+    """`Nothing was started. To begin it again …  → nervenet restart order-7`."""
+    word = mark_of(STATES, one.state).word
+    why = text.failure(one.failure) if one.HasField("failure") else ""
+    said = f"{word}: {why}" if why and why != word else word
+    words = f"{one.workflow_id} has {said}. Nothing was started. To begin it again with the same input:"
+    return Text.assemble((words, "red"), f"  → nervenet restart {one.workflow_id}")
+
+
+def restarted(response: service.RestartWorkflowResponse, workflow_id: str) -> Text:
+    one = response.workflow
+    mark = mark_of(STATES, one.state)
+    if not response.created:
+        return mark.text(f"{workflow_id} had begun again before: run {one.run} ({definition(one)}, {mark.word})")
+    return Text(f"● {workflow_id} begins again: run {one.run} ({definition(one)})", style="cyan")
+
+
+def retried(response: service.RetryWorkflowResponse, workflow_id: str) -> Text:
+    one = response.workflow
+    mark = mark_of(STATES, one.state)
+    if not response.retried:
+        return mark.text(f"{workflow_id} is not blocked: {mark.word}")
+    return mark.text(f"{workflow_id} was replayed: {mark.word}")
+
+
 def ended(one: workflow.Workflow) -> Text:
     """`✓ review-118 4.2 s`, or why not."""
     mark = mark_of(STATES, one.state)
@@ -185,6 +233,12 @@ def asks(escalation_id: str, question: str) -> Text:
 def signaled(response: service.SignalWorkflowResponse, workflow_id: str, signal: str) -> str:
     said = f"{workflow_id} has signal {signal}: entry {response.sequence}"
     return said if response.created else f"{said} (recorded before)"
+
+
+def refused(workflow_id: str, why: str) -> Text:
+    """A workflow among many for which the mesh refused what was asked."""
+    words = text.clean(why)
+    return Text(f"✗ {words if workflow_id in words else f'{workflow_id}: {words}'}", style="red")
 
 
 def canceled(response: service.CancelWorkflowResponse, workflow_id: str) -> Text:

@@ -82,12 +82,12 @@ class AwaitStream:
             async for request in requests:
                 if self._form is None:
                     self._form = request.payload_format
-                for workflow_id in request.workflow_ids:
-                    self._add(workflow_id)
-                for workflow_id in request.forget_workflow_ids:
+                for workflow_id in request.forget_workflow_ids:  # first: an id in both is awaited again
                     self._awaited.discard(workflow_id)
                     self._blocked.pop(workflow_id, None)
                     self._closings.forget(workflow_id, self._tell)
+                for workflow_id in request.workflow_ids:
+                    self._add(workflow_id)
             self._ended = True
         except Exception as error:  # noqa: BLE001  # whatever ends the reading ends the stream, with that error
             self._error = error
