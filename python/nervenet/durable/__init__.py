@@ -31,7 +31,7 @@ from nervenet.durable.commands import (
     Withdraw,
 )
 from nervenet.durable.context import Answer, Child, Context, TokenUsage
-from nervenet.durable.failures import failure_of
+from nervenet.durable.failures import failure_of, failure_text
 from nervenet.durable.machine import Interrupted, Machine
 from nervenet.durable.pending import Pending, Phase
 
@@ -62,4 +62,5 @@ __all__ = [
     "TokenUsage",
     "Withdraw",
     "failure_of",
+    "failure_text",
 ]

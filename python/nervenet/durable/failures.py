@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from datetime import timedelta
 
@@ -48,6 +49,17 @@ def stack_of(error: BaseException) -> str:
     """The frames of user code in a traceback, as Python prints them."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_machinery(f.filename)]
     return "".join(traceback.format_list(frames))
+
+
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
+
+
+def failure_text(failure: Failure) -> str:
+    """A failure in a line: `KeyError: 'price' (shop.py:12)`. The file and line are those of Python code, if it has them."""
+    kind = failure.type or str(failure.code)
+    words = f"{kind}: {failure.message}" if failure.message else kind
+    frames = _FRAME.findall(failure.stack_trace)
+    return f"{words} ({frames[-1][0]}:{frames[-1][1]})" if frames else words
 
 
 def _words(error: BaseException) -> str:

@@ -32,6 +32,7 @@ from nervenet.durable import (
     StartTimer,
     StopTimer,
     Withdraw,
+    failure_text,
 )
 from nervenet.durable.check import is_due
 from nervenet.durable.machine import canceled_close
@@ -237,8 +238,11 @@ class Coordinator(OwnedJournal):
             step, _, n = name[8:].rpartition("#")
             if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
                 self._over(step)
-            if isinstance(body := entry.body, Attempt) and body.agent_id and body.failure is not None:
-                self._effects.attempt_ended(body.agent_id, body.capability, body.failure, entry.time_ms)
+            if isinstance(body := entry.body, Attempt) and body.failure is not None:
+                if body.agent_id:
+                    self._effects.attempt_ended(body.agent_id, body.capability, body.failure, entry.time_ms)
+                if self._entries is not None:  # `nervenet dev` says everything that fails
+                    _log.warning("%s: %s failed: %s", self.workflow_id, name[8:], failure_text(body.failure))
         elif name.startswith(("decided:", "escalated:")):
             self._effects.question_entry(self, entry)
         self._context.watchdog.enter(self.machine)
@@ -268,6 +272,9 @@ class Coordinator(OwnedJournal):
     def _applied(self, entry: Entry, commands: list[Command]) -> None:
         """The code waits again: carry out its commands."""
         if isinstance(entry.body, Close) and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
+            if self._entries is not None and (failure := entry.body.failure) is not None:
+                at = f" at {self.machine.failed_at}" if self.machine.failed_at else ""
+                _log.warning("%s is %s%s: %s", self.workflow_id, entry.body.state, at, failure_text(failure))
             self._effects.closed(self, entry.body)
             return
         if isinstance(entry.body, (Start, Cancel)):
