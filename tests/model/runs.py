@@ -34,6 +34,9 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "escalation: two people, a late success": Escalation(questions=1, owner_deaths=1),
     "runs: everything comes twice": Renew(),
     "runs: and the owner dies": Renew(doubles=1, owner_deaths=1),
+    "runs: the code has an error, and what is BLOCKED is replayed or begun again": Renew(
+        runs=1, doubles=1, signals=0, errors=1
+    ),
     "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
 }
 LONG: Final[dict[str, Model[Any]]] = {
@@ -49,6 +52,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "escalation: two questions": Escalation(owner_deaths=1, lost_replies=1),
     "escalation: a cancel, a zombie owner": Escalation(questions=1, owner_zombies=1, cancels=1),
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
+    "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
 }
 KnockOut = tuple[Model[Any], str]
@@ -130,6 +134,11 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "a claim names its run": (Renew(claim_fence=False), "a claim crosses runs"),
     "a renewal names its run": (Renew(runs=1, doubles=1, signals=0, renew_fence=False), "a run that nobody"),
     "a close names its run": (Renew(close_fence=False), "an entry crosses runs"),
+    "a request for the next run names the one before": (
+        Renew(runs=1, doubles=2, signals=0, named_run=False),
+        "a run that nobody",
+    ),
+    "an error blocks": (Renew(runs=1, doubles=0, signals=0, errors=1, blocks=False), "an error in the code"),
     "unread signals come along": (Renew(keep_unread=False), "a signal that was acknowledged"),
     "so do those behind the last folded entry": (Renew(keep_unfolded=False), "a signal that was acknowledged"),
     "a run begins with no marker": (Renew(clear_markers=False), NEVER_CLOSES),

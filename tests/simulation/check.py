@@ -30,11 +30,13 @@ DONE: Final = (b"new", b"run")
 
 @dataclass
 class Promise:
-    """What clients were told of one workflow. `said`: questions that they decided, and the output that this means."""
+    """What clients were told of one workflow. `said`: questions that they decided, and the output that this means. `runs`: how
+    many runs they have asked for; None: any number."""
 
     shape: str
     n: int
     said: list[tuple[str, int | None]] = field(default_factory=list)
+    runs: int | None = None
 
 
 def journal_key(workflow_id: str) -> bytes:
@@ -124,6 +126,9 @@ class Ledger:
             right = b"cancel" in self.run[key] and b"task:undo" in self.run[key]
         if not right:
             yield f"wrong: {workflow_id} ({shape} of {n}) is {close.state} with {output!r} {close.failure}"
+        runs = sum(name == b"start" for _, name, _ in self.written[key])
+        if promise.runs is not None and runs != promise.runs:
+            yield f"runs: {workflow_id} has {runs}, {promise.runs} were asked for"
         for question, times in Counter(question for question, _ in promise.said).items():
             if times > 1:
                 yield f"decided twice: {workflow_id} {question}"

@@ -21,7 +21,7 @@ from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import Action, Body, Cancel, Decided, Escalated, FailureCode, Outcome, Payload, Signaled
 from nervenet.wire import decode_entry
 from tests.simulation.check import Ledger, Promise, journal_key
-from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED
+from tests.simulation.flows import BEGGING, CHOICES, HEARD, RESTARTED, World
 from tests.simulation.mesh import Member
 
 PATIENCE = 3.0
@@ -35,8 +35,14 @@ class Clients:
     """`members` grows and shrinks meanwhile."""
 
     def __init__(
-        self, members: list[Member], ledger: Ledger, chance: random.Random, tell: Callable[[str], None]
+        self,
+        members: list[Member],
+        ledger: Ledger,
+        chance: random.Random,
+        world: World,
+        tell: Callable[[str], None],
     ) -> None:
+        self._world = world
         self._members, self._ledger, self._chance, self._tell = members, ledger, chance, tell
         self.promised: dict[str, Promise] = {}
         self.innocents_asked = 0
@@ -56,6 +62,8 @@ class Clients:
     async def run(self, workflow_id: str, shape: str, n: int) -> None:
         """One workflow as its clients live it, from the start to their last word."""
         await asyncio.sleep(self._chance.random() * 0.02)
+        if shape == "errs":
+            self._world.wrong.add(n)
         await self._start(workflow_id, shape, n, "same")
         if shape in ("hears", "echoes"):
             await self._signal(workflow_id)
@@ -63,6 +71,8 @@ class Clients:
             await self._cancel(workflow_id)
         elif shape == "asks" or shape in BEGGING:
             await asyncio.gather(*(self._decide(workflow_id, shape, n, who) for who in range(2)))
+        elif shape == "errs":
+            await self._repair(workflow_id, n)
         elif shape in RESTARTED and self._chance.random() < 0.3:
             await self._restart(workflow_id, shape, n + 50)
 
@@ -91,6 +101,44 @@ class Clients:
             await asyncio.sleep(0.1)
         self._ledger.violations += self._ledger.outcome(workflow_id, self.promised[workflow_id])
         await self._start(workflow_id, shape, n, "restart_if_closed")
+
+    async def _repair(self, workflow_id: str, n: int) -> None:
+        """Somebody corrects the code at some time, and has the run replayed until it ends, also before that. Some begin it again
+        instead, and repeat that until they are answered: this is one more run."""
+        promise, corrected_at = (
+            self.promised[workflow_id],
+            asyncio.get_running_loop().time() + self._chance.random() * 4,
+        )
+        promise.runs, again = 1, self._chance.random() < 0.5
+        if again:
+            promise.runs = 2
+        while not self._is_unreadable_end(workflow_id) and (again or not self._is_right(workflow_id, promise)):
+            await asyncio.sleep(self._chance.random() * 0.5)
+            if asyncio.get_running_loop().time() > corrected_at:
+                self._world.wrong.discard(n)
+            if again:
+                again = not await self._once(lambda node: node.repair.restart(workflow_id, 1))
+                if not again:
+                    self._tell(f"{workflow_id} begins again")
+            else:
+                await self._once(lambda node: node.repair.retry(workflow_id))
+
+    def _is_right(self, workflow_id: str, promise: Promise) -> bool:
+        return self._closed(workflow_id) and not [*self._ledger.outcome(workflow_id, promise)]
+
+    def _is_unreadable_end(self, workflow_id: str) -> bool:
+        """Whether it has ended, and may have ended in any way."""
+        return self._closed(workflow_id) and journal_key(workflow_id) in self._ledger.garbled
+
+    async def _once(self, call: Callable[[Node], Awaitable[Any]]) -> bool:
+        """Ask some node. Returns whether it answered; it may go on all the same."""
+        able = [member for member in self._members if member.kind == "node" and member.able]
+        if not able:
+            return False
+        node = self._chance.choice(able)
+        asked = node.process.run(said(call(node.thing)))
+        await asyncio.wait((asked,), timeout=PATIENCE)
+        return asked.done() and not asked.cancelled() and asked.result() is not None
 
     async def _signal(self, workflow_id: str) -> None:
         await asyncio.sleep(self._chance.random() * 0.2)

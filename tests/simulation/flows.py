@@ -40,6 +40,8 @@ class World:
         self.deaths_by_poison: Counter[int] = Counter()
         self.failures: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
+        self.wrong: set[int] = set()
+        """The inputs for which the code of `errs` has an error, until it is corrected."""
         World.now = self
 
     async def work(self, n: int) -> int:
@@ -170,6 +172,15 @@ async def lingers(ctx: Context, n: int) -> int:
 
 
 @mesh.workflow
+async def errs(ctx: Context, n: int) -> int:
+    """BLOCKED in its middle, until its code is corrected and it is replayed."""
+    half = await ctx.call(double, n)
+    if n in World.now.wrong:
+        raise KeyError(n)
+    return await ctx.call(double, half + 1)
+
+
+@mesh.workflow
 async def poisoned(ctx: Context, n: int) -> int:
     return await ctx.call(deadly, n)
 
@@ -192,6 +203,7 @@ EXPECTED: dict[str, Callable[[int], set[int]]] = {
     "begs": lambda n: {2 * n, -n},
     "stops": lambda n: {(2 * n + 1) * 4},
     "lingers": lambda n: {2 * n, -n},
+    "errs": lambda n: {(2 * n + 1) * 2},
     "poisoned": lambda n: {-n},  # a human's word; nothing else ends it
 }
 CANCELABLE = frozenset(("stops",))

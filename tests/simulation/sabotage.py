@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.workflows.hosted import HostedWorkflows
+from nervenet.node.workflows.repair import Repair
 from tests.simulation.store import Store
 
 
@@ -40,6 +42,19 @@ def _callers_take_it_along(_: Store) -> None:
     HostedWorkflows.expecting = paired
 
 
+def _a_restart_names_no_run(_: Store) -> None:
+    """Who repeats a request for the next run gets one more."""
+    restart, request = Repair.restart, Repair._request
+
+    async def unnamed(self: Repair, workflow_id: str, run: int = 0, **more: Any) -> Any:
+        return await restart(self, workflow_id, 0, **more)
+
+    async def after_any(self: Repair, *args: Any) -> Any:
+        return replace(await request(self, *args), after_run=0)
+
+    Repair.restart, Repair._request = unnamed, after_any  # type: ignore[method-assign]  # that is the sabotage
+
+
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "write once": _in("journal_append", "if there then", "if false then"),
     "owner check": _in("journal_append", "by ~= '' and by ~= owner", "false"),
@@ -52,6 +67,7 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "ownership is compared": _in("workflow_adopt", "value('owner') ~= ARGV[2]", "false"),
     "decided once": _in("decision_append", "elseif h[7] then", "elseif false then"),
     "no decision after the outcome": _in("decision_append", "elseif h[8] then", "elseif false then"),
+    "a restart names its run": _a_restart_names_no_run,
     "what a caller began goes on": _callers_take_it_along,
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
 }

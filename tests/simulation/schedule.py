@@ -85,7 +85,7 @@ class Schedule:
         self.weather = self.chance.choice(WEATHERS)
         self.members: list[Member] = []
         self.story: list[str] = []
-        self.clients = Clients(self.members, self.ledger, self.chance, self._tell)
+        self.clients = Clients(self.members, self.ledger, self.chance, self.world, self._tell)
         self.counted: Counter[str] = Counter()
         self._copies = copies
         self._began = self.loop.now

@@ -110,7 +110,16 @@ BLAME: Final = Weather(
     pauses=(6.5, 8.0, 9.0),
 )
 """A task that ends its agents, beside some that do not, while agents die anyway."""
+REPAIRS: Final = Weather(
+    shapes=("errs", "errs", "errs", "chain"),
+    workflows=(1, 2, 3),
+    nodes=(2, 3, 3),
+    faults=("kill node", "kill node", "stop node", "drain node", *OF_LINKS),
+    many=(0, 1, 2, 3),
+    leaving=0.2,
+)
+"""Code that is corrected under runs that it has blocked, which somebody has replayed or begins again."""
 WEATHERS: Final = (
     *(MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS),
-    *(IMPATIENT, IMPATIENT, BLAME),
+    *(IMPATIENT, IMPATIENT, BLAME, REPAIRS, REPAIRS),
 )
