@@ -117,9 +117,9 @@ class Clients:
             if asyncio.get_running_loop().time() > corrected_at:
                 self._world.wrong.discard(n)
             if again:
-                again = not await self._once(lambda node: node.repair.restart(workflow_id, 1))
-                if not again:
+                if await self._once(lambda node: node.repair.restart(workflow_id, 1)):
                     self._tell(f"{workflow_id} begins again")
+                    again = self._chance.random() < 0.3  # the answer was lost on its way
             else:
                 await self._once(lambda node: node.repair.retry(workflow_id))
 
