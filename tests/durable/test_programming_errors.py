@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A programming error blocks the run with its line; what code raises on purpose fails it (decision 0035)."""
+"""A programming error blocks the run at its line; what code raises on purpose fails it (decision 0035)."""
 
 from __future__ import annotations
 

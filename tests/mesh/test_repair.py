@@ -217,7 +217,7 @@ def test_a_failed_id_that_is_started_again_says_so_and_how_to_begin_again(host: 
     assert host.run("start", "refused", '"cake"', "--id", "cake-1", "--wait").returncode == 1
     again = host.run("start", "refused", '"cake"', "--id", "cake-1")
     assert again.returncode == 1 and again.stdout == "cake-1\n"
-    assert "cake-1 has failed: ValueError: cake is sold out" in again.stderr
+    assert "cake-1 failed: ValueError: cake is sold out" in again.stderr
     assert "nervenet restart cake-1" in again.stderr
 
 

@@ -194,7 +194,7 @@ async def test_code_that_blocks_at_an_error_goes_on_when_it_is_mended(world: Wor
         await until(lambda: (c := node.hosted.get("w")) and c.mirrored[0] is State.BLOCKED)
         blocked = node.hosted.coordinators["w"].machine.blocked
         assert (
-            blocked is not None and "KeyError: 'a bug'" in blocked.found and "test_code_in_flight.py" in blocked.where
+            blocked is not None and "KeyError: 'a bug'" in blocked.error and "test_code_in_flight.py" in blocked.where
         )
         assert list(await journal(node, "w")) == ["start"]
     async with world.node(mended) as node:

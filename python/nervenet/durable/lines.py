@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle")
-_OURS = tuple(_PACKAGE + part + os.sep for part in ("agent", "durable", "testing"))
+_OURS = (
+    *(_PACKAGE + part + os.sep for part in ("agent", "durable", "testing")),
+    *(_PACKAGE + part for part in ("definitions.py", "options.py", "payloads.py")),
+)
 
 
 class Site(NamedTuple):

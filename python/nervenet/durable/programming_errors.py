@@ -20,7 +20,7 @@ PROGRAMMING_ERRORS: Final[frozenset[type[BaseException]]] = frozenset({
     NameError, UnboundLocalError, AttributeError,  # a name that is not there
     TypeError,  # a call or an operation that the object does not have
     KeyError, IndexError,  # a place that is not there
-    AssertionError, NotImplementedError,  # code that says of itself that it is wrong, or not written yet
+    AssertionError, NotImplementedError,  # code that checks itself, or is not written yet
     ZeroDivisionError, RecursionError, MemoryError,  # a computation that cannot end well
     ImportError, ModuleNotFoundError, SyntaxError, IndentationError, TabError,  # code that cannot be loaded
     NotDurable,  # a thread, a socket or another event loop in a workflow

@@ -189,9 +189,9 @@ def ended_badly(one: workflow.Workflow) -> bool:
 def begins_again(one: workflow.Workflow) -> Text:
     """`Nothing was started. To begin it again …  → nervenet restart order-7`."""
     word = mark_of(STATES, one.state).word
-    why = text.failure(one.failure) if one.HasField("failure") else ""
-    said = f"{word}: {why}" if why and why != word else word
-    words = f"{one.workflow_id} has {said}. Nothing was started. To begin it again with the same input:"
+    said = "was canceled" if one.state == workflow.WORKFLOW_STATE_CANCELED else word
+    why = note(one)
+    words = f"{one.workflow_id} {said}{f': {why}' if why else ''}. Nothing was started. To begin it again with the same input:"
     return Text.assemble((words, "red"), f"  → nervenet restart {one.workflow_id}")
 
 
